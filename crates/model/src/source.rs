@@ -1,0 +1,117 @@
+//! How readings come in: a source opens a session, a session hands out readers.
+//!
+//! Calls on these traits may block for as long as a driver does, even for ever. The sampler
+//! therefore makes each of them on a thread that nothing else waits for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::{Readings, Reason, Watch, XidLog};
+
+/// A way to read GPUs: the driver library, DCGM, a simulation.
+pub trait Source: Send {
+    /// `nvml`, `dcgm` or `sim`.
+    fn name(&self) -> &'static str;
+
+    /// Opens the driver, to read `watches`. May block.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to read from now; the sampler says so and tries again.
+    fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError>;
+}
+
+/// Why a source cannot be opened now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceError {
+    /// One line: what was tried, what came back, what to do.
+    pub message: String,
+}
+
+/// An open source. Dropping it closes it, once every reader of it is gone.
+pub trait Session: Send {
+    /// The driver's version, if it has one.
+    fn driver_version(&self) -> Option<Arc<str>>;
+
+    /// The indexes of the GPUs that the driver lists.
+    fn gpus(&self) -> Vec<u32>;
+
+    /// New readers for one GPU: first the main one, which identifies it, then any others. Together
+    /// they serve each watch that this source knows exactly once. Does not touch the GPU.
+    fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>>;
+
+    /// Whether the world has changed so that this session no longer fits it, and how: a GPU came
+    /// or went, the library was replaced. Asked every second or so; may block.
+    fn outdated(&mut self) -> Option<String>;
+
+    /// Whether a new session would see the same old library, because a reader is still inside this
+    /// one and the file under it was replaced. Only a new process can help then.
+    fn needs_new_process(&self) -> bool {
+        false
+    }
+}
+
+/// When a reader wants to be called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rhythm {
+    /// At every collection interval; this is the reader that decides whether the GPU is up.
+    Main,
+    /// At every collection interval, but slow by nature: nobody waits for it.
+    Aside,
+    /// Again at once: its calls wait for events, for about a second at most.
+    Waiting,
+}
+
+/// What a GPU is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The driver's index.
+    pub index: u32,
+    /// `GPU-` and a UUID.
+    pub uuid: String,
+    /// `00000000:1A:00.0`: eight-digit domain, upper-case hex.
+    pub pci_bus_id: String,
+    /// As the driver says: `NVIDIA H100 80GB HBM3`.
+    pub model_name: String,
+}
+
+/// One pass of a reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// When it began.
+    pub now: Instant,
+    /// How long the sampler has been running: the simulation's clock.
+    pub elapsed: Duration,
+    /// Whether slow watches are due too.
+    pub slow: bool,
+}
+
+/// Reads some of one GPU's watches, on a thread of its own.
+pub trait Reader: Send {
+    /// When it wants to be called.
+    fn rhythm(&self) -> Rhythm;
+
+    /// The positions, in the session's watches, that it serves; slot `i` of its readings is watch
+    /// `watches()[i]`.
+    fn watches(&self) -> &[usize];
+
+    /// Gets hold of the GPU, anew if need be, and says what it is.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the GPU cannot be had now.
+    fn open(&mut self) -> Result<Arc<Identity>, Reason>;
+
+    /// Reads what is due.
+    ///
+    /// # Errors
+    ///
+    /// When the GPU as a whole does not answer; the sampler then calls [`Reader::open`] until it
+    /// does.
+    fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason>;
+
+    /// The XIDs so far, from the reader that listens for them.
+    fn xids(&self) -> Option<Arc<XidLog>> {
+        None
+    }
+}

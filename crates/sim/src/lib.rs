@@ -1,0 +1,7 @@
+//! Simulated GPUs that obey simple physics.
+
+#![forbid(unsafe_code)]
+
+mod state;
+
+pub use state::{Activity, GpuState, XidEvent};
