@@ -1,1 +1,48 @@
-//! placeholder
+//! From a snapshot to the text that Prometheus reads.
+//!
+//! The only room that knows the syntax of a page (text format 0.0.4). Pure: the same snapshot and
+//! settings always give the same bytes, and nothing here reads a clock, a file or the environment.
+//!
+//! A page has two halves: the families that the counters file asks for, under the names and labels
+//! that dcgm-exporter made the standard, and those that heatsink adds of itself and its source.
+//!
+//! Whatever the snapshot holds, the page parses: families are contiguous, no series and no label
+//! occurs twice, every text is escaped, and a reading that is no finite number gives no sample.
+
+#![forbid(unsafe_code)]
+
+mod asked;
+mod gpus;
+mod own;
+mod text;
+mod watched;
+
+use std::sync::Arc;
+
+use model::Snapshot;
+
+use crate::asked::Asked;
+use crate::own::Known;
+
+/// What a page depends on besides the snapshot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The label `hostname` of every GPU's series; `None` leaves it out.
+    pub hostname: Option<Arc<str>>,
+    /// The version of this program.
+    pub version: &'static str,
+    /// How many rows of the counters file were not understood.
+    pub rows_skipped: u64,
+    /// Whether `NVIDIA H100 80GB HBM3` is written `NVIDIA-H100-80GB-HBM3`.
+    pub replace_blanks_in_model_name: bool,
+}
+
+/// The page of a snapshot.
+pub fn render(snapshot: &Snapshot, settings: &Settings) -> String {
+    let asked = Asked::of(&snapshot.watches);
+    let gpus = gpus::rows(snapshot, settings, &asked);
+    let mut page = String::with_capacity(gpus::capacity(&gpus, &asked));
+    watched::write(&mut page, &asked, &gpus);
+    own::write(&mut page, &Known { snapshot, settings, asked: &asked, gpus: &gpus });
+    page
+}

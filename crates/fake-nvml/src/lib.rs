@@ -1,1 +1,53 @@
-//! placeholder
+//! Test only: a library with NVML's C ABI, so that tests drive heatsink through a real `dlopen`.
+//!
+//! Cargo builds `libfake_nvml.so`; a test [installs](install_in) it in a folder of its own as
+//! `libnvidia-ml.so.1` and points heatsink there. The GPUs behind it are simulated, or stand in a
+//! fixture file of raw NVML integers; a control file makes them fail while the program runs.
+//!
+//! # Environment, read by `nvmlInit`
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `FAKE_NVML_FIXTURE` | | path of a fixture; the simulation is off then. Format: `fixtures/example.toml` |
+//! | `FAKE_NVML_SCENARIO` | `steady` | `story`, `steady` or `idle` |
+//! | `FAKE_NVML_GPUS` | 8 | number of GPUs; `story` has its own |
+//! | `FAKE_NVML_SEED` | 1 | seed of the simulation |
+//! | `FAKE_NVML_AT` | | simulated second at which the state stands still |
+//! | `FAKE_NVML_SPEED` | 1 | simulated seconds per second |
+//! | `FAKE_NVML_DRIVER` | `550.163.01` | driver version |
+//! | `FAKE_NVML_CONTROL` | | path of the control file; its commands: [`control`] |
+//!
+//! In a frozen simulation the field values that count something (energy, NVLink and PCIe bytes) go
+//! on at the rate of that moment by one second of timestamp per reading, so that rates are exact;
+//! all else, `nvmlDeviceGetTotalEnergyConsumption` included, stands still.
+//!
+//! # Shape
+//!
+//! [`control`] is for tests. Inside: `settings` reads the environment; `board` is one GPU in raw
+//! integers, made by `encode` from the simulation or by `fixture` from a file; `machine` holds the
+//! boards and moves simulated time; `faults` and `watch` turn the control file into what goes
+//! wrong; `session` and `call` are what each function of `abi` passes through first. There are no
+//! threads here: whatever waits, polls, so that the library can be closed at any time.
+
+pub mod control;
+mod install;
+
+mod board;
+mod encode;
+mod events;
+mod faults;
+mod field;
+mod fixture;
+mod gpm;
+mod machine;
+mod settings;
+mod watch;
+
+mod abi;
+mod call;
+mod handle;
+mod refusal;
+mod session;
+
+pub use control::Control;
+pub use install::{install_in, library_path};

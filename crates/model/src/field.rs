@@ -9,6 +9,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FieldId(pub u16);
 
+impl FieldId {
+    /// The last XID: the one field that is made of events, not of readings.
+    pub const XID_ERRORS: Self = Self(230);
+}
+
 impl fmt::Display for FieldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

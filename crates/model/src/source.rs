@@ -43,12 +43,6 @@ pub trait Session: Send {
     /// Whether the world has changed so that this session no longer fits it, and how: a GPU came
     /// or went, the library was replaced. Asked every second or so; may block.
     fn outdated(&mut self) -> Option<String>;
-
-    /// Whether a new session would see the same old library, because a reader is still inside this
-    /// one and the file under it was replaced. Only a new process can help then.
-    fn needs_new_process(&self) -> bool {
-        false
-    }
 }
 
 /// When a reader wants to be called.

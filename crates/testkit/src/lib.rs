@@ -1,1 +1,9 @@
-//! placeholder
+//! What the tests of the other rooms share: a strict reader of pages, a matcher, golden files.
+//!
+//! The reader is written from the description of the text format, not from the encoder in
+//! `exposition`, so that a mistake has to be made twice to go unseen.
+
+#![forbid(unsafe_code)]
+
+pub mod golden;
+pub mod page;

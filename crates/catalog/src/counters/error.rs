@@ -1,0 +1,86 @@
+//! What can be wrong with a row, in words for the person who wrote it.
+
+use std::sync::Arc;
+
+use super::{MAX_SKIPPED, MAX_WATCHES};
+
+/// Why a row was left out. Its text is one short line: what is wrong, and what to do.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RowError {
+    /// The row has bytes that are no text.
+    #[error("not UTF-8 text; save the file as UTF-8")]
+    NotUtf8,
+    /// A cell begins with a quote and does not end with one.
+    #[error("a quoted cell is not closed; close the quote or leave it out")]
+    OpenQuote,
+    /// Name, type and help are not all there.
+    #[error("{found} of 3 cells; write NAME, type, help")]
+    TooFewCells {
+        /// How many are there.
+        found: usize,
+    },
+    /// The third cell is empty.
+    #[error("no help text; write NAME, type, help")]
+    NoHelp,
+    /// No field has this name in any generation that is served.
+    #[error("unknown field `{name}`; {}", hint(.near))]
+    UnknownField {
+        /// The name as written, shortened and without control characters.
+        name: String,
+        /// A known name that is almost the same.
+        near: Option<&'static str>,
+    },
+    /// The type is none of the four.
+    #[error("unknown type `{kind}`; write gauge, counter, untyped or label")]
+    UnknownType {
+        /// The type as written, shortened and without control characters.
+        kind: String,
+    },
+    /// A histogram or a summary, which a single value cannot be.
+    #[error("one value is no {kind}; write gauge, counter, untyped or label")]
+    ManyValued {
+        /// `histogram` or `summary`.
+        kind: &'static str,
+    },
+    /// A text was asked for as a number.
+    #[error("`{name}` is a text; write label as its type")]
+    TextAsNumber {
+        /// The field's name.
+        name: Arc<str>,
+    },
+    /// A family of several series per GPU was asked for as a label.
+    #[error("`{name}` cannot be a label; write gauge, counter or untyped")]
+    NotALabel {
+        /// The field's name.
+        name: Arc<str>,
+    },
+    /// An earlier row has the same name.
+    #[error("`{name}` is on line {first} already; leave one of them out")]
+    NameTwice {
+        /// The name.
+        name: Arc<str>,
+        /// The line that was taken.
+        first: usize,
+    },
+    /// An earlier row makes a label of the same field, under another name.
+    #[error("`{name}` is the label of line {first} under another name; leave one of them out")]
+    LabelTwice {
+        /// The name on this row.
+        name: Arc<str>,
+        /// The line that was taken.
+        first: usize,
+    },
+    /// As many rows as are allowed were taken before this one.
+    #[error("more than {MAX_WATCHES} rows; leave some out")]
+    TooMany,
+    /// The file has so many bad rows that this one and all after it were not looked at.
+    #[error("{MAX_SKIPPED} bad rows, the rest is not read; is this a counters file?")]
+    NotRead,
+}
+
+fn hint(near: &Option<&'static str>) -> String {
+    match near {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "`heatsink fields` lists them all".to_owned(),
+    }
+}

@@ -1,0 +1,213 @@
+//! The field table and the three ways into it: by number, by name, by position.
+
+mod first_generation;
+mod near;
+mod table;
+
+use model::{FieldId, Kind, Pace};
+
+pub use table::FIELDS;
+
+/// One field: something that can be read, and all that is known of it beforehand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Field {
+    /// DCGM's number. Of the exporter's own rows, 9005 and 9006 are numbers of this program.
+    pub id: FieldId,
+    /// The name that dcgm-exporter up to 4.8 gives it: the family's name on the page.
+    pub name: &'static str,
+    /// The name that DCGM 4.6 gives it, where that is another one.
+    pub canonical: Option<&'static str>,
+    /// The finest entity that it exists for.
+    pub level: Level,
+    /// What its values are.
+    pub value: ValueType,
+    /// The unit of its values, in short: `MHz`, `ratio`, `bitmask`. `raw` means that the hardware
+    /// counts in a unit of its own; `1000 KiB/s` is what DCGM calls MB/s.
+    pub unit: &'static str,
+    /// How often it is worth reading.
+    pub pace: Pace,
+    /// Its type where a counters file of ours asks for it: what dcgm-exporter 4.8.3 ships, else
+    /// counter for totals, label for text and gauge for the rest.
+    pub kind: Kind,
+}
+
+/// What a field is a property of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Level {
+    /// The machine: one value for all GPUs.
+    Global,
+    /// A whole GPU; its instances share the value.
+    Gpu,
+    /// A GPU instance of a partitioned GPU.
+    GpuInstance,
+    /// A compute instance, and so each GPU instance too.
+    ComputeInstance,
+    /// One NVLink of a GPU.
+    Link,
+    /// The vGPU side of a GPU.
+    Vgpu,
+    /// Nothing in the driver: this program derives it.
+    Exporter,
+}
+
+impl Level {
+    /// The word used in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Gpu => "gpu",
+            Self::GpuInstance => "gpu_instance",
+            Self::ComputeInstance => "compute_instance",
+            Self::Link => "link",
+            Self::Vgpu => "vgpu",
+            Self::Exporter => "exporter",
+        }
+    }
+}
+
+/// What the values of a field are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ValueType {
+    /// Whole numbers.
+    Int,
+    /// Real numbers.
+    Float,
+    /// Text, which can only be a label.
+    Text,
+}
+
+impl ValueType {
+    /// The word used in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Float => "float",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// The field with this number. Of the two rows that share number 112, the current one.
+pub fn by_id(id: FieldId) -> Option<&'static Field> {
+    let first = FIELDS.partition_point(|field| field.id < id);
+    FIELDS.get(first).filter(|field| field.id == id)
+}
+
+/// The field with this name: the one of dcgm-exporter 4.8, of DCGM 4.6, or of dcgm-exporter 1.x,
+/// in exactly that spelling.
+///
+/// Names of 4.9 that stand for another unit are not known here.
+pub fn by_name(name: &str) -> Option<&'static Field> {
+    FIELDS
+        .iter()
+        .find(|field| field.name == name)
+        .or_else(|| FIELDS.iter().find(|field| field.canonical == Some(name)))
+        .or_else(|| first_generation::field(name).and_then(by_id))
+}
+
+/// A known name that somebody who wrote `name` may have meant.
+pub(crate) fn nearest(name: &str) -> Option<&'static str> {
+    near::nearest(name, names())
+}
+
+/// Every name that [`by_name`] knows; those that a page of today shows come first.
+fn names() -> impl Iterator<Item = &'static str> + Clone {
+    let current = FIELDS.iter().map(|field| field.name);
+    let canonical = FIELDS.iter().filter_map(|field| field.canonical);
+    current.chain(canonical).chain(first_generation::names())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn is_legal(name: &str) -> bool {
+        let mut chars = name.chars();
+        chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+    }
+
+    #[test]
+    fn every_row_is_there_and_in_order_of_number() {
+        assert_eq!(FIELDS.len(), 402);
+        assert!(FIELDS.is_sorted_by_key(|field| field.id));
+    }
+
+    #[test]
+    fn no_number_twice_but_for_the_old_name_of_clock_event_reasons() {
+        let twice: Vec<_> =
+            FIELDS.windows(2).filter(|pair| pair[0].id == pair[1].id).map(|p| p[1].name).collect();
+        assert_eq!(twice, ["DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"]);
+    }
+
+    #[test]
+    fn no_name_means_two_fields() {
+        let mut seen = HashSet::new();
+        let twice: Vec<_> = names().filter(|name| !seen.insert(*name)).collect();
+        assert_eq!(twice, ["DCGM_FI_DEV_CLOCKS_EVENT_REASONS"]);
+    }
+
+    #[test]
+    fn every_name_is_a_legal_metric_name() {
+        for name in names() {
+            assert!(is_legal(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_field_is_found_by_each_of_its_names_and_by_its_number() {
+        for field in FIELDS {
+            assert_eq!(by_name(field.name), Some(field));
+            let canonical = field.canonical.map(|name| by_name(name).unwrap().id);
+            assert_eq!(canonical.unwrap_or(field.id), field.id, "{}", field.name);
+            assert_eq!(by_id(field.id).unwrap().id, field.id);
+        }
+        assert_eq!(by_id(FieldId(112)).unwrap().name, "DCGM_FI_DEV_CLOCKS_EVENT_REASONS");
+        assert_eq!(by_id(FieldId(0)), None);
+        assert_eq!(by_id(FieldId(u16::MAX)), None);
+    }
+
+    #[test]
+    fn text_and_only_text_is_a_label() {
+        for field in FIELDS {
+            let text = field.value == ValueType::Text;
+            assert_eq!(field.kind == Kind::Label, text, "{}", field.name);
+            assert_eq!(field.unit == "text", text, "{}", field.name);
+            assert!(!text || field.pace == Pace::Slow, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn every_unit_is_short_and_there() {
+        for field in FIELDS {
+            let unit = field.unit;
+            assert!(!unit.is_empty() && unit.len() <= 12 && unit == unit.trim(), "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn the_exporters_own_rows_are_those_named_so() {
+        for field in FIELDS {
+            let own = field.name.starts_with("DCGM_EXP_");
+            assert_eq!(field.level == Level::Exporter, own, "{}", field.name);
+            assert_eq!(field.id.0 > 9000, own, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn rates_are_never_counters() {
+        for field in FIELDS.iter().filter(|field| field.unit.ends_with("/s")) {
+            assert_eq!(field.kind, Kind::Gauge, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_served_are_not_known() {
+        // The first one meant 0 to 100 in DCGM 4.6 and means 0 to 1 since; the second is 4.9's.
+        for name in ["DCGM_FI_DEV_GPU_UTIL_RATIO", "DCGM_FI_DEV_FB_FREE_BYTES", "", "up"] {
+            assert_eq!(by_name(name), None, "{name}");
+        }
+    }
+}

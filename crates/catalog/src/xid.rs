@@ -1,0 +1,149 @@
+//! What the driver's error codes (XIDs) mean, and what their class asks for.
+//!
+//! The classes follow the immediate action in NVIDIA's public catalogue of October 2025; the words
+//! are ours.
+
+mod table;
+
+use model::Xid;
+
+pub use table::XIDS;
+
+/// One code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The driver's number for it.
+    pub code: u32,
+    /// What it means, in plain words.
+    pub message: &'static str,
+    /// What it asks for first.
+    pub class: Class,
+}
+
+/// What an XID asks of whoever runs the machine, first of all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Class {
+    /// Nothing: it informs, or another XID beside it says what to do.
+    Ignore,
+    /// Start the application again; most often it is the application's own fault.
+    RestartApplication,
+    /// Reset the GPU.
+    ResetGpu,
+    /// Start the virtual machine again.
+    RestartVm,
+    /// Start the machine again.
+    RestartNode,
+    /// Update the driver or firmware.
+    UpdateSoftware,
+    /// Look at power cables, seating and cooling.
+    CheckHardware,
+    /// Look at the NVLinks; the XID's own detail decides.
+    CheckNvlink,
+    /// Look at what unified memory reported beside it.
+    CheckUnifiedMemory,
+    /// Follow the procedure that NVIDIA has for this very code.
+    FollowProcedure,
+    /// Read from the driver which recovery it wants.
+    ReadRecoveryAction,
+    /// Ask NVIDIA or the maker of the machine.
+    ContactSupport,
+    /// The catalogue names no action.
+    Unclassified,
+}
+
+impl Class {
+    /// The word used in labels and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::RestartApplication => "restart_application",
+            Self::ResetGpu => "reset_gpu",
+            Self::RestartVm => "restart_vm",
+            Self::RestartNode => "restart_node",
+            Self::UpdateSoftware => "update_software",
+            Self::CheckHardware => "check_hardware",
+            Self::CheckNvlink => "check_nvlink",
+            Self::CheckUnifiedMemory => "check_unified_memory",
+            Self::FollowProcedure => "follow_procedure",
+            Self::ReadRecoveryAction => "read_recovery_action",
+            Self::ContactSupport => "contact_support",
+            Self::Unclassified => "unclassified",
+        }
+    }
+}
+
+/// The code with its meaning. Code 0 is `No Error`; a code that the table lacks keeps its number
+/// and is an `Unknown XID`.
+pub fn lookup(code: u32) -> Xid {
+    let message = match (code, entry(code)) {
+        (0, _) => "No Error",
+        (_, Some(entry)) => entry.message,
+        (_, None) => "Unknown XID",
+    };
+    Xid { code, message }
+}
+
+/// Whether the table has this code. It does not have 0, which is no XID.
+pub fn known(code: u32) -> bool {
+    entry(code).is_some()
+}
+
+/// What this code asks for, if the table has it.
+pub fn class(code: u32) -> Option<Class> {
+    entry(code).map(|entry| entry.class)
+}
+
+fn entry(code: u32) -> Option<&'static Entry> {
+    let index = XIDS.binary_search_by_key(&code, |entry| entry.code).ok()?;
+    XIDS.get(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_and_unique() {
+        assert!(XIDS.windows(2).all(|pair| pair[0].code < pair[1].code));
+        assert_eq!(XIDS.len(), 172);
+        assert!(!known(0));
+    }
+
+    #[test]
+    fn messages_are_short_and_tell_codes_apart() {
+        let mut seen = HashSet::new();
+        for Entry { code, message, .. } in XIDS {
+            assert!(!message.is_empty() && message.len() <= 60, "{code}");
+            assert!(message.chars().all(|c| c.is_ascii() && !c.is_ascii_control()), "{code}");
+            assert!(seen.insert(message), "{code}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_codes_that_operators_know_read_well() {
+        for (code, message, class) in [
+            (13, "Graphics engine exception", Class::RestartApplication),
+            (31, "GPU memory page fault", Class::RestartApplication),
+            (48, "Double-bit ECC error", Class::FollowProcedure),
+            (74, "NVLink error", Class::CheckNvlink),
+            (79, "GPU has fallen off the bus", Class::RestartNode),
+            (94, "Contained ECC error", Class::RestartApplication),
+            (95, "Uncontained ECC error", Class::ResetGpu),
+            (119, "GSP RPC timeout", Class::ResetGpu),
+            (172, "Uncorrectable SRAM error", Class::Unclassified),
+        ] {
+            assert_eq!(lookup(code), Xid { code, message });
+            assert_eq!(super::class(code), Some(class), "{code}");
+        }
+    }
+
+    #[test]
+    fn no_error_and_unknown_codes_have_a_message_too() {
+        assert_eq!(lookup(0), Xid { code: 0, message: "No Error" });
+        assert_eq!(lookup(9999), Xid { code: 9999, message: "Unknown XID" });
+        assert!(!known(9999));
+        assert_eq!(class(9999), None);
+    }
+}

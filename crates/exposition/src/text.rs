@@ -1,0 +1,220 @@
+//! The syntax: escapes, numbers, labels, family heads and sample lines.
+
+use std::fmt::Write;
+
+use model::Value;
+
+/// A number as a sample or a label shows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Number {
+    /// A whole number that may be negative.
+    Int(i64),
+    /// A whole number that counts something.
+    Count(u64),
+    /// A real number.
+    Float(f64),
+}
+
+impl Number {
+    /// The number that a value is; none if it is a text, or one that no GPU can mean.
+    pub(crate) fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Int(int) => Some(Self::Int(*int)),
+            Value::Float(float) if float.is_finite() => Some(Self::Float(*float)),
+            Value::Float(_) | Value::Text(_) => None,
+        }
+    }
+
+    fn push_to(self, out: &mut String) {
+        // Writing to a string cannot fail.
+        let _ = match self {
+            Self::Int(int) => write!(out, "{int}"),
+            Self::Count(count) => write!(out, "{count}"),
+            // The shortest digits that read back as the same number, with an exponent where zeros
+            // would hide them: a bit error rate of 1e-15 is not 0.000000.
+            Self::Float(float) => write!(out, "{float:?}"),
+        };
+        if matches!(self, Self::Float(_)) && out.ends_with(".0") {
+            out.truncate(out.len() - 2);
+        }
+    }
+}
+
+impl From<u64> for Number {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<bool> for Number {
+    fn from(holds: bool) -> Self {
+        Self::Count(u64::from(holds))
+    }
+}
+
+/// Labels as a sample line shows them between its braces, so that a line only copies them.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Labels(String);
+
+impl Labels {
+    /// Adds a label with a text.
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
+        self.open(name);
+        push_escaped(&mut self.0, value, &['\\', '"', '\n']);
+        self.0.push('"');
+    }
+
+    /// Adds a label with a number.
+    pub(crate) fn number(&mut self, name: &str, value: Number) {
+        self.open(name);
+        value.push_to(&mut self.0);
+        self.0.push('"');
+    }
+
+    /// The same and one label more.
+    pub(crate) fn and(&self, name: &str, value: &str) -> Self {
+        let mut labels = self.clone();
+        labels.text(name, value);
+        labels
+    }
+
+    /// In bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn open(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            self.0.push(',');
+        }
+        self.0.push_str(name);
+        self.0.push_str("=\"");
+    }
+}
+
+/// A family being written: its head appears with its first sample, so that one without samples
+/// leaves nothing.
+pub(crate) struct Family<'a> {
+    out: &'a mut String,
+    name: &'a str,
+    kind: &'a str,
+    help: &'a str,
+    begun: bool,
+}
+
+impl<'a> Family<'a> {
+    /// A family that has no sample yet.
+    pub(crate) fn new(out: &'a mut String, name: &'a str, kind: &'a str, help: &'a str) -> Self {
+        Self { out, name, kind, help, begun: false }
+    }
+
+    /// Adds a line.
+    pub(crate) fn sample(&mut self, labels: &Labels, value: impl Into<Number>) {
+        if !self.begun {
+            self.begun = true;
+            self.head();
+        }
+        self.out.push_str(self.name);
+        if !labels.0.is_empty() {
+            self.out.push('{');
+            self.out.push_str(&labels.0);
+            self.out.push('}');
+        }
+        self.out.push(' ');
+        value.into().push_to(self.out);
+        self.out.push('\n');
+    }
+
+    fn head(&mut self) {
+        self.out.push_str("# HELP ");
+        self.out.push_str(self.name);
+        self.out.push(' ');
+        push_escaped(self.out, self.help, &['\\', '\n']);
+        self.out.push_str("\n# TYPE ");
+        self.out.push_str(self.name);
+        self.out.push(' ');
+        self.out.push_str(self.kind);
+        self.out.push('\n');
+    }
+}
+
+/// Appends a text with a backslash before each special character, a newline as `\n`.
+///
+/// Other control characters stay: the format takes them, and a text changed is a text lost.
+fn push_escaped(out: &mut String, text: &str, special: &[char]) {
+    let mut rest = text;
+    while let Some(at) = rest.find(special) {
+        out.push_str(&rest[..at]);
+        out.push_str(match rest.as_bytes()[at] {
+            b'\n' => "\\n",
+            b'"' => "\\\"",
+            _ => "\\\\",
+        });
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(number: Number) -> String {
+        let mut out = String::new();
+        number.push_to(&mut out);
+        out
+    }
+
+    #[test]
+    fn numbers_are_short_and_exact() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (71.0, "71"),
+            (-1.5, "-1.5"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (71.25, "71.25"),
+            (1e-4, "0.0001"),
+            (1e-15, "1e-15"),
+            (1_234_567_890_123_456.0, "1234567890123456"),
+            (9_007_199_254_740_993.0, "9007199254740992"),
+            (1e16, "1e16"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (5e-324, "5e-324"),
+        ];
+        for (float, text) in cases {
+            assert_eq!(shown(Number::Float(float)), text);
+        }
+        assert_eq!(shown(Number::Int(i64::MIN)), "-9223372036854775808");
+        assert_eq!(shown(Number::Count(u64::MAX)), "18446744073709551615");
+        assert_eq!(shown(true.into()), "1");
+    }
+
+    #[test]
+    fn what_is_no_finite_number_is_none() {
+        assert!(Number::of(&Value::Float(f64::NAN)).is_none());
+        assert!(Number::of(&Value::Float(f64::NEG_INFINITY)).is_none());
+        assert!(Number::of(&Value::Text("61".into())).is_none());
+    }
+
+    #[test]
+    fn labels_and_help_are_escaped_each_in_its_way() {
+        let mut labels = Labels::default();
+        labels.text("a", "q\" b\\ n\n r\r");
+        labels.number("b", Number::Int(-1));
+        let mut out = String::new();
+        Family::new(&mut out, "f", "gauge", "q\" b\\ n\n").sample(&labels, 2);
+        assert_eq!(
+            out,
+            "# HELP f q\" b\\\\ n\\n\n# TYPE f gauge\n\
+             f{a=\"q\\\" b\\\\ n\\n r\r\",b=\"-1\"} 2\n"
+        );
+    }
+
+    #[test]
+    fn a_family_without_samples_leaves_nothing() {
+        let mut out = String::new();
+        let _without_samples = Family::new(&mut out, "f", "gauge", "F.");
+        assert_eq!(out, "");
+    }
+}

@@ -1,0 +1,106 @@
+//! Snapshots of machines that never were.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use exposition::Settings;
+use model::{
+    Down, FieldId, Gpu, GpuView, Identity, Kind, Pace, Process, Reading, Snapshot, SourceView,
+    Value, Watch, Xid, XidLog,
+};
+
+/// A row of a counters file.
+pub(crate) fn watch(field: u16, name: &str, kind: Kind, help: &str) -> Watch {
+    Watch { field: FieldId(field), name: name.into(), kind, help: help.into(), pace: Pace::Every }
+}
+
+/// What a GPU is.
+pub(crate) fn identity(index: u32, uuid: &str) -> Identity {
+    Identity {
+        index,
+        uuid: uuid.into(),
+        pci_bus_id: format!("00000000:{:02X}:00.0", 0x1a + index),
+        model_name: "NVIDIA H100 80GB HBM3".into(),
+    }
+}
+
+/// A GPU that answers.
+pub(crate) fn up(identity: Identity, readings: Vec<Reading>) -> GpuView {
+    GpuView {
+        gpu: Gpu { index: identity.index, identity: Some(Arc::new(identity)) },
+        up: Ok(()),
+        readings,
+        xids: None,
+        last_success: Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)),
+        pass_duration: Some(Duration::from_micros(4_200)),
+        errors: Arc::default(),
+    }
+}
+
+/// A GPU that has answered before and does not now.
+pub(crate) fn down(identity: Identity, why: Down, readings: Vec<Reading>) -> GpuView {
+    GpuView { up: Err(why), ..up(identity, readings) }
+}
+
+/// A GPU that has never answered.
+pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
+    GpuView {
+        gpu: Gpu { index, identity: None },
+        up: Err(why),
+        readings: Vec::new(),
+        xids: None,
+        last_success: None,
+        pass_duration: None,
+        errors: Arc::default(),
+    }
+}
+
+/// A log of these XIDs.
+pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Option<Arc<XidLog>> {
+    let mut log = XidLog { listening, ..XidLog::default() };
+    for xid in xids {
+        log.record(*xid);
+    }
+    Some(Arc::new(log))
+}
+
+/// A snapshot of these GPUs.
+pub(crate) fn snapshot(watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
+    Snapshot {
+        sequence: 1,
+        watches: watches.into(),
+        gpus,
+        source: SourceView { name: "nvml", up: Ok(()), driver_version: Some("570.124.06".into()) },
+        process: Process {
+            cpu: Duration::from_millis(1_250),
+            resident_bytes: 7_340_032,
+            started: UNIX_EPOCH + Duration::from_secs(1_699_999_000),
+        },
+        good_until: Instant::now(),
+    }
+}
+
+/// What a program of version 0.1.0 on host `n1` is told.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        hostname: Some("n1".into()),
+        version: "0.1.0",
+        rows_skipped: 0,
+        replace_blanks_in_model_name: false,
+    }
+}
+
+/// A reading of a whole number.
+pub(crate) fn int(value: i64) -> Reading {
+    Ok(Value::Int(value))
+}
+
+/// A reading of a real number.
+pub(crate) fn float(value: f64) -> Reading {
+    Ok(Value::Float(value))
+}
+
+/// A reading of a text.
+pub(crate) fn text(value: &str) -> Reading {
+    Ok(Value::Text(value.into()))
+}

@@ -1,0 +1,268 @@
+//! Pages as they are, and the rules about what is on them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use expect_test::expect;
+use exposition::{Settings, render};
+use model::{Down, FieldId, GpuView, Kind, Reason, Snapshot, Watch, Xid};
+use testkit::page::{Page, metric};
+
+use crate::machine::{
+    down, float, identity, int, settings, snapshot, text, unknown, up, watch, xids,
+};
+
+const FALLEN: Xid = Xid { code: 79, message: "GPU has fallen off the bus" };
+const ECC: Xid = Xid { code: 48, message: "Double-bit ECC error" };
+
+fn watches() -> Vec<Watch> {
+    vec![
+        watch(150, "DCGM_FI_DEV_GPU_TEMP", Kind::Gauge, "GPU temperature (in C)."),
+        watch(1, "DCGM_FI_DRIVER_VERSION", Kind::Label, "Driver version."),
+        watch(155, "DCGM_FI_DEV_POWER_USAGE", Kind::Gauge, "Power\ndraw in C:\\W \"now\"."),
+        watch(230, "DCGM_FI_DEV_XID_ERRORS", Kind::Gauge, "Last XID."),
+        watch(156, "DCGM_FI_DEV_ENERGY", Kind::Counter, "Energy (in mJ)."),
+        watch(999, "DCGM_FI_DEV_NOBODY_HAS", Kind::Gauge, "Absent."),
+    ]
+}
+
+fn one(gpu: GpuView) -> Snapshot {
+    snapshot(watches(), vec![gpu])
+}
+
+fn page(snapshot: &Snapshot) -> Page {
+    Page::parse(&render(snapshot, &settings())).expect("a page that parses")
+}
+
+#[test]
+fn a_whole_page() {
+    let none = || Err(Reason::NotSupported);
+    let mut well = up(
+        identity(0, "GPU-aaaa"),
+        vec![int(61), text("570\"x\\y\nz"), float(421.5), none(), int(9_876_543_210_123), none()],
+    );
+    well.xids = xids(true, &[]);
+    well.errors = Arc::new(BTreeMap::from([
+        ((FieldId(155), Reason::Failed), 2),
+        ((FieldId(1013), Reason::NotPermitted), 1),
+    ]));
+    let mut lost = down(identity(1, "GPU-bbbb"), Down::Lost, vec![Err(Reason::Lost); 6]);
+    lost.xids = xids(false, &[ECC, ECC, FALLEN]);
+
+    expect![[r##"
+        # HELP DCGM_FI_DEV_GPU_TEMP GPU temperature (in C).
+        # TYPE DCGM_FI_DEV_GPU_TEMP gauge
+        DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",hostname="n1",DCGM_FI_DRIVER_VERSION="570\"x\\y\nz"} 61
+        # HELP DCGM_FI_DEV_POWER_USAGE Power\ndraw in C:\\W "now".
+        # TYPE DCGM_FI_DEV_POWER_USAGE gauge
+        DCGM_FI_DEV_POWER_USAGE{gpu="0",UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",hostname="n1",DCGM_FI_DRIVER_VERSION="570\"x\\y\nz"} 421.5
+        # HELP DCGM_FI_DEV_XID_ERRORS Last XID.
+        # TYPE DCGM_FI_DEV_XID_ERRORS gauge
+        DCGM_FI_DEV_XID_ERRORS{gpu="0",UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",hostname="n1",DCGM_FI_DRIVER_VERSION="570\"x\\y\nz",err_code="0",err_msg="No Error"} 0
+        DCGM_FI_DEV_XID_ERRORS{gpu="1",UUID="GPU-bbbb",pci_bus_id="00000000:1B:00.0",device="nvidia1",modelName="NVIDIA H100 80GB HBM3",hostname="n1",err_code="79",err_msg="GPU has fallen off the bus"} 79
+        # HELP DCGM_FI_DEV_ENERGY Energy (in mJ).
+        # TYPE DCGM_FI_DEV_ENERGY counter
+        DCGM_FI_DEV_ENERGY{gpu="0",UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",hostname="n1",DCGM_FI_DRIVER_VERSION="570\"x\\y\nz"} 9876543210123
+        # HELP heatsink_build_info Which heatsink this is; always 1.
+        # TYPE heatsink_build_info gauge
+        heatsink_build_info{version="0.1.0"} 1
+        # HELP heatsink_source_info Where the readings come from, and the version of its driver; always 1.
+        # TYPE heatsink_source_info gauge
+        heatsink_source_info{source="nvml",driver_version="570.124.06"} 1
+        # HELP heatsink_source_up Whether the source is open (1) or not (0).
+        # TYPE heatsink_source_up gauge
+        heatsink_source_up{source="nvml"} 1
+        # HELP heatsink_gpu_up Whether the GPU answers (1) or not (0).
+        # TYPE heatsink_gpu_up gauge
+        heatsink_gpu_up{gpu="0",UUID="GPU-aaaa"} 1
+        heatsink_gpu_up{gpu="1",UUID="GPU-bbbb"} 0
+        # HELP heatsink_gpu_down_info Why the GPU shows nothing; 1 while it does not answer.
+        # TYPE heatsink_gpu_down_info gauge
+        heatsink_gpu_down_info{gpu="1",UUID="GPU-bbbb",reason="lost"} 1
+        # HELP heatsink_gpu_last_success_timestamp_seconds When the last complete pass over the GPU ended (in seconds since 1970).
+        # TYPE heatsink_gpu_last_success_timestamp_seconds gauge
+        heatsink_gpu_last_success_timestamp_seconds{gpu="0",UUID="GPU-aaaa"} 1700000000.25
+        heatsink_gpu_last_success_timestamp_seconds{gpu="1",UUID="GPU-bbbb"} 1700000000.25
+        # HELP heatsink_collection_duration_seconds How long the last complete pass over the GPU took in the driver (in seconds).
+        # TYPE heatsink_collection_duration_seconds gauge
+        heatsink_collection_duration_seconds{gpu="0",UUID="GPU-aaaa"} 0.0042
+        heatsink_collection_duration_seconds{gpu="1",UUID="GPU-bbbb"} 0.0042
+        # HELP heatsink_read_errors_total Readings that failed, by field and reason (count).
+        # TYPE heatsink_read_errors_total counter
+        heatsink_read_errors_total{gpu="0",UUID="GPU-aaaa",field="DCGM_FI_DEV_POWER_USAGE",reason="failed"} 2
+        heatsink_read_errors_total{gpu="0",UUID="GPU-aaaa",field="1013",reason="not_permitted"} 1
+        # HELP heatsink_xid_errors_total XIDs that the driver delivered for the GPU, by code (count).
+        # TYPE heatsink_xid_errors_total counter
+        heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="48"} 2
+        heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="79"} 1
+        # HELP heatsink_config_rows_skipped Rows of the counters file that were not understood (count).
+        # TYPE heatsink_config_rows_skipped gauge
+        heatsink_config_rows_skipped 0
+        # HELP process_cpu_seconds_total User and system CPU time that this process has spent (in seconds).
+        # TYPE process_cpu_seconds_total counter
+        process_cpu_seconds_total 1.25
+        # HELP process_resident_memory_bytes Resident memory of this process (in bytes).
+        # TYPE process_resident_memory_bytes gauge
+        process_resident_memory_bytes 7340032
+        # HELP process_start_time_seconds When this process began (in seconds since 1970).
+        # TYPE process_start_time_seconds gauge
+        process_start_time_seconds 1699999000
+    "##]].assert_eq(&render(&snapshot(watches(), vec![well, lost]), &settings()));
+}
+
+#[test]
+fn a_machine_of_which_nothing_is_known_yet_still_has_a_page() {
+    let mut snapshot = snapshot(watches(), vec![unknown(0, Down::Starting)]);
+    snapshot.source.up = Err("libnvidia-ml.so.1 is not there".into());
+    snapshot.source.driver_version = None;
+    let page = page(&snapshot);
+    metric("heatsink_source_up").label("source", "nvml").value(0).assert_in(&page);
+    metric("heatsink_source_info").without("driver_version").value(1).assert_in(&page);
+    metric("heatsink_gpu_up").label("gpu", "0").without("UUID").value(0).assert_in(&page);
+    metric("heatsink_gpu_down_info").label("reason", "starting").value(1).assert_in(&page);
+    metric("heatsink_gpu_last_success_timestamp_seconds").assert_absent_from(&page);
+    metric("heatsink_collection_duration_seconds").assert_absent_from(&page);
+    assert!(page.families.iter().all(|family| !family.name.starts_with("DCGM_")));
+}
+
+#[test]
+fn a_gpu_that_was_never_identified_has_no_series_but_its_health() {
+    let mut gpu = unknown(2, Down::Failed);
+    gpu.readings = vec![int(61)];
+    gpu.xids = xids(true, &[FALLEN]);
+    let page = page(&one(gpu));
+    assert!(page.families.iter().all(|family| !family.name.starts_with("DCGM_")));
+    metric("heatsink_xid_errors_total").label("xid", "79").without("UUID").assert_in(&page);
+}
+
+#[test]
+fn a_gpu_that_is_down_shows_nothing_that_was_read_before() {
+    let stale = vec![int(61), text("570"), float(421.5)];
+    let page = page(&one(down(identity(0, "GPU-aaaa"), Down::Late, stale)));
+    assert!(page.families.iter().all(|family| !family.name.starts_with("DCGM_")));
+    metric("heatsink_gpu_down_info").label("reason", "late").assert_in(&page);
+}
+
+#[test]
+fn no_xid_is_said_only_by_a_gpu_that_is_up_and_listened_to() {
+    let quiet = metric("DCGM_FI_DEV_XID_ERRORS");
+    let view = |answers: bool, log| {
+        let identity = identity(0, "GPU-aaaa");
+        let gpu = if answers { up(identity, vec![]) } else { down(identity, Down::Lost, vec![]) };
+        page(&one(GpuView { xids: log, ..gpu }))
+    };
+    quiet
+        .clone()
+        .label("err_code", "0")
+        .label("err_msg", "No Error")
+        .value(0)
+        .assert_in(&view(true, xids(true, &[])));
+    quiet.assert_absent_from(&view(true, xids(false, &[])));
+    quiet.assert_absent_from(&view(false, xids(true, &[])));
+    quiet.assert_absent_from(&view(true, None));
+    quiet.value(79).assert_in(&view(false, xids(false, &[FALLEN])));
+}
+
+#[test]
+fn the_label_of_a_gpu_that_is_down_is_not_shown_as_if_it_were_read() {
+    let mut gpu = down(identity(0, "GPU-aaaa"), Down::Lost, vec![int(1), text("570")]);
+    gpu.xids = xids(false, &[FALLEN]);
+    metric("DCGM_FI_DEV_XID_ERRORS").without("DCGM_FI_DRIVER_VERSION").assert_in(&page(&one(gpu)));
+}
+
+#[test]
+fn readings_that_are_no_numbers_give_no_sample() {
+    for reading in [float(f64::NAN), float(f64::INFINITY), text("61"), Err(Reason::NoData)] {
+        let page = page(&one(up(identity(0, "GPU-aaaa"), vec![reading])));
+        metric("DCGM_FI_DEV_GPU_TEMP").assert_absent_from(&page);
+        metric("heatsink_gpu_up").value(1).assert_in(&page);
+    }
+}
+
+#[test]
+fn the_hostname_may_be_left_out_and_the_model_name_dashed() {
+    let mut identity = identity(0, "GPU-aaaa");
+    identity.model_name = " NVIDIA  H100 80GB".into();
+    let settings = Settings {
+        hostname: None,
+        replace_blanks_in_model_name: true,
+        rows_skipped: 3,
+        ..settings()
+    };
+    let page = Page::parse(&render(&one(up(identity, vec![int(61)])), &settings)).unwrap();
+    metric("DCGM_FI_DEV_GPU_TEMP")
+        .label("modelName", "NVIDIA-H100-80GB")
+        .without("hostname")
+        .assert_in(&page);
+    metric("heatsink_config_rows_skipped").value(3).assert_in(&page);
+}
+
+#[test]
+fn label_rows_are_sorted_and_a_number_is_shown_as_a_sample_would_be() {
+    let watches = vec![
+        watch(2, "Z", Kind::Label, ""),
+        watch(3, "A", Kind::Label, ""),
+        watch(4, "M", Kind::Label, ""),
+        watch(5, "N", Kind::Label, ""),
+        watch(150, "T", Kind::Gauge, ""),
+    ];
+    let readings = vec![float(2.0), text("x"), float(f64::NAN), Err(Reason::NoData), int(61)];
+    let page = page(&snapshot(watches, vec![up(identity(0, "GPU-aaaa"), readings)]));
+    let names: Vec<&str> =
+        page.samples("T")[0].labels.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = ["gpu", "UUID", "pci_bus_id", "device", "modelName", "hostname", "A", "Z"];
+    assert_eq!(names, expected);
+    metric("T").label("A", "x").label("Z", "2").assert_in(&page);
+}
+
+#[test]
+fn gpus_stand_by_index_and_a_former_gpu_beside_its_successor() {
+    let gpus = vec![
+        up(identity(1, "GPU-bbbb"), vec![int(2)]),
+        down(identity(0, "GPU-gone"), Down::Missing, vec![]),
+        up(identity(0, "GPU-aaaa"), vec![int(1)]),
+    ];
+    let page = page(&snapshot(watches(), gpus));
+    let shown: Vec<_> =
+        page.samples("DCGM_FI_DEV_GPU_TEMP").iter().map(|sample| sample.value).collect();
+    assert_eq!(shown, [1.0, 2.0]);
+    let health = metric("heatsink_gpu_up").label("gpu", "0");
+    assert_eq!(page.value_of(&health.clone().label("UUID", "GPU-gone")), Some(0.0));
+    assert_eq!(page.value_of(&health.label("UUID", "GPU-aaaa")), Some(1.0));
+}
+
+#[test]
+fn a_gpu_that_is_listed_twice_is_shown_once_and_up() {
+    let gpus = vec![
+        down(identity(0, "GPU-aaaa"), Down::Missing, vec![]),
+        up(identity(0, "GPU-aaaa"), vec![int(61)]),
+        unknown(0, Down::Starting),
+        unknown(0, Down::Starting),
+    ];
+    let page = page(&snapshot(watches(), gpus));
+    let health = metric("heatsink_gpu_up").label("gpu", "0");
+    assert_eq!(page.value_of(&health.clone().label("UUID", "GPU-aaaa")), Some(1.0));
+    assert_eq!(page.value_of(&health.without("UUID")), Some(0.0));
+}
+
+#[test]
+fn a_name_that_is_taken_is_passed_over() {
+    let watches = vec![
+        watch(150, "T", Kind::Gauge, "First."),
+        watch(151, "T", Kind::Counter, "Second."),
+        watch(152, "heatsink_gpu_up", Kind::Gauge, "Not yours."),
+        watch(153, "UUID", Kind::Label, "Nor this."),
+        watch(154, "err_msg", Kind::Label, "Nor that."),
+    ];
+    let readings = vec![int(1), int(2), int(3), text("x"), text("y")];
+    let mut gpu = up(identity(0, "GPU-aaaa"), readings);
+    gpu.errors = Arc::new(
+        [150, 151, 152].map(|field| ((FieldId(field), Reason::Failed), 1)).into_iter().collect(),
+    );
+    let page = page(&snapshot(watches, vec![gpu]));
+    metric("T").label("UUID", "GPU-aaaa").without("err_msg").value(1).assert_in(&page);
+    assert_eq!(page.value_of(&metric("heatsink_gpu_up")), Some(1.0));
+    for field in ["T", "151", "152"] {
+        metric("heatsink_read_errors_total").label("field", field).assert_in(&page);
+    }
+}

@@ -1,0 +1,60 @@
+//! `nvmlDeviceGetFieldValues`: many fields in one call, each with a result of its own.
+
+use std::{ffi::c_int, ptr::NonNull};
+
+use nvml_wrapper_sys::bindings::{
+    nvmlDevice_t, nvmlFieldValue_t, nvmlReturn_enum_NVML_SUCCESS, nvmlReturn_t, nvmlValue_t,
+    nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE,
+};
+
+use super::answer;
+use crate::{
+    call::Call,
+    field::{Kind, Number, Reading},
+    refusal::Refusal,
+    session,
+};
+
+/// How long each reading is said to have taken; a driver never says 0.
+const LATENCY_US: i64 = 3;
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetFieldValues(
+    device: nvmlDevice_t,
+    count: c_int,
+    values: *mut nvmlFieldValue_t,
+) -> nvmlReturn_t {
+    answer(|| {
+        session::current()?;
+        let count = usize::try_from(count).map_err(|_| Refusal::INVALID_ARGUMENT)?;
+        let values = NonNull::new(values).ok_or(Refusal::INVALID_ARGUMENT)?;
+        let call = Call::on("nvmlDeviceGetFieldValues", device)?;
+        for i in 0..count {
+            // SAFETY: the caller promises NVML `count` entries, and `i` is below that.
+            let entry = unsafe { values.add(i) };
+            // SAFETY: the entry is the caller's, with field and scope filled in, and nobody else
+            // uses it during the call.
+            unsafe { fill(&call, entry) };
+        }
+        Ok(())
+    })
+}
+
+/// Fills one entry.
+///
+/// # Safety
+///
+/// `entry` must be valid for reading and writing, and its `fieldId` and `scopeId` initialised. The
+/// other members need not be, which is why no reference to the whole is made.
+unsafe fn fill(call: &Call, entry: NonNull<nvmlFieldValue_t>) {
+    let entry = entry.as_ptr();
+    // SAFETY: the caller promises that these two are initialised.
+    let (id, scope) = unsafe {
+        ((&raw const (*entry).fieldId).read(), (&raw const (*entry).scopeId).read())
+    };
+    let (timestamp, latency, answer) = match read(call, id, scope) {
+        Reading::Value { timestamp_us, number, kind } => (timestamp_us, LATENCY_US, Ok((kind, number))),
+        Reading::Unfilled => todo!(),
+        Reading::Refused(refusal) => todo!(),
+    };
+}

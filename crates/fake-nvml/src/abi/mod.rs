@@ -1,0 +1,21 @@
+//! The C functions. Each takes the same way: is there a session, are the places to write to
+//! there, does the GPU let the call through; then it writes what the board says.
+#![allow(non_snake_case, reason = "the names are NVML's")]
+
+mod events;
+mod field_values;
+mod gpm;
+mod identity;
+mod numbers;
+mod out;
+mod readings;
+mod system;
+
+use nvml_wrapper_sys::bindings::nvmlReturn_t;
+
+use crate::refusal::{self, Refusal};
+
+/// Runs the body of a function and turns its result into a return code.
+fn answer(body: impl FnOnce() -> Result<(), Refusal>) -> nvmlReturn_t {
+    refusal::code(body())
+}

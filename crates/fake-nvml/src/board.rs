@@ -1,0 +1,193 @@
+//! One GPU as the driver would describe it: raw NVML integers, nothing converted.
+//!
+//! `None` is what the board does not have: its function answers `NOT_SUPPORTED`. The fields'
+//! names and units are those of a fixture, see `fixtures/example.toml`.
+
+use serde::Deserialize;
+
+use crate::{field::Field, gpm::Gpm, refusal::Refusal};
+
+/// One GPU.
+#[derive(Deserialize, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Board {
+    pub uuid: String,
+    pub name: String,
+    pub serial: Option<String>,
+    pub minor: Option<u32>,
+    pub pci: Pci,
+    pub architecture: Option<u32>,
+    /// Whether it has fallen off the bus.
+    #[serde(default)]
+    pub lost: bool,
+    pub mig: Option<Mig>,
+
+    pub temperature: Option<u32>,
+    #[serde(default)]
+    pub thresholds: Thresholds,
+    pub power_mw: Option<u32>,
+    pub power_management_limit_mw: Option<u32>,
+    pub enforced_power_limit_mw: Option<u32>,
+    pub total_energy_mj: Option<u64>,
+    #[serde(default)]
+    pub clocks_mhz: Clocks,
+    #[serde(default)]
+    pub max_clocks_mhz: Clocks,
+    pub event_reasons: Option<u64>,
+    pub performance_state: Option<u32>,
+    pub fan_percent: Option<u32>,
+
+    pub utilization: Option<Utilization>,
+    pub encoder: Option<Engine>,
+    pub decoder: Option<Engine>,
+    pub memory: Option<Memory>,
+    pub pcie_throughput_kb: Option<PcieThroughput>,
+    pub pcie_replay: Option<u32>,
+
+    pub vgpu_licence: Option<Licence>,
+    pub gpm: Option<Gpm>,
+    /// What `nvmlDeviceGetFieldValues` answers; what is not listed is not supported.
+    #[serde(default, rename = "field")]
+    pub fields: Vec<Field>,
+
+    /// Bits of `nvmlDeviceGetSupportedEventTypes`.
+    pub event_types: Option<u64>,
+    /// XIDs that the simulation has reported so far.
+    #[serde(skip)]
+    pub xids: Vec<u32>,
+}
+
+impl Board {
+    /// The field that a caller asks for; one that was listed without a scope answers for any.
+    pub(crate) fn field(&self, id: u32, scope: u32) -> Option<&Field> {
+        self.fields
+            .iter()
+            .find(|field| field.id == id && field.scope.is_none_or(|own| own == scope))
+    }
+}
+
+/// Where the GPU is on the bus.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pci {
+    #[serde(default)]
+    pub domain: u32,
+    pub bus: u32,
+    #[serde(default)]
+    pub device: u32,
+    #[serde(default)]
+    pub device_id: u32,
+    #[serde(default)]
+    pub subsystem_id: u32,
+}
+
+/// MIG mode, 0 or 1.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mig {
+    pub current: u32,
+    pub pending: u32,
+}
+
+/// Temperature thresholds, °C.
+#[derive(Deserialize, Clone, Copy, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Thresholds {
+    pub shutdown: Option<u32>,
+    pub slowdown: Option<u32>,
+    pub mem_max: Option<u32>,
+    pub gpu_max: Option<u32>,
+    pub acoustic_min: Option<u32>,
+    pub acoustic_curr: Option<u32>,
+    pub acoustic_max: Option<u32>,
+    pub gps_curr: Option<u32>,
+}
+
+impl Thresholds {
+    /// By `nvmlTemperatureThresholds_t`.
+    pub(crate) fn of(&self, kind: u32) -> Result<Option<u32>, Refusal> {
+        let all = [
+            self.shutdown,
+            self.slowdown,
+            self.mem_max,
+            self.gpu_max,
+            self.acoustic_min,
+            self.acoustic_curr,
+            self.acoustic_max,
+            self.gps_curr,
+        ];
+        all.get(kind as usize).copied().ok_or(Refusal::INVALID_ARGUMENT)
+    }
+}
+
+/// Clocks, MHz.
+#[derive(Deserialize, Clone, Copy, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Clocks {
+    pub graphics: Option<u32>,
+    pub sm: Option<u32>,
+    pub mem: Option<u32>,
+    pub video: Option<u32>,
+}
+
+impl Clocks {
+    /// By `nvmlClockType_t`.
+    pub(crate) fn of(&self, kind: u32) -> Result<Option<u32>, Refusal> {
+        let all = [self.graphics, self.sm, self.mem, self.video];
+        all.get(kind as usize).copied().ok_or(Refusal::INVALID_ARGUMENT)
+    }
+}
+
+/// Percent of the last sample period.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Utilization {
+    pub gpu: u32,
+    pub memory: u32,
+}
+
+/// An encoder's or decoder's load, with its sample period in µs.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Engine {
+    pub percent: u32,
+    pub sampling_us: u32,
+}
+
+/// Framebuffer in bytes; `used` without `reserved`, as version 2 of the struct has it.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Memory {
+    pub total: u64,
+    pub reserved: u64,
+    pub free: u64,
+    pub used: u64,
+}
+
+/// PCIe traffic, KB/s.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PcieThroughput {
+    pub tx: u32,
+    pub rx: u32,
+}
+
+/// What `nvmlDeviceGetGridLicensableFeatures_v4` answers.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Licence {
+    pub supported: bool,
+    #[serde(default)]
+    pub features: Vec<LicensableFeature>,
+}
+
+/// One licensable feature.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LicensableFeature {
+    pub code: u32,
+    pub state: u32,
+    pub enabled: u32,
+    #[serde(default)]
+    pub product: String,
+}

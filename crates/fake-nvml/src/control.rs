@@ -1,0 +1,112 @@
+//! The control file: faults on command, while the program under test runs.
+//!
+//! A text file, one command a line; `#` starts a comment. The library looks for a change at most
+//! every 5 ms, within calls. A line is in force while it stands in the file; one that is not
+//! understood is named once on stderr and ignored.
+//!
+//! | line | effect |
+//! |---|---|
+//! | `gpu 3 hang` | every call on GPU 3 blocks until the line is gone; waiting for events goes on |
+//! | `gpu 3 hang-calls FUNCTION,FUNCTION` | only these block |
+//! | `gpu 2 lost` | `GPU_IS_LOST` from every call on GPU 2, getting its handle included |
+//! | `gpu 1 slow 200` | each call takes 200 ms longer; `gpu 1 slow 200 FUNCTION`: only that one |
+//! | `gpu 0 unsupported TARGET` | `NOT_SUPPORTED` |
+//! | `gpu 0 denied TARGET` | `NO_PERMISSION` |
+//! | `gpu 4 fail TARGET` | `UNKNOWN` |
+//! | `gpu 5 xid 79` | one XID event, see below |
+//! | `gpu 6 mig on` | MIG mode on, so no utilization, encoder nor decoder; `off` turns it off |
+//! | `gpus 7` | the driver lists only the first 7; handles of the others say `GPU_IS_LOST` |
+//! | `init mismatch` | `LIB_RM_VERSION_MISMATCH` from `nvmlInit` and from calls in a live session |
+//! | `init not-loaded` | `DRIVER_NOT_LOADED` from `nvmlInit` |
+//! | `init hang` | `nvmlInit` blocks until the line is gone |
+//! | `driver 570.86.10` | the driver's version |
+//! | `nonsense 0 TARGET 808334905` | the first number that GPU 0 answers |
+//!
+//! `FUNCTION` is a name such as `nvmlDeviceGetPowerUsage`, `TARGET` is one of these, or `field 82`
+//! for a field value, or `gpm` for GPM as a whole.
+//!
+//! Each `xid` line is one event. It is known by its place among the `xid` lines of its GPU, so
+//! lines that are [added](Control::add) are new events; when there are fewer lines than before,
+//! those that remain count as delivered. An event waits for the first event set that registers
+//! the GPU. It goes to every set that is registered when it is delivered, once to each.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime},
+};
+
+/// Writes a control file, each time as a whole, so that no reader sees half of one.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+    writes: AtomicU64,
+}
+
+impl Control {
+    /// A control file at `path`, which is written only by the methods below.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), writes: AtomicU64::new(0) }
+    }
+
+    /// What `FAKE_NVML_CONTROL` must say.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts these commands in force, and no others.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn set(&self, commands: &[&str]) {
+        let text: String = commands.iter().flat_map(|line| [line, "\n"]).collect();
+        self.write(&text);
+    }
+
+    /// Puts these commands in force beside those that are.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be read or written.
+    pub fn add(&self, commands: &[&str]) {
+        let mut text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => panic!("cannot read {}: {error}", self.path.display()),
+        };
+        text.extend(commands.iter().flat_map(|line| [line, "\n"]));
+        self.write(&text);
+    }
+
+    /// Ends every fault.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn clear(&self) {
+        self.write("");
+    }
+
+    fn write(&self, text: &str) {
+        self.replace(text)
+            .unwrap_or_else(|error| panic!("cannot write {}: {error}", self.path.display()));
+    }
+
+    fn replace(&self, text: &str) -> io::Result<()> {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".new");
+        let fresh = PathBuf::from(name);
+        let mut file = File::create(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        // The kernel's file times stand still for some milliseconds; two quick writes of one
+        // length must differ all the same.
+        let ordinal = self.writes.fetch_add(1, Ordering::Relaxed);
+        file.set_modified(SystemTime::now() + Duration::from_nanos(ordinal))?;
+        drop(file);
+        fs::rename(&fresh, &self.path)
+    }
+}

@@ -1,0 +1,205 @@
+//! A simulated GPU in the integers of a driver.
+
+use std::{sync::Arc, time::Duration};
+
+use sim::{Activity, GpuState};
+
+use crate::{
+    board::{
+        Board, Clocks, Engine, Licence, Memory, Mig, Pci, PcieThroughput, Thresholds, Utilization,
+    },
+    field::{Field, Kind},
+    gpm::{Gpm, METRICS},
+};
+
+/// Whether simulated time runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pace {
+    /// Counters and timestamps are those of the last step of the simulation.
+    Running,
+    /// The state stands still; counters of field values go on by one second per reading.
+    Frozen,
+}
+
+const KIB: f64 = 1024.0;
+const MIB: f64 = 1024.0 * 1024.0;
+const NVLINKS: u32 = 18;
+const HOPPER: u32 = 9;
+const SAMPLING_US: u32 = 167_000;
+/// ECC errors of both kinds, performance state, XID, clocks.
+const EVENT_TYPES: u64 = 0x1F;
+
+/// The board of GPU `index` in this `state`, at simulated time `at`.
+pub(crate) fn board(
+    index: usize,
+    state: &GpuState,
+    xids: Vec<u32>,
+    at: Duration,
+    timestamp_us: i64,
+    pace: Pace,
+) -> Board {
+    let sm_clock = Some(rounded(state.sm_clock_mhz));
+    let memory_clock = Some(rounded(state.memory_clock_mhz));
+    let max_sm_clock = Some(rounded(state.max_sm_clock_mhz));
+    let power_limit_mw = Some(rounded(state.power_limit_watts * 1e3));
+    let engine = |share| Some(Engine { percent: percent(share), sampling_us: SAMPLING_US });
+    let in_use = state.memory_reserved_bytes + state.memory_used_bytes;
+    Board {
+        uuid: state.uuid.clone(),
+        name: state.model_name.clone(),
+        serial: Some(serial(&state.uuid)),
+        minor: u32::try_from(index).ok(),
+        pci: Pci {
+            bus: state.pci_bus.into(),
+            device_id: 0x2330_10DE,
+            subsystem_id: 0x16C1_10DE,
+            ..Pci::default()
+        },
+        architecture: Some(HOPPER),
+        lost: state.lost,
+        mig: Some(Mig { current: 0, pending: 0 }),
+        temperature: Some(rounded(state.temperature_celsius)),
+        thresholds: Thresholds {
+            shutdown: Some(rounded(state.shutdown_celsius)),
+            slowdown: Some(rounded(state.slowdown_celsius)),
+            ..Thresholds::default()
+        },
+        power_mw: Some(rounded(state.power_watts * 1e3)),
+        power_management_limit_mw: power_limit_mw,
+        enforced_power_limit_mw: power_limit_mw,
+        total_energy_mj: Some(millijoules(state.energy_joules)),
+        clocks_mhz: Clocks { graphics: sm_clock, sm: sm_clock, mem: memory_clock, video: None },
+        max_clocks_mhz: Clocks { graphics: max_sm_clock, sm: max_sm_clock, ..Clocks::default() },
+        event_reasons: Some(state.clock_event_reasons),
+        performance_state: Some(0),
+        fan_percent: state.fan_percent.map(rounded),
+        utilization: Some(Utilization {
+            gpu: percent(state.gpu_utilization),
+            memory: percent(state.memory_utilization),
+        }),
+        encoder: engine(state.encoder_utilization),
+        decoder: engine(state.decoder_utilization),
+        memory: Some(Memory {
+            total: state.memory_total_bytes,
+            reserved: state.memory_reserved_bytes,
+            free: state.memory_total_bytes.saturating_sub(in_use),
+            used: state.memory_used_bytes,
+        }),
+        pcie_throughput_kb: Some(PcieThroughput {
+            tx: rounded(state.pcie_tx_bytes_per_second / 1e3),
+            rx: rounded(state.pcie_rx_bytes_per_second / 1e3),
+        }),
+        pcie_replay: u32::try_from(state.pcie_replays).ok(),
+        vgpu_licence: Some(Licence::default()),
+        gpm: Some(gpm(state, at, pace)),
+        fields: fields(state, timestamp_us, pace),
+        event_types: Some(EVENT_TYPES),
+        xids,
+    }
+}
+
+fn fields(state: &GpuState, timestamp_us: i64, pace: Pace) -> Vec<Field> {
+    let flag = |kind, id, value| Field::sampled(id, kind, timestamp_us, value);
+    let counter = |id, total: u64, per_second: u64| match pace {
+        Pace::Running => Field::sampled(id, Kind::U64, timestamp_us, total),
+        Pace::Frozen => Field::counting(id, Kind::U64, timestamp_us, total, per_second),
+    };
+    let whole = |number: f64| number.max(0.0) as u64;
+    let (cor, unc) = (state.ecc_correctable, state.ecc_uncorrectable);
+    let mut fields = vec![
+        // ECC mode, current and pending.
+        flag(Kind::U32, 1, 1),
+        flag(Kind::U32, 2, 1),
+        // ECC totals, volatile and aggregate; the board is as old as the simulation.
+        flag(Kind::U64, 3, cor),
+        flag(Kind::U64, 4, unc),
+        flag(Kind::U64, 5, cor),
+        flag(Kind::U64, 6, unc),
+        flag(Kind::U32, 82, rounded(state.memory_temperature_celsius).into()),
+        counter(83, millijoules(state.energy_joules), millijoules(state.power_watts)),
+        flag(Kind::U32, 91, NVLINKS.into()),
+        flag(Kind::U32, 94, state.pcie_replays),
+        flag(Kind::U32, 142, state.rows_remapped_correctable),
+        flag(Kind::U32, 143, state.rows_remapped_uncorrectable),
+        flag(Kind::U32, 144, state.row_remap_pending.into()),
+        flag(Kind::U32, 145, state.row_remap_failed.into()),
+        // Power averaged over a second, and of this instant: the simulation has one of them.
+        flag(Kind::U32, 185, rounded(state.power_watts * 1e3).into()),
+        flag(Kind::U32, 186, rounded(state.power_watts * 1e3).into()),
+        counter(197, whole(state.pcie_tx_bytes), whole(state.pcie_tx_bytes_per_second)),
+        counter(198, whole(state.pcie_rx_bytes), whole(state.pcie_rx_bytes_per_second)),
+    ];
+    // NVLink in KiB: field, then bytes so far and bytes per second over all links.
+    for (id, bytes, bytes_per_second) in [
+        (138, state.nvlink_tx_bytes, state.nvlink_tx_bytes_per_second),
+        (139, state.nvlink_rx_bytes, state.nvlink_rx_bytes_per_second),
+    ] {
+        let (kib, rate) = (bytes / KIB, bytes_per_second / KIB);
+        fields.push(counter(id, whole(kib), whole(rate)).in_scope(u32::MAX));
+        let links = f64::from(NVLINKS);
+        fields.extend(
+            (0..NVLINKS)
+                .map(|link| counter(id, whole(kib / links), whole(rate / links)).in_scope(link)),
+        );
+    }
+    fields
+}
+
+fn gpm(state: &GpuState, at: Duration, pace: Pace) -> Gpm {
+    match pace {
+        Pace::Running => Gpm::Integrals {
+            at,
+            totals: metrics(
+                &state.activity_seconds,
+                [state.pcie_tx_bytes, state.pcie_rx_bytes],
+                [state.nvlink_rx_bytes, state.nvlink_tx_bytes],
+            ),
+        },
+        Pace::Frozen => Gpm::Listed(Arc::new(
+            metrics(
+                &state.activity,
+                [state.pcie_tx_bytes_per_second, state.pcie_rx_bytes_per_second],
+                [state.nvlink_rx_bytes_per_second, state.nvlink_tx_bytes_per_second],
+            )
+            .into(),
+        )),
+    }
+}
+
+/// In the order of [`METRICS`]: shares as percent, bytes as MiB.
+fn metrics(
+    activity: &Activity,
+    pcie_tx_rx: [f64; 2],
+    nvlink_rx_tx: [f64; 2],
+) -> [(u32, f64); METRICS.len()] {
+    let values = [
+        activity.graphics * 100.0,
+        activity.sm * 100.0,
+        activity.occupancy * 100.0,
+        activity.tensor * 100.0,
+        activity.dram * 100.0,
+        pcie_tx_rx[0] / MIB,
+        pcie_tx_rx[1] / MIB,
+        nvlink_rx_tx[0] / MIB,
+        nvlink_rx_tx[1] / MIB,
+    ];
+    std::array::from_fn(|i| (METRICS[i].0, values[i]))
+}
+
+fn rounded(number: f64) -> u32 {
+    number.round() as u32
+}
+
+fn percent(share: f64) -> u32 {
+    rounded((share * 100.0).clamp(0.0, 100.0))
+}
+
+fn millijoules(joules: f64) -> u64 {
+    (joules * 1e3).round() as u64
+}
+
+/// Thirteen digits that follow from the UUID.
+fn serial(uuid: &str) -> String {
+    let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    format!("165{:010}", u64::from_str_radix(&digits, 16).unwrap_or(0) % 10_000_000_000)
+}

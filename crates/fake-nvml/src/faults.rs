@@ -1,0 +1,314 @@
+//! What the control file asks for, line by line. The commands are documented in `control`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::refusal::Refusal;
+
+/// All that goes wrong at present.
+#[derive(Default, Debug)]
+pub(crate) struct Faults {
+    pub init: Option<InitFault>,
+    /// How many GPUs the driver lists.
+    pub listed: Option<usize>,
+    pub driver: Option<String>,
+    gpus: BTreeMap<usize, GpuFaults>,
+    /// Lines that are not commands.
+    pub not_understood: Vec<String>,
+}
+
+/// What happens to `nvmlInit`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum InitFault {
+    Mismatch,
+    NotLoaded,
+    Hang,
+}
+
+/// All that goes wrong with one GPU.
+#[derive(Default, Debug)]
+pub(crate) struct GpuFaults {
+    pub lost: bool,
+    pub mig: Option<bool>,
+    /// The codes of its `xid` lines.
+    pub xids: Vec<u32>,
+    hangs: bool,
+    hanging_calls: Vec<String>,
+    slow: Vec<(Option<String>, Duration)>,
+    refusals: Vec<(Target, Refusal)>,
+    nonsense: Vec<(Target, u64)>,
+}
+
+/// What a fault hits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Target {
+    Function(String),
+    Field(u32),
+    Gpm,
+}
+
+impl Faults {
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut faults = Self::default();
+        for line in text.lines() {
+            let command = line.split('#').next().unwrap_or_default().trim();
+            if !command.is_empty() && faults.obey(command).is_none() {
+                faults.not_understood.push(command.to_owned());
+            }
+        }
+        faults
+    }
+
+    /// The faults of a GPU, if it has any.
+    pub(crate) fn of(&self, gpu: usize) -> Option<&GpuFaults> {
+        self.gpus.get(&gpu)
+    }
+
+    /// The GPUs with faults.
+    pub(crate) fn gpus(&self) -> impl Iterator<Item = (usize, &GpuFaults)> {
+        self.gpus.iter().map(|(gpu, faults)| (*gpu, faults))
+    }
+
+    fn obey(&mut self, command: &str) -> Option<()> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        match words.as_slice() {
+            ["gpu", gpu, order @ ..] => {
+                // Parsed aside, so that a line that is not understood leaves no trace.
+                let gpu = gpu.parse().ok()?;
+                let order = Order::parse(order)?;
+                self.gpus.entry(gpu).or_default().apply(order);
+            }
+            ["nonsense", gpu, target @ .., value] => {
+                let (gpu, target) = (gpu.parse().ok()?, Target::parse(target)?);
+                let value = value.parse().ok()?;
+                self.gpus.entry(gpu).or_default().nonsense.push((target, value));
+            }
+            ["gpus", count] => self.listed = Some(count.parse().ok()?),
+            ["driver", version] => self.driver = Some((*version).to_owned()),
+            ["init", "mismatch"] => self.init = Some(InitFault::Mismatch),
+            ["init", "not-loaded"] => self.init = Some(InitFault::NotLoaded),
+            ["init", "hang"] => self.init = Some(InitFault::Hang),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// What a line says of one GPU.
+enum Order {
+    Hang,
+    HangCalls(Vec<String>),
+    Lost,
+    Slow(Option<String>, Duration),
+    Refuse(Target, Refusal),
+    Xid(u32),
+    Mig(bool),
+}
+
+impl Order {
+    fn parse(words: &[&str]) -> Option<Self> {
+        Some(match words {
+            ["hang"] => Self::Hang,
+            ["hang-calls", names] => {
+                Self::HangCalls(names.split(',').map(function).collect::<Option<_>>()?)
+            }
+            ["lost"] => Self::Lost,
+            ["slow", millis, name @ ..] if name.len() <= 1 => {
+                let name = match name.first() {
+                    Some(name) => Some(function(name)?),
+                    None => None,
+                };
+                Self::Slow(name, Duration::from_millis(millis.parse().ok()?))
+            }
+            ["unsupported", target @ ..] => {
+                Self::Refuse(Target::parse(target)?, Refusal::NOT_SUPPORTED)
+            }
+            ["denied", target @ ..] => Self::Refuse(Target::parse(target)?, Refusal::NO_PERMISSION),
+            ["fail", target @ ..] => Self::Refuse(Target::parse(target)?, Refusal::UNKNOWN),
+            ["xid", code] => Self::Xid(code.parse().ok()?),
+            ["mig", "on"] => Self::Mig(true),
+            ["mig", "off"] => Self::Mig(false),
+            _ => return None,
+        })
+    }
+}
+
+impl Target {
+    fn parse(words: &[&str]) -> Option<Self> {
+        match words {
+            ["field", id] => Some(Self::Field(id.parse().ok()?)),
+            ["gpm"] => Some(Self::Gpm),
+            [name] => Some(Self::Function(function(name)?)),
+            _ => None,
+        }
+    }
+}
+
+/// A name that the library exports; a misspelt one would be a fault that never strikes.
+fn function(name: &str) -> Option<String> {
+    FUNCTIONS.contains(&name).then(|| name.to_owned())
+}
+
+impl GpuFaults {
+    fn apply(&mut self, order: Order) {
+        match order {
+            Order::Hang => self.hangs = true,
+            Order::HangCalls(names) => self.hanging_calls.extend(names),
+            Order::Lost => self.lost = true,
+            Order::Slow(name, by) => self.slow.push((name, by)),
+            Order::Refuse(target, refusal) => self.refusals.push((target, refusal)),
+            Order::Xid(code) => self.xids.push(code),
+            Order::Mig(on) => self.mig = Some(on),
+        }
+    }
+
+    /// Whether a call of `function` blocks.
+    pub(crate) fn hangs(&self, function: &str) -> bool {
+        self.hangs || self.hangs_by_name(function)
+    }
+
+    /// Whether `function` was named as one that blocks.
+    pub(crate) fn hangs_by_name(&self, function: &str) -> bool {
+        self.hanging_calls.iter().any(|name| name == function)
+    }
+
+    /// How much longer a call of `function` takes.
+    pub(crate) fn delay(&self, function: &str) -> Duration {
+        let named = |name: &Option<String>| name.as_ref().is_none_or(|name| name == function);
+        self.slow.iter().filter(|(name, _)| named(name)).map(|(_, by)| *by).sum()
+    }
+
+    pub(crate) fn refusal_of_function(&self, function: &str) -> Option<Refusal> {
+        self.refusal(|target| matches!(target, Target::Function(name) if name == function))
+    }
+
+    pub(crate) fn refusal_of_field(&self, id: u32) -> Option<Refusal> {
+        self.refusal(|target| *target == Target::Field(id))
+    }
+
+    pub(crate) fn refusal_of_gpm(&self) -> Option<Refusal> {
+        self.refusal(|target| *target == Target::Gpm)
+    }
+
+    pub(crate) fn nonsense_of_function(&self, function: &str) -> Option<u64> {
+        let matches = |target: &Target| matches!(target, Target::Function(name) if name == function);
+        self.nonsense.iter().find(|(target, _)| matches(target)).map(|(_, value)| *value)
+    }
+
+    pub(crate) fn nonsense_of_field(&self, id: u32) -> Option<u64> {
+        let target = Target::Field(id);
+        self.nonsense.iter().find(|(known, _)| *known == target).map(|(_, value)| *value)
+    }
+
+    fn refusal(&self, hit: impl Fn(&Target) -> bool) -> Option<Refusal> {
+        self.refusals.iter().find(|(target, _)| hit(target)).map(|(_, refusal)| *refusal)
+    }
+}
+
+/// Every function that the library exports.
+pub(crate) const FUNCTIONS: &[&str] = &[
+    "nvmlInit_v2",
+    "nvmlInitWithFlags",
+    "nvmlShutdown",
+    "nvmlErrorString",
+    "nvmlSystemGetDriverVersion",
+    "nvmlSystemGetNVMLVersion",
+    "nvmlSystemGetCudaDriverVersion_v2",
+    "nvmlDeviceGetCount_v2",
+    "nvmlDeviceGetHandleByIndex_v2",
+    "nvmlDeviceGetHandleByUUID",
+    "nvmlDeviceGetIndex",
+    "nvmlDeviceGetUUID",
+    "nvmlDeviceGetName",
+    "nvmlDeviceGetSerial",
+    "nvmlDeviceGetMinorNumber",
+    "nvmlDeviceGetPciInfo_v3",
+    "nvmlDeviceGetArchitecture",
+    "nvmlDeviceGetUtilizationRates",
+    "nvmlDeviceGetEncoderUtilization",
+    "nvmlDeviceGetDecoderUtilization",
+    "nvmlDeviceGetMemoryInfo",
+    "nvmlDeviceGetMemoryInfo_v2",
+    "nvmlDeviceGetTemperature",
+    "nvmlDeviceGetTemperatureThreshold",
+    "nvmlDeviceGetPowerUsage",
+    "nvmlDeviceGetPowerManagementLimit",
+    "nvmlDeviceGetEnforcedPowerLimit",
+    "nvmlDeviceGetTotalEnergyConsumption",
+    "nvmlDeviceGetClockInfo",
+    "nvmlDeviceGetMaxClockInfo",
+    "nvmlDeviceGetFieldValues",
+    "nvmlDeviceGetPcieThroughput",
+    "nvmlDeviceGetPcieReplayCounter",
+    "nvmlDeviceGetFanSpeed",
+    "nvmlDeviceGetCurrentClocksEventReasons",
+    "nvmlDeviceGetCurrentClocksThrottleReasons",
+    "nvmlDeviceGetPerformanceState",
+    "nvmlDeviceGetGridLicensableFeatures_v4",
+    "nvmlDeviceGetMigMode",
+    "nvmlDeviceGetSupportedEventTypes",
+    "nvmlEventSetCreate",
+    "nvmlDeviceRegisterEvents",
+    "nvmlEventSetWait_v2",
+    "nvmlEventSetFree",
+    "nvmlGpmQueryDeviceSupport",
+    "nvmlGpmSampleAlloc",
+    "nvmlGpmSampleFree",
+    "nvmlGpmSampleGet",
+    "nvmlGpmMetricsGet",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_understood() {
+        let faults = Faults::parse(
+            "# a comment alone\n\
+             gpu 3 hang            # and one behind a command\n\
+             gpu 4 hang-calls nvmlDeviceGetUtilizationRates,nvmlDeviceGetHandleByIndex_v2\n\
+             gpu 2 lost\n\
+             gpu 1 slow 200\n\
+             gpu 1 slow 50 nvmlDeviceGetName\n\
+             gpu 0 unsupported nvmlDeviceGetFanSpeed\n\
+             gpu 0 unsupported field 82\n\
+             gpu 0 denied gpm\n\
+             gpu 0 fail nvmlDeviceGetName\n\
+             gpu 5 xid 79\n\
+             gpu 5 xid 48\n\
+             gpu 6 mig on\n\
+             gpus 7\n\
+             init mismatch\n\
+             driver 570.86.10\n\
+             nonsense 0 nvmlDeviceGetUtilizationRates 808334905\n\
+             nonsense 0 field 82 300\n",
+        );
+        assert_eq!(faults.not_understood, Vec::<String>::new());
+        assert!(faults.of(3).unwrap().hangs("nvmlDeviceGetName"));
+        assert!(faults.of(4).unwrap().hangs("nvmlDeviceGetUtilizationRates"));
+        assert!(!faults.of(4).unwrap().hangs("nvmlDeviceGetName"));
+        assert!(faults.of(2).unwrap().lost);
+        let slow = faults.of(1).unwrap();
+        assert_eq!(slow.delay("nvmlDeviceGetName"), Duration::from_millis(250));
+        assert_eq!(slow.delay("nvmlDeviceGetUUID"), Duration::from_millis(200));
+        let zero = faults.of(0).unwrap();
+        let refused = zero.refusal_of_function("nvmlDeviceGetFanSpeed");
+        assert_eq!(refused, Some(Refusal::NOT_SUPPORTED));
+        assert_eq!(zero.refusal_of_function("nvmlDeviceGetName"), Some(Refusal::UNKNOWN));
+        assert_eq!(zero.refusal_of_field(82), Some(Refusal::NOT_SUPPORTED));
+        assert_eq!(zero.refusal_of_gpm(), Some(Refusal::NO_PERMISSION));
+        let nonsense = zero.nonsense_of_function("nvmlDeviceGetUtilizationRates");
+        assert_eq!((nonsense, zero.nonsense_of_field(82)), (Some(808_334_905), Some(300)));
+        assert_eq!(faults.of(5).unwrap().xids, [79, 48]);
+        assert_eq!(faults.of(6).unwrap().mig, Some(true));
+        assert_eq!((faults.listed, faults.init), (Some(7), Some(InitFault::Mismatch)));
+        assert_eq!(faults.driver.as_deref(), Some("570.86.10"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_kept_and_does_nothing() {
+        let faults = Faults::parse("gpu x hang\ngpu 1 explode\ngpu 1 fail nvmlDeviceGetNam\nfoo\n");
+        assert_eq!(faults.not_understood.len(), 4);
+        assert!(faults.of(1).is_none());
+    }
+}

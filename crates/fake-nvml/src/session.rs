@@ -1,0 +1,139 @@
+//! The library's state between `nvmlInit` and `nvmlShutdown`.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard},
+    thread,
+};
+
+use nvml_wrapper_sys::bindings::nvmlDevice_t;
+
+use crate::{
+    events::EventSet,
+    faults::{Faults, InitFault},
+    gpm::Sample,
+    handle::{self, Kind, Table},
+    machine::Machine,
+    refusal::Refusal,
+    settings::Settings,
+    watch::{POLL, Watch, complain},
+};
+
+/// A C library has no other place than a static for what `nvmlInit` begins.
+static LIBRARY: RwLock<Library> =
+    RwLock::new(Library { references: 0, generation: 0, session: None, watch: None });
+
+struct Library {
+    /// Calls of `nvmlInit` less those of `nvmlShutdown`.
+    references: usize,
+    generation: u16,
+    session: Option<Arc<Session>>,
+    /// Outlives the session, so that no XID is delivered again after a restart of it.
+    watch: Option<Arc<Watch>>,
+}
+
+/// What is true from the first `nvmlInit` to the last `nvmlShutdown`.
+pub(crate) struct Session {
+    generation: u16,
+    pub machine: Machine,
+    pub watch: Arc<Watch>,
+    pub event_sets: Table<EventSet>,
+    pub samples: Table<Mutex<Option<Sample>>>,
+}
+
+/// `nvmlInit`.
+pub(crate) fn open() -> Result<(), Refusal> {
+    let settings = Settings::from_environment().map_err(|error| {
+        complain(&error.to_string());
+        Refusal::UNKNOWN
+    })?;
+    // No lock is held while this hangs, and none while the file is looked at.
+    let watch = watch(&settings);
+    loop {
+        match watch.faults().init {
+            None => break,
+            Some(InitFault::Mismatch) => return Err(Refusal::LIB_RM_VERSION_MISMATCH),
+            Some(InitFault::NotLoaded) => return Err(Refusal::DRIVER_NOT_LOADED),
+            Some(InitFault::Hang) => thread::sleep(POLL),
+        }
+    }
+    let mut library = library();
+    if library.session.is_none() {
+        let machine = Machine::new(&settings).map_err(|error| {
+            complain(&error.to_string());
+            Refusal::UNKNOWN
+        })?;
+        library.generation = library.generation.wrapping_add(1);
+        library.session = Some(Arc::new(Session::new(library.generation, machine, watch)));
+    }
+    library.references += 1;
+    Ok(())
+}
+
+/// `nvmlShutdown`.
+pub(crate) fn close() -> Result<(), Refusal> {
+    let mut library = library();
+    library.references = library.references.checked_sub(1).ok_or(Refusal::UNINITIALIZED)?;
+    if library.references == 0 {
+        library.session = None;
+    }
+    Ok(())
+}
+
+/// The session, and what goes wrong in it at present.
+pub(crate) fn current() -> Result<(Arc<Session>, Arc<Faults>), Refusal> {
+    let session = {
+        let library = LIBRARY.read().unwrap_or_else(PoisonError::into_inner);
+        library.session.clone().ok_or(Refusal::UNINITIALIZED)?
+    };
+    let faults = session.watch.faults();
+    if faults.init == Some(InitFault::Mismatch) {
+        return Err(Refusal::LIB_RM_VERSION_MISMATCH);
+    }
+    Ok((session, faults))
+}
+
+fn library() -> RwLockWriteGuard<'static, Library> {
+    LIBRARY.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The watch of the live session, or of the one before it if it has the same control file.
+fn watch(settings: &Settings) -> Arc<Watch> {
+    let mut library = library();
+    let kept = library.watch.as_ref().filter(|watch| {
+        library.session.is_some() || watch.path() == settings.control.as_deref()
+    });
+    if let Some(watch) = kept {
+        return Arc::clone(watch);
+    }
+    let fresh = Arc::new(Watch::new(settings.control.clone()));
+    library.watch = Some(Arc::clone(&fresh));
+    fresh
+}
+
+impl Session {
+    fn new(generation: u16, machine: Machine, watch: Arc<Watch>) -> Self {
+        Self {
+            generation,
+            machine,
+            watch,
+            event_sets: Table::new(Kind::EventSet, generation),
+            samples: Table::new(Kind::GpmSample, generation),
+        }
+    }
+
+    /// How many GPUs the driver lists.
+    pub(crate) fn listed(&self, faults: &Faults) -> usize {
+        faults.listed.map_or(self.machine.len(), |listed| listed.min(self.machine.len()))
+    }
+
+    /// The handle of a GPU.
+    pub(crate) fn handle(&self, gpu: usize) -> nvmlDevice_t {
+        handle::make(Kind::Device, self.generation, gpu as u32)
+    }
+
+    /// The GPU of a handle.
+    pub(crate) fn gpu(&self, handle: nvmlDevice_t) -> Result<usize, Refusal> {
+        let gpu = handle::number(Kind::Device, self.generation, handle)? as usize;
+        if gpu < self.machine.len() { Ok(gpu) } else { Err(Refusal::INVALID_ARGUMENT) }
+    }
+}

@@ -1,0 +1,173 @@
+//! Looks at the control file for changes, within calls and never more often than every 5 ms.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{self, Write},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::faults::Faults;
+
+/// How often whatever waits looks again.
+pub(crate) const POLL: Duration = Duration::from_millis(5);
+
+/// The control file, or the lack of one.
+pub(crate) struct Watch {
+    path: Option<PathBuf>,
+    began: Instant,
+    /// Microseconds after `began` from which the file may be looked at again.
+    due: AtomicU64,
+    faults: RwLock<Arc<Faults>>,
+    seen: Mutex<Seen>,
+    xids: Mutex<BTreeMap<usize, XidLog>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    stamp: Option<Stamp>,
+    complained_of: BTreeSet<String>,
+}
+
+/// What changes when a file does.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// The XIDs that the control file has asked for on one GPU, ever.
+#[derive(Default)]
+struct XidLog {
+    codes: Vec<u32>,
+    /// How many lines there were last.
+    lines: usize,
+    /// How many of `codes` some event set has got.
+    delivered: usize,
+}
+
+impl Watch {
+    pub(crate) fn new(path: Option<PathBuf>) -> Self {
+        let watch = Self {
+            path,
+            began: Instant::now(),
+            due: AtomicU64::new(0),
+            faults: RwLock::default(),
+            seen: Mutex::default(),
+            xids: Mutex::default(),
+        };
+        watch.look();
+        watch
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// What goes wrong at present.
+    pub(crate) fn faults(&self) -> Arc<Faults> {
+        if self.path.is_some() && self.take_turn() {
+            self.look();
+        }
+        Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many XIDs of a GPU some event set has got already: where a new one begins.
+    pub(crate) fn delivered(&self, gpu: usize) -> usize {
+        let xids = self.xids.lock().unwrap_or_else(PoisonError::into_inner);
+        xids.get(&gpu).map_or(0, |log| log.delivered)
+    }
+
+    /// The XID of a GPU at a place of its log, if it has been asked for.
+    pub(crate) fn deliver(&self, gpu: usize, place: usize) -> Option<u32> {
+        let mut xids = self.xids.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = xids.get_mut(&gpu)?;
+        let code = *log.codes.get(place)?;
+        log.delivered = log.delivered.max(place + 1);
+        Some(code)
+    }
+
+    /// Whether a look is due, and this caller is the one to take it.
+    fn take_turn(&self) -> bool {
+        let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let due = self.due.load(Ordering::Relaxed);
+        let next = now + POLL.as_micros() as u64;
+        now >= due
+            && self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    fn look(&self) {
+        let Some(path) = &self.path else { return };
+        // Whoever looks already will publish what there is.
+        let Ok(mut seen) = self.seen.try_lock() else { return };
+        let stamp = fs::metadata(path).ok().map(|file| Stamp {
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+        });
+        if stamp == seen.stamp {
+            return;
+        }
+        // A file that went away between the two calls is one without commands.
+        let faults = Faults::parse(&fs::read_to_string(path).unwrap_or_default());
+        seen.stamp = stamp;
+        for line in &faults.not_understood {
+            if seen.complained_of.insert(line.clone()) {
+                complain(&format!("{}: not understood: {line}", path.display()));
+            }
+        }
+        self.note_xids(&faults);
+        *self.faults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
+    }
+
+    fn note_xids(&self, faults: &Faults) {
+        let mut xids = self.xids.lock().unwrap_or_else(PoisonError::into_inner);
+        for (gpu, log) in xids.iter_mut() {
+            log.lines = log.lines.min(faults.of(*gpu).map_or(0, |faults| faults.xids.len()));
+        }
+        for (gpu, faults) in faults.gpus().filter(|(_, faults)| !faults.xids.is_empty()) {
+            let log = xids.entry(gpu).or_default();
+            log.codes.extend_from_slice(&faults.xids[log.lines..]);
+            log.lines = faults.xids.len();
+        }
+    }
+}
+
+/// Says something on stderr; where nobody listens, it is lost.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "fake-nvml: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(watch: &Watch, gpu: usize) -> Vec<u32> {
+        (0..).map_while(|place| watch.deliver(gpu, place)).collect()
+    }
+
+    #[test]
+    fn lines_that_are_added_are_new_events_and_those_that_stay_are_not() {
+        let watch = Watch::new(None);
+        for (text, expected) in [
+            ("gpu 1 xid 31\n", [31].as_slice()),
+            ("gpu 1 xid 31\ngpu 1 xid 79\ngpu 0 xid 48\n", &[31, 79]),
+            ("gpu 1 xid 31\n", &[31, 79]),
+            ("gpu 1 xid 31\ngpu 1 xid 43\n", &[31, 79, 43]),
+            ("", &[31, 79, 43]),
+            ("gpu 1 xid 31\n", &[31, 79, 43, 31]),
+        ] {
+            watch.note_xids(&Faults::parse(text));
+            assert_eq!(all(&watch, 1), expected, "after {text:?}");
+        }
+        assert_eq!(watch.delivered(1), 4);
+        assert_eq!((watch.delivered(0), all(&watch, 0)), (0, vec![48]));
+    }
+}

@@ -1,0 +1,96 @@
+//! What the driver's return codes mean for a reading.
+
+use std::fmt;
+
+use model::Reason;
+use nvml_wrapper_sys::bindings as sys;
+
+/// A return code of NVML that is not success.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Code(pub u32);
+
+impl Code {
+    /// The GPU has fallen off the bus.
+    pub const GPU_IS_LOST: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST);
+    /// The library does not have the function.
+    pub const FUNCTION_NOT_FOUND: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND);
+    /// Waited in vain.
+    pub const TIMEOUT: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT);
+
+    /// The code of a call, or success.
+    pub(crate) fn check(code: sys::nvmlReturn_t) -> Result<(), Self> {
+        if code == sys::nvmlReturn_enum_NVML_SUCCESS { Ok(()) } else { Err(Self(code)) }
+    }
+
+    /// Why a reading that got this code is absent.
+    pub fn reason(self) -> Reason {
+        self.row().1
+    }
+
+    /// Whether the code speaks of the GPU as a whole, or of the driver, rather than of one field.
+    pub fn is_about_the_gpu(self) -> bool {
+        self.reason() == Reason::Lost || self.is_about_the_driver()
+    }
+
+    /// Whether the code means that this session with the driver is over.
+    pub fn is_about_the_driver(self) -> bool {
+        matches!(
+            self.0,
+            sys::nvmlReturn_enum_NVML_ERROR_UNINITIALIZED
+                | sys::nvmlReturn_enum_NVML_ERROR_DRIVER_NOT_LOADED
+                | sys::nvmlReturn_enum_NVML_ERROR_LIB_RM_VERSION_MISMATCH
+        )
+    }
+
+    /// Our words for it, and the reason it makes.
+    fn row(self) -> (&'static str, Reason) {
+        match self.0 {
+            sys::nvmlReturn_enum_NVML_ERROR_UNINITIALIZED => ("not initialised", Reason::Failed),
+            sys::nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT => {
+                ("invalid argument", Reason::Failed)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_NOT_SUPPORTED => {
+                ("not supported", Reason::NotSupported)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_NO_PERMISSION => {
+                ("no permission", Reason::NotPermitted)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_NOT_FOUND => ("not found", Reason::NoData),
+            sys::nvmlReturn_enum_NVML_ERROR_DRIVER_NOT_LOADED => {
+                ("the driver is not loaded", Reason::Failed)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT => ("timed out", Reason::NoData),
+            sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND => {
+                ("the library lacks the function", Reason::NotSupported)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST => {
+                ("the GPU has fallen off the bus", Reason::Lost)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_RESET_REQUIRED => {
+                ("the GPU needs a reset", Reason::Lost)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_LIB_RM_VERSION_MISMATCH => {
+                ("library and kernel driver are of different versions", Reason::Failed)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_NO_DATA => ("no data", Reason::NoData),
+            sys::nvmlReturn_enum_NVML_ERROR_VGPU_ECC_NOT_SUPPORTED => {
+                ("not supported with ECC on", Reason::NotSupported)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH => {
+                ("the library wants another version of the structure", Reason::NotSupported)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_DEPRECATED => ("deprecated", Reason::NotSupported),
+            sys::nvmlReturn_enum_NVML_ERROR_NOT_READY => ("not ready", Reason::NoData),
+            sys::nvmlReturn_enum_NVML_ERROR_GPU_NOT_FOUND => {
+                ("the GPU was not found", Reason::Lost)
+            }
+            _ => ("unexpected error", Reason::Failed),
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (NVML code {})", self.row().0, self.0)
+    }
+}

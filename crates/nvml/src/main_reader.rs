@@ -1,0 +1,377 @@
+//! The reader that identifies a GPU and reads all of its ordinary fields.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use catalog::field;
+use model::{FieldId, Identity, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Value, Watch};
+
+use crate::device::ask;
+use crate::getters::{self, Decode, FIELD_GETTERS, FieldGetter, GETTERS, GPM_GETTERS, Getter};
+use crate::gpm::Gpm;
+use crate::{Code, Device, Library};
+
+/// Reads one GPU at every interval.
+pub(crate) struct MainReader {
+    library: Arc<Library>,
+    index: u32,
+    driver_version: Option<Arc<str>>,
+    watches: Vec<usize>,
+    /// Slots that show the driver's version.
+    version_slots: Vec<usize>,
+    calls: Vec<Planned<&'static Getter, (usize, usize)>>,
+    fields: Vec<Planned<&'static FieldGetter, usize>>,
+    gpm: Gpm,
+    rates: Vec<Option<Total>>,
+    entries: Vec<nvml_wrapper_sys::bindings::nvmlFieldValue_t>,
+    device: Option<Device>,
+    mig_enabled: Option<bool>,
+    slot_fields: Vec<FieldId>,
+    /// What has been logged as not supported, so that it is said once.
+    logged: BTreeSet<FieldId>,
+}
+
+/// A getter that somebody watches.
+struct Planned<G, S> {
+    getter: G,
+    /// Where its readings go.
+    slots: Vec<S>,
+    slow: bool,
+    /// Cleared at the first answer that says so; set again when the GPU is opened anew.
+    supported: bool,
+}
+
+/// A counter at a moment, for rates.
+#[derive(Clone, Copy)]
+struct Total {
+    kibibytes: u64,
+    at: Moment,
+}
+
+#[derive(Clone, Copy)]
+enum Moment {
+    /// The driver's own time stamp, µs.
+    Driver(i64),
+    /// Ours, where the driver gives none.
+    Ours(Instant),
+}
+
+/// Hands out slots: one per watch that a reader serves.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) watches: Vec<usize>,
+}
+
+impl Plan {
+    /// The slots of every watch on `field`, and whether all of them are slow.
+    pub(crate) fn slots(&mut self, all: &[Watch], field: FieldId) -> (Vec<usize>, bool) {
+        let mut slots = Vec::new();
+        let mut slow = true;
+        for (position, watch) in all.iter().enumerate().filter(|(_, watch)| watch.field == field) {
+            slots.push(self.watches.len());
+            self.watches.push(position);
+            slow &= watch.pace == Pace::Slow;
+        }
+        (slots, slow)
+    }
+}
+
+impl MainReader {
+    pub(crate) fn new(
+        library: Arc<Library>,
+        index: u32,
+        driver_version: Option<Arc<str>>,
+        watches: &[Watch],
+    ) -> Self {
+        let mut plan = Plan::default();
+        let (version_slots, _) = plan.slots(watches, field::DRIVER_VERSION);
+        let mut calls = Vec::new();
+        for getter in GETTERS {
+            let mut slots = Vec::new();
+            let mut slow = true;
+            for (answer, field) in getter.fields.iter().enumerate() {
+                let (of_field, field_slow) = plan.slots(watches, *field);
+                slots.extend(of_field.into_iter().map(|slot| (answer, slot)));
+                slow &= field_slow;
+            }
+            if !slots.is_empty() {
+                calls.push(Planned { getter, slots, slow, supported: true });
+            }
+        }
+        let mut fields = Vec::new();
+        for getter in FIELD_GETTERS {
+            let (slots, slow) = plan.slots(watches, getter.field);
+            if !slots.is_empty() {
+                fields.push(Planned { getter, slots, slow, supported: true });
+            }
+        }
+        let mut metrics = Vec::new();
+        for getter in GPM_GETTERS {
+            let (slots, _) = plan.slots(watches, getter.field);
+            if !slots.is_empty() {
+                metrics.push((getter, slots));
+            }
+        }
+        Self {
+            gpm: Gpm::new(Arc::clone(&library), metrics),
+            library,
+            index,
+            driver_version,
+            slot_fields: plan.watches.iter().map(|position| watches[*position].field).collect(),
+            watches: plan.watches,
+            version_slots,
+            calls,
+            rates: vec![None; fields.len()],
+            fields,
+            entries: Vec::new(),
+            device: None,
+            mig_enabled: None,
+            logged: BTreeSet::new(),
+        }
+    }
+
+    /// Takes back every "not supported" and every earlier sample: the GPU may be another than it
+    /// was.
+    fn start_afresh(&mut self) {
+        self.calls.iter_mut().for_each(|call| call.supported = true);
+        self.fields.iter_mut().for_each(|field| field.supported = true);
+        self.rates.fill(None);
+        self.gpm.start_afresh();
+    }
+
+    fn call_getters(
+        &mut self,
+        pass: Pass,
+        out: &mut Readings,
+        tally: &mut Tally,
+    ) -> Result<(), Code> {
+        let Some(device) = &self.device else { return Ok(()) };
+        for call in &mut self.calls {
+            if !call.supported || (call.slow && !pass.slow) {
+                continue;
+            }
+            let answers = (call.getter.read)(device);
+            match &answers {
+                Ok(_) => tally.answered = true,
+                Err(code) if code.is_about_the_gpu() => return Err(*code),
+                Err(code) => tally.note(code.reason()),
+            }
+            if answers.as_ref().is_err_and(|code| code.reason() == Reason::NotSupported) {
+                call.supported = false;
+                tally.unsupported.extend(call.slots.iter().map(|(_, slot)| *slot));
+            }
+            for (answer, slot) in &call.slots {
+                let reading = match &answers {
+                    Ok(answers) => answers[*answer].clone(),
+                    Err(code) => Err(code.reason()),
+                };
+                out.set(*slot, reading);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_field_values(
+        &mut self,
+        pass: Pass,
+        out: &mut Readings,
+        tally: &mut Tally,
+    ) -> Result<(), Code> {
+        let Some(device) = &self.device else { return Ok(()) };
+        let due = |field: &Planned<&FieldGetter, usize>| {
+            field.supported && (pass.slow || !field.slow)
+        };
+        self.entries.clear();
+        for field in self.fields.iter().filter(|field| due(field)) {
+            self.entries.extend(field.getter.entries.iter().map(|(id, scope)| ask(*id, *scope)));
+        }
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        if let Err(code) = device.field_values(&mut self.entries) {
+            if code.is_about_the_gpu() {
+                return Err(code);
+            }
+            tally.note(code.reason());
+            for field in self.fields.iter().filter(|field| due(field)) {
+                field.slots.iter().for_each(|slot| out.set(*slot, Err(code.reason())));
+            }
+            return Ok(());
+        }
+        tally.answered = true;
+        let mut answers = &self.entries[..];
+        for (field, rate) in self.fields.iter_mut().zip(&mut self.rates) {
+            if !due(field) {
+                continue;
+            }
+            let (mine, rest) = answers.split_at(field.getter.entries.len());
+            answers = rest;
+            let reading = match field.getter.decode {
+                Decode::One(decode) => decode(&mine[0]),
+                Decode::Rate(convert) => growth(mine, pass.now, rate, convert),
+            };
+            match reading {
+                Err(Reason::Lost) => return Err(Code::GPU_IS_LOST),
+                Err(Reason::NotSupported) => {
+                    field.supported = false;
+                    tally.unsupported.extend(&field.slots);
+                }
+                _ => {}
+            }
+            for slot in &field.slots {
+                out.set(*slot, reading.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// MIG on or off changes what a GPU supports.
+    fn notice_mig(&mut self) -> Result<(), Code> {
+        let Some(device) = &self.device else { return Ok(()) };
+        match device.mig_enabled() {
+            Err(code) if code.is_about_the_gpu() => Err(code),
+            Ok(enabled) => {
+                if self.mig_enabled.replace(enabled).is_some_and(|before| before != enabled) {
+                    self.start_afresh();
+                }
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Says once which fields this GPU does not have.
+    fn log_unsupported(&mut self, slots: &[usize]) {
+        let new: Vec<&str> = slots
+            .iter()
+            .map(|slot| self.slot_fields[*slot])
+            .filter(|field| self.logged.insert(*field))
+            .filter_map(|field| catalog::by_id(field).map(|row| row.name))
+            .collect();
+        if !new.is_empty() {
+            tracing::info!(gpu = self.index, "not supported by this GPU: {}", new.join(", "));
+        }
+    }
+
+    fn read_all(
+        &mut self,
+        pass: Pass,
+        out: &mut Readings,
+        tally: &mut Tally,
+    ) -> Result<(), Code> {
+        if pass.slow {
+            self.notice_mig()?;
+        }
+        self.call_getters(pass, out, tally)?;
+        self.read_field_values(pass, out, tally)?;
+        if let Some(device) = &self.device {
+            self.gpm.read(device, pass.now, out, tally)?;
+        }
+        Ok(())
+    }
+}
+
+impl Reader for MainReader {
+    fn rhythm(&self) -> Rhythm {
+        Rhythm::Main
+    }
+
+    fn watches(&self) -> &[usize] {
+        &self.watches
+    }
+
+    fn open(&mut self) -> Result<Arc<Identity>, Reason> {
+        self.device = None;
+        self.mig_enabled = None;
+        self.start_afresh();
+        let index = self.index;
+        let open = || -> Result<(Device, Identity), Code> {
+            let device = Device::by_index(&self.library, index)?;
+            let identity = Identity {
+                index,
+                uuid: device.uuid()?,
+                pci_bus_id: device.pci_bus_id()?,
+                model_name: device.name()?,
+            };
+            Ok((device, identity))
+        };
+        let (device, identity) = open().map_err(|code| {
+            tracing::debug!(gpu = index, "cannot be opened: {code}");
+            // Even "not supported" here means that the GPU cannot be read now.
+            if code.reason() == Reason::NotSupported { Reason::Failed } else { code.reason() }
+        })?;
+        self.device = Some(device);
+        Ok(Arc::new(identity))
+    }
+
+    fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
+        let mut tally = Tally::default();
+        let result = self.read_all(pass, out, &mut tally);
+        if !tally.unsupported.is_empty() {
+            self.log_unsupported(&tally.unsupported);
+        }
+        result.map_err(|code| {
+            tracing::debug!(gpu = self.index, "stopped answering: {code}");
+            code.reason()
+        })?;
+        for slot in &self.version_slots {
+            let version = self.driver_version.clone().map(Value::Text);
+            out.set(*slot, version.ok_or(Reason::Failed));
+        }
+        match tally.failed {
+            Some(reason) if !tally.answered => Err(reason),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a pass met.
+#[derive(Default)]
+pub(crate) struct Tally {
+    /// Whether any call was answered.
+    pub(crate) answered: bool,
+    /// The first failure that was not "not supported" or "no data".
+    failed: Option<Reason>,
+    /// Slots that turned out not to be supported.
+    pub(crate) unsupported: Vec<usize>,
+}
+
+impl Tally {
+    /// Notes a call that failed.
+    pub(crate) fn note(&mut self, reason: Reason) {
+        match reason {
+            Reason::NotSupported | Reason::NoData => self.answered = true,
+            _ => self.failed = self.failed.or(Some(reason)),
+        }
+    }
+}
+
+/// The rate at which the sum of `entries` grew since the last pass.
+fn growth(
+    entries: &[nvml_wrapper_sys::bindings::nvmlFieldValue_t],
+    now: Instant,
+    last: &mut Option<Total>,
+    convert: fn(u64, u64) -> Reading,
+) -> Reading {
+    let mut kibibytes = 0u64;
+    for entry in entries {
+        kibibytes = kibibytes.wrapping_add(getters::unsigned(entry)?);
+    }
+    let at = match entries[0].timestamp {
+        0 => Moment::Ours(now),
+        stamp => Moment::Driver(stamp),
+    };
+    let before = last.replace(Total { kibibytes, at });
+    let Some(before) = before else { return Err(Reason::NoData) };
+    let micros = match (before.at, at) {
+        (Moment::Driver(then), Moment::Driver(now)) => u64::try_from(now - then).unwrap_or(0),
+        (Moment::Ours(then), Moment::Ours(now)) => (now - then).as_micros() as u64,
+        _ => 0,
+    };
+    // A counter that fell was reset: there is no rate across that.
+    match kibibytes.checked_sub(before.kibibytes) {
+        Some(grown) if micros > 0 => convert(grown, micros),
+        _ => Err(Reason::NoData),
+    }
+}

@@ -1,0 +1,57 @@
+//! What this process uses, as the kernel says.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use model::Process;
+
+/// The kernel counts processor time for user space in hundredths of a second, on every machine.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Reads it. What cannot be read is 0, which the page leaves out.
+pub(crate) fn usage(started: SystemTime) -> Process {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    Process {
+        cpu: cpu(&stat).unwrap_or_default(),
+        resident_bytes: resident_bytes(&status).unwrap_or_default(),
+        started,
+    }
+}
+
+/// User and system time are the 14th and 15th word; the second may hold blanks and brackets.
+fn cpu(stat: &str) -> Option<Duration> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut words = rest.split_ascii_whitespace().skip(11);
+    let user: u32 = words.next()?.parse().ok()?;
+    let system: u32 = words.next()?.parse().ok()?;
+    Some(TICK * user + TICK * system)
+}
+
+fn resident_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kibibytes: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_name_may_hold_anything() {
+        let stat = "1 (a ) b) S 1 1 1 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 5 0 0";
+        assert_eq!(cpu(stat), Some(Duration::from_secs(3)));
+        assert_eq!(cpu("nonsense"), None);
+    }
+
+    #[test]
+    fn memory_is_in_bytes() {
+        assert_eq!(resident_bytes("VmPeak:\t9 kB\nVmRSS:\t    4096 kB\n"), Some(4_194_304));
+    }
+
+    #[test]
+    fn this_process_uses_something() {
+        assert!(usage(SystemTime::now()).resident_bytes > 0);
+    }
+}

@@ -1,0 +1,231 @@
+//! How a state reads as fields: one row per field, with the conversions that a driver and its
+//! users are used to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{FieldId, Reading, Reason, Value};
+
+use crate::{Activity, GpuState};
+
+/// What a row reads from.
+pub(crate) struct View<'a> {
+    pub(crate) gpu: &'a GpuState,
+    /// Averages since the last pass; none at the first.
+    pub(crate) rates: Option<Rates>,
+}
+
+/// How one field is read; none for what does not travel as a reading.
+pub(crate) type Getter = Option<fn(&View<'_>) -> Reading>;
+
+/// The driver version, which says honestly what this is.
+pub(crate) const DRIVER_VERSION: &str = "simulated";
+
+/// How `field` is read, if this source knows it.
+pub(crate) fn getter(field: FieldId) -> Option<Getter> {
+    let row = FIELDS.iter().find(|(id, _)| *id == field)?;
+    Some(row.1)
+}
+
+/// Every field that this source knows.
+#[rustfmt::skip]
+const FIELDS: &[(FieldId, Getter)] = &[
+    (id::DRIVER_VERSION,           Some(|_| Ok(Value::Text(Arc::from(DRIVER_VERSION))))),
+    (id::SM_CLOCK,                 Some(|v| whole(v.gpu.sm_clock_mhz))),
+    (id::MEM_CLOCK,                Some(|v| whole(v.gpu.memory_clock_mhz))),
+    (id::CLOCK_EVENT_REASONS,      Some(|v| count(v.gpu.clock_event_reasons))),
+    (id::MEMORY_TEMP,              Some(|v| whole(v.gpu.memory_temperature_celsius))),
+    (id::GPU_TEMP,                 Some(|v| whole(v.gpu.temperature_celsius))),
+    (id::POWER_USAGE,              Some(|v| Ok(Value::Float(milliwatts(v.gpu.power_watts) as f64 / 1000.0)))),
+    (id::TOTAL_ENERGY,             Some(|v| truncated(v.gpu.energy_joules * 1000.0))),
+    (id::SLOWDOWN_TEMP,            Some(|v| whole(v.gpu.slowdown_celsius))),
+    (id::SHUTDOWN_TEMP,            Some(|v| whole(v.gpu.shutdown_celsius))),
+    (id::POWER_LIMIT,              Some(|v| Ok(Value::Float((milliwatts(v.gpu.power_limit_watts) / 1000) as f64)))),
+    (id::FAN_SPEED,                Some(|v| v.gpu.fan_percent.map_or(Err(Reason::NotSupported), whole))),
+    (id::PCIE_TX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_tx_bytes_per_second / 1000.0))),
+    (id::PCIE_RX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_rx_bytes_per_second / 1000.0))),
+    (id::PCIE_REPLAYS,             Some(|v| count(v.gpu.pcie_replays))),
+    (id::GPU_UTIL,                 Some(|v| whole(v.gpu.gpu_utilization * 100.0))),
+    (id::MEM_COPY_UTIL,            Some(|v| whole(v.gpu.memory_utilization * 100.0))),
+    (id::ENC_UTIL,                 Some(|v| whole(v.gpu.encoder_utilization * 100.0))),
+    (id::DEC_UTIL,                 Some(|v| whole(v.gpu.decoder_utilization * 100.0))),
+    (id::XID_ERRORS,               None),
+    (id::FB_TOTAL,                 Some(|v| mebibytes(v.gpu.memory_total_bytes))),
+    (id::FB_FREE,                  Some(|v| mebibytes(allocatable(v.gpu) - v.gpu.memory_used_bytes))),
+    (id::FB_USED,                  Some(|v| mebibytes(v.gpu.memory_used_bytes))),
+    (id::FB_RESERVED,              Some(|v| mebibytes(v.gpu.memory_reserved_bytes))),
+    (id::FB_USED_RATIO,            Some(|v| Ok(Value::Float(v.gpu.memory_used_bytes as f64 / allocatable(v.gpu) as f64)))),
+    (id::ECC_CORRECTABLE,          Some(|v| count(v.gpu.ecc_correctable))),
+    (id::ECC_UNCORRECTABLE,        Some(|v| count(v.gpu.ecc_uncorrectable))),
+    (id::ROWS_UNCORRECTABLE,       Some(|v| count(v.gpu.rows_remapped_uncorrectable))),
+    (id::ROWS_CORRECTABLE,         Some(|v| count(v.gpu.rows_remapped_correctable))),
+    (id::ROW_REMAP_FAILED,         Some(|v| count(v.gpu.row_remap_failed.into()))),
+    (id::ROW_REMAP_PENDING,        Some(|v| count(v.gpu.row_remap_pending.into()))),
+    (id::NVLINK_BANDWIDTH,         Some(|v| rate(v, |r| r.nvlink_bytes_per_second / 1024.0 / 1000.0))),
+    (id::VGPU_LICENSE,             Some(|_| count(0))),
+    (id::GRAPHICS_ACTIVE,          Some(|v| ratio(v, |a| a.graphics))),
+    (id::SM_ACTIVE,                Some(|v| ratio(v, |a| a.sm))),
+    (id::SM_OCCUPANCY,             Some(|v| ratio(v, |a| a.occupancy))),
+    (id::TENSOR_ACTIVE,            Some(|v| ratio(v, |a| a.tensor))),
+    (id::DRAM_ACTIVE,              Some(|v| ratio(v, |a| a.dram))),
+    (id::PCIE_TX_BYTES,            Some(|v| rate(v, |r| r.pcie_tx_bytes_per_second))),
+    (id::PCIE_RX_BYTES,            Some(|v| rate(v, |r| r.pcie_rx_bytes_per_second))),
+];
+
+/// The numbers of the fields, as DCGM has them.
+mod id {
+    use model::FieldId;
+
+    pub(super) const DRIVER_VERSION: FieldId = FieldId(1);
+    pub(super) const SM_CLOCK: FieldId = FieldId(100);
+    pub(super) const MEM_CLOCK: FieldId = FieldId(101);
+    pub(super) const CLOCK_EVENT_REASONS: FieldId = FieldId(112);
+    pub(super) const MEMORY_TEMP: FieldId = FieldId(140);
+    pub(super) const GPU_TEMP: FieldId = FieldId(150);
+    pub(super) const POWER_USAGE: FieldId = FieldId(155);
+    pub(super) const TOTAL_ENERGY: FieldId = FieldId(156);
+    pub(super) const SLOWDOWN_TEMP: FieldId = FieldId(158);
+    pub(super) const SHUTDOWN_TEMP: FieldId = FieldId(159);
+    pub(super) const POWER_LIMIT: FieldId = FieldId(160);
+    pub(super) const FAN_SPEED: FieldId = FieldId(191);
+    pub(super) const PCIE_TX_THROUGHPUT: FieldId = FieldId(200);
+    pub(super) const PCIE_RX_THROUGHPUT: FieldId = FieldId(201);
+    pub(super) const PCIE_REPLAYS: FieldId = FieldId(202);
+    pub(super) const GPU_UTIL: FieldId = FieldId(203);
+    pub(super) const MEM_COPY_UTIL: FieldId = FieldId(204);
+    pub(super) const ENC_UTIL: FieldId = FieldId(206);
+    pub(super) const DEC_UTIL: FieldId = FieldId(207);
+    pub(super) const XID_ERRORS: FieldId = FieldId(230);
+    pub(super) const FB_TOTAL: FieldId = FieldId(250);
+    pub(super) const FB_FREE: FieldId = FieldId(251);
+    pub(super) const FB_USED: FieldId = FieldId(252);
+    pub(super) const FB_RESERVED: FieldId = FieldId(253);
+    pub(super) const FB_USED_RATIO: FieldId = FieldId(254);
+    pub(super) const ECC_CORRECTABLE: FieldId = FieldId(310);
+    pub(super) const ECC_UNCORRECTABLE: FieldId = FieldId(311);
+    pub(super) const ROWS_UNCORRECTABLE: FieldId = FieldId(393);
+    pub(super) const ROWS_CORRECTABLE: FieldId = FieldId(394);
+    pub(super) const ROW_REMAP_FAILED: FieldId = FieldId(395);
+    pub(super) const ROW_REMAP_PENDING: FieldId = FieldId(396);
+    pub(super) const NVLINK_BANDWIDTH: FieldId = FieldId(449);
+    pub(super) const VGPU_LICENSE: FieldId = FieldId(526);
+    pub(super) const GRAPHICS_ACTIVE: FieldId = FieldId(1001);
+    pub(super) const SM_ACTIVE: FieldId = FieldId(1002);
+    pub(super) const SM_OCCUPANCY: FieldId = FieldId(1003);
+    pub(super) const TENSOR_ACTIVE: FieldId = FieldId(1004);
+    pub(super) const DRAM_ACTIVE: FieldId = FieldId(1005);
+    pub(super) const PCIE_TX_BYTES: FieldId = FieldId(1009);
+    pub(super) const PCIE_RX_BYTES: FieldId = FieldId(1010);
+}
+
+/// Averages over a time, or what is so at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    /// Shares, 0 to 1.
+    pub(crate) activity: Activity,
+    pub(crate) pcie_tx_bytes_per_second: f64,
+    pub(crate) pcie_rx_bytes_per_second: f64,
+    /// Both directions together.
+    pub(crate) nvlink_bytes_per_second: f64,
+}
+
+impl Rates {
+    /// What is so at this moment.
+    pub(crate) fn of_moment(gpu: &GpuState) -> Self {
+        Self {
+            activity: gpu.activity,
+            pcie_tx_bytes_per_second: gpu.pcie_tx_bytes_per_second,
+            pcie_rx_bytes_per_second: gpu.pcie_rx_bytes_per_second,
+            nvlink_bytes_per_second: gpu.nvlink_tx_bytes_per_second
+                + gpu.nvlink_rx_bytes_per_second,
+        }
+    }
+}
+
+/// The integrals at one moment, from which a later one makes averages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Totals {
+    at: Duration,
+    activity_seconds: Activity,
+    pcie_tx_bytes: f64,
+    pcie_rx_bytes: f64,
+    nvlink_bytes: f64,
+}
+
+impl Totals {
+    pub(crate) fn of(at: Duration, gpu: &GpuState) -> Self {
+        Self {
+            at,
+            activity_seconds: gpu.activity_seconds,
+            pcie_tx_bytes: gpu.pcie_tx_bytes,
+            pcie_rx_bytes: gpu.pcie_rx_bytes,
+            nvlink_bytes: gpu.nvlink_tx_bytes + gpu.nvlink_rx_bytes,
+        }
+    }
+
+    /// The averages from `earlier` until here; none where no time passed.
+    pub(crate) fn since(&self, earlier: &Self) -> Option<Rates> {
+        let seconds = self.at.saturating_sub(earlier.at).as_secs_f64();
+        if seconds <= 0.0 {
+            return None;
+        }
+        let average = |now: f64, then: f64| (now - then) / seconds;
+        let (now, then) = (&self.activity_seconds, &earlier.activity_seconds);
+        Some(Rates {
+            activity: Activity {
+                graphics: average(now.graphics, then.graphics),
+                sm: average(now.sm, then.sm),
+                occupancy: average(now.occupancy, then.occupancy),
+                tensor: average(now.tensor, then.tensor),
+                dram: average(now.dram, then.dram),
+            },
+            pcie_tx_bytes_per_second: average(self.pcie_tx_bytes, earlier.pcie_tx_bytes),
+            pcie_rx_bytes_per_second: average(self.pcie_rx_bytes, earlier.pcie_rx_bytes),
+            nvlink_bytes_per_second: average(self.nvlink_bytes, earlier.nvlink_bytes),
+        })
+    }
+}
+
+fn allocatable(gpu: &GpuState) -> u64 {
+    gpu.memory_total_bytes - gpu.memory_reserved_bytes
+}
+
+fn milliwatts(watts: f64) -> i64 {
+    (watts * 1000.0).round() as i64
+}
+
+fn whole(x: f64) -> Reading {
+    Ok(Value::Int(x.round() as i64))
+}
+
+fn truncated(x: f64) -> Reading {
+    Ok(Value::Int(x as i64))
+}
+
+fn count(n: u64) -> Reading {
+    i64::try_from(n).map(Value::Int).map_err(|_| Reason::Failed)
+}
+
+fn mebibytes(bytes: u64) -> Reading {
+    count(bytes >> 20)
+}
+
+fn rate(view: &View<'_>, pick: fn(&Rates) -> f64) -> Reading {
+    truncated(pick(view.rates.as_ref().ok_or(Reason::NoData)?))
+}
+
+/// Differences of long sums can miss 1 by a rounding error; a share never does.
+fn ratio(view: &View<'_>, pick: fn(&Activity) -> f64) -> Reading {
+    let rates = view.rates.as_ref().ok_or(Reason::NoData)?;
+    Ok(Value::Float(pick(&rates.activity).clamp(0.0, 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FIELDS;
+
+    #[test]
+    fn no_field_is_there_twice_and_they_are_in_order() {
+        assert!(FIELDS.windows(2).all(|w| w[0].0 < w[1].0));
+    }
+}

@@ -1,0 +1,285 @@
+//! The simulation as a source: the sampler reads it like any driver.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use model::{
+    Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError, Watch,
+    Xid, XidLog,
+};
+
+use crate::readings::{self, DRIVER_VERSION, Getter, Rates, Totals, View};
+use crate::{GpuState, World};
+
+/// Faster than this, a pass would have to live through hours.
+const MOST_SPEED: f64 = 1_000.0;
+
+/// How simulated time goes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Options {
+    /// Simulated seconds per real second; what is below 0 or over 1,000 counts as 0 or 1,000.
+    pub speed: f64,
+    /// The simulated time at which it starts.
+    pub start: Duration,
+    /// Whether time stands still at `start`. Rates are then those of that moment.
+    pub frozen: bool,
+}
+
+impl Default for Options {
+    /// Real time, from the beginning.
+    fn default() -> Self {
+        Self { speed: 1.0, start: Duration::ZERO, frozen: false }
+    }
+}
+
+impl Options {
+    /// The simulated time, once the sampler has been running for `elapsed`.
+    fn moment(&self, elapsed: Duration) -> Duration {
+        if self.frozen {
+            return self.start;
+        }
+        let passed = elapsed.as_secs_f64() * self.speed.clamp(0.0, MOST_SPEED);
+        let passed = Duration::try_from_secs_f64(passed).unwrap_or_default();
+        self.start.saturating_add(passed)
+    }
+}
+
+/// Reads a simulated world.
+///
+/// Reconnecting goes on with the same world: time does not begin again.
+#[derive(Debug)]
+pub struct SimSource {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    xid: fn(u32) -> Xid,
+    timeline: Mutex<Timeline>,
+}
+
+/// A world, and the pass that took it furthest.
+#[derive(Debug)]
+struct Timeline {
+    world: World,
+    latest: Option<Pass>,
+}
+
+impl SimSource {
+    /// A source that reads `world`; `xid` knows what XIDs mean.
+    pub fn new(world: World, options: Options, xid: fn(u32) -> Xid) -> Self {
+        let timeline = Mutex::new(Timeline { world, latest: None });
+        Self { shared: Arc::new(Shared { options, xid, timeline }) }
+    }
+}
+
+impl Shared {
+    /// A reader that panicked has left no half-made state that a later step would not replace.
+    fn lock(&self) -> MutexGuard<'_, Timeline> {
+        self.timeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for SimSource {
+    fn name(&self) -> &'static str {
+        "sim"
+    }
+
+    fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
+        // Who opens a GPU before the first pass sees it as it is at the start.
+        self.shared.lock().world.advance_to(self.shared.options.start);
+        Ok(Box::new(SimSession { shared: self.shared.clone(), watches: watches.clone() }))
+    }
+}
+
+struct SimSession {
+    shared: Arc<Shared>,
+    watches: Arc<[Watch]>,
+}
+
+impl Session for SimSession {
+    fn driver_version(&self) -> Option<Arc<str>> {
+        Some(Arc::from(DRIVER_VERSION))
+    }
+
+    fn gpus(&self) -> Vec<u32> {
+        (0..).take(self.shared.lock().world.gpus().len()).collect()
+    }
+
+    fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>> {
+        let identity = {
+            let timeline = self.shared.lock();
+            let Some(state) = timeline.world.gpus().get(gpu as usize) else {
+                return Vec::new();
+            };
+            Arc::new(identity(gpu, state))
+        };
+        let mut positions = Vec::new();
+        let mut rows = Vec::new();
+        for (position, watch) in self.watches.iter().enumerate() {
+            let Some(getter) = readings::getter(watch.field) else { continue };
+            positions.push(position);
+            rows.push(Row { getter, pace: watch.pace });
+        }
+        let mut reader = GpuReader {
+            shared: self.shared.clone(),
+            gpu: gpu as usize,
+            identity,
+            positions,
+            rows,
+            totals: None,
+            xids: Arc::new(XidLog { listening: true, ..XidLog::default() }),
+            heard: 0,
+        };
+        reader.hear(&self.shared.lock());
+        vec![Box::new(reader)]
+    }
+
+    fn outdated(&mut self) -> Option<String> {
+        None
+    }
+}
+
+fn identity(index: u32, gpu: &GpuState) -> Identity {
+    Identity {
+        index,
+        uuid: gpu.uuid.clone(),
+        pci_bus_id: format!("00000000:{:02X}:00.0", gpu.pci_bus),
+        model_name: gpu.model_name.clone(),
+    }
+}
+
+struct Row {
+    getter: Getter,
+    pace: Pace,
+}
+
+/// Reads everything of one GPU.
+struct GpuReader {
+    shared: Arc<Shared>,
+    gpu: usize,
+    identity: Arc<Identity>,
+    positions: Vec<usize>,
+    rows: Vec<Row>,
+    /// As of the last pass; none before the first, and after the GPU was lost.
+    totals: Option<Totals>,
+    xids: Arc<XidLog>,
+    /// How many of the world's events are in `xids`.
+    heard: usize,
+}
+
+impl GpuReader {
+    fn hear(&mut self, timeline: &Timeline) {
+        for event in &timeline.world.events(self.gpu)[self.heard..] {
+            Arc::make_mut(&mut self.xids).record((self.shared.xid)(event.code));
+            self.heard += 1;
+        }
+    }
+}
+
+impl Reader for GpuReader {
+    fn rhythm(&self) -> Rhythm {
+        Rhythm::Main
+    }
+
+    fn watches(&self) -> &[usize] {
+        &self.positions
+    }
+
+    fn open(&mut self) -> Result<Arc<Identity>, Reason> {
+        let shared = self.shared.clone();
+        let mut timeline = shared.lock();
+        if timeline.world.gpus()[self.gpu].lost
+            && let Some(pass) = timeline.latest
+        {
+            // A lost GPU gets no passes. Where no other GPU is read, time would end here.
+            let elapsed = pass.elapsed + pass.now.elapsed();
+            timeline.world.advance_to(shared.options.moment(elapsed));
+        }
+        self.hear(&timeline);
+        if timeline.world.gpus()[self.gpu].lost {
+            return Err(Reason::Lost);
+        }
+        Ok(self.identity.clone())
+    }
+
+    fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
+        let shared = self.shared.clone();
+        let mut timeline = shared.lock();
+        timeline.world.advance_to(shared.options.moment(pass.elapsed));
+        if timeline.latest.is_none_or(|latest| latest.elapsed < pass.elapsed) {
+            timeline.latest = Some(pass);
+        }
+        self.hear(&timeline);
+
+        let gpu = &timeline.world.gpus()[self.gpu];
+        if gpu.lost {
+            self.totals = None;
+            return Err(Reason::Lost);
+        }
+        let totals = Totals::of(timeline.world.now(), gpu);
+        let rates = if shared.options.frozen {
+            Some(Rates::of_moment(gpu))
+        } else {
+            let earlier = self.totals.as_ref();
+            earlier.map(|then| totals.since(then).unwrap_or_else(|| Rates::of_moment(gpu)))
+        };
+        self.totals = Some(totals);
+
+        let view = View { gpu, rates };
+        for (slot, row) in self.rows.iter().enumerate() {
+            let Some(get) = row.getter else { continue };
+            if pass.slow || row.pace == Pace::Every {
+                out.set(slot, get(&view));
+            }
+        }
+        Ok(())
+    }
+
+    fn xids(&self) -> Option<Arc<XidLog>> {
+        Some(self.xids.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const fn seconds(s: u64) -> Duration {
+        Duration::from_secs(s)
+    }
+
+    #[test]
+    fn time_goes_as_it_is_told() {
+        let options = Options { speed: 10.0, start: seconds(60), frozen: false };
+        assert_eq!(options.moment(seconds(0)), seconds(60));
+        assert_eq!(options.moment(seconds(3)), seconds(90));
+        assert_eq!(Options { frozen: true, ..options }.moment(seconds(3)), seconds(60));
+    }
+
+    #[test]
+    fn a_speed_that_makes_no_sense_harms_nobody() {
+        let moment = |speed| Options { speed, ..Options::default() }.moment(seconds(2));
+        assert_eq!(moment(-1.0), seconds(0));
+        assert_eq!(moment(f64::NAN), seconds(0));
+        assert_eq!(moment(f64::INFINITY), seconds(2_000));
+    }
+
+    /// Alone on the machine, a lost GPU still comes back: its reader asks the real clock.
+    #[test]
+    fn time_goes_on_for_a_gpu_that_is_lost_alone() {
+        let world = World::new(crate::Scenario::story(), 1);
+        let options = Options { speed: 1_000.0, start: seconds(1_190), ..Options::default() };
+        let mut source = SimSource::new(world, options, |code| Xid { code, message: "no message" });
+        let mut session = source.connect(&Arc::from([])).unwrap();
+        let mut reader = session.readers(7).remove(0);
+        assert_eq!(reader.open().unwrap_err(), Reason::Lost);
+        let pass = Pass { now: Instant::now(), elapsed: Duration::ZERO, slow: true };
+        assert_eq!(reader.read(pass, &mut Readings::new(0, pass.now)), Err(Reason::Lost));
+        std::thread::sleep(Duration::from_millis(15));
+        assert_eq!(reader.open().unwrap().index, 7);
+    }
+}

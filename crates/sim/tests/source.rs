@@ -1,0 +1,307 @@
+//! The simulation, read the way the sampler reads any driver.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use expect_test::{Expect, expect};
+use model::{
+    FieldId, Kind, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Session, Source, Value,
+    Watch, Xid,
+};
+use sim::{Options, Scenario, SimSource, World};
+
+const FIELDS: &[u16] = &[
+    1, 100, 101, 112, 140, 150, 155, 156, 158, 159, 160, 191, 200, 201, 202, 203, 204, 206, 207,
+    230, 250, 251, 252, 253, 254, 310, 311, 393, 394, 395, 396, 449, 526, 1001, 1002, 1003, 1004,
+    1005, 1009, 1010,
+];
+
+fn watches(fields: &[u16], pace: Pace) -> Arc<[Watch]> {
+    let watch = |field: &u16| Watch {
+        field: FieldId(*field),
+        name: Arc::from(format!("FIELD_{field}")),
+        kind: Kind::Gauge,
+        help: Arc::from("A field."),
+        pace,
+    };
+    fields.iter().map(watch).collect()
+}
+
+fn name_xid(code: u32) -> Xid {
+    Xid { code, message: if code == 79 { "fell off the bus" } else { "something else" } }
+}
+
+fn connect(options: Options, watches: &Arc<[Watch]>) -> Box<dyn Session> {
+    let world = World::new(Scenario::story(), 1);
+    SimSource::new(world, options, name_xid).connect(watches).expect("sim always connects")
+}
+
+fn from(start: u64) -> Options {
+    Options { start: Duration::from_secs(start), ..Options::default() }
+}
+
+/// One GPU's only reader, driven like the sampler drives it.
+struct Driven {
+    reader: Box<dyn Reader>,
+    readings: Readings,
+    began: Instant,
+}
+
+impl Driven {
+    fn new(session: &mut dyn Session, gpu: u32) -> Self {
+        let mut readers = session.readers(gpu);
+        assert_eq!(readers.len(), 1);
+        let reader = readers.remove(0);
+        assert_eq!(reader.rhythm(), Rhythm::Main);
+        let began = Instant::now();
+        let readings = Readings::new(reader.watches().len(), began);
+        Self { reader, readings, began }
+    }
+
+    fn pass(&mut self, elapsed_millis: u64, slow: bool) -> Result<Vec<Reading>, Reason> {
+        let elapsed = Duration::from_millis(elapsed_millis);
+        let now = self.began + elapsed;
+        self.readings.begin(now);
+        self.reader.read(Pass { now, elapsed, slow }, &mut self.readings)?;
+        Ok(self.readings.slots().iter().map(|slot| slot.reading.clone()).collect())
+    }
+}
+
+fn shown(reading: &Reading) -> String {
+    match reading {
+        Ok(Value::Int(n)) => n.to_string(),
+        Ok(Value::Float(x)) => format!("{x:?}"),
+        Ok(Value::Text(text)) => format!("{text:?}"),
+        Err(reason) => reason.to_string(),
+    }
+}
+
+/// A row per field, a column per pass.
+fn check(options: Options, gpu: u32, passes_millis: &[u64], expected: Expect) {
+    let watches = watches(FIELDS, Pace::Every);
+    let mut driven = Driven::new(connect(options, &watches).as_mut(), gpu);
+    let columns: Vec<Vec<Reading>> = passes_millis
+        .iter()
+        .map(|elapsed| driven.pass(*elapsed, true).expect("the GPU answers"))
+        .collect();
+    let mut table = String::new();
+    for (slot, position) in driven.reader.watches().iter().enumerate() {
+        write!(table, "{:>4}", watches[*position].field).expect("writing to a string");
+        for column in &columns {
+            write!(table, "  {:<20}", shown(&column[slot])).expect("writing to a string");
+        }
+        table.truncate(table.trim_end().len());
+        table.push('\n');
+    }
+    expected.assert_eq(&table);
+}
+
+#[test]
+fn gpu_5_goes_bad() {
+    check(
+        Options::default(),
+        5,
+        &[0, 60_000, 61_000, 301_000],
+        expect![[r#"
+           1  "simulated"           "simulated"           "simulated"           "simulated"
+         100  345                   1980                  1980                  345
+         101  2619                  2619                  2619                  2619
+         112  1                     0                     0                     1
+         140  35                    51                    52                    65
+         150  32                    53                    53                    58
+         155  70.0                  620.392               639.078               88.457
+         156  0                     30045279              30674061              165419145
+         158  87                    87                    87                    87
+         159  92                    92                    92                    92
+         160  700.0                 700.0                 700.0                 700.0
+         191  not_supported         not_supported         not_supported         not_supported
+         200  0                     147809                149279                0
+         201  0                     1573008               1592310               0
+         202  0                     0                     0                     0
+         203  0                     100                   100                   23
+         204  0                     41                    41                    6
+         206  0                     0                     0                     0
+         207  0                     0                     0                     0
+         230  no_data               no_data               no_data               no_data
+         250  81559                 81559                 81559                 81559
+         251  81008                 23500                 23500                 81008
+         252  0                     57508                 57508                 0
+         253  551                   551                   551                   551
+         254  0.0                   0.7099051945486865    0.7099051945486865    0.0
+         310  0                     0                     0                     312
+         311  0                     0                     0                     1
+         393  0                     0                     0                     1
+         394  0                     0                     0                     0
+         395  0                     0                     0                     0
+         396  0                     0                     0                     1
+         449  no_data               141793                179634                145572
+         526  0                     0                     0                     0
+        1001  no_data               0.7610333333333383    0.9960000000000093    0.962866666666648
+        1002  no_data               0.6356906195337689    0.836028112432011     0.7092951202979901
+        1003  no_data               0.29144376937490085   0.385572000472596     0.3134561085171946
+        1004  no_data               0.33491329731335107   0.4570237985647516    0.35333238404621437
+        1005  no_data               0.3193891880594346    0.4084736437074028    0.33616695425929394
+        1009  no_data               140821259             163362995             508825261
+        1010  no_data               2218625588            1929208875            1555720374
+    "#]],
+    );
+}
+
+#[test]
+fn gpu_2_frozen_in_the_heat() {
+    check(
+        Options { frozen: true, ..from(260) },
+        2,
+        &[0, 60_000],
+        expect![[r#"
+           1  "simulated"           "simulated"
+         100  990                   990
+         101  2619                  2619
+         112  96                    96
+         140  95                    95
+         150  89                    89
+         155  180.581               180.581
+         156  126572662             126572662
+         158  87                    87
+         159  92                    92
+         160  700.0                 700.0
+         191  not_supported         not_supported
+         200  152676                152676
+         201  1628553               1628553
+         202  0                     0
+         203  100                   100
+         204  30                    30
+         206  0                     0
+         207  0                     0
+         230  no_data               no_data
+         250  81559                 81559
+         251  23754                 23754
+         252  57254                 57254
+         253  551                   551
+         254  0.706769701757851     0.706769701757851
+         310  0                     0
+         311  0                     0
+         393  0                     0
+         394  0                     0
+         395  0                     0
+         396  0                     0
+         449  74549                 74549
+         526  0                     0
+        1001  1.0                   1.0
+        1002  0.9465964348533672    0.9465964348533672
+        1003  0.43767362041607294   0.43767362041607294
+        1004  0.6412427461909906    0.6412427461909906
+        1005  0.19847989763054472   0.19847989763054472
+        1009  152676844             152676844
+        1010  1628553006            1628553006
+    "#]],
+    );
+}
+
+#[test]
+fn it_says_what_it_is() {
+    let watches = watches(FIELDS, Pace::Every);
+    let mut source = SimSource::new(World::new(Scenario::story(), 1), Options::default(), name_xid);
+    assert_eq!(source.name(), "sim");
+    let mut session = source.connect(&watches).unwrap();
+    assert_eq!(session.driver_version().as_deref(), Some("simulated"));
+    assert_eq!(session.gpus(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert!(session.readers(8).is_empty());
+    assert_eq!(session.outdated(), None);
+    let identity = session.readers(0)[0].open().unwrap();
+    assert_eq!((identity.index, identity.pci_bus_id.as_str()), (0, "00000000:1A:00.0"));
+    assert_eq!(identity.model_name, "NVIDIA H100 80GB HBM3");
+    assert!(identity.uuid.starts_with("GPU-"));
+}
+
+#[test]
+fn what_it_does_not_know_it_does_not_serve() {
+    let watches = watches(&[999, 203, 312, 230, 203], Pace::Every);
+    let driven = Driven::new(connect(Options::default(), &watches).as_mut(), 0);
+    assert_eq!(driven.reader.watches(), [1, 3, 4]);
+}
+
+#[test]
+fn slow_watches_wait_for_their_turn() {
+    let mut session = connect(from(60), &watches(&[203], Pace::Slow));
+    let mut driven = Driven::new(session.as_mut(), 0);
+    assert_eq!(driven.pass(0, false).unwrap(), [Err(Reason::NoData)]);
+    assert_eq!(driven.readings.slots()[0].at, None);
+    assert_eq!(driven.pass(1_000, true).unwrap(), [Ok(Value::Int(100))]);
+}
+
+#[test]
+fn averages_are_over_the_time_since_the_last_pass() {
+    let mut world = World::new(Scenario::story(), 1);
+    let mut tensor_seconds = [0, 60, 61].map(|t| {
+        world.advance_to(Duration::from_secs(t));
+        world.gpus()[0].activity_seconds.tensor
+    });
+    tensor_seconds[2] -= tensor_seconds[1];
+    tensor_seconds[1] /= 60.0;
+
+    let mut session = connect(Options::default(), &watches(&[1004], Pace::Every));
+    let mut driven = Driven::new(session.as_mut(), 0);
+    assert_eq!(driven.pass(0, true).unwrap(), [Err(Reason::NoData)]);
+    assert_eq!(driven.pass(60_000, true).unwrap(), [Ok(Value::Float(tensor_seconds[1]))]);
+    assert_eq!(driven.pass(61_000, true).unwrap(), [Ok(Value::Float(tensor_seconds[2]))]);
+    // No step later there is nothing to average, so it is what is so at this moment.
+    let moment = world.gpus()[0].activity.tensor;
+    assert_eq!(driven.pass(61_050, true).unwrap(), [Ok(Value::Float(moment))]);
+}
+
+#[test]
+fn a_gpu_that_is_lost_says_so_and_comes_back() {
+    let options = Options { speed: 10.0, ..from(470) };
+    let mut session = connect(options, &watches(&[203, 1001], Pace::Every));
+    let mut driven = Driven::new(session.as_mut(), 7);
+    let identity = driven.reader.open().unwrap();
+    driven.pass(0, true).unwrap();
+    assert_eq!(driven.reader.xids().unwrap().last, None);
+
+    assert_eq!(driven.pass(1_000, true), Err(Reason::Lost));
+    assert_eq!(driven.reader.open(), Err(Reason::Lost));
+    let xids = driven.reader.xids().unwrap();
+    assert_eq!(xids.last, Some(Xid { code: 79, message: "fell off the bus" }));
+    assert_eq!((xids.counts.get(&79), xids.listening), (Some(&1), true));
+
+    // The others take the world along.
+    let mut other = Driven::new(session.as_mut(), 0);
+    other.pass(80_000, true).unwrap();
+    assert_eq!(driven.reader.open(), Ok(identity));
+    let first = driven.pass(80_000, true).unwrap();
+    assert_eq!(first[1], Err(Reason::NoData), "no average spans the time that it was gone");
+    assert_eq!(driven.reader.xids().unwrap().counts.get(&79), Some(&1));
+}
+
+#[test]
+fn frozen_in_the_middle_the_past_has_happened() {
+    let mut session =
+        connect(Options { frozen: true, ..from(600) }, &watches(&[203, 230], Pace::Every));
+    let mut lost = Driven::new(session.as_mut(), 7);
+    assert_eq!(lost.reader.open(), Err(Reason::Lost));
+    assert_eq!(lost.reader.xids().unwrap().counts.get(&79), Some(&1));
+
+    let mut bad = Driven::new(session.as_mut(), 5);
+    let readings = bad.pass(5_000, true).unwrap();
+    assert_eq!(readings, bad.pass(50_000, true).unwrap());
+    assert_eq!(bad.readings.slots()[1].at, None, "XIDs do not travel as readings");
+    let codes: Vec<u32> = bad.reader.xids().unwrap().counts.keys().copied().collect();
+    assert_eq!(codes, [48, 63, 94]);
+}
+
+#[test]
+fn reconnecting_goes_on_with_the_same_world() {
+    let watches = watches(&[156], Pace::Every);
+    let world = World::new(Scenario::steady(1), 1);
+    let mut source = SimSource::new(world, Options::default(), name_xid);
+    let mut energy_after = |elapsed_millis| {
+        let mut driven = Driven::new(source.connect(&watches).unwrap().as_mut(), 0);
+        let readings = driven.pass(elapsed_millis, true).unwrap();
+        let Ok(Value::Int(millijoules)) = readings[0] else { panic!("{readings:?}") };
+        millijoules
+    };
+    let first = energy_after(10_000);
+    assert!(energy_after(11_000) > first + 100_000);
+}

@@ -1,0 +1,232 @@
+//! Where `unsafe` may be, and that each use of it says why it is sound.
+
+use super::Finding;
+use crate::code::{only_code, words_at};
+use crate::tree::File;
+
+/// The rooms that speak C.
+const ROOMS: &[&str] = &["nvml", "dcgm", "fake-nvml", "fake-dcgm"];
+
+fn may_be_unsafe(file: &File) -> bool {
+    file.room().is_some_and(|room| ROOMS.contains(&room))
+}
+
+/// Every other crate forbids it, and no test or bench of theirs, which that line does not reach,
+/// uses it either.
+pub(super) fn forbidden(files: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let elsewhere = files
+        .iter()
+        .filter(|file| file.is_rust() && file.crate_folder().is_some() && !may_be_unsafe(file));
+    for file in elsewhere {
+        let code = only_code(&file.text);
+        if is_root(file) && !code.lines().any(|line| line.trim() == "#![forbid(unsafe_code)]") {
+            findings.push(Finding::of(file, "lacks `#![forbid(unsafe_code)]`"));
+        }
+        for (index, line) in code.lines().enumerate() {
+            if words_at(line, "unsafe").next().is_some() {
+                let message = format!("`unsafe` belongs in {} only", ROOMS.join(", "));
+                findings.push(Finding::at(file, index, message));
+            }
+        }
+    }
+    findings
+}
+
+/// Whether a crate's code begins here.
+fn is_root(file: &File) -> bool {
+    match file.path_in_crate() {
+        Some("src/lib.rs" | "src/main.rs") => true,
+        Some(path) => path.starts_with("src/bin/"),
+        None => false,
+    }
+}
+
+/// How many lines of code may stand between a use and the comment on it: a statement that
+/// rustfmt has broken, or the head of an expression that the block is part of.
+const LINES_BETWEEN: usize = 3;
+
+/// Every use that does not say why it is sound.
+pub(super) fn explained(files: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| file.is_rust() && may_be_unsafe(file)) {
+        let code = only_code(&file.text);
+        let uses = uses(&code);
+        let lines = file.text.lines().collect::<Vec<_>>();
+        for (index, usage) in uses.iter().enumerate() {
+            // A comment speaks for the use below it, not for the one after that.
+            let floor = if index == 0 { 0 } else { uses[index - 1].line + 1 };
+            if !is_explained(&lines, floor, usage) {
+                findings.push(Finding::at(file, usage.line, usage.kind.demand()));
+            }
+        }
+    }
+    findings
+}
+
+struct Use {
+    /// Counted from 0.
+    line: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// A block, an implementation or a block of foreign declarations: somebody vouches for it here.
+    Vouched,
+    /// A function or a trait: it says what others have to vouch for.
+    Demanding,
+}
+
+impl Kind {
+    fn demand(self) -> &'static str {
+        match self {
+            Self::Vouched => "`unsafe` without a `// SAFETY:` above it",
+            Self::Demanding => "`unsafe` without `# Safety` in its docs or a `// SAFETY:` above it",
+        }
+    }
+
+    fn is_answered_by(self, line: &str) -> bool {
+        line.contains("SAFETY:") || (self == Self::Demanding && line.contains("# Safety"))
+    }
+}
+
+/// Each `unsafe` that has to be explained. Attributes and types of function pointers have not.
+fn uses(code: &str) -> Vec<Use> {
+    let line_of = |at: usize| code[..at].matches('\n').count();
+    let uses = words_at(code, "unsafe").filter_map(|at| {
+        let rest = code[at + "unsafe".len()..].trim_start();
+        kind(rest).map(|kind| Use { line: line_of(at), kind })
+    });
+    uses.collect()
+}
+
+fn kind(rest: &str) -> Option<Kind> {
+    // The name of the ABI, a string, is blank by now.
+    let foreign = rest.strip_prefix("extern").map(str::trim_start);
+    let rest = foreign.unwrap_or(rest);
+    if rest.starts_with('{') || rest.starts_with("impl") {
+        return Some(Kind::Vouched);
+    }
+    if rest.starts_with("trait") {
+        return Some(Kind::Demanding);
+    }
+    let name = rest.strip_prefix("fn")?;
+    (!name.trim_start().starts_with('(')).then_some(Kind::Demanding)
+}
+
+fn is_explained(lines: &[&str], floor: usize, usage: &Use) -> bool {
+    let own = lines.get(usage.line).copied().unwrap_or_default();
+    if own.split_once("//").is_some_and(|(_, comment)| usage.kind.is_answered_by(comment)) {
+        return true;
+    }
+    let mut between = 0;
+    for line in lines[floor.min(usage.line)..usage.line].iter().rev().map(|line| line.trim()) {
+        if line.starts_with("//") || line.starts_with("#[doc") {
+            if usage.kind.is_answered_by(line) {
+                return true;
+            }
+        } else if !line.starts_with("#[") {
+            between += 1;
+            if between > LINES_BETWEEN {
+                return false;
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings;
+    use super::*;
+
+    #[test]
+    fn crates_forbid_it_but_for_those_that_speak_c() {
+        let files = [
+            ("crates/model/src/lib.rs", "//! x\n#![forbid(unsafe_code)]\n"),
+            ("crates/sim/src/lib.rs", "//! x\n// #![forbid(unsafe_code)]\n"),
+            ("crates/sim/src/heat.rs", "//! x\n"),
+            ("crates/heatsink/src/main.rs", "//! x\n"),
+            ("crates/heatsink/src/bin/other.rs", "//! x\n"),
+            ("crates/nvml/src/lib.rs", "//! x\n"),
+        ];
+        assert_eq!(
+            findings(forbidden, &files),
+            [
+                "crates/heatsink/src/bin/other.rs: lacks `#![forbid(unsafe_code)]`",
+                "crates/heatsink/src/main.rs: lacks `#![forbid(unsafe_code)]`",
+                "crates/sim/src/lib.rs: lacks `#![forbid(unsafe_code)]`",
+            ]
+        );
+    }
+
+    #[test]
+    fn nor_do_their_tests_use_it() {
+        let files = [
+            ("crates/heatsink/tests/it.rs", "//! x\nfn f() {\n    unsafe { g() }\n}\n"),
+            ("crates/heatsink/tests/ok.rs", "//! unsafe\nfn f() { g(\"unsafe\") }\n"),
+        ];
+        assert_eq!(
+            findings(forbidden, &files),
+            [
+                "crates/heatsink/tests/it.rs:3: `unsafe` belongs in nvml, dcgm, fake-nvml, fake-dcgm \
+              only"
+            ]
+        );
+    }
+
+    /// The lines, from 1, at which something is missing.
+    #[track_caller]
+    fn check(text: &str, lines: &[usize]) {
+        let files = crate::tree::tree(&[("crates/nvml/src/lib.rs", text)]);
+        let found = explained(&files).iter().filter_map(|found| found.line).collect::<Vec<_>>();
+        assert_eq!(found, lines, "{text}");
+    }
+
+    #[test]
+    fn blocks_say_why() {
+        check("unsafe { f() }", &[1]);
+        check("// SAFETY: f has no needs.\nunsafe { f() }", &[]);
+        check("unsafe { f() } // SAFETY: f has no needs.", &[]);
+        check("// SAFETY: f has no needs.\nlet x =\n    Some(\n    unsafe { f() });", &[]);
+        check("// SAFETY: too far away.\na;\nb;\nc;\nd;\nunsafe { f() }", &[6]);
+        check("// Safe, surely.\nunsafe { f() }", &[2]);
+        check("let why = \"// SAFETY: a string\";\nunsafe { f() }", &[2]);
+        check("unsafe\n{ f() }", &[1]);
+    }
+
+    #[test]
+    fn one_comment_speaks_for_one_block() {
+        check("// SAFETY: x.\nunsafe { f() }\nunsafe { g() }", &[3]);
+        check("// SAFETY: x.\nunsafe { f() }\n// SAFETY: y.\nunsafe { g() }", &[]);
+    }
+
+    #[test]
+    fn so_do_implementations_and_foreign_blocks() {
+        check("unsafe impl Send for A {}", &[1]);
+        check("// SAFETY: A is a number.\nunsafe impl Send for A {}", &[]);
+        check("unsafe extern \"C\" {\n}", &[1]);
+        check("// SAFETY: as in the header.\nunsafe extern \"C\" {\n}", &[]);
+    }
+
+    #[test]
+    fn functions_say_what_they_need() {
+        check("pub unsafe fn f() {}", &[1]);
+        check(
+            "/// Does it.\n///\n/// # Safety\n///\n/// `p` points.\n#[inline]\nunsafe fn f() {}",
+            &[],
+        );
+        check("unsafe extern \"C\" fn f() {}", &[1]);
+        check("// SAFETY: C's caller vouches.\nunsafe extern \"C\" fn f() {}", &[]);
+        check("/// # Safety\nunsafe { f() }", &[2]);
+        check("/// x\nunsafe trait T {}", &[2]);
+    }
+
+    #[test]
+    fn types_and_attributes_are_no_uses() {
+        check("type F = unsafe extern \"C\" fn(i32) -> i32;", &[]);
+        check("struct S(unsafe fn());\n#[unsafe(no_mangle)]\npub extern \"C\" fn f() {}", &[]);
+        check("// unsafe { }\nlet text = \"unsafe { }\";", &[]);
+    }
+}
