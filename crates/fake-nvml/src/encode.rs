@@ -86,8 +86,8 @@ pub(crate) fn board(
             used: state.memory_used_bytes,
         }),
         pcie_throughput_kb: Some(PcieThroughput {
-            tx: rounded(state.pcie_tx_bytes_per_second / 1e3),
-            rx: rounded(state.pcie_rx_bytes_per_second / 1e3),
+            tx: (state.pcie_tx_bytes_per_second / 1e3) as u32,
+            rx: (state.pcie_rx_bytes_per_second / 1e3) as u32,
         }),
         pcie_replay: u32::try_from(state.pcie_replays).ok(),
         vgpu_licence: Some(Licence::default()),
@@ -116,7 +116,7 @@ fn fields(state: &GpuState, timestamp_us: i64, pace: Pace) -> Vec<Field> {
         flag(Kind::U64, 5, cor),
         flag(Kind::U64, 6, unc),
         flag(Kind::U32, 82, rounded(state.memory_temperature_celsius).into()),
-        counter(83, millijoules(state.energy_joules), millijoules(state.power_watts)),
+        counter(83, millijoules(state.energy_joules), rounded(state.power_watts * 1e3).into()),
         flag(Kind::U32, 91, NVLINKS.into()),
         flag(Kind::U32, 94, state.pcie_replays),
         flag(Kind::U32, 142, state.rows_remapped_correctable),
@@ -194,8 +194,9 @@ fn percent(share: f64) -> u32 {
     rounded((share * 100.0).clamp(0.0, 100.0))
 }
 
+/// Only whole ones: a counter does not show what is not complete.
 fn millijoules(joules: f64) -> u64 {
-    (joules * 1e3).round() as u64
+    (joules * 1e3) as u64
 }
 
 /// Thirteen digits that follow from the UUID.

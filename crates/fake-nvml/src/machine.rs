@@ -18,7 +18,7 @@ use crate::{
     settings::{Misconfigured, Origin, ScenarioName, Settings, Simulation},
 };
 
-/// The simulation is advanced by at least this much of its time, so that calls stay cheap.
+/// The step of the simulation: asked more often, it would say the same again.
 const STEP: Duration = Duration::from_millis(100);
 
 const DEFAULT_DRIVER: &str = "550.163.01";
@@ -36,7 +36,7 @@ struct Running {
     speed: f64,
     began: Instant,
     began_us: i64,
-    /// Nanoseconds after `began` from which the boards are older than one step.
+    /// Nanoseconds after `began` at which the next step of the simulation begins.
     due: AtomicU64,
 }
 
@@ -115,7 +115,8 @@ impl Running {
         }
         world.advance_to(elapsed.mul_f64(self.speed));
         publish(self.snapshot(&world));
-        self.due.store(nanos(elapsed + STEP.div_f64(self.speed)), Ordering::Relaxed);
+        let next = (world.now() + STEP).div_f64(self.speed);
+        self.due.store(nanos(next), Ordering::Relaxed);
     }
 
     fn boards(&self) -> Vec<Board> {

@@ -34,15 +34,15 @@ unsafe impl Send for Device {}
 
 /// Framebuffer, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// All of it.
-    pub total: u64,
+    pub(crate) total: u64,
     /// Held back by the driver; only known apart from `used` since driver 510.
-    pub reserved: Option<u64>,
+    pub(crate) reserved: Option<u64>,
     /// Free.
-    pub free: u64,
+    pub(crate) free: u64,
     /// Used by processes (and, before driver 510, held back by the driver).
-    pub used: u64,
+    pub(crate) used: u64,
 }
 
 impl Library {

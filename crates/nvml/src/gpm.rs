@@ -1,5 +1,6 @@
 //! Profiling counters of Hopper and newer: averages between two samples of one GPU.
 
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,7 +67,8 @@ impl Gpm {
     ) -> Self {
         // SAFETY: all-zero bytes are a valid value of this plain C struct: integers, floats and
         // null pointers.
-        let request = unsafe { Box::<sys::nvmlGpmMetricsGet_t>::new_zeroed().assume_init() };
+        let request = unsafe { MaybeUninit::<sys::nvmlGpmMetricsGet_t>::zeroed().assume_init() };
+        let request = Box::new(request);
         Self { library, metrics, supported: None, before: None, spare: None, request }
     }
 
@@ -176,4 +178,23 @@ impl Gpm {
             out.set(*slot, Err(reason));
         }
     }
+}
+
+/// Times what [`Gpm::read`] does.
+pub(crate) fn time(library: &Arc<Library>, device: &Device) -> Vec<crate::timing::Timing> {
+    let (Ok(earlier), Ok(later)) = (Sample::new(library), Sample::new(library)) else {
+        return Vec::new();
+    };
+    let sample = |sample: &Sample| call!(library, nvmlGpmSampleGet(device.handle, sample.raw));
+    let first = sample(&earlier);
+    std::thread::sleep(SHORTEST_WINDOW);
+    let mut timings = vec![crate::timing::time("nvmlGpmSampleGet", || sample(&later))];
+    if first.is_ok() {
+        let metrics = crate::getters::GPM_GETTERS.iter().map(|getter| (getter, Vec::new()));
+        let mut gpm = Gpm::new(Arc::clone(library), metrics.collect());
+        gpm.before = Some((later, Instant::now()));
+        let mut out = Readings::new(0, Instant::now());
+        timings.push(crate::timing::time("nvmlGpmMetricsGet", || gpm.compare(&earlier, &mut out)));
+    }
+    timings
 }

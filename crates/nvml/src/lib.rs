@@ -19,9 +19,11 @@ mod library;
 mod main_reader;
 mod pcie;
 mod source;
+mod timing;
 
 pub use code::Code;
 pub use device::Device;
 pub use getters::served;
 pub use library::Library;
 pub use source::NvmlSource;
+pub use timing::{Timing, time_calls};

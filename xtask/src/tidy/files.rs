@@ -1,6 +1,7 @@
 //! How a file is called, how it begins, and that it is clean.
 
 use super::Finding;
+use crate::code::without_literals;
 use crate::tree::File;
 
 /// Every source file whose first line does not say what the room is for.
@@ -25,11 +26,13 @@ pub(super) fn names(files: &[File]) -> Vec<Finding> {
     hiding.map(|file| Finding::of(file, "this name hides what is inside: name the idea")).collect()
 }
 
-/// Every blank at the end of a line, every tab, and every last line that is not ended.
+/// Every blank at the end of a line, every tab, and every last line that is not ended. What stands
+/// in a string of a Rust file is data, and may be what it has to be.
 pub(super) fn whitespace(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| file.is_rust() || file.is_markdown()) {
-        for (index, line) in file.text.split('\n').enumerate() {
+        let text = if file.is_rust() { &without_literals(&file.text) } else { &file.text };
+        for (index, line) in text.split('\n').enumerate() {
             if line.contains('\t') {
                 findings.push(Finding::at(file, index, "a tab"));
             }
@@ -100,7 +103,8 @@ mod tests {
             ("d.rs", "fn f() {}"),
             ("e.md", "a\n\n"),
             ("f.md", "windows\r\n"),
-            ("g.txt", "not ours to judge \t"),
+            ("g.rs", "let x = r\"a\t\n \n\"; // \"b\tc\"\n"),
+            ("h.txt", "not ours to judge \t"),
         ];
         assert_eq!(
             findings(whitespace, &files),
@@ -110,6 +114,7 @@ mod tests {
                 "d.rs: no newline at the end",
                 "e.md: empty lines at the end",
                 "f.md:1: blanks at the end of the line",
+                "g.rs:3: a tab",
             ]
         );
     }

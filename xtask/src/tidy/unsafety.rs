@@ -86,8 +86,13 @@ impl Kind {
         }
     }
 
-    fn is_answered_by(self, line: &str) -> bool {
-        line.contains("SAFETY:") || (self == Self::Demanding && line.contains("# Safety"))
+    fn is_answered_by(self, comment: &str) -> bool {
+        comment.contains("SAFETY:") || (self == Self::Demanding && comment.contains("# Safety"))
+    }
+
+    /// A function that C calls by name needs what its header says, and no Rust code calls it.
+    fn is_excused_by(self, attribute: &str) -> bool {
+        self == Self::Demanding && attribute.contains("(no_mangle)")
     }
 }
 
@@ -126,7 +131,11 @@ fn is_explained(lines: &[&str], floor: usize, usage: &Use) -> bool {
             if usage.kind.is_answered_by(line) {
                 return true;
             }
-        } else if !line.starts_with("#[") {
+        } else if line.starts_with("#[") {
+            if between == 0 && usage.kind.is_excused_by(line) {
+                return true;
+            }
+        } else {
             between += 1;
             if between > LINES_BETWEEN {
                 return false;
@@ -221,6 +230,13 @@ mod tests {
         check("// SAFETY: C's caller vouches.\nunsafe extern \"C\" fn f() {}", &[]);
         check("/// # Safety\nunsafe { f() }", &[2]);
         check("/// x\nunsafe trait T {}", &[2]);
+    }
+
+    #[test]
+    fn what_only_c_calls_needs_what_its_header_says() {
+        check("#[unsafe(no_mangle)]\npub unsafe extern \"C\" fn f() {}", &[]);
+        check("#[unsafe(no_mangle)]\nextern \"C\" fn f() {\n    unsafe { g() }\n}", &[3]);
+        check("#[unsafe(no_mangle)]\nextern \"C\" fn f() {}\nunsafe fn g() {}", &[3]);
     }
 
     #[test]

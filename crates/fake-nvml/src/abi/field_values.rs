@@ -49,12 +49,50 @@ unsafe extern "C" fn nvmlDeviceGetFieldValues(
 unsafe fn fill(call: &Call, entry: NonNull<nvmlFieldValue_t>) {
     let entry = entry.as_ptr();
     // SAFETY: the caller promises that these two are initialised.
-    let (id, scope) = unsafe {
-        ((&raw const (*entry).fieldId).read(), (&raw const (*entry).scopeId).read())
+    let (id, scope) =
+        unsafe { ((&raw const (*entry).fieldId).read(), (&raw const (*entry).scopeId).read()) };
+    let (kind, reading) = read(call, id, scope);
+    let filled = |timestamp, latencyUsec, (valueType, value)| nvmlFieldValue_t {
+        fieldId: id,
+        scopeId: scope,
+        timestamp,
+        latencyUsec,
+        valueType,
+        nvmlReturn: nvmlReturn_enum_NVML_SUCCESS,
+        value,
     };
-    let (timestamp, latency, answer) = match read(call, id, scope) {
-        Reading::Value { timestamp_us, number, kind } => (timestamp_us, LATENCY_US, Ok((kind, number))),
-        Reading::Unfilled => todo!(),
-        Reading::Refused(refusal) => todo!(),
+    match reading {
+        Reading::Value { timestamp_us, number } => {
+            // SAFETY: the caller promises that the entry can be written.
+            unsafe { entry.write(filled(timestamp_us, LATENCY_US, kind.encode(number))) };
+        }
+        Reading::Unfilled => {
+            let nothing = (nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE, nvmlValue_t { ullVal: 0 });
+            // SAFETY: the caller promises that the entry can be written.
+            unsafe { entry.write(filled(0, 0, nothing)) };
+        }
+        // The rest keeps what the caller put there: whoever does not look at the result is to
+        // find its own leavings, not a zero that looks like a reading.
+        Reading::Refused(Refusal(code)) => {
+            // SAFETY: the caller promises that the entry can be written.
+            unsafe { (&raw mut (*entry).nvmlReturn).write(code) };
+        }
+    }
+}
+
+fn read(call: &Call, id: u32, scope: u32) -> (Kind, Reading) {
+    if let Some(refusal) = call.faults().and_then(|faults| faults.refusal_of_field(id)) {
+        return (Kind::U64, Reading::Refused(refusal));
+    }
+    let Some(field) = call.board.field(id, scope) else {
+        return (Kind::U64, Reading::Refused(Refusal::NOT_SUPPORTED));
     };
+    let nonsense = call.faults().and_then(|faults| faults.nonsense_of_field(id));
+    let reading = match (field.read(), nonsense) {
+        (Reading::Value { timestamp_us, .. }, Some(value)) => {
+            Reading::Value { timestamp_us, number: Number::Integer(value.cast_signed()) }
+        }
+        (reading, _) => reading,
+    };
+    (field.kind, reading)
 }

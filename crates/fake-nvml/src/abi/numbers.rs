@@ -8,10 +8,10 @@ use std::{
 
 use nvml_wrapper_sys::bindings::{
     nvmlClockType_t, nvmlDevice_t, nvmlDeviceArchitecture_t,
-    nvmlPcieUtilCounter_enum_NVML_PCIE_UTIL_RX_BYTES,
-    nvmlPcieUtilCounter_enum_NVML_PCIE_UTIL_TX_BYTES, nvmlPcieUtilCounter_t, nvmlPstates_t,
-    nvmlReturn_t, nvmlTemperatureSensors_enum_NVML_TEMPERATURE_GPU, nvmlTemperatureSensors_t,
-    nvmlTemperatureThresholds_t,
+    nvmlPcieUtilCounter_enum_NVML_PCIE_UTIL_RX_BYTES as PCIE_RX,
+    nvmlPcieUtilCounter_enum_NVML_PCIE_UTIL_TX_BYTES as PCIE_TX, nvmlPcieUtilCounter_t,
+    nvmlPstates_t, nvmlReturn_t, nvmlTemperatureSensors_enum_NVML_TEMPERATURE_GPU as GPU_SENSOR,
+    nvmlTemperatureSensors_t, nvmlTemperatureThresholds_t,
 };
 
 use super::{answer, out::Out};
@@ -81,7 +81,7 @@ device_numbers! {
 
 device_choices! {
     nvmlDeviceGetTemperature(nvmlTemperatureSensors_t) -> c_uint: |call, sensor| {
-        if sensor != nvmlTemperatureSensors_enum_NVML_TEMPERATURE_GPU {
+        if sensor != GPU_SENSOR {
             return Err(Refusal::INVALID_ARGUMENT);
         }
         Ok(call.board.temperature)
@@ -96,8 +96,8 @@ device_choices! {
     nvmlDeviceGetPcieThroughput(nvmlPcieUtilCounter_t) -> c_uint: |call, counter| {
         let throughput = call.board.pcie_throughput_kb;
         let throughput = match counter {
-            nvmlPcieUtilCounter_enum_NVML_PCIE_UTIL_TX_BYTES => throughput.map(|kb| kb.tx),
-            nvmlPcieUtilCounter_enum_NVML_PCIE_UTIL_RX_BYTES => throughput.map(|kb| kb.rx),
+            PCIE_TX => throughput.map(|kb| kb.tx),
+            PCIE_RX => throughput.map(|kb| kb.rx),
             _ => return Err(Refusal::INVALID_ARGUMENT),
         };
         if throughput.is_some() {

@@ -1,0 +1,160 @@
+//! `heatsink check`: what can be read here, field by field, and why not.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use catalog::FIELDS;
+use model::{GpuView, Kind, Reason, Snapshot, Value, Watch};
+use sampler::Sampler;
+
+use crate::cli::{CheckArgs, LogArgs, LogFormat, SourceName};
+use crate::{Outcome, devices, http, logging, settings};
+
+/// From one pass to the next: profiling averages need two that are apart.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long the GPUs may take to show all that they have, and to show anything at all.
+const SETTLING: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Reads for a moment as `serve` would, and prints what came.
+pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
+    logging::start(&LogArgs { log_format: LogFormat::Text, debug: false });
+    let devices = devices::parse(&args.devices)
+        .map_err(anyhow::Error::msg)
+        .context("-d, --devices")?;
+    let source = settings::source(&args.source)?;
+    let settings = sampler::Settings {
+        interval: INTERVAL,
+        gpus: devices.gpus,
+        started: SystemTime::now(),
+    };
+    let sampler =
+        Sampler::start(source, watches(), settings).context("cannot start the reader threads")?;
+    let snapshot = settle(&sampler);
+    let mut text = report(&snapshot);
+    if args.timings && args.source.source != SourceName::Sim {
+        text += &timings(args, &snapshot);
+    }
+    let stuck = !sampler.stop(Duration::from_secs(1));
+    if let Err(error) = io::stdout().lock().write_all(text.as_bytes())
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        return Err(error.into());
+    }
+    match (http::readiness(&snapshot), stuck) {
+        (Err(_), _) => Ok(Outcome::No),
+        (Ok(()), false) => Ok(Outcome::Done),
+        (Ok(()), true) => Ok(Outcome::DoneButStuck),
+    }
+}
+
+/// A watch on every field that the driver library serves.
+fn watches() -> Arc<[Watch]> {
+    FIELDS
+        .iter()
+        .filter(|field| nvml::served(field.id).is_some())
+        .map(|field| Watch {
+            field: field.id,
+            name: field.name.into(),
+            kind: field.kind,
+            help: "".into(),
+            pace: field.pace,
+        })
+        .collect()
+}
+
+/// Waits until every GPU has shown what it has, or has had its time.
+fn settle(sampler: &Sampler) -> Arc<Snapshot> {
+    let began = Instant::now();
+    loop {
+        thread::sleep(INTERVAL / 5);
+        let snapshot = sampler.snapshot();
+        let is_settled = |view: &GpuView| {
+            view.up.is_ok() && !view.readings.contains(&Err(Reason::NoData))
+        };
+        let settled = !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(is_settled);
+        let all_up = !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(|view| view.up.is_ok());
+        let waited = began.elapsed();
+        if settled || (all_up && waited > SETTLING) || waited > PATIENCE {
+            return snapshot;
+        }
+    }
+}
+
+fn report(snapshot: &Snapshot) -> String {
+    let source = &snapshot.source;
+    let mut text = match &source.up {
+        Ok(()) => format!(
+            "Source {}: open, driver {}, {} GPUs\n",
+            source.name,
+            source.driver_version.as_deref().unwrap_or("unknown"),
+            snapshot.gpus.len()
+        ),
+        Err(why) => format!("Source {}: {why}\n", source.name),
+    };
+    for view in &snapshot.gpus {
+        text += &gpu(snapshot, view);
+    }
+    text += match http::readiness(snapshot) {
+        Ok(()) => "\nData flows.\n".to_owned(),
+        Err(why) => format!("\nNo data flows: {why}.\n"),
+    }
+    .as_str();
+    text
+}
+
+fn gpu(snapshot: &Snapshot, view: &GpuView) -> String {
+    let who = view.gpu.identity.as_ref().map_or(String::new(), |identity| {
+        format!(": {}, {}, {}", identity.model_name, identity.uuid, identity.pci_bus_id)
+    });
+    let mut text = format!("\nGPU {}{who}\n", view.gpu.index);
+    if let Err(down) = view.up {
+        return text + &format!("  down: {down}\n");
+    }
+    let widest = snapshot.watches.iter().map(|watch| watch.name.len()).max().unwrap_or_default();
+    for (watch, reading) in snapshot.watches.iter().zip(&view.readings) {
+        let unit = match catalog::by_id(watch.field) {
+            Some(field) if watch.kind != Kind::Label => field.unit,
+            _ => "",
+        };
+        let shown = match reading {
+            Ok(Value::Int(number)) => format!("{number} {unit}"),
+            Ok(Value::Float(number)) => format!("{number} {unit}"),
+            Ok(Value::Text(text)) => text.to_string(),
+            Err(reason) => format!("- ({reason})"),
+        };
+        text += format!("  {:widest$}  {shown}", watch.name).trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// How long each driver call takes on the first GPU that answers.
+fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
+    let Some(view) = snapshot.gpus.iter().find(|view| view.up.is_ok()) else {
+        return "\nNo GPU to time driver calls on.\n".to_owned();
+    };
+    let index = view.gpu.index;
+    match nvml::time_calls(args.source.nvml_library.as_deref(), index) {
+        Err(error) => format!("\nDriver calls cannot be timed: {error}\n"),
+        Ok(timings) => {
+            let mut text = format!(
+                "\nDriver calls on GPU {index}, microseconds:\n  {:40} {:>10} {:>10} {:>10}  {}\n",
+                "CALL", "MIN", "MEDIAN", "MAX", "ANSWER"
+            );
+            for timing in timings {
+                let [min, median, max] = timing.micros;
+                let call = timing.call;
+                text += &format!(
+                    "  {call:40} {min:>10.1} {median:>10.1} {max:>10.1}  {}\n",
+                    timing.answer
+                );
+            }
+            text
+        }
+    }
+}

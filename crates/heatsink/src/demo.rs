@@ -1,0 +1,66 @@
+//! `heatsink demo`: eight simulated H100s and the story of a training job.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use catalog::{builtin, counters};
+use sampler::Selection;
+use sim::{Chapter, Options, Scenario, SimSource, World};
+
+use crate::cli::DemoArgs;
+use crate::serve::{self, Setup};
+use crate::{Outcome, logging, settings};
+
+/// Serves the story until told to stop.
+pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
+    logging::start(&args.log);
+    let speed = settings::speed(args.speed)?;
+    let scenario = Scenario::story();
+    let chapters = scenario.chapters().to_vec();
+    let options = Options { speed, ..Options::default() };
+    let world = World::new(scenario, args.seed);
+    let setup = Setup {
+        listener: settings::bind(&args.address)?,
+        source: Box::new(SimSource::new(world, options, catalog::xid::lookup)),
+        counters: counters::parse(builtin::DEFAULT.as_bytes()),
+        interval: Duration::from_secs(1),
+        gpus: Selection::All,
+        hostname: settings::hostname(),
+        replace_blanks_in_model_name: false,
+    };
+    serve::serve(setup, |address| tell(address, speed, chapters))
+}
+
+/// Says where to look, and then what happens when it happens.
+fn tell(address: SocketAddr, speed: f64, chapters: Vec<Chapter>) {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        ip if ip.is_ipv6() => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    let url = format!("http://{host}:{}", address.port());
+    println!("Eight simulated H100s: nothing here is measured.\n");
+    println!("  metrics   {url}/metrics");
+    println!("  overview  {url}/\n");
+    println!("Watch the job slow down, and see why:\n");
+    println!("  curl -s {url}/metrics | grep -E '^DCGM_FI_DEV_(GPU_TEMP|SM_CLOCK|XID_ERRORS){{'\n");
+    println!("The story, in simulated time at {speed} times the real one; Ctrl-C ends it:\n");
+    let began = Instant::now();
+    let storyteller = thread::Builder::new().name("storyteller".to_owned()).spawn(move || {
+        for chapter in chapters {
+            let due = began + chapter.at.div_f64(speed);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            println!("  {}  {}", clock(chapter.at), chapter.text);
+        }
+    });
+    // Without it the demo is silent, and runs all the same.
+    if let Err(error) = storyteller.context("no thread to tell the story") {
+        tracing::warn!("{error:#}");
+    }
+}
+
+fn clock(time: Duration) -> String {
+    format!("{:02}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}

@@ -1,0 +1,250 @@
+//! The HTTP side: four endpoints, bounded in connections and in patience.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use model::Snapshot;
+use sampler::Sampler;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::pages::{Encoding, Pages};
+
+/// Connections at once; more wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 256;
+
+/// How long a client may take to send its request's head, and how long a connection may idle.
+const HEAD_PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long a connection lives. A client that keeps asking does not notice; one that does not read
+/// its answer is rid of then.
+const CONNECTION_AGE: Duration = Duration::from_secs(300);
+
+/// How long answers under way may take once the program is to stop.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// The text format's own media type, with its version: Prometheus 3 insists on one.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the endpoints show.
+pub(crate) struct App {
+    pub(crate) sampler: Sampler,
+    pub(crate) pages: Pages,
+}
+
+/// Serves until `stop` turns true; then lets the answers under way finish.
+pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut stopping = stop.clone();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            accepted = accepted => accepted,
+            _ = stopping.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let app = Arc::clone(&app);
+                let stop = stop.clone();
+                tokio::spawn(async move {
+                    converse(stream, app, stop).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: pausing gives them time to come back.
+                tracing::warn!("cannot accept a connection: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    let everybody = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
+    // A client that takes longer has had its time.
+    let _ = timeout(DRAIN, places.acquire_many(everybody)).await;
+}
+
+/// One connection.
+async fn converse(stream: TcpStream, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    // Answers are written in one go; waiting to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let response = answer(&app, &request);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = sleep(CONNECTION_AGE) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    // What is wrong with one client's connection concerns nobody else.
+    let _ = timeout(Duration::from_secs(10), connection).await;
+}
+
+fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match request.uri().path() {
+        "/metrics" => metrics(app, request.headers()),
+        "/health" => text(StatusCode::OK, "OK\n"),
+        "/ready" => match readiness(&app.sampler.snapshot()) {
+            Ok(()) => text(StatusCode::OK, "OK\n"),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        },
+        "/" => {
+            let page = overview(&app.sampler.snapshot());
+            respond(StatusCode::OK, "text/html; charset=utf-8", page)
+        }
+        _ => text(StatusCode::NOT_FOUND, "try /metrics, /health, /ready or /\n"),
+    }
+}
+
+fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let encoding = if wants_gzip(headers) { Encoding::Gzip } else { Encoding::Identity };
+    let page = app.pages.get(app.sampler.snapshot(), encoding);
+    let mut response = respond(StatusCode::OK, METRICS_TYPE, page);
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if encoding == Encoding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// Whether the client takes gzip: named, or by `*`, and not with a weight of 0.
+fn wants_gzip(headers: &HeaderMap) -> bool {
+    let named = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let items = named.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut wants = None;
+    for item in items {
+        let mut parts = item.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let refused = parts
+            .filter_map(|part| part.strip_prefix("q="))
+            .any(|weight| weight.parse() == Ok(0.0));
+        if name.eq_ignore_ascii_case("gzip") {
+            return !refused;
+        }
+        if name == "*" {
+            wants = Some(!refused);
+        }
+    }
+    wants.unwrap_or(false)
+}
+
+/// Whether data flows, or why not.
+pub(crate) fn readiness(snapshot: &Snapshot) -> Result<(), String> {
+    snapshot.source.up.clone()?;
+    if snapshot.gpus.iter().any(|view| view.up.is_ok()) {
+        return Ok(());
+    }
+    match snapshot.gpus.first().and_then(|view| view.up.err()) {
+        Some(down) => Err(format!("no GPU answers; the first is down: {down}")),
+        None => Err("the driver lists no GPU".to_owned()),
+    }
+}
+
+/// A page for people: what is read, and how it is.
+fn overview(snapshot: &Snapshot) -> String {
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>heatsink</title>\
+         <style>body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:3rem auto;\
+         padding:0 1rem}td,th{text-align:left;padding:.2rem 1rem .2rem 0}.down{color:#b00}</style>\
+         <h1>heatsink</h1><p>GPU telemetry for Prometheus. ",
+    );
+    let source = snapshot.source.name;
+    // Writing to a string cannot fail.
+    let _ = match &snapshot.source.up {
+        Ok(()) if source == "sim" => write!(page, "<b>These GPUs are simulated.</b>"),
+        Ok(()) => write!(page, "Source: {source}."),
+        Err(why) => write!(page, "<span class=\"down\">{source}: {}</span>", escaped(why)),
+    };
+    page.push_str("</p><table><tr><th>GPU<th>Model<th>UUID<th>State");
+    for view in &snapshot.gpus {
+        let (model, uuid) = view.gpu.identity.as_ref().map_or(("", ""), |identity| {
+            (identity.model_name.as_str(), identity.uuid.as_str())
+        });
+        let _ = write!(
+            page,
+            "<tr><td>{}<td>{}<td>{}<td>",
+            view.gpu.index,
+            escaped(model),
+            escaped(uuid)
+        );
+        let _ = match view.up {
+            Ok(()) => write!(page, "up"),
+            Err(down) => write!(page, "<span class=\"down\">down: {down}</span>"),
+        };
+    }
+    page.push_str(
+        "</table><p><a href=\"/metrics\">Metrics</a> · <a href=\"/health\">Health</a> · \
+         <a href=\"/ready\">Readiness</a></p></html>\n",
+    );
+    page
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    respond(status, "text/plain; charset=utf-8", body)
+}
+
+fn respond(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        let takes = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+            wants_gzip(&headers)
+        };
+        assert!(takes("gzip"));
+        assert!(takes("deflate, GZIP;q=0.5"));
+        assert!(takes("*"));
+        assert!(!takes("gzip;q=0, *"));
+        assert!(!takes("identity"));
+        assert!(!takes(""));
+        assert!(!wants_gzip(&HeaderMap::new()));
+    }
+}

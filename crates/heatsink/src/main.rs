@@ -1,0 +1,63 @@
+//! heatsink: GPU telemetry for Prometheus.
+//!
+//! This room wires the others together. It alone reads the environment and ends the process.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod cli;
+mod demo;
+mod devices;
+mod fields;
+mod http;
+mod logging;
+mod pages;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+/// What a run came to.
+pub(crate) enum Outcome {
+    /// All went well, and all threads have ended.
+    Done,
+    /// All went well, but a thread is stuck inside the driver. Ordinary exit would run the driver
+    /// library's exit handlers under it.
+    DoneButStuck,
+    /// What was asked is answered, and the answer is no.
+    No,
+}
+
+/// Exit status for settings that cannot work: nothing was served.
+const BAD_SETTINGS: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A failure to print leaves nothing to do about it.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { BAD_SETTINGS } else { 0 });
+        }
+    };
+    let result = match cli.command {
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Fields(args)) => fields::run(&args),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::No) => ExitCode::FAILURE,
+        Ok(Outcome::DoneButStuck) => signal_hook::low_level::exit(0),
+        Err(error) => {
+            eprintln!("heatsink: {error:#}");
+            ExitCode::from(BAD_SETTINGS)
+        }
+    }
+}

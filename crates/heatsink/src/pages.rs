@@ -1,0 +1,65 @@
+//! The metrics page as bytes: rendered once per snapshot, on first demand, and kept.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use exposition::Settings;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use model::Snapshot;
+
+/// How the bytes are encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Encoding {
+    /// As they are.
+    Identity,
+    /// Compressed.
+    Gzip,
+}
+
+/// The newest page.
+pub(crate) struct Pages {
+    settings: Settings,
+    newest: Mutex<Option<Page>>,
+}
+
+struct Page {
+    snapshot: Arc<Snapshot>,
+    identity: Bytes,
+    gzip: Option<Bytes>,
+}
+
+impl Pages {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, newest: Mutex::new(None) }
+    }
+
+    /// The page of this snapshot.
+    pub(crate) fn get(&self, snapshot: Arc<Snapshot>, encoding: Encoding) -> Bytes {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = match &mut *newest {
+            Some(page) if Arc::ptr_eq(&page.snapshot, &snapshot) => page,
+            newest => {
+                let identity = exposition::render(&snapshot, &self.settings).into();
+                newest.insert(Page { snapshot, identity, gzip: None })
+            }
+        };
+        match encoding {
+            Encoding::Identity => page.identity.clone(),
+            Encoding::Gzip => {
+                let identity = &page.identity;
+                page.gzip.get_or_insert_with(|| compressed(identity)).clone()
+            }
+        }
+    }
+}
+
+/// Compressed at the fastest level: pages repeat themselves so much that it reaches a tenth, and a
+/// higher level costs more time than the bytes that it saves.
+fn compressed(page: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(page.len() / 6), Compression::fast());
+    // Writing to memory cannot fail.
+    let _ = encoder.write_all(page);
+    encoder.finish().unwrap_or_default().into()
+}

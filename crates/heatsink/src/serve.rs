@@ -1,0 +1,140 @@
+//! `heatsink serve`: parse, start, serve, drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use catalog::counters::Counters;
+use model::Source;
+use sampler::{Sampler, Selection};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::ServeArgs;
+use crate::http::{self, App};
+use crate::pages::Pages;
+use crate::{Outcome, devices, logging, settings};
+
+/// How long the sampler's threads may take to end. A stop is over within two seconds.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
+/// Everything that a server needs, checked.
+pub(crate) struct Setup {
+    pub(crate) listener: std::net::TcpListener,
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) counters: Counters,
+    pub(crate) interval: Duration,
+    pub(crate) gpus: Selection,
+    pub(crate) hostname: Option<Arc<str>>,
+    pub(crate) replace_blanks_in_model_name: bool,
+}
+
+/// Serves this machine's GPUs until told to stop.
+pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
+    logging::start(&args.log);
+    let collectors = args.collectors.as_deref().filter(|path| !path.as_os_str().is_empty());
+    let devices = devices::parse(&args.devices)
+        .map_err(anyhow::Error::msg)
+        .context("-d, --devices")?;
+    if devices.instances {
+        tracing::warn!("-d {}: MIG instances are not served yet; whole GPUs are", args.devices);
+    }
+    let setup = Setup {
+        counters: settings::watches(collectors)?,
+        interval: settings::interval(&args.collect_interval)?,
+        source: settings::source(&args.source)?,
+        gpus: devices.gpus,
+        hostname: if args.no_hostname { None } else { settings::hostname() },
+        replace_blanks_in_model_name: args.replace_blanks_in_model_name,
+        // Last, so that nothing listens unless everything else is in order.
+        listener: settings::bind(&args.address)?,
+    };
+    serve(setup, |address| tracing::info!("serving on http://{address}/metrics"))
+}
+
+/// Serves until told to stop; `ready` is told where.
+pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outcome> {
+    let rows_skipped = setup.counters.skipped.len() as u64;
+    let watches: Arc<[model::Watch]> = setup.counters.watches.into();
+    say_unserved(setup.source.name(), &watches);
+    let sampler = Sampler::start(
+        setup.source,
+        watches,
+        sampler::Settings {
+            interval: setup.interval,
+            gpus: setup.gpus,
+            started: SystemTime::now(),
+        },
+    )
+    .context("cannot start the reader threads")?;
+    let pages = Pages::new(exposition::Settings {
+        hostname: setup.hostname,
+        version: env!("CARGO_PKG_VERSION"),
+        rows_skipped,
+        replace_blanks_in_model_name: setup.replace_blanks_in_model_name,
+    });
+    let app = Arc::new(App { sampler, pages });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the server")?;
+    let listener = setup.listener;
+    let served = Arc::clone(&app);
+    runtime.block_on(async move {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let listener = TcpListener::from_std(listener)?;
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(until_told(stop));
+        ready(address);
+        http::serve(listener, served, stopped).await;
+        std::io::Result::Ok(())
+    })?;
+    // Drops what connections are left, and with them their hold on the sampler.
+    drop(runtime);
+    tracing::info!("stopped");
+    match Arc::into_inner(app).map(|app| app.sampler.stop(PATIENCE)) {
+        Some(true) => Ok(Outcome::Done),
+        _ => Ok(Outcome::DoneButStuck),
+    }
+}
+
+/// Tells `stop` when the process is told to end.
+async fn until_told(stop: watch::Sender<bool>) {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        tracing::error!("cannot listen for signals: only SIGKILL will end this process");
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                tracing::warn!("SIGHUP: settings are read at start only; restart to change them");
+            }
+        }
+    }
+    // Nobody listens any more only if the server is gone already.
+    let _ = stop.send(true);
+}
+
+/// Says once which watches nothing will ever serve here.
+fn say_unserved(source: &str, watches: &[model::Watch]) {
+    if source != "nvml" {
+        return;
+    }
+    let unserved: Vec<&str> = watches
+        .iter()
+        .filter(|watch| nvml::served(watch.field).is_none())
+        .map(|watch| watch.name.as_ref())
+        .collect();
+    if !unserved.is_empty() {
+        tracing::warn!("absent, for the source {source} does not serve them: {}", unserved.join(", "));
+    }
+}

@@ -1,0 +1,152 @@
+//! What the command line means: checked, read, resolved.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use catalog::{builtin, counters};
+use catalog::counters::Counters;
+use model::Source;
+use nvml::NvmlSource;
+use sim::{Options, Scenario, SimSource, World};
+
+use crate::cli::{ScenarioName, SimArgs, SourceArgs, SourceName};
+
+/// The largest counters file that is read. The full catalogue takes a tenth of it.
+const MOST_COUNTERS_BYTES: u64 = 1024 * 1024;
+
+/// The watches of a counters file, or of the built-in set.
+pub(crate) fn watches(file: Option<&Path>) -> Result<Counters> {
+    let Some(file) = file else { return Ok(counters::parse(builtin::DEFAULT.as_bytes())) };
+    let opened = match File::open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let builtin = file.to_str().and_then(builtin::builtin_for);
+            let builtin = builtin.ok_or(error).with_context(|| unreadable(file))?;
+            tracing::info!("{} is not there; serving its built-in equivalent", file.display());
+            return Ok(counters::parse(builtin.as_bytes()));
+        }
+        opened => opened.with_context(|| unreadable(file))?,
+    };
+    let mut text = Vec::new();
+    opened
+        .take(MOST_COUNTERS_BYTES + 1)
+        .read_to_end(&mut text)
+        .with_context(|| unreadable(file))?;
+    if text.len() as u64 > MOST_COUNTERS_BYTES {
+        bail!("{}: larger than 1 MiB; is this a counters file?", unreadable(file));
+    }
+    let counters = counters::parse(&text);
+    for row in &counters.skipped {
+        tracing::warn!("{} line {}: skipped `{}`: {}", file.display(), row.line, row.row, row.why);
+    }
+    Ok(counters)
+}
+
+fn unreadable(file: &Path) -> String {
+    format!("cannot read the counters file {} (-f, --collectors)", file.display())
+}
+
+/// The interval, from milliseconds.
+pub(crate) fn interval(text: &str) -> Result<Duration> {
+    match text.trim().parse::<u64>() {
+        Ok(millis @ 10..=3_600_000) => Ok(Duration::from_millis(millis)),
+        _ => bail!("-c, --collect-interval: `{text}` is not between 10 and 3600000 milliseconds"),
+    }
+}
+
+/// A listening socket.
+pub(crate) fn bind(address: &str) -> Result<TcpListener> {
+    let cannot = || format!("cannot listen on `{address}` (-a, --address)");
+    if let Some(port) = address.strip_prefix(':') {
+        let port: u16 = port.parse().map_err(|_| anyhow!("`{port}` is no port")).with_context(cannot)?;
+        // One socket for IPv6 and IPv4, or, where the machine has no IPv6, for IPv4.
+        return TcpListener::bind(SocketAddr::from(([0u16; 8], port)))
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+                _ => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)),
+            })
+            .with_context(cannot);
+    }
+    let addresses: Vec<SocketAddr> = address.to_socket_addrs().with_context(cannot)?.collect();
+    TcpListener::bind(addresses.as_slice()).with_context(cannot)
+}
+
+/// The source that was asked for.
+pub(crate) fn source(args: &SourceArgs) -> Result<Box<dyn Source>> {
+    match args.source {
+        SourceName::Auto | SourceName::Nvml => {
+            let library = args.nvml_library.as_deref().filter(|path| !path.as_os_str().is_empty());
+            let library = library
+                .map(std::path::absolute)
+                .transpose()
+                .context("--nvml-library: the path cannot be resolved")?;
+            Ok(Box::new(NvmlSource::new(library)))
+        }
+        SourceName::Sim => simulation(&args.sim),
+    }
+}
+
+/// Simulated GPUs.
+pub(crate) fn simulation(args: &SimArgs) -> Result<Box<dyn Source>> {
+    let scenario = match args.sim_scenario {
+        ScenarioName::Story => Scenario::story(),
+        ScenarioName::Steady => Scenario::steady(args.sim_gpus.into()),
+        ScenarioName::Idle => Scenario::idle(args.sim_gpus.into()),
+    };
+    let options = Options {
+        speed: speed(args.speed)?,
+        start: Duration::from_secs(args.sim_at.unwrap_or(0)),
+        frozen: args.sim_at.is_some(),
+    };
+    let world = World::new(scenario, args.sim_seed);
+    Ok(Box::new(SimSource::new(world, options, catalog::xid::lookup)))
+}
+
+/// A simulation's speed.
+pub(crate) fn speed(factor: f64) -> Result<f64> {
+    if !(factor > 0.0 && factor <= 1000.0) {
+        bail!("--speed: {factor} is not above 0 and at most 1000");
+    }
+    Ok(factor)
+}
+
+/// The label `hostname`: the node's name where Kubernetes gives it, else the system's.
+pub(crate) fn hostname() -> Option<Arc<str>> {
+    let node = std::env::var("NODE_NAME").ok().filter(|name| !name.is_empty());
+    let name = node.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())?;
+    Some(Arc::from(name.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_have_bounds() {
+        assert_eq!(interval("1000").unwrap(), Duration::from_secs(1));
+        for text in ["0", "-1", "", "1s", "99999999999"] {
+            assert!(interval(text).is_err(), "{text} was accepted");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert!(bind("127.0.0.1:0").is_ok());
+        assert!(bind(":0").is_ok());
+        for text in ["", "9400", ":x", ":99999", "127.0.0.1", "[::1"] {
+            let error = bind(text).expect_err(text);
+            assert!(format!("{error:#}").contains("--address"), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_well_known_path_that_is_not_there_has_a_built_in_set() {
+        let known = Path::new("/etc/dcgm-exporter/dcp-metrics-included.csv");
+        assert!(watches(Some(known)).unwrap().skipped.is_empty());
+        assert!(watches(Some(Path::new("/nowhere/counters.csv"))).is_err());
+    }
+}

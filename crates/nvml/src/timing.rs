@@ -1,0 +1,80 @@
+//! How long each driver call takes, for `heatsink check --timings`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::device::ask;
+use crate::getters::{FIELD_GETTERS, GETTERS, PCIE_GETTERS};
+use crate::library::DEFAULT_NAME;
+use crate::{Code, Device, Library};
+
+/// How often each call is made.
+const ROUNDS: usize = 20;
+
+/// One call's times.
+pub struct Timing {
+    /// NVML's function, with what it was asked.
+    pub call: String,
+    /// Shortest, median and longest time, in microseconds.
+    pub micros: [f64; 3],
+    /// What the last one answered: `ok`, or NVML's code.
+    pub answer: String,
+}
+
+/// Makes every call that the readers make, again and again, on one GPU, and times it.
+///
+/// # Errors
+///
+/// One line, when the library or the GPU cannot be opened.
+pub fn time_calls(library: Option<&Path>, index: u32) -> Result<Vec<Timing>, String> {
+    let library = Arc::new(Library::open(library.unwrap_or(Path::new(DEFAULT_NAME)))?);
+    let device = Device::by_index(&library, index).map_err(|code| code.to_string())?;
+    let mut timings = vec![
+        time("nvmlDeviceGetCount", || library.device_count().map(|_| ())),
+        time("nvmlDeviceGetHandleByIndex", || Device::by_index(&library, index).map(|_| ())),
+        time("nvmlDeviceGetMigMode", || device.mig_enabled().map(|_| ())),
+    ];
+    for getter in GETTERS {
+        let first = catalog::by_id(getter.fields[0]).map_or("", |field| field.name);
+        let call = format!("{} ({})", getter.call, first.trim_start_matches("DCGM_FI_DEV_"));
+        timings.push(time(&call, || (getter.read)(&device).map(|_| ())));
+    }
+    let mut all = Vec::new();
+    for getter in FIELD_GETTERS {
+        for (id, scope) in getter.entries {
+            all.push(ask(*id, *scope));
+            let call = format!("nvmlDeviceGetFieldValues ({id})");
+            timings.push(time(&call, || {
+                let mut entry = [ask(*id, *scope)];
+                device.field_values(&mut entry)?;
+                Code::check(entry[0].nvmlReturn)
+            }));
+        }
+    }
+    let call = format!("nvmlDeviceGetFieldValues (all {})", all.len());
+    timings.push(time(&call, || device.field_values(&mut all)));
+    for (_, counter) in PCIE_GETTERS {
+        let call = format!("nvmlDeviceGetPcieThroughput ({counter})");
+        timings.push(time(&call, || device.pcie_throughput(*counter).map(|_| ())));
+    }
+    timings.extend(crate::gpm::time(&library, &device));
+    Ok(timings)
+}
+
+/// Times a call.
+pub(crate) fn time(name: &str, mut call: impl FnMut() -> Result<(), Code>) -> Timing {
+    let mut micros = [0.0; ROUNDS];
+    let mut answer = Ok(());
+    for slot in &mut micros {
+        let began = Instant::now();
+        answer = call();
+        *slot = began.elapsed().as_secs_f64() * 1e6;
+    }
+    micros.sort_by(f64::total_cmp);
+    Timing {
+        call: name.to_owned(),
+        micros: [micros[0], micros[ROUNDS / 2], micros[ROUNDS - 1]],
+        answer: answer.map_or_else(|code| code.to_string(), |()| "ok".to_owned()),
+    }
+}
