@@ -190,7 +190,8 @@ impl GpuFaults {
     }
 
     pub(crate) fn nonsense_of_function(&self, function: &str) -> Option<u64> {
-        let matches = |target: &Target| matches!(target, Target::Function(name) if name == function);
+        let matches =
+            |target: &Target| matches!(target, Target::Function(name) if name == function);
         self.nonsense.iter().find(|(target, _)| matches(target)).map(|(_, value)| *value)
     }
 

@@ -68,7 +68,12 @@ impl Field {
     /// A value of this moment.
     pub(crate) fn sampled(id: u32, kind: Kind, timestamp_us: i64, value: u64) -> Self {
         let number = Number::Integer(value.cast_signed());
-        Self { id, scope: None, kind, readings: Readings::Fixed(Reading::Value { timestamp_us, number }) }
+        Self {
+            id,
+            scope: None,
+            kind,
+            readings: Readings::Fixed(Reading::Value { timestamp_us, number }),
+        }
     }
 
     /// A counter that goes on by `per_second` with each reading, and its timestamp by a second.

@@ -99,9 +99,10 @@ fn library() -> RwLockWriteGuard<'static, Library> {
 /// The watch of the live session, or of the one before it if it has the same control file.
 fn watch(settings: &Settings) -> Arc<Watch> {
     let mut library = library();
-    let kept = library.watch.as_ref().filter(|watch| {
-        library.session.is_some() || watch.path() == settings.control.as_deref()
-    });
+    let kept = library
+        .watch
+        .as_ref()
+        .filter(|watch| library.session.is_some() || watch.path() == settings.control.as_deref());
     if let Some(watch) = kept {
         return Arc::clone(watch);
     }

@@ -52,7 +52,8 @@ fn tell(address: SocketAddr, speed: f64, chapters: Vec<Chapter>) {
         for chapter in chapters {
             let due = began + chapter.at.div_f64(speed);
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            println!("  {}  {}", clock(chapter.at), chapter.text);
+            let who = chapter.gpu.map_or("all".to_owned(), |gpu| format!("GPU {gpu}"));
+            println!("  {}  {who:5}  {}", clock(chapter.at), chapter.text);
         }
     });
     // Without it the demo is silent, and runs all the same.

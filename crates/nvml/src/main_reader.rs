@@ -310,6 +310,9 @@ impl Reader for MainReader {
         let result = self.read_all(pass, out, &mut tally);
         if !tally.unsupported.is_empty() {
             self.log_unsupported(&tally.unsupported);
+            // MIG may have been switched on since the last slow pass. Unless that is known now, the
+            // next slow pass would see nothing change if it is off again by then.
+            self.mig_enabled = self.device.as_ref().and_then(|device| device.mig_enabled().ok());
         }
         result.map_err(|code| {
             tracing::debug!(gpu = self.index, "stopped answering: {code}");

@@ -19,30 +19,30 @@ pub struct Scenario {
 pub struct Chapter {
     /// When, since the simulation began. Where physics decides, it is right to about ten seconds.
     pub at: Duration,
-    /// To which GPU, by index; 0 where it happens to all.
-    pub gpu: usize,
+    /// To which GPU, by index; none where it happens to all.
+    pub gpu: Option<usize>,
     /// One sentence.
     pub text: String,
 }
 
 /// The chapters of the story: when (s), which GPU, what.
 #[rustfmt::skip]
-const STORY: &[(u64, usize, &str)] = &[
-    (10,   0, "A training job begins on all eight GPUs."),
-    (60,   4, "Its process leaks memory: a thousandth of all, every second."),
-    (90,   2, "Its cooling begins to fail."),
-    (120,  5, "Correctable memory errors begin, and come ever faster."),
-    (140,  0, "The job saves a checkpoint: all pause for eight seconds, as they will every four minutes."),
-    (168,  2, "It is hotter than 80 °C."),
-    (185,  2, "It reaches 87 °C and slows down; the other seven wait for it."),
-    (300,  5, "An uncorrectable memory error costs its process its life; a row is to be remapped (XIDs 48, 94 and 63)."),
-    (315,  5, "Its process runs again; the remapping waits for a reset."),
-    (360,  4, "Its memory is full, and its process dies of it: no XID, for the fault is the program's."),
-    (420,  4, "Its process runs again, without the leak."),
-    (450,  7, "Its PCIe link begins to repeat packets."),
-    (480,  7, "It falls off the bus (XID 79); the others go on without it."),
-    (900,  2, "Its cooling is repaired: it cools down, and the job is fast again."),
-    (1200, 7, "It is back after a reset, and joins the job ten seconds later."),
+const STORY: &[(u64, Option<usize>, &str)] = &[
+    (10,   None, "A training job begins on all eight GPUs."),
+    (60,   Some(4), "Its process leaks memory: a thousandth of all, every second."),
+    (90,   Some(2), "Its cooling begins to fail."),
+    (120,  Some(5), "Correctable memory errors begin, and come ever faster."),
+    (140,  None, "The job saves a checkpoint: all pause for eight seconds, as they will every four minutes."),
+    (168,  Some(2), "It is hotter than 80 °C."),
+    (185,  Some(2), "It reaches 87 °C and slows down; the other seven wait for it."),
+    (300,  Some(5), "An uncorrectable memory error costs its process its life; a row is to be remapped (XIDs 48, 94 and 63)."),
+    (315,  Some(5), "Its process runs again; the remapping waits for a reset."),
+    (360,  Some(4), "Its memory is full, and its process dies of it: no XID, for the fault is the program's."),
+    (420,  Some(4), "Its process runs again, without the leak."),
+    (450,  Some(7), "Its PCIe link begins to repeat packets."),
+    (480,  Some(7), "It falls off the bus (XID 79); the others go on without it."),
+    (900,  Some(2), "Its cooling is repaired: it cools down, and the job is fast again."),
+    (1200, Some(7), "It is back after a reset, and joins the job ten seconds later."),
 ];
 
 impl Scenario {

@@ -5,5 +5,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod exporter;
 pub mod golden;
 pub mod page;

@@ -7,10 +7,10 @@ use std::{
 };
 
 use nvml_wrapper_sys::bindings::{
-    NVML_GPM_METRICS_GET_VERSION, NVML_GPM_SUPPORT_VERSION, nvmlDevice_t,
-    nvmlGpmMetric_t__bindgen_ty_1 as nvmlGpmMetricInfo_t, nvmlGpmMetric_t, nvmlGpmMetricsGet_t,
-    nvmlGpmMetricId_t_NVML_GPM_METRIC_MAX, nvmlGpmSample_t, nvmlGpmSupport_t,
-    nvmlReturn_enum_NVML_SUCCESS, nvmlReturn_t,
+    NVML_GPM_METRICS_GET_VERSION, NVML_GPM_SUPPORT_VERSION, nvmlDevice_t, nvmlGpmMetric_t,
+    nvmlGpmMetric_t__bindgen_ty_1 as nvmlGpmMetricInfo_t, nvmlGpmMetricId_t_NVML_GPM_METRIC_MAX,
+    nvmlGpmMetricsGet_t, nvmlGpmSample_t, nvmlGpmSupport_t, nvmlReturn_enum_NVML_SUCCESS,
+    nvmlReturn_t,
 };
 
 use super::{answer, out::Out};
@@ -36,7 +36,8 @@ unsafe extern "C" fn nvmlGpmQueryDeviceSupport(
             return Err(Refusal::ARGUMENT_VERSION_MISMATCH);
         }
         let call = Call::on("nvmlGpmQueryDeviceSupport", device)?;
-        let is_supported = call.board.gpm.is_some() && refusal(&call) != Some(Refusal::NOT_SUPPORTED);
+        let is_supported =
+            call.board.gpm.is_some() && refusal(&call) != Some(Refusal::NOT_SUPPORTED);
         out.set(nvmlGpmSupport_t { version, isSupportedDevice: is_supported.into() });
         Ok(())
     })

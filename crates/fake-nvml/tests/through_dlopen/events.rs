@@ -1,0 +1,107 @@
+//! XIDs through event sets.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::driver::*;
+
+const SOON: Duration = Duration::from_millis(500);
+const BRIEF: Duration = Duration::from_millis(30);
+
+#[test]
+fn a_burst_of_a_thousand_is_delivered_whole_and_in_order() {
+    let driver = Driver::with_gpus("2");
+    let gpu = driver.device(1).unwrap();
+    let set = driver.event_set(&[gpu]);
+    let lines: Vec<String> = (0..1000).map(|i| format!("gpu 1 xid {}", i + 1)).collect();
+    driver.control.set(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let got: Vec<u64> = (0..1000).map(|_| set.wait(SOON).unwrap().1).collect();
+    assert_eq!(got, (1..=1000).collect::<Vec<_>>());
+    assert_eq!(set.wait(BRIEF), Err(TIMEOUT), "each of them once");
+    driver.control.add(&["gpu 1 xid 79"]);
+    assert_eq!(set.wait(SOON), Ok((gpu, 79)));
+}
+
+#[test]
+fn whoever_waits_is_woken_soon() {
+    let driver = Driver::with_gpus("1");
+    let set = driver.event_set(&[driver.device(0).unwrap()]);
+    thread::scope(|scope| {
+        let wait = || (set.wait(Duration::from_secs(30)).unwrap().1, Instant::now());
+        let waiter = thread::Builder::new().spawn_scoped(scope, wait).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        let written = Instant::now();
+        driver.control.add(&["gpu 0 xid 31"]);
+        let (code, woken) = waiter.join().unwrap();
+        assert_eq!(code, 31);
+        // A handful of milliseconds, but for a machine that is busy with other things.
+        assert!(woken - written < Duration::from_millis(200), "{:?}", woken - written);
+    });
+}
+
+#[test]
+fn each_set_gets_each_event_and_a_later_set_none_that_were_delivered() {
+    let driver = Driver::with_gpus("2");
+    let gpu = driver.device(0).unwrap();
+    driver.control.set(&["gpu 0 xid 48", "gpu 1 xid 31"]);
+    thread::sleep(BRIEF);
+    let (one, other) = (driver.event_set(&[gpu]), driver.event_set(&[gpu]));
+    assert_eq!(one.wait(SOON), Ok((gpu, 48)), "it waited for a set");
+    assert_eq!(other.wait(SOON), Ok((gpu, 48)));
+    drop((one, other));
+    let later = driver.event_set(&[gpu, driver.device(1).unwrap()]);
+    assert_eq!(later.wait(SOON).unwrap().1, 31, "the other GPU's");
+    assert_eq!(later.wait(BRIEF), Err(TIMEOUT));
+}
+
+#[test]
+fn a_new_session_does_not_get_the_old_events() {
+    let driver = Driver::with_gpus("1");
+    let gpu = driver.device(0).unwrap();
+    driver.control.set(&["gpu 0 xid 48"]);
+    assert_eq!(driver.event_set(&[gpu]).wait(SOON), Ok((gpu, 48)));
+    assert_eq!((driver.shutdown(), driver.init()), (Ok(()), Ok(())));
+    let gpu = driver.device(0).unwrap();
+    let set = driver.event_set(&[gpu]);
+    assert_eq!(set.wait(BRIEF), Err(TIMEOUT));
+    driver.control.add(&["gpu 0 xid 63"]);
+    assert_eq!(set.wait(SOON), Ok((gpu, 63)));
+}
+
+#[test]
+fn a_lost_gpu_delivers_what_it_has_and_then_says_that_it_is_lost() {
+    let driver = Driver::with_gpus("2");
+    let (well, sick) = (driver.device(0).unwrap(), driver.device(1).unwrap());
+    let (set, other) = (driver.event_set(&[sick]), driver.event_set(&[well]));
+    driver.control.set(&["gpu 1 xid 79", "gpu 1 lost"]);
+    assert_eq!(set.wait(SOON), Ok((sick, 79)));
+    let began = Instant::now();
+    assert_eq!(set.wait(BRIEF), Err(GPU_IS_LOST));
+    assert!(began.elapsed() >= BRIEF);
+    assert_eq!(other.wait(BRIEF), Err(TIMEOUT), "another GPU's set does not mind");
+}
+
+#[test]
+fn a_wait_ends_with_its_session() {
+    let driver = Driver::with_gpus("1");
+    let set = driver.event_set(&[driver.device(0).unwrap()]);
+    thread::scope(|scope| {
+        let wait = || set.wait(Duration::from_secs(30));
+        let waiter = thread::Builder::new().spawn_scoped(scope, wait).unwrap();
+        thread::sleep(BRIEF);
+        driver.shutdown().unwrap();
+        assert_eq!(waiter.join().unwrap(), Err(UNINITIALIZED));
+    });
+}
+
+#[test]
+fn kinds_that_the_board_does_not_have_are_refused() {
+    let driver = Driver::with_example();
+    let geforce = driver.device(1).unwrap();
+    let set = driver.event_set(&[geforce]);
+    // SAFETY: the set is valid.
+    let code = unsafe { driver.nvml.nvmlDeviceRegisterEvents(geforce.raw(), 2, set.raw()) };
+    assert_eq!(code, NOT_SUPPORTED, "no ECC errors without ECC");
+}

@@ -1,0 +1,115 @@
+//! A machine to test on: a folder with the test library in it, a control file for faults, and the
+//! built binary over both.
+
+#![allow(dead_code, reason = "each test file uses its own part of it")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fake_nvml::control::Control;
+use tempfile::TempDir;
+use testkit::exporter::Exporter;
+use testkit::page::{Page, metric};
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_heatsink");
+
+/// What most waits may take: many times what they need, since the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The machine.
+pub(crate) struct Rig {
+    folder: TempDir,
+    pub(crate) control: Control,
+    environment: Vec<(String, String)>,
+}
+
+impl Rig {
+    /// Eight steady H100s.
+    pub(crate) fn new() -> Self {
+        let rig = Self::without_library();
+        rig.install();
+        rig
+    }
+
+    /// A machine whose driver library is not there yet.
+    pub(crate) fn without_library() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let control = Control::new(folder.path().join("control"));
+        control.clear();
+        let environment = vec![
+            ("FAKE_NVML_CONTROL".to_owned(), control.path().display().to_string()),
+            ("NODE_NAME".to_owned(), "node-1".to_owned()),
+        ];
+        Self { folder, control, environment }
+    }
+
+    /// Adds a variable to the environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Puts the library in its place.
+    pub(crate) fn install(&self) {
+        fake_nvml::install_in(self.folder.path());
+    }
+
+    /// Where the library is, or will be.
+    pub(crate) fn library(&self) -> PathBuf {
+        self.folder.path().join("libnvidia-ml.so.1")
+    }
+
+    /// A file of this machine.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).expect("the temporary folder can be written");
+        path.display().to_string()
+    }
+
+    /// The environment of the binary.
+    pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    /// Starts the binary on this machine.
+    pub(crate) fn start(&self, args: &[&str]) -> Exporter {
+        let library = self.library().display().to_string();
+        let mut all = vec!["--nvml-library", &library];
+        all.extend(args);
+        Exporter::start(BINARY, &all, &self.environment())
+    }
+
+    /// Starts the binary, and waits until as many GPUs answer.
+    pub(crate) fn started(&self, args: &[&str], gpus: usize) -> Exporter {
+        let exporter = self.start(args);
+        exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == gpus);
+        exporter
+    }
+}
+
+/// How many GPUs are up.
+pub(crate) fn up(page: &Page) -> usize {
+    page.samples("heatsink_gpu_up").iter().filter(|sample| sample.value == 1.0).count()
+}
+
+/// Whether GPU `index` has no series that a driver call serves.
+pub(crate) fn is_absent(page: &Page, index: u32) -> bool {
+    let index = index.to_string();
+    !page.all_samples().any(|sample| {
+        sample.name.starts_with("DCGM_FI") && sample.label("gpu") == Some(&index)
+    })
+}
+
+/// Whether GPU `index` shows a temperature.
+pub(crate) fn is_present(page: &Page, index: u32) -> bool {
+    metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", &index.to_string()).is_in(page)
+}
+
+/// Why GPU `index` is down.
+pub(crate) fn down(page: &Page, index: u32) -> Option<String> {
+    let index = index.to_string();
+    let samples = page.samples("heatsink_gpu_down_info");
+    let sample = samples.into_iter().find(|sample| sample.label("gpu") == Some(&index))?;
+    sample.label("reason").map(str::to_owned)
+}

@@ -1,0 +1,254 @@
+//! Runs the built binary as a user would, and asks it over HTTP.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::page::Page;
+
+/// How long the binary may take to say where it listens. Generous: the machine may be busy.
+const START: Duration = Duration::from_secs(20);
+
+/// A running exporter. Killed when dropped.
+pub struct Exporter {
+    child: Child,
+    url: String,
+    log: Arc<Mutex<String>>,
+    agent: ureq::Agent,
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// From the request to the last byte.
+    pub took: Duration,
+}
+
+impl Answer {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// A command whose environment is that of a service: nothing but a path, and what the test adds.
+pub fn command(binary: &str, args: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary);
+    command.args(args).env_clear().stdin(Stdio::null());
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command.envs(environment.iter().copied());
+    command
+}
+
+/// Runs the binary to its end.
+///
+/// # Panics
+///
+/// When it cannot be run.
+pub fn run(binary: &str, args: &[&str], environment: &[(&str, &str)]) -> Output {
+    command(binary, args, environment).output().expect("the binary runs")
+}
+
+impl Exporter {
+    /// Starts `binary` on a free port of the loopback interface, and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start to listen; the message has its log.
+    pub fn start(binary: &str, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut args = args.to_vec();
+        args.extend(["--address", "127.0.0.1:0"]);
+        let mut child = command(binary, &args, environment)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let log = Arc::new(Mutex::new(String::new()));
+        let copy = Arc::clone(&log);
+        let reader = thread::Builder::new().name("log".to_owned());
+        reader
+            .spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let mut log = copy.lock().unwrap_or_else(PoisonError::into_inner);
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            })
+            .expect("a thread for the log");
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(10)))
+            .build();
+        let mut exporter = Self { child, url: String::new(), log, agent: config.into() };
+        let until = Instant::now() + START;
+        while exporter.url.is_empty() {
+            exporter.url = exporter.address().unwrap_or_default();
+            let ended = exporter.child.try_wait().expect("the child can be asked");
+            assert!(
+                ended.is_none() && Instant::now() < until,
+                "the exporter does not listen:\n{}",
+                exporter.log()
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
+        exporter
+    }
+
+    fn address(&self) -> Option<String> {
+        let log = self.log();
+        let (_, rest) = log.split_once("http://127.0.0.1:")?;
+        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        Some(format!("http://127.0.0.1:{port}"))
+    }
+
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gets a path.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer within ten seconds.
+    pub fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[])
+    }
+
+    /// Gets a path, with request headers.
+    ///
+    /// # Panics
+    ///
+    /// When there is no answer within ten seconds.
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let began = Instant::now();
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request.call().unwrap_or_else(|error| {
+            panic!("no answer to GET {path}: {error}\n{}", self.log());
+        });
+        let body = response.body_mut().read_to_string().expect("the answer is text");
+        let headers = response.headers().iter().map(|(name, value)| {
+            (name.as_str().to_owned(), value.to_str().unwrap_or_default().to_owned())
+        });
+        Answer {
+            status: response.status().as_u16(),
+            headers: headers.collect(),
+            body,
+            took: began.elapsed(),
+        }
+    }
+
+    /// The metrics page, which must be there and well-formed.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    pub fn page(&self) -> Page {
+        let answer = self.get("/metrics");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        Page::parse(&answer.body).unwrap_or_else(|error| panic!("{error}\n{}", answer.body))
+    }
+
+    /// Asks for pages until one is as wanted, and gives it back with the time that took.
+    ///
+    /// # Panics
+    ///
+    /// When none is within `patience`; the message has the last page and the log.
+    pub fn wait_for(
+        &self,
+        what: &str,
+        patience: Duration,
+        wanted: impl Fn(&Page) -> bool,
+    ) -> (Page, Duration) {
+        let began = Instant::now();
+        loop {
+            let page = self.page();
+            if wanted(&page) {
+                return (page, began.elapsed());
+            }
+            assert!(
+                began.elapsed() < patience,
+                "not within {patience:?}: {what}\n{}\n{}",
+                self.get("/metrics").body,
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends a signal, by its name as `kill` knows it.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(sent.success(), "cannot send {name}");
+    }
+
+    /// Sends SIGTERM, and says how it ended and after how long.
+    ///
+    /// # Panics
+    ///
+    /// When it has not ended after ten seconds.
+    pub fn terminate(mut self) -> (ExitStatus, Duration, String) {
+        let began = Instant::now();
+        self.signal("TERM");
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child can be asked") {
+                return (status, began.elapsed(), self.log());
+            }
+            assert!(began.elapsed() < Duration::from_secs(10), "does not end:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether it is still running.
+    ///
+    /// # Panics
+    ///
+    /// When the system cannot say.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be asked").is_none()
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file of this repository.
+pub fn repository_file(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
