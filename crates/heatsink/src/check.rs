@@ -10,7 +10,7 @@ use catalog::FIELDS;
 use model::{GpuView, Kind, Reason, Snapshot, Value, Watch};
 use sampler::Sampler;
 
-use crate::cli::{CheckArgs, LogArgs, LogFormat, SourceName};
+use crate::cli::{self, CheckArgs, LogArgs, LogFormat, SourceName};
 use crate::{Outcome, devices, http, logging, settings};
 
 /// From one pass to the next: profiling averages need two that are apart.
@@ -23,15 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Reads for a moment as `serve` would, and prints what came.
 pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     logging::start(&LogArgs { log_format: LogFormat::Text, debug: false });
-    let devices = devices::parse(&args.devices)
-        .map_err(anyhow::Error::msg)
-        .context("-d, --devices")?;
+    let devices =
+        devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
     let source = settings::source(&args.source)?;
-    let settings = sampler::Settings {
-        interval: INTERVAL,
-        gpus: devices.gpus,
-        started: SystemTime::now(),
-    };
+    let settings =
+        sampler::Settings { interval: INTERVAL, gpus: devices.gpus, started: SystemTime::now() };
     let sampler =
         Sampler::start(source, watches(), settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
@@ -73,9 +69,8 @@ fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     loop {
         thread::sleep(INTERVAL / 5);
         let snapshot = sampler.snapshot();
-        let is_settled = |view: &GpuView| {
-            view.up.is_ok() && !view.readings.contains(&Err(Reason::NoData))
-        };
+        let is_settled =
+            |view: &GpuView| view.up.is_ok() && !view.readings.contains(&Err(Reason::NoData));
         let settled = !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(is_settled);
         let all_up = !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(|view| view.up.is_ok());
         let waited = began.elapsed();
@@ -139,7 +134,7 @@ fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
         return "\nNo GPU to time driver calls on.\n".to_owned();
     };
     let index = view.gpu.index;
-    match nvml::time_calls(args.source.nvml_library.as_deref(), index) {
+    match nvml::time_calls(cli::path(&args.source.nvml_library), index) {
         Err(error) => format!("\nDriver calls cannot be timed: {error}\n"),
         Ok(timings) => {
             let mut text = format!(

@@ -1,8 +1,14 @@
 //! The command line and the environment, as typed. What it means is in `settings`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::Path;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The defaults that an empty variable stands for, too.
+pub(crate) const ADDRESS: &str = ":9400";
+pub(crate) const INTERVAL: &str = "1000";
+pub(crate) const DEVICES: &str = "f";
 
 /// GPU telemetry for Prometheus: every NVIDIA GPU of this machine at /metrics.
 #[derive(Parser, Debug)]
@@ -34,14 +40,14 @@ pub(crate) struct ServeArgs {
 
     /// Counters file: what to serve, one `NAME, type, help` a line [default: a built-in set]
     #[arg(short = 'f', long, env = "DCGM_EXPORTER_COLLECTORS", value_name = "FILE")]
-    pub(crate) collectors: Option<PathBuf>,
+    pub(crate) collectors: Option<OsString>,
 
     /// Where to listen: `:9400`, `127.0.0.1:9400`, `[::1]:9400`
     #[arg(
         short = 'a',
         long,
         env = "DCGM_EXPORTER_LISTEN",
-        default_value = ":9400",
+        default_value = ADDRESS,
         value_name = "ADDRESS"
     )]
     pub(crate) address: String,
@@ -51,7 +57,7 @@ pub(crate) struct ServeArgs {
         short = 'c',
         long,
         env = "DCGM_EXPORTER_INTERVAL",
-        default_value = "1000",
+        default_value = INTERVAL,
         value_name = "MS"
     )]
     pub(crate) collect_interval: String,
@@ -76,7 +82,7 @@ pub(crate) struct ServeArgs {
         short = 'd',
         long,
         env = "DCGM_EXPORTER_DEVICES_STR",
-        default_value = "f",
+        default_value = DEVICES,
         value_name = "DEVICES"
     )]
     pub(crate) devices: String,
@@ -108,7 +114,7 @@ pub(crate) struct SourceArgs {
 
     /// The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]
     #[arg(long, env = "HEATSINK_NVML_LIBRARY", value_name = "FILE")]
-    pub(crate) nvml_library: Option<PathBuf>,
+    pub(crate) nvml_library: Option<OsString>,
 
     #[command(flatten)]
     pub(crate) sim: SimArgs,
@@ -190,7 +196,7 @@ pub(crate) enum LogFormat {
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
     /// Where to listen
-    #[arg(short = 'a', long, default_value = ":9400", value_name = "ADDRESS")]
+    #[arg(short = 'a', long, default_value = ADDRESS, value_name = "ADDRESS")]
     pub(crate) address: String,
 
     /// Simulated seconds per second, up to 1000; the story takes 20 minutes at 1
@@ -211,7 +217,7 @@ pub(crate) struct CheckArgs {
     pub(crate) source: SourceArgs,
 
     /// GPUs to check: `f` or `g` for all, `g:0,2-4` for some
-    #[arg(short = 'd', long, default_value = "f", value_name = "DEVICES")]
+    #[arg(short = 'd', long, default_value = DEVICES, value_name = "DEVICES")]
     pub(crate) devices: String,
 
     /// Time every driver call, too
@@ -228,6 +234,16 @@ pub(crate) struct FieldsArgs {
     /// As JSON, one object per field
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A variable that is set to nothing is as good as one that is not set.
+pub(crate) fn path(text: &Option<OsString>) -> Option<&Path> {
+    text.as_deref().filter(|text| !text.is_empty()).map(Path::new)
+}
+
+/// The same for a text with a default.
+pub(crate) fn or_default<'a>(text: &'a str, default: &'a str) -> &'a str {
+    if text.is_empty() { default } else { text }
 }
 
 /// A boolean as Go programs take it from the environment; nothing at all is no.

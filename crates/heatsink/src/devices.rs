@@ -84,7 +84,19 @@ mod tests {
 
     #[test]
     fn malformed_lists() {
-        for list in ["", "x", "g:", "g:a", "g:1-", "g:3-1", "g:0:1", "f:0", "g:-1", "g:99999", "g:0-4294967295"] {
+        for list in [
+            "",
+            "x",
+            "g:",
+            "g:a",
+            "g:1-",
+            "g:3-1",
+            "g:0:1",
+            "f:0",
+            "g:-1",
+            "g:99999",
+            "g:0-4294967295",
+        ] {
             assert!(parse(list).is_err(), "{list} was accepted");
         }
     }

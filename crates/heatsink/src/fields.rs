@@ -10,10 +10,8 @@ use crate::cli::FieldsArgs;
 
 /// Prints it.
 pub(crate) fn run(args: &FieldsArgs) -> Result<Outcome> {
-    let fields: Vec<&Field> = FIELDS
-        .iter()
-        .filter(|field| !args.served || nvml::served(field.id).is_some())
-        .collect();
+    let fields: Vec<&Field> =
+        FIELDS.iter().filter(|field| !args.served || nvml::served(field.id).is_some()).collect();
     let text = if args.json { json(&fields)? } else { table(&fields) };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever reads has seen enough, as `head` does.

@@ -185,9 +185,10 @@ fn overview(snapshot: &Snapshot) -> String {
     };
     page.push_str("</p><table><tr><th>GPU<th>Model<th>UUID<th>State");
     for view in &snapshot.gpus {
-        let (model, uuid) = view.gpu.identity.as_ref().map_or(("", ""), |identity| {
-            (identity.model_name.as_str(), identity.uuid.as_str())
-        });
+        let (model, uuid) =
+            view.gpu.identity.as_ref().map_or(("", ""), |identity| {
+                (identity.model_name.as_str(), identity.uuid.as_str())
+            });
         let _ = write!(
             page,
             "<tr><td>{}<td>{}<td>{}<td>",

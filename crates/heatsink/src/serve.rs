@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::ServeArgs;
+use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
 use crate::http::{self, App};
 use crate::pages::Pages;
 use crate::{Outcome, devices, logging, settings};
@@ -34,22 +34,21 @@ pub(crate) struct Setup {
 /// Serves this machine's GPUs until told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     logging::start(&args.log);
-    let collectors = args.collectors.as_deref().filter(|path| !path.as_os_str().is_empty());
-    let devices = devices::parse(&args.devices)
+    let devices = devices::parse(or_default(&args.devices, DEVICES))
         .map_err(anyhow::Error::msg)
         .context("-d, --devices")?;
     if devices.instances {
         tracing::warn!("-d {}: MIG instances are not served yet; whole GPUs are", args.devices);
     }
     let setup = Setup {
-        counters: settings::watches(collectors)?,
-        interval: settings::interval(&args.collect_interval)?,
+        counters: settings::watches(cli::path(&args.collectors))?,
+        interval: settings::interval(or_default(&args.collect_interval, INTERVAL))?,
         source: settings::source(&args.source)?,
         gpus: devices.gpus,
         hostname: if args.no_hostname { None } else { settings::hostname() },
         replace_blanks_in_model_name: args.replace_blanks_in_model_name,
         // Last, so that nothing listens unless everything else is in order.
-        listener: settings::bind(&args.address)?,
+        listener: settings::bind(or_default(&args.address, ADDRESS))?,
     };
     serve(setup, |address| tracing::info!("serving on http://{address}/metrics"))
 }
@@ -135,6 +134,9 @@ fn say_unserved(source: &str, watches: &[model::Watch]) {
         .map(|watch| watch.name.as_ref())
         .collect();
     if !unserved.is_empty() {
-        tracing::warn!("absent, for the source {source} does not serve them: {}", unserved.join(", "));
+        tracing::warn!(
+            "absent, for the source {source} does not serve them: {}",
+            unserved.join(", ")
+        );
     }
 }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use catalog::{builtin, counters};
 use catalog::counters::Counters;
+use catalog::{builtin, counters};
 use model::Source;
 use nvml::NvmlSource;
 use sim::{Options, Scenario, SimSource, World};
 
-use crate::cli::{ScenarioName, SimArgs, SourceArgs, SourceName};
+use crate::cli::{self, ScenarioName, SimArgs, SourceArgs, SourceName};
 
 /// The largest counters file that is read. The full catalogue takes a tenth of it.
 const MOST_COUNTERS_BYTES: u64 = 1024 * 1024;
@@ -62,7 +62,8 @@ pub(crate) fn interval(text: &str) -> Result<Duration> {
 pub(crate) fn bind(address: &str) -> Result<TcpListener> {
     let cannot = || format!("cannot listen on `{address}` (-a, --address)");
     if let Some(port) = address.strip_prefix(':') {
-        let port: u16 = port.parse().map_err(|_| anyhow!("`{port}` is no port")).with_context(cannot)?;
+        let port: u16 =
+            port.parse().map_err(|_| anyhow!("`{port}` is no port")).with_context(cannot)?;
         // One socket for IPv6 and IPv4, or, where the machine has no IPv6, for IPv4.
         return TcpListener::bind(SocketAddr::from(([0u16; 8], port)))
             .or_else(|error| match error.kind() {
@@ -79,8 +80,7 @@ pub(crate) fn bind(address: &str) -> Result<TcpListener> {
 pub(crate) fn source(args: &SourceArgs) -> Result<Box<dyn Source>> {
     match args.source {
         SourceName::Auto | SourceName::Nvml => {
-            let library = args.nvml_library.as_deref().filter(|path| !path.as_os_str().is_empty());
-            let library = library
+            let library = cli::path(&args.nvml_library)
                 .map(std::path::absolute)
                 .transpose()
                 .context("--nvml-library: the path cannot be resolved")?;

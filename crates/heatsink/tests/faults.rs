@@ -85,9 +85,8 @@ fn a_gpu_that_hangs_from_the_start_keeps_nobody_waiting() {
     let rig = Rig::new();
     rig.control.set(&["gpu 5 hang"]);
     let exporter = rig.started(&[], 7);
-    let (page, _) = exporter.wait_for("GPU 5 is named", PATIENCE, |page| {
-        down(page, 5).as_deref() == Some("late")
-    });
+    let (page, _) = exporter
+        .wait_for("GPU 5 is named", PATIENCE, |page| down(page, 5).as_deref() == Some("late"));
     assert!(is_absent(&page, 5));
     rig.control.clear();
     exporter.wait_for("GPU 5 answers", PATIENCE, |page| is_present(page, 5));
@@ -103,9 +102,9 @@ fn one_lost_gpu_is_absent_alone_but_its_xid_is_shown() {
         down(page, 2).as_deref() == Some("lost") && xid.is_in(page)
     });
     assert_eq!(up(&page), 7);
-    let others = page.all_samples().filter(|sample| {
-        sample.name.starts_with("DCGM_FI") && sample.label("gpu") == Some("2")
-    });
+    let others = page
+        .all_samples()
+        .filter(|sample| sample.name.starts_with("DCGM_FI") && sample.label("gpu") == Some("2"));
     assert!(others.into_iter().all(|sample| sample.name == "DCGM_FI_DEV_XID_ERRORS"));
     let message = xid.label("err_code", "79").label("err_msg", "GPU has fallen off the bus");
     message.assert_in(&page);
@@ -175,9 +174,7 @@ fn a_driver_mismatch_is_said_once_and_survived() {
     assert_eq!(page.samples("heatsink_gpu_up").len(), 8, "known GPUs stay known");
     rig.control.set(&["driver 570.86.10"]);
     let new = metric("heatsink_source_info").label("driver_version", "570.86.10");
-    exporter.wait_for("the new driver is read", PATIENCE, |page| {
-        up(page) == 8 && new.is_in(page)
-    });
+    exporter.wait_for("the new driver is read", PATIENCE, |page| up(page) == 8 && new.is_in(page));
     let label = metric("DCGM_FI_DEV_GPU_TEMP").label("DCGM_FI_DRIVER_VERSION", "570.86.10");
     exporter.wait_for("the label follows", PATIENCE, |page| label.is_in(page));
 }
@@ -203,9 +200,8 @@ fn gpus_come_and_go() {
     rig.control.clear();
     exporter.wait_for("eight GPUs answer", PATIENCE, |page| up(page) == 8);
     rig.control.set(&["gpus 7"]);
-    let (page, _) = exporter.wait_for("GPU 7 is missed", PATIENCE, |page| {
-        down(page, 7).as_deref() == Some("missing")
-    });
+    let (page, _) = exporter
+        .wait_for("GPU 7 is missed", PATIENCE, |page| down(page, 7).as_deref() == Some("missing"));
     assert_eq!(up(&page), 7);
     assert!(is_absent(&page, 7));
 }

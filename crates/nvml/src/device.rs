@@ -175,15 +175,10 @@ impl Device {
     /// Why the clocks are what they are: a bit mask, under its new name or its old.
     pub(crate) fn clock_event_reasons(&self) -> Result<u64, Code> {
         let mut mask = 0;
-        let new = call!(
-            self.library,
-            nvmlDeviceGetCurrentClocksEventReasons(self.handle, &mut mask)
-        );
+        let new =
+            call!(self.library, nvmlDeviceGetCurrentClocksEventReasons(self.handle, &mut mask));
         if new == Err(Code::FUNCTION_NOT_FOUND) {
-            call!(
-                self.library,
-                nvmlDeviceGetCurrentClocksThrottleReasons(self.handle, &mut mask)
-            )?;
+            call!(self.library, nvmlDeviceGetCurrentClocksThrottleReasons(self.handle, &mut mask))?;
         } else {
             new?;
         }
@@ -213,10 +208,7 @@ impl Device {
     /// Whether vGPU is licensed: `None` where the driver lists no vGPU feature.
     pub(crate) fn vgpu_licensed(&self) -> Result<Option<bool>, Code> {
         let mut all = MaybeUninit::<sys::nvmlGridLicensableFeatures_t>::zeroed();
-        call!(
-            self.library,
-            nvmlDeviceGetGridLicensableFeatures_v4(self.handle, all.as_mut_ptr())
-        )?;
+        call!(self.library, nvmlDeviceGetGridLicensableFeatures_v4(self.handle, all.as_mut_ptr()))?;
         // SAFETY: all-zero bytes are a valid value of this plain C struct, and the call may only
         // have written more of them.
         let all = unsafe { all.assume_init() };

@@ -98,8 +98,7 @@ impl Gpm {
                 return Ok(());
             }
         }
-        let too_soon =
-            self.before.as_ref().is_some_and(|(_, then)| now - *then < SHORTEST_WINDOW);
+        let too_soon = self.before.as_ref().is_some_and(|(_, then)| now - *then < SHORTEST_WINDOW);
         if too_soon {
             return Ok(());
         }
@@ -120,10 +119,8 @@ impl Gpm {
     }
 
     fn ask_support(&self, device: &Device) -> Result<bool, Code> {
-        let mut support = sys::nvmlGpmSupport_t {
-            version: sys::NVML_GPM_SUPPORT_VERSION,
-            isSupportedDevice: 0,
-        };
+        let mut support =
+            sys::nvmlGpmSupport_t { version: sys::NVML_GPM_SUPPORT_VERSION, isSupportedDevice: 0 };
         match call!(self.library, nvmlGpmQueryDeviceSupport(device.handle, &mut support)) {
             Ok(()) => Ok(support.isSupportedDevice != 0),
             Err(code) if code.is_about_the_gpu() => Err(code),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use catalog::field;
-use model::{FieldId, Identity, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Value, Watch};
+use model::{
+    FieldId, Identity, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Value, Watch,
+};
 
 use crate::device::ask;
 use crate::getters::{self, Decode, FIELD_GETTERS, FieldGetter, GETTERS, GPM_GETTERS, Getter};
@@ -179,9 +181,8 @@ impl MainReader {
         tally: &mut Tally,
     ) -> Result<(), Code> {
         let Some(device) = &self.device else { return Ok(()) };
-        let due = |field: &Planned<&FieldGetter, usize>| {
-            field.supported && (pass.slow || !field.slow)
-        };
+        let due =
+            |field: &Planned<&FieldGetter, usize>| field.supported && (pass.slow || !field.slow);
         self.entries.clear();
         for field in self.fields.iter().filter(|field| due(field)) {
             self.entries.extend(field.getter.entries.iter().map(|(id, scope)| ask(*id, *scope)));
@@ -254,12 +255,7 @@ impl MainReader {
         }
     }
 
-    fn read_all(
-        &mut self,
-        pass: Pass,
-        out: &mut Readings,
-        tally: &mut Tally,
-    ) -> Result<(), Code> {
+    fn read_all(&mut self, pass: Pass, out: &mut Readings, tally: &mut Tally) -> Result<(), Code> {
         if pass.slow {
             self.notice_mig()?;
         }

@@ -130,9 +130,7 @@ impl Session for NvmlSession {
             Err(code) => tracing::debug!("cannot count GPUs: {code}"),
         }
         let bound = bound_gpus();
-        (bound != self.bound).then(|| {
-            "a GPU was bound to the driver or unbound from it".to_owned()
-        })
+        (bound != self.bound).then(|| "a GPU was bound to the driver or unbound from it".to_owned())
     }
 }
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use model::{Session, Slot, Source};
 
+use crate::Selection;
 use crate::board::{Board, Busy, LaneBoard, Presence, Shared};
 use crate::lane::Lane;
-use crate::Selection;
 
 /// From one look at the world to the next.
 const LOOK: Duration = Duration::from_secs(1);
@@ -181,7 +181,10 @@ impl Keeper<'_> {
                 id: self.next_id,
                 rhythm: reader.rhythm(),
                 watches: reader.watches().to_vec(),
-                slots: vec![Slot { reading: Err(model::Reason::NoData), at: None }; reader.watches().len()],
+                slots: vec![
+                    Slot { reading: Err(model::Reason::NoData), at: None };
+                    reader.watches().len()
+                ],
                 down: None,
                 last_ok: None,
                 busy: Arc::clone(&busy),

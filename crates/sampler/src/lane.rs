@@ -46,7 +46,8 @@ impl Lane {
             let now = Instant::now();
             let half = self.shared.settings.interval / 2;
             let slow = !is_open
-                || last_slow.is_none_or(|at| now + half >= at + self.shared.settings.slow_interval());
+                || last_slow
+                    .is_none_or(|at| now + half >= at + self.shared.settings.slow_interval());
             let outcome = self.pass(now, slow, is_open, &mut out);
             if slow {
                 last_slow = Some(now);
@@ -64,13 +65,7 @@ impl Lane {
         }
     }
 
-    fn pass(
-        &mut self,
-        now: Instant,
-        slow: bool,
-        is_open: bool,
-        out: &mut Readings,
-    ) -> Outcome {
+    fn pass(&mut self, now: Instant, slow: bool, is_open: bool, out: &mut Readings) -> Outcome {
         self.busy.begin(now);
         let pass = Pass { now, elapsed: now - self.shared.epoch, slow };
         let reader = &mut self.reader;

@@ -226,7 +226,11 @@ fn say(gpu: &mut GpuBoard, up: Result<(), Down>) {
             tracing::warn!(gpu = index, uuid, "the driver does not list it; it is awaited");
         }
         Err(Down::Late) => {
-            tracing::warn!(gpu = index, uuid, "a driver call does not come back; its series are absent until it does");
+            tracing::warn!(
+                gpu = index,
+                uuid,
+                "a driver call does not come back; its series are absent until it does"
+            );
         }
         Err(down) => tracing::warn!(gpu = index, uuid, "down: {down}; its series are absent"),
     }

@@ -41,7 +41,9 @@ fn used_share(gpu: &GpuState) -> f64 {
 fn chapters_are_in_order_and_of_gpus_that_exist() {
     let story = Scenario::story();
     assert!(story.chapters().windows(2).all(|w| w[0].at <= w[1].at));
-    assert!(story.chapters().iter().all(|c| c.gpu.is_none_or(|gpu| gpu < 8) && c.text.ends_with('.')));
+    assert!(
+        story.chapters().iter().all(|c| c.gpu.is_none_or(|gpu| gpu < 8) && c.text.ends_with('.'))
+    );
     assert!(Scenario::steady(8).chapters().is_empty());
 }
 

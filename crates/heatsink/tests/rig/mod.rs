@@ -96,9 +96,9 @@ pub(crate) fn up(page: &Page) -> usize {
 /// Whether GPU `index` has no series that a driver call serves.
 pub(crate) fn is_absent(page: &Page, index: u32) -> bool {
     let index = index.to_string();
-    !page.all_samples().any(|sample| {
-        sample.name.starts_with("DCGM_FI") && sample.label("gpu") == Some(&index)
-    })
+    !page
+        .all_samples()
+        .any(|sample| sample.name.starts_with("DCGM_FI") && sample.label("gpu") == Some(&index))
 }
 
 /// Whether GPU `index` shows a temperature.

@@ -1,0 +1,130 @@
+//! The HTTP side, with well-behaved clients and others.
+
+mod rig;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rig::{BINARY, PATIENCE, up};
+use testkit::exporter::Exporter;
+
+fn simulated() -> Exporter {
+    let exporter = Exporter::start(BINARY, &["--source", "sim", "--sim-scenario", "steady"], &[]);
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    exporter
+}
+
+fn connect(exporter: &Exporter) -> TcpStream {
+    let address = exporter.url().trim_start_matches("http://");
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out can be set");
+    stream
+}
+
+/// Sends these bytes, and reads until the other side closes.
+fn say(exporter: &Exporter, bytes: &[u8]) -> String {
+    let mut stream = connect(exporter);
+    stream.write_all(bytes).expect("it reads");
+    let mut answer = Vec::new();
+    // A reset counts as the end.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn headers_are_those_that_prometheus_wants() {
+    let exporter = simulated();
+    let answer = exporter.get_with("/metrics", &[("accept-encoding", "identity")]);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(answer.header("content-encoding"), None);
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("vary"), Some("accept-encoding"));
+    let length = answer.header("content-length").and_then(|length| length.parse().ok());
+    assert_eq!(length, Some(answer.body.len()));
+}
+
+#[test]
+fn gzip_holds_the_same_page() {
+    let exporter = simulated();
+    let ask =
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
+    let mut stream = connect(&exporter);
+    stream.write_all(ask).expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers");
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    let (head, body) = answer.split_at(end + 4);
+    assert!(String::from_utf8_lossy(head).contains("content-encoding: gzip"));
+    let mut page = String::new();
+    flate2::read::GzDecoder::new(body).read_to_string(&mut page).expect("gzip");
+    testkit::page::Page::parse(&page).expect("a well-formed page");
+    assert!(body.len() * 5 < page.len(), "{} of {} bytes", body.len(), page.len());
+}
+
+#[test]
+fn other_paths_and_methods() {
+    let exporter = simulated();
+    for (path, status) in
+        [("/", 200), ("/health", 200), ("/ready", 200), ("/metrics/", 404), ("/nothing", 404)]
+    {
+        assert_eq!(exporter.get(path).status, status, "{path}");
+    }
+    assert!(exporter.get("/").body.contains("simulated"));
+    let post = say(
+        &exporter,
+        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
+    assert!(post.starts_with("HTTP/1.1 405"), "{post}");
+    let head = say(&exporter, b"HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "a HEAD has no body");
+}
+
+#[test]
+fn nonsense_is_refused_and_survived() {
+    let mut exporter = simulated();
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET /metrics\r\n\r\n",
+        b"GET /metrics HTTP/9.9\r\n\r\n",
+        b"\r\n\r\n\r\n\r\n",
+        &[0xff; 4096],
+    ] {
+        let answer = say(&exporter, bytes);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
+    let answer = say(&exporter, long.as_bytes());
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(exporter.is_running());
+    assert_eq!(exporter.get("/health").status, 200);
+}
+
+#[test]
+fn clients_that_say_nothing_keep_nobody_waiting() {
+    let exporter = simulated();
+    let idle: Vec<TcpStream> = (0..100).map(|_| connect(&exporter)).collect();
+    let half: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = connect(&exporter);
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHo").expect("it reads");
+            stream
+        })
+        .collect();
+    for _ in 0..20 {
+        let answer = exporter.get("/metrics");
+        assert_eq!(answer.status, 200);
+        assert!(answer.took < Duration::from_secs(1), "{:?}", answer.took);
+    }
+    drop((idle, half));
+}
+
+#[test]
+fn a_stop_lets_nobody_hang() {
+    let exporter = simulated();
+    let _idle: Vec<TcpStream> = (0..10).map(|_| connect(&exporter)).collect();
+    let (status, took, log) = exporter.terminate();
+    assert!(status.success(), "{log}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
