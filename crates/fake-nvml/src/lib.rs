@@ -21,6 +21,9 @@
 //! on at the rate of that moment by one second of timestamp per reading, so that rates are exact;
 //! all else, `nvmlDeviceGetTotalEnergyConsumption` included, stands still.
 //!
+//! In a running one the state changes every 100 ms of simulated time, and field values bear the
+//! time of the last change: whoever asks twice in between gets the same value and timestamp.
+//!
 //! # Shape
 //!
 //! [`control`] is for tests. Inside: `settings` reads the environment; `board` is one GPU in raw

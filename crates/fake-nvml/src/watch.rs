@@ -71,9 +71,9 @@ impl Watch {
         self.path.as_deref()
     }
 
-    /// What goes wrong at present.
+    /// What goes wrong at present: what the file said 5 ms ago or later.
     pub(crate) fn faults(&self) -> Arc<Faults> {
-        if self.path.is_some() && self.take_turn() {
+        if self.path.is_some() && self.is_due() {
             self.look();
         }
         Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
@@ -94,19 +94,28 @@ impl Watch {
         Some(code)
     }
 
-    /// Whether a look is due, and this caller is the one to take it.
-    fn take_turn(&self) -> bool {
-        let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let due = self.due.load(Ordering::Relaxed);
-        let next = now + POLL.as_micros() as u64;
-        now >= due
-            && self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    fn is_due(&self) -> bool {
+        self.micros() >= self.due.load(Ordering::Acquire)
     }
 
+    fn micros(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Whoever comes while another looks waits for what that one sees: no call is to get past a
+    /// fault that was asked for long before it.
     fn look(&self) {
         let Some(path) = &self.path else { return };
-        // Whoever looks already will publish what there is.
-        let Ok(mut seen) = self.seen.try_lock() else { return };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_due() {
+            return;
+        }
+        let next = self.micros() + POLL.as_micros() as u64;
+        self.read(path, &mut seen);
+        self.due.store(next, Ordering::Release);
+    }
+
+    fn read(&self, path: &Path, seen: &mut Seen) {
         let stamp = fs::metadata(path).ok().map(|file| Stamp {
             inode: file.ino(),
             size: file.size(),

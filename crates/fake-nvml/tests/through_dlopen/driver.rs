@@ -158,6 +158,15 @@ impl Driver {
         Ok(entry)
     }
 
+    /// Reads one field value of type unsigned long long, with its timestamp.
+    pub(crate) fn counter(&self, device: Device, id: u32, scope: u32) -> Answer<(i64, u64)> {
+        let field = self.field(device, id, scope)?;
+        assert_eq!((field.valueType, field.fieldId, field.scopeId), (3, id, scope));
+        assert!(field.latencyUsec > 0);
+        // SAFETY: the value type says that this member was written.
+        Ok((field.timestamp, unsafe { field.value.ullVal }))
+    }
+
     pub(crate) fn event_set(&self, devices: &[Device]) -> EventSet<'_> {
         // SAFETY: get() passes a place for the handle.
         let set: nvmlEventSet_t = get(|out| unsafe { self.nvml.nvmlEventSetCreate(out) }).unwrap();

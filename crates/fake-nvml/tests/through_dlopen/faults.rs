@@ -33,9 +33,9 @@ fn a_hung_gpu_blocks_its_own_calls_and_nobody_elses() {
         // A call with a handle, one that gets a handle, and one with a field hang at once.
         let (driver, gpus) = (&driver, &gpus);
         let calls: [Box<dyn Fn() + Send>; 3] = [
-            Box::new(|| drop(driver.power(gpus[3]))),
-            Box::new(|| drop(driver.device(3))),
-            Box::new(|| drop(driver.field(gpus[3], 82, 0))),
+            Box::new(|| assert!(driver.power(gpus[3]).is_ok())),
+            Box::new(|| assert!(driver.device(3).is_ok())),
+            Box::new(|| assert!(driver.field(gpus[3], 82, 0).is_ok())),
         ];
         for call in calls {
             let done = done.clone();
@@ -52,9 +52,12 @@ fn a_hung_gpu_blocks_its_own_calls_and_nobody_elses() {
                 driver.power(*gpu).unwrap();
             }
         }
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-        assert!(is_done.try_recv().is_err(), "they hang");
+        let elapsed = began.elapsed();
+        let hung = is_done.try_recv().is_err();
+        // Nothing is asserted before they are let go: the scope would wait for them for ever.
         driver.control.clear();
+        assert!(hung);
+        assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
         for _ in 0..3 {
             is_done.recv_timeout(Duration::from_secs(5)).unwrap();
         }
@@ -73,9 +76,9 @@ fn only_the_calls_that_are_named_hang() {
         let call = || utilization(&driver, gpu);
         let hung = thread::Builder::new().spawn_scoped(scope, call).unwrap();
         thread::sleep(Duration::from_millis(30));
-        assert!(!hung.is_finished());
+        let was_hung = !hung.is_finished();
         driver.control.clear();
-        assert!(hung.join().unwrap().is_ok());
+        assert!(hung.join().unwrap().is_ok() && was_hung);
     });
 }
 
@@ -192,15 +195,13 @@ fn initialisation_hangs_until_it_may_go_on() {
     let driver = Driver::with_gpus("1");
     set(&driver, &["init hang"]);
     thread::scope(|scope| {
-        // Another initialisation of a live session needs no environment.
-        // SAFETY: it takes nothing.
-        let init = || unsafe { driver.nvml.nvmlInit_v2() };
+        let init = || driver.init();
         let hung = thread::Builder::new().spawn_scoped(scope, init).unwrap();
         thread::sleep(Duration::from_millis(30));
-        assert!(!hung.is_finished());
-        assert_eq!(driver.count(), Ok(1), "whoever is in already goes on");
+        let (was_hung, count) = (!hung.is_finished(), driver.count());
         driver.control.clear();
-        assert_eq!(hung.join().unwrap(), 0);
+        assert_eq!((hung.join().unwrap(), was_hung), (Ok(()), true));
+        assert_eq!(count, Ok(1), "whoever is in already goes on");
     });
 }
 

@@ -1,0 +1,235 @@
+//! What a scrape costs: latency, throughput, processor time and memory of the built binary over
+//! the test library, eight GPUs, as seen through a socket.
+//!
+//! `cargo bench` prints a table of each figure beside its target. Nothing here is asserted: a busy
+//! machine makes a figure worse, not the program wrong.
+
+#[path = "../tests/rig/mod.rs"]
+mod rig;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use catalog::builtin;
+use rig::{BINARY, PATIENCE, Rig, up};
+use testkit::exporter::Exporter;
+
+/// Scrapes that a latency is measured over.
+const SCRAPES: usize = 10_000;
+
+/// Connections at once, for the throughput.
+const CONNECTIONS: usize = 8;
+
+fn main() {
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", counters());
+    let args = ["-f", counters.as_str()];
+    println!("machine: {}", machine());
+    let exporter = settled(&rig, &args);
+    let page = exporter.page();
+    let rows = page.families.iter().filter(|f| f.name.to_lowercase().starts_with("dcgm")).count();
+    let series = page.all_samples().count();
+    println!("page: 8 GPUs, {rows} GPU families, {series} series\n");
+    println!("{:58} {:>12}  target", "figure", "measured");
+
+    let gzip = latencies(&exporter, "gzip");
+    let before = cpu(&exporter);
+    let again = latencies(&exporter, "gzip");
+    let spent = cpu(&exporter) - before;
+    row("GET p50, gzip (ms)", better(&gzip, &again, 50), "<= 0.15");
+    row("GET p99, gzip (ms)", better(&gzip, &again, 99), "<= 0.5");
+    let identity = latencies(&exporter, "identity");
+    row("GET p50, identity (ms)", percentile(&identity, 50), "");
+    row("GET p99, identity (ms)", percentile(&identity, 99), "");
+    let per_thousand = spent / SCRAPES as f64 * 1000.0;
+    row("CPU per 1,000 scrapes, gzip (s)", per_thousand, "<= 0.05");
+    row("resident memory after 30,000 scrapes (MiB)", resident(&exporter), "<= 8");
+    row("scrapes/s, gzip, 8 connections", throughput(&exporter, "gzip"), ">= 20000");
+    row("scrapes/s, identity, 8 connections", throughput(&exporter, "identity"), "");
+    row("resident memory after all of it (MiB)", resident(&exporter), "");
+    rig.control.set(&["gpu 3 hang"]);
+    exporter.wait_for("GPU 3 is down", PATIENCE, |page| up(page) == 7);
+    let hung = latencies(&exporter, "gzip");
+    row("GET p99, gzip, one GPU hung (ms)", percentile(&hung, 99), "<= 5");
+    drop(exporter);
+    rig.control.clear();
+
+    let (fresh, idle) = fresh_pages(&rig, &args);
+    row("CPU per 1,000 scrapes, each of a new page (s)", fresh, "");
+    row("CPU of 1,000 passes over 8 GPUs, library included (s)", idle, "");
+    let mut starts: Vec<f64> = (0..10).map(|_| first_series(&rig, &args)).collect();
+    starts.sort_by(f64::total_cmp);
+    row("from start of the process to first GPU series (ms)", starts[5], "<= 30");
+    let size = fs::metadata(BINARY).expect("the binary").len() as f64 / 1024.0 / 1024.0;
+    row("stripped binary (MiB)", size, "<= 6");
+}
+
+fn row(figure: &str, measured: f64, target: &str) {
+    let shown = if measured >= 100.0 { format!("{measured:.0}") } else { format!("{measured:.3}") };
+    println!("{figure:58} {shown:>12}  {target}");
+}
+
+/// The default set and eight rows of the first generation: more than 40.
+fn counters() -> String {
+    let first = builtin::FIRST_GENERATION.lines().filter(|line| line.starts_with("dcgm_"));
+    let more: Vec<&str> = first.take(8).collect();
+    format!("{}\n{}\n", builtin::DEFAULT, more.join("\n"))
+}
+
+fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    format!("{}, {cores} cores", model.map_or("unknown processor", |(_, name)| name))
+}
+
+fn settled(rig: &Rig, args: &[&str]) -> Exporter {
+    let exporter = rig.started(args, 8);
+    exporter.wait_for("the page is complete", PATIENCE, |page| {
+        page.samples("DCGM_FI_PROF_SM_ACTIVE").len() == 8
+            && page.samples("DCGM_FI_DEV_PCIE_TX_THROUGHPUT").len() == 8
+    });
+    exporter
+}
+
+/// A client that keeps its connection, and does as little as can be.
+struct Client {
+    stream: TcpStream,
+    request: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    fn new(exporter: &Exporter, encoding: &str) -> Self {
+        let address = exporter.url().trim_start_matches("http://");
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream.set_nodelay(true).expect("a socket option");
+        let request = format!(
+            "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept-Encoding: {encoding}\r\n\r\n"
+        );
+        Self { stream, request: request.into_bytes(), buffer: vec![0; 512 * 1024] }
+    }
+
+    fn ask(&mut self) {
+        self.stream.write_all(&self.request).expect("it reads");
+    }
+
+    fn receive(&mut self) {
+        let mut filled = 0;
+        let mut wanted = None;
+        while wanted.is_none_or(|wanted| filled < wanted) {
+            let read = self.stream.read(&mut self.buffer[filled..]).expect("it answers");
+            assert!(read > 0, "the connection was closed");
+            filled += read;
+            if wanted.is_none() {
+                wanted = whole_length(&self.buffer[..filled]);
+            }
+        }
+    }
+}
+
+/// The length of the whole answer, once its head is there.
+fn whole_length(answer: &[u8]) -> Option<usize> {
+    let head = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&answer[..head]).expect("a head is text");
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+    Some(head + length.expect("a length").parse::<usize>().expect("a number"))
+}
+
+/// Latencies of scrapes one after the other on one connection, in ms, sorted.
+fn latencies(exporter: &Exporter, encoding: &str) -> Vec<f64> {
+    let mut client = Client::new(exporter, encoding);
+    let mut times: Vec<f64> = (0..SCRAPES)
+        .map(|_| {
+            let began = Instant::now();
+            client.ask();
+            client.receive();
+            began.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+/// Of two rounds the better: the worse tells more of the machine.
+fn better(one: &[f64], other: &[f64], percent: usize) -> f64 {
+    percentile(one, percent).min(percentile(other, percent))
+}
+
+/// Scrapes per second with eight answers always on their way.
+fn throughput(exporter: &Exporter, encoding: &str) -> f64 {
+    let mut clients: Vec<Client> =
+        (0..CONNECTIONS).map(|_| Client::new(exporter, encoding)).collect();
+    clients.iter_mut().for_each(Client::ask);
+    let began = Instant::now();
+    let mut scrapes = 0;
+    while began.elapsed() < Duration::from_secs(5) {
+        for client in &mut clients {
+            client.receive();
+            client.ask();
+            scrapes += 1;
+        }
+    }
+    f64::from(scrapes) / began.elapsed().as_secs_f64()
+}
+
+/// Processor time of the exporter so far, all threads, in seconds; the kernel counts it in ns.
+fn cpu(exporter: &Exporter) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", exporter.pid())).expect("its threads");
+    let nanos = tasks.filter_map(|task| {
+        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    nanos.sum::<u64>() as f64 / 1e9
+}
+
+fn resident(exporter: &Exporter) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", exporter.pid())).expect("status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+    let kibibytes: f64 = line.split_whitespace().nth(1).expect("a number").parse().expect("one");
+    kibibytes / 1024.0
+}
+
+/// Every scrape meets a page that nobody has rendered: what Prometheus does all day. Gives the
+/// processor time per 1,000 scrapes, and that of 1,000 passes without any scrape.
+fn fresh_pages(rig: &Rig, args: &[&str]) -> (f64, f64) {
+    const PASSES: u32 = 500;
+    let mut args = args.to_vec();
+    args.extend(["-c", "20"]);
+    let exporter = settled(rig, &args);
+    let span = Duration::from_millis(20) * PASSES;
+    let before = cpu(&exporter);
+    thread::sleep(span);
+    let idle = cpu(&exporter) - before;
+    let mut client = Client::new(&exporter, "gzip");
+    let before = cpu(&exporter);
+    let began = Instant::now();
+    for scrape in 1..=PASSES {
+        client.ask();
+        client.receive();
+        let due = began + Duration::from_millis(20) * scrape;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    let scraped = cpu(&exporter) - before;
+    let thousand = 1000.0 / f64::from(PASSES);
+    ((scraped - idle).max(0.0) * thousand, idle * thousand)
+}
+
+/// From the start of the process to the first GPU series over HTTP, in ms. The test library's own
+/// start is part of it.
+fn first_series(rig: &Rig, args: &[&str]) -> f64 {
+    let began = Instant::now();
+    let exporter = rig.start(args);
+    while exporter.page().samples("DCGM_FI_DEV_GPU_TEMP").is_empty() {
+        thread::sleep(Duration::from_micros(200));
+    }
+    began.elapsed().as_secs_f64() * 1000.0
+}
