@@ -84,11 +84,11 @@ fn running_time_passes_for_all_readings() {
 
 #[test]
 fn the_story_loses_a_gpu_and_says_why() {
-    let driver = Driver::start(&[("FAKE_NVML_SCENARIO", "story"), ("FAKE_NVML_SPEED", "600")]);
+    let driver = Driver::start(&[("FAKE_NVML_SCENARIO", "story"), ("FAKE_NVML_SPEED", "300")]);
     assert_eq!(driver.count(), Ok(8));
     let gpu = driver.device(7).unwrap();
     let set = driver.event_set(&[gpu]);
-    // It is lost from 480 s to 1200 s, which are 0.8 s and 2 s here.
+    // It is lost from 480 s to 1200 s, which are 1.6 s and 4 s here.
     assert_eq!(set.wait(Duration::from_secs(30)), Ok((gpu, 79)));
     assert_eq!(driver.power(gpu), Err(GPU_IS_LOST));
     assert!(driver.power(driver.device(0).unwrap()).is_ok());
