@@ -116,7 +116,9 @@ fn fields(state: &GpuState, timestamp_us: i64, pace: Pace) -> Vec<Field> {
         flag(Kind::U64, 5, cor),
         flag(Kind::U64, 6, unc),
         flag(Kind::U32, 82, rounded(state.memory_temperature_celsius).into()),
-        counter(83, millijoules(state.energy_joules), rounded(state.power_watts * 1e3).into()),
+        // Energy is a total that people read, not one that a rate is made of: it stands still with
+        // the rest, so that a page of a frozen simulation is always the same.
+        flag(Kind::U64, 83, millijoules(state.energy_joules)),
         flag(Kind::U32, 91, NVLINKS.into()),
         flag(Kind::U32, 94, state.pcie_replays),
         flag(Kind::U32, 142, state.rows_remapped_correctable),

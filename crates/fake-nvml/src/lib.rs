@@ -17,7 +17,7 @@
 //! | `FAKE_NVML_DRIVER` | `550.163.01` | driver version |
 //! | `FAKE_NVML_CONTROL` | | path of the control file; its commands: [`control`] |
 //!
-//! In a frozen simulation the field values that count something (energy, NVLink and PCIe bytes) go
+//! In a frozen simulation the field values that count something (NVLink and PCIe bytes) go
 //! on at the rate of that moment by one second of timestamp per reading, so that rates are exact;
 //! all else, `nvmlDeviceGetTotalEnergyConsumption` included, stands still.
 //!
