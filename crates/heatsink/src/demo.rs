@@ -23,7 +23,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let world = World::new(scenario, args.seed);
     let setup = Setup {
         listener: settings::bind(&args.address)?,
-        source: Box::new(SimSource::new(world, options, catalog::xid::lookup)),
+        source: Box::new(SimSource::new(world, options)),
         counters: counters::parse(builtin::DEFAULT.as_bytes()),
         interval: Duration::from_secs(1),
         gpus: Selection::All,

@@ -103,7 +103,7 @@ pub(crate) fn simulation(args: &SimArgs) -> Result<Box<dyn Source>> {
         frozen: args.sim_at.is_some(),
     };
     let world = World::new(scenario, args.sim_seed);
-    Ok(Box::new(SimSource::new(world, options, catalog::xid::lookup)))
+    Ok(Box::new(SimSource::new(world, options)))
 }
 
 /// A simulation's speed.

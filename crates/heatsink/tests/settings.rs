@@ -218,7 +218,7 @@ fn fields_lists_the_catalogue() {
 
 #[test]
 fn the_demo_says_where_to_look() {
-    let mut child = testkit::exporter::command(
+    let child = testkit::exporter::command(
         BINARY,
         &["demo", "--address", "127.0.0.1:0", "--speed", "600"],
         &[],

@@ -48,7 +48,11 @@ fn main() {
                 let (whole, passes) = sampled(&library, &watches, interval, passes);
                 let whole = whole / passes as f64;
                 let bare = bare(&library) / PASSES as f64;
-                println!("  {passes} passes: {:.2} us each, bare {:.2} us", whole * 1e6, bare * 1e6);
+                println!(
+                    "  {passes} passes: {:.2} us each, bare {:.2} us",
+                    whole * 1e6,
+                    bare * 1e6
+                );
                 (whole - bare) / every as f64 * 1e9
             })
             .collect();
@@ -59,23 +63,14 @@ fn main() {
 
 /// The default set, without what runs aside, and without the fan that an H100 does not have.
 fn watches() -> Arc<[Watch]> {
-    let aside = [
-        field::PCIE_TX_THROUGHPUT,
-        field::PCIE_RX_THROUGHPUT,
-        field::XID_ERRORS,
-        field::FAN_SPEED,
-    ];
+    let aside =
+        [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, field::XID_ERRORS, field::FAN_SPEED];
     let default = counters::parse(builtin::DEFAULT.as_bytes()).watches;
     default.into_iter().filter(|watch| !aside.contains(&watch.field)).collect()
 }
 
 /// Processor time of the whole way, and the passes that it was spent on.
-fn sampled(
-    library: &Path,
-    watches: &Arc<[Watch]>,
-    interval: Duration,
-    passes: u64,
-) -> (f64, u64) {
+fn sampled(library: &Path, watches: &Arc<[Watch]>, interval: Duration, passes: u64) -> (f64, u64) {
     let count = Arc::new(AtomicU64::new(0));
     let source = NvmlSource::new(Some(library.to_owned()));
     let source = Counting { inner: Box::new(source) as Box<dyn Source>, count: Arc::clone(&count) };
@@ -121,7 +116,11 @@ impl Session for Counting<Box<dyn Session>> {
 
     fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>> {
         let counting = |inner| Box::new(Counting { inner, count: Arc::clone(&self.count) });
-        self.inner.readers(gpu).into_iter().map(|inner| counting(inner) as Box<dyn Reader>).collect()
+        self.inner
+            .readers(gpu)
+            .into_iter()
+            .map(|inner| counting(inner) as Box<dyn Reader>)
+            .collect()
     }
 
     fn outdated(&mut self) -> Option<String> {

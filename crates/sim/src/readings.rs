@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use catalog::field;
 use model::{FieldId, Reading, Reason, Value};
 
 use crate::{Activity, GpuState};
@@ -30,93 +31,47 @@ pub(crate) fn getter(field: FieldId) -> Option<Getter> {
 /// Every field that this source knows.
 #[rustfmt::skip]
 const FIELDS: &[(FieldId, Getter)] = &[
-    (id::DRIVER_VERSION,           Some(|_| Ok(Value::Text(Arc::from(DRIVER_VERSION))))),
-    (id::SM_CLOCK,                 Some(|v| whole(v.gpu.sm_clock_mhz))),
-    (id::MEM_CLOCK,                Some(|v| whole(v.gpu.memory_clock_mhz))),
-    (id::CLOCK_EVENT_REASONS,      Some(|v| count(v.gpu.clock_event_reasons))),
-    (id::MEMORY_TEMP,              Some(|v| whole(v.gpu.memory_temperature_celsius))),
-    (id::GPU_TEMP,                 Some(|v| whole(v.gpu.temperature_celsius))),
-    (id::POWER_USAGE,              Some(|v| Ok(Value::Float(milliwatts(v.gpu.power_watts) as f64 / 1000.0)))),
-    (id::TOTAL_ENERGY,             Some(|v| truncated(v.gpu.energy_joules * 1000.0))),
-    (id::SLOWDOWN_TEMP,            Some(|v| whole(v.gpu.slowdown_celsius))),
-    (id::SHUTDOWN_TEMP,            Some(|v| whole(v.gpu.shutdown_celsius))),
-    (id::POWER_LIMIT,              Some(|v| Ok(Value::Float((milliwatts(v.gpu.power_limit_watts) / 1000) as f64)))),
-    (id::FAN_SPEED,                Some(|v| v.gpu.fan_percent.map_or(Err(Reason::NotSupported), whole))),
-    (id::PCIE_TX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_tx_bytes_per_second / 1000.0))),
-    (id::PCIE_RX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_rx_bytes_per_second / 1000.0))),
-    (id::PCIE_REPLAYS,             Some(|v| count(v.gpu.pcie_replays))),
-    (id::GPU_UTIL,                 Some(|v| whole(v.gpu.gpu_utilization * 100.0))),
-    (id::MEM_COPY_UTIL,            Some(|v| whole(v.gpu.memory_utilization * 100.0))),
-    (id::ENC_UTIL,                 Some(|v| whole(v.gpu.encoder_utilization * 100.0))),
-    (id::DEC_UTIL,                 Some(|v| whole(v.gpu.decoder_utilization * 100.0))),
-    (id::XID_ERRORS,               None),
-    (id::FB_TOTAL,                 Some(|v| mebibytes(v.gpu.memory_total_bytes))),
-    (id::FB_FREE,                  Some(|v| mebibytes(allocatable(v.gpu) - v.gpu.memory_used_bytes))),
-    (id::FB_USED,                  Some(|v| mebibytes(v.gpu.memory_used_bytes))),
-    (id::FB_RESERVED,              Some(|v| mebibytes(v.gpu.memory_reserved_bytes))),
-    (id::FB_USED_RATIO,            Some(|v| Ok(Value::Float(v.gpu.memory_used_bytes as f64 / allocatable(v.gpu) as f64)))),
-    (id::ECC_CORRECTABLE,          Some(|v| count(v.gpu.ecc_correctable))),
-    (id::ECC_UNCORRECTABLE,        Some(|v| count(v.gpu.ecc_uncorrectable))),
-    (id::ROWS_UNCORRECTABLE,       Some(|v| count(v.gpu.rows_remapped_uncorrectable))),
-    (id::ROWS_CORRECTABLE,         Some(|v| count(v.gpu.rows_remapped_correctable))),
-    (id::ROW_REMAP_FAILED,         Some(|v| count(v.gpu.row_remap_failed.into()))),
-    (id::ROW_REMAP_PENDING,        Some(|v| count(v.gpu.row_remap_pending.into()))),
-    (id::NVLINK_BANDWIDTH,         Some(|v| rate(v, |r| r.nvlink_bytes_per_second / 1024.0 / 1000.0))),
-    (id::VGPU_LICENSE,             Some(|_| count(0))),
-    (id::GRAPHICS_ACTIVE,          Some(|v| ratio(v, |a| a.graphics))),
-    (id::SM_ACTIVE,                Some(|v| ratio(v, |a| a.sm))),
-    (id::SM_OCCUPANCY,             Some(|v| ratio(v, |a| a.occupancy))),
-    (id::TENSOR_ACTIVE,            Some(|v| ratio(v, |a| a.tensor))),
-    (id::DRAM_ACTIVE,              Some(|v| ratio(v, |a| a.dram))),
-    (id::PCIE_TX_BYTES,            Some(|v| rate(v, |r| r.pcie_tx_bytes_per_second))),
-    (id::PCIE_RX_BYTES,            Some(|v| rate(v, |r| r.pcie_rx_bytes_per_second))),
+    (field::DRIVER_VERSION,           Some(|_| Ok(Value::Text(Arc::from(DRIVER_VERSION))))),
+    (field::SM_CLOCK,                 Some(|v| whole(v.gpu.sm_clock_mhz))),
+    (field::MEM_CLOCK,                Some(|v| whole(v.gpu.memory_clock_mhz))),
+    (field::CLOCKS_EVENT_REASONS,      Some(|v| count(v.gpu.clock_event_reasons))),
+    (field::MEMORY_TEMP,              Some(|v| whole(v.gpu.memory_temperature_celsius))),
+    (field::GPU_TEMP,                 Some(|v| whole(v.gpu.temperature_celsius))),
+    (field::POWER_USAGE,              Some(|v| Ok(Value::Float(milliwatts(v.gpu.power_watts) as f64 / 1000.0)))),
+    (field::TOTAL_ENERGY_CONSUMPTION,             Some(|v| truncated(v.gpu.energy_joules * 1000.0))),
+    (field::SLOWDOWN_TEMP,            Some(|v| whole(v.gpu.slowdown_celsius))),
+    (field::SHUTDOWN_TEMP,            Some(|v| whole(v.gpu.shutdown_celsius))),
+    (field::POWER_MGMT_LIMIT,              Some(|v| Ok(Value::Float((milliwatts(v.gpu.power_limit_watts) / 1000) as f64)))),
+    (field::FAN_SPEED,                Some(|v| v.gpu.fan_percent.map_or(Err(Reason::NotSupported), whole))),
+    (field::PCIE_TX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_tx_bytes_per_second / 1000.0))),
+    (field::PCIE_RX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_rx_bytes_per_second / 1000.0))),
+    (field::PCIE_REPLAY_COUNTER,             Some(|v| count(v.gpu.pcie_replays))),
+    (field::GPU_UTIL,                 Some(|v| whole(v.gpu.gpu_utilization * 100.0))),
+    (field::MEM_COPY_UTIL,            Some(|v| whole(v.gpu.memory_utilization * 100.0))),
+    (field::ENC_UTIL,                 Some(|v| whole(v.gpu.encoder_utilization * 100.0))),
+    (field::DEC_UTIL,                 Some(|v| whole(v.gpu.decoder_utilization * 100.0))),
+    (field::XID_ERRORS,               None),
+    (field::FB_TOTAL,                 Some(|v| mebibytes(v.gpu.memory_total_bytes))),
+    (field::FB_FREE,                  Some(|v| mebibytes(allocatable(v.gpu) - v.gpu.memory_used_bytes))),
+    (field::FB_USED,                  Some(|v| mebibytes(v.gpu.memory_used_bytes))),
+    (field::FB_RESERVED,              Some(|v| mebibytes(v.gpu.memory_reserved_bytes))),
+    (field::FB_USED_PERCENT,            Some(|v| Ok(Value::Float(v.gpu.memory_used_bytes as f64 / allocatable(v.gpu) as f64)))),
+    (field::ECC_SBE_VOL_TOTAL,          Some(|v| count(v.gpu.ecc_correctable))),
+    (field::ECC_DBE_VOL_TOTAL,        Some(|v| count(v.gpu.ecc_uncorrectable))),
+    (field::UNCORRECTABLE_REMAPPED_ROWS,       Some(|v| count(v.gpu.rows_remapped_uncorrectable))),
+    (field::CORRECTABLE_REMAPPED_ROWS,         Some(|v| count(v.gpu.rows_remapped_correctable))),
+    (field::ROW_REMAP_FAILURE,         Some(|v| count(v.gpu.row_remap_failed.into()))),
+    (field::ROW_REMAP_PENDING,        Some(|v| count(v.gpu.row_remap_pending.into()))),
+    (field::NVLINK_BANDWIDTH_TOTAL,         Some(|v| rate(v, |r| r.nvlink_bytes_per_second / 1024.0 / 1000.0))),
+    (field::VGPU_LICENSE_STATUS,             Some(|_| count(0))),
+    (field::PROF_GR_ENGINE_ACTIVE,          Some(|v| ratio(v, |a| a.graphics))),
+    (field::PROF_SM_ACTIVE,                Some(|v| ratio(v, |a| a.sm))),
+    (field::PROF_SM_OCCUPANCY,             Some(|v| ratio(v, |a| a.occupancy))),
+    (field::PROF_PIPE_TENSOR_ACTIVE,            Some(|v| ratio(v, |a| a.tensor))),
+    (field::PROF_DRAM_ACTIVE,              Some(|v| ratio(v, |a| a.dram))),
+    (field::PROF_PCIE_TX_BYTES,            Some(|v| rate(v, |r| r.pcie_tx_bytes_per_second))),
+    (field::PROF_PCIE_RX_BYTES,            Some(|v| rate(v, |r| r.pcie_rx_bytes_per_second))),
 ];
-
-/// The numbers of the fields, as DCGM has them.
-mod id {
-    use model::FieldId;
-
-    pub(super) const DRIVER_VERSION: FieldId = FieldId(1);
-    pub(super) const SM_CLOCK: FieldId = FieldId(100);
-    pub(super) const MEM_CLOCK: FieldId = FieldId(101);
-    pub(super) const CLOCK_EVENT_REASONS: FieldId = FieldId(112);
-    pub(super) const MEMORY_TEMP: FieldId = FieldId(140);
-    pub(super) const GPU_TEMP: FieldId = FieldId(150);
-    pub(super) const POWER_USAGE: FieldId = FieldId(155);
-    pub(super) const TOTAL_ENERGY: FieldId = FieldId(156);
-    pub(super) const SLOWDOWN_TEMP: FieldId = FieldId(158);
-    pub(super) const SHUTDOWN_TEMP: FieldId = FieldId(159);
-    pub(super) const POWER_LIMIT: FieldId = FieldId(160);
-    pub(super) const FAN_SPEED: FieldId = FieldId(191);
-    pub(super) const PCIE_TX_THROUGHPUT: FieldId = FieldId(200);
-    pub(super) const PCIE_RX_THROUGHPUT: FieldId = FieldId(201);
-    pub(super) const PCIE_REPLAYS: FieldId = FieldId(202);
-    pub(super) const GPU_UTIL: FieldId = FieldId(203);
-    pub(super) const MEM_COPY_UTIL: FieldId = FieldId(204);
-    pub(super) const ENC_UTIL: FieldId = FieldId(206);
-    pub(super) const DEC_UTIL: FieldId = FieldId(207);
-    pub(super) const XID_ERRORS: FieldId = FieldId(230);
-    pub(super) const FB_TOTAL: FieldId = FieldId(250);
-    pub(super) const FB_FREE: FieldId = FieldId(251);
-    pub(super) const FB_USED: FieldId = FieldId(252);
-    pub(super) const FB_RESERVED: FieldId = FieldId(253);
-    pub(super) const FB_USED_RATIO: FieldId = FieldId(254);
-    pub(super) const ECC_CORRECTABLE: FieldId = FieldId(310);
-    pub(super) const ECC_UNCORRECTABLE: FieldId = FieldId(311);
-    pub(super) const ROWS_UNCORRECTABLE: FieldId = FieldId(393);
-    pub(super) const ROWS_CORRECTABLE: FieldId = FieldId(394);
-    pub(super) const ROW_REMAP_FAILED: FieldId = FieldId(395);
-    pub(super) const ROW_REMAP_PENDING: FieldId = FieldId(396);
-    pub(super) const NVLINK_BANDWIDTH: FieldId = FieldId(449);
-    pub(super) const VGPU_LICENSE: FieldId = FieldId(526);
-    pub(super) const GRAPHICS_ACTIVE: FieldId = FieldId(1001);
-    pub(super) const SM_ACTIVE: FieldId = FieldId(1002);
-    pub(super) const SM_OCCUPANCY: FieldId = FieldId(1003);
-    pub(super) const TENSOR_ACTIVE: FieldId = FieldId(1004);
-    pub(super) const DRAM_ACTIVE: FieldId = FieldId(1005);
-    pub(super) const PCIE_TX_BYTES: FieldId = FieldId(1009);
-    pub(super) const PCIE_RX_BYTES: FieldId = FieldId(1010);
-}
 
 /// Averages over a time, or what is so at one moment.
 #[derive(Clone, Copy, Debug)]

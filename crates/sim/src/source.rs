@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use catalog::xid;
 use model::{
     Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError, Watch,
-    Xid, XidLog,
+    XidLog,
 };
 
 use crate::readings::{self, DRIVER_VERSION, Getter, Rates, Totals, View};
@@ -55,7 +56,6 @@ pub struct SimSource {
 #[derive(Debug)]
 struct Shared {
     options: Options,
-    xid: fn(u32) -> Xid,
     timeline: Mutex<Timeline>,
 }
 
@@ -67,10 +67,10 @@ struct Timeline {
 }
 
 impl SimSource {
-    /// A source that reads `world`; `xid` knows what XIDs mean.
-    pub fn new(world: World, options: Options, xid: fn(u32) -> Xid) -> Self {
+    /// A source that reads `world`.
+    pub fn new(world: World, options: Options) -> Self {
         let timeline = Mutex::new(Timeline { world, latest: None });
-        Self { shared: Arc::new(Shared { options, xid, timeline }) }
+        Self { shared: Arc::new(Shared { options, timeline }) }
     }
 }
 
@@ -172,7 +172,7 @@ struct GpuReader {
 impl GpuReader {
     fn hear(&mut self, timeline: &Timeline) {
         for event in &timeline.world.events(self.gpu)[self.heard..] {
-            Arc::make_mut(&mut self.xids).record((self.shared.xid)(event.code));
+            Arc::make_mut(&mut self.xids).record(xid::lookup(event.code));
             self.heard += 1;
         }
     }
@@ -273,7 +273,7 @@ mod tests {
     fn time_goes_on_for_a_gpu_that_is_lost_alone() {
         let world = World::new(crate::Scenario::story(), 1);
         let options = Options { speed: 1_000.0, start: seconds(1_190), ..Options::default() };
-        let mut source = SimSource::new(world, options, |code| Xid { code, message: "no message" });
+        let mut source = SimSource::new(world, options);
         let mut session = source.connect(&Arc::from([])).unwrap();
         let mut reader = session.readers(7).remove(0);
         assert_eq!(reader.open().unwrap_err(), Reason::Lost);

@@ -28,13 +28,9 @@ fn watches(fields: &[u16], pace: Pace) -> Arc<[Watch]> {
     fields.iter().map(watch).collect()
 }
 
-fn name_xid(code: u32) -> Xid {
-    Xid { code, message: if code == 79 { "fell off the bus" } else { "something else" } }
-}
-
 fn connect(options: Options, watches: &Arc<[Watch]>) -> Box<dyn Session> {
     let world = World::new(Scenario::story(), 1);
-    SimSource::new(world, options, name_xid).connect(watches).expect("sim always connects")
+    SimSource::new(world, options).connect(watches).expect("sim always connects")
 }
 
 fn from(start: u64) -> Options {
@@ -202,7 +198,7 @@ fn gpu_2_frozen_in_the_heat() {
 #[test]
 fn it_says_what_it_is() {
     let watches = watches(FIELDS, Pace::Every);
-    let mut source = SimSource::new(World::new(Scenario::story(), 1), Options::default(), name_xid);
+    let mut source = SimSource::new(World::new(Scenario::story(), 1), Options::default());
     assert_eq!(source.name(), "sim");
     let mut session = source.connect(&watches).unwrap();
     assert_eq!(session.driver_version().as_deref(), Some("simulated"));
@@ -263,7 +259,7 @@ fn a_gpu_that_is_lost_says_so_and_comes_back() {
     assert_eq!(driven.pass(1_000, true), Err(Reason::Lost));
     assert_eq!(driven.reader.open(), Err(Reason::Lost));
     let xids = driven.reader.xids().unwrap();
-    assert_eq!(xids.last, Some(Xid { code: 79, message: "fell off the bus" }));
+    assert_eq!(xids.last, Some(Xid { code: 79, message: "GPU has fallen off the bus" }));
     assert_eq!((xids.counts.get(&79), xids.listening), (Some(&1), true));
 
     // The others take the world along.
@@ -295,7 +291,7 @@ fn frozen_in_the_middle_the_past_has_happened() {
 fn reconnecting_goes_on_with_the_same_world() {
     let watches = watches(&[156], Pace::Every);
     let world = World::new(Scenario::steady(1), 1);
-    let mut source = SimSource::new(world, Options::default(), name_xid);
+    let mut source = SimSource::new(world, Options::default());
     let mut energy_after = |elapsed_millis| {
         let mut driven = Driven::new(source.connect(&watches).unwrap().as_mut(), 0);
         let readings = driven.pass(elapsed_millis, true).unwrap();

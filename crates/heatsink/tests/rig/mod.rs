@@ -103,7 +103,7 @@ pub(crate) fn is_absent(page: &Page, index: u32) -> bool {
 
 /// Whether GPU `index` shows a temperature.
 pub(crate) fn is_present(page: &Page, index: u32) -> bool {
-    metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", &index.to_string()).is_in(page)
+    metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", index.to_string()).is_in(page)
 }
 
 /// Why GPU `index` is down.
