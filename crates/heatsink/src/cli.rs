@@ -5,6 +5,8 @@ use std::path::Path;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::upstream::Upstream;
+
 /// The defaults that an empty variable stands for, too.
 pub(crate) const ADDRESS: &str = ":9400";
 pub(crate) const INTERVAL: &str = "1000";
@@ -35,9 +37,6 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-
     /// Counters file: what to serve, one `NAME, type, help` a line [default: a built-in set]
     #[arg(short = 'f', long, env = "DCGM_EXPORTER_COLLECTORS", value_name = "FILE")]
     pub(crate) collectors: Option<OsString>,
@@ -104,6 +103,13 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) log: LogArgs,
+
+    #[command(flatten)]
+    pub(crate) upstream: Upstream,
+
+    // Last, for its help has a heading of its own.
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
 }
 
 #[derive(Args, Debug)]
@@ -131,7 +137,7 @@ pub(crate) enum SourceName {
 }
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Simulation (with --source sim, and for demo)")]
+#[command(next_help_heading = "Simulation (with --source sim)")]
 pub(crate) struct SimArgs {
     /// What happens to the simulated GPUs
     #[arg(long, default_value = "story", value_name = "SCENARIO")]
@@ -213,9 +219,6 @@ pub(crate) struct DemoArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-
     /// GPUs to check: `f` or `g` for all, `g:0,2-4` for some
     #[arg(short = 'd', long, default_value = DEVICES, value_name = "DEVICES")]
     pub(crate) devices: String,
@@ -223,6 +226,9 @@ pub(crate) struct CheckArgs {
     /// Time every driver call, too
     #[arg(long)]
     pub(crate) timings: bool,
+
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
 }
 
 #[derive(Args, Debug)]

@@ -14,6 +14,7 @@ mod logging;
 mod pages;
 mod serve;
 mod settings;
+mod upstream;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use catalog::counters::Counters;
 use model::Source;
 use sampler::{Sampler, Selection};
@@ -34,6 +34,12 @@ pub(crate) struct Setup {
 /// Serves this machine's GPUs until told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     logging::start(&args.log);
+    if let Some(refused) = args.upstream.refused.first() {
+        bail!("{refused}");
+    }
+    for line in &args.upstream.missing {
+        tracing::warn!("{line}");
+    }
     let devices = devices::parse(or_default(&args.devices, DEVICES))
         .map_err(anyhow::Error::msg)
         .context("-d, --devices")?;

@@ -235,3 +235,206 @@ fn say(gpu: &mut GpuBoard, up: Result<(), Down>) {
         Err(down) => tracing::warn!(gpu = index, uuid, "down: {down}; its series are absent"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use model::{Identity, Kind, Slot, Xid};
+
+    use super::*;
+    use crate::Selection;
+    use crate::board::Busy;
+
+    const FAST: usize = 0;
+    const SLOW: usize = 1;
+    const XID: usize = 2;
+
+    /// One GPU whose main lane has read both of its watches once, at `at`.
+    struct Scene {
+        shared: Shared,
+        at: Instant,
+    }
+
+    impl Scene {
+        fn new(interval: Duration) -> Self {
+            let watch = |id, pace| Watch {
+                field: FieldId(id),
+                name: "name".into(),
+                kind: Kind::Gauge,
+                help: "help".into(),
+                pace,
+            };
+            let watches =
+                [watch(150, Pace::Every), watch(310, Pace::Slow), watch(230, Pace::Every)];
+            let settings =
+                Settings { interval, gpus: Selection::All, started: SystemTime::UNIX_EPOCH };
+            let shared = Shared::new("test", Arc::new(watches), settings);
+            let at = shared.epoch + Duration::from_secs(1);
+            let slot = Slot { reading: Ok(Value::Int(61)), at: Some(at) };
+            let lane = |rhythm, watches: &[usize]| LaneBoard {
+                id: 1,
+                rhythm,
+                watches: watches.to_vec(),
+                slots: vec![slot.clone(); watches.len()],
+                down: None,
+                last_ok: Some(at),
+                busy: Arc::new(Busy::new(shared.epoch)),
+                xids: None,
+            };
+            let lanes = vec![lane(Rhythm::Main, &[FAST, SLOW]), lane(Rhythm::Waiting, &[XID])];
+            let mut board = shared.board();
+            board.source.up = Ok(());
+            let gpu = board.gpu(0);
+            gpu.presence = Presence::Listed;
+            gpu.lanes = lanes;
+            drop(board);
+            Self { shared, at }
+        }
+
+        fn after(&self, millis: u64) -> Snapshot {
+            let mut board = self.shared.board();
+            let now = self.at + Duration::from_millis(millis);
+            compose(&mut board, &self.shared.watches, &self.shared.settings, now)
+        }
+
+        fn with(self, change: impl FnOnce(&mut GpuBoard)) -> Self {
+            change(self.shared.board().gpu(0));
+            self
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_reading_lives_for_two_of_its_intervals() {
+        let scene = Scene::new(SECOND);
+        assert_eq!(scene.after(2000).gpus[0].readings[FAST], Ok(Value::Int(61)));
+        let late = scene.after(2001);
+        assert_eq!(late.gpus[0].up, Err(Down::Late));
+        assert_eq!(late.gpus[0].readings[FAST], Err(Reason::Late));
+        assert_eq!(late.gpus[0].readings[SLOW], Err(Reason::Late), "a GPU is down as a whole");
+    }
+
+    #[test]
+    fn a_slow_reading_lives_for_two_slow_intervals() {
+        let scene = Scene::new(SECOND);
+        let pass = |millis| {
+            let at = scene.at + Duration::from_millis(millis);
+            let mut board = scene.shared.board();
+            let main = &mut board.gpu(0).lanes[0];
+            main.slots[FAST].at = Some(at);
+            main.last_ok = Some(at);
+        };
+        pass(20_000);
+        assert_eq!(scene.after(20_000).gpus[0].readings[SLOW], Ok(Value::Int(61)));
+        assert_eq!(scene.after(20_001).gpus[0].readings[SLOW], Err(Reason::Late));
+        assert_eq!(scene.after(20_001).gpus[0].readings[FAST], Ok(Value::Int(61)));
+    }
+
+    #[test]
+    fn a_snapshot_knows_until_when_it_is_good() {
+        let scene = Scene::new(SECOND);
+        assert_eq!(scene.after(0).good_until, scene.at + 2 * SECOND);
+        let scene = Scene::new(30 * SECOND).with(|gpu| {
+            let busy = &gpu.lanes[0].busy;
+            busy.begin(gpu.lanes[0].last_ok.unwrap() + 30 * SECOND);
+        });
+        assert_eq!(scene.after(30_000).good_until, scene.at + 35 * SECOND);
+        assert_eq!(
+            scene.after(35_001).gpus[0].up,
+            Err(Down::Late),
+            "a long interval hides no hang"
+        );
+    }
+
+    #[test]
+    fn short_intervals_do_not_flicker() {
+        let scene = Scene::new(Duration::from_millis(50));
+        assert!(scene.after(1000).gpus[0].up.is_ok());
+        assert_eq!(scene.after(1001).gpus[0].up, Err(Down::Late));
+    }
+
+    #[test]
+    fn why_a_gpu_is_down() {
+        let lost = Scene::new(SECOND).with(|gpu| gpu.lanes[0].down = Some(Reason::Lost));
+        assert_eq!(lost.after(0).gpus[0].up, Err(Down::Lost));
+        assert_eq!(lost.after(0).gpus[0].readings[FAST], Err(Reason::Lost));
+        let missing = Scene::new(SECOND).with(|gpu| gpu.presence = Presence::Missing);
+        assert_eq!(missing.after(0).gpus[0].up, Err(Down::Missing));
+        let detained = Scene::new(SECOND).with(|gpu| gpu.presence = Presence::Detained);
+        assert_eq!(detained.after(0).gpus[0].up, Err(Down::Late));
+        let fresh = Scene::new(SECOND).with(|gpu| gpu.lanes[0].last_ok = None);
+        assert_eq!(fresh.after(0).gpus[0].up, Err(Down::Starting));
+        let closed = Scene::new(SECOND);
+        closed.shared.board().source.up = Err("gone".to_owned());
+        assert_eq!(closed.after(0).gpus[0].up, Err(Down::SourceDown));
+    }
+
+    #[test]
+    fn a_lane_aside_that_fails_costs_its_own_watches() {
+        let scene = Scene::new(SECOND).with(|gpu| {
+            gpu.lanes[1].rhythm = Rhythm::Aside;
+            gpu.lanes[1].watches = vec![SLOW];
+            gpu.lanes[0].watches = vec![FAST, XID];
+            gpu.lanes[1].down = Some(Reason::Failed);
+        });
+        let snapshot = scene.after(0);
+        assert!(snapshot.gpus[0].up.is_ok());
+        assert_eq!(snapshot.gpus[0].readings[SLOW], Err(Reason::Failed));
+        assert_eq!(snapshot.gpus[0].readings[FAST], Ok(Value::Int(61)));
+    }
+
+    #[test]
+    fn silence_is_zero_only_while_somebody_listens() {
+        let reading = |log: Option<XidLog>| {
+            let scene = Scene::new(SECOND).with(|gpu| gpu.xids = log.map(Arc::new));
+            scene.after(0).gpus[0].readings[XID].clone()
+        };
+        assert_eq!(reading(None), Err(Reason::NoData));
+        assert_eq!(reading(Some(XidLog::default())), Err(Reason::NoData));
+        let listening = XidLog { listening: true, ..XidLog::default() };
+        assert_eq!(reading(Some(listening)), Ok(Value::Int(0)));
+        let mut log = XidLog::default();
+        log.record(Xid { code: 79, message: "gone" });
+        assert_eq!(reading(Some(log)), Ok(Value::Int(79)));
+    }
+
+    fn identity(index: u32, uuid: &str) -> Arc<Identity> {
+        let (uuid, text) = (uuid.to_owned(), String::new);
+        Arc::new(Identity { index, uuid, pci_bus_id: text(), model_name: text() })
+    }
+
+    #[test]
+    fn a_gpu_that_another_one_replaced_is_remembered_as_missing() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        board.identify(0, identity(0, "GPU-a"));
+        board.identify(0, identity(0, "GPU-b"));
+        drop(board);
+        let snapshot = scene.after(0);
+        assert_eq!(snapshot.gpus.len(), 2);
+        assert_eq!(snapshot.gpus[1].up, Err(Down::Missing));
+        assert_eq!(snapshot.gpus[1].gpu.identity.as_ref().unwrap().uuid, "GPU-a");
+        let mut board = scene.shared.board();
+        board.gpu(1).presence = Presence::Listed;
+        board.identify(1, identity(1, "GPU-a"));
+        drop(board);
+        let uuids = |snapshot: &Snapshot| -> Vec<String> {
+            let identities = snapshot.gpus.iter().filter_map(|view| view.gpu.identity.clone());
+            identities.map(|identity| identity.uuid.clone()).collect()
+        };
+        assert_eq!(uuids(&scene.after(0)), ["GPU-b", "GPU-a"], "it is back, under a new index");
+    }
+
+    #[test]
+    fn gpus_that_are_gone_take_bounded_room() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        for serial in 0..1000 {
+            board.identify(0, identity(0, &format!("GPU-{serial}")));
+        }
+        assert!(board.former.len() <= 64);
+    }
+}
