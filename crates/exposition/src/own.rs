@@ -5,7 +5,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{GpuView, Kind, Snapshot};
+use model::{GpuView, Kind, Snapshot, XidLog};
 
 use crate::Settings;
 use crate::asked::Asked;
@@ -181,10 +181,12 @@ fn read_errors(known: &Known<'_>, family: &mut Family<'_>) {
 
 fn xid_errors(known: &Known<'_>, family: &mut Family<'_>) {
     for row in known.gpus {
-        let log = row.view.xids.iter();
-        for (code, count) in log.flat_map(|log| &log.counts).filter(|(_, count)| **count > 0) {
+        for (code, count) in row.view.xids.counts.iter().filter(|(_, count)| **count > 0) {
             let mut labels = row.short.clone();
-            labels.number("xid", u64::from(*code).into());
+            match *code {
+                XidLog::OTHER => labels.text("xid", "other"),
+                code => labels.number("xid", u64::from(code).into()),
+            }
             family.sample(&labels, *count);
         }
     }

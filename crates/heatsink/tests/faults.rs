@@ -211,12 +211,18 @@ fn a_new_session_makes_no_gap() {
     let rig = Rig::new();
     rig.control.set(&["gpus 7"]);
     let exporter = rig.started(&[], 7);
+    let rates = ["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "DCGM_FI_PROF_SM_ACTIVE"];
+    exporter
+        .wait_for("rates", PATIENCE, |page| rates.iter().all(|name| page.samples(name).len() == 7));
     rig.control.clear();
     let until = Instant::now() + Duration::from_secs(6);
     let mut grown = false;
     while Instant::now() < until {
         let page = exporter.page();
         assert!((0..7).all(|gpu| is_present(&page, gpu)), "a gap");
+        for name in rates {
+            assert!(page.samples(name).len() >= 7, "a gap in {name}");
+        }
         grown |= up(&page) == 8;
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -239,6 +245,153 @@ fn a_replaced_library_is_opened_anew_even_beside_a_stuck_call() {
     assert!(exporter.log().contains("the driver library was replaced"));
     rig.control.set(&["driver 570.86.10"]);
     exporter.wait_for("GPU 4 is back", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn a_new_library_that_does_not_start_yet_takes_nothing_away() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    // A driver package upgraded on a running machine: the new library does not fit the old module.
+    rig.control.set(&["init not-loaded"]);
+    let fresh = rig.library().with_extension("new");
+    std::fs::copy(rig.library(), &fresh).expect("the library can be copied");
+    std::fs::rename(&fresh, rig.library()).expect("the library can be replaced");
+    watch(&exporter, Duration::from_secs(4), |page| assert_eq!(up(page), 8));
+    let said = exporter.log().matches("staying with the old driver library").count();
+    assert_eq!(said, 1, "{}", exporter.log());
+}
+
+#[test]
+fn readings_are_served_fresh() {
+    let rig = Rig::new();
+    let exporter = rig.started(&[], 8);
+    // Long enough for a rhythm to settle, where every reading is one interval old when it shows.
+    std::thread::sleep(Duration::from_secs(3));
+    let stamp = metric("heatsink_gpu_last_success_timestamp_seconds").label("gpu", "4");
+    let mut youngest = f64::MAX;
+    for _ in 0..40 {
+        let shown = exporter.page().value_of(&stamp).expect("GPU 4 has succeeded");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        youngest = youngest.min(now.expect("after 1970").as_secs_f64() - shown);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(youngest < 0.5, "no reading was ever younger than {youngest} s");
+}
+
+#[test]
+fn a_gpu_of_which_every_call_fails_is_down() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let calls = [
+        "nvmlDeviceGetUtilizationRates",
+        "nvmlDeviceGetEncoderUtilization",
+        "nvmlDeviceGetDecoderUtilization",
+        "nvmlDeviceGetMemoryInfo_v2",
+        "nvmlDeviceGetMemoryInfo",
+        "nvmlDeviceGetTemperature",
+        "nvmlDeviceGetPowerUsage",
+        "nvmlDeviceGetClockInfo",
+        "nvmlDeviceGetCurrentClocksEventReasons",
+        "gpm",
+        "field 82",
+        "field 83",
+        "field 138",
+        "field 139",
+    ];
+    // What the driver knows by heart, such as thresholds, it may still answer.
+    let lines: Vec<String> = calls.iter().map(|call| format!("gpu 4 fail {call}")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    rig.control.set(&lines);
+    let (page, _) = exporter
+        .wait_for("GPU 4 is down", PATIENCE, |page| down(page, 4).as_deref() == Some("failed"));
+    assert!(is_absent(&page, 4));
+    assert_eq!(up(&page), 7);
+    rig.control.clear();
+    exporter.wait_for("GPU 4 is back", PATIENCE, |page| is_present(page, 4));
+}
+
+#[test]
+fn a_pass_longer_than_the_interval_does_not_flicker() {
+    let rig = Rig::new();
+    rig.control.set(&["gpu 1 slow 700 nvmlDeviceGetPowerUsage"]);
+    let exporter = rig.started(&["-c", "500"], 8);
+    watch(&exporter, Duration::from_secs(5), |page| {
+        assert!((0..8).all(|gpu| is_present(page, gpu)));
+    });
+}
+
+#[test]
+fn when_nobody_listens_any_more_silence_is_no_zero() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let quiet = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "1").value(0.0);
+    exporter.wait_for("GPU 1 listens", PATIENCE, |page| quiet.is_in(page));
+    rig.control.set(&["gpu 1 hang-calls nvmlEventSetWait_v2"]);
+    exporter.wait_for("the zero is gone", PATIENCE, |page| quiet.absent_from(page));
+    assert_eq!(up(&exporter.page()), 8);
+    // A new session, too, leaves the GPU's other readings alone.
+    rig.control.set(&["gpu 1 hang-calls nvmlEventSetWait_v2", "gpus 7"]);
+    exporter.wait_for("GPU 7 is missed", PATIENCE, |page| up(page) == 7);
+    watch(&exporter, Duration::from_secs(3), |page| {
+        assert!(is_present(page, 1));
+        quiet.assert_absent_from(page);
+    });
+    rig.control.clear();
+    exporter.wait_for("GPU 1 listens again", PATIENCE, |page| up(page) == 8 && quiet.is_in(page));
+}
+
+#[test]
+fn gpus_that_are_asked_for_are_shown_down_before_there_is_a_driver() {
+    let rig = Rig::without_library();
+    let exporter = rig.start(&["-c", "200", "-d", "g:0,3"]);
+    let wanted = metric("heatsink_gpu_up").value(0.0);
+    exporter.wait_for("both are shown", PATIENCE, |page| wanted.find_in(page).len() == 2);
+}
+
+/// A pipe that nobody reads has room for 64 KiB; all but a page of it is filled beforehand.
+#[test]
+fn a_log_that_nobody_reads_stops_no_scrape() {
+    let rig = Rig::new();
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    std::io::Write::write_all(&mut writer, &[b'.'; 15 * 4096]).expect("room in the pipe");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("its address").to_string();
+    drop(free);
+    let library = rig.library().display().to_string();
+    let args = ["-c", "200", "--nvml-library", &library, "-a", &address];
+    let mut child = testkit::exporter::command(rig::BINARY, &args, &rig.environment())
+        .stderr(writer)
+        .spawn()
+        .expect("the binary runs");
+    let page = || -> Option<Page> {
+        let agent = ureq::Agent::config_builder().timeout_global(Some(SCRAPE)).build();
+        let mut answer =
+            ureq::Agent::from(agent).get(format!("http://{address}/metrics")).call().ok()?;
+        Page::parse(&answer.body_mut().read_to_string().ok()?).ok()
+    };
+    let until = |what: &str, wanted: &dyn Fn(&Page) -> bool| {
+        let end = Instant::now() + PATIENCE;
+        while !page().is_some_and(|page| wanted(&page)) {
+            assert!(Instant::now() < end, "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until("all GPUs answer", &|page| up(page) == 8);
+    let storm: Vec<String> = (1..=160).map(|code| format!("gpu 0 xid {code}")).collect();
+    let mut lines: Vec<&str> = storm.iter().map(String::as_str).collect();
+    rig.control.set(&lines);
+    std::thread::sleep(Duration::from_secs(2));
+    lines.push("gpu 5 lost");
+    rig.control.set(&lines);
+    until("GPU 5 is lost", &|page| down(page, 5).as_deref() == Some("lost"));
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        let page = page().expect("every scrape is answered");
+        assert!(is_present(&page, 1) && is_absent(&page, 5));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().and_then(|()| child.wait()).expect("it can be ended");
+    drop(reader);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::{Down, FieldId, Identity, Reading, Reason, Watch, XidLog};
+use crate::{Down, FieldId, Identity, Reading, Reason, Watch, Xid, XidLog};
 
 /// Everything that is known at one moment. Immutable; a new one replaces it.
 #[derive(Clone, Debug)]
@@ -39,17 +39,26 @@ pub struct GpuView {
     pub gpu: Gpu,
     /// Whether it answers, or why not.
     pub up: Result<(), Down>,
-    /// By position in [`Snapshot::watches`]. Of a GPU that is down, none is a value.
+    /// By position in [`Snapshot::watches`]. Of a GPU that is down, only labels are values: the
+    /// series of its XIDs must not change its name when the GPU goes.
     pub readings: Vec<Reading>,
-    /// What went wrong on it, as far as this process was told. Kept while the GPU is down: an event
-    /// that was delivered stays true.
-    pub xids: Option<Arc<XidLog>>,
+    /// What went wrong on it, as far as this process was told. Kept while the GPU is down.
+    pub xids: Arc<XidLog>,
     /// When its last complete pass ended.
     pub last_success: Option<SystemTime>,
     /// How long its last complete pass took in the driver.
     pub pass_duration: Option<Duration>,
     /// Readings that failed, by field and reason, since this process began.
     pub errors: Arc<BTreeMap<(FieldId, Reason), u64>>,
+}
+
+impl GpuView {
+    /// The last XID. One that was delivered stays true when its GPU goes down; that none has
+    /// happened is known only while the GPU is up and its events are listened to.
+    pub fn last_xid(&self) -> Option<Xid> {
+        let silence = (self.xids.listening && self.up.is_ok()).then_some(Xid::NONE);
+        self.xids.last.or(silence)
+    }
 }
 
 /// The source at one moment.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Readings, Reason, Watch, XidLog};
+use crate::{Readings, Reason, Watch, Xid};
 
 /// A way to read GPUs: the driver library, DCGM, a simulation.
 pub trait Source: Send {
@@ -76,6 +76,8 @@ pub struct Pass {
     pub now: Instant,
     /// How long the sampler has been running: the simulation's clock.
     pub elapsed: Duration,
+    /// From one pass to the next, as a rule.
+    pub interval: Duration,
     /// Whether slow watches are due too.
     pub slow: bool,
 }
@@ -89,12 +91,12 @@ pub trait Reader: Send {
     /// `watches()[i]`.
     fn watches(&self) -> &[usize];
 
-    /// Gets hold of the GPU, anew if need be, and says what it is.
+    /// Gets hold of the GPU, anew if need be. The main reader says what it is.
     ///
     /// # Errors
     ///
     /// The reason why the GPU cannot be had now.
-    fn open(&mut self) -> Result<Arc<Identity>, Reason>;
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason>;
 
     /// Reads what is due.
     ///
@@ -104,8 +106,13 @@ pub trait Reader: Send {
     /// does.
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason>;
 
-    /// The XIDs so far, from the reader that listens for them.
-    fn xids(&self) -> Option<Arc<XidLog>> {
-        None
+    /// Whether the driver now delivers XIDs of this GPU to this reader.
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// The XIDs that were delivered since this was last asked, in their order.
+    fn take_xids(&mut self) -> Vec<Xid> {
+        Vec::new()
     }
 }

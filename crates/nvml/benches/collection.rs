@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use catalog::{builtin, counters, field};
 use model::{
     Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError, Watch,
+    Xid,
 };
 use nvml::NvmlSource;
 use nvml_wrapper_sys::bindings::{self as sys, NvmlLib, field_id as fi};
@@ -137,8 +138,16 @@ impl Reader for Counting<Box<dyn Reader>> {
         self.inner.watches()
     }
 
-    fn open(&mut self) -> Result<Arc<Identity>, Reason> {
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.inner.open()
+    }
+
+    fn listens(&self) -> bool {
+        self.inner.listens()
+    }
+
+    fn take_xids(&mut self) -> Vec<Xid> {
+        self.inner.take_xids()
     }
 
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {

@@ -7,28 +7,37 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use catalog::{field, xid};
-use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, XidLog};
+use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, Xid};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::device::call;
 use crate::main_reader::Plan;
-use crate::pcie::anonymous;
 use crate::{Code, Device, Library};
 
 /// How long one wait for an event lasts: as long as the program may need to notice that it should
 /// let the library go.
 const WAIT: Duration = Duration::from_millis(500);
 
+/// How many events are taken before anybody is told: a storm of them must not keep the reader from
+/// ending.
+const MOST_AT_ONCE: usize = 1000;
+
+/// NVML may end a wait early, on an interrupt. A wait that keeps doing so must not spin.
+const SHORTEST_ROUND: Duration = Duration::from_millis(10);
+
 /// Listens for one GPU's XIDs.
 pub(crate) struct EventReader {
     library: Arc<Library>,
-    identity: Arc<Identity>,
+    gpu: u32,
     watches: Vec<usize>,
     set: Option<EventSet>,
-    log: Arc<XidLog>,
+    /// Whether a first look has shown that the set works.
+    looked: bool,
+    taken: Vec<Xid>,
 }
 
 struct EventSet {
@@ -84,23 +93,12 @@ impl EventReader {
         let (slots, _) = plan.slots(watches, field::XID_ERRORS);
         (!slots.is_empty()).then(|| Self {
             library,
-            identity: anonymous(index),
+            gpu: index,
             watches: plan.watches,
             set: None,
-            log: Arc::default(),
+            looked: false,
+            taken: Vec::new(),
         })
-    }
-
-    fn record(&mut self, code: u64) {
-        let xid = xid::lookup(u32::try_from(code).unwrap_or(u32::MAX));
-        tracing::warn!(gpu = self.identity.index, xid = xid.code, "XID: {}", xid.message);
-        Arc::make_mut(&mut self.log).record(xid);
-    }
-
-    fn set_listening(&mut self, listening: bool) {
-        if self.log.listening != listening {
-            Arc::make_mut(&mut self.log).listening = listening;
-        }
     }
 }
 
@@ -113,33 +111,44 @@ impl Reader for EventReader {
         &self.watches
     }
 
-    fn open(&mut self) -> Result<Arc<Identity>, Reason> {
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.set = None;
-        self.set_listening(false);
-        let set = Device::by_index(&self.library, self.identity.index)
+        self.looked = false;
+        let set = Device::by_index(&self.library, self.gpu)
             .and_then(|device| EventSet::listening_to(&device));
-        self.set = Some(set.map_err(|code| code.reason())?);
-        self.set_listening(true);
-        Ok(Arc::clone(&self.identity))
+        self.set = Some(set.map_err(Code::reason)?);
+        Ok(None)
     }
 
     fn read(&mut self, _: Pass, _: &mut Readings) -> Result<(), Reason> {
         let Some(set) = &self.set else { return Err(Reason::Failed) };
-        let mut event = set.wait(WAIT);
+        let began = Instant::now();
+        // The first look does not wait, so that it is known at once that somebody listens.
+        let mut event = set.wait(if self.looked { WAIT } else { Duration::ZERO });
+        self.looked = true;
         // A burst is taken whole before anybody is told.
         while let Ok(Some(code)) = event {
-            self.record(code);
-            let Some(set) = &self.set else { break };
+            self.taken.push(xid::lookup(u32::try_from(code).unwrap_or(u32::MAX)));
+            if self.taken.len() == MOST_AT_ONCE {
+                return Ok(());
+            }
             event = set.wait(Duration::ZERO);
         }
-        let result = event.map(|_| ()).map_err(|code| code.reason());
-        if result.is_err() {
-            self.set_listening(false);
+        if let Err(code) = event {
+            self.set = None;
+            return Err(code.reason());
         }
-        result
+        if self.taken.is_empty() && began.elapsed() < SHORTEST_ROUND {
+            thread::sleep(SHORTEST_ROUND);
+        }
+        Ok(())
     }
 
-    fn xids(&self) -> Option<Arc<XidLog>> {
-        Some(Arc::clone(&self.log))
+    fn listens(&self) -> bool {
+        self.set.is_some()
+    }
+
+    fn take_xids(&mut self) -> Vec<Xid> {
+        std::mem::take(&mut self.taken)
     }
 }

@@ -73,12 +73,12 @@ pub(crate) static GETTERS: &[Getter] = &[
     Getter {
         call: "nvmlDeviceGetClockInfo",
         fields: &[field::SM_CLOCK],
-        read: |gpu| one(int(gpu.clock_mhz(sys::nvmlClockType_enum_NVML_CLOCK_SM)?)),
+        read: |gpu| one(int32(gpu.clock_mhz(sys::nvmlClockType_enum_NVML_CLOCK_SM)?)),
     },
     Getter {
         call: "nvmlDeviceGetClockInfo",
         fields: &[field::MEM_CLOCK],
-        read: |gpu| one(int(gpu.clock_mhz(sys::nvmlClockType_enum_NVML_CLOCK_MEM)?)),
+        read: |gpu| one(int32(gpu.clock_mhz(sys::nvmlClockType_enum_NVML_CLOCK_MEM)?)),
     },
     Getter {
         call: "nvmlDeviceGetCurrentClocksEventReasons",
@@ -88,12 +88,12 @@ pub(crate) static GETTERS: &[Getter] = &[
     Getter {
         call: "nvmlDeviceGetPcieReplayCounter",
         fields: &[field::PCIE_REPLAY_COUNTER],
-        read: |gpu| one(int(gpu.pcie_replays()?)),
+        read: |gpu| one(int32(gpu.pcie_replays()?)),
     },
     Getter {
         call: "nvmlDeviceGetFanSpeed",
         fields: &[field::FAN_SPEED],
-        read: |gpu| one(int(gpu.fan_percent()?)),
+        read: |gpu| one(int32(gpu.fan_percent()?)),
     },
     Getter {
         call: "nvmlDeviceGetGridLicensableFeatures",
@@ -244,6 +244,11 @@ fn int(raw: impl TryInto<i64>) -> Reading {
     raw.try_into().map(Value::Int).map_err(|_| Reason::Failed)
 }
 
+/// A 32-bit number as it is. All ones is how drivers say "not available".
+pub(crate) fn int32(raw: u32) -> Reading {
+    if raw == u32::MAX { Err(Reason::Failed) } else { int(raw) }
+}
+
 /// Percent as they are. Drivers have been seen to answer with values such as 808334905.
 fn percent(raw: u32) -> Reading {
     if raw > 100 { Err(Reason::Failed) } else { int(raw) }
@@ -256,11 +261,13 @@ fn celsius(raw: u32) -> Reading {
 
 /// Milliwatts to watts.
 fn watts(milliwatts: u32) -> Reading {
+    int32(milliwatts)?;
     Ok(Value::Float(f64::from(milliwatts) / 1000.0))
 }
 
 /// Bytes to whole MiB, rounded down.
 fn mebibytes(bytes: u64) -> Reading {
+    int(bytes)?;
     int(bytes / (1024 * 1024))
 }
 
@@ -377,6 +384,9 @@ mod tests {
         assert_eq!(celsius(255), Err(Reason::Failed));
         assert_eq!(gpm_reading(f64::NAN, GpmUnit::Percent), Err(Reason::NoData));
         assert_eq!(int(u64::MAX), Err(Reason::Failed));
+        assert_eq!(int32(u32::MAX), Err(Reason::Failed));
+        assert_eq!(watts(u32::MAX), Err(Reason::Failed));
+        assert_eq!(mebibytes(u64::MAX), Err(Reason::Failed));
     }
 
     #[test]

@@ -16,8 +16,9 @@ use crate::{Code, Device, Library};
 /// NVIDIA calls averages over less than this invalid.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 
-/// An average over more than this is no longer about now: the earlier sample is thrown away.
-const LONGEST_WINDOW: Duration = Duration::from_secs(90);
+/// An average over more than this many intervals is no longer about now: there was a gap, and the
+/// earlier sample is thrown away.
+const LONGEST_WINDOW: u32 = 3;
 
 /// The profiling metrics of one GPU that somebody watches.
 pub(crate) struct Gpm {
@@ -78,11 +79,16 @@ impl Gpm {
         self.before = None;
     }
 
+    /// Asks again whether the GPU can do this, if it could not.
+    pub(crate) fn ask_again(&mut self) {
+        self.supported = self.supported.filter(|supported| *supported);
+    }
+
     /// Takes a sample, and reads the averages since the one before.
     pub(crate) fn read(
         &mut self,
         device: &Device,
-        now: Instant,
+        interval: Duration,
         out: &mut Readings,
         tally: &mut Tally,
     ) -> Result<(), Code> {
@@ -90,19 +96,29 @@ impl Gpm {
             return Ok(());
         }
         if self.supported.is_none() {
-            let supported = self.ask_support(device)?;
-            self.supported = Some(supported);
-            if !supported {
+            match self.ask_support(device) {
+                Ok(supported) => self.supported = Some(supported),
+                Err(code) if code.is_about_the_gpu() => return Err(code),
+                Err(code) if code.reason() == Reason::NotSupported => self.supported = Some(false),
+                // Asked again in the next pass.
+                Err(code) => {
+                    tally.note(code.reason());
+                    self.set_all(out, code.reason());
+                    return Ok(());
+                }
+            }
+            if self.supported == Some(false) {
                 tally.unsupported.extend(self.metrics.iter().flat_map(|(_, slots)| slots));
                 self.set_all(out, Reason::NotSupported);
                 return Ok(());
             }
         }
-        let too_soon = self.before.as_ref().is_some_and(|(_, then)| now - *then < SHORTEST_WINDOW);
+        let too_soon =
+            self.before.as_ref().is_some_and(|(_, then)| then.elapsed() < SHORTEST_WINDOW);
         if too_soon {
             return Ok(());
         }
-        match self.sample(device, now, out) {
+        match self.sample(device, interval, out) {
             Ok(()) => tally.answered = true,
             Err(code) if code.is_about_the_gpu() => return Err(code),
             Err(code) => {
@@ -121,24 +137,29 @@ impl Gpm {
     fn ask_support(&self, device: &Device) -> Result<bool, Code> {
         let mut support =
             sys::nvmlGpmSupport_t { version: sys::NVML_GPM_SUPPORT_VERSION, isSupportedDevice: 0 };
-        match call!(self.library, nvmlGpmQueryDeviceSupport(device.handle, &mut support)) {
-            Ok(()) => Ok(support.isSupportedDevice != 0),
-            Err(code) if code.is_about_the_gpu() => Err(code),
-            Err(_) => Ok(false),
-        }
+        call!(self.library, nvmlGpmQueryDeviceSupport(device.handle, &mut support))?;
+        Ok(support.isSupportedDevice != 0)
     }
 
-    fn sample(&mut self, device: &Device, now: Instant, out: &mut Readings) -> Result<(), Code> {
+    fn sample(
+        &mut self,
+        device: &Device,
+        interval: Duration,
+        out: &mut Readings,
+    ) -> Result<(), Code> {
         let sample = match self.spare.take() {
             Some(sample) => sample,
             None => Sample::new(&self.library)?,
         };
         call!(self.library, nvmlGpmSampleGet(device.handle, sample.raw))?;
+        // The moment is taken after the call, which may itself have been long in coming back.
+        let now = Instant::now();
         let Some((earlier, then)) = self.before.replace((sample, now)) else {
             self.set_all(out, Reason::NoData);
             return Ok(());
         };
-        let result = if now - then > LONGEST_WINDOW {
+        let longest = (interval * LONGEST_WINDOW).max(Duration::from_secs(3));
+        let result = if now - then > longest {
             self.set_all(out, Reason::NoData);
             Ok(())
         } else {

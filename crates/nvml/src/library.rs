@@ -91,10 +91,10 @@ impl Library {
         self.path.as_deref()
     }
 
-    /// Whether another file has taken its place. A path that is gone is no replacement yet.
-    pub(crate) fn was_replaced(&self) -> bool {
-        let now = self.path.as_deref().and_then(FileId::of);
-        now.is_some() && self.file.is_some() && now != self.file
+    /// The file that has taken its place, if one has. A path that is gone is no replacement yet.
+    pub(crate) fn replacement(&self) -> Option<FileId> {
+        let now = FileId::of(self.path.as_deref()?)?;
+        self.file.is_some_and(|file| file != now).then_some(now)
     }
 }
 

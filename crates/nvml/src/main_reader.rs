@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use catalog::field;
 use model::{
@@ -13,6 +13,9 @@ use crate::device::ask;
 use crate::getters::{self, Decode, FIELD_GETTERS, FieldGetter, GETTERS, GPM_GETTERS, Getter};
 use crate::gpm::Gpm;
 use crate::{Code, Device, Library};
+
+/// How often fields that were not supported are asked for again.
+const ASK_ALL: Duration = Duration::from_secs(600);
 
 /// Reads one GPU at every interval.
 pub(crate) struct MainReader {
@@ -30,6 +33,10 @@ pub(crate) struct MainReader {
     device: Option<Device>,
     mig_enabled: Option<bool>,
     slot_fields: Vec<FieldId>,
+    /// Whether nothing that is watched asks the GPU itself in every pass.
+    has_no_pulse: bool,
+    /// When everything was last asked for, supported or not.
+    asked_all: Option<Instant>,
     /// What has been logged as not supported, so that it is said once.
     logged: BTreeSet<FieldId>,
 }
@@ -40,7 +47,8 @@ struct Planned<G, S> {
     /// Where its readings go.
     slots: Vec<S>,
     slow: bool,
-    /// Cleared at the first answer that says so; set again when the GPU is opened anew.
+    /// Cleared at the first answer that says so; set again when the GPU is opened anew, when its MIG
+    /// mode changes, and every [`ASK_ALL`].
     supported: bool,
 }
 
@@ -120,6 +128,9 @@ impl MainReader {
             library,
             index,
             driver_version,
+            has_no_pulse: calls.iter().all(|call| call.slow)
+                && fields.iter().all(|field| field.slow),
+            asked_all: None,
             slot_fields: plan.watches.iter().map(|position| watches[*position].field).collect(),
             watches: plan.watches,
             version_slots,
@@ -155,7 +166,8 @@ impl MainReader {
             }
             let answers = (call.getter.read)(device);
             match &answers {
-                Ok(_) => tally.answered = true,
+                // A driver may know the slow ones by heart: they prove nothing of the GPU.
+                Ok(_) => tally.answered |= !call.slow,
                 Err(code) if code.is_about_the_gpu() => return Err(*code),
                 Err(code) => tally.note(code.reason()),
             }
@@ -200,7 +212,7 @@ impl MainReader {
             }
             return Ok(());
         }
-        tally.answered = true;
+        let read_at = Instant::now();
         let mut answers = &self.entries[..];
         for (field, rate) in self.fields.iter_mut().zip(&mut self.rates) {
             if !due(field) {
@@ -210,7 +222,7 @@ impl MainReader {
             answers = rest;
             let reading = match field.getter.decode {
                 Decode::One(decode) => decode(&mine[0]),
-                Decode::Rate(convert) => growth(mine, pass.now, rate, convert),
+                Decode::Rate(convert) => growth(mine, read_at, rate, convert),
             };
             match reading {
                 Err(Reason::Lost) => return Err(Code::GPU_IS_LOST),
@@ -218,7 +230,8 @@ impl MainReader {
                     field.supported = false;
                     tally.unsupported.extend(&field.slots);
                 }
-                _ => {}
+                Err(reason) => tally.note(reason),
+                Ok(_) => tally.answered |= !field.slow,
             }
             for slot in &field.slots {
                 out.set(*slot, reading.clone());
@@ -258,11 +271,26 @@ impl MainReader {
     fn read_all(&mut self, pass: Pass, out: &mut Readings, tally: &mut Tally) -> Result<(), Code> {
         if pass.slow {
             self.notice_mig()?;
+            // What a GPU supports may change without a sign: links that come up, instances of MIG.
+            if self.asked_all.is_none_or(|at| pass.now - at > ASK_ALL) {
+                self.asked_all = Some(pass.now);
+                self.calls.iter_mut().for_each(|call| call.supported = true);
+                self.fields.iter_mut().for_each(|field| field.supported = true);
+                self.gpm.ask_again();
+            }
         }
         self.call_getters(pass, out, tally)?;
         self.read_field_values(pass, out, tally)?;
         if let Some(device) = &self.device {
-            self.gpm.read(device, pass.now, out, tally)?;
+            self.gpm.read(device, pass.interval, out, tally)?;
+            // Where only slow fields are watched, something must still show that the GPU answers.
+            if self.has_no_pulse {
+                match device.temperature() {
+                    Err(code) if code.is_about_the_gpu() => return Err(code),
+                    Err(code) => tally.note(code.reason()),
+                    Ok(_) => tally.answered = true,
+                }
+            }
         }
         Ok(())
     }
@@ -277,7 +305,7 @@ impl Reader for MainReader {
         &self.watches
     }
 
-    fn open(&mut self) -> Result<Arc<Identity>, Reason> {
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.device = None;
         self.mig_enabled = None;
         self.start_afresh();
@@ -294,11 +322,14 @@ impl Reader for MainReader {
         };
         let (device, identity) = open().map_err(|code| {
             tracing::debug!(gpu = index, "cannot be opened: {code}");
-            // Even "not supported" here means that the GPU cannot be read now.
-            if code.reason() == Reason::NotSupported { Reason::Failed } else { code.reason() }
+            // "Not supported" and "no data" are said of fields; a GPU that cannot be had is failing.
+            match code.reason() {
+                Reason::NotSupported | Reason::NoData => Reason::Failed,
+                reason => reason,
+            }
         })?;
         self.device = Some(device);
-        Ok(Arc::new(identity))
+        Ok(Some(Arc::new(identity)))
     }
 
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
@@ -328,7 +359,7 @@ impl Reader for MainReader {
 /// What a pass met.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// Whether any call was answered.
+    /// Whether the GPU itself was asked for something and answered.
     pub(crate) answered: bool,
     /// The first failure that was not "not supported" or "no data".
     failed: Option<Reason>,
@@ -337,11 +368,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Notes a call that failed.
+    /// Notes a call that brought no value. "Not supported" may be the library's own knowledge, so
+    /// it proves nothing of the GPU either way.
     pub(crate) fn note(&mut self, reason: Reason) {
-        match reason {
-            Reason::NotSupported | Reason::NoData => self.answered = true,
-            _ => self.failed = self.failed.or(Some(reason)),
+        if !matches!(reason, Reason::NotSupported | Reason::NoData) {
+            self.failed = self.failed.or(Some(reason));
         }
     }
 }

@@ -7,16 +7,16 @@
 
 use std::sync::Arc;
 
-use model::{FieldId, Identity, Pass, Reader, Readings, Reason, Rhythm, Value, Watch};
+use model::{FieldId, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch};
 
-use crate::getters::PCIE_GETTERS;
+use crate::getters::{PCIE_GETTERS, int32};
 use crate::main_reader::Plan;
 use crate::{Device, Library};
 
 /// Samples one GPU's PCIe traffic.
 pub(crate) struct PcieReader {
     library: Arc<Library>,
-    identity: Arc<Identity>,
+    gpu: u32,
     watches: Vec<usize>,
     directions: Vec<Direction>,
     device: Option<Device>,
@@ -45,22 +45,12 @@ impl PcieReader {
             .collect();
         (!directions.is_empty()).then(|| Self {
             library,
-            identity: anonymous(index),
+            gpu: index,
             watches: plan.watches,
             directions,
             device: None,
         })
     }
-}
-
-/// Only the main reader says what a GPU is; the others just need its index.
-pub(crate) fn anonymous(index: u32) -> Arc<Identity> {
-    Arc::new(Identity {
-        index,
-        uuid: String::new(),
-        pci_bus_id: String::new(),
-        model_name: String::new(),
-    })
 }
 
 impl Reader for PcieReader {
@@ -72,26 +62,26 @@ impl Reader for PcieReader {
         &self.watches
     }
 
-    fn open(&mut self) -> Result<Arc<Identity>, Reason> {
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.device = None;
-        let device = Device::by_index(&self.library, self.identity.index);
+        let device = Device::by_index(&self.library, self.gpu);
         self.device = Some(device.map_err(|code| code.reason())?);
         self.directions.iter_mut().for_each(|direction| direction.supported = true);
-        Ok(Arc::clone(&self.identity))
+        Ok(None)
     }
 
     fn read(&mut self, _: Pass, out: &mut Readings) -> Result<(), Reason> {
         let Some(device) = &self.device else { return Err(Reason::Failed) };
         for direction in self.directions.iter_mut().filter(|direction| direction.supported) {
             let reading = match device.pcie_throughput(direction.counter) {
-                Ok(kilobytes) => Ok(Value::Int(i64::from(kilobytes))),
+                Ok(kilobytes) => int32(kilobytes),
                 Err(code) if code.is_about_the_gpu() => return Err(code.reason()),
                 Err(code) => Err(code.reason()),
             };
             if reading == Err(Reason::NotSupported) {
                 direction.supported = false;
                 let name = catalog::by_id(direction.field).map_or("?", |row| row.name);
-                tracing::info!(gpu = self.identity.index, "not supported by this GPU: {name}");
+                tracing::info!(gpu = self.gpu, "not supported by this GPU: {name}");
             }
             direction.slots.iter().for_each(|slot| out.set(*slot, reading.clone()));
         }

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use model::{Reader, Session, Source, SourceError, Watch};
 
@@ -17,36 +18,48 @@ const BOUND_GPUS: &str = "/proc/driver/nvidia/gpus";
 
 /// Reads GPUs through NVML.
 pub struct NvmlSource {
+    files: Arc<Files>,
+}
+
+/// Which files the library was opened from so far.
+struct Files {
     path: Option<PathBuf>,
-    /// The files that were opened so far, and the spelling of the path that opened each.
-    opened: Vec<(FileId, PathBuf)>,
+    /// Each file, and the spelling of the path that opened it.
+    opened: Mutex<Vec<(FileId, PathBuf)>>,
 }
 
 impl NvmlSource {
     /// A source that opens the library at `path`, or else the one that the dynamic linker finds.
     pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path, opened: Vec::new() }
+        Self { files: Arc::new(Files { path, opened: Mutex::default() }) }
+    }
+}
+
+impl Files {
+    fn opened(&self) -> MutexGuard<'_, Vec<(FileId, PathBuf)>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The spelling of the library's path that opens the file which is there now.
     ///
     /// The linker hands out the copy that it has for a path it knows, even where another file is
-    /// behind that path by now and a reader that is stuck in the old copy keeps it loaded. Under a
-    /// spelling that it has not seen, it looks at the file. So the new driver's library is opened
-    /// beside the old one's remains, and nothing has to restart.
+    /// behind that path by now and the old copy is still in use. Under a spelling that it has not
+    /// seen, it looks at the file. So the new driver's library is opened beside the old one, and
+    /// nothing has to restart.
     fn spelling(&self) -> PathBuf {
-        let known = self.opened.last().map(|(_, path)| path.clone());
+        let opened = self.opened();
+        let known = opened.last().map(|(_, path)| path.clone());
         let Some(path) = self.path.clone().or(known).filter(|path| path.exists()) else {
             return self.path.clone().unwrap_or_else(|| DEFAULT_NAME.into());
         };
         let Some(file) = FileId::of(&path) else { return path };
-        if let Some((_, spelled)) = self.opened.iter().find(|(earlier, _)| *earlier == file) {
+        if let Some((_, spelled)) = opened.iter().find(|(earlier, _)| *earlier == file) {
             return spelled.clone();
         }
         match (path.parent(), path.file_name()) {
-            (Some(folder), Some(name)) if !self.opened.is_empty() => {
+            (Some(folder), Some(name)) if !opened.is_empty() => {
                 let mut spelled = folder.as_os_str().to_owned();
-                spelled.push("/.".repeat(self.opened.len()));
+                spelled.push("/.".repeat(opened.len()));
                 spelled.push("/");
                 spelled.push(name);
                 spelled.into()
@@ -55,12 +68,13 @@ impl NvmlSource {
         }
     }
 
-    fn open(&mut self) -> Result<Arc<Library>, String> {
+    fn open(&self) -> Result<Arc<Library>, String> {
         let library = Library::open(&self.spelling())?;
-        if let (Some(file), Some(path)) = (library.file(), library.path())
-            && !self.opened.iter().any(|(earlier, _)| *earlier == file)
-        {
-            self.opened.push((file, path.to_owned()));
+        if let (Some(file), Some(path)) = (library.file(), library.path()) {
+            let mut opened = self.opened();
+            if !opened.iter().any(|(earlier, _)| *earlier == file) {
+                opened.push((file, path.to_owned()));
+            }
         }
         Ok(Arc::new(library))
     }
@@ -72,7 +86,7 @@ impl Source for NvmlSource {
     }
 
     fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
-        let library = self.open().map_err(|message| SourceError { message })?;
+        let library = self.files.open().map_err(|message| SourceError { message })?;
         let count = library.device_count().map_err(|code| SourceError {
             message: format!("the driver does not say how many GPUs there are: {code}"),
         })?;
@@ -83,6 +97,8 @@ impl Source for NvmlSource {
             bound: bound_gpus(),
             driver_version,
             watches: Arc::clone(watches),
+            files: Arc::clone(&self.files),
+            misfit: None,
         }))
     }
 }
@@ -93,6 +109,34 @@ struct NvmlSession {
     bound: Option<Vec<String>>,
     driver_version: Option<Arc<str>>,
     watches: Arc<[Watch]>,
+    files: Arc<Files>,
+    /// A new library on disk that does not start yet, and when it was tried.
+    misfit: Option<(FileId, Instant)>,
+}
+
+/// From one try of a new library to the next.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
+
+impl NvmlSession {
+    /// Whether the library on disk is a new one that works. A driver package that is upgraded
+    /// without a restart leaves a library that does not fit the kernel's module, while the old one,
+    /// which is still loaded here, goes on working: it is kept until the new one starts.
+    fn has_successor(&mut self) -> bool {
+        let Some(file) = self.library.replacement() else { return false };
+        if self.misfit.is_some_and(|(tried, at)| tried == file && at.elapsed() < TRY_AGAIN) {
+            return false;
+        }
+        match self.files.open() {
+            Ok(_) => true,
+            Err(error) => {
+                if self.misfit.is_none_or(|(tried, _)| tried != file) {
+                    tracing::warn!("staying with the old driver library, for the new one: {error}");
+                }
+                self.misfit = Some((file, Instant::now()));
+                false
+            }
+        }
+    }
 }
 
 impl Session for NvmlSession {
@@ -118,7 +162,7 @@ impl Session for NvmlSession {
     }
 
     fn outdated(&mut self) -> Option<String> {
-        if self.library.was_replaced() {
+        if self.has_successor() {
             return Some("the driver library was replaced".to_owned());
         }
         match self.library.device_count() {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{
-    Down, FieldId, Identity, Process, Reason, Rhythm, Slot, Snapshot, SourceView, Watch, XidLog,
+    Down, FieldId, Identity, Process, Reader, Reason, Rhythm, Slot, Snapshot, SourceView, Value,
+    Watch, XidLog,
 };
 
 use crate::Settings;
@@ -32,11 +33,13 @@ pub(crate) struct Board {
     pub(crate) connecting: Option<Instant>,
     pub(crate) gpus: Vec<GpuBoard>,
     /// GPUs that were there once, and whose index another one has now.
-    pub(crate) former: Vec<Arc<Identity>>,
+    pub(crate) former: Vec<(Arc<Identity>, History)>,
     pub(crate) process: Process,
     pub(crate) process_read: Instant,
     /// Whether there is something that no snapshot shows yet.
     pub(crate) dirty: bool,
+    /// Whether that should not wait for the next tick.
+    pub(crate) urgent: bool,
     pub(crate) stopping: bool,
     /// How many lanes of earlier sessions are still inside the driver.
     pub(crate) detained: usize,
@@ -47,27 +50,25 @@ pub(crate) struct Board {
 pub(crate) struct GpuBoard {
     pub(crate) index: u32,
     pub(crate) identity: Option<Arc<Identity>>,
-    pub(crate) presence: Presence,
+    /// Whether the session lists it.
+    pub(crate) listed: bool,
     pub(crate) lanes: Vec<LaneBoard>,
-    pub(crate) last_success: Option<SystemTime>,
+    pub(crate) history: History,
     pub(crate) pass_duration: Option<Duration>,
-    pub(crate) errors: Arc<BTreeMap<(FieldId, Reason), u64>>,
-    /// The XIDs of earlier sessions.
-    pub(crate) earlier_xids: Option<XidLog>,
-    pub(crate) xids: Option<Arc<XidLog>>,
-    /// What the last snapshot said, so that a change is logged once.
+    /// The label watches' last values, by position.
+    pub(crate) labels: Vec<(usize, Value)>,
+    /// What the last snapshot shows.
+    pub(crate) state: Result<(), Down>,
+    /// What the log says, so that a change is said once.
     pub(crate) said: Option<Result<(), Down>>,
 }
 
-/// Whether the source has this GPU.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Presence {
-    /// The session lists it.
-    Listed,
-    /// A reader of an earlier session is still inside the driver; a second one would join it there.
-    Detained,
-    /// The session does not list it.
-    Missing,
+/// What is remembered of a GPU. It belongs to the GPU, not to its index.
+#[derive(Clone, Default)]
+pub(crate) struct History {
+    pub(crate) last_success: Option<SystemTime>,
+    pub(crate) errors: Arc<BTreeMap<(FieldId, Reason), u64>>,
+    pub(crate) xids: Arc<XidLog>,
 }
 
 /// What one reader has read.
@@ -82,8 +83,34 @@ pub(crate) struct LaneBoard {
     /// When the last complete pass began.
     pub(crate) last_ok: Option<Instant>,
     pub(crate) busy: Arc<Busy>,
-    /// The XIDs that it has listened to.
-    pub(crate) xids: Option<Arc<XidLog>>,
+    /// From one pass to the next: the interval, or, where passes take longer than that, the
+    /// intervals that one takes.
+    pub(crate) cadence: Duration,
+    /// Whether XIDs are delivered to it.
+    pub(crate) listens: bool,
+}
+
+impl LaneBoard {
+    pub(crate) fn new(id: u64, reader: &dyn Reader, busy: &Arc<Busy>, settings: &Settings) -> Self {
+        let watches = reader.watches().to_vec();
+        let slots = vec![Slot { reading: Err(Reason::NoData), at: None }; watches.len()];
+        Self {
+            id,
+            rhythm: reader.rhythm(),
+            watches,
+            slots,
+            down: None,
+            last_ok: None,
+            busy: Arc::clone(busy),
+            cadence: settings.interval,
+            listens: false,
+        }
+    }
+
+    /// Forgets all readings.
+    pub(crate) fn clear(&mut self) {
+        self.slots.fill(Slot { reading: Err(Reason::NoData), at: None });
+    }
 }
 
 /// Since when a lane has been inside its reader, readable without a lock.
@@ -138,6 +165,7 @@ impl Shared {
             process,
             process_read: now,
             dirty: true,
+            urgent: false,
             stopping: false,
             detained: 0,
             sequence: 0,
@@ -162,6 +190,7 @@ impl Shared {
         let mut board = self.board();
         change(&mut board);
         board.dirty = true;
+        board.urgent = true;
         drop(board);
         self.wake.notify_all();
     }
@@ -180,29 +209,47 @@ impl Board {
         &mut self.gpus[position]
     }
 
-    /// Notes what a GPU has turned out to be. Another GPU that had its index before is remembered
-    /// as missing; one that had another index before is no longer missing.
+    /// The GPU with this index, if it has been entered.
+    pub(crate) fn known_gpu(&mut self, index: u32) -> Option<&mut GpuBoard> {
+        let position = self.gpus.binary_search_by_key(&index, |gpu| gpu.index).ok()?;
+        Some(&mut self.gpus[position])
+    }
+
+    /// Notes what the GPU at `index` has turned out to be.
+    ///
+    /// If another one was there before, that one is remembered as missing, unless it is elsewhere
+    /// by now; and what is remembered of the new one comes with it from wherever it was.
     pub(crate) fn identify(&mut self, index: u32, identity: Arc<Identity>) {
-        let gpu = self.gpu(index);
-        let before = gpu.identity.replace(Arc::clone(&identity));
-        if let Some(before) = before
-            && before.uuid != identity.uuid
-        {
-            gpu.earlier_xids = None;
-            gpu.xids = None;
-            gpu.errors = Arc::default();
-            gpu.last_success = None;
-            self.former.push(before);
+        let is_it = |other: &Arc<Identity>| other.uuid == identity.uuid;
+        if self.gpu(index).identity.as_ref().is_some_and(is_it) {
+            return;
         }
-        let is_it = |other: &Identity| other.uuid == identity.uuid;
-        self.former.retain(|former| !is_it(former));
-        self.gpus.retain(|gpu| {
-            gpu.index == index
-                || gpu.presence == Presence::Listed
-                || !gpu.identity.as_deref().is_some_and(is_it)
-        });
+        let mut history = History::default();
+        if let Some(at) = self.former.iter().position(|(former, _)| is_it(former)) {
+            history = self.former.remove(at).1;
+        }
+        for gpu in self.gpus.iter_mut().filter(|gpu| gpu.index != index) {
+            if gpu.identity.as_ref().is_some_and(is_it) {
+                gpu.identity = None;
+                history = std::mem::take(&mut gpu.history);
+            }
+        }
+        let gpu = self.gpu(index);
+        // What another GPU's readers left must not be shown as this one's.
+        gpu.lanes.iter_mut().for_each(LaneBoard::clear);
+        gpu.labels.clear();
+        let before = gpu.identity.replace(identity);
+        let earlier = std::mem::replace(&mut gpu.history, history);
+        if let Some(before) = before {
+            self.former.push((before, earlier));
+        }
         let surplus = self.former.len().saturating_sub(MOST_FORMER);
         self.former.drain(..surplus);
+    }
+
+    /// Forgets the places that nobody asked for and that no GPU has: those of GPUs that moved.
+    pub(crate) fn forget_empty_places(&mut self, wanted: impl Fn(u32) -> bool) {
+        self.gpus.retain(|gpu| gpu.listed || gpu.identity.is_some() || wanted(gpu.index));
     }
 }
 
@@ -210,34 +257,34 @@ impl Board {
 const MOST_FORMER: usize = 64;
 
 impl GpuBoard {
+    /// The lane that decides whether the GPU is up.
+    pub(crate) fn main_lane(&self) -> Option<&LaneBoard> {
+        self.lanes.iter().find(|lane| lane.rhythm == Rhythm::Main)
+    }
+
+    /// Puts a new lane in the place of the one of its kind, and lets it take over what that one
+    /// read. That stays good until it is late, so a new session makes no gap.
+    pub(crate) fn take_over(&mut self, mut lane: LaneBoard) {
+        let old = self.lanes.iter().position(|old| old.rhythm == lane.rhythm);
+        if let Some(old) = old.map(|position| self.lanes.swap_remove(position))
+            && old.watches == lane.watches
+        {
+            (lane.slots, lane.down, lane.last_ok) = (old.slots, old.down, old.last_ok);
+        }
+        self.lanes.push(lane);
+    }
+
     fn new(index: u32) -> Self {
         Self {
             index,
             identity: None,
-            presence: Presence::Missing,
+            listed: false,
             lanes: Vec::new(),
-            last_success: None,
+            history: History::default(),
             pass_duration: None,
-            errors: Arc::default(),
-            earlier_xids: None,
-            xids: None,
+            labels: Vec::new(),
+            state: Err(Down::Starting),
             said: None,
         }
-    }
-
-    /// Shows the XIDs of this session on top of those of earlier ones.
-    pub(crate) fn show_xids(&mut self, log: &Arc<XidLog>) {
-        self.xids = Some(match &self.earlier_xids {
-            None => Arc::clone(log),
-            Some(earlier) => {
-                let mut sum = earlier.clone();
-                sum.listening = log.listening;
-                sum.last = log.last.or(sum.last);
-                for (code, count) in &log.counts {
-                    *sum.counts.entry(*code).or_insert(0) += count;
-                }
-                Arc::new(sum)
-            }
-        });
     }
 }

@@ -5,10 +5,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use model::{Session, Slot, Source};
+use model::{Rhythm, Session, Source};
 
 use crate::Selection;
-use crate::board::{Board, Busy, LaneBoard, Presence, Shared};
+use crate::board::{Busy, LaneBoard, Shared};
 use crate::lane::Lane;
 
 /// From one look at the world to the next.
@@ -21,15 +21,21 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::f
 /// wait of a healthy one, shorter than readings take to become late.
 const END: Duration = Duration::from_millis(900);
 
-/// How long all GPUs have to be down before the source is opened anew, and how long any one; both
-/// double with each time that it did not help.
-const ALL_DOWN: Duration = Duration::from_secs(2);
-const ONE_DOWN: Duration = Duration::from_secs(30);
-const LONGEST_DOWN: Duration = Duration::from_secs(300);
+/// How long all GPUs have to be down before the source is opened anew, and what that is multiplied
+/// by each time that it did not help, up to the most. There is nothing to lose then.
+const ALL_DOWN: Patience =
+    Patience { now: Duration::from_secs(2), factor: 2, most: Duration::from_secs(60) };
+
+/// The same for any one GPU. Its lane opens it anew every second, which is enough in most cases; a
+/// new session is a try in case only that helps, and costs the other GPUs the XIDs of a moment. So
+/// there are a few, and then one an hour.
+const ONE_DOWN: Patience =
+    Patience { now: Duration::from_secs(30), factor: 10, most: Duration::from_secs(3600) };
 
 /// A lane's thread, and what ends it.
 struct Running {
     gpu: u32,
+    rhythm: Rhythm,
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -37,13 +43,16 @@ struct Running {
 /// A thread of an earlier session that is still inside the driver.
 struct Detained {
     gpu: u32,
+    rhythm: Rhythm,
     thread: JoinHandle<()>,
 }
 
 /// Patience with GPUs that are down.
+#[derive(Clone, Copy)]
 struct Patience {
-    all: Duration,
-    one: Duration,
+    now: Duration,
+    factor: u32,
+    most: Duration,
 }
 
 struct Keeper<'a> {
@@ -52,7 +61,8 @@ struct Keeper<'a> {
     running: Vec<Running>,
     detained: Vec<Detained>,
     next_id: u64,
-    patience: Patience,
+    all_down: Patience,
+    one_down: Patience,
 }
 
 /// Runs until it is stopped.
@@ -63,10 +73,12 @@ pub(crate) fn run(mut source: Box<dyn Source>, shared: &Arc<Shared>, stopped: &R
         running: Vec::new(),
         detained: Vec::new(),
         next_id: 0,
-        patience: Patience { all: ALL_DOWN, one: ONE_DOWN },
+        all_down: ALL_DOWN,
+        one_down: ONE_DOWN,
     };
     let mut pause = RECONNECT.0;
     let mut said = String::new();
+    keeper.enter(&[]);
     loop {
         shared.changed(|board| board.connecting = Some(Instant::now()));
         let opened = source.connect(&shared.watches);
@@ -146,58 +158,50 @@ impl Keeper<'_> {
     /// missing: a GPU that disappears must not disappear in silence.
     fn enter(&self, gpus: &[u32]) {
         let selection = &self.shared.settings.gpus;
-        let detained: Vec<u32> = self.detained.iter().map(|detained| detained.gpu).collect();
+        let wanted: &[u32] = match selection {
+            Selection::All => &[],
+            Selection::Only(indexes) => indexes,
+        };
         self.shared.changed(|board| {
-            let wanted: &[u32] = match selection {
-                Selection::All => &[],
-                Selection::Only(indexes) => indexes,
-            };
             for index in wanted.iter().chain(gpus.iter().filter(|gpu| selection.includes(**gpu))) {
                 board.gpu(*index);
             }
             for gpu in &mut board.gpus {
-                gpu.presence = match gpu.index {
-                    index if !gpus.contains(&index) => Presence::Missing,
-                    index if detained.contains(&index) => Presence::Detained,
-                    _ => Presence::Listed,
-                };
+                gpu.listed = gpus.contains(&gpu.index);
             }
+            board.forget_empty_places(|index| wanted.contains(&index));
         });
     }
 
+    fn is_detained(&self, gpu: u32, rhythm: Rhythm) -> bool {
+        self.detained.iter().any(|detained| detained.gpu == gpu && detained.rhythm == rhythm)
+    }
+
+    fn is_running(&self, gpu: u32, rhythm: Rhythm) -> bool {
+        self.running.iter().any(|running| running.gpu == gpu && running.rhythm == rhythm)
+    }
+
+    /// Starts the lanes that this GPU should have and has not. Where one of an earlier session is
+    /// still inside the driver, a second one would only join it there.
     fn start_lanes(&mut self, session: &mut dyn Session, gpu: u32) {
-        let is_detained = self.detained.iter().any(|detained| detained.gpu == gpu);
-        if is_detained || !self.shared.settings.gpus.includes(gpu) {
+        if !self.shared.settings.gpus.includes(gpu) {
             return;
         }
-        let readers = session.readers(gpu);
-        let mut lanes = Vec::with_capacity(readers.len());
-        let mut boards = Vec::with_capacity(readers.len());
-        for reader in readers {
+        for reader in session.readers(gpu) {
+            let rhythm = reader.rhythm();
+            if self.is_detained(gpu, rhythm) || self.is_running(gpu, rhythm) {
+                continue;
+            }
             self.next_id += 1;
             let (stop, stopped) = mpsc::channel();
             let busy = Arc::new(Busy::new(self.shared.epoch));
-            boards.push(LaneBoard {
-                id: self.next_id,
-                rhythm: reader.rhythm(),
-                watches: reader.watches().to_vec(),
-                slots: vec![
-                    Slot { reading: Err(model::Reason::NoData), at: None };
-                    reader.watches().len()
-                ],
-                down: None,
-                last_ok: None,
-                busy: Arc::clone(&busy),
-                xids: None,
-            });
+            let lane = LaneBoard::new(self.next_id, reader.as_ref(), &busy, &self.shared.settings);
+            self.shared.changed(|board| board.gpu(gpu).take_over(lane));
             let shared = Arc::clone(self.shared);
-            lanes.push((Lane { id: self.next_id, gpu, reader, busy, shared, stopped }, stop));
-        }
-        self.shared.changed(|board| inherit(board, gpu, boards));
-        for (lane, stop) in lanes {
-            let name = format!("gpu {gpu} {:?}", lane.reader.rhythm()).to_lowercase();
+            let lane = Lane { id: self.next_id, gpu, reader, busy, shared, stopped };
+            let name = format!("gpu {gpu} {rhythm:?}").to_lowercase();
             match thread::Builder::new().name(name).spawn(move || lane.run()) {
-                Ok(thread) => self.running.push(Running { gpu, stop, thread }),
+                Ok(thread) => self.running.push(Running { gpu, rhythm, stop, thread }),
                 Err(error) => tracing::error!(gpu, "no thread to read it with: {error}"),
             }
         }
@@ -206,39 +210,43 @@ impl Keeper<'_> {
     /// Ends the lanes of a session. Those that do not end are inside the driver: they are left
     /// there, with all that they hold.
     fn end_lanes(&mut self) {
-        let running: Vec<(u32, JoinHandle<()>)> = self
+        let running: Vec<Detained> = self
             .running
             .drain(..)
-            .map(|Running { gpu, stop, thread }| {
+            .map(|Running { gpu, rhythm, stop, thread }| {
                 drop(stop);
-                (gpu, thread)
+                Detained { gpu, rhythm, thread }
             })
             .collect();
+        let is_stuck = |lane: &Detained| !lane.thread.is_finished();
         let until = Instant::now() + END;
-        while running.iter().any(|(_, thread)| !thread.is_finished()) && Instant::now() < until {
+        while running.iter().any(is_stuck) && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
-        let stuck = running.into_iter().filter(|(_, thread)| !thread.is_finished());
-        self.detained.extend(stuck.map(|(gpu, thread)| Detained { gpu, thread }));
-        let detained = self.detained.len();
-        self.shared.changed(|board| board.detained = detained);
+        self.detained.extend(running.into_iter().filter(is_stuck));
+        self.shared.changed(|board| {
+            board.detained = self.detained.len();
+            for lane in board.gpus.iter_mut().flat_map(|gpu| &mut gpu.lanes) {
+                lane.listens = false;
+            }
+        });
     }
 
-    /// Starts to read the GPUs whose stuck readers have come back.
+    /// Replaces the stuck lanes that have come back, and so have ended.
     fn release_detained(&mut self, session: &mut dyn Session) {
         let held: Vec<u32> = self.detained.iter().map(|detained| detained.gpu).collect();
+        if held.is_empty() {
+            return;
+        }
         self.detained.retain(|detained| !detained.thread.is_finished());
-        let listed = session.gpus();
-        for gpu in held {
-            let still_held = self.detained.iter().any(|detained| detained.gpu == gpu);
-            let is_running = self.running.iter().any(|running| running.gpu == gpu);
-            if !still_held && !is_running && listed.contains(&gpu) {
-                self.shared.changed(|board| board.gpu(gpu).presence = Presence::Listed);
+        let detained = self.detained.len();
+        if detained < held.len() {
+            self.shared.changed(|board| board.detained = detained);
+            let listed = session.gpus();
+            for gpu in held.into_iter().filter(|gpu| listed.contains(gpu)) {
                 self.start_lanes(session, gpu);
             }
         }
-        let detained = self.detained.len();
-        self.shared.board().detained = detained;
     }
 
     /// Whether GPUs have been down for so long that only a new session may help: a driver that was
@@ -246,41 +254,26 @@ impl Keeper<'_> {
     /// hangs is no reason: its old reader would be in the way of a new one.
     fn out_of_patience(&mut self, session_began: Instant) -> Option<String> {
         let board = self.shared.board();
-        let listed = board.gpus.iter().filter(|gpu| gpu.presence == Presence::Listed);
-        let main_lanes: Vec<&LaneBoard> = listed.filter_map(|gpu| gpu.lanes.first()).collect();
-        let failing = |lane: &&LaneBoard| lane.down.is_some() && lane.busy.since().is_none();
-        let down = main_lanes.iter().copied().filter(failing);
+        let deadline = self.shared.settings.pass_deadline();
+        let listed = board.gpus.iter().filter(|gpu| gpu.listed);
+        let main_lanes: Vec<&LaneBoard> = listed.filter_map(|gpu| gpu.main_lane()).collect();
+        // One that is being opened anew just now is down as much as one that waits for that.
+        let hangs = |lane: &LaneBoard| lane.busy.since().is_some_and(|at| at.elapsed() > deadline);
+        let down = main_lanes.iter().filter(|lane| lane.down.is_some() && !hangs(lane));
         let since = down.clone().map(|lane| lane.last_ok.unwrap_or(session_began)).min();
         let all = down.count() == main_lanes.len();
         drop(board);
         let Some(since) = since else {
-            self.patience = Patience { all: ALL_DOWN, one: ONE_DOWN };
+            (self.all_down, self.one_down) = (ALL_DOWN, ONE_DOWN);
             return None;
         };
         let age = since.max(session_began).elapsed();
-        let patience = if all { &mut self.patience.all } else { &mut self.patience.one };
-        if age < *patience {
+        let patience = if all { &mut self.all_down } else { &mut self.one_down };
+        if age < patience.now {
             return None;
         }
-        *patience = (*patience * 2).min(LONGEST_DOWN);
+        patience.now = (patience.now * patience.factor).min(patience.most);
         let who = if all { "all GPUs are" } else { "a GPU is" };
         Some(format!("{who} down since {} s", age.as_secs()))
     }
-}
-
-/// Gives a GPU its new lanes. They take over what the old ones read, which stays good until it is
-/// late: a new session makes no gap.
-fn inherit(board: &mut Board, gpu: u32, mut lanes: Vec<LaneBoard>) {
-    let gpu = board.gpu(gpu);
-    for new in &mut lanes {
-        let old = gpu.lanes.iter_mut().find(|old| old.watches == new.watches);
-        if let Some(old) = old {
-            new.slots = std::mem::take(&mut old.slots);
-            new.last_ok = old.last_ok;
-            new.down = old.down;
-        }
-    }
-    let earlier = gpu.xids.as_deref().cloned();
-    gpu.earlier_xids = earlier.map(|log| model::XidLog { listening: false, ..log });
-    gpu.lanes = lanes;
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant, SystemTime};
 
-use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, XidLog};
+use model::{Identity, Pass, Reader, Readings, Reason, Rhythm};
 
-use crate::board::{Busy, Shared};
+use crate::board::{Busy, GpuBoard, LaneBoard, Shared};
 
 /// How long a GPU that does not answer is left alone before it is opened again, at least.
 const RETRY: Duration = Duration::from_secs(1);
@@ -27,12 +27,36 @@ pub(crate) struct Lane {
     pub(crate) stopped: Receiver<()>,
 }
 
+/// A line for the log.
+enum Line {
+    Xid { code: u32, message: &'static str, count: u64 },
+    Unreadable { watch: Arc<str>, reason: Reason },
+}
+
+impl Line {
+    fn say(self, gpu: u32) {
+        match self {
+            Self::Xid { code, message, count: 1 } => {
+                tracing::warn!(gpu, xid = code, "XID: {message}");
+            }
+            Self::Xid { code, message, count } => {
+                tracing::warn!(gpu, xid = code, "XID: {message}, for the {count}th time");
+            }
+            Self::Unreadable { watch, reason } => {
+                tracing::warn!(gpu, "cannot read {watch}: {reason}");
+            }
+        }
+    }
+}
+
 /// What one pass brought.
 struct Outcome {
     began: Instant,
     took: Duration,
     result: Result<(), Reason>,
     identity: Option<Arc<Identity>>,
+    /// Whether it began by opening the GPU.
+    opened: bool,
 }
 
 impl Lane {
@@ -53,7 +77,7 @@ impl Lane {
                 last_slow = Some(now);
             }
             is_open = outcome.result.is_ok();
-            if !self.publish(&outcome, &out) {
+            if !self.publish(outcome, &out) {
                 return;
             }
             if !is_open {
@@ -67,77 +91,91 @@ impl Lane {
 
     fn pass(&mut self, now: Instant, slow: bool, is_open: bool, out: &mut Readings) -> Outcome {
         self.busy.begin(now);
-        let pass = Pass { now, elapsed: now - self.shared.epoch, slow };
+        let interval = self.shared.settings.interval;
+        let pass = Pass { now, elapsed: now - self.shared.epoch, interval, slow };
         let reader = &mut self.reader;
         let mut identity = None;
         // A panic in one reader costs its own GPU.
         let result = catch_unwind(AssertUnwindSafe(|| {
             if !is_open {
-                identity = Some(reader.open()?);
+                identity = reader.open()?;
             }
             out.begin(now);
             reader.read(pass, out)
         }))
         .unwrap_or(Err(Reason::Failed));
         self.busy.end();
-        Outcome { began: now, took: now.elapsed(), result, identity }
+        Outcome { began: now, took: now.elapsed(), result, identity, opened: !is_open }
     }
 
     /// Leaves the outcome on the board. Says whether the lane still has a place there.
-    fn publish(&self, outcome: &Outcome, out: &Readings) -> bool {
+    fn publish(&mut self, outcome: Outcome, out: &Readings) -> bool {
         let rhythm = self.reader.rhythm();
-        let log = self.reader.xids();
+        let xids = self.reader.take_xids();
+        // What is to be said is said when the board is free again: a log that nobody reads must not
+        // keep the board from the others.
+        let mut lines = Vec::new();
         let mut board = self.shared.board();
-        let is_mine = |id: u64| id == self.id;
-        if !board.gpu(self.gpu).lanes.iter().any(|lane| is_mine(lane.id)) {
+        let is_mine = |lane: &LaneBoard| lane.id == self.id;
+        let has_place = |gpu: &mut GpuBoard| gpu.lanes.iter().any(is_mine);
+        if !board.known_gpu(self.gpu).is_some_and(has_place) {
             return false;
         }
-        if let (Some(identity), Rhythm::Main) = (&outcome.identity, rhythm) {
-            board.identify(self.gpu, Arc::clone(identity));
+        if let Some(identity) = outcome.identity {
+            board.identify(self.gpu, identity);
         }
         let gpu = board.gpu(self.gpu);
-        let mut news = rhythm != Rhythm::Waiting;
         if rhythm == Rhythm::Main && outcome.result.is_ok() {
-            gpu.last_success = Some(SystemTime::now());
+            gpu.history.last_success = Some(SystemTime::now());
             gpu.pass_duration = Some(outcome.took);
         }
-        let Some(lane) = gpu.lanes.iter_mut().find(|lane| is_mine(lane.id)) else { return false };
-        let was_down = lane.down;
-        let new_log = log.filter(|log| !same(lane.xids.as_ref(), log));
-        lane.xids = new_log.clone().or_else(|| lane.xids.take());
-        lane.down = outcome.result.err();
-        let changed = lane.down != was_down || outcome.identity.is_some();
-        news |= changed;
-        if lane.down.is_none() {
-            lane.last_ok = Some(outcome.began);
+        for xid in &xids {
+            let count = Arc::make_mut(&mut gpu.history.xids).record(*xid);
+            // Storms of thousands are known: of each code the first is said, the tenth, ...
+            if count.checked_ilog10().is_some_and(|power| count == 10u64.pow(power)) {
+                lines.push(Line::Xid { code: xid.code, message: xid.message, count });
+            }
         }
+        let Some(lane) = gpu.lanes.iter_mut().find(|lane| is_mine(lane)) else { return false };
+        let before = (lane.down, lane.listens);
+        lane.down = outcome.result.err();
+        lane.listens = self.reader.listens();
+        let changed = (lane.down, lane.listens) != before || outcome.opened;
+        match lane.down {
+            None => lane.last_ok = Some(outcome.began),
+            // What was read before a loss is not good after it.
+            Some(_) => lane.clear(),
+        }
+        lane.cadence = cadence(self.shared.settings.interval, outcome.took);
         for ((kept, new), position) in lane.slots.iter_mut().zip(out.slots()).zip(&lane.watches) {
-            if new.at != Some(out.now()) {
+            if new.at != Some(out.now()) || lane.down.is_some() {
                 continue;
             }
             if let Err(reason @ (Reason::Failed | Reason::NotPermitted)) = new.reading {
                 let watch = &self.shared.watches[*position];
-                let count =
-                    Arc::make_mut(&mut gpu.errors).entry((watch.field, reason)).or_insert(0);
+                let errors = Arc::make_mut(&mut gpu.history.errors);
+                let count = errors.entry((watch.field, reason)).or_insert(0);
                 *count += 1;
                 if *count == 1 {
-                    tracing::warn!(gpu = self.gpu, "cannot read {}: {reason}", watch.name);
+                    lines.push(Line::Unreadable { watch: Arc::clone(&watch.name), reason });
                 }
             }
-            kept.clone_from(new);
+            // The first sample of a rate has nothing to say yet. What the last session read is
+            // still good; it goes when it is late.
+            if new.reading != Err(Reason::NoData) || kept.reading.is_err() {
+                kept.clone_from(new);
+            }
         }
-        if let Some(log) = new_log {
-            gpu.show_xids(&log);
-            news = true;
-        }
+        let news = rhythm != Rhythm::Waiting || changed || !xids.is_empty();
+        // Passes that end in time are published together, shortly after the tick.
+        let urgent = changed || (news && (rhythm != Rhythm::Main || outcome.took > QUICK));
         board.dirty |= news;
+        board.urgent |= urgent;
         drop(board);
-        let wakes = match rhythm {
-            Rhythm::Main => changed || outcome.took > QUICK,
-            Rhythm::Waiting => news,
-            Rhythm::Aside => false,
-        };
-        if wakes {
+        for line in lines {
+            line.say(self.gpu);
+        }
+        if urgent {
             self.shared.wake.notify_all();
         }
         true
@@ -158,9 +196,10 @@ impl Lane {
     }
 }
 
-/// Whether `shown` is this very log, so that nothing is new.
-fn same(shown: Option<&Arc<XidLog>>, log: &Arc<XidLog>) -> bool {
-    shown.is_some_and(|shown| Arc::ptr_eq(shown, log))
+/// From one pass to the next, where a pass takes so long.
+fn cadence(interval: Duration, took: Duration) -> Duration {
+    let intervals = took.as_nanos() / interval.as_nanos().max(1) + 1;
+    interval.saturating_mul(u32::try_from(intervals).unwrap_or(u32::MAX))
 }
 
 /// The first tick after `now`.
@@ -181,5 +220,12 @@ mod tests {
         assert_eq!(next_tick(epoch, second, epoch), epoch + second);
         assert_eq!(next_tick(epoch, second, epoch + second / 2), epoch + second);
         assert_eq!(next_tick(epoch, second, epoch + second), epoch + 2 * second);
+    }
+
+    #[test]
+    fn a_pass_that_is_longer_than_the_interval_skips_ticks() {
+        let second = Duration::from_secs(1);
+        assert_eq!(cadence(second, second / 5), second);
+        assert_eq!(cadence(second, second * 6 / 5), 2 * second);
     }
 }

@@ -64,10 +64,10 @@ impl Settings {
         self.interval.max(SLOW_INTERVAL)
     }
 
-    /// The age from which a reading is late: two of its own intervals. The floor of one second
-    /// keeps very short intervals from turning a scheduling hiccup into a gap.
-    pub(crate) fn late_after(&self) -> Duration {
-        (2 * self.interval).max(Duration::from_secs(1))
+    /// The age from which a reading is late: two of its own cadence. The floor of one second keeps
+    /// very short intervals from turning a scheduling hiccup into a gap.
+    pub(crate) fn late_after(&self, cadence: Duration) -> Duration {
+        cadence.saturating_mul(2).max(Duration::from_secs(1))
     }
 
     /// The same for slow watches.
@@ -78,7 +78,7 @@ impl Settings {
     /// How long one pass may take before its GPU counts as down. With long intervals, a hang is
     /// noticed long before the readings are late.
     pub(crate) fn pass_deadline(&self) -> Duration {
-        self.late_after().min(Duration::from_secs(5))
+        self.late_after(self.interval).min(Duration::from_secs(5))
     }
 }
 
@@ -114,7 +114,8 @@ impl Sampler {
         Ok(Self { shared, keeper_stop: Some(keeper_stop), keeper })
     }
 
-    /// What is known now. Makes no driver call, opens no file and waits for nobody.
+    /// What is known now. Makes no driver call, opens no file, writes no log and waits for nobody
+    /// who does.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         let current = self.shared.current.load_full();
         let now = Instant::now();

@@ -1,19 +1,24 @@
 //! The supervisor: never calls a driver, drops what is too old, publishes snapshots.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use model::{
-    Down, FieldId, Gpu, GpuView, Pace, Reading, Reason, Rhythm, Snapshot, Value, Watch, XidLog,
+    Down, FieldId, Gpu, GpuView, Identity, Kind, Pace, Reading, Reason, Rhythm, Snapshot, Value,
+    Watch, Xid,
 };
 
-use crate::board::{Board, GpuBoard, LaneBoard, Presence, Shared};
+use crate::board::{Board, GpuBoard, Shared};
 use crate::lane::next_tick;
 use crate::{Settings, process};
 
 /// How long after a tick the readings of that tick are published: all of them in one snapshot, so
 /// that an idle exporter wakes once a tick for it and not once a GPU.
 const GRACE: Duration = Duration::from_millis(10);
+
+/// How long news waits for more of it: readers that run aside end at about the same time.
+const COALESCE: Duration = Duration::from_millis(3);
 
 /// The longest sleep. Also how long opening the source may take before it is said.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -24,26 +29,47 @@ const PROCESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs until the sampler stops.
 pub(crate) fn run(shared: &Arc<Shared>) {
     loop {
-        let now = Instant::now();
-        let current = shared.current.load();
+        let due = next_publication(shared, Instant::now());
         let mut board = shared.board();
+        while !board.stopping && !board.urgent && Instant::now() < due {
+            let pause = due.saturating_duration_since(Instant::now());
+            let woken = shared.wake.wait_timeout(board, pause);
+            board = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
         if board.stopping {
             return;
         }
-        let expired = now > current.good_until;
+        let urgent = board.urgent;
+        drop(board);
+        if urgent {
+            thread::sleep(COALESCE);
+        }
+        let now = Instant::now();
+        let expired = now > shared.current.load().good_until;
+        let mut board = shared.board();
         if !board.dirty && !expired {
-            let tick = next_tick(shared.epoch, shared.settings.interval, now) + GRACE;
-            let until = tick.min(current.good_until).min(now + LONGEST);
-            let pause = until.saturating_duration_since(now) + Duration::from_micros(100);
-            let woken = shared.wake.wait_timeout(board, pause);
-            board = woken.unwrap_or_else(std::sync::PoisonError::into_inner).0;
-            if !board.dirty {
-                continue;
-            }
+            continue;
+        }
+        if now >= board.process_read + PROCESS_INTERVAL {
+            board.process = process::usage(shared.settings.started);
+            board.process_read = now;
         }
         drop(board);
-        shared.publish(Instant::now());
+        shared.publish(now);
+        // Last, and without the board: a log that nobody reads must not keep the page waiting.
+        let changes = changes(&mut shared.board());
+        changes.into_iter().for_each(Change::say);
     }
+}
+
+/// When to publish next, if nothing urgent comes: shortly after the next tick, or when something of
+/// the current snapshot is too old.
+fn next_publication(shared: &Shared, now: Instant) -> Instant {
+    let before = now.checked_sub(GRACE).filter(|before| *before > shared.epoch);
+    let tick = next_tick(shared.epoch, shared.settings.interval, before.unwrap_or(shared.epoch));
+    // A little later than the last good moment, since that itself is still good.
+    let expiry = shared.current.load().good_until + Duration::from_micros(100);
+    (tick + GRACE).min(expiry).min(now + LONGEST).max(now)
 }
 
 impl Shared {
@@ -57,7 +83,7 @@ impl Shared {
     }
 }
 
-/// The pure part: what the board says at `now`.
+/// What the board says at `now`.
 fn compose(
     board: &mut Board,
     watches: &Arc<[Watch]>,
@@ -65,11 +91,8 @@ fn compose(
     now: Instant,
 ) -> Snapshot {
     board.dirty = false;
+    board.urgent = false;
     board.sequence += 1;
-    if now >= board.process_read + PROCESS_INTERVAL {
-        board.process = process::usage(settings.started);
-        board.process_read = now;
-    }
     let mut good_until = now + LONGEST;
     let mut source = board.source.clone();
     if let Some(since) = board.connecting {
@@ -87,32 +110,36 @@ fn compose(
             true => state(gpu, settings, now, &mut good_until),
             false => Err(Down::SourceDown),
         };
-        say(gpu, up);
-        let readings = match up {
-            Ok(()) => readings(gpu, watches, settings, now, &mut good_until),
-            Err(down) => vec![Err(reason(down)); watches.len()],
-        };
-        gpus.push(GpuView {
+        gpu.state = up;
+        let is_listening = listening(gpu, settings, now, &mut good_until);
+        if gpu.history.xids.listening != is_listening {
+            Arc::make_mut(&mut gpu.history.xids).listening = is_listening;
+        }
+        let mut view = GpuView {
             gpu: Gpu { index: gpu.index, identity: gpu.identity.clone() },
             up,
-            readings,
-            xids: gpu.xids.clone(),
-            last_success: gpu.last_success,
+            readings: Vec::new(),
+            xids: Arc::clone(&gpu.history.xids),
+            last_success: gpu.history.last_success,
             pass_duration: gpu.pass_duration.filter(|_| up.is_ok()),
-            errors: Arc::clone(&gpu.errors),
-        });
+            errors: Arc::clone(&gpu.history.errors),
+        };
+        view.readings = match up {
+            Ok(()) => readings(gpu, &view, watches, settings, now, &mut good_until),
+            Err(down) => vec![Err(reason(down)); watches.len()],
+        };
+        keep_labels(gpu, watches, &mut view);
+        gpus.push(view);
     }
-    for identity in &board.former {
-        gpus.push(GpuView {
-            gpu: Gpu { index: identity.index, identity: Some(Arc::clone(identity)) },
-            up: Err(Down::Missing),
-            readings: vec![Err(Reason::Lost); watches.len()],
-            xids: None,
-            last_success: None,
-            pass_duration: None,
-            errors: Arc::default(),
-        });
-    }
+    gpus.extend(board.former.iter().map(|(identity, history)| GpuView {
+        gpu: Gpu { index: identity.index, identity: Some(Arc::clone(identity)) },
+        up: Err(Down::Missing),
+        readings: vec![Err(Reason::Lost); watches.len()],
+        xids: Arc::clone(&history.xids),
+        last_success: history.last_success,
+        pass_duration: None,
+        errors: Arc::clone(&history.errors),
+    }));
     Snapshot {
         sequence: board.sequence,
         watches: Arc::clone(watches),
@@ -130,12 +157,10 @@ fn state(
     now: Instant,
     good_until: &mut Instant,
 ) -> Result<(), Down> {
-    match gpu.presence {
-        Presence::Missing => return Err(Down::Missing),
-        Presence::Detained => return Err(Down::Late),
-        Presence::Listed => {}
+    if !gpu.listed {
+        return Err(Down::Missing);
     }
-    let Some(main) = gpu.lanes.first() else { return Err(Down::Starting) };
+    let Some(main) = gpu.main_lane() else { return Err(Down::Starting) };
     if let Some(since) = main.busy.since() {
         expires(since + settings.pass_deadline(), now, good_until, Down::Late)?;
     }
@@ -143,7 +168,14 @@ fn state(
         return Err(reason.into());
     }
     let last_ok = main.last_ok.ok_or(Down::Starting)?;
-    expires(last_ok + settings.late_after(), now, good_until, Down::Late)
+    expires(last_ok + settings.late_after(main.cadence), now, good_until, Down::Late)
+}
+
+/// Whether silence means that no XID has happened: somebody listens, and is not stuck in it.
+fn listening(gpu: &GpuBoard, settings: &Settings, now: Instant, good_until: &mut Instant) -> bool {
+    let Some(lane) = gpu.lanes.iter().find(|lane| lane.listens) else { return false };
+    let since = lane.busy.since().or(lane.last_ok).unwrap_or(now);
+    expires(since + settings.late_after(lane.cadence), now, good_until, ()).is_ok()
 }
 
 /// What is good until `end`: either it is over, or that is noted.
@@ -157,6 +189,7 @@ fn expires<E>(end: Instant, now: Instant, good_until: &mut Instant, over: E) -> 
 
 fn readings(
     gpu: &GpuBoard,
+    view: &GpuView,
     watches: &[Watch],
     settings: &Settings,
     now: Instant,
@@ -166,13 +199,9 @@ fn readings(
     for lane in &gpu.lanes {
         for (slot, position) in lane.slots.iter().zip(&lane.watches) {
             let watch = &watches[*position];
-            if watch.field == FieldId::XID_ERRORS {
-                readings[*position] = last_xid(gpu.xids.as_deref(), lane);
-                continue;
-            }
             let late_after = match (lane.rhythm, watch.pace) {
                 (Rhythm::Main, Pace::Slow) => settings.slow_late_after(),
-                _ => settings.late_after(),
+                _ => settings.late_after(lane.cadence),
             };
             readings[*position] = match (&slot.reading, slot.at, lane.down) {
                 (_, _, Some(reason)) => Err(reason),
@@ -182,18 +211,30 @@ fn readings(
                 (Ok(_), None, None) => Err(Reason::NoData),
                 (Err(reason), _, None) => Err(*reason),
             };
+            if watch.field == FieldId::XID_ERRORS {
+                let silence = Err(lane.down.unwrap_or(Reason::NoData));
+                let code = |xid: Xid| Ok(Value::Int(i64::from(xid.code)));
+                readings[*position] = view.last_xid().map_or(silence, code);
+            }
         }
     }
     readings
 }
 
-/// The last XID; 0 only while silence means that there was none.
-fn last_xid(log: Option<&XidLog>, lane: &LaneBoard) -> Reading {
-    let silence = Err(lane.down.unwrap_or(Reason::NoData));
-    match log {
-        Some(XidLog { last: Some(xid), .. }) => Ok(Value::Int(i64::from(xid.code))),
-        Some(XidLog { listening: true, .. }) => Ok(Value::Int(0)),
-        _ => silence,
+/// Remembers the labels of a GPU that is up, and shows them while it is down.
+fn keep_labels(gpu: &mut GpuBoard, watches: &[Watch], view: &mut GpuView) {
+    if view.up.is_err() {
+        for (position, value) in &gpu.labels {
+            view.readings[*position] = Ok(value.clone());
+        }
+        return;
+    }
+    gpu.labels.clear();
+    let is_label = |(_, watch): &(usize, &Watch)| watch.kind == Kind::Label;
+    for (position, _) in watches.iter().enumerate().filter(is_label) {
+        if let Ok(value) = &view.readings[position] {
+            gpu.labels.push((position, value.clone()));
+        }
     }
 }
 
@@ -208,31 +249,48 @@ fn reason(down: Down) -> Reason {
     }
 }
 
-/// Logs a change of a GPU's state, once.
-fn say(gpu: &mut GpuBoard, up: Result<(), Down>) {
-    let before = gpu.said.replace(up);
-    if before == Some(up) {
-        return;
-    }
-    let index = gpu.index;
-    let uuid = gpu.identity.as_ref().map_or("", |identity| identity.uuid.as_str());
-    match up {
-        Ok(()) if matches!(before, None | Some(Err(Down::Starting))) => {
-            tracing::info!(gpu = index, uuid, "answers");
-        }
-        Ok(()) => tracing::info!(gpu = index, uuid, "answers again"),
-        Err(Down::Starting) => {}
-        Err(Down::Missing) => {
-            tracing::warn!(gpu = index, uuid, "the driver does not list it; it is awaited");
-        }
-        Err(Down::Late) => {
-            tracing::warn!(
-                gpu = index,
+/// A GPU whose state is another than was said last.
+struct Change {
+    gpu: u32,
+    identity: Option<Arc<Identity>>,
+    before: Option<Result<(), Down>>,
+    now: Result<(), Down>,
+}
+
+/// The changes that have not been said yet.
+fn changes(board: &mut Board) -> Vec<Change> {
+    let changed = board.gpus.iter_mut().filter(|gpu| gpu.said != Some(gpu.state));
+    changed
+        .map(|gpu| Change {
+            gpu: gpu.index,
+            identity: gpu.identity.clone(),
+            before: gpu.said.replace(gpu.state),
+            now: gpu.state,
+        })
+        .collect()
+}
+
+impl Change {
+    fn say(self) {
+        let gpu = self.gpu;
+        let uuid = self.identity.as_ref().map_or("", |identity| identity.uuid.as_str());
+        match self.now {
+            Ok(()) if matches!(self.before, None | Some(Err(Down::Starting))) => {
+                tracing::info!(gpu, uuid, "answers");
+            }
+            Ok(()) => tracing::info!(gpu, uuid, "answers again"),
+            // Every GPU is starting at first, or unknown while its source is down, which is said.
+            Err(Down::Starting | Down::SourceDown) => {}
+            Err(Down::Missing) => {
+                tracing::warn!(gpu, uuid, "the driver does not list it; it is awaited");
+            }
+            Err(Down::Late) => tracing::warn!(
+                gpu,
                 uuid,
                 "a driver call does not come back; its series are absent until it does"
-            );
+            ),
+            Err(down) => tracing::warn!(gpu, uuid, "down: {down}; its series are absent"),
         }
-        Err(down) => tracing::warn!(gpu = index, uuid, "down: {down}; its series are absent"),
     }
 }
 
@@ -241,11 +299,11 @@ mod tests {
     use std::sync::Arc;
     use std::time::SystemTime;
 
-    use model::{Identity, Kind, Slot, Xid};
+    use model::{Kind, Slot};
 
     use super::*;
     use crate::Selection;
-    use crate::board::Busy;
+    use crate::board::{Busy, LaneBoard};
 
     const FAST: usize = 0;
     const SLOW: usize = 1;
@@ -281,13 +339,14 @@ mod tests {
                 down: None,
                 last_ok: Some(at),
                 busy: Arc::new(Busy::new(shared.epoch)),
-                xids: None,
+                cadence: interval,
+                listens: rhythm == Rhythm::Waiting,
             };
             let lanes = vec![lane(Rhythm::Main, &[FAST, SLOW]), lane(Rhythm::Waiting, &[XID])];
             let mut board = shared.board();
             board.source.up = Ok(());
             let gpu = board.gpu(0);
-            gpu.presence = Presence::Listed;
+            gpu.listed = true;
             gpu.lanes = lanes;
             drop(board);
             Self { shared, at }
@@ -361,10 +420,8 @@ mod tests {
         let lost = Scene::new(SECOND).with(|gpu| gpu.lanes[0].down = Some(Reason::Lost));
         assert_eq!(lost.after(0).gpus[0].up, Err(Down::Lost));
         assert_eq!(lost.after(0).gpus[0].readings[FAST], Err(Reason::Lost));
-        let missing = Scene::new(SECOND).with(|gpu| gpu.presence = Presence::Missing);
+        let missing = Scene::new(SECOND).with(|gpu| gpu.listed = false);
         assert_eq!(missing.after(0).gpus[0].up, Err(Down::Missing));
-        let detained = Scene::new(SECOND).with(|gpu| gpu.presence = Presence::Detained);
-        assert_eq!(detained.after(0).gpus[0].up, Err(Down::Late));
         let fresh = Scene::new(SECOND).with(|gpu| gpu.lanes[0].last_ok = None);
         assert_eq!(fresh.after(0).gpus[0].up, Err(Down::Starting));
         let closed = Scene::new(SECOND);
@@ -388,17 +445,56 @@ mod tests {
 
     #[test]
     fn silence_is_zero_only_while_somebody_listens() {
-        let reading = |log: Option<XidLog>| {
-            let scene = Scene::new(SECOND).with(|gpu| gpu.xids = log.map(Arc::new));
-            scene.after(0).gpus[0].readings[XID].clone()
-        };
-        assert_eq!(reading(None), Err(Reason::NoData));
-        assert_eq!(reading(Some(XidLog::default())), Err(Reason::NoData));
-        let listening = XidLog { listening: true, ..XidLog::default() };
-        assert_eq!(reading(Some(listening)), Ok(Value::Int(0)));
-        let mut log = XidLog::default();
-        log.record(Xid { code: 79, message: "gone" });
-        assert_eq!(reading(Some(log)), Ok(Value::Int(79)));
+        let scene = Scene::new(SECOND);
+        let reading = |scene: &Scene, millis| scene.after(millis).gpus[0].readings[XID].clone();
+        assert_eq!(reading(&scene, 0), Ok(Value::Int(0)));
+        let deaf = Scene::new(SECOND).with(|gpu| gpu.lanes[1].listens = false);
+        assert_eq!(reading(&deaf, 0), Err(Reason::NoData));
+        let stuck = Scene::new(SECOND).with(|gpu| {
+            let since = gpu.lanes[1].last_ok.unwrap();
+            gpu.lanes[1].busy.begin(since);
+            gpu.lanes[0].last_ok = Some(since + 10 * SECOND);
+        });
+        assert_eq!(reading(&stuck, 2000), Ok(Value::Int(0)));
+        assert_eq!(reading(&stuck, 2001), Err(Reason::NoData), "nobody listens any more");
+    }
+
+    #[test]
+    fn an_xid_outlives_its_gpu_and_so_do_the_labels_of_its_series() {
+        let mut scene = Scene::new(SECOND).with(|gpu| {
+            Arc::make_mut(&mut gpu.history.xids).record(Xid { code: 79, message: "gone" });
+        });
+        let mut watches = scene.shared.watches.to_vec();
+        watches[SLOW].kind = Kind::Label;
+        scene.shared.watches = watches.into();
+        assert_eq!(scene.after(0).gpus[0].readings[XID], Ok(Value::Int(79)));
+        let down = &scene.after(2001).gpus[0];
+        assert!(down.up.is_err());
+        assert_eq!(down.last_xid().map(|xid| xid.code), Some(79));
+        assert_eq!(down.readings[SLOW], Ok(Value::Int(61)), "a label stays");
+        assert_eq!(down.readings[FAST], Err(Reason::Late));
+    }
+
+    #[test]
+    fn passes_longer_than_the_interval_are_not_late_by_nature() {
+        let scene = Scene::new(SECOND).with(|gpu| gpu.lanes[0].cadence = 2 * SECOND);
+        assert!(scene.after(4000).gpus[0].up.is_ok());
+        assert_eq!(scene.after(4001).gpus[0].up, Err(Down::Late));
+    }
+
+    #[test]
+    fn each_tick_is_published_shortly_after_it() {
+        let scene = Scene::new(SECOND);
+        // The next snapshot's readings, not the expiry of something in this one, set the time.
+        let tick = scene.shared.epoch + SECOND;
+        let at = |millis| next_publication(&scene.shared, tick + Duration::from_millis(millis));
+        scene
+            .shared
+            .current
+            .store(Arc::new(Snapshot { good_until: scene.at + 10 * SECOND, ..scene.after(0) }));
+        assert_eq!(at(0), tick + GRACE);
+        assert_eq!(at(9), tick + GRACE);
+        assert_eq!(at(11), tick + SECOND + GRACE);
     }
 
     fn identity(index: u32, uuid: &str) -> Arc<Identity> {
@@ -418,7 +514,7 @@ mod tests {
         assert_eq!(snapshot.gpus[1].up, Err(Down::Missing));
         assert_eq!(snapshot.gpus[1].gpu.identity.as_ref().unwrap().uuid, "GPU-a");
         let mut board = scene.shared.board();
-        board.gpu(1).presence = Presence::Listed;
+        board.gpu(1).listed = true;
         board.identify(1, identity(1, "GPU-a"));
         drop(board);
         let uuids = |snapshot: &Snapshot| -> Vec<String> {
@@ -426,6 +522,37 @@ mod tests {
             identities.map(|identity| identity.uuid.clone()).collect()
         };
         assert_eq!(uuids(&scene.after(0)), ["GPU-b", "GPU-a"], "it is back, under a new index");
+    }
+
+    #[test]
+    fn what_is_known_of_a_gpu_moves_with_it() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        for (index, uuid) in [(0, "GPU-a"), (1, "GPU-b"), (2, "GPU-c")] {
+            board.gpu(index).listed = true;
+            board.identify(index, identity(index, uuid));
+            let log = &mut board.gpu(index).history.xids;
+            Arc::make_mut(log).record(Xid { code: 10 + index, message: "?" });
+        }
+        // GPU-a was taken out: the others move up, in whatever order they answer.
+        board.gpu(2).listed = false;
+        board.identify(1, identity(1, "GPU-c"));
+        board.identify(0, identity(0, "GPU-b"));
+        board.forget_empty_places(|_| false);
+        drop(board);
+        let snapshot = scene.after(0);
+        let known: Vec<(u32, &str, u32)> = snapshot
+            .gpus
+            .iter()
+            .map(|view| {
+                let identity = view.gpu.identity.as_ref().unwrap();
+                (view.gpu.index, identity.uuid.as_str(), view.xids.last.unwrap().code)
+            })
+            .collect();
+        assert_eq!(known, [(0, "GPU-b", 11), (1, "GPU-c", 12), (0, "GPU-a", 10)]);
+        assert_eq!(snapshot.gpus[2].up, Err(Down::Missing));
+        let shown = &snapshot.gpus[0].readings[FAST];
+        assert!(shown.is_err(), "what was read of another GPU");
     }
 
     #[test]

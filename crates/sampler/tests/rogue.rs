@@ -59,13 +59,13 @@ impl Reader for RogueReader {
         &[0]
     }
 
-    fn open(&mut self) -> Result<Arc<Identity>, Reason> {
-        Ok(Arc::new(Identity {
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
+        Ok(Some(Arc::new(Identity {
             index: self.gpu,
             uuid: format!("GPU-{}", self.gpu),
             pci_bus_id: String::new(),
             model_name: String::new(),
-        }))
+        })))
     }
 
     fn read(&mut self, _: Pass, out: &mut Readings) -> Result<(), Reason> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use catalog::xid;
 use model::{
     Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError, Watch,
-    XidLog,
+    Xid,
 };
 
 use crate::readings::{self, DRIVER_VERSION, Getter, Rates, Totals, View};
@@ -64,12 +64,15 @@ struct Shared {
 struct Timeline {
     world: World,
     latest: Option<Pass>,
+    /// How many of each GPU's events have been heard: a new reader does not hear them again.
+    heard: Vec<usize>,
 }
 
 impl SimSource {
     /// A source that reads `world`.
     pub fn new(world: World, options: Options) -> Self {
-        let timeline = Mutex::new(Timeline { world, latest: None });
+        let timeline =
+            Mutex::new(Timeline { heard: vec![0; world.gpus().len()], world, latest: None });
         Self { shared: Arc::new(Shared { options, timeline }) }
     }
 }
@@ -122,18 +125,15 @@ impl Session for SimSession {
             positions.push(position);
             rows.push(Row { getter, pace: watch.pace });
         }
-        let mut reader = GpuReader {
+        vec![Box::new(GpuReader {
             shared: self.shared.clone(),
             gpu: gpu as usize,
             identity,
             positions,
             rows,
             totals: None,
-            xids: Arc::new(XidLog { listening: true, ..XidLog::default() }),
-            heard: 0,
-        };
-        reader.hear(&self.shared.lock());
-        vec![Box::new(reader)]
+            xids: Vec::new(),
+        })]
     }
 
     fn outdated(&mut self) -> Option<String> {
@@ -164,17 +164,16 @@ struct GpuReader {
     rows: Vec<Row>,
     /// As of the last pass; none before the first, and after the GPU was lost.
     totals: Option<Totals>,
-    xids: Arc<XidLog>,
-    /// How many of the world's events are in `xids`.
-    heard: usize,
+    /// Heard, and not yet taken.
+    xids: Vec<Xid>,
 }
 
 impl GpuReader {
-    fn hear(&mut self, timeline: &Timeline) {
-        for event in &timeline.world.events(self.gpu)[self.heard..] {
-            Arc::make_mut(&mut self.xids).record(xid::lookup(event.code));
-            self.heard += 1;
-        }
+    fn hear(&mut self, timeline: &mut Timeline) {
+        let heard = &mut timeline.heard[self.gpu];
+        let new = &timeline.world.events(self.gpu)[*heard..];
+        self.xids.extend(new.iter().map(|event| xid::lookup(event.code)));
+        *heard += new.len();
     }
 }
 
@@ -187,7 +186,7 @@ impl Reader for GpuReader {
         &self.positions
     }
 
-    fn open(&mut self) -> Result<Arc<Identity>, Reason> {
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         let shared = self.shared.clone();
         let mut timeline = shared.lock();
         if timeline.world.gpus()[self.gpu].lost
@@ -197,11 +196,11 @@ impl Reader for GpuReader {
             let elapsed = pass.elapsed + pass.now.elapsed();
             timeline.world.advance_to(shared.options.moment(elapsed));
         }
-        self.hear(&timeline);
+        self.hear(&mut timeline);
         if timeline.world.gpus()[self.gpu].lost {
             return Err(Reason::Lost);
         }
-        Ok(self.identity.clone())
+        Ok(Some(self.identity.clone()))
     }
 
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
@@ -211,7 +210,7 @@ impl Reader for GpuReader {
         if timeline.latest.is_none_or(|latest| latest.elapsed < pass.elapsed) {
             timeline.latest = Some(pass);
         }
-        self.hear(&timeline);
+        self.hear(&mut timeline);
 
         let gpu = &timeline.world.gpus()[self.gpu];
         if gpu.lost {
@@ -237,8 +236,12 @@ impl Reader for GpuReader {
         Ok(())
     }
 
-    fn xids(&self) -> Option<Arc<XidLog>> {
-        Some(self.xids.clone())
+    fn listens(&self) -> bool {
+        true
+    }
+
+    fn take_xids(&mut self) -> Vec<Xid> {
+        std::mem::take(&mut self.xids)
     }
 }
 
@@ -277,9 +280,10 @@ mod tests {
         let mut session = source.connect(&Arc::from([])).unwrap();
         let mut reader = session.readers(7).remove(0);
         assert_eq!(reader.open().unwrap_err(), Reason::Lost);
-        let pass = Pass { now: Instant::now(), elapsed: Duration::ZERO, slow: true };
+        let interval = seconds(1);
+        let pass = Pass { now: Instant::now(), elapsed: Duration::ZERO, interval, slow: true };
         assert_eq!(reader.read(pass, &mut Readings::new(0, pass.now)), Err(Reason::Lost));
         std::thread::sleep(Duration::from_millis(15));
-        assert_eq!(reader.open().unwrap().index, 7);
+        assert_eq!(reader.open().unwrap().unwrap().index, 7);
     }
 }

@@ -59,7 +59,8 @@ impl Driven {
         let elapsed = Duration::from_millis(elapsed_millis);
         let now = self.began + elapsed;
         self.readings.begin(now);
-        self.reader.read(Pass { now, elapsed, slow }, &mut self.readings)?;
+        let interval = Duration::from_secs(1);
+        self.reader.read(Pass { now, elapsed, interval, slow }, &mut self.readings)?;
         Ok(self.readings.slots().iter().map(|slot| slot.reading.clone()).collect())
     }
 }
@@ -205,7 +206,7 @@ fn it_says_what_it_is() {
     assert_eq!(session.gpus(), [0, 1, 2, 3, 4, 5, 6, 7]);
     assert!(session.readers(8).is_empty());
     assert_eq!(session.outdated(), None);
-    let identity = session.readers(0)[0].open().unwrap();
+    let identity = session.readers(0)[0].open().unwrap().expect("an identity");
     assert_eq!((identity.index, identity.pci_bus_id.as_str()), (0, "00000000:1A:00.0"));
     assert_eq!(identity.model_name, "NVIDIA H100 80GB HBM3");
     assert!(identity.uuid.starts_with("GPU-"));
@@ -254,13 +255,13 @@ fn a_gpu_that_is_lost_says_so_and_comes_back() {
     let mut driven = Driven::new(session.as_mut(), 7);
     let identity = driven.reader.open().unwrap();
     driven.pass(0, true).unwrap();
-    assert_eq!(driven.reader.xids().unwrap().last, None);
+    assert_eq!(driven.reader.take_xids(), []);
 
     assert_eq!(driven.pass(1_000, true), Err(Reason::Lost));
     assert_eq!(driven.reader.open(), Err(Reason::Lost));
-    let xids = driven.reader.xids().unwrap();
-    assert_eq!(xids.last, Some(Xid { code: 79, message: "GPU has fallen off the bus" }));
-    assert_eq!((xids.counts.get(&79), xids.listening), (Some(&1), true));
+    let fallen = Xid { code: 79, message: "GPU has fallen off the bus" };
+    assert_eq!(driven.reader.take_xids(), [fallen]);
+    assert!(driven.reader.listens());
 
     // The others take the world along.
     let mut other = Driven::new(session.as_mut(), 0);
@@ -268,7 +269,7 @@ fn a_gpu_that_is_lost_says_so_and_comes_back() {
     assert_eq!(driven.reader.open(), Ok(identity));
     let first = driven.pass(80_000, true).unwrap();
     assert_eq!(first[1], Err(Reason::NoData), "no average spans the time that it was gone");
-    assert_eq!(driven.reader.xids().unwrap().counts.get(&79), Some(&1));
+    assert_eq!(driven.reader.take_xids(), [], "told once");
 }
 
 #[test]
@@ -277,13 +278,16 @@ fn frozen_in_the_middle_the_past_has_happened() {
         connect(Options { frozen: true, ..from(600) }, &watches(&[203, 230], Pace::Every));
     let mut lost = Driven::new(session.as_mut(), 7);
     assert_eq!(lost.reader.open(), Err(Reason::Lost));
-    assert_eq!(lost.reader.xids().unwrap().counts.get(&79), Some(&1));
+    assert_eq!(lost.reader.take_xids().len(), 1);
+    let again = Driven::new(session.as_mut(), 7).reader.take_xids();
+    assert_eq!(again, [], "a new reader does not tell it again");
 
     let mut bad = Driven::new(session.as_mut(), 5);
     let readings = bad.pass(5_000, true).unwrap();
     assert_eq!(readings, bad.pass(50_000, true).unwrap());
     assert_eq!(bad.readings.slots()[1].at, None, "XIDs do not travel as readings");
-    let codes: Vec<u32> = bad.reader.xids().unwrap().counts.keys().copied().collect();
+    let mut codes: Vec<u32> = bad.reader.take_xids().iter().map(|xid| xid.code).collect();
+    codes.sort_unstable();
     assert_eq!(codes, [48, 63, 94]);
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn up(identity: Identity, readings: Vec<Reading>) -> GpuView {
         gpu: Gpu { index: identity.index, identity: Some(Arc::new(identity)) },
         up: Ok(()),
         readings,
-        xids: None,
+        xids: Arc::default(),
         last_success: Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)),
         pass_duration: Some(Duration::from_micros(4_200)),
         errors: Arc::default(),
@@ -48,7 +48,7 @@ pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
         gpu: Gpu { index, identity: None },
         up: Err(why),
         readings: Vec::new(),
-        xids: None,
+        xids: Arc::default(),
         last_success: None,
         pass_duration: None,
         errors: Arc::default(),
@@ -56,12 +56,12 @@ pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
 }
 
 /// A log of these XIDs.
-pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Option<Arc<XidLog>> {
+pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
     let mut log = XidLog { listening, ..XidLog::default() };
     for xid in xids {
         log.record(*xid);
     }
-    Some(Arc::new(log))
+    Arc::new(log)
 }
 
 /// A snapshot of these GPUs.

@@ -159,15 +159,17 @@ fn no_xid_is_said_only_by_a_gpu_that_is_up_and_listened_to() {
         .assert_in(&view(true, xids(true, &[])));
     quiet.assert_absent_from(&view(true, xids(false, &[])));
     quiet.assert_absent_from(&view(false, xids(true, &[])));
-    quiet.assert_absent_from(&view(true, None));
+    quiet.assert_absent_from(&view(true, Arc::default()));
     quiet.value(79).assert_in(&view(false, xids(false, &[FALLEN])));
 }
 
 #[test]
-fn the_label_of_a_gpu_that_is_down_is_not_shown_as_if_it_were_read() {
+fn the_labels_of_a_gpu_that_is_down_keep_the_series_of_its_xids_the_same() {
     let mut gpu = down(identity(0, "GPU-aaaa"), Down::Lost, vec![int(1), text("570")]);
     gpu.xids = xids(false, &[FALLEN]);
-    metric("DCGM_FI_DEV_XID_ERRORS").without("DCGM_FI_DRIVER_VERSION").assert_in(&page(&one(gpu)));
+    metric("DCGM_FI_DEV_XID_ERRORS")
+        .label("DCGM_FI_DRIVER_VERSION", "570")
+        .assert_in(&page(&one(gpu)));
 }
 
 #[test]

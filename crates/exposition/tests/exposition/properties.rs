@@ -144,7 +144,7 @@ fn was_read(watches: &[Watch], gpu: &GpuView, name: &str, value: f64) -> bool {
     let of_name = watches.iter().enumerate().filter(|(_, watch)| &*watch.name == name);
     of_name.into_iter().any(|(position, watch)| {
         if watch.field == FieldId(230) {
-            let last = gpu.xids.as_ref().and_then(|log| log.last);
+            let last = gpu.xids.last;
             return last.map_or(gpu.up.is_ok() && value == 0.0, |x| f64::from(x.code) == value);
         }
         match gpu.readings.get(position) {
@@ -187,7 +187,7 @@ fn any_gpu() -> impl Strategy<Value = GpuView> {
             gpu: Gpu { index, identity: uuid.map(|uuid| Arc::new(identity(index, uuid))) },
             up,
             readings,
-            xids: xids.map(Arc::new),
+            xids: Arc::new(xids.unwrap_or_default()),
             last_success: None,
             pass_duration: pass.map(Duration::from_micros),
             errors: Arc::new(
