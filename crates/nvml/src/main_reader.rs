@@ -33,8 +33,6 @@ pub(crate) struct MainReader {
     device: Option<Device>,
     mig_enabled: Option<bool>,
     slot_fields: Vec<FieldId>,
-    /// Whether nothing that is watched asks the GPU itself in every pass.
-    has_no_pulse: bool,
     /// When everything was last asked for, supported or not.
     asked_all: Option<Instant>,
     /// What has been logged as not supported, so that it is said once.
@@ -128,8 +126,6 @@ impl MainReader {
             library,
             index,
             driver_version,
-            has_no_pulse: calls.iter().all(|call| call.slow)
-                && fields.iter().all(|field| field.slow),
             asked_all: None,
             slot_fields: plan.watches.iter().map(|position| watches[*position].field).collect(),
             watches: plan.watches,
@@ -268,6 +264,17 @@ impl MainReader {
         }
     }
 
+    /// Whether a GPU that has answered nothing in this pass answers at all: perhaps only slow fields
+    /// are watched, or only such as it does not have, or the one that is watched fails.
+    fn feel_pulse(&self, failed: Option<Reason>) -> Result<(), Reason> {
+        let Some(device) = &self.device else { return Err(Reason::Failed) };
+        match device.temperature().map_err(Code::reason) {
+            Ok(_) => Ok(()),
+            Err(Reason::NotSupported | Reason::NoData) => failed.map_or(Ok(()), Err),
+            Err(reason) => Err(reason),
+        }
+    }
+
     fn read_all(&mut self, pass: Pass, out: &mut Readings, tally: &mut Tally) -> Result<(), Code> {
         if pass.slow {
             self.notice_mig()?;
@@ -283,14 +290,6 @@ impl MainReader {
         self.read_field_values(pass, out, tally)?;
         if let Some(device) = &self.device {
             self.gpm.read(device, pass.interval, out, tally)?;
-            // Where only slow fields are watched, something must still show that the GPU answers.
-            if self.has_no_pulse {
-                match device.temperature() {
-                    Err(code) if code.is_about_the_gpu() => return Err(code),
-                    Err(code) => tally.note(code.reason()),
-                    Ok(_) => tally.answered = true,
-                }
-            }
         }
         Ok(())
     }
@@ -349,10 +348,7 @@ impl Reader for MainReader {
             let version = self.driver_version.clone().map(Value::Text);
             out.set(*slot, version.ok_or(Reason::Failed));
         }
-        match tally.failed {
-            Some(reason) if !tally.answered => Err(reason),
-            _ => Ok(()),
-        }
+        if tally.answered { Ok(()) } else { self.feel_pulse(tally.failed) }
     }
 }
 
