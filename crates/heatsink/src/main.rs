@@ -6,6 +6,7 @@
 
 mod check;
 mod cli;
+mod crowd;
 mod demo;
 mod devices;
 mod fields;
