@@ -11,7 +11,7 @@ use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;
 use crate::serve::{self, Setup};
-use crate::{Outcome, logging, settings};
+use crate::{Outcome, listen, logging, settings};
 
 /// Serves the story until told to stop.
 pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let options = Options { speed, ..Options::default() };
     let world = World::new(scenario, args.seed);
     let setup = Setup {
-        listener: settings::bind(&args.address)?,
+        listener: listen::bind(&args.address)?,
         source: Box::new(SimSource::new(world, options)),
         counters: counters::parse(builtin::DEFAULT.as_bytes()),
         interval: Duration::from_secs(1),

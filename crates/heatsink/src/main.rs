@@ -11,6 +11,7 @@ mod demo;
 mod devices;
 mod fields;
 mod http;
+mod listen;
 mod logging;
 mod pages;
 mod serve;

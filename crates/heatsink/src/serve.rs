@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
 use crate::http::{self, App};
 use crate::pages::Pages;
-use crate::{Outcome, devices, logging, settings};
+use crate::{Outcome, devices, listen, logging, settings};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
         hostname: if args.no_hostname { None } else { settings::hostname() },
         replace_blanks_in_model_name: args.replace_blanks_in_model_name,
         // Last, so that nothing listens unless everything else is in order.
-        listener: settings::bind(or_default(&args.address, ADDRESS))?,
+        listener: listen::bind(or_default(&args.address, ADDRESS))?,
     };
     serve(setup, |address| tracing::info!("serving on http://{address}/metrics"))
 }

@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use catalog::counters::Counters;
 use catalog::{builtin, counters};
 use model::Source;
@@ -56,24 +55,6 @@ pub(crate) fn interval(text: &str) -> Result<Duration> {
         Ok(millis @ 10..=3_600_000) => Ok(Duration::from_millis(millis)),
         _ => bail!("-c, --collect-interval: `{text}` is not between 10 and 3600000 milliseconds"),
     }
-}
-
-/// A listening socket.
-pub(crate) fn bind(address: &str) -> Result<TcpListener> {
-    let cannot = || format!("cannot listen on `{address}` (-a, --address)");
-    if let Some(port) = address.strip_prefix(':') {
-        let port: u16 =
-            port.parse().map_err(|_| anyhow!("`{port}` is no port")).with_context(cannot)?;
-        // One socket for IPv6 and IPv4, or, where the machine has no IPv6, for IPv4.
-        return TcpListener::bind(SocketAddr::from(([0u16; 8], port)))
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-                _ => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)),
-            })
-            .with_context(cannot);
-    }
-    let addresses: Vec<SocketAddr> = address.to_socket_addrs().with_context(cannot)?.collect();
-    TcpListener::bind(addresses.as_slice()).with_context(cannot)
 }
 
 /// The source that was asked for.
@@ -130,16 +111,6 @@ mod tests {
         assert_eq!(interval("1000").unwrap(), Duration::from_secs(1));
         for text in ["0", "-1", "", "1s", "99999999999"] {
             assert!(interval(text).is_err(), "{text} was accepted");
-        }
-    }
-
-    #[test]
-    fn addresses() {
-        assert!(bind("127.0.0.1:0").is_ok());
-        assert!(bind(":0").is_ok());
-        for text in ["", "9400", ":x", ":99999", "127.0.0.1", "[::1"] {
-            let error = bind(text).expect_err(text);
-            assert!(format!("{error:#}").contains("--address"), "{error:#}");
         }
     }
 
