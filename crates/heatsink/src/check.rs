@@ -11,7 +11,7 @@ use model::{GpuView, Kind, Reason, Snapshot, Value, Watch};
 use sampler::Sampler;
 
 use crate::cli::{self, CheckArgs, LogArgs, LogFormat, SourceName};
-use crate::{Outcome, devices, http, logging, settings};
+use crate::{DONE, NO, Outcome, devices, http, logging, settings};
 
 /// From one pass to the next: profiling averages need two that are apart.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -41,11 +41,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     {
         return Err(error.into());
     }
-    match (http::readiness(&snapshot), stuck) {
-        (Err(_), _) => Ok(Outcome::No),
-        (Ok(()), false) => Ok(Outcome::Done),
-        (Ok(()), true) => Ok(Outcome::DoneButStuck),
-    }
+    let status = if http::readiness(&snapshot).is_ok() { DONE } else { NO };
+    Ok(Outcome { status, stuck })
 }
 
 /// A watch on every field that the driver library serves.
@@ -63,21 +60,22 @@ fn watches() -> Arc<[Watch]> {
         .collect()
 }
 
-/// Waits until every GPU has shown what it has, or has had its time.
+/// Waits until every GPU has shown what it has, or has had its time: `SETTLING` for those that
+/// answer, `PATIENCE` for all.
 fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     let began = Instant::now();
-    loop {
+    while began.elapsed() < PATIENCE {
         thread::sleep(INTERVAL / 5);
         let snapshot = sampler.snapshot();
-        let is_settled =
-            |view: &GpuView| view.up.is_ok() && !view.readings.contains(&Err(Reason::NoData));
-        let settled = !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(is_settled);
-        let all_up = !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(|view| view.up.is_ok());
-        let waited = began.elapsed();
-        if settled || (all_up && waited > SETTLING) || waited > PATIENCE {
+        let all =
+            |is: fn(&GpuView) -> bool| !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(is);
+        let all_up = all(|view| view.up.is_ok());
+        let all_shown = all(|view| !view.readings.contains(&Err(Reason::NoData)));
+        if all_up && (all_shown || began.elapsed() > SETTLING) {
             return snapshot;
         }
     }
+    sampler.snapshot()
 }
 
 fn report(snapshot: &Snapshot) -> String {

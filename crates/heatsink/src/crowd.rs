@@ -64,7 +64,8 @@ impl Crowd {
             return Some(Place { crowd: Arc::clone(self), member });
         }
         // Of those that are quiet for as long, the first is the one that came first.
-        let quietest = members.iter().min_by_key(|member| member.last_asked.load(Ordering::Relaxed));
+        let quietest =
+            members.iter().min_by_key(|member| member.last_asked.load(Ordering::Relaxed));
         if let Some(quietest) = quietest {
             quietest.leave.notify_one();
         }

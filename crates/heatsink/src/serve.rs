@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
 use crate::http::{self, App};
 use crate::pages::Pages;
-use crate::{Outcome, devices, listen, logging, settings};
+use crate::{DONE, Outcome, devices, listen, logging, settings};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -100,10 +100,8 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
     // Drops what connections are left, and with them their hold on the sampler.
     drop(runtime);
     tracing::info!("stopped");
-    match Arc::into_inner(app).map(|app| app.sampler.stop(PATIENCE)) {
-        Some(true) => Ok(Outcome::Done),
-        _ => Ok(Outcome::DoneButStuck),
-    }
+    let ended = Arc::into_inner(app).is_some_and(|app| app.sampler.stop(PATIENCE));
+    Ok(Outcome { status: DONE, stuck: !ended })
 }
 
 /// Tells `stop` when the process is told to end.
