@@ -10,7 +10,8 @@ use catalog::FIELDS;
 use model::{GpuView, Kind, Reason, Snapshot, Value, Watch};
 use sampler::Sampler;
 
-use crate::cli::{self, CheckArgs, LogArgs, LogFormat, SourceName};
+use crate::cli::{self, CheckArgs};
+use crate::logging::Log;
 use crate::{DONE, NO, Outcome, devices, http, logging, settings};
 
 /// From one pass to the next: profiling averages need two that are apart.
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Reads for a moment as `serve` would, and prints what came.
 pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
-    logging::start(&LogArgs { log_format: LogFormat::Text, debug: false });
+    logging::start(&Log::default());
     let devices =
         devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
     let source = settings::source(&args.source)?;
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         Sampler::start(source, watches(), settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
     let mut text = report(&snapshot);
-    if args.timings && args.source.source != SourceName::Sim {
+    if args.timings && snapshot.source.name != "sim" {
         text += &timings(args, &snapshot);
     }
     let stuck = !sampler.stop(Duration::from_secs(1));

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
 use crate::http::{self, App};
 use crate::pages::Pages;
+use crate::settings::{NO_HOSTNAME, REPLACE_BLANKS};
 use crate::{DONE, Outcome, devices, listen, logging, settings};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
@@ -33,7 +34,7 @@ pub(crate) struct Setup {
 
 /// Serves this machine's GPUs until told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
-    logging::start(&args.log);
+    logging::start(&settings::log(&args.log)?);
     if let Some(refused) = args.upstream.refused.first() {
         bail!("{refused}");
     }
@@ -46,13 +47,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     if devices.instances {
         tracing::warn!("-d {}: MIG instances are not served yet; whole GPUs are", args.devices);
     }
+    let no_hostname = settings::boolean(&NO_HOSTNAME, &args.no_hostname)?;
     let setup = Setup {
         counters: settings::watches(cli::path(&args.collectors))?,
         interval: settings::interval(or_default(&args.collect_interval, INTERVAL))?,
         source: settings::source(&args.source)?,
         gpus: devices.gpus,
-        hostname: if args.no_hostname { None } else { settings::hostname() },
-        replace_blanks_in_model_name: args.replace_blanks_in_model_name,
+        hostname: if no_hostname { None } else { settings::hostname() },
+        replace_blanks_in_model_name: settings::boolean(
+            &REPLACE_BLANKS,
+            &args.replace_blanks_in_model_name,
+        )?,
         // Last, so that nothing listens unless everything else is in order.
         listener: listen::bind(or_default(&args.address, ADDRESS))?,
     };
