@@ -10,8 +10,9 @@ use catalog::FIELDS;
 use model::{GpuView, Kind, Reason, Snapshot, Value, Watch};
 use sampler::Sampler;
 
-use crate::cli::{self, CheckArgs, LogArgs, LogFormat, SourceName};
-use crate::{Outcome, devices, http, logging, settings};
+use crate::cli::{self, CheckArgs};
+use crate::logging::Log;
+use crate::{DONE, NO, Outcome, devices, http, logging, settings};
 
 /// From one pass to the next: profiling averages need two that are apart.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Reads for a moment as `serve` would, and prints what came.
 pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
-    logging::start(&LogArgs { log_format: LogFormat::Text, debug: false });
+    logging::start(&Log::default());
     let devices =
         devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
     let source = settings::source(&args.source)?;
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         Sampler::start(source, watches(), settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
     let mut text = report(&snapshot);
-    if args.timings && args.source.source != SourceName::Sim {
+    if args.timings && snapshot.source.name != "sim" {
         text += &timings(args, &snapshot);
     }
     let stuck = !sampler.stop(Duration::from_secs(1));
@@ -41,11 +42,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     {
         return Err(error.into());
     }
-    match (http::readiness(&snapshot), stuck) {
-        (Err(_), _) => Ok(Outcome::No),
-        (Ok(()), false) => Ok(Outcome::Done),
-        (Ok(()), true) => Ok(Outcome::DoneButStuck),
-    }
+    let status = if http::readiness(&snapshot).is_ok() { DONE } else { NO };
+    Ok(Outcome { status, stuck })
 }
 
 /// A watch on every field that the driver library serves.
@@ -63,21 +61,22 @@ fn watches() -> Arc<[Watch]> {
         .collect()
 }
 
-/// Waits until every GPU has shown what it has, or has had its time.
+/// Waits until every GPU has shown what it has, or has had its time: `SETTLING` for those that
+/// answer, `PATIENCE` for all.
 fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     let began = Instant::now();
-    loop {
+    while began.elapsed() < PATIENCE {
         thread::sleep(INTERVAL / 5);
         let snapshot = sampler.snapshot();
-        let is_settled =
-            |view: &GpuView| view.up.is_ok() && !view.readings.contains(&Err(Reason::NoData));
-        let settled = !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(is_settled);
-        let all_up = !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(|view| view.up.is_ok());
-        let waited = began.elapsed();
-        if settled || (all_up && waited > SETTLING) || waited > PATIENCE {
+        let all =
+            |is: fn(&GpuView) -> bool| !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(is);
+        let all_up = all(|view| view.up.is_ok());
+        let all_shown = all(|view| !view.readings.contains(&Err(Reason::NoData)));
+        if all_up && (all_shown || began.elapsed() > SETTLING) {
             return snapshot;
         }
     }
+    sampler.snapshot()
 }
 
 fn report(snapshot: &Snapshot) -> String {

@@ -1,8 +1,12 @@
 //! The command line and the environment, as typed. What it means is in `settings`.
+//!
+//! Whatever the environment can say is taken as text, however wrong: clap reads the variables of
+//! `serve` before any command, and `heatsink fields` has to work beside a mistake in them.
 
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::upstream::Upstream;
@@ -11,6 +15,8 @@ use crate::upstream::Upstream;
 pub(crate) const ADDRESS: &str = ":9400";
 pub(crate) const INTERVAL: &str = "1000";
 pub(crate) const DEVICES: &str = "f";
+pub(crate) const SOURCE: &str = "auto";
+pub(crate) const LOG_FORMAT: &str = "text";
 
 /// GPU telemetry for Prometheus: every NVIDIA GPU of this machine at /metrics.
 #[derive(Parser, Debug)]
@@ -26,7 +32,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Serve this machine's GPUs (what heatsink does without a command)
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Serve eight simulated H100s and the story of a training job; no GPU needed
     Demo(DemoArgs),
     /// Say what can be read here, field by field, and why not; exit status 0 only if data flows
@@ -46,6 +52,7 @@ pub(crate) struct ServeArgs {
         short = 'a',
         long,
         env = "DCGM_EXPORTER_LISTEN",
+        value_parser = text(),
         default_value = ADDRESS,
         value_name = "ADDRESS"
     )]
@@ -56,6 +63,7 @@ pub(crate) struct ServeArgs {
         short = 'c',
         long,
         env = "DCGM_EXPORTER_INTERVAL",
+        value_parser = text(),
         default_value = INTERVAL,
         value_name = "MS"
     )]
@@ -66,7 +74,7 @@ pub(crate) struct ServeArgs {
         short = 'n',
         long,
         env = "DCGM_EXPORTER_NO_HOSTNAME",
-        value_parser = boolean,
+        value_parser = text(),
         num_args = 0..=1,
         require_equals = true,
         default_value = "false",
@@ -74,13 +82,14 @@ pub(crate) struct ServeArgs {
         hide_default_value = true,
         value_name = "BOOL"
     )]
-    pub(crate) no_hostname: bool,
+    pub(crate) no_hostname: String,
 
     /// GPUs to serve: `f` or `g` for all, `g:0,2-4` for some
     #[arg(
         short = 'd',
         long,
         env = "DCGM_EXPORTER_DEVICES_STR",
+        value_parser = text(),
         default_value = DEVICES,
         value_name = "DEVICES"
     )]
@@ -91,7 +100,7 @@ pub(crate) struct ServeArgs {
         long,
         visible_alias = "rbmn",
         env = "DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME",
-        value_parser = boolean,
+        value_parser = text(),
         num_args = 0..=1,
         require_equals = true,
         default_value = "false",
@@ -99,7 +108,7 @@ pub(crate) struct ServeArgs {
         hide_default_value = true,
         value_name = "BOOL"
     )]
-    pub(crate) replace_blanks_in_model_name: bool,
+    pub(crate) replace_blanks_in_model_name: String,
 
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -114,9 +123,15 @@ pub(crate) struct ServeArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct SourceArgs {
-    /// Where readings come from. `auto` is the driver library; made-up numbers come only from `sim`
-    #[arg(long, env = "HEATSINK_SOURCE", default_value = "auto", value_name = "SOURCE")]
-    pub(crate) source: SourceName,
+    /// Where readings come from: `auto` or `nvml`, the driver library, or `sim`, made-up numbers
+    #[arg(
+        long,
+        env = "HEATSINK_SOURCE",
+        value_parser = text(),
+        default_value = SOURCE,
+        value_name = "SOURCE"
+    )]
+    pub(crate) source: String,
 
     /// The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]
     #[arg(long, env = "HEATSINK_NVML_LIBRARY", value_name = "FILE")]
@@ -124,16 +139,6 @@ pub(crate) struct SourceArgs {
 
     #[command(flatten)]
     pub(crate) sim: SimArgs,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-pub(crate) enum SourceName {
-    /// The driver library
-    Auto,
-    /// The driver library
-    Nvml,
-    /// Simulated GPUs
-    Sim,
 }
 
 #[derive(Args, Debug)]
@@ -172,15 +177,21 @@ pub(crate) enum ScenarioName {
 
 #[derive(Args, Debug)]
 pub(crate) struct LogArgs {
-    /// How log lines look
-    #[arg(long, env = "DCGM_EXPORTER_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    pub(crate) log_format: LogFormat,
+    /// How log lines look: `text`, a line for people, or `json`, one object a line
+    #[arg(
+        long,
+        env = "DCGM_EXPORTER_LOG_FORMAT",
+        value_parser = text(),
+        default_value = LOG_FORMAT,
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: String,
 
     /// Log more
     #[arg(
         long,
         env = "DCGM_EXPORTER_DEBUG",
-        value_parser = boolean,
+        value_parser = text(),
         num_args = 0..=1,
         require_equals = true,
         default_value = "false",
@@ -188,15 +199,7 @@ pub(crate) struct LogArgs {
         hide_default_value = true,
         value_name = "BOOL"
     )]
-    pub(crate) debug: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
-pub(crate) enum LogFormat {
-    /// A line for people
-    Text,
-    /// One JSON object a line
-    Json,
+    pub(crate) debug: String,
 }
 
 #[derive(Args, Debug)]
@@ -252,13 +255,9 @@ pub(crate) fn or_default<'a>(text: &'a str, default: &'a str) -> &'a str {
     if text.is_empty() { default } else { text }
 }
 
-/// A boolean as Go programs take it from the environment; nothing at all is no.
-fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "" | "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
-        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
-        _ => Err("write true or false".to_owned()),
-    }
+/// Any text; what is not UTF-8 in it is wrong for whoever uses it, and only then.
+pub(crate) fn text() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().map(|text| text.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -276,16 +275,9 @@ mod tests {
     fn flags_are_those_of_dcgm_exporter() {
         let line = "heatsink -f x.csv -a :1 -c 100 -n -d g:0 --log-format json --debug=false";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-        assert!(cli.serve.no_hostname && !cli.serve.log.debug);
+        assert_eq!([cli.serve.no_hostname, cli.serve.log.debug], ["true", "false"]);
         assert_eq!(cli.serve.address, ":1");
         assert!(Cli::try_parse_from(["heatsink", "--replace-blanks-in-model-name"]).is_ok());
         assert!(Cli::try_parse_from(["heatsink", "serve", "-c", "30000"]).is_ok());
-    }
-
-    #[test]
-    fn booleans_are_those_of_go() {
-        assert_eq!(boolean(""), Ok(false));
-        assert_eq!(boolean("T"), Ok(true));
-        assert!(boolean("yes").is_err());
     }
 }

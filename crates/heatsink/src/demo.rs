@@ -1,5 +1,7 @@
 //! `heatsink demo`: eight simulated H100s and the story of a training job.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,18 +13,18 @@ use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;
 use crate::serve::{self, Setup};
-use crate::{Outcome, logging, settings};
+use crate::{Outcome, listen, logging, settings};
 
 /// Serves the story until told to stop.
 pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
-    logging::start(&args.log);
+    logging::start(&settings::log(&args.log)?);
     let speed = settings::speed(args.speed)?;
     let scenario = Scenario::story();
     let chapters = scenario.chapters().to_vec();
     let options = Options { speed, ..Options::default() };
     let world = World::new(scenario, args.seed);
     let setup = Setup {
-        listener: settings::bind(&args.address)?,
+        listener: listen::bind(&args.address)?,
         source: Box::new(SimSource::new(world, options)),
         counters: counters::parse(builtin::DEFAULT.as_bytes()),
         interval: Duration::from_secs(1),
@@ -41,25 +43,32 @@ fn tell(address: SocketAddr, speed: f64, chapters: Vec<Chapter>) {
         ip => ip.to_string(),
     };
     let url = format!("http://{host}:{}", address.port());
-    println!("Eight simulated H100s: nothing here is measured.\n");
-    println!("  metrics   {url}/metrics");
-    println!("  overview  {url}/\n");
-    println!("Watch the job slow down, and see why:\n");
-    println!("  curl -s {url}/metrics | grep -E '^DCGM_FI_DEV_(GPU_TEMP|SM_CLOCK|XID_ERRORS){{'\n");
-    println!("The story, in simulated time at {speed} times the real one; Ctrl-C ends it:\n");
+    say(format_args!(
+        "Eight simulated H100s: nothing here is measured.\n\n  \
+         metrics   {url}/metrics\n  \
+         overview  {url}/\n\n\
+         Watch the job slow down, and see why:\n\n  \
+         curl -s {url}/metrics | grep -E '^DCGM_FI_DEV_(GPU_TEMP|SM_CLOCK|XID_ERRORS){{'\n\n\
+         The story, in simulated time at {speed} times the real one; Ctrl-C ends it:\n"
+    ));
     let began = Instant::now();
     let storyteller = thread::Builder::new().name("storyteller".to_owned()).spawn(move || {
         for chapter in chapters {
             let due = began + chapter.at.div_f64(speed);
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let who = chapter.gpu.map_or("all".to_owned(), |gpu| format!("GPU {gpu}"));
-            println!("  {}  {who:5}  {}", clock(chapter.at), chapter.text);
+            say(format_args!("  {}  {who:5}  {}", clock(chapter.at), chapter.text));
         }
     });
     // Without it the demo is silent, and runs all the same.
     if let Err(error) = storyteller.context("no thread to tell the story") {
         tracing::warn!("{error:#}");
     }
+}
+
+/// Prints lines. Who closes the other end has seen enough; the page is served all the same.
+fn say(lines: fmt::Arguments) {
+    let _ = writeln!(io::stdout().lock(), "{lines}");
 }
 
 fn clock(time: Duration) -> String {

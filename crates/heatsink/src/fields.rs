@@ -15,8 +15,8 @@ pub(crate) fn run(args: &FieldsArgs) -> Result<Outcome> {
     let text = if args.json { json(&fields)? } else { table(&fields) };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever reads has seen enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
-        written => Ok(written.map(|()| Outcome::Done)?),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::DONE),
+        written => Ok(written.map(|()| Outcome::DONE)?),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -16,15 +16,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use model::Snapshot;
 use sampler::Sampler;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::crowd::{Crowd, Place};
 use crate::pages::{Encoding, Pages};
 
-/// Connections at once; more wait in the kernel's queue.
+/// Connections at once. One more, and the one that has been quiet longest makes room for it.
 const MOST_CONNECTIONS: usize = 256;
 
-/// How long a client may take to send its request's head, and how long a connection may idle.
+/// How long a client may take to send its request's head. The time between two requests of a
+/// connection counts, too, so Prometheus' longest usual interval has to fit in.
 const HEAD_PATIENCE: Duration = Duration::from_secs(90);
 
 /// How long a connection lives. A client that keeps asking does not notice; one that does not read
@@ -45,23 +47,30 @@ pub(crate) struct App {
 
 /// Serves until `stop` turns true; then lets the answers under way finish.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let crowd = Crowd::new(MOST_CONNECTIONS);
     let mut stopping = stop.clone();
     loop {
         let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (listener.accept().await, place)
+            match listener.accept().await {
+                Ok((stream, _)) => Ok((stream, crowd.join().await)),
+                Err(error) => Err(error),
+            }
         };
-        let (accepted, place) = tokio::select! {
+        let accepted = tokio::select! {
             accepted = accepted => accepted,
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, place)) => {
                 let app = Arc::clone(&app);
                 let stop = stop.clone();
                 tokio::spawn(async move {
-                    converse(stream, app, stop).await;
+                    // At whatever it is: silent, in the middle of a head, or not reading.
+                    tokio::select! {
+                        () = converse(stream, app, &place, stop) => {}
+                        () = place.told_to_leave() => {}
+                    }
+                    // After the connection, which ended with the select.
                     drop(place);
                 });
             }
@@ -73,16 +82,21 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Rec
         }
     }
     drop(listener);
-    let everybody = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
     // A client that takes longer has had its time.
-    let _ = timeout(DRAIN, places.acquire_many(everybody)).await;
+    let _ = timeout(DRAIN, crowd.emptied()).await;
 }
 
 /// One connection.
-async fn converse(stream: TcpStream, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+async fn converse(
+    stream: TcpStream,
+    app: Arc<App>,
+    place: &Place,
+    mut stop: watch::Receiver<bool>,
+) {
     // Answers are written in one go; waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
+        place.asked(Instant::now());
         let response = answer(&app, &request);
         async move { Ok::<_, Infallible>(response) }
     });

@@ -6,16 +6,19 @@
 
 mod check;
 mod cli;
+mod crowd;
 mod demo;
 mod devices;
 mod fields;
 mod http;
+mod listen;
 mod logging;
 mod pages;
 mod serve;
 mod settings;
 mod upstream;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,15 +26,24 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 
 /// What a run came to.
-pub(crate) enum Outcome {
-    /// All went well, and all threads have ended.
-    Done,
-    /// All went well, but a thread is stuck inside the driver. Ordinary exit would run the driver
-    /// library's exit handlers under it.
-    DoneButStuck,
-    /// What was asked is answered, and the answer is no.
-    No,
+pub(crate) struct Outcome {
+    /// The exit status.
+    pub(crate) status: u8,
+    /// Whether a thread is stuck inside the driver. Ordinary exit would run the driver library's
+    /// exit handlers under it.
+    pub(crate) stuck: bool,
 }
+
+impl Outcome {
+    /// All went well, and all threads have ended.
+    pub(crate) const DONE: Self = Self { status: DONE, stuck: false };
+}
+
+/// Exit status when all went well.
+pub(crate) const DONE: u8 = 0;
+
+/// Exit status when what was asked is answered, and the answer is no.
+pub(crate) const NO: u8 = 1;
 
 /// Exit status for settings that cannot work: nothing was served.
 const BAD_SETTINGS: u8 = 2;
@@ -53,12 +65,13 @@ fn main() -> ExitCode {
         Some(Command::Fields(args)) => fields::run(&args),
     };
     match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::No) => ExitCode::FAILURE,
-        Ok(Outcome::DoneButStuck) => signal_hook::low_level::exit(0),
+        Ok(Outcome { status, stuck: false }) => ExitCode::from(status),
+        Ok(Outcome { status, stuck: true }) => signal_hook::low_level::exit(status.into()),
         Err(error) => {
-            eprintln!("heatsink: {error:#}");
-            ExitCode::from(BAD_SETTINGS)
+            // A failure to print leaves nothing to do about it.
+            let _ = writeln!(io::stderr(), "heatsink: {error:#}");
+            // It may have come after the threads began, and one of them may be stuck already.
+            signal_hook::low_level::exit(BAD_SETTINGS.into())
         }
     }
 }

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
 use crate::http::{self, App};
 use crate::pages::Pages;
-use crate::{Outcome, devices, logging, settings};
+use crate::settings::{NO_HOSTNAME, REPLACE_BLANKS};
+use crate::{DONE, Outcome, devices, listen, logging, settings};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -33,7 +34,7 @@ pub(crate) struct Setup {
 
 /// Serves this machine's GPUs until told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
-    logging::start(&args.log);
+    logging::start(&settings::log(&args.log)?);
     if let Some(refused) = args.upstream.refused.first() {
         bail!("{refused}");
     }
@@ -46,15 +47,19 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     if devices.instances {
         tracing::warn!("-d {}: MIG instances are not served yet; whole GPUs are", args.devices);
     }
+    let no_hostname = settings::boolean(&NO_HOSTNAME, &args.no_hostname)?;
     let setup = Setup {
         counters: settings::watches(cli::path(&args.collectors))?,
         interval: settings::interval(or_default(&args.collect_interval, INTERVAL))?,
         source: settings::source(&args.source)?,
         gpus: devices.gpus,
-        hostname: if args.no_hostname { None } else { settings::hostname() },
-        replace_blanks_in_model_name: args.replace_blanks_in_model_name,
+        hostname: if no_hostname { None } else { settings::hostname() },
+        replace_blanks_in_model_name: settings::boolean(
+            &REPLACE_BLANKS,
+            &args.replace_blanks_in_model_name,
+        )?,
         // Last, so that nothing listens unless everything else is in order.
-        listener: settings::bind(or_default(&args.address, ADDRESS))?,
+        listener: listen::bind(or_default(&args.address, ADDRESS))?,
     };
     serve(setup, |address| tracing::info!("serving on http://{address}/metrics"))
 }
@@ -100,10 +105,8 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
     // Drops what connections are left, and with them their hold on the sampler.
     drop(runtime);
     tracing::info!("stopped");
-    match Arc::into_inner(app).map(|app| app.sampler.stop(PATIENCE)) {
-        Some(true) => Ok(Outcome::Done),
-        _ => Ok(Outcome::DoneButStuck),
-    }
+    let ended = Arc::into_inner(app).is_some_and(|app| app.sampler.stop(PATIENCE));
+    Ok(Outcome { status: DONE, stuck: !ended })
 }
 
 /// Tells `stop` when the process is told to end.

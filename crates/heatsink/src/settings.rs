@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,10 @@ use model::Source;
 use nvml::NvmlSource;
 use sim::{Options, Scenario, SimSource, World};
 
-use crate::cli::{self, ScenarioName, SimArgs, SourceArgs, SourceName};
+use crate::cli::{
+    self, LOG_FORMAT, LogArgs, SOURCE, ScenarioName, SimArgs, SourceArgs, or_default,
+};
+use crate::logging::{Format, Log};
 
 /// The largest counters file that is read. The full catalogue takes a tenth of it.
 const MOST_COUNTERS_BYTES: u64 = 1024 * 1024;
@@ -58,35 +60,67 @@ pub(crate) fn interval(text: &str) -> Result<Duration> {
     }
 }
 
-/// A listening socket.
-pub(crate) fn bind(address: &str) -> Result<TcpListener> {
-    let cannot = || format!("cannot listen on `{address}` (-a, --address)");
-    if let Some(port) = address.strip_prefix(':') {
-        let port: u16 =
-            port.parse().map_err(|_| anyhow!("`{port}` is no port")).with_context(cannot)?;
-        // One socket for IPv6 and IPv4, or, where the machine has no IPv6, for IPv4.
-        return TcpListener::bind(SocketAddr::from(([0u16; 8], port)))
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-                _ => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)),
-            })
-            .with_context(cannot);
+/// Where a boolean or one of some words is written: what to name when it is wrong.
+pub(crate) struct Written {
+    flag: &'static str,
+    variable: &'static str,
+}
+
+pub(crate) const NO_HOSTNAME: Written =
+    Written { flag: "-n, --no-hostname", variable: "DCGM_EXPORTER_NO_HOSTNAME" };
+pub(crate) const REPLACE_BLANKS: Written = Written {
+    flag: "--replace-blanks-in-model-name",
+    variable: "DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME",
+};
+const DEBUG: Written = Written { flag: "--debug", variable: "DCGM_EXPORTER_DEBUG" };
+const LOG: Written = Written { flag: "--log-format", variable: "DCGM_EXPORTER_LOG_FORMAT" };
+const FROM: Written = Written { flag: "--source", variable: "HEATSINK_SOURCE" };
+
+impl Written {
+    fn wrong(&self, text: &str, allowed: &str) -> anyhow::Error {
+        anyhow!("{} ({}): `{text}` is none of {allowed}", self.flag, self.variable)
     }
-    let addresses: Vec<SocketAddr> = address.to_socket_addrs().with_context(cannot)?.collect();
-    TcpListener::bind(addresses.as_slice()).with_context(cannot)
+}
+
+/// A boolean; nothing at all is no.
+pub(crate) fn boolean(written: &Written, text: &str) -> Result<bool> {
+    if text.is_empty() {
+        return Ok(false);
+    }
+    truth(text).ok_or_else(|| written.wrong(text, "true, false"))
+}
+
+/// A boolean as Go programs take it, and as people write it.
+pub(crate) fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "t" | "true" | "yes" | "on" => Some(true),
+        "0" | "f" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// The log that was asked for.
+pub(crate) fn log(args: &LogArgs) -> Result<Log> {
+    let format = match or_default(&args.log_format, LOG_FORMAT) {
+        "text" => Format::Text,
+        "json" => Format::Json,
+        other => return Err(LOG.wrong(other, "text, json")),
+    };
+    Ok(Log { format, debug: boolean(&DEBUG, &args.debug)? })
 }
 
 /// The source that was asked for.
 pub(crate) fn source(args: &SourceArgs) -> Result<Box<dyn Source>> {
-    match args.source {
-        SourceName::Auto | SourceName::Nvml => {
+    match or_default(&args.source, SOURCE) {
+        "auto" | "nvml" => {
             let library = cli::path(&args.nvml_library)
                 .map(std::path::absolute)
                 .transpose()
                 .context("--nvml-library: the path cannot be resolved")?;
             Ok(Box::new(NvmlSource::new(library)))
         }
-        SourceName::Sim => simulation(&args.sim),
+        "sim" => simulation(&args.sim),
+        other => Err(FROM.wrong(other, "auto, nvml, sim")),
     }
 }
 
@@ -134,13 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
-        assert!(bind("127.0.0.1:0").is_ok());
-        assert!(bind(":0").is_ok());
-        for text in ["", "9400", ":x", ":99999", "127.0.0.1", "[::1"] {
-            let error = bind(text).expect_err(text);
-            assert!(format!("{error:#}").contains("--address"), "{error:#}");
+    fn booleans_are_those_of_go_and_of_people() {
+        for (texts, value) in [
+            ("1 t T TRUE true True yes Yes YES on ON", Some(true)),
+            ("0 f F FALSE false False no No NO off oFF", Some(false)),
+            ("maybe 2 -1 truely \u{fffd}", None),
+        ] {
+            for text in texts.split(' ') {
+                assert_eq!(boolean(&DEBUG, text).ok(), value, "{text}");
+            }
         }
+        assert!(!boolean(&DEBUG, "").unwrap());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
+use crate::{cli, settings};
+
 /// A flag of dcgm-exporter, and what it is without effect on.
 struct Flag {
     long: &'static str,
@@ -95,7 +97,7 @@ impl Args for Upstream {
                 .long(flag.long)
                 .env(flag.env)
                 .action(ArgAction::Set)
-                .value_parser(clap::value_parser!(String))
+                .value_parser(cli::text())
                 .allow_hyphen_values(true)
                 .hide(true);
             if let Some(short) = flag.short {
@@ -124,7 +126,11 @@ impl FromArgMatches for Upstream {
         for flag in FLAGS {
             let value = matches.get_one::<String>(flag.long).map_or("", String::as_str);
             // What says "as always" is no wish.
-            if matches!(value, "" | "false" | "False" | "FALSE" | "f" | "F" | "0" | "none") {
+            let as_always = match flag.takes {
+                Takes::Bool => settings::truth(value) == Some(false),
+                Takes::Value => value == "none",
+            };
+            if as_always || value.is_empty() {
                 continue;
             }
             let from = match matches.value_source(flag.long) {
@@ -161,6 +167,14 @@ mod tests {
         assert_eq!(upstream.missing.len(), 2, "{:?}", upstream.missing);
         assert!(upstream.missing[0].starts_with("--kubernetes has no effect yet"));
         assert!(upstream.refused.is_empty());
+    }
+
+    #[test]
+    fn no_is_no_wish() {
+        for no in ["false", "F", "0", "no", "Off", ""] {
+            let upstream = given(&format!("heatsink --kubernetes={no}"));
+            assert!(upstream.missing.is_empty(), "{no}: {:?}", upstream.missing);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod rig;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rig::{BINARY, PATIENCE, up};
 use testkit::exporter::Exporter;
@@ -101,23 +101,83 @@ fn nonsense_is_refused_and_survived() {
     assert_eq!(exporter.get("/health").status, 200);
 }
 
+/// More clients than there are places, all of whom only take a place.
+fn crowd(exporter: &Exporter) -> Vec<TcpStream> {
+    let silent = (0..400).map(|_| connect(exporter));
+    let half = (0..100).map(|_| {
+        let mut stream = connect(exporter);
+        // It may have had to make room already.
+        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHo");
+        stream
+    });
+    silent.chain(half).collect()
+}
+
+/// Whoever comes anew is answered within a second.
+fn assert_prompt(exporter: &Exporter) {
+    for path in ["/health", "/metrics"] {
+        for _ in 0..10 {
+            let began = Instant::now();
+            let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let answer = say(exporter, ask.as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+            assert!(began.elapsed() < Duration::from_secs(1), "{path}: {:?}", began.elapsed());
+        }
+    }
+}
+
+/// How many file descriptors the exporter holds.
+fn descriptors(exporter: &Exporter) -> usize {
+    let folder = format!("/proc/{}/fd", exporter.pid());
+    std::fs::read_dir(folder).expect("it runs").count()
+}
+
 #[test]
-fn clients_that_say_nothing_keep_nobody_waiting() {
+fn clients_that_say_nothing_keep_nobody_out() {
     let exporter = simulated();
-    let idle: Vec<TcpStream> = (0..100).map(|_| connect(&exporter)).collect();
-    let half: Vec<TcpStream> = (0..100)
+    let few = descriptors(&exporter);
+    let crowd = crowd(&exporter);
+    assert_prompt(&exporter);
+    // What a connection costs is bounded, and so is their number: 256 and one at the door.
+    let many = descriptors(&exporter);
+    assert!(many <= few + 257, "{many} descriptors, {few} before the crowd");
+    let (status, took, log) = exporter.terminate();
+    assert!(status.success() && took < Duration::from_secs(2), "{took:?}: {log}");
+    drop(crowd);
+}
+
+#[test]
+fn clients_that_read_nothing_keep_nobody_out() {
+    let exporter = simulated();
+    let ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+    let deaf: Vec<TcpStream> = (0..300)
         .map(|_| {
             let mut stream = connect(&exporter);
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nHo").expect("it reads");
+            stream.set_nonblocking(true).expect("it can be set");
+            // As much as is taken.
+            let _ = stream.write_all(&ask);
             stream
         })
         .collect();
-    for _ in 0..20 {
-        let answer = exporter.get("/metrics");
-        assert_eq!(answer.status, 200);
-        assert!(answer.took < Duration::from_secs(1), "{:?}", answer.took);
+    assert_prompt(&exporter);
+    drop(deaf);
+}
+
+#[test]
+fn clients_that_ask_are_not_those_that_make_room() {
+    let exporter = simulated();
+    let mut asking = connect(&exporter);
+    let mut ask = || {
+        asking.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").expect("it is connected");
+        let mut answer = [0; 4096];
+        let read = asking.read(&mut answer).expect("it answers");
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{read} bytes");
+    };
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.extend((0..100).map(|_| connect(&exporter)));
+        ask();
     }
-    drop((idle, half));
 }
 
 #[test]

@@ -4,7 +4,9 @@
 mod rig;
 
 use std::net::TcpListener;
-use std::process::Output;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
 use testkit::exporter::{Exporter, run};
@@ -34,6 +36,11 @@ fn settings_that_cannot_work_end_it_before_anything_is_served() {
         (&["-c", "0"], "--collect-interval"),
         (&["-c", "soon"], "--collect-interval"),
         (&["--source", "magic"], "--source"),
+        (&["--source", "magic"], "auto, nvml, sim"),
+        (&["check", "--source", "magic"], "auto, nvml, sim"),
+        (&["--log-format=logfmt"], "text, json"),
+        (&["--no-hostname=maybe"], "true, false"),
+        (&["--debug=maybe"], "--debug"),
         (&["--nonsense"], "--nonsense"),
     ] {
         let said = refused(args, &[]);
@@ -45,6 +52,43 @@ fn settings_that_cannot_work_end_it_before_anything_is_served() {
     assert!(said.contains("/nowhere/else.csv"), "{said}");
     let said = refused(&[], &[("DCGM_EXPORTER_DEVICES_STR", "g:")]);
     assert!(said.contains("--devices"), "{said}");
+    for (variable, value) in NONSENSE {
+        let said = refused(&[], &[(variable, value)]);
+        assert!(said.starts_with("heatsink: ") && said.lines().count() == 1, "{variable}: {said}");
+        assert!(said.contains(variable) && said.contains(value), "{variable}: {said}");
+    }
+}
+
+/// Variables of which each has a few words that it may say, and none of these.
+const NONSENSE: [(&str, &str); 5] = [
+    ("HEATSINK_SOURCE", "magic"),
+    ("DCGM_EXPORTER_LOG_FORMAT", "logfmt"),
+    ("DCGM_EXPORTER_NO_HOSTNAME", "maybe"),
+    ("DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME", "maybe"),
+    ("DCGM_EXPORTER_DEBUG", "maybe"),
+];
+
+#[test]
+fn a_mistake_in_the_environment_concerns_only_those_who_use_it() {
+    let output = run(BINARY, &["fields"], &NONSENSE);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let [_, _, no_hostname, ..] = NONSENSE;
+    // Its own mistake is what ends it.
+    let said = refused(&["demo", "--speed", "0"], &[no_hostname]);
+    assert!(said.contains("--speed"), "{said}");
+
+    let garbled = std::ffi::OsStr::from_bytes(b"\xff");
+    let variables = NONSENSE.map(|(variable, _)| (variable, garbled));
+    let mut fields = testkit::exporter::command(BINARY, &["fields"], &[]);
+    let output = fields.envs(variables).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn variables_that_say_nothing_are_not_set() {
+    let nothing = NONSENSE.map(|(variable, _)| (variable, ""));
+    let exporter = Exporter::start(BINARY, &["-c", "200"], &nothing);
+    metric("heatsink_source_up").label("source", "nvml").assert_in(&exporter.page());
 }
 
 #[test]
@@ -78,7 +122,7 @@ fn the_library_may_be_named_in_the_environment() {
 #[test]
 fn without_a_driver_auto_serves_no_made_up_numbers() {
     let exporter = Exporter::start(BINARY, &["-c", "200"], &[]);
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    std::thread::sleep(Duration::from_secs(1));
     let page = exporter.page();
     assert!(page.all_samples().all(|sample| !sample.name.starts_with("DCGM")));
     metric("heatsink_source_up").label("source", "nvml").value(0.0).assert_in(&page);
@@ -89,7 +133,7 @@ fn a_gpu_that_is_asked_for_and_not_there_is_named_once_and_awaited() {
     let rig = Rig::new();
     rig.control.set(&["gpus 6"]);
     let exporter = rig.started(&["-c", "200", "-d", "g:1,7"], 1);
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(2));
     let page = exporter.page();
     assert_eq!(down(&page, 7).as_deref(), Some("missing"));
     metric("heatsink_gpu_up").label("gpu", "7").value(0.0).assert_in(&page);
@@ -157,27 +201,35 @@ fn fields_that_nothing_serves_are_named_once() {
     assert_eq!(exporter.log().matches("DCGM_EXP_P2P_STATUS").count(), 1);
 }
 
+/// A port that nothing listens on.
+fn free_port(host: &str) -> Option<u16> {
+    let free = TcpListener::bind(format!("{host}:0")).ok()?;
+    Some(free.local_addr().expect("its address").port())
+}
+
+fn wait_for_health(address: &str) {
+    let url = format!("http://{address}/health");
+    let until = Instant::now() + PATIENCE;
+    while ureq::get(&url).call().is_err() {
+        assert!(Instant::now() < until, "no answer on {url}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn it_listens_on_ipv6_too() {
-    let Ok(free) = TcpListener::bind("[::1]:0") else {
+    let Some(port) = free_port("[::1]") else {
         panic!("this machine has no IPv6 on its loopback interface: the test cannot be run here")
     };
-    let port = free.local_addr().expect("its address").port();
-    drop(free);
     let mut child = testkit::exporter::command(
         BINARY,
         &["--source", "sim", "-a", &format!("[::1]:{port}")],
         &[],
     )
-    .stderr(std::process::Stdio::null())
+    .stderr(Stdio::null())
     .spawn()
     .expect("the binary runs");
-    let url = format!("http://[::1]:{port}/health");
-    let until = std::time::Instant::now() + PATIENCE;
-    while ureq::get(&url).call().is_err() {
-        assert!(std::time::Instant::now() < until, "no answer on {url}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_for_health(&format!("[::1]:{port}"));
     child.kill().and_then(|()| child.wait()).expect("it can be ended");
 }
 
@@ -205,6 +257,23 @@ fn check_says_what_can_be_read_and_why_not() {
 }
 
 #[test]
+fn check_runs_no_exit_handlers_under_a_stuck_call() {
+    let rig = Rig::new();
+    let lines: Vec<String> = (0..8).map(|gpu| format!("gpu {gpu} hang")).collect();
+    rig.control.set(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let library = rig.library().display().to_string();
+    let mut environment = rig.environment();
+    // The dynamic linker then tells on stderr whose handlers it runs.
+    environment.push(("LD_DEBUG", "files"));
+    let output = run(BINARY, &["check", "--nvml-library", &library], &environment);
+    let linker = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("No data flows"));
+    assert!(linker.contains(&format!("calling init: {library}")), "{linker}");
+    assert!(!linker.contains("calling fini"), "{linker}");
+}
+
+#[test]
 fn fields_lists_the_catalogue() {
     let output = run(BINARY, &["fields"], &[]);
     let said = String::from_utf8(output.stdout).expect("UTF-8");
@@ -223,19 +292,46 @@ fn the_demo_says_where_to_look() {
         &["demo", "--address", "127.0.0.1:0", "--speed", "600"],
         &[],
     )
-    .stdout(std::process::Stdio::piped())
-    .stderr(std::process::Stdio::null())
+    .stdout(Stdio::piped())
+    .stderr(Stdio::null())
     .spawn()
     .expect("the binary runs");
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    let pid = child.id().to_string();
-    let sent = std::process::Command::new("kill").args(["-s", "TERM", &pid]).status();
-    assert!(sent.is_ok_and(|status| status.success()));
-    let output = child.wait_with_output().expect("it ends");
+    std::thread::sleep(Duration::from_secs(3));
+    let output = terminated(child);
     child_ended_well(&output);
     let said = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(said.contains("/metrics"), "{said}");
     assert!(said.contains("XID 79"), "{said}");
+}
+
+#[test]
+fn nobody_has_to_read_what_it_says() {
+    for args in [&["demo", "--speed", "600"][..], &["--source", "sim", "-c", "50", "--debug"]] {
+        let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
+        let args = [args, &["--address", &address]].concat();
+        let mut child = testkit::exporter::command(BINARY, &args, &[])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        drop((child.stdout.take(), child.stderr.take()));
+        wait_for_health(&address);
+        child_ended_well(&terminated(child));
+    }
+    let mut child = testkit::exporter::command(BINARY, &["-d", "x"], &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(2));
+}
+
+/// Sends SIGTERM, and waits for the end.
+fn terminated(child: Child) -> Output {
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-s", "TERM", &pid]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+    child.wait_with_output().expect("it ends")
 }
 
 fn child_ended_well(output: &Output) {
