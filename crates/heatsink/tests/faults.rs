@@ -257,6 +257,10 @@ fn a_new_library_that_does_not_start_yet_takes_nothing_away() {
     std::fs::copy(rig.library(), &fresh).expect("the library can be copied");
     std::fs::rename(&fresh, rig.library()).expect("the library can be replaced");
     watch(&exporter, Duration::from_secs(4), |page| assert_eq!(up(page), 8));
+    // Nor does a session that is opened anew meanwhile, for whatever reason.
+    rig.control.set(&["init not-loaded", "gpus 7"]);
+    exporter.wait_for("GPU 7 is missed", PATIENCE, |page| up(page) == 7);
+    watch(&exporter, Duration::from_secs(3), |page| assert_eq!(up(page), 7));
     let said = exporter.log().matches("staying with the old driver library").count();
     assert_eq!(said, 1, "{}", exporter.log());
 }

@@ -76,7 +76,7 @@ pub struct Pass {
     pub now: Instant,
     /// How long the sampler has been running: the simulation's clock.
     pub elapsed: Duration,
-    /// From one pass to the next, as a rule.
+    /// From one pass to the next: the interval, or, where passes take longer, what they take.
     pub interval: Duration,
     /// Whether slow watches are due too.
     pub slow: bool,
@@ -91,7 +91,8 @@ pub trait Reader: Send {
     /// `watches()[i]`.
     fn watches(&self) -> &[usize];
 
-    /// Gets hold of the GPU, anew if need be. The main reader says what it is.
+    /// Gets hold of the GPU, anew if need be, and says what it is. The main reader always does; one
+    /// beside it may leave it to that one, and must not where indexes may shift.
     ///
     /// # Errors
     ///

@@ -59,7 +59,7 @@ impl Code {
             sys::nvmlReturn_enum_NVML_ERROR_DRIVER_NOT_LOADED => {
                 ("the driver is not loaded", Reason::Failed)
             }
-            sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT => ("timed out", Reason::NoData),
+            sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT => ("timed out", Reason::Failed),
             sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND => {
                 ("the library lacks the function", Reason::NotSupported)
             }

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
 
+use model::Identity;
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::{Code, Library};
@@ -79,16 +80,26 @@ impl Device {
         Ok(Self { library: Arc::clone(library), handle })
     }
 
-    pub(crate) fn uuid(&self) -> Result<String, Code> {
+    /// What the GPU is.
+    pub(crate) fn identity(&self, index: u32) -> Result<Identity, Code> {
+        Ok(Identity {
+            index,
+            uuid: self.uuid()?,
+            pci_bus_id: self.pci_bus_id()?,
+            model_name: self.name()?,
+        })
+    }
+
+    fn uuid(&self) -> Result<String, Code> {
         text(|buffer, len| call!(self.library, nvmlDeviceGetUUID(self.handle, buffer, len)))
     }
 
-    pub(crate) fn name(&self) -> Result<String, Code> {
+    fn name(&self) -> Result<String, Code> {
         text(|buffer, len| call!(self.library, nvmlDeviceGetName(self.handle, buffer, len)))
     }
 
     /// `00000000:1A:00.0`.
-    pub(crate) fn pci_bus_id(&self) -> Result<String, Code> {
+    fn pci_bus_id(&self) -> Result<String, Code> {
         let mut info = MaybeUninit::<sys::nvmlPciInfo_t>::zeroed();
         call!(self.library, nvmlDeviceGetPciInfo_v3(self.handle, info.as_mut_ptr()))?;
         // SAFETY: all-zero bytes are a valid value of this plain C struct, and the call may only

@@ -114,10 +114,14 @@ impl Reader for EventReader {
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.set = None;
         self.looked = false;
-        let set = Device::by_index(&self.library, self.gpu)
-            .and_then(|device| EventSet::listening_to(&device));
-        self.set = Some(set.map_err(Code::reason)?);
-        Ok(None)
+        let open = || {
+            let device = Device::by_index(&self.library, self.gpu)?;
+            // Registered first: what happens from here on is heard.
+            Ok((EventSet::listening_to(&device)?, device.identity(self.gpu)?))
+        };
+        let (set, identity) = open().map_err(|code: Code| code.reason())?;
+        self.set = Some(set);
+        Ok(Some(Arc::new(identity)))
     }
 
     fn read(&mut self, _: Pass, _: &mut Readings) -> Result<(), Reason> {

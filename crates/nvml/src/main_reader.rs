@@ -15,7 +15,7 @@ use crate::gpm::Gpm;
 use crate::{Code, Device, Library};
 
 /// How often fields that were not supported are asked for again.
-const ASK_ALL: Duration = Duration::from_secs(600);
+pub(crate) const ASK_ALL: Duration = Duration::from_secs(600);
 
 /// Reads one GPU at every interval.
 pub(crate) struct MainReader {
@@ -311,12 +311,7 @@ impl Reader for MainReader {
         let index = self.index;
         let open = || -> Result<(Device, Identity), Code> {
             let device = Device::by_index(&self.library, index)?;
-            let identity = Identity {
-                index,
-                uuid: device.uuid()?,
-                pci_bus_id: device.pci_bus_id()?,
-                model_name: device.name()?,
-            };
+            let identity = device.identity(index)?;
             Ok((device, identity))
         };
         let (device, identity) = open().map_err(|code| {

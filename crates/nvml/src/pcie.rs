@@ -6,12 +6,13 @@
 //! right number.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use model::{FieldId, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch};
 
 use crate::getters::{PCIE_GETTERS, int32};
-use crate::main_reader::Plan;
-use crate::{Device, Library};
+use crate::main_reader::{ASK_ALL, Plan};
+use crate::{Code, Device, Library};
 
 /// Samples one GPU's PCIe traffic.
 pub(crate) struct PcieReader {
@@ -20,6 +21,8 @@ pub(crate) struct PcieReader {
     watches: Vec<usize>,
     directions: Vec<Direction>,
     device: Option<Device>,
+    /// When everything was last asked for, supported or not.
+    asked_all: Option<Instant>,
 }
 
 struct Direction {
@@ -27,6 +30,7 @@ struct Direction {
     counter: u32,
     slots: Vec<usize>,
     supported: bool,
+    logged: bool,
 }
 
 impl PcieReader {
@@ -40,6 +44,7 @@ impl PcieReader {
                 counter: *counter,
                 slots: plan.slots(watches, *field).0,
                 supported: true,
+                logged: false,
             })
             .filter(|direction| !direction.slots.is_empty())
             .collect();
@@ -49,6 +54,7 @@ impl PcieReader {
             watches: plan.watches,
             directions,
             device: None,
+            asked_all: None,
         })
     }
 }
@@ -64,26 +70,36 @@ impl Reader for PcieReader {
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.device = None;
-        let device = Device::by_index(&self.library, self.gpu);
-        self.device = Some(device.map_err(|code| code.reason())?);
-        self.directions.iter_mut().for_each(|direction| direction.supported = true);
-        Ok(None)
+        let open = || {
+            let device = Device::by_index(&self.library, self.gpu)?;
+            let identity = device.identity(self.gpu)?;
+            Ok((device, identity))
+        };
+        let (device, identity) = open().map_err(|code: Code| code.reason())?;
+        self.device = Some(device);
+        self.asked_all = None;
+        Ok(Some(Arc::new(identity)))
     }
 
-    fn read(&mut self, _: Pass, out: &mut Readings) -> Result<(), Reason> {
+    fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
         let Some(device) = &self.device else { return Err(Reason::Failed) };
+        if self.asked_all.is_none_or(|at| pass.now - at > ASK_ALL) {
+            self.asked_all = Some(pass.now);
+            self.directions.iter_mut().for_each(|direction| direction.supported = true);
+        }
         for direction in self.directions.iter_mut().filter(|direction| direction.supported) {
             let reading = match device.pcie_throughput(direction.counter) {
                 Ok(kilobytes) => int32(kilobytes),
                 Err(code) if code.is_about_the_gpu() => return Err(code.reason()),
                 Err(code) => Err(code.reason()),
             };
-            if reading == Err(Reason::NotSupported) {
-                direction.supported = false;
+            direction.slots.iter().for_each(|slot| out.set(*slot, reading.clone()));
+            direction.supported = reading != Err(Reason::NotSupported);
+            if !direction.supported && !direction.logged {
+                direction.logged = true;
                 let name = catalog::by_id(direction.field).map_or("?", |row| row.name);
                 tracing::info!(gpu = self.gpu, "not supported by this GPU: {name}");
             }
-            direction.slots.iter().for_each(|slot| out.set(*slot, reading.clone()));
         }
         Ok(())
     }

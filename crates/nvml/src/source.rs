@@ -26,18 +26,48 @@ struct Files {
     path: Option<PathBuf>,
     /// Each file, and the spelling of the path that opened it.
     opened: Mutex<Vec<(FileId, PathBuf)>>,
+    /// A new library on disk that does not start.
+    misfit: Mutex<Option<Misfit>>,
+}
+
+/// A library that was put in the place of the one in use, and does not start yet: as a rule because
+/// a driver package was upgraded and the kernel's module was not.
+struct Misfit {
+    file: FileId,
+    tried: Instant,
+    /// The one in use. It goes on working, and once closed could never be opened again.
+    kept: Arc<Library>,
 }
 
 impl NvmlSource {
     /// A source that opens the library at `path`, or else the one that the dynamic linker finds.
     pub fn new(path: Option<PathBuf>) -> Self {
-        Self { files: Arc::new(Files { path, opened: Mutex::default() }) }
+        Self { files: Arc::new(Files { path, opened: Mutex::default(), misfit: Mutex::default() }) }
     }
 }
 
 impl Files {
     fn opened(&self) -> MutexGuard<'_, Vec<(FileId, PathBuf)>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn misfit(&self) -> MutexGuard<'_, Option<Misfit>> {
+        self.misfit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The library to use: the one on disk, or, where that does not start, the one that was kept
+    /// because it still works.
+    fn best(&self) -> Result<Arc<Library>, String> {
+        let opened = self.open();
+        let misfit = self.misfit().take();
+        match (opened, misfit) {
+            (Err(_), Some(misfit)) if misfit.kept.device_count().is_ok() => {
+                let library = Arc::clone(&misfit.kept);
+                *self.misfit() = Some(misfit);
+                Ok(library)
+            }
+            (opened, _) => opened,
+        }
     }
 
     /// The spelling of the library's path that opens the file which is there now.
@@ -86,7 +116,7 @@ impl Source for NvmlSource {
     }
 
     fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
-        let library = self.files.open().map_err(|message| SourceError { message })?;
+        let library = self.files.best().map_err(|message| SourceError { message })?;
         let count = library.device_count().map_err(|code| SourceError {
             message: format!("the driver does not say how many GPUs there are: {code}"),
         })?;
@@ -98,7 +128,6 @@ impl Source for NvmlSource {
             driver_version,
             watches: Arc::clone(watches),
             files: Arc::clone(&self.files),
-            misfit: None,
         }))
     }
 }
@@ -110,29 +139,28 @@ struct NvmlSession {
     driver_version: Option<Arc<str>>,
     watches: Arc<[Watch]>,
     files: Arc<Files>,
-    /// A new library on disk that does not start yet, and when it was tried.
-    misfit: Option<(FileId, Instant)>,
 }
 
 /// From one try of a new library to the next.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 impl NvmlSession {
-    /// Whether the library on disk is a new one that works. A driver package that is upgraded
-    /// without a restart leaves a library that does not fit the kernel's module, while the old one,
-    /// which is still loaded here, goes on working: it is kept until the new one starts.
-    fn has_successor(&mut self) -> bool {
+    /// Whether the library on disk is a new one that works. Until it does, this one is kept.
+    fn has_successor(&self) -> bool {
         let Some(file) = self.library.replacement() else { return false };
-        if self.misfit.is_some_and(|(tried, at)| tried == file && at.elapsed() < TRY_AGAIN) {
+        let tried = self.files.misfit().as_ref().map(|misfit| (misfit.file, misfit.tried));
+        let is_known = tried.is_some_and(|(tried, _)| tried == file);
+        if is_known && tried.is_some_and(|(_, at)| at.elapsed() < TRY_AGAIN) {
             return false;
         }
         match self.files.open() {
             Ok(_) => true,
             Err(error) => {
-                if self.misfit.is_none_or(|(tried, _)| tried != file) {
+                if !is_known {
                     tracing::warn!("staying with the old driver library, for the new one: {error}");
                 }
-                self.misfit = Some((file, Instant::now()));
+                let (tried, kept) = (Instant::now(), Arc::clone(&self.library));
+                *self.files.misfit() = Some(Misfit { file, tried, kept });
                 false
             }
         }

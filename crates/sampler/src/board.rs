@@ -55,8 +55,6 @@ pub(crate) struct GpuBoard {
     pub(crate) lanes: Vec<LaneBoard>,
     pub(crate) history: History,
     pub(crate) pass_duration: Option<Duration>,
-    /// The label watches' last values, by position.
-    pub(crate) labels: Vec<(usize, Value)>,
     /// What the last snapshot shows.
     pub(crate) state: Result<(), Down>,
     /// What the log says, so that a change is said once.
@@ -69,6 +67,29 @@ pub(crate) struct History {
     pub(crate) last_success: Option<SystemTime>,
     pub(crate) errors: Arc<BTreeMap<(FieldId, Reason), u64>>,
     pub(crate) xids: Arc<XidLog>,
+    /// The label watches' last values, by position.
+    pub(crate) labels: Vec<(usize, Value)>,
+}
+
+impl History {
+    /// Adds what came before it.
+    fn after(mut self, earlier: Self) -> Self {
+        if !earlier.xids.counts.is_empty() {
+            let log = Arc::make_mut(&mut self.xids);
+            log.last = log.last.or(earlier.xids.last);
+            for (code, count) in &earlier.xids.counts {
+                *log.counts.entry(*code).or_insert(0) += count;
+            }
+        }
+        if !earlier.errors.is_empty() {
+            let errors = Arc::make_mut(&mut self.errors);
+            for (what, count) in earlier.errors.iter() {
+                *errors.entry(*what).or_insert(0) += count;
+            }
+        }
+        self.last_success = self.last_success.max(earlier.last_success);
+        self
+    }
 }
 
 /// What one reader has read.
@@ -88,6 +109,8 @@ pub(crate) struct LaneBoard {
     pub(crate) cadence: Duration,
     /// Whether XIDs are delivered to it.
     pub(crate) listens: bool,
+    /// Whether its session is over while it is still inside the driver.
+    pub(crate) detained: bool,
 }
 
 impl LaneBoard {
@@ -104,6 +127,7 @@ impl LaneBoard {
             busy: Arc::clone(busy),
             cadence: settings.interval,
             listens: false,
+            detained: false,
         }
     }
 
@@ -237,11 +261,16 @@ impl Board {
         let gpu = self.gpu(index);
         // What another GPU's readers left must not be shown as this one's.
         gpu.lanes.iter_mut().for_each(LaneBoard::clear);
-        gpu.labels.clear();
         let before = gpu.identity.replace(identity);
         let earlier = std::mem::replace(&mut gpu.history, history);
-        if let Some(before) = before {
-            self.former.push((before, earlier));
+        match before {
+            Some(before) => {
+                // Neither may a lane that is still inside the driver, for the GPU that was here.
+                gpu.lanes.retain(|lane| !lane.detained);
+                self.former.push((before, earlier));
+            }
+            // What was heard before anybody knew of which GPU was of this one.
+            None => gpu.history = std::mem::take(&mut gpu.history).after(earlier),
         }
         let surplus = self.former.len().saturating_sub(MOST_FORMER);
         self.former.drain(..surplus);
@@ -264,12 +293,15 @@ impl GpuBoard {
 
     /// Puts a new lane in the place of the one of its kind, and lets it take over what that one
     /// read. That stays good until it is late, so a new session makes no gap.
-    pub(crate) fn take_over(&mut self, mut lane: LaneBoard) {
+    pub(crate) fn take_over(&mut self, mut lane: LaneBoard, settings: &Settings) {
         let old = self.lanes.iter().position(|old| old.rhythm == lane.rhythm);
         if let Some(old) = old.map(|position| self.lanes.swap_remove(position))
             && old.watches == lane.watches
         {
-            (lane.slots, lane.down, lane.last_ok) = (old.slots, old.down, old.last_ok);
+            let late_after = settings.late_after(old.cadence);
+            // What is late by now would make this one late before it has begun.
+            lane.last_ok = old.last_ok.filter(|at| at.elapsed() < late_after);
+            (lane.slots, lane.down, lane.cadence) = (old.slots, old.down, old.cadence);
         }
         self.lanes.push(lane);
     }
@@ -282,7 +314,6 @@ impl GpuBoard {
             lanes: Vec::new(),
             history: History::default(),
             pass_duration: None,
-            labels: Vec::new(),
             state: Err(Down::Starting),
             said: None,
         }

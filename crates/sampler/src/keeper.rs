@@ -17,9 +17,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a source that cannot be opened is left alone: at first, and at most.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// How long lanes may take to end before they are left where they are. Longer than the longest
-/// wait of a healthy one, shorter than readings take to become late.
+/// How long lanes may take to end before they are left where they are, and how long one may be
+/// inside the driver before nobody waits for it: longer than the longest wait for events.
 const END: Duration = Duration::from_millis(900);
+const HANG: Duration = Duration::from_millis(700);
 
 /// How long all GPUs have to be down before the source is opened anew, and what that is multiplied
 /// by each time that it did not help, up to the most. There is nothing to lose then.
@@ -36,6 +37,7 @@ const ONE_DOWN: Patience =
 struct Running {
     gpu: u32,
     rhythm: Rhythm,
+    busy: Arc<Busy>,
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -196,12 +198,17 @@ impl Keeper<'_> {
             let (stop, stopped) = mpsc::channel();
             let busy = Arc::new(Busy::new(self.shared.epoch));
             let lane = LaneBoard::new(self.next_id, reader.as_ref(), &busy, &self.shared.settings);
-            self.shared.changed(|board| board.gpu(gpu).take_over(lane));
+            let settings = &self.shared.settings;
+            self.shared.changed(|board| board.gpu(gpu).take_over(lane, settings));
             let shared = Arc::clone(self.shared);
-            let lane = Lane { id: self.next_id, gpu, reader, busy, shared, stopped };
+            let (cadence, its_busy) = (self.shared.settings.interval, Arc::clone(&busy));
+            let lane = Lane { id: self.next_id, gpu, reader, busy, shared, cadence, stopped };
             let name = format!("gpu {gpu} {rhythm:?}").to_lowercase();
             match thread::Builder::new().name(name).spawn(move || lane.run()) {
-                Ok(thread) => self.running.push(Running { gpu, rhythm, stop, thread }),
+                Ok(thread) => {
+                    let busy = its_busy;
+                    self.running.push(Running { gpu, rhythm, busy, stop, thread });
+                }
                 Err(error) => tracing::error!(gpu, "no thread to read it with: {error}"),
             }
         }
@@ -210,24 +217,32 @@ impl Keeper<'_> {
     /// Ends the lanes of a session. Those that do not end are inside the driver: they are left
     /// there, with all that they hold.
     fn end_lanes(&mut self) {
-        let running: Vec<Detained> = self
+        let ending: Vec<(Arc<Busy>, Detained)> = self
             .running
             .drain(..)
-            .map(|Running { gpu, rhythm, stop, thread }| {
+            .map(|Running { gpu, rhythm, busy, stop, thread }| {
                 drop(stop);
-                Detained { gpu, rhythm, thread }
+                (busy, Detained { gpu, rhythm, thread })
             })
             .collect();
-        let is_stuck = |lane: &Detained| !lane.thread.is_finished();
+        // Nobody waits for one that has been inside the driver for longer than a healthy one ever
+        // is: the others' readings grow old meanwhile.
+        let hangs = |busy: &Busy| busy.since().is_some_and(|since| since.elapsed() > HANG);
+        let worth_waiting =
+            |(busy, lane): &(Arc<Busy>, Detained)| !lane.thread.is_finished() && !hangs(busy);
         let until = Instant::now() + END;
-        while running.iter().any(is_stuck) && Instant::now() < until {
+        while ending.iter().any(worth_waiting) && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
-        self.detained.extend(running.into_iter().filter(is_stuck));
+        let stuck = ending.into_iter().map(|(_, lane)| lane);
+        self.detained.extend(stuck.filter(|lane| !lane.thread.is_finished()));
         self.shared.changed(|board| {
             board.detained = self.detained.len();
-            for lane in board.gpus.iter_mut().flat_map(|gpu| &mut gpu.lanes) {
-                lane.listens = false;
+            for gpu in &mut board.gpus {
+                for lane in &mut gpu.lanes {
+                    lane.listens = false;
+                    lane.detained = self.is_detained(gpu.index, lane.rhythm);
+                }
             }
         });
     }
@@ -254,11 +269,14 @@ impl Keeper<'_> {
     /// hangs is no reason: its old reader would be in the way of a new one.
     fn out_of_patience(&mut self, session_began: Instant) -> Option<String> {
         let board = self.shared.board();
-        let deadline = self.shared.settings.pass_deadline();
+        let settings = &self.shared.settings;
         let listed = board.gpus.iter().filter(|gpu| gpu.listed);
         let main_lanes: Vec<&LaneBoard> = listed.filter_map(|gpu| gpu.main_lane()).collect();
         // One that is being opened anew just now is down as much as one that waits for that.
-        let hangs = |lane: &LaneBoard| lane.busy.since().is_some_and(|at| at.elapsed() > deadline);
+        let hangs = |lane: &LaneBoard| {
+            let deadline = settings.pass_deadline(lane.cadence);
+            lane.busy.since().is_some_and(|since| since.elapsed() > deadline)
+        };
         let down = main_lanes.iter().filter(|lane| lane.down.is_some() && !hangs(lane));
         let since = down.clone().map(|lane| lane.last_ok.unwrap_or(session_began)).min();
         let all = down.count() == main_lanes.len();

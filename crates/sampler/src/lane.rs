@@ -9,11 +9,11 @@ use model::{Identity, Pass, Reader, Readings, Reason, Rhythm};
 
 use crate::board::{Busy, GpuBoard, LaneBoard, Shared};
 
-/// How long a GPU that does not answer is left alone before it is opened again, at least.
+/// How long a GPU that does not answer is left alone before it is opened again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A pass longer than this may miss the snapshot that is made shortly after each tick, so it asks
-/// for one of its own.
+/// A pass that ends later than this after a tick may miss the snapshot that is made shortly after
+/// it, so it asks for one of its own.
 const QUICK: Duration = Duration::from_millis(5);
 
 /// A lane, before its thread runs.
@@ -23,6 +23,8 @@ pub(crate) struct Lane {
     pub(crate) reader: Box<dyn Reader>,
     pub(crate) busy: Arc<Busy>,
     pub(crate) shared: Arc<Shared>,
+    /// From one pass to the next.
+    pub(crate) cadence: Duration,
     /// Disconnected when the lane is to end.
     pub(crate) stopped: Receiver<()>,
 }
@@ -91,21 +93,25 @@ impl Lane {
 
     fn pass(&mut self, now: Instant, slow: bool, is_open: bool, out: &mut Readings) -> Outcome {
         self.busy.begin(now);
-        let interval = self.shared.settings.interval;
+        let interval = self.cadence;
         let pass = Pass { now, elapsed: now - self.shared.epoch, interval, slow };
         let reader = &mut self.reader;
         let mut identity = None;
+        let mut opened = now;
         // A panic in one reader costs its own GPU.
         let result = catch_unwind(AssertUnwindSafe(|| {
             if !is_open {
                 identity = reader.open()?;
+                opened = Instant::now();
             }
             out.begin(now);
             reader.read(pass, out)
         }))
         .unwrap_or(Err(Reason::Failed));
         self.busy.end();
-        Outcome { began: now, took: now.elapsed(), result, identity, opened: !is_open }
+        let took = opened.elapsed();
+        self.cadence = self.shared.settings.cadence(took);
+        Outcome { began: now, took, result, identity, opened: !is_open }
     }
 
     /// Leaves the outcome on the board. Says whether the lane still has a place there.
@@ -146,7 +152,7 @@ impl Lane {
             // What was read before a loss is not good after it.
             Some(_) => lane.clear(),
         }
-        lane.cadence = cadence(self.shared.settings.interval, outcome.took);
+        lane.cadence = self.cadence;
         for ((kept, new), position) in lane.slots.iter_mut().zip(out.slots()).zip(&lane.watches) {
             if new.at != Some(out.now()) || lane.down.is_some() {
                 continue;
@@ -168,7 +174,7 @@ impl Lane {
         }
         let news = rhythm != Rhythm::Waiting || changed || !xids.is_empty();
         // Passes that end in time are published together, shortly after the tick.
-        let urgent = changed || (news && (rhythm != Rhythm::Main || outcome.took > QUICK));
+        let urgent = changed || (news && (rhythm != Rhythm::Main || self.is_off_beat()));
         board.dirty |= news;
         board.urgent |= urgent;
         drop(board);
@@ -181,25 +187,23 @@ impl Lane {
         true
     }
 
+    /// Whether it is too late after the last tick for that tick's snapshot.
+    fn is_off_beat(&self) -> bool {
+        let interval = self.shared.settings.interval.as_nanos().max(1);
+        self.shared.epoch.elapsed().as_nanos() % interval > QUICK.as_nanos()
+    }
+
     /// Waits until the next pass is due. Says whether there is to be one.
     fn wait(&self, rhythm: Rhythm, is_open: bool) -> bool {
         let interval = self.shared.settings.interval;
         if rhythm == Rhythm::Waiting && is_open {
             return self.stopped.try_recv() != Err(TryRecvError::Disconnected);
         }
-        let mut due = next_tick(self.shared.epoch, interval, Instant::now());
-        if !is_open {
-            due = due.max(Instant::now() + RETRY);
-        }
+        let now = Instant::now();
+        let due = if is_open { next_tick(self.shared.epoch, interval, now) } else { now + RETRY };
         let pause = due.saturating_duration_since(Instant::now());
         self.stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
     }
-}
-
-/// From one pass to the next, where a pass takes so long.
-fn cadence(interval: Duration, took: Duration) -> Duration {
-    let intervals = took.as_nanos() / interval.as_nanos().max(1) + 1;
-    interval.saturating_mul(u32::try_from(intervals).unwrap_or(u32::MAX))
 }
 
 /// The first tick after `now`.
@@ -220,12 +224,5 @@ mod tests {
         assert_eq!(next_tick(epoch, second, epoch), epoch + second);
         assert_eq!(next_tick(epoch, second, epoch + second / 2), epoch + second);
         assert_eq!(next_tick(epoch, second, epoch + second), epoch + 2 * second);
-    }
-
-    #[test]
-    fn a_pass_that_is_longer_than_the_interval_skips_ticks() {
-        let second = Duration::from_secs(1);
-        assert_eq!(cadence(second, second / 5), second);
-        assert_eq!(cadence(second, second * 6 / 5), 2 * second);
     }
 }

@@ -58,6 +58,9 @@ impl Selection {
 /// How often slow watches are read, where the interval is not longer.
 pub const SLOW_INTERVAL: Duration = Duration::from_secs(10);
 
+/// However long the interval, no pass may take longer.
+const LONGEST_PASS: Duration = Duration::from_secs(5);
+
 impl Settings {
     /// From one slow pass to the next.
     pub(crate) fn slow_interval(&self) -> Duration {
@@ -70,15 +73,23 @@ impl Settings {
         cadence.saturating_mul(2).max(Duration::from_secs(1))
     }
 
-    /// The same for slow watches.
+    /// From one pass to the next, where a pass takes so long: ticks that it overruns are skipped. A
+    /// hang is no cadence, so it is bounded.
+    pub(crate) fn cadence(&self, took: Duration) -> Duration {
+        let intervals = took.as_nanos() / self.interval.as_nanos().max(1) + 1;
+        let cadence = self.interval.saturating_mul(u32::try_from(intervals).unwrap_or(u32::MAX));
+        cadence.min(self.interval.max(LONGEST_PASS))
+    }
+
+    /// The age from which a reading of a slow watch is late.
     pub(crate) fn slow_late_after(&self) -> Duration {
         2 * self.slow_interval()
     }
 
     /// How long one pass may take before its GPU counts as down. With long intervals, a hang is
     /// noticed long before the readings are late.
-    pub(crate) fn pass_deadline(&self) -> Duration {
-        self.late_after(self.interval).min(Duration::from_secs(5))
+    pub(crate) fn pass_deadline(&self, cadence: Duration) -> Duration {
+        self.late_after(cadence).min(LONGEST_PASS)
     }
 }
 

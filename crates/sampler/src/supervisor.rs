@@ -9,7 +9,7 @@ use model::{
     Watch, Xid,
 };
 
-use crate::board::{Board, GpuBoard, Shared};
+use crate::board::{Board, GpuBoard, History, Shared};
 use crate::lane::next_tick;
 use crate::{Settings, process};
 
@@ -131,14 +131,18 @@ fn compose(
         keep_labels(gpu, watches, &mut view);
         gpus.push(view);
     }
-    gpus.extend(board.former.iter().map(|(identity, history)| GpuView {
-        gpu: Gpu { index: identity.index, identity: Some(Arc::clone(identity)) },
-        up: Err(Down::Missing),
-        readings: vec![Err(Reason::Lost); watches.len()],
-        xids: Arc::clone(&history.xids),
-        last_success: history.last_success,
-        pass_duration: None,
-        errors: Arc::clone(&history.errors),
+    gpus.extend(board.former.iter().map(|(identity, history)| {
+        let mut readings = vec![Err(Reason::Lost); watches.len()];
+        show_labels(history, &mut readings);
+        GpuView {
+            gpu: Gpu { index: identity.index, identity: Some(Arc::clone(identity)) },
+            up: Err(Down::Missing),
+            readings,
+            xids: Arc::clone(&history.xids),
+            last_success: history.last_success,
+            pass_duration: None,
+            errors: Arc::clone(&history.errors),
+        }
     }));
     Snapshot {
         sequence: board.sequence,
@@ -162,7 +166,7 @@ fn state(
     }
     let Some(main) = gpu.main_lane() else { return Err(Down::Starting) };
     if let Some(since) = main.busy.since() {
-        expires(since + settings.pass_deadline(), now, good_until, Down::Late)?;
+        expires(since + settings.pass_deadline(main.cadence), now, good_until, Down::Late)?;
     }
     if let Some(reason) = main.down {
         return Err(reason.into());
@@ -224,17 +228,21 @@ fn readings(
 /// Remembers the labels of a GPU that is up, and shows them while it is down.
 fn keep_labels(gpu: &mut GpuBoard, watches: &[Watch], view: &mut GpuView) {
     if view.up.is_err() {
-        for (position, value) in &gpu.labels {
-            view.readings[*position] = Ok(value.clone());
-        }
+        show_labels(&gpu.history, &mut view.readings);
         return;
     }
-    gpu.labels.clear();
+    gpu.history.labels.clear();
     let is_label = |(_, watch): &(usize, &Watch)| watch.kind == Kind::Label;
     for (position, _) in watches.iter().enumerate().filter(is_label) {
         if let Ok(value) = &view.readings[position] {
-            gpu.labels.push((position, value.clone()));
+            gpu.history.labels.push((position, value.clone()));
         }
+    }
+}
+
+fn show_labels(history: &History, readings: &mut [Reading]) {
+    for (position, value) in &history.labels {
+        readings[*position] = Ok(value.clone());
     }
 }
 
@@ -341,6 +349,7 @@ mod tests {
                 busy: Arc::new(Busy::new(shared.epoch)),
                 cadence: interval,
                 listens: rhythm == Rhythm::Waiting,
+                detained: false,
             };
             let lanes = vec![lane(Rhythm::Main, &[FAST, SLOW]), lane(Rhythm::Waiting, &[XID])];
             let mut board = shared.board();
@@ -480,6 +489,34 @@ mod tests {
         let scene = Scene::new(SECOND).with(|gpu| gpu.lanes[0].cadence = 2 * SECOND);
         assert!(scene.after(4000).gpus[0].up.is_ok());
         assert_eq!(scene.after(4001).gpus[0].up, Err(Down::Late));
+    }
+
+    #[test]
+    fn a_pass_that_is_longer_than_the_interval_skips_ticks_but_a_hang_is_no_cadence() {
+        let settings = Scene::new(SECOND).shared.settings;
+        assert_eq!(settings.cadence(SECOND / 5), SECOND);
+        assert_eq!(settings.cadence(SECOND * 6 / 5), 2 * SECOND);
+        assert_eq!(settings.cadence(3600 * SECOND), 5 * SECOND);
+        assert_eq!(settings.pass_deadline(2 * SECOND), 4 * SECOND);
+    }
+
+    #[test]
+    fn what_was_heard_before_a_gpu_was_known_is_its_own() {
+        let scene = Scene::new(SECOND).with(|gpu| {
+            Arc::make_mut(&mut gpu.history.xids).record(Xid { code: 79, message: "gone" });
+        });
+        scene.shared.board().identify(0, identity(0, "GPU-a"));
+        assert_eq!(scene.after(0).gpus[0].xids.counts.get(&79), Some(&1));
+    }
+
+    #[test]
+    fn a_lane_that_is_still_inside_the_driver_has_no_place_at_another_gpu() {
+        let scene = Scene::new(SECOND).with(|gpu| gpu.lanes[1].detained = true);
+        let mut board = scene.shared.board();
+        board.identify(0, identity(0, "GPU-a"));
+        assert_eq!(board.gpu(0).lanes.len(), 2, "its own GPU");
+        board.identify(0, identity(0, "GPU-b"));
+        assert_eq!(board.gpu(0).lanes.len(), 1);
     }
 
     #[test]
