@@ -32,7 +32,8 @@ fn main() {
     let page = exporter.page();
     let rows = page.families.iter().filter(|f| f.name.to_lowercase().starts_with("dcgm")).count();
     let series = page.all_samples().count();
-    println!("page: 8 GPUs, {rows} GPU families, {series} series\n");
+    let bytes = exporter.get("/metrics").body.len();
+    println!("page: 8 GPUs, {rows} GPU families, {series} series, {bytes} bytes\n");
     println!("{:58} {:>12}  target", "figure", "measured");
 
     let gzip = latencies(&exporter, "gzip");

@@ -5,4 +5,3 @@ mod page;
 mod promtool;
 mod properties;
 mod second_opinion;
-mod speed;

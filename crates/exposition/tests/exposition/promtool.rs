@@ -11,7 +11,6 @@ use crate::machine::{down, float, identity, settings, snapshot, text, up, watch,
 const NASTY: &str = "q\" b\\ n\n r\r t\t \u{1} {a=\"b\",c} # HELP é🔥 \u{2028} \\n \\";
 
 #[test]
-#[ignore = "needs promtool in the PATH: cargo test -p exposition promtool -- --ignored"]
 fn promtool_reads_the_worst_page() {
     let watches = vec![
         watch(1, "driver_version", Kind::Label, NASTY),

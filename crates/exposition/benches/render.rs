@@ -1,16 +1,17 @@
-//! How long a page takes; run by hand, since a time is no pass or fail on a busy machine.
+//! How long a page takes to render: eight GPUs, forty watches. `cargo bench -p exposition`.
+
+#[allow(dead_code, reason = "the tests use all of it")]
+#[path = "../tests/exposition/machine.rs"]
+mod machine;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use exposition::render;
+use machine::{float, identity, int, settings, snapshot, text, up, watch, xids};
 use model::Kind;
 
-use crate::machine::{float, identity, int, settings, snapshot, text, up, watch, xids};
-
-#[test]
-#[ignore = "a measurement: cargo test --release -p exposition speed -- --ignored --nocapture"]
-fn eight_gpus_and_forty_watches() {
+fn main() {
     const PAGES: u32 = 2000;
     let mut watches = vec![
         watch(1, "DCGM_FI_DRIVER_VERSION", Kind::Label, "Driver version."),
