@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
-use catalog::FIELDS;
+use catalog::{FIELDS, Field};
 use model::{GpuView, Kind, Reason, Snapshot, Value, Watch};
 use sampler::Sampler;
 
@@ -48,9 +48,12 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
 
 /// A watch on every field that the driver library serves.
 fn watches() -> Arc<[Watch]> {
-    FIELDS
-        .iter()
-        .filter(|field| nvml::served(field.id).is_some())
+    let mut fields: Vec<&Field> =
+        FIELDS.iter().filter(|field| nvml::served(field.id).is_some()).collect();
+    // One field has two names.
+    fields.dedup_by_key(|field| field.id);
+    fields
+        .into_iter()
         .map(|field| Watch {
             field: field.id,
             name: field.name.into(),
@@ -136,15 +139,16 @@ fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
     match nvml::time_calls(cli::path(&args.source.nvml_library), index) {
         Err(error) => format!("\nDriver calls cannot be timed: {error}\n"),
         Ok(timings) => {
+            let widest = timings.iter().map(|timing| timing.call.len()).max().unwrap_or_default();
             let mut text = format!(
-                "\nDriver calls on GPU {index}, microseconds:\n  {:40} {:>10} {:>10} {:>10}  {}\n",
+                "\nDriver calls on GPU {index}, microseconds:\n  {:widest$} {:>9} {:>9} {:>9}  {}\n",
                 "CALL", "MIN", "MEDIAN", "MAX", "ANSWER"
             );
             for timing in timings {
                 let [min, median, max] = timing.micros;
                 let call = timing.call;
                 text += &format!(
-                    "  {call:40} {min:>10.1} {median:>10.1} {max:>10.1}  {}\n",
+                    "  {call:widest$} {min:>9.1} {median:>9.1} {max:>9.1}  {}\n",
                     timing.answer
                 );
             }
