@@ -28,7 +28,8 @@
 //! Each `xid` line is one event. It is known by its place among the `xid` lines of its GPU, so
 //! lines that are [added](Control::add) are new events; when there are fewer lines than before,
 //! those that remain count as delivered. An event waits for the first event set that registers
-//! the GPU. It goes to every set that is registered when it is delivered, once to each.
+//! the GPU. It goes to every set that is registered when it is delivered, once to each, and is not
+//! told again in the same process, not even after the library was unloaded or replaced.
 
 use std::{
     fs::{self, File},

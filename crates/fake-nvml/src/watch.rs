@@ -64,7 +64,29 @@ impl Watch {
             xids: Mutex::default(),
         };
         watch.look();
+        watch.recall();
         watch
+    }
+
+    /// Where this process notes how many XIDs of each GPU were delivered: a driver does not report
+    /// an event again because its library was unloaded and loaded, or replaced.
+    fn notes(&self) -> Option<PathBuf> {
+        let mut name = self.path.as_ref()?.as_os_str().to_owned();
+        name.push(format!(".delivered-{}", std::process::id()));
+        Some(name.into())
+    }
+
+    fn recall(&self) {
+        let notes = self.notes().and_then(|path| fs::read_to_string(path).ok());
+        let mut xids = self.xids.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in notes.iter().flat_map(|notes| notes.lines()) {
+            let (gpu, count) = line.split_once(' ').unwrap_or_default();
+            if let (Ok(gpu), Ok(count)) = (gpu.parse(), count.parse::<usize>())
+                && let Some(log) = xids.get_mut(&gpu)
+            {
+                log.delivered = count.min(log.codes.len());
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> Option<&Path> {
@@ -90,7 +112,14 @@ impl Watch {
         let mut xids = self.xids.lock().unwrap_or_else(PoisonError::into_inner);
         let log = xids.get_mut(&gpu)?;
         let code = *log.codes.get(place)?;
-        log.delivered = log.delivered.max(place + 1);
+        if place >= log.delivered {
+            log.delivered = place + 1;
+            let notes = xids.iter().map(|(gpu, log)| format!("{gpu} {}\n", log.delivered));
+            if let Some(path) = self.notes() {
+                // Without notes an event may be told twice, which a test then sees.
+                let _ = fs::write(path, notes.collect::<String>());
+            }
+        }
         Some(code)
     }
 

@@ -512,6 +512,28 @@ fn a_burst_of_xids_is_counted_to_the_last() {
 }
 
 #[test]
+fn xids_are_neither_lost_nor_told_twice_across_sessions() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let listening = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "3");
+    exporter.wait_for("GPU 3 is listened to", PATIENCE, |page| listening.is_in(page));
+    let count = metric("heatsink_xid_errors_total").label("gpu", "3").label("xid", "94");
+    let is = |number: f64| {
+        let count = count.clone();
+        move |page: &Page| page.value_of(&count) == Some(number)
+    };
+    rig.control.set(&["gpu 3 xid 94", "gpu 3 xid 94"]);
+    exporter.wait_for("two events", PATIENCE, is(2.0));
+    rig.control.set(&["gpu 3 xid 94", "gpu 3 xid 94", "gpus 7"]);
+    exporter.wait_for("a new session", PATIENCE, |page| up(page) == 7);
+    rig.control.set(&["gpu 3 xid 94", "gpu 3 xid 94", "gpu 3 xid 94"]);
+    exporter.wait_for("one more event", PATIENCE, is(3.0));
+    exporter.wait_for("another session", PATIENCE, |page| up(page) == 8);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(is(3.0)(&exporter.page()));
+}
+
+#[test]
 fn without_registration_silence_is_no_zero() {
     let rig = Rig::new();
     rig.control.set(&["gpu 0 unsupported nvmlDeviceRegisterEvents"]);
