@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Reads for a moment as `serve` would, and prints what came.
 pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
-    logging::start(&Log::default());
+    let _log = logging::start(&Log::default());
     let devices =
         devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
     let source = settings::source(&args.source)?;

@@ -17,7 +17,7 @@ use crate::{Outcome, listen, logging, settings};
 
 /// Serves the story until told to stop.
 pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
-    logging::start(&settings::log(&args.log)?);
+    let _log = logging::start(&settings::log(&args.log)?);
     let speed = settings::speed(args.speed)?;
     let scenario = Scenario::story();
     let chapters = scenario.chapters().to_vec();

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use tracing::Level;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 /// What is logged, and how.
 #[derive(Default)]
@@ -21,10 +22,20 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Starts to log.
-pub(crate) fn start(log: &Log) {
+/// Lines that wait to be written at most; what comes on top of them is lost.
+const MOST_LINES: usize = 1024;
+
+/// Starts to log, until the guard is dropped, which writes what still waits.
+///
+/// A thread of its own does the writing. Readers log too, and one that waited for a log that nobody
+/// reads would not read its GPU any more.
+pub(crate) fn start(log: &Log) -> WorkerGuard {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(MOST_LINES)
+        .thread_name("log")
+        .finish(io::stderr());
     let builder = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_target(false)
         // What cannot be written would be reported on standard error, which is what failed; and
         // that report panics.
@@ -34,4 +45,5 @@ pub(crate) fn start(log: &Log) {
         Format::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
         Format::Json => builder.json().flatten_event(true).init(),
     }
+    guard
 }

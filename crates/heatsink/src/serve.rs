@@ -34,7 +34,7 @@ pub(crate) struct Setup {
 
 /// Serves this machine's GPUs until told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
-    logging::start(&settings::log(&args.log)?);
+    let _log = logging::start(&settings::log(&args.log)?);
     if let Some(refused) = args.upstream.refused.first() {
         bail!("{refused}");
     }

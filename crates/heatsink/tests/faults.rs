@@ -385,13 +385,18 @@ fn a_log_that_nobody_reads_stops_no_scrape() {
     let mut lines: Vec<&str> = storm.iter().map(String::as_str).collect();
     rig.control.set(&lines);
     std::thread::sleep(Duration::from_secs(2));
-    lines.push("gpu 5 lost");
+    // Each of these is a line that the reader of GPU 6 logs.
+    lines.extend([
+        "gpu 5 lost",
+        "gpu 6 fail nvmlDeviceGetEncoderUtilization",
+        "gpu 6 unsupported nvmlDeviceGetDecoderUtilization",
+    ]);
     rig.control.set(&lines);
     until("GPU 5 is lost", &|page| down(page, 5).as_deref() == Some("lost"));
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
         let page = page().expect("every scrape is answered");
-        assert!(is_present(&page, 1) && is_absent(&page, 5));
+        assert!(is_present(&page, 1) && is_absent(&page, 5) && is_present(&page, 6));
         std::thread::sleep(Duration::from_millis(50));
     }
     child.kill().and_then(|()| child.wait()).expect("it can be ended");
