@@ -103,8 +103,9 @@ const FAMILIES: &[Own] = &[
         kind: Kind::Counter,
         help: "User and system CPU time that this process has spent (in seconds).",
         samples: |known, family| {
-            let cpu = known.snapshot.process.cpu.as_secs_f64();
-            family.sample(&Labels::default(), Number::Float(cpu));
+            if let Some(cpu) = known.snapshot.process.cpu {
+                family.sample(&Labels::default(), Number::Float(cpu.as_secs_f64()));
+            }
         },
     },
     Own {
@@ -112,7 +113,9 @@ const FAMILIES: &[Own] = &[
         kind: Kind::Gauge,
         help: "Resident memory of this process (in bytes).",
         samples: |known, family| {
-            family.sample(&Labels::default(), known.snapshot.process.resident_bytes);
+            if let Some(bytes) = known.snapshot.process.resident_bytes {
+                family.sample(&Labels::default(), bytes);
+            }
         },
     },
     Own {

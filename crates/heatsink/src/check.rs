@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use catalog::{FIELDS, Field};
-use model::{GpuView, Kind, Reason, Snapshot, Value, Watch};
+use model::{GpuView, Kind, Reason, Snapshot, Source, Value, Watch};
 use sampler::Sampler;
 
 use crate::cli::{self, CheckArgs};
@@ -27,10 +27,11 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     let devices =
         devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
     let source = settings::source(&args.source)?;
+    let watches = watches(source.as_ref());
     let settings =
         sampler::Settings { interval: INTERVAL, gpus: devices.gpus, started: SystemTime::now() };
     let sampler =
-        Sampler::start(source, watches(), settings).context("cannot start the reader threads")?;
+        Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
     let mut text = report(&snapshot);
     if args.timings && snapshot.source.name != "sim" {
@@ -46,10 +47,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     Ok(Outcome { status, stuck })
 }
 
-/// A watch on every field that the driver library serves.
-fn watches() -> Arc<[Watch]> {
-    let mut fields: Vec<&Field> =
-        FIELDS.iter().filter(|field| nvml::served(field.id).is_some()).collect();
+/// A watch on every field that the source serves.
+fn watches(source: &dyn Source) -> Arc<[Watch]> {
+    let mut fields: Vec<&Field> = FIELDS.iter().filter(|field| source.serves(field.id)).collect();
     // One field has two names.
     fields.dedup_by_key(|field| field.id);
     fields

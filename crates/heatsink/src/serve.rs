@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
         .map_err(anyhow::Error::msg)
         .context("-d, --devices")?;
     if devices.instances {
-        tracing::warn!("-d {}: MIG instances are not served yet; whole GPUs are", args.devices);
+        tracing::warn!("-d {}: MIG instances are not served yet; `g` are whole GPUs", args.devices);
     }
     let no_hostname = settings::boolean(&NO_HOSTNAME, &args.no_hostname)?;
     let setup = Setup {
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
 pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outcome> {
     let rows_skipped = setup.counters.skipped.len() as u64;
     let watches: Arc<[model::Watch]> = setup.counters.watches.into();
-    say_unserved(setup.source.name(), &watches);
+    say_unserved(setup.source.as_ref(), &watches);
     let sampler = Sampler::start(
         setup.source,
         watches,
@@ -133,18 +133,16 @@ async fn until_told(stop: watch::Sender<bool>) {
 }
 
 /// Says once which watches nothing will ever serve here.
-fn say_unserved(source: &str, watches: &[model::Watch]) {
-    if source != "nvml" {
-        return;
-    }
+fn say_unserved(source: &dyn Source, watches: &[model::Watch]) {
     let unserved: Vec<&str> = watches
         .iter()
-        .filter(|watch| nvml::served(watch.field).is_none())
+        .filter(|watch| !source.serves(watch.field))
         .map(|watch| watch.name.as_ref())
         .collect();
     if !unserved.is_empty() {
         tracing::warn!(
-            "absent, for the source {source} does not serve them: {}",
+            "absent, for the source {} does not serve them: {}",
+            source.name(),
             unserved.join(", ")
         );
     }

@@ -126,3 +126,27 @@ fn the_page_of_raw_numbers() {
     let rig = Rig::new().with("FAKE_NVML_FIXTURE", fixture.to_str().expect("a UTF-8 path"));
     reads_back(&rig.start(&["-c", "200"]), 2, 50);
 }
+
+/// A label value that needs every escape there is, read back by a parser that is not ours.
+#[test]
+fn a_gpu_name_that_needs_every_escape() {
+    let rig = Rig::new();
+    let fixture = r#"
+        [[gpu]]
+        uuid = "GPU-6f0d2c5e-3b1a-4e57-9c84-d1a2b3c4e5f6"
+        name = "a \"quote\", a \\ and \\n, a\nnewline, {x=\"y\"} # é🔥"
+        pci = { bus = 0x1B }
+        temperature = 64
+        power_mw = 299_999
+        event_types = 0x1F
+        [gpu.gpm]
+        2 = 88.5
+    "#;
+    let fixture = rig.file("escapes.toml", fixture);
+    let rig = rig.with("FAKE_NVML_FIXTURE", &fixture);
+    let exporter = rig.start(&["-c", "200"]);
+    reads_back(&exporter, 1, 5);
+    let name = "a \"quote\", a \\ and \\n, a\nnewline, {x=\"y\"} # é🔥";
+    let page = exporter.page();
+    testkit::page::metric("DCGM_FI_DEV_GPU_TEMP").label("modelName", name).assert_in(&page);
+}

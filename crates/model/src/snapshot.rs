@@ -9,8 +9,6 @@ use crate::{Down, FieldId, Identity, Reading, Reason, Watch, Xid, XidLog};
 /// Everything that is known at one moment. Immutable; a new one replaces it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Counts snapshots.
-    pub sequence: u64,
     /// What was asked for, in page order; readings are by position in it.
     pub watches: Arc<[Watch]>,
     /// By index, each with what it answered.
@@ -75,10 +73,10 @@ pub struct SourceView {
 /// What this process uses, as the kernel says.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Process {
-    /// User and system time since it began.
-    pub cpu: Duration,
-    /// Resident memory, in bytes.
-    pub resident_bytes: u64,
+    /// User and system time since it began; none if the kernel does not say.
+    pub cpu: Option<Duration>,
+    /// Resident memory, in bytes; none if the kernel does not say.
+    pub resident_bytes: Option<u64>,
     /// When it began.
     pub started: SystemTime,
 }

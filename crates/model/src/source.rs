@@ -6,12 +6,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{Readings, Reason, Watch, Xid};
+use crate::{FieldId, Readings, Reason, Watch, Xid};
 
 /// A way to read GPUs: the driver library, DCGM, a simulation.
 pub trait Source: Send {
     /// `nvml`, `dcgm` or `sim`.
     fn name(&self) -> &'static str;
+
+    /// Whether it has a way to read this field at all, on GPUs that support it.
+    fn serves(&self, field: FieldId) -> bool;
 
     /// Opens the driver, to read `watches`. May block.
     ///

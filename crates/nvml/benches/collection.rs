@@ -19,8 +19,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use catalog::{builtin, counters, field};
 use model::{
-    Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError, Watch,
-    Xid,
+    FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError,
+    Watch, Xid,
 };
 use nvml::NvmlSource;
 use nvml_wrapper_sys::bindings::{self as sys, NvmlLib, field_id as fi};
@@ -98,6 +98,10 @@ struct Counting<T> {
 impl Source for Counting<Box<dyn Source>> {
     fn name(&self) -> &'static str {
         self.inner.name()
+    }
+
+    fn serves(&self, field: FieldId) -> bool {
+        self.inner.serves(field)
     }
 
     fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {

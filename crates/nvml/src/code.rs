@@ -7,15 +7,16 @@ use nvml_wrapper_sys::bindings as sys;
 
 /// A return code of NVML that is not success.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Code(pub u32);
+pub(crate) struct Code(pub(crate) u32);
 
 impl Code {
     /// The GPU has fallen off the bus.
-    pub const GPU_IS_LOST: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST);
+    pub(crate) const GPU_IS_LOST: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST);
     /// The library does not have the function.
-    pub const FUNCTION_NOT_FOUND: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND);
+    pub(crate) const FUNCTION_NOT_FOUND: Self =
+        Self(sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND);
     /// Waited in vain.
-    pub const TIMEOUT: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT);
+    pub(crate) const TIMEOUT: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT);
 
     /// The code of a call, or success.
     pub(crate) fn check(code: sys::nvmlReturn_t) -> Result<(), Self> {
@@ -23,17 +24,17 @@ impl Code {
     }
 
     /// Why a reading that got this code is absent.
-    pub fn reason(self) -> Reason {
+    pub(crate) fn reason(self) -> Reason {
         self.row().1
     }
 
     /// Whether the code speaks of the GPU as a whole, or of the driver, rather than of one field.
-    pub fn is_about_the_gpu(self) -> bool {
+    pub(crate) fn is_about_the_gpu(self) -> bool {
         self.reason() == Reason::Lost || self.is_about_the_driver()
     }
 
     /// Whether the code means that this session with the driver is over.
-    pub fn is_about_the_driver(self) -> bool {
+    pub(crate) fn is_about_the_driver(self) -> bool {
         matches!(
             self.0,
             sys::nvmlReturn_enum_NVML_ERROR_UNINITIALIZED

@@ -25,7 +25,7 @@ macro_rules! call {
 pub(crate) use call;
 
 /// A GPU, by the handle that NVML gave for it.
-pub struct Device {
+pub(crate) struct Device {
     pub(crate) library: Arc<Library>,
     pub(crate) handle: sys::nvmlDevice_t,
 }
@@ -52,7 +52,7 @@ impl Library {
     /// # Errors
     ///
     /// NVML's code.
-    pub fn device_count(&self) -> Result<u32, Code> {
+    pub(crate) fn device_count(&self) -> Result<u32, Code> {
         let mut count = 0;
         call!(self, nvmlDeviceGetCount_v2(&mut count))?;
         Ok(count)
@@ -63,7 +63,7 @@ impl Library {
     /// # Errors
     ///
     /// NVML's code.
-    pub fn driver_version(&self) -> Result<String, Code> {
+    pub(crate) fn driver_version(&self) -> Result<String, Code> {
         text(|buffer, len| call!(self, nvmlSystemGetDriverVersion(buffer, len)))
     }
 }
@@ -74,7 +74,7 @@ impl Device {
     /// # Errors
     ///
     /// NVML's code.
-    pub fn by_index(library: &Arc<Library>, index: u32) -> Result<Self, Code> {
+    pub(crate) fn by_index(library: &Arc<Library>, index: u32) -> Result<Self, Code> {
         let mut handle = ptr::null_mut();
         call!(library, nvmlDeviceGetHandleByIndex_v2(index, &mut handle))?;
         Ok(Self { library: Arc::clone(library), handle })

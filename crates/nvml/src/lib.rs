@@ -21,9 +21,9 @@ mod pcie;
 mod source;
 mod timing;
 
-pub use code::Code;
-pub use device::Device;
+use code::Code;
+use device::Device;
 pub use getters::served;
-pub use library::Library;
+use library::Library;
 pub use source::NvmlSource;
 pub use timing::{Timing, time_calls};

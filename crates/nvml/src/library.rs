@@ -16,7 +16,7 @@ pub(crate) const DEFAULT_NAME: &str = "libnvidia-ml.so.1";
 /// Every reader holds an `Arc` of it, so `Drop`, which shuts NVML down and unloads it, runs when no
 /// call can be in flight any more. A reader that is stuck in a call keeps the library for ever:
 /// that leak is the price of never pulling code from under a running call.
-pub struct Library {
+pub(crate) struct Library {
     pub(crate) symbols: Box<NvmlLib>,
     initialised: bool,
     file: Option<FileId>,
@@ -44,7 +44,7 @@ impl Library {
     /// # Errors
     ///
     /// One line that says what was tried and what to do.
-    pub fn open(name: &Path) -> Result<Self, String> {
+    pub(crate) fn open(name: &Path) -> Result<Self, String> {
         // SAFETY: loading a library runs its initialisers. NVML's are made for being loaded at any
         // time and from any thread; a path given by the user is the user's word that it is NVML.
         let symbols = unsafe { NvmlLib::new(name) }.map_err(|error| {

@@ -386,7 +386,9 @@ fn growth(
     let before = last.replace(Total { kibibytes, at });
     let Some(before) = before else { return Err(Reason::NoData) };
     let micros = match (before.at, at) {
-        (Moment::Driver(then), Moment::Driver(now)) => u64::try_from(now - then).unwrap_or(0),
+        (Moment::Driver(then), Moment::Driver(now)) => {
+            now.checked_sub(then).and_then(|micros| u64::try_from(micros).ok()).unwrap_or(0)
+        }
         (Moment::Ours(then), Moment::Ours(now)) => (now - then).as_micros() as u64,
         _ => 0,
     };

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{Reader, Session, Source, SourceError, Watch};
+use model::{FieldId, Reader, Session, Source, SourceError, Watch};
 
 use crate::events::EventReader;
+use crate::getters::served;
 use crate::library::{DEFAULT_NAME, FileId, Library};
 use crate::main_reader::MainReader;
 use crate::pcie::PcieReader;
@@ -113,6 +114,10 @@ impl Files {
 impl Source for NvmlSource {
     fn name(&self) -> &'static str {
         "nvml"
+    }
+
+    fn serves(&self, field: FieldId) -> bool {
+        served(field).is_some()
     }
 
     fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {

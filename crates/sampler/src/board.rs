@@ -43,7 +43,6 @@ pub(crate) struct Board {
     pub(crate) stopping: bool,
     /// How many lanes of earlier sessions are still inside the driver.
     pub(crate) detained: usize,
-    pub(crate) sequence: u64,
 }
 
 /// One GPU.
@@ -174,7 +173,6 @@ impl Shared {
         };
         let process = process::usage(settings.started);
         let snapshot = Snapshot {
-            sequence: 0,
             watches: Arc::clone(&watches),
             gpus: Vec::new(),
             source: source.clone(),
@@ -192,7 +190,6 @@ impl Shared {
             urgent: false,
             stopping: false,
             detained: 0,
-            sequence: 0,
         };
         Self {
             watches,

@@ -92,7 +92,6 @@ fn compose(
 ) -> Snapshot {
     board.dirty = false;
     board.urgent = false;
-    board.sequence += 1;
     let mut good_until = now + LONGEST;
     let mut source = board.source.clone();
     if let Some(since) = board.connecting {
@@ -144,14 +143,7 @@ fn compose(
             errors: Arc::clone(&history.errors),
         }
     }));
-    Snapshot {
-        sequence: board.sequence,
-        watches: Arc::clone(watches),
-        gpus,
-        source,
-        process: board.process,
-        good_until,
-    }
+    Snapshot { watches: Arc::clone(watches), gpus, source, process: board.process, good_until }
 }
 
 /// Whether a GPU answers. Lowers `good_until` to the moment when that would change by itself.

@@ -22,6 +22,10 @@ impl Source for Rogue {
         "rogue"
     }
 
+    fn serves(&self, _: FieldId) -> bool {
+        true
+    }
+
     fn connect(&mut self, _: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
         Ok(Box::new(self.clone()))
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use catalog::xid;
 use model::{
-    Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError, Watch,
-    Xid,
+    FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError,
+    Watch, Xid,
 };
 
 use crate::readings::{self, DRIVER_VERSION, Getter, Rates, Totals, View};
@@ -87,6 +87,10 @@ impl Shared {
 impl Source for SimSource {
     fn name(&self) -> &'static str {
         "sim"
+    }
+
+    fn serves(&self, field: FieldId) -> bool {
+        readings::getter(field).is_some()
     }
 
     fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {

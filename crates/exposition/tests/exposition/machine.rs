@@ -67,13 +67,12 @@ pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
 /// A snapshot of these GPUs.
 pub(crate) fn snapshot(watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
     Snapshot {
-        sequence: 1,
         watches: watches.into(),
         gpus,
         source: SourceView { name: "nvml", up: Ok(()), driver_version: Some("570.124.06".into()) },
         process: Process {
-            cpu: Duration::from_millis(1_250),
-            resident_bytes: 7_340_032,
+            cpu: Some(Duration::from_millis(1_250)),
+            resident_bytes: Some(7_340_032),
             started: UNIX_EPOCH + Duration::from_secs(1_699_999_000),
         },
         good_until: Instant::now(),

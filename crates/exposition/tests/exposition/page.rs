@@ -268,3 +268,14 @@ fn a_name_that_is_taken_is_passed_over() {
         metric("heatsink_read_errors_total").label("field", field).assert_in(&page);
     }
 }
+
+#[test]
+fn what_the_kernel_does_not_say_of_this_process_is_absent() {
+    let mut snapshot = one(up(identity(0, "GPU-aaaa"), vec![]));
+    snapshot.process.cpu = None;
+    snapshot.process.resident_bytes = None;
+    let page = page(&snapshot);
+    metric("process_cpu_seconds_total").assert_absent_from(&page);
+    metric("process_resident_memory_bytes").assert_absent_from(&page);
+    metric("process_start_time_seconds").assert_in(&page);
+}
