@@ -4,7 +4,7 @@ mod first_generation;
 mod near;
 mod table;
 
-use model::{FieldId, Kind, Pace};
+use model::{FieldId, Kind, Pace, field};
 
 pub use table::FIELDS;
 
@@ -29,6 +29,14 @@ pub struct Field {
     /// Its type where a counters file of ours asks for it: what dcgm-exporter 4.8.3 ships, else
     /// counter for totals, label for text and gauge for the rest.
     pub kind: Kind,
+}
+
+impl Field {
+    /// Whether its values only grow by nature. Pages that wait to be retired are typed a counter by
+    /// custom, and become fewer.
+    pub fn is_cumulative(&self) -> bool {
+        self.kind == Kind::Counter && self.id != field::RETIRED_PENDING
+    }
 }
 
 /// What a field is a property of.
@@ -131,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_row_is_there_and_in_order_of_number() {
-        assert_eq!(FIELDS.len(), 402);
+        assert_eq!(FIELDS.len(), 414);
         assert!(FIELDS.is_sorted_by_key(|field| field.id));
     }
 

@@ -14,7 +14,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod field;
 mod fields;
 
 pub mod counters;
@@ -24,4 +23,6 @@ pub mod builtin;
 pub mod xid;
 
 pub use counters::{Counters, RowError, Skipped};
+pub use model::field;
+
 pub use fields::{FIELDS, Field, Level, ValueType, by_id, by_name};

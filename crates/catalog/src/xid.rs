@@ -72,15 +72,40 @@ impl Class {
     }
 }
 
+impl Class {
+    /// What to do, in a sentence.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Ignore => "Nothing by itself; look at the XIDs beside it.",
+            Self::RestartApplication => "Start the application again, and look for its own fault.",
+            Self::ResetGpu => "Drain the GPU and reset it.",
+            Self::RestartVm => "Start the virtual machine again.",
+            Self::RestartNode => "Drain the machine and start it again.",
+            Self::UpdateSoftware => "Update the driver or the firmware.",
+            Self::CheckHardware => "Check power cables, seating and cooling.",
+            Self::CheckNvlink => "Check the NVLinks; the kernel's log has the detail that decides.",
+            Self::CheckUnifiedMemory => "Look at what unified memory reported beside it.",
+            Self::FollowProcedure => "Follow NVIDIA's procedure for this code.",
+            Self::ReadRecoveryAction => "Do what the driver's recovery action says.",
+            Self::ContactSupport => "Ask NVIDIA or the maker of the machine.",
+            Self::Unclassified => "Look it up in NVIDIA's catalogue of XIDs.",
+        }
+    }
+}
+
 /// The code with its meaning. Code 0 is `No Error`; a code that the table lacks keeps its number
 /// and is an `Unknown XID`.
 pub fn lookup(code: u32) -> Xid {
-    let message = match (code, entry(code)) {
-        (0, _) => "No Error",
-        (_, Some(entry)) => entry.message,
-        (_, None) => "Unknown XID",
-    };
-    Xid { code, message }
+    match (code, entry(code)) {
+        (0, _) => Xid::NONE,
+        (_, Some(Entry { message, class, .. })) => {
+            Xid { code, message, class: class.as_str(), action: class.action() }
+        }
+        (_, None) => {
+            let class = Class::Unclassified;
+            Xid { code, message: "Unknown XID", class: class.as_str(), action: class.action() }
+        }
+    }
 }
 
 /// Whether the table has this code. It does not have 0, which is no XID.

@@ -1,18 +1,29 @@
-//! The words that all rooms share: field, watch, reading, snapshot, and the `Source` trait.
+//! The words that all rooms share: field, watch, entity, reading, snapshot, and the `Source` trait.
 //!
 //! Plain data: nothing here opens a file or a socket or asks what time it is. Every other room
 //! imports this one; this one imports nothing.
 
 #![forbid(unsafe_code)]
 
-mod field;
+mod clock;
+mod entity;
+pub mod field;
+mod health;
 mod reading;
+mod readings;
 mod snapshot;
 mod source;
+mod watch;
+mod window;
 mod xid;
 
-pub use field::{FieldId, Kind, Pace, Watch};
-pub use reading::{Down, Reading, Readings, Reason, Slot, Value};
-pub use snapshot::{Gpu, GpuView, Process, Snapshot, SourceView};
+pub use clock::{CLOCK_REASONS, ClockEvent, ClockReason};
+pub use entity::{Entity, Instance};
+pub use health::{Health, HealthStatus};
+pub use reading::{Down, Reading, Reason, Value};
+pub use readings::{Part, Readings, Slot};
+pub use snapshot::{Gpu, GpuView, PartView, Process, Snapshot, SourceView, Windows};
 pub use source::{Identity, Pass, Reader, Rhythm, Session, Source, SourceError};
-pub use xid::{Xid, XidLog};
+pub use watch::{FieldId, Kind, Pace, SLOW_INTERVAL, Watch};
+pub use window::{Extent, Quantity, Samples};
+pub use xid::{LinkFault, Xid, XidCount, XidEvent, XidLog};

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What was read, in the unit of its field.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,7 +17,9 @@ pub enum Value {
 /// Why there is no value.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reason {
-    /// This GPU, driver or source does not have it.
+    /// This source has no way to read it, on whatever GPU.
+    NotServed,
+    /// This GPU or driver does not have it.
     NotSupported,
     /// The driver wants more rights than this process has.
     NotPermitted,
@@ -28,21 +29,30 @@ pub enum Reason {
     Lost,
     /// The value is older than two of its own intervals, or the call has not come back.
     Late,
-    /// The driver answered with an error, or with nonsense.
+    /// The driver answered with an error.
     Failed,
+    /// The driver answered with what cannot be: 255 °C, 808334905 %, a count that fell.
+    Implausible,
 }
 
 impl Reason {
     /// The word used in labels, logs and tables.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::NotServed => "not_served",
             Self::NotSupported => "not_supported",
             Self::NotPermitted => "not_permitted",
             Self::NoData => "no_data",
             Self::Lost => "lost",
             Self::Late => "late",
             Self::Failed => "failed",
+            Self::Implausible => "implausible",
         }
+    }
+
+    /// Whether it will stay so as long as machine and driver stay as they are.
+    pub fn is_lasting(self) -> bool {
+        matches!(self, Self::NotServed | Self::NotSupported | Self::NotPermitted)
     }
 }
 
@@ -102,58 +112,10 @@ impl From<Reason> for Down {
             Reason::Late => Self::Late,
             Reason::NotPermitted => Self::NotPermitted,
             Reason::NoData => Self::Starting,
-            Reason::NotSupported | Reason::Failed => Self::Failed,
+            Reason::NotServed
+            | Reason::NotSupported
+            | Reason::Failed
+            | Reason::Implausible => Self::Failed,
         }
-    }
-}
-
-/// A reading and the moment its pass began, so that its age is never understated.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Slot {
-    /// What was read.
-    pub reading: Reading,
-    /// When the pass that read it began; `None` before the first answer.
-    pub at: Option<Instant>,
-}
-
-/// Where a reader writes what it read: one slot per watch that it serves.
-///
-/// Slots that a pass does not write keep their reading and its moment; the sampler lets them
-/// expire.
-#[derive(Clone, Debug)]
-pub struct Readings {
-    slots: Vec<Slot>,
-    now: Instant,
-}
-
-impl Readings {
-    /// `len` slots without data, in a pass that begins at `now`.
-    pub fn new(len: usize, now: Instant) -> Self {
-        Self { slots: vec![Slot { reading: Err(Reason::NoData), at: None }; len], now }
-    }
-
-    /// Begins a pass: what is set from here on is stamped with `now`.
-    pub fn begin(&mut self, now: Instant) {
-        self.now = now;
-    }
-
-    /// The moment this pass began.
-    pub fn now(&self) -> Instant {
-        self.now
-    }
-
-    /// Writes the reading of slot `index`.
-    pub fn set(&mut self, index: usize, reading: Reading) {
-        self.slots[index] = Slot { reading, at: Some(self.now) };
-    }
-
-    /// Forgets everything, as after a GPU was lost.
-    pub fn clear(&mut self) {
-        self.slots.fill(Slot { reading: Err(Reason::NoData), at: None });
-    }
-
-    /// All slots, in the order of the reader's watches.
-    pub fn slots(&self) -> &[Slot] {
-        &self.slots
     }
 }

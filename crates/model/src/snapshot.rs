@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::{Down, FieldId, Identity, Reading, Reason, Watch, Xid, XidLog};
+use crate::{
+    CLOCK_REASONS, ClockEvent, Down, Entity, Extent, FieldId, Health, Identity, Instance, Reading,
+    Reason, Watch, Xid, XidLog,
+};
 
 /// Everything that is known at one moment. Immutable; a new one replaces it.
 #[derive(Clone, Debug)]
@@ -17,8 +20,21 @@ pub struct Snapshot {
     pub source: SourceView,
     /// What this process uses.
     pub process: Process,
+    /// The windows behind what is counted and measured over some time.
+    pub windows: Windows,
     /// Until when nothing in it is too old.
     pub good_until: Instant,
+}
+
+/// How long the windows are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Windows {
+    /// Of the extents; zero where there are none.
+    pub extents: Duration,
+    /// Of XIDs that are counted.
+    pub xids: Duration,
+    /// Of samples of clock event reasons that are counted.
+    pub clock_events: Duration,
 }
 
 /// A GPU, present or only expected.
@@ -40,8 +56,20 @@ pub struct GpuView {
     /// By position in [`Snapshot::watches`]. Of a GPU that is down, only labels are values: the
     /// series of its XIDs must not change its name when the GPU goes.
     pub readings: Vec<Reading>,
+    /// Its links, peers and instances, in order; none of a GPU that is down.
+    pub parts: Vec<PartView>,
     /// What went wrong on it, as far as this process was told. Kept while the GPU is down.
     pub xids: Arc<XidLog>,
+    /// XIDs of the window, by code.
+    pub xids_in_window: Vec<(u32, u64)>,
+    /// By place in [`CLOCK_REASONS`]: why its clocks are lower than they could be.
+    pub clock_events: [ClockEvent; CLOCK_REASONS.len()],
+    /// What happened between scrapes.
+    pub extents: Vec<Extent>,
+    /// How its subsystems are; empty unless somebody asked.
+    pub health: Vec<Health>,
+    /// How long each kind of driver call took the last time.
+    pub calls: Arc<BTreeMap<&'static str, Duration>>,
     /// When its last complete pass ended.
     pub last_success: Option<SystemTime>,
     /// How long its last complete pass took in the driver.
@@ -50,12 +78,47 @@ pub struct GpuView {
     pub errors: Arc<BTreeMap<(FieldId, Reason), u64>>,
 }
 
+/// One entity of a GPU at one moment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PartView {
+    /// Which.
+    pub entity: Entity,
+    /// Positions in [`Snapshot::watches`], ascending.
+    pub watches: Arc<[usize]>,
+    /// What was read, in the order of `watches`.
+    pub readings: Vec<Reading>,
+}
+
+impl PartView {
+    /// Its own reading of the watch at `position`, if it has one of its own.
+    pub fn reading(&self, position: usize) -> Option<&Reading> {
+        let slot = self.watches.binary_search(&position).ok()?;
+        self.readings.get(slot)
+    }
+}
+
 impl GpuView {
     /// The last XID. One that was delivered stays true when its GPU goes down; that none has
     /// happened is known only while the GPU is up and its events are listened to.
     pub fn last_xid(&self) -> Option<Xid> {
-        let silence = (self.xids.listening && self.up.is_ok()).then_some(Xid::NONE);
-        self.xids.last.or(silence)
+        self.xids.last.or(self.silence())
+    }
+
+    /// The last XID of one of its GPU instances, or of the GPU as a whole.
+    pub fn last_xid_of(&self, instance: &Instance) -> Option<Xid> {
+        self.xids.last_of(instance.gpu_instance).or(self.silence())
+    }
+
+    fn silence(&self) -> Option<Xid> {
+        (self.xids.listening && self.up.is_ok()).then_some(Xid::NONE)
+    }
+
+    /// Its instances.
+    pub fn instances(&self) -> impl Iterator<Item = (&Instance, &PartView)> {
+        self.parts.iter().filter_map(|part| match &part.entity {
+            Entity::Instance(instance) => Some((&**instance, part)),
+            Entity::Gpu | Entity::Link(_) | Entity::Peer(_) => None,
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{FieldId, Readings, Reason, Watch, Xid};
+use crate::{FieldId, Pace, Readings, Reason, Samples, Watch, XidEvent};
 
 /// A way to read GPUs: the driver library, DCGM, a simulation.
 pub trait Source: Send {
@@ -51,9 +51,9 @@ pub trait Session: Send {
 /// When a reader wants to be called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rhythm {
-    /// At every collection interval; this is the reader that decides whether the GPU is up.
+    /// At every tick of the sampler; this is the reader that decides whether the GPU is up.
     Main,
-    /// At every collection interval, but slow by nature: nobody waits for it.
+    /// At every tick of the sampler, but slow by nature: nobody waits for it.
     Aside,
     /// Again at once: its calls wait for events, for about a second at most.
     Waiting,
@@ -79,20 +79,36 @@ pub struct Pass {
     pub now: Instant,
     /// How long the sampler has been running: the simulation's clock.
     pub elapsed: Duration,
-    /// From one pass to the next: the interval, or, where passes take longer, what they take.
+    /// What `elapsed` was at the pass before; none if the GPU was opened for this one.
+    pub previous: Option<Duration>,
+    /// The collection interval.
     pub interval: Duration,
-    /// Whether slow watches are due too.
-    pub slow: bool,
+    /// From one pass to the next: the shortest period of all watches, or, where passes take longer,
+    /// what they take.
+    pub cadence: Duration,
+}
+
+impl Pass {
+    /// Whether what is read at this pace is due: whether one of its ticks, which are counted from
+    /// the sampler's start, has come since the pass before.
+    pub fn is_due(&self, pace: Pace) -> bool {
+        let period = pace.period(self.interval).as_nanos().max(1);
+        let ticks = |elapsed: Duration| elapsed.as_nanos() / period;
+        self.previous.is_none_or(|previous| ticks(previous) < ticks(self.elapsed))
+    }
 }
 
 /// Reads some of one GPU's watches, on a thread of its own.
 pub trait Reader: Send {
+    /// What it is called among the readers of its GPU: `main`, `events`, `pcie`.
+    fn name(&self) -> &'static str;
+
     /// When it wants to be called.
     fn rhythm(&self) -> Rhythm;
 
     /// The positions, in the session's watches, that it serves; slot `i` of its readings is watch
     /// `watches()[i]`.
-    fn watches(&self) -> &[usize];
+    fn watches(&self) -> Arc<[usize]>;
 
     /// Gets hold of the GPU, anew if need be, and says what it is. The main reader always does; one
     /// beside it may leave it to that one, and must not where indexes may shift.
@@ -116,7 +132,43 @@ pub trait Reader: Send {
     }
 
     /// The XIDs that were delivered since this was last asked, in their order.
-    fn take_xids(&mut self) -> Vec<Xid> {
+    fn take_xids(&mut self) -> Vec<XidEvent> {
         Vec::new()
+    }
+
+    /// What the driver sampled by itself since this was last asked.
+    fn take_samples(&mut self) -> Vec<Samples> {
+        Vec::new()
+    }
+
+    /// How long each kind of driver call took in the last pass that made it, by the call's name.
+    fn take_call_times(&mut self) -> Vec<(&'static str, Duration)> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_due_once_in_each_of_its_periods() {
+        let now = Instant::now();
+        let pass = |previous: u64, elapsed: u64| Pass {
+            now,
+            elapsed: Duration::from_millis(elapsed),
+            previous: Some(Duration::from_millis(previous)),
+            interval: Duration::from_secs(3),
+            cadence: Duration::from_secs(1),
+        };
+        // Passes a second apart, each a little late.
+        let due: Vec<u64> = (1..=12)
+            .filter(|second| pass((second - 1) * 1000 + 7, second * 1000 + 3).is_due(Pace::Every))
+            .collect();
+        assert_eq!(due, [3, 6, 9, 12]);
+        assert!(pass(9_007, 10_003).is_due(Pace::Slow));
+        assert!(!pass(8_007, 9_003).is_due(Pace::Slow));
+        assert!(pass(9_007, 10_003).is_due(Pace::At(Duration::from_millis(100))));
+        assert!(Pass { previous: None, ..pass(1, 2) }.is_due(Pace::Slow));
     }
 }

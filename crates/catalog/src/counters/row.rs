@@ -30,7 +30,8 @@ pub(super) fn watch(row: &[u8]) -> Result<Watch, RowError> {
     if help.is_empty() {
         return Err(RowError::NoHelp);
     }
-    Ok(Watch { field: field.id, name, kind, help: help.into(), pace: field.pace })
+    let (pace, cumulative) = (field.pace, field.is_cumulative());
+    Ok(Watch { field: field.id, name, kind, help: help.into(), pace, cumulative })
 }
 
 /// The text of a cell. A cell that is quoted from end to end is what its quotes enclose; any other

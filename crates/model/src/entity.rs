@@ -1,0 +1,29 @@
+//! What a reading is of.
+
+use std::sync::Arc;
+
+/// What a reading is of: a GPU or something smaller that belongs to it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Entity {
+    /// The GPU itself.
+    Gpu,
+    /// One of its NVLinks, by number.
+    Link(u32),
+    /// The way to another GPU, by that GPU's index.
+    Peer(u32),
+    /// A GPU instance of a partitioned GPU, or a compute instance inside one.
+    Instance(Arc<Instance>),
+}
+
+/// A part of a partitioned GPU (MIG).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Instance {
+    /// The driver's number of the GPU instance; unique on its GPU.
+    pub gpu_instance: u32,
+    /// The driver's number of the compute instance inside it, if this is one.
+    pub compute_instance: Option<u32>,
+    /// Its place among the GPU instances of its GPU, by which device lists name it.
+    pub place: u32,
+    /// `1g.10gb`.
+    pub profile: String,
+}

@@ -1,0 +1,74 @@
+//! What happened between scrapes: the least, the mean and the most over a rolling window.
+
+use std::time::Instant;
+
+use crate::{FieldId, field};
+
+/// What is watched between scrapes, always in base units.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Quantity {
+    /// GPU temperature, °C.
+    Temperature,
+    /// Memory temperature, °C.
+    MemoryTemperature,
+    /// Power of the board, W.
+    Power,
+    /// SM clock, Hz.
+    SmClock,
+    /// Share of time in which a kernel ran.
+    GpuUtilization,
+    /// Share of time in which the memory was read or written.
+    MemoryUtilization,
+    /// Framebuffer in use, bytes.
+    FramebufferUsed,
+}
+
+impl Quantity {
+    /// All of them, in page order.
+    pub const ALL: [Self; 7] = [
+        Self::Temperature,
+        Self::MemoryTemperature,
+        Self::Power,
+        Self::SmClock,
+        Self::GpuUtilization,
+        Self::MemoryUtilization,
+        Self::FramebufferUsed,
+    ];
+
+    /// The field that is polled for it, in the same unit.
+    pub fn field(self) -> FieldId {
+        match self {
+            Self::Temperature => field::GPU_TEMP,
+            Self::MemoryTemperature => field::MEMORY_TEMP,
+            Self::Power => field::POWER_USAGE,
+            Self::SmClock => field::SM_CLOCK_HERTZ,
+            Self::GpuUtilization => field::GPU_UTIL_RATIO,
+            Self::MemoryUtilization => field::MEMORY_UTIL_RATIO,
+            Self::FramebufferUsed => field::FB_USED_BYTES,
+        }
+    }
+}
+
+/// Samples that a driver took by itself, in the order of their moments.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Samples {
+    /// Of what.
+    pub quantity: Quantity,
+    /// When, and what, in the quantity's unit.
+    pub samples: Vec<(Instant, f64)>,
+}
+
+/// One quantity of one GPU over the window.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Extent {
+    /// Of what.
+    pub quantity: Quantity,
+    /// The least sample.
+    pub min: f64,
+    /// The mean of all samples.
+    pub mean: f64,
+    /// The greatest sample.
+    pub max: f64,
+    /// Whether the samples are the driver's own, many a second, or were polled.
+    pub from_driver: bool,
+}
