@@ -112,10 +112,9 @@ impl From<Reason> for Down {
             Reason::Late => Self::Late,
             Reason::NotPermitted => Self::NotPermitted,
             Reason::NoData => Self::Starting,
-            Reason::NotServed
-            | Reason::NotSupported
-            | Reason::Failed
-            | Reason::Implausible => Self::Failed,
+            Reason::NotServed | Reason::NotSupported | Reason::Failed | Reason::Implausible => {
+                Self::Failed
+            }
         }
     }
 }

@@ -7,17 +7,25 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{
-    Down, FieldId, Identity, Process, Reader, Reason, Rhythm, Slot, Snapshot, SourceView, Value,
-    Watch, XidLog,
+    Down, Entity, FieldId, Identity, Part, Process, Quantity, Reader, Reason, Rhythm, Snapshot,
+    SourceView, Value, Watch, XidLog, field,
 };
 
 use crate::Settings;
-use crate::process;
+use crate::clock_events::ClockEvents;
+use crate::growth::Growth;
+use crate::health::Trends;
+use crate::rolling::{Counts, Extents};
+use crate::{merge, process};
 
 /// What all threads of one sampler share.
 pub(crate) struct Shared {
     pub(crate) watches: Arc<[Watch]>,
     pub(crate) settings: Settings,
+    /// From one tick to the next: the shortest period of any watch.
+    pub(crate) tick: Duration,
+    /// Where the readings of a field are found, for what is derived from them.
+    pub(crate) positions: BTreeMap<FieldId, usize>,
     /// Ticks are counted from here, so that all lanes read at the same moments.
     pub(crate) epoch: Instant,
     pub(crate) board: Mutex<Board>,
@@ -68,6 +76,24 @@ pub(crate) struct History {
     pub(crate) xids: Arc<XidLog>,
     /// The label watches' last values, by position.
     pub(crate) labels: Vec<(usize, Value)>,
+    /// When somebody last listened to its events.
+    pub(crate) heard: Option<Instant>,
+    /// Its XIDs of late, by code.
+    pub(crate) xid_window: Option<Counts>,
+    pub(crate) clock_events: Option<ClockEvents>,
+    pub(crate) extents: BTreeMap<Quantity, Extent>,
+    /// What its counters were of late.
+    pub(crate) trends: Trends,
+    /// How long each kind of driver call took the last time.
+    pub(crate) calls: Arc<BTreeMap<&'static str, Duration>>,
+}
+
+/// One quantity between scrapes.
+#[derive(Clone)]
+pub(crate) struct Extent {
+    pub(crate) window: Extents,
+    /// When the driver last had samples of its own; as long as it has, none are polled.
+    pub(crate) from_driver: Option<Instant>,
 }
 
 impl History {
@@ -76,8 +102,12 @@ impl History {
         if !earlier.xids.counts.is_empty() {
             let log = Arc::make_mut(&mut self.xids);
             log.last = log.last.or(earlier.xids.last);
-            for (code, count) in &earlier.xids.counts {
-                *log.counts.entry(*code).or_insert(0) += count;
+            for (code, earlier) in &earlier.xids.counts {
+                let entry = log.counts.entry(*code).or_insert(*earlier);
+                if *entry != *earlier {
+                    entry.count += earlier.count;
+                    entry.last = entry.last.max(earlier.last);
+                }
             }
         }
         if !earlier.errors.is_empty() {
@@ -87,6 +117,7 @@ impl History {
             }
         }
         self.last_success = self.last_success.max(earlier.last_success);
+        self.heard = self.heard.max(earlier.heard);
         self
     }
 }
@@ -95,16 +126,17 @@ impl History {
 pub(crate) struct LaneBoard {
     /// Distinguishes the lanes of successive sessions: a late one may not write.
     pub(crate) id: u64,
+    /// Distinguishes the lanes of one GPU.
+    pub(crate) name: &'static str,
     pub(crate) rhythm: Rhythm,
-    /// Positions in the sampler's watches, by slot.
-    pub(crate) watches: Vec<usize>,
-    pub(crate) slots: Vec<Slot>,
+    /// What was read, of the GPU itself and of what belongs to it.
+    pub(crate) parts: Vec<LanePart>,
     pub(crate) down: Option<Reason>,
     /// When the last complete pass began.
     pub(crate) last_ok: Option<Instant>,
     pub(crate) busy: Arc<Busy>,
-    /// From one pass to the next: the interval, or, where passes take longer than that, the
-    /// intervals that one takes.
+    /// From one pass to the next: the tick, or, where passes take longer than that, the ticks that
+    /// one takes.
     pub(crate) cadence: Duration,
     /// Whether XIDs are delivered to it.
     pub(crate) listens: bool,
@@ -112,19 +144,30 @@ pub(crate) struct LaneBoard {
     pub(crate) detained: bool,
 }
 
+/// What one reader has read of one entity.
+pub(crate) struct LanePart {
+    pub(crate) part: Part,
+    /// By slot, of counters: what tells a reset from nonsense.
+    pub(crate) growth: BTreeMap<usize, Growth>,
+}
+
+impl LanePart {
+    pub(crate) fn new(entity: Entity, watches: &Arc<[usize]>) -> Self {
+        Self { part: Part::new(entity, watches), growth: BTreeMap::new() }
+    }
+}
+
 impl LaneBoard {
-    pub(crate) fn new(id: u64, reader: &dyn Reader, busy: &Arc<Busy>, settings: &Settings) -> Self {
-        let watches = reader.watches().to_vec();
-        let slots = vec![Slot { reading: Err(Reason::NoData), at: None }; watches.len()];
+    pub(crate) fn new(id: u64, reader: &dyn Reader, busy: &Arc<Busy>, tick: Duration) -> Self {
         Self {
             id,
+            name: reader.name(),
             rhythm: reader.rhythm(),
-            watches,
-            slots,
+            parts: vec![LanePart::new(Entity::Gpu, &reader.watches())],
             down: None,
             last_ok: None,
             busy: Arc::clone(busy),
-            cadence: settings.interval,
+            cadence: tick,
             listens: false,
             detained: false,
         }
@@ -132,7 +175,25 @@ impl LaneBoard {
 
     /// Forgets all readings.
     pub(crate) fn clear(&mut self) {
-        self.slots.fill(Slot { reading: Err(Reason::NoData), at: None });
+        self.parts.truncate(1);
+        for LanePart { part, growth } in &mut self.parts {
+            *part = Part::new(part.entity.clone(), &part.watches);
+            growth.clear();
+        }
+    }
+
+    /// The part of an entity, added if it is new or has other watches than it had.
+    pub(crate) fn part(&mut self, new: &Part) -> &mut LanePart {
+        let known = self.parts.iter().position(|kept| kept.part.entity == new.entity);
+        let place = known.unwrap_or(self.parts.len());
+        match self.parts.get_mut(place) {
+            None => self.parts.push(LanePart::new(new.entity.clone(), &new.watches)),
+            Some(kept) if kept.part.watches != new.watches => {
+                *kept = LanePart::new(new.entity.clone(), &new.watches);
+            }
+            Some(_) => {}
+        }
+        &mut self.parts[place]
     }
 }
 
@@ -177,6 +238,7 @@ impl Shared {
             gpus: Vec::new(),
             source: source.clone(),
             process,
+            windows: settings.windows,
             good_until: now,
         };
         let board = Board {
@@ -191,9 +253,13 @@ impl Shared {
             stopping: false,
             detained: 0,
         };
+        let tick = settings.tick(&watches);
+        let positions = merge::positions(&watches);
         Self {
             watches,
             settings,
+            tick,
+            positions,
             epoch: now,
             board: Mutex::new(board),
             wake: Condvar::new(),
@@ -204,6 +270,11 @@ impl Shared {
     /// The board. A lane that panicked has not left it half-written: a pass is published whole.
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody asked how the GPUs are.
+    pub(crate) fn assesses_health(&self) -> bool {
+        self.positions.contains_key(&field::EXP_GPU_HEALTH_STATUS)
     }
 
     /// Marks the board as changed, and wakes the supervisor.
@@ -288,17 +359,19 @@ impl GpuBoard {
         self.lanes.iter().find(|lane| lane.rhythm == Rhythm::Main)
     }
 
-    /// Puts a new lane in the place of the one of its kind, and lets it take over what that one
+    /// Puts a new lane in the place of the one of its name, and lets it take over what that one
     /// read. That stays good until it is late, so a new session makes no gap.
     pub(crate) fn take_over(&mut self, mut lane: LaneBoard, settings: &Settings) {
-        let old = self.lanes.iter().position(|old| old.rhythm == lane.rhythm);
+        let old = self.lanes.iter().position(|old| old.name == lane.name);
         if let Some(old) = old.map(|position| self.lanes.swap_remove(position))
-            && old.watches == lane.watches
+            && old.parts[0].part.watches == lane.parts[0].part.watches
         {
-            let late_after = settings.late_after(old.cadence);
+            let late_after = settings.late_after(settings.interval.max(old.cadence));
             // What is late by now would make this one late before it has begun.
             lane.last_ok = old.last_ok.filter(|at| at.elapsed() < late_after);
-            (lane.slots, lane.down, lane.cadence) = (old.slots, old.down, old.cadence);
+            (lane.parts, lane.down, lane.cadence) = (old.parts, old.down, old.cadence);
+            // A counter may well have been reset by what made the session new.
+            lane.parts.iter_mut().for_each(|part| part.growth.clear());
         }
         self.lanes.push(lane);
     }

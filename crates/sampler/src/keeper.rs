@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use model::{Rhythm, Session, Source};
+use model::{Session, Source};
 
 use crate::Selection;
 use crate::board::{Busy, LaneBoard, Shared};
@@ -36,7 +36,8 @@ const ONE_DOWN: Patience =
 /// A lane's thread, and what ends it.
 struct Running {
     gpu: u32,
-    rhythm: Rhythm,
+    /// The reader's name.
+    name: &'static str,
     busy: Arc<Busy>,
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -45,7 +46,7 @@ struct Running {
 /// A thread of an earlier session that is still inside the driver.
 struct Detained {
     gpu: u32,
-    rhythm: Rhythm,
+    name: &'static str,
     thread: JoinHandle<()>,
 }
 
@@ -175,12 +176,12 @@ impl Keeper<'_> {
         });
     }
 
-    fn is_detained(&self, gpu: u32, rhythm: Rhythm) -> bool {
-        self.detained.iter().any(|detained| detained.gpu == gpu && detained.rhythm == rhythm)
+    fn is_detained(&self, gpu: u32, name: &str) -> bool {
+        self.detained.iter().any(|detained| detained.gpu == gpu && detained.name == name)
     }
 
-    fn is_running(&self, gpu: u32, rhythm: Rhythm) -> bool {
-        self.running.iter().any(|running| running.gpu == gpu && running.rhythm == rhythm)
+    fn is_running(&self, gpu: u32, name: &str) -> bool {
+        self.running.iter().any(|running| running.gpu == gpu && running.name == name)
     }
 
     /// Starts the lanes that this GPU should have and has not. Where one of an earlier session is
@@ -190,24 +191,24 @@ impl Keeper<'_> {
             return;
         }
         for reader in session.readers(gpu) {
-            let rhythm = reader.rhythm();
-            if self.is_detained(gpu, rhythm) || self.is_running(gpu, rhythm) {
+            let name = reader.name();
+            if self.is_detained(gpu, name) || self.is_running(gpu, name) {
                 continue;
             }
             self.next_id += 1;
             let (stop, stopped) = mpsc::channel();
             let busy = Arc::new(Busy::new(self.shared.epoch));
-            let lane = LaneBoard::new(self.next_id, reader.as_ref(), &busy, &self.shared.settings);
-            let settings = &self.shared.settings;
+            let (tick, settings) = (self.shared.tick, &self.shared.settings);
+            let lane = LaneBoard::new(self.next_id, reader.as_ref(), &busy, tick);
             self.shared.changed(|board| board.gpu(gpu).take_over(lane, settings));
             let shared = Arc::clone(self.shared);
-            let (cadence, its_busy) = (self.shared.settings.interval, Arc::clone(&busy));
-            let lane = Lane { id: self.next_id, gpu, reader, busy, shared, cadence, stopped };
-            let name = format!("gpu {gpu} {rhythm:?}").to_lowercase();
-            match thread::Builder::new().name(name).spawn(move || lane.run()) {
+            let its_busy = Arc::clone(&busy);
+            let lane = Lane { id: self.next_id, gpu, reader, busy, shared, cadence: tick, stopped };
+            let spawned = thread::Builder::new().name(format!("gpu {gpu} {name}"));
+            match spawned.spawn(move || lane.run()) {
                 Ok(thread) => {
                     let busy = its_busy;
-                    self.running.push(Running { gpu, rhythm, busy, stop, thread });
+                    self.running.push(Running { gpu, name, busy, stop, thread });
                 }
                 Err(error) => tracing::error!(gpu, "no thread to read it with: {error}"),
             }
@@ -220,9 +221,9 @@ impl Keeper<'_> {
         let ending: Vec<(Arc<Busy>, Detained)> = self
             .running
             .drain(..)
-            .map(|Running { gpu, rhythm, busy, stop, thread }| {
+            .map(|Running { gpu, name, busy, stop, thread }| {
                 drop(stop);
-                (busy, Detained { gpu, rhythm, thread })
+                (busy, Detained { gpu, name, thread })
             })
             .collect();
         // Nobody waits for one that has been inside the driver for longer than a healthy one ever
@@ -241,7 +242,7 @@ impl Keeper<'_> {
             for gpu in &mut board.gpus {
                 for lane in &mut gpu.lanes {
                     lane.listens = false;
-                    lane.detained = self.is_detained(gpu.index, lane.rhythm);
+                    lane.detained = self.is_detained(gpu.index, lane.name);
                 }
             }
         });
@@ -274,7 +275,7 @@ impl Keeper<'_> {
         let main_lanes: Vec<&LaneBoard> = listed.filter_map(|gpu| gpu.main_lane()).collect();
         // One that is being opened anew just now is down as much as one that waits for that.
         let hangs = |lane: &LaneBoard| {
-            let deadline = settings.pass_deadline(lane.cadence);
+            let deadline = settings.pass_deadline(settings.interval.max(lane.cadence));
             lane.busy.since().is_some_and(|since| since.elapsed() > deadline)
         };
         let down = main_lanes.iter().filter(|lane| lane.down.is_some() && !hangs(lane));

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant, SystemTime};
 
-use model::{Identity, Pass, Reader, Readings, Reason, Rhythm};
+use model::{Identity, Pace, Pass, Reader, Readings, Reason, Rhythm};
 
 use crate::board::{Busy, GpuBoard, LaneBoard, Shared};
+use crate::merge::{Merge, News};
 
 /// How long a GPU that does not answer is left alone before it is opened again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -29,56 +30,27 @@ pub(crate) struct Lane {
     pub(crate) stopped: Receiver<()>,
 }
 
-/// A line for the log.
-enum Line {
-    Xid { code: u32, message: &'static str, count: u64 },
-    Unreadable { watch: Arc<str>, reason: Reason },
-}
-
-impl Line {
-    fn say(self, gpu: u32) {
-        match self {
-            Self::Xid { code, message, count: 1 } => {
-                tracing::warn!(gpu, xid = code, "XID: {message}");
-            }
-            Self::Xid { code, message, count } => {
-                tracing::warn!(gpu, xid = code, "XID: {message}, for the {count}th time");
-            }
-            Self::Unreadable { watch, reason } => {
-                tracing::warn!(gpu, "cannot read {watch}: {reason}");
-            }
-        }
-    }
-}
-
 /// What one pass brought.
 struct Outcome {
-    began: Instant,
+    /// Without a pass before it, it began by opening the GPU.
+    pass: Pass,
     took: Duration,
     result: Result<(), Reason>,
     identity: Option<Arc<Identity>>,
-    /// Whether it began by opening the GPU.
-    opened: bool,
 }
 
 impl Lane {
     /// Runs until it is stopped. May never return, if the reader does not.
     pub(crate) fn run(mut self) {
         let rhythm = self.reader.rhythm();
-        let mut out = Readings::new(self.reader.watches().len(), Instant::now());
-        let mut is_open = false;
-        let mut last_slow: Option<Instant> = None;
+        let mut out = Readings::new(&self.reader.watches(), Instant::now());
+        let mut is_open;
+        let mut previous: Option<Duration> = None;
         loop {
             let now = Instant::now();
-            let half = self.shared.settings.interval / 2;
-            let slow = !is_open
-                || last_slow
-                    .is_none_or(|at| now + half >= at + self.shared.settings.slow_interval());
-            let outcome = self.pass(now, slow, is_open, &mut out);
-            if slow {
-                last_slow = Some(now);
-            }
+            let outcome = self.pass(now, previous, &mut out);
             is_open = outcome.result.is_ok();
+            previous = is_open.then(|| now - self.shared.epoch);
             if !self.publish(outcome, &out) {
                 return;
             }
@@ -91,16 +63,16 @@ impl Lane {
         }
     }
 
-    fn pass(&mut self, now: Instant, slow: bool, is_open: bool, out: &mut Readings) -> Outcome {
+    fn pass(&mut self, now: Instant, previous: Option<Duration>, out: &mut Readings) -> Outcome {
         self.busy.begin(now);
-        let interval = self.cadence;
-        let pass = Pass { now, elapsed: now - self.shared.epoch, interval, slow };
+        let (elapsed, interval) = (now - self.shared.epoch, self.shared.settings.interval);
+        let pass = Pass { now, elapsed, previous, interval, cadence: self.cadence };
         let reader = &mut self.reader;
         let mut identity = None;
         let mut opened = now;
         // A panic in one reader costs its own GPU.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            if !is_open {
+            if previous.is_none() {
                 identity = reader.open()?;
                 opened = Instant::now();
             }
@@ -110,14 +82,19 @@ impl Lane {
         .unwrap_or(Err(Reason::Failed));
         self.busy.end();
         let took = opened.elapsed();
-        self.cadence = self.shared.settings.cadence(took);
-        Outcome { began: now, took, result, identity, opened: !is_open }
+        self.cadence = self.shared.settings.cadence(self.shared.tick, took);
+        Outcome { pass, took, result, identity }
     }
 
     /// Leaves the outcome on the board. Says whether the lane still has a place there.
     fn publish(&mut self, outcome: Outcome, out: &Readings) -> bool {
         let rhythm = self.reader.rhythm();
-        let xids = self.reader.take_xids();
+        let news = News {
+            xids: self.reader.take_xids(),
+            samples: self.reader.take_samples(),
+            calls: self.reader.take_call_times(),
+        };
+        let has_xids = !news.xids.is_empty();
         // What is to be said is said when the board is free again: a log that nobody reads must not
         // keep the board from the others.
         let mut lines = Vec::new();
@@ -131,51 +108,51 @@ impl Lane {
             board.identify(self.gpu, identity);
         }
         let gpu = board.gpu(self.gpu);
-        if rhythm == Rhythm::Main && outcome.result.is_ok() {
+        let Outcome { pass, took, result, .. } = outcome;
+        if rhythm == Rhythm::Main && result.is_ok() {
             gpu.history.last_success = Some(SystemTime::now());
-            gpu.pass_duration = Some(outcome.took);
-        }
-        for xid in &xids {
-            let count = Arc::make_mut(&mut gpu.history.xids).record(*xid);
-            // Storms of thousands are known: of each code the first is said, the tenth, ...
-            if count.checked_ilog10().is_some_and(|power| count == 10u64.pow(power)) {
-                lines.push(Line::Xid { code: xid.code, message: xid.message, count });
+            // A tick between two intervals reads less, and says nothing of what all takes.
+            if pass.is_due(Pace::Every) {
+                gpu.pass_duration = Some(took);
             }
         }
         let Some(lane) = gpu.lanes.iter_mut().find(|lane| is_mine(lane)) else { return false };
         let before = (lane.down, lane.listens);
-        lane.down = outcome.result.err();
+        let opened = pass.previous.is_none();
+        lane.down = result.err();
         lane.listens = self.reader.listens();
-        let changed = (lane.down, lane.listens) != before || outcome.opened;
+        lane.cadence = self.cadence;
+        if lane.listens {
+            gpu.history.heard = Some(Instant::now());
+        }
+        let changed = (lane.down, lane.listens) != before || opened;
+        let mut merge =
+            Merge { shared: &self.shared, pass, history: &mut gpu.history, lines: &mut lines };
+        merge.news(news);
         match lane.down {
-            None => lane.last_ok = Some(outcome.began),
+            None => {
+                lane.last_ok = Some(pass.now);
+                if opened {
+                    lane.parts.iter_mut().for_each(|part| part.growth.clear());
+                }
+                lane.parts.retain(|kept| {
+                    let entity = &kept.part.entity;
+                    out.parts().iter().any(|part| part.entity == *entity)
+                });
+                for part in out.parts() {
+                    merge.part(part, out.now(), lane);
+                }
+                if rhythm == Rhythm::Main {
+                    merge.derive(&lane.parts[0].part, out.now());
+                }
+            }
             // What was read before a loss is not good after it.
             Some(_) => lane.clear(),
         }
-        lane.cadence = self.cadence;
-        for ((kept, new), position) in lane.slots.iter_mut().zip(out.slots()).zip(&lane.watches) {
-            if new.at != Some(out.now()) || lane.down.is_some() {
-                continue;
-            }
-            if let Err(reason @ (Reason::Failed | Reason::NotPermitted)) = new.reading {
-                let watch = &self.shared.watches[*position];
-                let errors = Arc::make_mut(&mut gpu.history.errors);
-                let count = errors.entry((watch.field, reason)).or_insert(0);
-                *count += 1;
-                if *count == 1 {
-                    lines.push(Line::Unreadable { watch: Arc::clone(&watch.name), reason });
-                }
-            }
-            // The first sample of a rate has nothing to say yet. What the last session read is
-            // still good; it goes when it is late.
-            if new.reading != Err(Reason::NoData) || kept.reading.is_err() {
-                kept.clone_from(new);
-            }
-        }
-        let news = rhythm != Rhythm::Waiting || changed || !xids.is_empty();
+        let is_news = rhythm != Rhythm::Waiting || changed || has_xids;
         // Passes that end in time are published together, shortly after the tick.
-        let urgent = changed || (news && (rhythm != Rhythm::Main || self.is_off_beat()));
-        board.dirty |= news;
+        let urgent = changed || (is_news && (rhythm != Rhythm::Main || self.is_off_beat()));
+        board.dirty |= is_news;
         board.urgent |= urgent;
         drop(board);
         for line in lines {
@@ -189,18 +166,18 @@ impl Lane {
 
     /// Whether it is too late after the last tick for that tick's snapshot.
     fn is_off_beat(&self) -> bool {
-        let interval = self.shared.settings.interval.as_nanos().max(1);
-        self.shared.epoch.elapsed().as_nanos() % interval > QUICK.as_nanos()
+        let tick = self.shared.tick.as_nanos().max(1);
+        self.shared.epoch.elapsed().as_nanos() % tick > QUICK.as_nanos()
     }
 
     /// Waits until the next pass is due. Says whether there is to be one.
     fn wait(&self, rhythm: Rhythm, is_open: bool) -> bool {
-        let interval = self.shared.settings.interval;
+        let tick = self.shared.tick;
         if rhythm == Rhythm::Waiting && is_open {
             return self.stopped.try_recv() != Err(TryRecvError::Disconnected);
         }
         let now = Instant::now();
-        let due = if is_open { next_tick(self.shared.epoch, interval, now) } else { now + RETRY };
+        let due = if is_open { next_tick(self.shared.epoch, tick, now) } else { now + RETRY };
         let pause = due.saturating_duration_since(Instant::now());
         self.stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
     }

@@ -3,18 +3,28 @@
 //! - `keeper`: one thread that opens the source, starts a lane per reader, and opens the source
 //!   anew when the world has changed.
 //! - `lane`: one thread per reader; the only ones, beside the keeper, that call into a driver.
-//! - `board`: where lanes leave what they read.
+//! - `board`: where lanes leave what they read; `merge`: what becomes of it there.
 //! - `supervisor`: one thread that never calls a driver; it drops what is too old and publishes
-//!   snapshots.
+//!   snapshots, which `compose` makes.
+//! - `rolling`, `clock_events`, `growth`, `health`: what follows from readings over time, as plain
+//!   data that is told what time it is.
+//! - `kernel_log`: one thread that follows the kernel's log for XIDs.
 //!
 //! A lane that is stuck in a driver call is never joined and never waited for.
 
 #![forbid(unsafe_code)]
 
 mod board;
+mod clock_events;
+mod compose;
+mod growth;
+mod health;
 mod keeper;
+mod kernel_log;
 mod lane;
+mod merge;
 mod process;
+mod rolling;
 mod supervisor;
 
 use std::sync::Arc;
@@ -22,9 +32,10 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use model::{Snapshot, Source, Watch};
+use model::{FieldId, Kind, Pace, Quantity, Snapshot, Source, Watch, Windows, Xid, field};
 
 use board::Shared;
+pub use kernel_log::KernelLog;
 
 /// How the sampler runs.
 #[derive(Clone, Debug)]
@@ -35,6 +46,12 @@ pub struct Settings {
     pub gpus: Selection,
     /// When this process began.
     pub started: SystemTime,
+    /// How long the rolling windows are.
+    pub windows: Windows,
+    /// XIDs that are counted from 0 on, so that the first one is an increase.
+    pub expected_xids: Vec<Xid>,
+    /// Where else XIDs are found.
+    pub kernel_log: Option<KernelLog>,
 }
 
 /// Which GPUs to read, by the driver's index.
@@ -55,16 +72,14 @@ impl Selection {
     }
 }
 
-/// How often slow watches are read, where the interval is not longer.
-pub const SLOW_INTERVAL: Duration = Duration::from_secs(10);
-
 /// However long the interval, no pass may take longer.
 const LONGEST_PASS: Duration = Duration::from_secs(5);
 
 impl Settings {
-    /// From one slow pass to the next.
-    pub(crate) fn slow_interval(&self) -> Duration {
-        self.interval.max(SLOW_INTERVAL)
+    /// From one tick to the next: the shortest period of any watch.
+    pub(crate) fn tick(&self, watches: &[Watch]) -> Duration {
+        let periods = watches.iter().map(|watch| watch.pace.period(self.interval));
+        periods.fold(self.interval, Duration::min)
     }
 
     /// The age from which a reading is late: two of its own cadence. The floor of one second keeps
@@ -75,15 +90,10 @@ impl Settings {
 
     /// From one pass to the next, where a pass takes so long: ticks that it overruns are skipped. A
     /// hang is no cadence, so it is bounded.
-    pub(crate) fn cadence(&self, took: Duration) -> Duration {
-        let intervals = took.as_nanos() / self.interval.as_nanos().max(1) + 1;
-        let cadence = self.interval.saturating_mul(u32::try_from(intervals).unwrap_or(u32::MAX));
-        cadence.min(self.interval.max(LONGEST_PASS))
-    }
-
-    /// The age from which a reading of a slow watch is late.
-    pub(crate) fn slow_late_after(&self) -> Duration {
-        2 * self.slow_interval()
+    pub(crate) fn cadence(&self, tick: Duration, took: Duration) -> Duration {
+        let ticks = took.as_nanos() / tick.as_nanos().max(1) + 1;
+        let cadence = tick.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
+        cadence.min(tick.max(LONGEST_PASS))
     }
 
     /// How long one pass may take before its GPU counts as down. With long intervals, a hang is
@@ -91,6 +101,33 @@ impl Settings {
     pub(crate) fn pass_deadline(&self, cadence: Duration) -> Duration {
         self.late_after(cadence).min(LONGEST_PASS)
     }
+}
+
+/// The longest time from one sample to the next of what is watched between scrapes.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What has to be read besides what was asked for, and how often, so that windows, clock events and
+/// health can be made of it: to be watched as [`Kind::Hidden`].
+pub fn inputs(asked: &[Watch], interval: Duration, windows: &Windows) -> Vec<(FieldId, Pace)> {
+    let often = Pace::At(interval.min(POLL));
+    let mut inputs = vec![
+        (field::CLOCKS_EVENT_REASONS, often),
+        (field::SM_CLOCK_HERTZ, Pace::Every),
+        (field::MAX_SM_CLOCK_OF_PSTATE, Pace::Every),
+    ];
+    let times = model::CLOCK_REASONS.iter().filter_map(|reason| reason.time);
+    inputs.extend(times.map(|time| (time, Pace::Every)));
+    if !windows.extents.is_zero() {
+        inputs.retain(|(input, _)| *input != field::SM_CLOCK_HERTZ);
+        inputs.extend(Quantity::ALL.map(|quantity| (quantity.field(), often)));
+    }
+    if asked.iter().any(|watch| watch.field == field::EXP_GPU_HEALTH_STATUS) {
+        let known: Vec<FieldId> = inputs.iter().map(|(input, _)| *input).collect();
+        let more = health::INPUTS.iter().filter(|input| !known.contains(input));
+        inputs.extend(more.map(|input| (*input, Pace::Slow)));
+    }
+    debug_assert!(asked.iter().all(|watch| watch.kind != Kind::Hidden));
+    inputs
 }
 
 /// A running sampler. Dropping it asks its threads to end and waits for none of them.
@@ -122,6 +159,12 @@ impl Sampler {
         thread::Builder::new()
             .name("supervisor".to_owned())
             .spawn(move || supervisor::run(&for_supervisor))?;
+        if let Some(log) = shared.settings.kernel_log.clone() {
+            let for_log = Arc::clone(&shared);
+            thread::Builder::new()
+                .name("kernel log".to_owned())
+                .spawn(move || kernel_log::run(&log, &for_log))?;
+        }
         Ok(Self { shared, keeper_stop: Some(keeper_stop), keeper })
     }
 

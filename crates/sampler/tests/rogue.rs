@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use model::{
     FieldId, Identity, Kind, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Snapshot,
-    Source, SourceError, Value, Watch,
+    Source, SourceError, Value, Watch, Windows,
 };
 use sampler::{Sampler, Selection, Settings};
 
@@ -55,12 +55,16 @@ struct RogueReader {
 }
 
 impl Reader for RogueReader {
+    fn name(&self) -> &'static str {
+        "main"
+    }
+
     fn rhythm(&self) -> Rhythm {
         Rhythm::Main
     }
 
-    fn watches(&self) -> &[usize] {
-        &[0]
+    fn watches(&self) -> Arc<[usize]> {
+        Arc::new([0])
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
@@ -95,11 +99,19 @@ fn a_panic_costs_its_own_gpu_until_it_stops() {
         kind: Kind::Gauge,
         help: "".into(),
         pace: Pace::Every,
+        cumulative: false,
     };
     let settings = Settings {
         interval: Duration::from_millis(50),
         gpus: Selection::All,
         started: SystemTime::now(),
+        windows: Windows {
+            extents: Duration::from_secs(60),
+            xids: Duration::from_secs(300),
+            clock_events: Duration::from_secs(300),
+        },
+        expected_xids: Vec::new(),
+        kernel_log: None,
     };
     let rogue = Rogue { panics: Arc::new(AtomicBool::new(false)) };
     let panics = Arc::clone(&rogue.panics);

@@ -1,0 +1,598 @@
+//! A snapshot of the board: what is good at one moment, and until when.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use model::{
+    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Health, Kind, PartView, Quantity,
+    Reading, Reason, Slot, Snapshot, Value, Watch, Xid, field,
+};
+
+use crate::board::{Board, GpuBoard, History, LaneBoard, Shared};
+use crate::health::{self, Patient};
+
+/// How long a snapshot lives at most. Also how long opening the source may take before it is said.
+pub(crate) const LONGEST: Duration = Duration::from_secs(5);
+
+impl Shared {
+    /// Makes a snapshot of what is good at `now`, and publishes it.
+    pub(crate) fn publish(&self, now: Instant) -> Arc<Snapshot> {
+        let mut board = self.board();
+        let snapshot = Arc::new(self.compose(&mut board, now));
+        // Stored under the lock, so that an older one never replaces a newer one.
+        self.current.store(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// What the board says at `now`.
+    fn compose(&self, board: &mut Board, now: Instant) -> Snapshot {
+        board.dirty = false;
+        board.urgent = false;
+        let mut composer = Composer { shared: self, now, good_until: now + LONGEST };
+        let mut source = board.source.clone();
+        if let Some(since) = board.connecting
+            && composer.expires(since + LONGEST, ()).is_err()
+        {
+            let seconds = (now - since).as_secs();
+            source.up = Err(format!("the driver has not come back for {seconds} s"));
+        }
+        let source_up = source.up.is_ok();
+        let mut gpus: Vec<GpuView> = Vec::with_capacity(board.gpus.len() + board.former.len());
+        gpus.extend(board.gpus.iter_mut().map(|gpu| composer.gpu(gpu, source_up)));
+        gpus.extend(board.former.iter().map(|(identity, history)| {
+            let gpu = Gpu { index: identity.index, identity: Some(Arc::clone(identity)) };
+            composer.down(gpu, history, Down::Missing)
+        }));
+        Snapshot {
+            watches: Arc::clone(&self.watches),
+            gpus,
+            source,
+            process: board.process,
+            windows: self.settings.windows,
+            good_until: composer.good_until,
+        }
+    }
+}
+
+/// Makes one snapshot.
+struct Composer<'a> {
+    shared: &'a Shared,
+    now: Instant,
+    /// The first moment at which something that is good now would not be.
+    good_until: Instant,
+}
+
+impl Composer<'_> {
+    /// What is good until `end`: either it is over, or that is noted.
+    fn expires<E>(&mut self, end: Instant, over: E) -> Result<(), E> {
+        if self.now > end {
+            return Err(over);
+        }
+        self.good_until = self.good_until.min(end);
+        Ok(())
+    }
+
+    fn gpu(&mut self, gpu: &mut GpuBoard, source_up: bool) -> GpuView {
+        let up = if source_up { self.state(gpu) } else { Err(Down::SourceDown) };
+        gpu.state = up;
+        self.note_listening(gpu);
+        let identity = Gpu { index: gpu.index, identity: gpu.identity.clone() };
+        let mut view = match up {
+            Ok(()) => GpuView { up, ..self.down(identity, &gpu.history, Down::Starting) },
+            Err(down) => return self.down(identity, &gpu.history, down),
+        };
+        view.pass_duration = gpu.pass_duration;
+        view.readings = self.readings(gpu, &view);
+        view.parts = self.parts(gpu);
+        self.keep_labels(gpu, &view);
+        self.derive(&gpu.history, &mut view);
+        view
+    }
+
+    /// A GPU that shows no more than what is remembered of it.
+    fn down(&self, gpu: Gpu, history: &History, down: Down) -> GpuView {
+        let mut readings = vec![Err(reason(down)); self.shared.watches.len()];
+        for (position, value) in &history.labels {
+            readings[*position] = Ok(value.clone());
+        }
+        GpuView {
+            gpu,
+            up: Err(down),
+            readings,
+            parts: Vec::new(),
+            xids: Arc::clone(&history.xids),
+            xids_in_window: self.xids_in_window(history),
+            clock_events: std::array::from_fn(|_| ClockEvent::default()),
+            extents: Vec::new(),
+            health: Vec::new(),
+            calls: Arc::default(),
+            last_success: history.last_success,
+            pass_duration: None,
+            errors: Arc::clone(&history.errors),
+        }
+    }
+
+    /// Whether a GPU answers.
+    fn state(&mut self, gpu: &GpuBoard) -> Result<(), Down> {
+        if !gpu.listed {
+            return Err(Down::Missing);
+        }
+        let settings = &self.shared.settings;
+        let Some(main) = gpu.main_lane() else { return Err(Down::Starting) };
+        // Ticks between two intervals are a bonus: it is the interval that a GPU has to keep.
+        let cadence = settings.interval.max(main.cadence);
+        if let Some(since) = main.busy.since() {
+            self.expires(since + settings.pass_deadline(cadence), Down::Late)?;
+        }
+        if let Some(reason) = main.down {
+            return Err(reason.into());
+        }
+        let last_ok = main.last_ok.ok_or(Down::Starting)?;
+        self.expires(last_ok + settings.late_after(cadence), Down::Late)
+    }
+
+    /// Whether silence means that no XID has happened: somebody listens, and is not stuck in it.
+    fn note_listening(&mut self, gpu: &mut GpuBoard) {
+        let settings = &self.shared.settings;
+        let lane = gpu.lanes.iter().find(|lane| lane.listens);
+        let is_listening = lane.is_some_and(|lane| {
+            let since = lane.busy.since().or(lane.last_ok).unwrap_or(self.now);
+            let cadence = settings.interval.max(lane.cadence);
+            self.expires(since + settings.late_after(cadence), ()).is_ok()
+        });
+        if gpu.history.xids.listening != is_listening {
+            let log = Arc::make_mut(&mut gpu.history.xids);
+            log.listening = is_listening;
+            // Whoever listens can say of these that there was none, and so the first is an increase.
+            if is_listening {
+                settings.expected_xids.iter().for_each(|xid| log.expect(*xid));
+            }
+        }
+    }
+
+    fn readings(&mut self, gpu: &GpuBoard, view: &GpuView) -> Vec<Reading> {
+        let mut readings = vec![Err(Reason::NotServed); self.shared.watches.len()];
+        for lane in &gpu.lanes {
+            let Some(own) = lane.parts.first() else { continue };
+            for (slot, position) in own.part.slots.iter().zip(&*own.part.watches) {
+                readings[*position] = self.reading(lane, slot, &self.shared.watches[*position]);
+            }
+        }
+        for (position, watch) in self.shared.watches.iter().enumerate() {
+            if watch.field == field::XID_ERRORS {
+                let code = |xid: Xid| Ok(Value::Int(i64::from(xid.code)));
+                readings[position] = view.last_xid().map_or(Err(Reason::NoData), code);
+            }
+        }
+        readings
+    }
+
+    /// Links, peers and instances, in order.
+    fn parts(&mut self, gpu: &GpuBoard) -> Vec<PartView> {
+        let mut parts = Vec::new();
+        for lane in &gpu.lanes {
+            for kept in lane.parts.iter().filter(|kept| kept.part.entity != Entity::Gpu) {
+                let slots = kept.part.slots.iter().zip(&*kept.part.watches);
+                parts.push(PartView {
+                    entity: kept.part.entity.clone(),
+                    watches: Arc::clone(&kept.part.watches),
+                    readings: slots
+                        .map(|(slot, at)| self.reading(lane, slot, &self.shared.watches[*at]))
+                        .collect(),
+                });
+            }
+        }
+        parts.sort_by(|one, other| one.entity.cmp(&other.entity));
+        parts
+    }
+
+    /// The reading of a slot, unless it is too old.
+    fn reading(&mut self, lane: &LaneBoard, slot: &Slot, watch: &Watch) -> Reading {
+        if let Some(reason) = lane.down {
+            return Err(reason);
+        }
+        let settings = &self.shared.settings;
+        let value = slot.reading.as_ref().map_err(|reason| *reason)?;
+        let at = slot.at.ok_or(Reason::NoData)?;
+        let period = watch.pace.period(settings.interval).max(slot.every.unwrap_or_default());
+        let late_after = settings.late_after(period.max(lane.cadence));
+        self.expires(at + late_after, Reason::Late).map(|()| value.clone())
+    }
+
+    /// Remembers the labels of a GPU that is up, to show them while it is down.
+    fn keep_labels(&self, gpu: &mut GpuBoard, view: &GpuView) {
+        gpu.history.labels.clear();
+        let is_label = |(_, watch): &(usize, &Watch)| watch.kind == Kind::Label;
+        for (position, _) in self.shared.watches.iter().enumerate().filter(is_label) {
+            if let Ok(value) = &view.readings[position] {
+                gpu.history.labels.push((position, value.clone()));
+            }
+        }
+    }
+
+    /// What follows from the readings of a GPU that is up, and from those before.
+    fn derive(&self, history: &History, view: &mut GpuView) {
+        let elapsed = self.now.saturating_duration_since(self.shared.epoch);
+        let read = |field: FieldId| {
+            let position = *self.shared.positions.get(&field)?;
+            view.readings.get(position)
+        };
+        if let Some(events) = &history.clock_events {
+            view.clock_events = events.view(elapsed, read);
+        }
+        let mut health: Vec<Health> = Vec::new();
+        if self.shared.assesses_health() {
+            let (trends, xids) = (&history.trends, &*history.xids);
+            health = health::assess(&Patient { read, trends, xids, now: SystemTime::now() });
+        }
+        view.health = health;
+        view.calls = Arc::clone(&history.calls);
+        let extent = |quantity: Quantity| {
+            let held = history.extents.get(&quantity)?.window.summary(elapsed)?;
+            let (min, mean, max) = (held.min, held.mean, held.max);
+            Some(Extent { quantity, min, mean, max, from_driver: held.from_driver })
+        };
+        view.extents = Quantity::ALL.into_iter().filter_map(extent).collect();
+    }
+
+    fn xids_in_window(&self, history: &History) -> Vec<(u32, u64)> {
+        let elapsed = self.now.saturating_duration_since(self.shared.epoch);
+        let counts = history.xid_window.as_ref().map(|counts| counts.at(elapsed));
+        counts.into_iter().flatten().collect()
+    }
+}
+
+/// The reason that the readings of a GPU that is down carry.
+fn reason(down: Down) -> Reason {
+    match down {
+        Down::Late => Reason::Late,
+        Down::Lost | Down::Missing => Reason::Lost,
+        Down::NotPermitted => Reason::NotPermitted,
+        Down::Failed => Reason::Failed,
+        Down::Starting | Down::SourceDown => Reason::NoData,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{FieldId, Identity, Pace, Rhythm, Windows, XidEvent};
+
+    use super::*;
+    use crate::board::{Busy, LanePart};
+    use crate::{Selection, Settings};
+
+    const FAST: usize = 0;
+    const SLOW: usize = 1;
+    const XID: usize = 2;
+
+    /// One GPU whose main lane has read both of its watches once, at `at`.
+    struct Scene {
+        shared: Shared,
+        at: Instant,
+    }
+
+    impl Scene {
+        fn new(interval: Duration) -> Self {
+            let watch = |id, pace| Watch {
+                field: FieldId(id),
+                name: "name".into(),
+                kind: Kind::Gauge,
+                help: "help".into(),
+                pace,
+                cumulative: false,
+            };
+            let watches =
+                [watch(150, Pace::Every), watch(310, Pace::Slow), watch(230, Pace::Every)];
+            let minute = Duration::from_secs(60);
+            let windows = Windows { extents: minute, xids: minute, clock_events: minute };
+            let settings = Settings {
+                interval,
+                gpus: Selection::All,
+                started: SystemTime::UNIX_EPOCH,
+                windows,
+                expected_xids: Vec::new(),
+                kernel_log: None,
+            };
+            let shared = Shared::new("test", Arc::new(watches), settings);
+            let at = shared.epoch + Duration::from_secs(1);
+            let lane = |rhythm, watches: &[usize]| LaneBoard {
+                id: 1,
+                name: if rhythm == Rhythm::Main { "main" } else { "events" },
+                rhythm,
+                parts: vec![filled(watches, at)],
+                down: None,
+                last_ok: Some(at),
+                busy: Arc::new(Busy::new(shared.epoch)),
+                cadence: interval,
+                listens: rhythm == Rhythm::Waiting,
+                detained: false,
+            };
+            let lanes = vec![lane(Rhythm::Main, &[FAST, SLOW]), lane(Rhythm::Waiting, &[XID])];
+            let mut board = shared.board();
+            board.source.up = Ok(());
+            let gpu = board.gpu(0);
+            gpu.listed = true;
+            gpu.lanes = lanes;
+            drop(board);
+            Self { shared, at }
+        }
+
+        fn after(&self, millis: u64) -> Snapshot {
+            let mut board = self.shared.board();
+            self.shared.compose(&mut board, self.at + Duration::from_millis(millis))
+        }
+
+        fn with(self, change: impl FnOnce(&mut GpuBoard)) -> Self {
+            change(self.shared.board().gpu(0));
+            self
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn filled(watches: &[usize], at: Instant) -> LanePart {
+        let mut kept = LanePart::new(Entity::Gpu, &Arc::from(watches));
+        let slot = Slot { reading: Ok(Value::Int(61)), at: Some(at), every: None };
+        kept.part.slots.fill(slot);
+        kept
+    }
+
+    fn xid(code: u32) -> XidEvent {
+        let xid = Xid { code, message: "?", class: "?", action: "?" };
+        XidEvent { xid, instance: None }
+    }
+
+    #[test]
+    fn a_reading_lives_for_two_of_its_intervals() {
+        let scene = Scene::new(SECOND);
+        assert_eq!(scene.after(2000).gpus[0].readings[FAST], Ok(Value::Int(61)));
+        let late = scene.after(2001);
+        assert_eq!(late.gpus[0].up, Err(Down::Late));
+        assert_eq!(late.gpus[0].readings[FAST], Err(Reason::Late));
+        assert_eq!(late.gpus[0].readings[SLOW], Err(Reason::Late), "a GPU is down as a whole");
+    }
+
+    #[test]
+    fn a_slow_reading_lives_for_two_slow_intervals() {
+        let scene = Scene::new(SECOND);
+        let pass = |millis| {
+            let at = scene.at + Duration::from_millis(millis);
+            let mut board = scene.shared.board();
+            let main = &mut board.gpu(0).lanes[0];
+            main.parts[0].part.slots[FAST].at = Some(at);
+            main.last_ok = Some(at);
+        };
+        pass(20_000);
+        assert_eq!(scene.after(20_000).gpus[0].readings[SLOW], Ok(Value::Int(61)));
+        assert_eq!(scene.after(20_001).gpus[0].readings[SLOW], Err(Reason::Late));
+        assert_eq!(scene.after(20_001).gpus[0].readings[FAST], Ok(Value::Int(61)));
+    }
+
+    #[test]
+    fn what_is_read_more_seldom_lives_longer() {
+        let scene = Scene::new(SECOND).with(|gpu| {
+            gpu.lanes[0].parts[0].part.slots[FAST].every = Some(10 * SECOND);
+        });
+        scene.shared.board().gpu(0).lanes[0].last_ok = Some(scene.at + 20 * SECOND);
+        assert_eq!(scene.after(20_000).gpus[0].readings[FAST], Ok(Value::Int(61)));
+        assert_eq!(scene.after(20_001).gpus[0].readings[FAST], Err(Reason::Late));
+    }
+
+    #[test]
+    fn parts_come_with_their_gpu_and_grow_late_with_their_watches() {
+        let scene = Scene::new(SECOND).with(|gpu| {
+            let lane = &mut gpu.lanes[0];
+            for link in [1, 0] {
+                let mut part = filled(&[FAST, SLOW], lane.last_ok.unwrap());
+                part.part.entity = Entity::Link(link);
+                lane.parts.push(part);
+            }
+        });
+        let snapshot = scene.after(0);
+        let entities: Vec<&Entity> = snapshot.gpus[0].parts.iter().map(|p| &p.entity).collect();
+        assert_eq!(entities, [&Entity::Link(0), &Entity::Link(1)]);
+        assert_eq!(snapshot.gpus[0].parts[0].reading(FAST), Some(&Ok(Value::Int(61))));
+        assert!(scene.after(2001).gpus[0].parts.is_empty(), "its GPU is down");
+        scene.shared.board().gpu(0).lanes[0].last_ok = Some(scene.at + 5 * SECOND);
+        let later = scene.after(5000);
+        assert_eq!(later.gpus[0].parts[0].reading(FAST), Some(&Err(Reason::Late)));
+        assert_eq!(later.gpus[0].parts[0].reading(SLOW), Some(&Ok(Value::Int(61))));
+    }
+
+    #[test]
+    fn expected_xids_are_counted_from_nought_once_somebody_listens() {
+        let mut deaf = Scene::new(SECOND).with(|gpu| gpu.lanes[1].listens = false);
+        deaf.shared.settings.expected_xids = vec![xid(79).xid];
+        assert!(deaf.after(0).gpus[0].xids.counts.is_empty());
+        deaf.shared.board().gpu(0).lanes[1].listens = true;
+        assert_eq!(deaf.after(0).gpus[0].xids.counts[&79].count, 0);
+        assert_eq!(deaf.after(0).gpus[0].xids.last, None);
+    }
+
+    #[test]
+    fn a_snapshot_knows_until_when_it_is_good() {
+        let scene = Scene::new(SECOND);
+        assert_eq!(scene.after(0).good_until, scene.at + 2 * SECOND);
+        let scene = Scene::new(30 * SECOND).with(|gpu| {
+            let busy = &gpu.lanes[0].busy;
+            busy.begin(gpu.lanes[0].last_ok.unwrap() + 30 * SECOND);
+        });
+        assert_eq!(scene.after(30_000).good_until, scene.at + 35 * SECOND);
+        assert_eq!(
+            scene.after(35_001).gpus[0].up,
+            Err(Down::Late),
+            "a long interval hides no hang"
+        );
+    }
+
+    #[test]
+    fn short_intervals_do_not_flicker() {
+        let scene = Scene::new(Duration::from_millis(50));
+        assert!(scene.after(1000).gpus[0].up.is_ok());
+        assert_eq!(scene.after(1001).gpus[0].up, Err(Down::Late));
+    }
+
+    #[test]
+    fn why_a_gpu_is_down() {
+        let lost = Scene::new(SECOND).with(|gpu| gpu.lanes[0].down = Some(Reason::Lost));
+        assert_eq!(lost.after(0).gpus[0].up, Err(Down::Lost));
+        assert_eq!(lost.after(0).gpus[0].readings[FAST], Err(Reason::Lost));
+        let missing = Scene::new(SECOND).with(|gpu| gpu.listed = false);
+        assert_eq!(missing.after(0).gpus[0].up, Err(Down::Missing));
+        let fresh = Scene::new(SECOND).with(|gpu| gpu.lanes[0].last_ok = None);
+        assert_eq!(fresh.after(0).gpus[0].up, Err(Down::Starting));
+        let closed = Scene::new(SECOND);
+        closed.shared.board().source.up = Err("gone".to_owned());
+        assert_eq!(closed.after(0).gpus[0].up, Err(Down::SourceDown));
+    }
+
+    #[test]
+    fn a_lane_aside_that_fails_costs_its_own_watches() {
+        let scene = Scene::new(SECOND).with(|gpu| {
+            gpu.lanes[1].rhythm = Rhythm::Aside;
+            let at = gpu.lanes[0].last_ok.unwrap();
+            gpu.lanes[1].parts = vec![filled(&[SLOW], at)];
+            gpu.lanes[0].parts = vec![filled(&[FAST, XID], at)];
+            gpu.lanes[1].down = Some(Reason::Failed);
+        });
+        let snapshot = scene.after(0);
+        assert!(snapshot.gpus[0].up.is_ok());
+        assert_eq!(snapshot.gpus[0].readings[SLOW], Err(Reason::Failed));
+        assert_eq!(snapshot.gpus[0].readings[FAST], Ok(Value::Int(61)));
+    }
+
+    #[test]
+    fn silence_is_zero_only_while_somebody_listens() {
+        let scene = Scene::new(SECOND);
+        let reading = |scene: &Scene, millis| scene.after(millis).gpus[0].readings[XID].clone();
+        assert_eq!(reading(&scene, 0), Ok(Value::Int(0)));
+        let deaf = Scene::new(SECOND).with(|gpu| gpu.lanes[1].listens = false);
+        assert_eq!(reading(&deaf, 0), Err(Reason::NoData));
+        let stuck = Scene::new(SECOND).with(|gpu| {
+            let since = gpu.lanes[1].last_ok.unwrap();
+            gpu.lanes[1].busy.begin(since);
+            gpu.lanes[0].last_ok = Some(since + 10 * SECOND);
+        });
+        assert_eq!(reading(&stuck, 2000), Ok(Value::Int(0)));
+        assert_eq!(reading(&stuck, 2001), Err(Reason::NoData), "nobody listens any more");
+    }
+
+    #[test]
+    fn an_xid_outlives_its_gpu_and_so_do_the_labels_of_its_series() {
+        let mut scene = Scene::new(SECOND).with(|gpu| {
+            Arc::make_mut(&mut gpu.history.xids).record(xid(79), SystemTime::UNIX_EPOCH);
+        });
+        let mut watches = scene.shared.watches.to_vec();
+        watches[SLOW].kind = Kind::Label;
+        scene.shared.watches = watches.into();
+        assert_eq!(scene.after(0).gpus[0].readings[XID], Ok(Value::Int(79)));
+        let down = &scene.after(2001).gpus[0];
+        assert!(down.up.is_err());
+        assert_eq!(down.last_xid().map(|xid| xid.code), Some(79));
+        assert_eq!(down.readings[SLOW], Ok(Value::Int(61)), "a label stays");
+        assert_eq!(down.readings[FAST], Err(Reason::Late));
+    }
+
+    #[test]
+    fn passes_longer_than_the_interval_are_not_late_by_nature() {
+        let scene = Scene::new(SECOND).with(|gpu| gpu.lanes[0].cadence = 2 * SECOND);
+        assert!(scene.after(4000).gpus[0].up.is_ok());
+        assert_eq!(scene.after(4001).gpus[0].up, Err(Down::Late));
+    }
+
+    #[test]
+    fn a_pass_that_is_longer_than_the_interval_skips_ticks_but_a_hang_is_no_cadence() {
+        let settings = Scene::new(SECOND).shared.settings;
+        assert_eq!(settings.cadence(SECOND, SECOND / 5), SECOND);
+        assert_eq!(settings.cadence(SECOND, SECOND * 6 / 5), 2 * SECOND);
+        assert_eq!(settings.cadence(SECOND, 3600 * SECOND), 5 * SECOND);
+        assert_eq!(settings.pass_deadline(2 * SECOND), 4 * SECOND);
+    }
+
+    #[test]
+    fn what_was_heard_before_a_gpu_was_known_is_its_own() {
+        let scene = Scene::new(SECOND).with(|gpu| {
+            Arc::make_mut(&mut gpu.history.xids).record(xid(79), SystemTime::UNIX_EPOCH);
+        });
+        scene.shared.board().identify(0, identity(0, "GPU-a"));
+        assert_eq!(scene.after(0).gpus[0].xids.counts[&79].count, 1);
+    }
+
+    #[test]
+    fn a_lane_that_is_still_inside_the_driver_has_no_place_at_another_gpu() {
+        let scene = Scene::new(SECOND).with(|gpu| gpu.lanes[1].detained = true);
+        let mut board = scene.shared.board();
+        board.identify(0, identity(0, "GPU-a"));
+        assert_eq!(board.gpu(0).lanes.len(), 2, "its own GPU");
+        board.identify(0, identity(0, "GPU-b"));
+        assert_eq!(board.gpu(0).lanes.len(), 1);
+    }
+
+    fn identity(index: u32, uuid: &str) -> Arc<Identity> {
+        let (uuid, text) = (uuid.to_owned(), String::new);
+        Arc::new(Identity { index, uuid, pci_bus_id: text(), model_name: text() })
+    }
+
+    #[test]
+    fn a_gpu_that_another_one_replaced_is_remembered_as_missing() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        board.identify(0, identity(0, "GPU-a"));
+        board.identify(0, identity(0, "GPU-b"));
+        drop(board);
+        let snapshot = scene.after(0);
+        assert_eq!(snapshot.gpus.len(), 2);
+        assert_eq!(snapshot.gpus[1].up, Err(Down::Missing));
+        assert_eq!(snapshot.gpus[1].gpu.identity.as_ref().unwrap().uuid, "GPU-a");
+        let mut board = scene.shared.board();
+        board.gpu(1).listed = true;
+        board.identify(1, identity(1, "GPU-a"));
+        drop(board);
+        let uuids = |snapshot: &Snapshot| -> Vec<String> {
+            let identities = snapshot.gpus.iter().filter_map(|view| view.gpu.identity.clone());
+            identities.map(|identity| identity.uuid.clone()).collect()
+        };
+        assert_eq!(uuids(&scene.after(0)), ["GPU-b", "GPU-a"], "it is back, under a new index");
+    }
+
+    #[test]
+    fn what_is_known_of_a_gpu_moves_with_it() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        for (index, uuid) in [(0, "GPU-a"), (1, "GPU-b"), (2, "GPU-c")] {
+            board.gpu(index).listed = true;
+            board.identify(index, identity(index, uuid));
+            let log = &mut board.gpu(index).history.xids;
+            Arc::make_mut(log).record(xid(10 + index), SystemTime::UNIX_EPOCH);
+        }
+        // GPU-a was taken out: the others move up, in whatever order they answer.
+        board.gpu(2).listed = false;
+        board.identify(1, identity(1, "GPU-c"));
+        board.identify(0, identity(0, "GPU-b"));
+        board.forget_empty_places(|_| false);
+        drop(board);
+        let snapshot = scene.after(0);
+        let known: Vec<(u32, &str, u32)> = snapshot
+            .gpus
+            .iter()
+            .map(|view| {
+                let identity = view.gpu.identity.as_ref().unwrap();
+                (view.gpu.index, identity.uuid.as_str(), view.xids.last.unwrap().code)
+            })
+            .collect();
+        assert_eq!(known, [(0, "GPU-b", 11), (1, "GPU-c", 12), (0, "GPU-a", 10)]);
+        assert_eq!(snapshot.gpus[2].up, Err(Down::Missing));
+        let shown = &snapshot.gpus[0].readings[FAST];
+        assert!(shown.is_err(), "what was read of another GPU");
+    }
+
+    #[test]
+    fn gpus_that_are_gone_take_bounded_room() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        for serial in 0..1000 {
+            board.identify(0, identity(0, &format!("GPU-{serial}")));
+        }
+        assert!(board.former.len() <= 64);
+    }
+}

@@ -1,0 +1,205 @@
+//! What becomes of a pass on the board: readings, events, samples, and what is derived from them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use model::{
+    FieldId, Kind, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch, XidEvent,
+    XidLog, field,
+};
+
+use crate::board::{Extent, History, LaneBoard, Shared};
+use crate::clock_events::ClockEvents;
+use crate::health;
+use crate::rolling::{Counts, Extents};
+
+/// As long as a driver's own samples are no older than this, none are polled beside them.
+const DRIVER_SAMPLES: Duration = Duration::from_secs(5);
+
+/// What a reader brings beside readings.
+pub(crate) struct News {
+    pub(crate) xids: Vec<XidEvent>,
+    pub(crate) samples: Vec<Samples>,
+    pub(crate) calls: Vec<(&'static str, Duration)>,
+}
+
+/// A line for the log.
+pub(crate) enum Line {
+    Xid { code: u32, message: &'static str, count: u64 },
+    Unreadable { watch: Arc<str>, reason: Reason },
+}
+
+impl Line {
+    pub(crate) fn say(self, gpu: u32) {
+        match self {
+            Self::Xid { code, message, count: 1 } => {
+                tracing::warn!(gpu, xid = code, "XID: {message}");
+            }
+            Self::Xid { code, message, count } => {
+                tracing::warn!(gpu, xid = code, "XID: {message}, for the {count}th time");
+            }
+            Self::Unreadable { watch, reason } => {
+                tracing::warn!(gpu, "cannot read {watch}: {reason}");
+            }
+        }
+    }
+}
+
+/// One pass being merged into what is remembered of its GPU.
+pub(crate) struct Merge<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) pass: Pass,
+    pub(crate) history: &'a mut History,
+    /// What is to be said afterwards.
+    pub(crate) lines: &'a mut Vec<Line>,
+}
+
+impl Merge<'_> {
+    /// Events, samples and times of calls.
+    pub(crate) fn news(&mut self, news: News) {
+        self.xids(&news.xids);
+        for samples in news.samples {
+            self.samples(&samples);
+        }
+        if !news.calls.is_empty() {
+            Arc::make_mut(&mut self.history.calls).extend(news.calls);
+        }
+    }
+
+    fn xids(&mut self, events: &[XidEvent]) {
+        if events.is_empty() {
+            return;
+        }
+        let window = self.shared.settings.windows.xids;
+        let elapsed = self.shared.epoch.elapsed();
+        let now = SystemTime::now();
+        let log = Arc::make_mut(&mut self.history.xids);
+        let counts = self.history.xid_window.get_or_insert_with(|| Counts::new(window));
+        for event in events {
+            let XidEvent { xid, .. } = event;
+            let count = log.record(*event, now);
+            let known = log.counts.contains_key(&xid.code);
+            counts.add(elapsed, if known { xid.code } else { XidLog::OTHER });
+            // Storms of thousands are known: of each code the first is said, the tenth, ...
+            if count.checked_ilog10().is_some_and(|power| count == 10u64.pow(power)) {
+                self.lines.push(Line::Xid { code: xid.code, message: xid.message, count });
+            }
+        }
+    }
+
+    fn samples(&mut self, samples: &Samples) {
+        let epoch = self.shared.epoch;
+        let Some(extent) = self.extent(samples.quantity) else { return };
+        for (at, value) in &samples.samples {
+            // What was before this process began is not its to tell.
+            let Some(elapsed) = at.checked_duration_since(epoch) else { continue };
+            extent.window.add(elapsed, *value, true);
+            extent.from_driver = Some(*at);
+        }
+    }
+
+    fn extent(&mut self, quantity: Quantity) -> Option<&mut Extent> {
+        let window = self.shared.settings.windows.extents;
+        let new = || Extent { window: Extents::new(window), from_driver: None };
+        (!window.is_zero()).then(|| self.history.extents.entry(quantity).or_insert_with(new))
+    }
+
+    /// The readings of one entity.
+    pub(crate) fn part(&mut self, new: &Part, now: Instant, lane: &mut LaneBoard) {
+        let kept = lane.part(new);
+        for (number, (slot, position)) in new.slots.iter().zip(&*new.watches).enumerate() {
+            kept.part.slots[number].every = slot.every;
+            if slot.at != Some(now) {
+                continue;
+            }
+            let watch = &self.shared.watches[*position];
+            let judged;
+            let reading = if watch.cumulative {
+                judged = kept.growth.entry(number).or_default().judge(&slot.reading);
+                &judged
+            } else {
+                &slot.reading
+            };
+            // A field that is watched twice fails once.
+            if self.shared.positions.get(&watch.field) == Some(position) {
+                self.note_failure(watch, reading);
+            }
+            // The first sample of a rate has nothing to say yet. What the last session read is
+            // still good; it goes when it is late.
+            let kept = &mut kept.part.slots[number];
+            if *reading != Err(Reason::NoData) || kept.reading.is_err() {
+                (kept.reading, kept.at) = (reading.clone(), slot.at);
+            }
+        }
+    }
+
+    fn note_failure(&mut self, watch: &Watch, reading: &Reading) {
+        let Err(reason) = reading else { return };
+        if !matches!(reason, Reason::Failed | Reason::NotPermitted | Reason::Implausible) {
+            return;
+        }
+        let errors = Arc::make_mut(&mut self.history.errors);
+        let count = errors.entry((watch.field, *reason)).or_insert(0);
+        *count += 1;
+        if *count == 1 {
+            self.lines.push(Line::Unreadable { watch: Arc::clone(&watch.name), reason: *reason });
+        }
+    }
+
+    /// What follows from the readings that this pass brought of the GPU itself.
+    pub(crate) fn derive(&mut self, part: &Part, now: Instant) {
+        let shared = self.shared;
+        let elapsed = self.pass.elapsed;
+        let read = |field: FieldId| {
+            let position = shared.positions.get(&field)?;
+            let slot = part.watches.iter().position(|watched| watched == position)?;
+            let slot = &part.slots[slot];
+            (slot.at == Some(now)).then_some(&slot.reading)
+        };
+        for quantity in Quantity::ALL {
+            let Some(value) = read(quantity.field()).and_then(number) else { continue };
+            let Some(extent) = self.extent(quantity) else { break };
+            let has_own = |at: Instant| now.saturating_duration_since(at) < DRIVER_SAMPLES;
+            if !extent.from_driver.is_some_and(has_own) {
+                extent.window.add(elapsed, value, false);
+            }
+        }
+        if let Some(Ok(Value::Int(mask))) = read(field::CLOCKS_EVENT_REASONS) {
+            let window = shared.settings.windows.clock_events;
+            let events = self.history.clock_events.get_or_insert_with(|| ClockEvents::new(window));
+            events.sample(now, *mask as u64, shared.settings.late_after(self.pass.cadence));
+            if self.pass.is_due(Pace::Every) {
+                events.count(elapsed, *mask as u64);
+            }
+        }
+        if shared.assesses_health() {
+            for counter in health::TRENDS {
+                if let Some(reading) = read(*counter) {
+                    self.history.trends.note(*counter, now, reading);
+                }
+            }
+        }
+    }
+}
+
+/// The number that a reading is.
+fn number(reading: &Reading) -> Option<f64> {
+    match reading {
+        Ok(Value::Int(int)) => Some(*int as f64),
+        Ok(Value::Float(float)) => Some(*float),
+        Ok(Value::Text(_)) | Err(_) => None,
+    }
+}
+
+/// Where the readings of each field are found, for what is derived from them: of two watches on
+/// one field, the one that is read for this very purpose.
+pub(crate) fn positions(watches: &[Watch]) -> BTreeMap<FieldId, usize> {
+    let mut positions = BTreeMap::new();
+    for (position, watch) in watches.iter().enumerate() {
+        if watch.kind == Kind::Hidden || !positions.contains_key(&watch.field) {
+            positions.insert(watch.field, position);
+        }
+    }
+    positions
+}

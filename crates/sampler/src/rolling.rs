@@ -1,0 +1,290 @@
+//! Rolling windows: extents of samples, and counts of events, over the last minute or so.
+//!
+//! A window slides in steps, a fixed number of them to its length. It holds every sample of the step
+//! that has begun and of as many whole steps before it as make up its length: so it is never
+//! shorter than it says and at most one step longer, exact over what it holds, and takes the same
+//! room however many samples come.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How many steps of an extent's window make up its length.
+const EXTENT_STEPS: u64 = 60;
+
+/// The same for counts of events.
+const COUNT_STEPS: u64 = 300;
+
+/// Steps, counted from the moment from which time is counted.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    nanos: u64,
+    most: u64,
+}
+
+impl Steps {
+    fn new(window: Duration, most: u64) -> Self {
+        let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
+        Self { nanos: nanos.div_ceil(most).max(1), most }
+    }
+
+    fn number(self, at: Duration) -> u64 {
+        u64::try_from(at.as_nanos()).unwrap_or(u64::MAX) / self.nanos
+    }
+
+    /// The oldest step that belongs to the window at this step.
+    fn oldest(self, now: u64) -> u64 {
+        now.saturating_sub(self.most)
+    }
+}
+
+/// The least, the mean and the greatest of the samples in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct Extents {
+    steps: Steps,
+    /// By number, ascending; only those that have samples.
+    buckets: VecDeque<Bucket>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    number: u64,
+    min: f64,
+    max: f64,
+    sum: f64,
+    count: u64,
+    from_driver: bool,
+}
+
+/// What a window holds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Summary {
+    pub(crate) min: f64,
+    pub(crate) mean: f64,
+    pub(crate) max: f64,
+    /// Whether any of its samples is the driver's own.
+    pub(crate) from_driver: bool,
+}
+
+impl Extents {
+    pub(crate) fn new(window: Duration) -> Self {
+        Self { steps: Steps::new(window, EXTENT_STEPS), buckets: VecDeque::new() }
+    }
+
+    /// Adds a sample. Samples may come a little out of order; one that is too old for the window of
+    /// the newest is passed over.
+    pub(crate) fn add(&mut self, at: Duration, value: f64, from_driver: bool) {
+        let number = self.steps.number(at);
+        let newest = self.buckets.back().map_or(number, |bucket| bucket.number.max(number));
+        let oldest = self.steps.oldest(newest);
+        while self.buckets.front().is_some_and(|bucket| bucket.number < oldest) {
+            self.buckets.pop_front();
+        }
+        if number < oldest {
+            return;
+        }
+        let place = self.buckets.partition_point(|bucket| bucket.number < number);
+        match self.buckets.get_mut(place).filter(|bucket| bucket.number == number) {
+            Some(bucket) => {
+                bucket.min = bucket.min.min(value);
+                bucket.max = bucket.max.max(value);
+                bucket.sum += value;
+                bucket.count += 1;
+                bucket.from_driver |= from_driver;
+            }
+            None => {
+                let (min, max, sum, count) = (value, value, value, 1);
+                let bucket = Bucket { number, min, max, sum, count, from_driver };
+                self.buckets.insert(place, bucket);
+            }
+        }
+    }
+
+    /// What the window holds at `now`; none if that is nothing.
+    pub(crate) fn summary(&self, now: Duration) -> Option<Summary> {
+        let oldest = self.steps.oldest(self.steps.number(now));
+        let mut held = self.buckets.iter().filter(|bucket| bucket.number >= oldest);
+        let mut all = *held.next()?;
+        for bucket in held {
+            all.min = all.min.min(bucket.min);
+            all.max = all.max.max(bucket.max);
+            all.sum += bucket.sum;
+            all.count += bucket.count;
+            all.from_driver |= bucket.from_driver;
+        }
+        let Bucket { min, max, sum, count, from_driver, .. } = all;
+        // The mean of equal numbers is that number, whatever rounding says.
+        let mean = (sum / count as f64).clamp(min, max);
+        Some(Summary { min, mean, max, from_driver })
+    }
+}
+
+/// How many events of each kind are in a window.
+#[derive(Clone, Debug)]
+pub(crate) struct Counts {
+    steps: Steps,
+    /// By number, ascending; only those that have events.
+    buckets: VecDeque<(u64, BTreeMap<u32, u64>)>,
+}
+
+impl Counts {
+    pub(crate) fn new(window: Duration) -> Self {
+        Self { steps: Steps::new(window, COUNT_STEPS), buckets: VecDeque::new() }
+    }
+
+    /// Counts one event; time never runs backwards here.
+    pub(crate) fn add(&mut self, now: Duration, kind: u32) {
+        let number = self.steps.number(now);
+        let oldest = self.steps.oldest(number);
+        while self.buckets.front().is_some_and(|(number, _)| *number < oldest) {
+            self.buckets.pop_front();
+        }
+        if self.buckets.back().is_none_or(|(last, _)| *last < number) {
+            self.buckets.push_back((number, BTreeMap::new()));
+        }
+        if let Some((_, counts)) = self.buckets.back_mut() {
+            *counts.entry(kind).or_insert(0) += 1;
+        }
+    }
+
+    /// The counts of the window at `now`, by kind.
+    pub(crate) fn at(&self, now: Duration) -> BTreeMap<u32, u64> {
+        let oldest = self.steps.oldest(self.steps.number(now));
+        let mut all = BTreeMap::new();
+        for (_, counts) in self.buckets.iter().filter(|(number, _)| *number >= oldest) {
+            for (kind, count) in counts {
+                *all.entry(*kind).or_insert(0) += count;
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    fn seconds(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn a_spike_stays_for_a_window_and_no_longer() {
+        let mut extents = Extents::new(WINDOW);
+        for second in 0..300 {
+            let value = if second == 100 { 900.0 } else { 300.0 };
+            extents.add(seconds(f64::from(second)), value, false);
+            let max = extents.summary(seconds(f64::from(second))).unwrap().max;
+            let is_high = (100..=160).contains(&second);
+            assert_eq!(max, if is_high { 900.0 } else { 300.0 }, "at {second} s");
+        }
+    }
+
+    #[test]
+    fn without_samples_there_is_nothing_to_say() {
+        let mut extents = Extents::new(WINDOW);
+        assert_eq!(extents.summary(seconds(5.0)), None);
+        extents.add(seconds(5.0), 1.0, true);
+        assert!(extents.summary(seconds(65.9)).is_some());
+        assert_eq!(extents.summary(seconds(66.0)), None, "the GPU has been silent for a window");
+    }
+
+    #[test]
+    fn room_is_bounded() {
+        let mut extents = Extents::new(WINDOW);
+        let mut counts = Counts::new(WINDOW);
+        for milli in 0..1_000_000_u32 {
+            let at = Duration::from_millis(milli.into());
+            extents.add(at, 1.0, false);
+            counts.add(at, milli % 9);
+        }
+        assert_eq!(extents.buckets.len() as u64, EXTENT_STEPS + 1);
+        assert_eq!(counts.buckets.len() as u64, COUNT_STEPS + 1);
+    }
+
+    /// What the module says a window is, by looking at all samples.
+    fn brute_force(
+        samples: &[(u64, i32)],
+        window: Duration,
+        steps: u64,
+        now: u64,
+    ) -> Vec<(u64, i32)> {
+        let step = u64::try_from(window.as_nanos()).unwrap().div_ceil(steps);
+        let is_held = |(at, _): &&(u64, i32)| at / step + steps >= now / step;
+        samples.iter().filter(is_held).copied().collect()
+    }
+
+    /// Samples at random moments, in order, of which some come a little late.
+    fn series() -> impl Strategy<Value = (Duration, Vec<(u64, i32)>)> {
+        let gaps = prop_oneof![0..50_000_000_u64, 0..3_000_000_000_u64, 0..80_000_000_000_u64];
+        let samples = prop::collection::vec((gaps, -1000..1000_i32), 1..60);
+        let windows = prop_oneof![Just(1_u64), Just(60), Just(3600), 1..600_u64];
+        (windows, samples).prop_map(|(window, gaps)| {
+            let mut at = 0;
+            let samples = gaps.into_iter().map(|(gap, value)| {
+                at += gap;
+                (at, value)
+            });
+            (Duration::from_secs(window), samples.collect())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn extents_are_those_of_brute_force((window, samples) in series(), wait in 0..100_u64) {
+            let mut extents = Extents::new(window);
+            for (seen, (at, value)) in samples.iter().enumerate() {
+                extents.add(Duration::from_nanos(*at), f64::from(*value), false);
+                let now = at + if seen + 1 == samples.len() { wait * 1_000_000_000 } else { 0 };
+                let held = brute_force(&samples[..=seen], window, EXTENT_STEPS, now);
+                let summary = extents.summary(Duration::from_nanos(now));
+                let values = || held.iter().map(|(_, value)| *value);
+                prop_assert_eq!(summary.map(|s| s.min), values().min().map(f64::from));
+                prop_assert_eq!(summary.map(|s| s.max), values().max().map(f64::from));
+                let sum: i64 = values().map(i64::from).sum();
+                let mean = sum as f64 / held.len() as f64;
+                prop_assert_eq!(summary.map(|s| s.mean), (!held.is_empty()).then_some(mean));
+                let least = now.saturating_sub(u64::try_from(window.as_nanos()).unwrap());
+                let all_recent = samples[..=seen].iter().filter(|(at, _)| *at >= least).count();
+                prop_assert!(held.len() >= all_recent, "shorter than it says");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_those_of_brute_force((window, samples) in series(), wait in 0..100_u64) {
+            let mut counts = Counts::new(window);
+            for (at, value) in &samples {
+                counts.add(Duration::from_nanos(*at), value.unsigned_abs() % 5);
+            }
+            let now = samples[samples.len() - 1].0 + wait * 1_000_000_000;
+            let mut expected = BTreeMap::new();
+            for (_, value) in brute_force(&samples, window, COUNT_STEPS, now) {
+                *expected.entry(value.unsigned_abs() % 5).or_insert(0) += 1;
+            }
+            prop_assert_eq!(counts.at(Duration::from_nanos(now)), expected);
+        }
+
+        #[test]
+        fn order_does_not_matter_within_a_window(
+            samples in prop::collection::vec((0..60_000_u64, -1000..1000_i32), 1..100),
+        ) {
+            let mut sorted = samples.clone();
+            sorted.sort_by_key(|(at, _)| *at);
+            let summary = |samples: &[(u64, i32)]| {
+                let mut extents = Extents::new(WINDOW);
+                for (at, value) in samples {
+                    extents.add(Duration::from_millis(*at), f64::from(*value), false);
+                }
+                extents.summary(Duration::from_secs(60))
+            };
+            prop_assert_eq!(summary(&samples), summary(&sorted));
+        }
+    }
+}
