@@ -35,6 +35,7 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::SM_CLOCK,                 Some(|v| whole(v.gpu.sm_clock_mhz))),
     (field::MEM_CLOCK,                Some(|v| whole(v.gpu.memory_clock_mhz))),
     (field::CLOCKS_EVENT_REASONS,      Some(|v| count(v.gpu.clock_event_reasons))),
+    (field::MAX_SM_CLOCK,             Some(|v| whole(v.gpu.max_sm_clock_mhz))),
     (field::MEMORY_TEMP,              Some(|v| whole(v.gpu.memory_temperature_celsius))),
     (field::GPU_TEMP,                 Some(|v| whole(v.gpu.temperature_celsius))),
     (field::POWER_USAGE,              Some(|v| Ok(Value::Float(milliwatts(v.gpu.power_watts) as f64 / 1000.0)))),
@@ -42,6 +43,7 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::SLOWDOWN_TEMP,            Some(|v| whole(v.gpu.slowdown_celsius))),
     (field::SHUTDOWN_TEMP,            Some(|v| whole(v.gpu.shutdown_celsius))),
     (field::POWER_MGMT_LIMIT,              Some(|v| Ok(Value::Float((milliwatts(v.gpu.power_limit_watts) / 1000) as f64)))),
+    (field::ENFORCED_POWER_LIMIT,     Some(|v| Ok(Value::Float((milliwatts(v.gpu.power_limit_watts) / 1000) as f64)))),
     (field::FAN_SPEED,                Some(|v| v.gpu.fan_percent.map_or(Err(Reason::NotSupported), whole))),
     (field::PCIE_TX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_tx_bytes_per_second / 1000.0))),
     (field::PCIE_RX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_rx_bytes_per_second / 1000.0))),
@@ -71,6 +73,19 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::PROF_DRAM_ACTIVE,              Some(|v| ratio(v, |a| a.dram))),
     (field::PROF_PCIE_TX_BYTES,            Some(|v| rate(v, |r| r.pcie_tx_bytes_per_second))),
     (field::PROF_PCIE_RX_BYTES,            Some(|v| rate(v, |r| r.pcie_rx_bytes_per_second))),
+    (field::SM_CLOCK_HERTZ,           Some(|v| whole(v.gpu.sm_clock_mhz).map(|mhz| scaled(mhz, 1_000_000)))),
+    (field::MEMORY_CLOCK_HERTZ,       Some(|v| whole(v.gpu.memory_clock_mhz).map(|mhz| scaled(mhz, 1_000_000)))),
+    (field::GPU_ENERGY_JOULES_TOTAL,  Some(|v| truncated((v.gpu.energy_joules * 1000.0).floor() / 1000.0))),
+    (field::GPU_UTIL_RATIO,           Some(|v| hundredths(v.gpu.gpu_utilization))),
+    (field::MEMORY_UTIL_RATIO,        Some(|v| hundredths(v.gpu.memory_utilization))),
+    (field::ENC_UTIL_RATIO,           Some(|v| hundredths(v.gpu.encoder_utilization))),
+    (field::DEC_UTIL_RATIO,           Some(|v| hundredths(v.gpu.decoder_utilization))),
+    (field::FB_CAPACITY_BYTES,        Some(|v| count(v.gpu.memory_total_bytes))),
+    (field::FB_FREE_BYTES,            Some(|v| count(allocatable(v.gpu) - v.gpu.memory_used_bytes))),
+    (field::FB_USED_BYTES,            Some(|v| count(v.gpu.memory_used_bytes))),
+    (field::FB_RESERVED_BYTES,        Some(|v| count(v.gpu.memory_reserved_bytes))),
+    (field::NVLINK_THROUGHPUT_BYTES_PER_SECOND, Some(|v| rate(v, |r| r.nvlink_bytes_per_second))),
+    (field::MAX_SM_CLOCK_OF_PSTATE,   Some(|v| whole(v.gpu.max_sm_clock_mhz))),
 ];
 
 /// Averages over a time, or what is so at one moment.
@@ -159,6 +174,22 @@ fn truncated(x: f64) -> Reading {
 
 fn count(n: u64) -> Reading {
     i64::try_from(n).map(Value::Int).map_err(|_| Reason::Failed)
+}
+
+/// A whole number in a smaller unit.
+fn scaled(value: Value, factor: i64) -> Value {
+    match value {
+        Value::Int(int) => Value::Int(int.saturating_mul(factor)),
+        value => value,
+    }
+}
+
+/// A share as drivers give it: in whole percent.
+fn hundredths(share: f64) -> Reading {
+    match whole(share * 100.0)? {
+        Value::Int(percent) => Ok(Value::Float(percent as f64 / 100.0)),
+        value => Ok(value),
+    }
 }
 
 fn mebibytes(bytes: u64) -> Reading {

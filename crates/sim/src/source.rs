@@ -6,7 +6,7 @@ use std::time::Duration;
 use catalog::xid;
 use model::{
     FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError,
-    Watch, Xid,
+    Watch, XidEvent,
 };
 
 use crate::readings::{self, DRIVER_VERSION, Getter, Rates, Totals, View};
@@ -133,9 +133,10 @@ impl Session for SimSession {
             shared: self.shared.clone(),
             gpu: gpu as usize,
             identity,
-            positions,
+            positions: positions.into(),
             rows,
             totals: None,
+            rates: None,
             xids: Vec::new(),
         })]
     }
@@ -164,30 +165,38 @@ struct GpuReader {
     shared: Arc<Shared>,
     gpu: usize,
     identity: Arc<Identity>,
-    positions: Vec<usize>,
+    positions: Arc<[usize]>,
     rows: Vec<Row>,
-    /// As of the last pass; none before the first, and after the GPU was lost.
+    /// As of the last such pass; none before the first, and after the GPU was lost.
     totals: Option<Totals>,
+    /// Averages between the last two passes that were a collection interval apart.
+    rates: Option<Rates>,
     /// Heard, and not yet taken.
-    xids: Vec<Xid>,
+    xids: Vec<XidEvent>,
 }
 
 impl GpuReader {
     fn hear(&mut self, timeline: &mut Timeline) {
         let heard = &mut timeline.heard[self.gpu];
         let new = &timeline.world.events(self.gpu)[*heard..];
-        self.xids.extend(new.iter().map(|event| xid::lookup(event.code)));
+        self.xids.extend(
+            new.iter().map(|event| XidEvent { xid: xid::lookup(event.code), instance: None }),
+        );
         *heard += new.len();
     }
 }
 
 impl Reader for GpuReader {
+    fn name(&self) -> &'static str {
+        "main"
+    }
+
     fn rhythm(&self) -> Rhythm {
         Rhythm::Main
     }
 
-    fn watches(&self) -> &[usize] {
-        &self.positions
+    fn watches(&self) -> Arc<[usize]> {
+        Arc::clone(&self.positions)
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
@@ -218,22 +227,23 @@ impl Reader for GpuReader {
 
         let gpu = &timeline.world.gpus()[self.gpu];
         if gpu.lost {
-            self.totals = None;
+            (self.totals, self.rates) = (None, None);
             return Err(Reason::Lost);
         }
-        let totals = Totals::of(timeline.world.now(), gpu);
-        let rates = if shared.options.frozen {
-            Some(Rates::of_moment(gpu))
-        } else {
+        if shared.options.frozen {
+            self.rates = Some(Rates::of_moment(gpu));
+        } else if pass.is_due(Pace::Every) {
+            let totals = Totals::of(timeline.world.now(), gpu);
             let earlier = self.totals.as_ref();
-            earlier.map(|then| totals.since(then).unwrap_or_else(|| Rates::of_moment(gpu)))
-        };
-        self.totals = Some(totals);
+            let averages = |then| totals.since(then).unwrap_or_else(|| Rates::of_moment(gpu));
+            self.rates = earlier.map(averages);
+            self.totals = Some(totals);
+        }
 
-        let view = View { gpu, rates };
+        let view = View { gpu, rates: self.rates };
         for (slot, row) in self.rows.iter().enumerate() {
             let Some(get) = row.getter else { continue };
-            if pass.slow || row.pace == Pace::Every {
+            if pass.is_due(row.pace) {
                 out.set(slot, get(&view));
             }
         }
@@ -244,7 +254,7 @@ impl Reader for GpuReader {
         true
     }
 
-    fn take_xids(&mut self) -> Vec<Xid> {
+    fn take_xids(&mut self) -> Vec<XidEvent> {
         std::mem::take(&mut self.xids)
     }
 }
@@ -284,9 +294,11 @@ mod tests {
         let mut session = source.connect(&Arc::from([])).unwrap();
         let mut reader = session.readers(7).remove(0);
         assert_eq!(reader.open().unwrap_err(), Reason::Lost);
-        let interval = seconds(1);
-        let pass = Pass { now: Instant::now(), elapsed: Duration::ZERO, interval, slow: true };
-        assert_eq!(reader.read(pass, &mut Readings::new(0, pass.now)), Err(Reason::Lost));
+        let (interval, cadence) = (seconds(1), seconds(1));
+        let (now, elapsed) = (Instant::now(), Duration::ZERO);
+        let pass = Pass { now, elapsed, previous: None, interval, cadence };
+        let mut out = Readings::new(&reader.watches(), pass.now);
+        assert_eq!(reader.read(pass, &mut out), Err(Reason::Lost));
         std::thread::sleep(Duration::from_millis(15));
         assert_eq!(reader.open().unwrap().unwrap().index, 7);
     }

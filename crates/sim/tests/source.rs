@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use expect_test::{Expect, expect};
 use model::{
     FieldId, Kind, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Session, Source, Value,
-    Watch, Xid,
+    Watch,
 };
 use sim::{Options, Scenario, SimSource, World};
 
@@ -24,6 +24,7 @@ fn watches(fields: &[u16], pace: Pace) -> Arc<[Watch]> {
         kind: Kind::Gauge,
         help: Arc::from("A field."),
         pace,
+        cumulative: false,
     };
     fields.iter().map(watch).collect()
 }
@@ -42,6 +43,7 @@ struct Driven {
     reader: Box<dyn Reader>,
     readings: Readings,
     began: Instant,
+    previous: Option<Duration>,
 }
 
 impl Driven {
@@ -51,16 +53,18 @@ impl Driven {
         let reader = readers.remove(0);
         assert_eq!(reader.rhythm(), Rhythm::Main);
         let began = Instant::now();
-        let readings = Readings::new(reader.watches().len(), began);
-        Self { reader, readings, began }
+        let readings = Readings::new(&reader.watches(), began);
+        Self { reader, readings, began, previous: None }
     }
 
-    fn pass(&mut self, elapsed_millis: u64, slow: bool) -> Result<Vec<Reading>, Reason> {
+    fn pass(&mut self, elapsed_millis: u64) -> Result<Vec<Reading>, Reason> {
         let elapsed = Duration::from_millis(elapsed_millis);
         let now = self.began + elapsed;
         self.readings.begin(now);
-        let interval = Duration::from_secs(1);
-        self.reader.read(Pass { now, elapsed, interval, slow }, &mut self.readings)?;
+        let (interval, cadence) = (Duration::from_millis(1), Duration::from_millis(1));
+        let previous = self.previous.replace(elapsed);
+        let pass = Pass { now, elapsed, previous, interval, cadence };
+        self.reader.read(pass, &mut self.readings)?;
         Ok(self.readings.slots().iter().map(|slot| slot.reading.clone()).collect())
     }
 }
@@ -80,7 +84,7 @@ fn check(options: Options, gpu: u32, passes_millis: &[u64], expected: Expect) {
     let mut driven = Driven::new(connect(options, &watches).as_mut(), gpu);
     let columns: Vec<Vec<Reading>> = passes_millis
         .iter()
-        .map(|elapsed| driven.pass(*elapsed, true).expect("the GPU answers"))
+        .map(|elapsed| driven.pass(*elapsed).expect("the GPU answers"))
         .collect();
     let mut table = String::new();
     for (slot, position) in driven.reader.watches().iter().enumerate() {
@@ -216,16 +220,19 @@ fn it_says_what_it_is() {
 fn what_it_does_not_know_it_does_not_serve() {
     let watches = watches(&[999, 203, 312, 230, 203], Pace::Every);
     let driven = Driven::new(connect(Options::default(), &watches).as_mut(), 0);
-    assert_eq!(driven.reader.watches(), [1, 3, 4]);
+    assert_eq!(*driven.reader.watches(), [1, 3, 4]);
 }
 
 #[test]
 fn slow_watches_wait_for_their_turn() {
     let mut session = connect(from(60), &watches(&[203], Pace::Slow));
     let mut driven = Driven::new(session.as_mut(), 0);
-    assert_eq!(driven.pass(0, false).unwrap(), [Err(Reason::NoData)]);
-    assert_eq!(driven.readings.slots()[0].at, None);
-    assert_eq!(driven.pass(1_000, true).unwrap(), [Ok(Value::Int(100))]);
+    driven.pass(0).unwrap();
+    let first = driven.readings.slots()[0].at;
+    driven.pass(9_999).unwrap();
+    assert_eq!(driven.readings.slots()[0].at, first);
+    driven.pass(10_000).unwrap();
+    assert!(driven.readings.slots()[0].at > first);
 }
 
 #[test]
@@ -240,12 +247,12 @@ fn averages_are_over_the_time_since_the_last_pass() {
 
     let mut session = connect(Options::default(), &watches(&[1004], Pace::Every));
     let mut driven = Driven::new(session.as_mut(), 0);
-    assert_eq!(driven.pass(0, true).unwrap(), [Err(Reason::NoData)]);
-    assert_eq!(driven.pass(60_000, true).unwrap(), [Ok(Value::Float(tensor_seconds[1]))]);
-    assert_eq!(driven.pass(61_000, true).unwrap(), [Ok(Value::Float(tensor_seconds[2]))]);
+    assert_eq!(driven.pass(0).unwrap(), [Err(Reason::NoData)]);
+    assert_eq!(driven.pass(60_000).unwrap(), [Ok(Value::Float(tensor_seconds[1]))]);
+    assert_eq!(driven.pass(61_000).unwrap(), [Ok(Value::Float(tensor_seconds[2]))]);
     // No step later there is nothing to average, so it is what is so at this moment.
     let moment = world.gpus()[0].activity.tensor;
-    assert_eq!(driven.pass(61_050, true).unwrap(), [Ok(Value::Float(moment))]);
+    assert_eq!(driven.pass(61_050).unwrap(), [Ok(Value::Float(moment))]);
 }
 
 #[test]
@@ -254,20 +261,21 @@ fn a_gpu_that_is_lost_says_so_and_comes_back() {
     let mut session = connect(options, &watches(&[203, 1001], Pace::Every));
     let mut driven = Driven::new(session.as_mut(), 7);
     let identity = driven.reader.open().unwrap();
-    driven.pass(0, true).unwrap();
+    driven.pass(0).unwrap();
     assert_eq!(driven.reader.take_xids(), []);
 
-    assert_eq!(driven.pass(1_000, true), Err(Reason::Lost));
+    assert_eq!(driven.pass(1_000), Err(Reason::Lost));
     assert_eq!(driven.reader.open(), Err(Reason::Lost));
-    let fallen = Xid { code: 79, message: "GPU has fallen off the bus" };
-    assert_eq!(driven.reader.take_xids(), [fallen]);
+    let xids = driven.reader.take_xids();
+    assert_eq!(xids.len(), 1);
+    assert_eq!((xids[0].xid.code, xids[0].instance), (79, None));
     assert!(driven.reader.listens());
 
     // The others take the world along.
     let mut other = Driven::new(session.as_mut(), 0);
-    other.pass(80_000, true).unwrap();
+    other.pass(80_000).unwrap();
     assert_eq!(driven.reader.open(), Ok(identity));
-    let first = driven.pass(80_000, true).unwrap();
+    let first = driven.pass(80_000).unwrap();
     assert_eq!(first[1], Err(Reason::NoData), "no average spans the time that it was gone");
     assert_eq!(driven.reader.take_xids(), [], "told once");
 }
@@ -283,10 +291,10 @@ fn frozen_in_the_middle_the_past_has_happened() {
     assert_eq!(again, [], "a new reader does not tell it again");
 
     let mut bad = Driven::new(session.as_mut(), 5);
-    let readings = bad.pass(5_000, true).unwrap();
-    assert_eq!(readings, bad.pass(50_000, true).unwrap());
+    let readings = bad.pass(5_000).unwrap();
+    assert_eq!(readings, bad.pass(50_000).unwrap());
     assert_eq!(bad.readings.slots()[1].at, None, "XIDs do not travel as readings");
-    let mut codes: Vec<u32> = bad.reader.take_xids().iter().map(|xid| xid.code).collect();
+    let mut codes: Vec<u32> = bad.reader.take_xids().iter().map(|event| event.xid.code).collect();
     codes.sort_unstable();
     assert_eq!(codes, [48, 63, 94]);
 }
@@ -298,7 +306,7 @@ fn reconnecting_goes_on_with_the_same_world() {
     let mut source = SimSource::new(world, Options::default());
     let mut energy_after = |elapsed_millis| {
         let mut driven = Driven::new(source.connect(&watches).unwrap().as_mut(), 0);
-        let readings = driven.pass(elapsed_millis, true).unwrap();
+        let readings = driven.pass(elapsed_millis).unwrap();
         let Ok(Value::Int(millijoules)) = readings[0] else { panic!("{readings:?}") };
         millijoules
     };
