@@ -159,15 +159,18 @@ mod tests {
             (119, "GSP RPC timeout", Class::ResetGpu),
             (172, "Uncorrectable SRAM error", Class::Unclassified),
         ] {
-            assert_eq!(lookup(code), Xid { code, message });
+            let xid = lookup(code);
+            assert_eq!((xid.code, xid.message, xid.class), (code, message, class.as_str()));
             assert_eq!(super::class(code), Some(class), "{code}");
         }
     }
 
     #[test]
     fn no_error_and_unknown_codes_have_a_message_too() {
-        assert_eq!(lookup(0), Xid { code: 0, message: "No Error" });
-        assert_eq!(lookup(9999), Xid { code: 9999, message: "Unknown XID" });
+        assert_eq!(lookup(0), Xid::NONE);
+        let unknown = lookup(9999);
+        assert_eq!((unknown.code, unknown.message), (9999, "Unknown XID"));
+        assert_eq!(unknown.class, Class::Unclassified.as_str());
         assert!(!known(9999));
         assert_eq!(class(9999), None);
     }

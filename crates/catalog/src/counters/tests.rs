@@ -308,7 +308,8 @@ fn legal_watches() -> impl Strategy<Value = Vec<Watch>> {
             }
             names.insert(name);
             let (name, help) = (name.into(), help.into());
-            watches.push(Watch { field: field.id, name, kind, help, pace: field.pace });
+            let (pace, cumulative) = (field.pace, field.is_cumulative());
+            watches.push(Watch { field: field.id, name, kind, help, pace, cumulative });
         }
         watches
     })
