@@ -16,6 +16,7 @@
 
 mod error;
 mod interval;
+mod merge;
 mod row;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use model::{FieldId, Kind, Watch};
 
 pub use error::RowError;
+pub use merge::merge;
 
 /// How many rows are taken; further ones are skipped. Every watch costs memory for every GPU.
 pub const MAX_WATCHES: usize = 4096;
