@@ -4,28 +4,62 @@
 //! our own. A manifest that names one of the well-known paths gets the file that stands in for it.
 
 /// What is read when nobody asks for anything else.
-pub const DEFAULT: &str = include_str!("../counters/default.csv");
+pub const DEFAULT: &str = include_str!("../../../deploy/counters/default.csv");
+
+/// Every field that dcgm-exporter 4.8 has a name for. Texts, which lengthen every series, are there
+/// as comments.
+pub const ALL: &str = include_str!("../../../deploy/counters/all.csv");
+
+/// The few that say whether a GPU works, how hard, and whether it is well.
+pub const MINIMAL: &str = include_str!("../../../deploy/counters/minimal.csv");
 
 /// The names of dcgm-exporter 1.x.
-pub const FIRST_GENERATION: &str = include_str!("../counters/1.x-compatibility.csv");
+pub const FIRST_GENERATION: &str = include_str!("../../../deploy/counters/1.x-compatibility.csv");
 
-/// The counters file that stands in for a well-known path of dcgm-exporter, for when there is no
-/// such file on this machine.
+/// The counters file with this name: `default`, `all`, `minimal` or `1.x`.
+pub fn by_name(name: &str) -> Option<&'static str> {
+    match name {
+        "default" => Some(DEFAULT),
+        "all" => Some(ALL),
+        "minimal" => Some(MINIMAL),
+        "1.x" => Some(FIRST_GENERATION),
+        _ => None,
+    }
+}
+
+/// The counters file that stands in for a well-known path of dcgm-exporter, or that has this name,
+/// for when there is no such file on this machine.
 pub fn builtin_for(path: &str) -> Option<&'static str> {
     match path {
         "/etc/dcgm-exporter/default-counters.csv"
         | "/etc/dcgm-exporter/dcp-metrics-included.csv" => Some(DEFAULT),
         "/etc/dcgm-exporter/1.x-compatibility-metrics.csv" => Some(FIRST_GENERATION),
-        _ => None,
+        name => by_name(name),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use model::Kind;
 
     use super::*;
-    use crate::{by_id, counters};
+    use crate::counters::{self, Counters};
+    use crate::{FIELDS, Level, ValueType, by_id, field};
+
+    /// With the number of rows in force.
+    const FILES: [(&str, usize); 4] =
+        [(DEFAULT, 36), (ALL, 389), (MINIMAL, 13), (FIRST_GENERATION, 41)];
+
+    fn read(text: &str) -> Counters {
+        counters::parse(text.as_bytes())
+    }
+
+    /// The file with the rows that are there as comments, ready to be taken, in force.
+    fn with_comments_taken(text: &str) -> String {
+        text.replace("# DCGM_", "DCGM_")
+    }
 
     /// What dcgm-exporter 4.8 reads by default.
     const UPSTREAM: &[&str] = &[
@@ -59,21 +93,86 @@ mod tests {
 
     #[test]
     fn every_row_is_read_and_typed_as_the_table_says() {
-        for (text, rows) in [(DEFAULT, 36), (FIRST_GENERATION, 41)] {
-            let counters = counters::parse(text.as_bytes());
-            assert_eq!(counters.skipped, []);
-            assert_eq!(counters.watches.len(), rows);
-            for watch in counters.watches {
-                let field = by_id(watch.field).unwrap();
-                assert_eq!(watch.kind, field.kind, "{}", watch.name);
-                assert_eq!(watch.pace, field.pace, "{}", watch.name);
+        for (text, rows) in FILES {
+            assert_eq!(read(text).watches.len(), rows);
+            for text in [text.to_owned(), with_comments_taken(text)] {
+                let counters = read(&text);
+                assert_eq!(counters.skipped, []);
+                for watch in counters.watches {
+                    let field = by_id(watch.field).unwrap();
+                    assert_eq!(watch.kind, field.kind, "{}", watch.name);
+                    assert_eq!(watch.pace, field.pace, "{}", watch.name);
+                    assert_eq!(watch.cumulative, field.is_cumulative(), "{}", watch.name);
+                }
             }
         }
     }
 
     #[test]
+    fn all_is_every_field_that_4_8_has_a_name_for() {
+        let in_force: Vec<_> = read(ALL).watches.into_iter().map(|w| w.name).collect();
+        let with_texts = read(&with_comments_taken(ALL)).watches;
+        for field in FIELDS {
+            // Not there: the other name of a field that is, and what only 4.9 has a name for.
+            let other_name = field.name == "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS";
+            let base_unit = (1600..9000).contains(&field.id.0);
+            let there = with_texts.iter().any(|watch| *watch.name == *field.name);
+            assert_eq!(there, !other_name && !base_unit, "{}", field.name);
+            // Only there as a comment: texts, but for the one that everybody has.
+            let text = field.value == ValueType::Text && field.id != field::DRIVER_VERSION;
+            let read = in_force.iter().any(|name| **name == *field.name);
+            assert_eq!(read, there && !text, "{}", field.name);
+        }
+    }
+
+    #[test]
+    fn a_field_is_explained_in_the_same_words_everywhere() {
+        let mut seen = HashMap::new();
+        for text in [ALL, DEFAULT, MINIMAL] {
+            for watch in read(&with_comments_taken(text)).watches {
+                let help = seen.entry(watch.field).or_insert_with(|| watch.help.clone());
+                assert_eq!(*help, watch.help, "{}", watch.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_help_text_says_the_unit() {
+        for watch in read(ALL).watches {
+            let (help, field) = (&*watch.help, by_id(watch.field).unwrap());
+            let words: &[&str] = match field.unit {
+                "MHz" => &[" in MHz"],
+                "°C" => &[" in degrees Celsius"],
+                "W" => &[" in watts"],
+                "mJ" => &[" in millijoules"],
+                "%" => &[" in percent"],
+                "ratio" => &["as a ratio"],
+                "ns" => &[" in nanoseconds"],
+                "MiB" => &[" in MiB"],
+                "KB/s" => &[" in KB per second"],
+                "MB/s" => &[" in MB per second"],
+                "B/s" => &[" in bytes per second"],
+                "1000 KiB/s" => &[" in units of 1000 KiB per second"],
+                "flag" => &["Whether ", " 0 or 1"],
+                "bitmask" => &["as a bitmask"],
+                "count" | "cycles" | "B" | "pages" | "rows" | "banks" | "links" => &["as a count"],
+                _ => &[],
+            };
+            assert!(words.iter().all(|word| help.contains(word)), "{}: {help}", watch.name);
+        }
+    }
+
+    #[test]
+    fn the_families_that_are_derived_are_there_to_be_taken() {
+        let default = read(&with_comments_taken(DEFAULT)).watches;
+        for field in FIELDS.iter().filter(|field| field.level == Level::Exporter) {
+            assert!(default.iter().any(|watch| watch.field == field.id), "{}", field.name);
+        }
+    }
+
+    #[test]
     fn the_default_set_covers_the_incumbents() {
-        let watches = counters::parse(DEFAULT.as_bytes()).watches;
+        let watches = read(DEFAULT).watches;
         for name in UPSTREAM {
             assert!(watches.iter().any(|watch| &*watch.name == *name), "{name}");
         }
@@ -81,7 +180,7 @@ mod tests {
 
     #[test]
     fn energy_and_errors_are_counters_rates_are_gauges() {
-        let watches = counters::parse(DEFAULT.as_bytes()).watches;
+        let watches = read(DEFAULT).watches;
         let counters: Vec<_> =
             watches.iter().filter(|w| w.kind == Kind::Counter).map(|w| &*w.name).collect();
         assert_eq!(
@@ -105,5 +204,16 @@ mod tests {
         assert_eq!(at("1.x-compatibility-metrics.csv"), Some(FIRST_GENERATION));
         assert_eq!(at("mine.csv"), None);
         assert_eq!(builtin_for("default-counters.csv"), None);
+    }
+
+    #[test]
+    fn a_name_will_do_without_a_file() {
+        for (name, text) in
+            [("default", DEFAULT), ("all", ALL), ("minimal", MINIMAL), ("1.x", FIRST_GENERATION)]
+        {
+            assert_eq!(by_name(name), Some(text));
+            assert_eq!(builtin_for(name), Some(text));
+        }
+        assert_eq!(by_name("ALL"), None);
     }
 }

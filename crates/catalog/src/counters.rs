@@ -1,17 +1,22 @@
 //! The counters file: which fields to read, under which names, types and help texts.
 //!
-//! One field a row: `NAME, type, help`. Rows stand alone: a bad one costs itself, is reported with
+//! One field a row: `NAME, type, help`, or `NAME, type, help, interval`. Rows stand alone: a bad one costs itself, is reported with
 //! its line and its reason, and the rest is read. The rules:
 //!
 //! - Comments (`#`, indented or not), blank lines and lines of nothing but commas say nothing.
 //! - Blanks and tabs around a cell do not count, nor do a byte order mark and carriage returns.
 //! - A cell may be quoted as CSV has it. A comma in an unquoted help text belongs to the text, and
 //!   a quote inside a cell is a letter like any other.
+//! - What follows the last comma is an interval if it is a duration and nothing else: `500ms`, `10s`,
+//!   `1m`, `1m30s`, from 10 ms to an hour. The row is then read at that interval, whatever the
+//!   others are read at. A help text that has to end in such a duration is put into quotes.
 //! - Types are `gauge`, `counter`, `untyped` and `label`, in any letter case.
 //! - The name decides what the family is called on the page, so the same field may be asked for
 //!   under two names; the same name, or the same field as a label, may not be asked for twice.
 
 mod error;
+mod interval;
+mod merge;
 mod row;
 
 #[cfg(test)]
@@ -23,6 +28,7 @@ use std::sync::Arc;
 use model::{FieldId, Kind, Watch};
 
 pub use error::RowError;
+pub use merge::merge;
 
 /// How many rows are taken; further ones are skipped. Every watch costs memory for every GPU.
 pub const MAX_WATCHES: usize = 4096;

@@ -13,9 +13,11 @@ pub use table::FIELDS;
 pub struct Field {
     /// DCGM's number. Of the exporter's own rows, 9005 and 9006 are numbers of this program.
     pub id: FieldId,
-    /// The name that dcgm-exporter up to 4.8 gives it: the family's name on the page.
+    /// The name that dcgm-exporter up to 4.8 gives it: the family's name on the page. A field in
+    /// one of the base units that 4.9 brought has the name of 4.9.
     pub name: &'static str,
-    /// The name that DCGM 4.6 gives it, where that is another one.
+    /// The name that DCGM 4.6 gives it, where that is another one; dcgm-exporter 4.9 uses some of
+    /// these.
     pub canonical: Option<&'static str>,
     /// The finest entity that it exists for.
     pub level: Level,
@@ -101,10 +103,11 @@ pub fn by_id(id: FieldId) -> Option<&'static Field> {
     FIELDS.get(first).filter(|field| field.id == id)
 }
 
-/// The field with this name: the one of dcgm-exporter 4.8, of DCGM 4.6, or of dcgm-exporter 1.x,
-/// in exactly that spelling.
+/// The field with this name: the one of dcgm-exporter 4.8, of DCGM 4.6, of dcgm-exporter 4.9 or of
+/// dcgm-exporter 1.x, in exactly that spelling.
 ///
-/// Names of 4.9 that stand for another unit are not known here.
+/// Where 4.9 reads another unit than 4.8, its name leads to another field. The one name that two
+/// of them give different meanings, `DCGM_FI_DEV_GPU_UTIL_RATIO`, means what 4.9 says: 0 to 1.
 pub fn by_name(name: &str) -> Option<&'static Field> {
     FIELDS
         .iter()
@@ -212,10 +215,41 @@ mod tests {
     }
 
     #[test]
+    fn names_of_4_9_lead_to_the_units_of_4_9() {
+        for (name, id, unit) in [
+            ("DCGM_FI_DEV_GPU_UTIL_RATIO", 1613, "ratio"),
+            ("DCGM_FI_DEV_FB_FREE_BYTES", 1626, "B"),
+            ("DCGM_FI_DEV_SM_CLOCK_HERTZ", 1603, "Hz"),
+            ("DCGM_FI_DEV_GPU_TEMP_CELSIUS", 150, "°C"),
+        ] {
+            let field = by_name(name).unwrap();
+            assert_eq!((field.id, field.unit), (FieldId(id), unit), "{name}");
+        }
+    }
+
+    #[test]
     fn names_that_are_not_served_are_not_known() {
-        // The first one meant 0 to 100 in DCGM 4.6 and means 0 to 1 since; the second is 4.9's.
-        for name in ["DCGM_FI_DEV_GPU_UTIL_RATIO", "DCGM_FI_DEV_FB_FREE_BYTES", "", "up"] {
+        // The first is one of DCGM 4.7 that nothing here reads.
+        for name in ["DCGM_FI_DEV_FAN_SPEED_RATIO", "heatsink_gpu_up", "", "up"] {
             assert_eq!(by_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_const_is_the_number_that_the_table_gives_its_name() {
+        for &(name, id) in field::ALL {
+            let found: Vec<_> = FIELDS
+                .iter()
+                .filter(|field| {
+                    field.name.strip_prefix("DCGM_FI_DEV_") == Some(name)
+                        || field.name.strip_prefix("DCGM_FI_") == Some(name)
+                        || field.name.strip_prefix("DCGM_") == Some(name)
+                })
+                .map(|field| field.id)
+                .collect();
+            // Ours is read for what is derived from it, and nobody can ask for it.
+            let expected = if id == field::MAX_SM_CLOCK_OF_PSTATE { vec![] } else { vec![id] };
+            assert_eq!(found, expected, "{name}");
         }
     }
 }

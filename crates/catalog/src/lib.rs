@@ -1,12 +1,13 @@
 //! What can be read, what it is called, and who asked for it.
 //!
-//! Four things, all of them data or pure functions over data:
+//! Five things, all of them data or pure functions over data:
 //!
 //! - [`FIELDS`], one row per field: its number, its names through the generations, its unit, the
 //!   entity that it exists for. [`field`] names the numbers that code uses.
 //! - [`counters::parse`], which turns a counters file into watches, row by row: a bad row costs
 //!   itself and is reported.
 //! - [`builtin`], the counters files that come with the program.
+//! - [`generation`], which gives watches the names that one version of dcgm-exporter has for them.
 //! - [`xid`], what the driver's error codes mean.
 //!
 //! Nothing here opens a file: text comes in, data goes out. Nothing here knows which source can
@@ -20,9 +21,13 @@ pub mod counters;
 
 pub mod builtin;
 
+pub mod generation;
+
 pub mod xid;
 
 pub use counters::{Counters, RowError, Skipped};
 pub use model::field;
+
+pub use generation::Generation;
 
 pub use fields::{FIELDS, Field, Level, ValueType, by_id, by_name};

@@ -3,6 +3,7 @@
 //! The classes follow the immediate action in NVIDIA's public catalogue of October 2025; the words
 //! are ours.
 
+mod advice;
 mod table;
 
 use model::Xid;
@@ -72,7 +73,20 @@ impl Class {
     }
 }
 
+impl Entry {
+    fn xid(&self) -> Xid {
+        let &Self { code, message, class } = self;
+        let action = advice::of(code).unwrap_or(class.action());
+        Xid { code, message, class: class.as_str(), action }
+    }
+}
+
 impl Class {
+    /// Whether the GPU does no more work until it, or what it is in, has been restarted.
+    fn costs_the_gpu(self) -> bool {
+        matches!(self, Self::ResetGpu | Self::RestartVm | Self::RestartNode)
+    }
+
     /// What to do, in a sentence.
     pub fn action(self) -> &'static str {
         match self {
@@ -93,20 +107,31 @@ impl Class {
     }
 }
 
-/// The code with its meaning. Code 0 is `No Error`; a code that the table lacks keeps its number
+/// The code with its meaning, and with what to do: a sentence for this very code, or the one of its
+/// class. Code 0 is `No Error`; a code that the table lacks keeps its number
 /// and is an `Unknown XID`.
 pub fn lookup(code: u32) -> Xid {
-    match (code, entry(code)) {
-        (0, _) => Xid::NONE,
-        (_, Some(Entry { message, class, .. })) => {
-            Xid { code, message, class: class.as_str(), action: class.action() }
-        }
-        (_, None) => {
-            let class = Class::Unclassified;
-            Xid { code, message: "Unknown XID", class: class.as_str(), action: class.action() }
-        }
+    let unknown = Entry { code, message: "Unknown XID", class: Class::Unclassified };
+    match code {
+        0 => Xid::NONE,
+        _ => entry(code).unwrap_or(&unknown).xid(),
     }
 }
+
+/// The codes that a GPU should be taken out of service for, or may have to be: those that ask for
+/// a reset or a restart of the machine, and those that operators are woken by beside these. In
+/// order.
+///
+/// They are counted from 0 on, so that the first one of a code is an increase like any other.
+pub fn critical() -> impl Iterator<Item = Xid> {
+    XIDS.iter()
+        .filter(|entry| entry.class.costs_the_gpu() || ALERTED_ON.contains(&entry.code))
+        .map(Entry::xid)
+}
+
+/// Codes that operators' alert rules name although their class does not ask for a reset: ECC
+/// errors, retired memory, NVLink, and the driver's own wish for a recovery.
+const ALERTED_ON: [u32; 7] = [48, 63, 74, 94, 145, 149, 154];
 
 /// Whether the table has this code. It does not have 0, which is no XID.
 pub fn known(code: u32) -> bool {
@@ -159,15 +184,66 @@ mod tests {
             (119, "GSP RPC timeout", Class::ResetGpu),
             (172, "Uncorrectable SRAM error", Class::Unclassified),
         ] {
-            assert_eq!(lookup(code), Xid { code, message });
+            let xid = lookup(code);
+            assert_eq!((xid.code, xid.message, xid.class), (code, message, class.as_str()));
             assert_eq!(super::class(code), Some(class), "{code}");
         }
     }
 
     #[test]
+    fn advice_is_for_known_codes_and_says_more_than_their_class() {
+        assert!(advice::ADVICE.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for &(code, sentence) in advice::ADVICE {
+            assert_ne!(sentence, class(code).unwrap().action(), "{code}");
+            assert_eq!(lookup(code).action, sentence);
+        }
+        assert_eq!(lookup(46).action, Class::ResetGpu.action());
+    }
+
+    #[test]
+    fn what_to_do_is_a_short_sentence() {
+        let codes = XIDS.iter().map(|entry| entry.code);
+        for action in codes.chain([0, 9999]).map(|code| lookup(code).action) {
+            assert!(action.len() <= 150 && action.is_ascii(), "{action}");
+            assert!(action.starts_with(|c: char| c.is_ascii_uppercase()), "{action}");
+            assert!(action.ends_with('.') && !action.contains("  "), "{action}");
+        }
+    }
+
+    #[test]
+    fn advice_asks_for_a_reset_where_the_class_does() {
+        for &(code, sentence) in advice::ADVICE {
+            match class(code).unwrap() {
+                Class::ResetGpu => assert!(sentence.to_lowercase().contains("reset"), "{code}"),
+                Class::RestartNode | Class::RestartVm | Class::RestartApplication => {
+                    assert!(sentence.contains("tart") && sentence.contains("again"), "{code}");
+                }
+                Class::Ignore => assert!(sentence.starts_with("Nothing"), "{code}"),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn critical_codes_are_those_that_cost_a_gpu_and_those_that_wake_people() {
+        let codes: Vec<_> = critical().map(|xid| xid.code).collect();
+        assert_eq!(
+            codes,
+            [
+                46, 48, 62, 63, 64, 74, 79, 94, 95, 109, 110, 119, 120, 136, 140, 143, 145, 149,
+                151, 154, 155, 156, 158
+            ]
+        );
+        assert!(ALERTED_ON.iter().all(|&code| !super::class(code).unwrap().costs_the_gpu()));
+        assert!(critical().all(|xid| xid == lookup(xid.code)));
+    }
+
+    #[test]
     fn no_error_and_unknown_codes_have_a_message_too() {
-        assert_eq!(lookup(0), Xid { code: 0, message: "No Error" });
-        assert_eq!(lookup(9999), Xid { code: 9999, message: "Unknown XID" });
+        assert_eq!(lookup(0), Xid::NONE);
+        let unknown = lookup(9999);
+        assert_eq!((unknown.code, unknown.message), (9999, "Unknown XID"));
+        assert_eq!(unknown.class, Class::Unclassified.as_str());
         assert!(!known(9999));
         assert_eq!(class(9999), None);
     }

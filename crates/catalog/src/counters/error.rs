@@ -22,6 +22,12 @@ pub enum RowError {
     /// The third cell is empty.
     #[error("no help text; write NAME, type, help")]
     NoHelp,
+    /// The fourth cell is a duration, and not one that a row can be read at.
+    #[error("interval `{interval}` is not between 10ms and 1h; change it, or quote the help text")]
+    Interval {
+        /// The interval as written, shortened and without control characters.
+        interval: String,
+    },
     /// No field has this name in any generation that is served.
     #[error("unknown field `{name}`; {}", hint(.near))]
     UnknownField {

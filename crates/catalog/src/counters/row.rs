@@ -4,19 +4,20 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
-use model::{Kind, Watch};
+use model::{Kind, Pace, Watch};
 
-use super::{MAX_HELP_BYTES, RowError, shown};
+use super::{MAX_HELP_BYTES, RowError, interval, shown};
 use crate::{Field, Level, ValueType, by_name, fields};
 
 /// The watch that a row asks for, whatever the other rows say.
 pub(super) fn watch(row: &[u8]) -> Result<Watch, RowError> {
     let row = str::from_utf8(row).map_err(|_| RowError::NotUtf8)?;
-    // Neither names nor types have commas, so the third cell is all the rest.
+    // Neither names nor types have commas, so the third cell is all the rest, but for an interval.
     let mut cells = row.splitn(3, ',');
     let (Some(name), Some(kind), Some(help)) = (cells.next(), cells.next(), cells.next()) else {
         return Err(RowError::TooFewCells { found: row.split(',').count() });
     };
+    let (help, interval) = interval::split(help)?;
     let (name, kind, help) = (unquoted(name)?, unquoted(kind)?, unquoted(help)?);
 
     let field = by_name(&name).ok_or_else(|| RowError::UnknownField {
@@ -30,7 +31,8 @@ pub(super) fn watch(row: &[u8]) -> Result<Watch, RowError> {
     if help.is_empty() {
         return Err(RowError::NoHelp);
     }
-    let (pace, cumulative) = (field.pace, field.is_cumulative());
+    let pace = interval.map_or(field.pace, Pace::At);
+    let cumulative = field.is_cumulative();
     Ok(Watch { field: field.id, name, kind, help: help.into(), pace, cumulative })
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 use expect_test::{Expect, expect};
+use model::Pace;
 use proptest::prelude::*;
 
 use super::*;
@@ -13,8 +15,12 @@ use crate::{FIELDS, Level, ValueType, by_name};
 fn told(text: &[u8]) -> String {
     let Counters { watches, skipped } = parse(text);
     let mut out = String::new();
-    for Watch { field, name, kind, help, .. } in watches {
-        writeln!(out, "{field} {name} {} [{help}]", kind.as_str()).unwrap();
+    for Watch { field, name, kind, help, pace, .. } in watches {
+        let pace = match pace {
+            Pace::At(interval) => format!(" every {interval:?}"),
+            Pace::Every | Pace::Slow => String::new(),
+        };
+        writeln!(out, "{field} {name} {} [{help}]{pace}", kind.as_str()).unwrap();
     }
     for Skipped { line, why, .. } in skipped {
         writeln!(out, "line {line}: {why}").unwrap();
@@ -82,6 +88,87 @@ fn a_comma_in_the_help_belongs_to_the_help() {
             100 DCGM_FI_DEV_SM_CLOCK gauge [SM clock, in MHz , as read,]
             101 DCGM_FI_DEV_MEM_CLOCK gauge [Memory clock, in MHz]
             150 DCGM_FI_DEV_GPU_TEMP gauge ["GPU", in "degrees"]
+        "#]],
+    );
+}
+
+#[test]
+fn a_duration_after_the_last_comma_is_the_rows_own_interval() {
+    check(
+        "DCGM_FI_DEV_SM_CLOCK, gauge, SM clock, in MHz, 500ms\n\
+         DCGM_FI_DEV_MEM_CLOCK,gauge,h,10s\n\
+         DCGM_FI_DEV_GPU_TEMP, gauge, \"t, in degrees\" ,\t1m \r\n\
+         \"DCGM_FI_DEV_FB_USED\",\"gauge\",\"used, in MiB\",\"1.5s\"\n\
+         DCGM_FI_DEV_FB_FREE, gauge, h, 1m30s\n\
+         DCGM_FI_DEV_FB_TOTAL, gauge, h, 1h\n\
+         DCGM_FI_DEV_FB_RESERVED, gauge, h, 10ms\n\
+         DCGM_FI_DRIVER_VERSION, label, h, 1m\n",
+        expect![[r#"
+            100 DCGM_FI_DEV_SM_CLOCK gauge [SM clock, in MHz] every 500ms
+            101 DCGM_FI_DEV_MEM_CLOCK gauge [h] every 10s
+            150 DCGM_FI_DEV_GPU_TEMP gauge [t, in degrees] every 60s
+            252 DCGM_FI_DEV_FB_USED gauge [used, in MiB] every 1.5s
+            251 DCGM_FI_DEV_FB_FREE gauge [h] every 90s
+            250 DCGM_FI_DEV_FB_TOTAL gauge [h] every 3600s
+            253 DCGM_FI_DEV_FB_RESERVED gauge [h] every 10ms
+            1 DCGM_FI_DRIVER_VERSION label [h] every 60s
+        "#]],
+    );
+}
+
+#[test]
+fn what_only_looks_like_an_interval_belongs_to_the_help() {
+    check(
+        "DCGM_FI_DEV_SM_CLOCK, gauge, pears, 5 apples\n\
+         DCGM_FI_DEV_MEM_CLOCK, gauge, 10s\n\
+         DCGM_FI_DEV_GPU_TEMP, gauge, \"mean of the last, 10s\"\n\
+         DCGM_FI_DEV_POWER_USAGE, gauge, mean, 10 s\n\
+         DCGM_FI_DEV_FB_USED, gauge, used, 10\n\
+         DCGM_FI_DEV_FB_FREE, gauge, free, 5S\n\
+         DCGM_FI_DEV_FB_TOTAL, gauge, all, s\n\
+         DCGM_FI_DEV_FB_RESERVED, gauge, kept, 1.2.3s\n\
+         DCGM_FI_DEV_ENC_UTIL, gauge, as we say, \"10s\"\n\
+         DCGM_FI_DEV_DEC_UTIL, gauge, h, 10s,\n\
+         DCGM_FI_DEV_GPU_UTIL, gauge, h, -5s\n",
+        expect![[r#"
+            100 DCGM_FI_DEV_SM_CLOCK gauge [pears, 5 apples]
+            101 DCGM_FI_DEV_MEM_CLOCK gauge [10s]
+            150 DCGM_FI_DEV_GPU_TEMP gauge [mean of the last, 10s]
+            155 DCGM_FI_DEV_POWER_USAGE gauge [mean, 10 s]
+            252 DCGM_FI_DEV_FB_USED gauge [used, 10]
+            251 DCGM_FI_DEV_FB_FREE gauge [free, 5S]
+            250 DCGM_FI_DEV_FB_TOTAL gauge [all, s]
+            253 DCGM_FI_DEV_FB_RESERVED gauge [kept, 1.2.3s]
+            206 DCGM_FI_DEV_ENC_UTIL gauge [as we say, "10s"]
+            207 DCGM_FI_DEV_DEC_UTIL gauge [h, 10s,]
+            203 DCGM_FI_DEV_GPU_UTIL gauge [h, -5s]
+        "#]],
+    );
+}
+
+#[test]
+fn an_interval_that_no_row_can_have_costs_the_row() {
+    let long = "9".repeat(400);
+    check(
+        &format!(
+            "DCGM_FI_DEV_SM_CLOCK, gauge, h,0s\n\
+             DCGM_FI_DEV_SM_CLOCK, gauge, h,99h\n\
+             DCGM_FI_DEV_SM_CLOCK, gauge, h, 9ms\n\
+             DCGM_FI_DEV_SM_CLOCK, gauge, h, 500us\n\
+             DCGM_FI_DEV_SM_CLOCK, gauge, h, 1h1ms\n\
+             DCGM_FI_DEV_SM_CLOCK, gauge, h, {long}h\n\
+             DCGM_FI_DEV_SM_CLOCK, gauge, , 10s\n\
+             DCGM_FI_DEV_SM_CLOCK, gauge, \"open, 10s\n"
+        ),
+        expect![[r#"
+            line 1: interval `0s` is not between 10ms and 1h; change it, or quote the help text
+            line 2: interval `99h` is not between 10ms and 1h; change it, or quote the help text
+            line 3: interval `9ms` is not between 10ms and 1h; change it, or quote the help text
+            line 4: interval `500us` is not between 10ms and 1h; change it, or quote the help text
+            line 5: interval `1h1ms` is not between 10ms and 1h; change it, or quote the help text
+            line 6: interval `9999999999999999999999999999999999999999999999999999999999999999` is not between 10ms and 1h; change it, or quote the help text
+            line 7: no help text; write NAME, type, help
+            line 8: a quoted cell is not closed; close the quote or leave it out
         "#]],
     );
 }
@@ -288,15 +375,23 @@ fn help() -> impl Strategy<Value = String> {
             text.trim().to_owned()
         })
         .prop_filter("a help text is not empty", |text| !text.is_empty())
+        .prop_filter("a help text that ends in an interval has to be quoted", |text| {
+            interval::split(text).is_ok_and(|(_, interval)| interval.is_none())
+        })
+}
+
+/// An interval of a row's own, a whole number of milliseconds.
+fn pace() -> impl Strategy<Value = Option<u64>> {
+    proptest::option::of(10..=3_600_000u64)
 }
 
 /// Watches that one file can ask for together.
 fn legal_watches() -> impl Strategy<Value = Vec<Watch>> {
-    let row = (proptest::sample::select(names()), 0..4usize, help());
+    let row = (proptest::sample::select(names()), 0..4usize, help(), pace());
     proptest::collection::vec(row, 0..30).prop_map(|rows| {
         let (mut names, mut labels) = (HashSet::new(), HashSet::new());
         let mut watches = Vec::new();
-        for (name, kind, help) in rows {
+        for (name, kind, help, millis) in rows {
             let field = by_name(name).unwrap();
             let kind = match (field.value, field.level) {
                 (ValueType::Text, _) => Kind::Label,
@@ -308,7 +403,9 @@ fn legal_watches() -> impl Strategy<Value = Vec<Watch>> {
             }
             names.insert(name);
             let (name, help) = (name.into(), help.into());
-            watches.push(Watch { field: field.id, name, kind, help, pace: field.pace });
+            let pace = millis.map_or(field.pace, |m| Pace::At(Duration::from_millis(m)));
+            let cumulative = field.is_cumulative();
+            watches.push(Watch { field: field.id, name, kind, help, pace, cumulative });
         }
         watches
     })
@@ -324,14 +421,21 @@ fn written(watches: &[Watch], hand: u8) -> String {
     let (all_quoted, end) = (hand & 1 == 0, if hand & 2 == 0 { "\n" } else { "\r\n" });
     let comma = [",", ", ", "\t,\t", " ,"][usize::from(hand >> 2 & 3)];
     let mut out = if hand & 16 == 0 { "" } else { "\u{feff}" }.to_owned();
-    for Watch { name, kind, help, .. } in watches {
+    for Watch { name, kind, help, pace, .. } in watches {
         let kind = kind.as_str();
+        let interval = match pace {
+            Pace::At(interval) if all_quoted => {
+                format!("{comma}{}", quoted(&format!("{}ms", interval.as_millis())))
+            }
+            Pace::At(interval) => format!("{comma}{}ms", interval.as_millis()),
+            Pace::Every | Pace::Slow => String::new(),
+        };
         let (name, kind, help) = match all_quoted {
             true => (quoted(name), quoted(kind), quoted(help)),
             false if help.starts_with('"') => (name.to_string(), kind.to_uppercase(), quoted(help)),
             false => (name.to_string(), kind.to_uppercase(), help.to_string()),
         };
-        write!(out, "{name}{comma}{kind}{comma}{help}{end}# comment{end}").unwrap();
+        write!(out, "{name}{comma}{kind}{comma}{help}{interval}{end}# comment{end}").unwrap();
     }
     out
 }
@@ -352,7 +456,7 @@ proptest! {
             proptest::sample::select(vec![
                 "DCGM_FI_DEV_SM_CLOCK", "dcgm_gpu_temp", "DCGM_EXP_P2P_STATUS", "gauge", "label",
                 "\"", "\"\"", ",", ",", " ", "\t", "\n", "\r\n", "\r", "#", "\\", "é", "\u{feff}",
-                "\u{0}", "h",
+                "\u{0}", "h", "10s", "99h",
             ]),
             0..200,
         ),

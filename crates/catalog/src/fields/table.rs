@@ -100,8 +100,7 @@ pub static FIELDS: &[Field] = &[
     row( 200, "DCGM_FI_DEV_PCIE_TX_THROUGHPUT",                              Gpu,             Int,   "KB/s",         Every, Gauge),
     row( 201, "DCGM_FI_DEV_PCIE_RX_THROUGHPUT",                              Gpu,             Int,   "KB/s",         Every, Gauge),
     row( 202, "DCGM_FI_DEV_PCIE_REPLAY_COUNTER",                             Gpu,             Int,   "count",        Slow,  Counter).aka("DCGM_FI_DEV_PCIE_REPLAY_TOTAL"),
-    // DCGM 4.6 calls 203 ..._GPU_UTIL_RATIO, still 0 to 100; from 4.7 on that name means 0 to 1.
-    // A name that means two things is left unknown.
+    // DCGM 4.6 calls 203 ..._GPU_UTIL_RATIO, still 0 to 100; from 4.7 on that name is 1613, 0 to 1.
     row( 203, "DCGM_FI_DEV_GPU_UTIL",                                        Gpu,             Int,   "%",            Every, Gauge),
     row( 204, "DCGM_FI_DEV_MEM_COPY_UTIL",                                   Gpu,             Int,   "%",            Every, Gauge),
     row( 206, "DCGM_FI_DEV_ENC_UTIL",                                        Gpu,             Int,   "%",            Every, Gauge),
@@ -461,7 +460,7 @@ pub static FIELDS: &[Field] = &[
     row(1531, "DCGM_FI_DEV_NVLINK_RX_THROUGHPUT_PER_LINK",                   Link,            Int,   "1000 KiB/s",   Every, Gauge),
     row(1532, "DCGM_FI_PROF_NVLINK_TX_BYTES_PER_LINK",                       Link,            Int,   "B/s",          Every, Gauge),
     row(1533, "DCGM_FI_PROF_NVLINK_RX_BYTES_PER_LINK",                       Link,            Int,   "B/s",          Every, Gauge),
-    // Base units, by DCGM 4.7.
+    // Base units, by DCGM 4.7: what dcgm-exporter 4.9 reads instead of the rows of older units.
     row(1603, "DCGM_FI_DEV_SM_CLOCK_HERTZ",                                         Gpu,             Int,   "Hz",           Every, Gauge),
     row(1604, "DCGM_FI_DEV_MEMORY_CLOCK_HERTZ",                                     Gpu,             Int,   "Hz",           Every, Gauge),
     row(1611, "DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL",                                Gpu,             Int,   "J",            Every, Counter),
