@@ -7,25 +7,21 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{
-    Down, Entity, FieldId, Identity, Part, Process, Quantity, Reader, Reason, Rhythm, Snapshot,
-    SourceView, Value, Watch, XidLog, field,
+    Down, Entity, FieldId, Identity, Kind, Part, Process, Quantity, Reader, Reason, Rhythm,
+    Snapshot, SourceView, Value, Watch, XidLog,
 };
 
 use crate::Settings;
 use crate::clock_events::ClockEvents;
 use crate::growth::Growth;
 use crate::health::Trends;
+use crate::plan::{self, Plan};
+use crate::process;
 use crate::rolling::{Counts, Extents};
-use crate::{merge, process};
 
 /// What all threads of one sampler share.
 pub(crate) struct Shared {
-    pub(crate) watches: Arc<[Watch]>,
     pub(crate) settings: Settings,
-    /// From one tick to the next: the shortest period of any watch.
-    pub(crate) tick: Duration,
-    /// Where the readings of a field are found, for what is derived from them.
-    pub(crate) positions: BTreeMap<FieldId, usize>,
     /// Ticks are counted from here, so that all lanes read at the same moments.
     pub(crate) epoch: Instant,
     pub(crate) board: Mutex<Board>,
@@ -36,6 +32,8 @@ pub(crate) struct Shared {
 
 /// All that is known, fresh or not.
 pub(crate) struct Board {
+    /// What is read.
+    pub(crate) plan: Arc<Plan>,
     pub(crate) source: SourceView,
     /// Since when the keeper has been inside the source, opening it.
     pub(crate) connecting: Option<Instant>,
@@ -242,6 +240,7 @@ impl Shared {
             good_until: now,
         };
         let board = Board {
+            plan: Arc::new(Plan::new(watches, settings.interval)),
             source,
             connecting: None,
             gpus: Vec::new(),
@@ -253,13 +252,8 @@ impl Shared {
             stopping: false,
             detained: 0,
         };
-        let tick = settings.tick(&watches);
-        let positions = merge::positions(&watches);
         Self {
-            watches,
             settings,
-            tick,
-            positions,
             epoch: now,
             board: Mutex::new(board),
             wake: Condvar::new(),
@@ -270,11 +264,6 @@ impl Shared {
     /// The board. A lane that panicked has not left it half-written: a pass is published whole.
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether somebody asked how the GPUs are.
-    pub(crate) fn assesses_health(&self) -> bool {
-        self.positions.contains_key(&field::EXP_GPU_HEALTH_STATUS)
     }
 
     /// Marks the board as changed, and wakes the supervisor.
@@ -344,6 +333,29 @@ impl Board {
         self.former.drain(..surplus);
     }
 
+    /// Goes over to another plan, with all that was read for the old one.
+    pub(crate) fn replan(&mut self, plan: &Arc<Plan>) {
+        let earlier = std::mem::replace(&mut self.plan, Arc::clone(plan));
+        let histories = self.former.iter_mut().map(|(_, history)| history);
+        for history in self.gpus.iter_mut().map(|gpu| &mut gpu.history).chain(histories) {
+            let labels = std::mem::take(&mut history.labels);
+            let field = |position: usize| earlier.watches[position].field;
+            let known: BTreeMap<FieldId, Value> =
+                labels.into_iter().map(|(position, value)| (field(position), value)).collect();
+            let wanted = plan.watches.iter().enumerate();
+            let wanted = wanted.filter(|(_, watch)| watch.kind == Kind::Label);
+            history.labels.extend(
+                wanted.filter_map(|(at, watch)| Some((at, known.get(&watch.field)?.clone()))),
+            );
+        }
+        for lane in self.gpus.iter_mut().flat_map(|gpu| &mut gpu.lanes) {
+            for kept in &mut lane.parts {
+                kept.part = plan.adopt(&earlier, &kept.part);
+                kept.growth.clear();
+            }
+        }
+    }
+
     /// Forgets the places that nobody asked for and that no GPU has: those of GPUs that moved.
     pub(crate) fn forget_empty_places(&mut self, wanted: impl Fn(u32) -> bool) {
         self.gpus.retain(|gpu| gpu.listed || gpu.identity.is_some() || wanted(gpu.index));
@@ -363,15 +375,18 @@ impl GpuBoard {
     /// read. That stays good until it is late, so a new session makes no gap.
     pub(crate) fn take_over(&mut self, mut lane: LaneBoard, settings: &Settings) {
         let old = self.lanes.iter().position(|old| old.name == lane.name);
-        if let Some(old) = old.map(|position| self.lanes.swap_remove(position))
-            && old.parts[0].part.watches == lane.parts[0].part.watches
-        {
+        if let Some(mut old) = old.map(|position| self.lanes.swap_remove(position)) {
             let late_after = settings.late_after(settings.interval.max(old.cadence));
             // What is late by now would make this one late before it has begun.
             lane.last_ok = old.last_ok.filter(|at| at.elapsed() < late_after);
-            (lane.parts, lane.down, lane.cadence) = (old.parts, old.down, old.cadence);
-            // A counter may well have been reset by what made the session new.
-            lane.parts.iter_mut().for_each(|part| part.growth.clear());
+            (lane.down, lane.cadence) = (old.down, old.cadence);
+            // Without what tells a reset from nonsense: what made the session new may well have
+            // reset counters.
+            plan::inherit(&mut lane.parts[0].part, &old.parts[0].part);
+            lane.parts.extend(old.parts.drain(1..).map(|LanePart { part, .. }| {
+                let growth = BTreeMap::new();
+                LanePart { part, growth }
+            }));
         }
         self.lanes.push(lane);
     }

@@ -10,6 +10,7 @@ use model::{
 
 use crate::board::{Board, GpuBoard, History, LaneBoard, Shared};
 use crate::health::{self, Patient};
+use crate::plan::Plan;
 
 /// How long a snapshot lives at most. Also how long opening the source may take before it is said.
 pub(crate) const LONGEST: Duration = Duration::from_secs(5);
@@ -28,7 +29,8 @@ impl Shared {
     fn compose(&self, board: &mut Board, now: Instant) -> Snapshot {
         board.dirty = false;
         board.urgent = false;
-        let mut composer = Composer { shared: self, now, good_until: now + LONGEST };
+        let plan = Arc::clone(&board.plan);
+        let mut composer = Composer { shared: self, plan: &plan, now, good_until: now + LONGEST };
         let mut source = board.source.clone();
         if let Some(since) = board.connecting
             && composer.expires(since + LONGEST, ()).is_err()
@@ -44,7 +46,7 @@ impl Shared {
             composer.down(gpu, history, Down::Missing)
         }));
         Snapshot {
-            watches: Arc::clone(&self.watches),
+            watches: Arc::clone(&plan.watches),
             gpus,
             source,
             process: board.process,
@@ -57,6 +59,7 @@ impl Shared {
 /// Makes one snapshot.
 struct Composer<'a> {
     shared: &'a Shared,
+    plan: &'a Plan,
     now: Instant,
     /// The first moment at which something that is good now would not be.
     good_until: Instant,
@@ -91,7 +94,7 @@ impl Composer<'_> {
 
     /// A GPU that shows no more than what is remembered of it.
     fn down(&self, gpu: Gpu, history: &History, down: Down) -> GpuView {
-        let mut readings = vec![Err(reason(down)); self.shared.watches.len()];
+        let mut readings = vec![Err(reason(down)); self.plan.watches.len()];
         for (position, value) in &history.labels {
             readings[*position] = Ok(value.clone());
         }
@@ -151,14 +154,14 @@ impl Composer<'_> {
     }
 
     fn readings(&mut self, gpu: &GpuBoard, view: &GpuView) -> Vec<Reading> {
-        let mut readings = vec![Err(Reason::NotServed); self.shared.watches.len()];
+        let mut readings = vec![Err(Reason::NotServed); self.plan.watches.len()];
         for lane in &gpu.lanes {
             let Some(own) = lane.parts.first() else { continue };
             for (slot, position) in own.part.slots.iter().zip(&*own.part.watches) {
-                readings[*position] = self.reading(lane, slot, &self.shared.watches[*position]);
+                readings[*position] = self.reading(lane, slot, &self.plan.watches[*position]);
             }
         }
-        for (position, watch) in self.shared.watches.iter().enumerate() {
+        for (position, watch) in self.plan.watches.iter().enumerate() {
             if watch.field == field::XID_ERRORS {
                 let code = |xid: Xid| Ok(Value::Int(i64::from(xid.code)));
                 readings[position] = view.last_xid().map_or(Err(Reason::NoData), code);
@@ -177,7 +180,7 @@ impl Composer<'_> {
                     entity: kept.part.entity.clone(),
                     watches: Arc::clone(&kept.part.watches),
                     readings: slots
-                        .map(|(slot, at)| self.reading(lane, slot, &self.shared.watches[*at]))
+                        .map(|(slot, at)| self.reading(lane, slot, &self.plan.watches[*at]))
                         .collect(),
                 });
             }
@@ -203,7 +206,7 @@ impl Composer<'_> {
     fn keep_labels(&self, gpu: &mut GpuBoard, view: &GpuView) {
         gpu.history.labels.clear();
         let is_label = |(_, watch): &(usize, &Watch)| watch.kind == Kind::Label;
-        for (position, _) in self.shared.watches.iter().enumerate().filter(is_label) {
+        for (position, _) in self.plan.watches.iter().enumerate().filter(is_label) {
             if let Ok(value) = &view.readings[position] {
                 gpu.history.labels.push((position, value.clone()));
             }
@@ -214,14 +217,14 @@ impl Composer<'_> {
     fn derive(&self, history: &History, view: &mut GpuView) {
         let elapsed = self.now.saturating_duration_since(self.shared.epoch);
         let read = |field: FieldId| {
-            let position = *self.shared.positions.get(&field)?;
+            let position = *self.plan.positions.get(&field)?;
             view.readings.get(position)
         };
         if let Some(events) = &history.clock_events {
             view.clock_events = events.view(elapsed, read);
         }
         let mut health: Vec<Health> = Vec::new();
-        if self.shared.assesses_health() {
+        if self.plan.assesses_health() {
             let (trends, xids) = (&history.trends, &*history.xids);
             health = health::assess(&Patient { read, trends, xids, now: SystemTime::now() });
         }
@@ -479,12 +482,13 @@ mod tests {
 
     #[test]
     fn an_xid_outlives_its_gpu_and_so_do_the_labels_of_its_series() {
-        let mut scene = Scene::new(SECOND).with(|gpu| {
+        let scene = Scene::new(SECOND).with(|gpu| {
             Arc::make_mut(&mut gpu.history.xids).record(xid(79), SystemTime::UNIX_EPOCH);
         });
-        let mut watches = scene.shared.watches.to_vec();
+        let mut watches = scene.shared.board().plan.watches.to_vec();
         watches[SLOW].kind = Kind::Label;
-        scene.shared.watches = watches.into();
+        let plan = Plan::new(watches.into(), SECOND);
+        scene.shared.board().plan = Arc::new(plan);
         assert_eq!(scene.after(0).gpus[0].readings[XID], Ok(Value::Int(79)));
         let down = &scene.after(2001).gpus[0];
         assert!(down.up.is_err());
@@ -526,6 +530,26 @@ mod tests {
         assert_eq!(board.gpu(0).lanes.len(), 2, "its own GPU");
         board.identify(0, identity(0, "GPU-b"));
         assert_eq!(board.gpu(0).lanes.len(), 1);
+    }
+
+    #[test]
+    fn another_plan_makes_no_gap() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        let mut watches: Vec<Watch> = board.plan.watches.to_vec();
+        watches.reverse();
+        let other = Watch { field: FieldId(203), ..watches[0].clone() };
+        watches.push(other);
+        let plan = Arc::new(Plan::new(watches.into(), SECOND));
+        board.replan(&plan);
+        drop(board);
+        let snapshot = scene.after(0);
+        let readings = &snapshot.gpus[0].readings;
+        assert_eq!(
+            readings[..],
+            [Ok(Value::Int(0)), Ok(Value::Int(61)), Ok(Value::Int(61)), Err(Reason::NotServed)]
+        );
+        assert_eq!(scene.after(2001).gpus[0].readings[1], Err(Reason::Late), "it is not fresher");
     }
 
     fn identity(index: u32, uuid: &str) -> Arc<Identity> {

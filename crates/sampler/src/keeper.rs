@@ -5,11 +5,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use model::{Session, Source};
+use model::{Rhythm, Session, Source};
 
 use crate::Selection;
 use crate::board::{Busy, LaneBoard, Shared};
 use crate::lane::Lane;
+use crate::plan::Plan;
 
 /// From one look at the world to the next.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ struct Running {
     gpu: u32,
     /// The reader's name.
     name: &'static str,
+    rhythm: Rhythm,
     busy: Arc<Busy>,
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -58,9 +60,19 @@ struct Patience {
     most: Duration,
 }
 
+/// What the keeper is told.
+enum Told {
+    /// Nothing, in the time that it listened.
+    Nothing,
+    /// To end.
+    Stop,
+    /// To read other watches.
+    Replan(Arc<Plan>),
+}
+
 struct Keeper<'a> {
     shared: &'a Arc<Shared>,
-    stopped: &'a Receiver<()>,
+    orders: &'a Receiver<Arc<Plan>>,
     running: Vec<Running>,
     detained: Vec<Detained>,
     next_id: u64,
@@ -68,11 +80,11 @@ struct Keeper<'a> {
     one_down: Patience,
 }
 
-/// Runs until it is stopped.
-pub(crate) fn run(mut source: Box<dyn Source>, shared: &Arc<Shared>, stopped: &Receiver<()>) {
+/// Runs until it is stopped, which it is when nobody can tell it anything any more.
+pub(crate) fn run(mut source: Box<dyn Source>, shared: &Arc<Shared>, orders: &Receiver<Arc<Plan>>) {
     let mut keeper = Keeper {
         shared,
-        stopped,
+        orders,
         running: Vec::new(),
         detained: Vec::new(),
         next_id: 0,
@@ -81,44 +93,55 @@ pub(crate) fn run(mut source: Box<dyn Source>, shared: &Arc<Shared>, stopped: &R
     };
     let mut pause = RECONNECT.0;
     let mut said = String::new();
+    let mut plan = Arc::clone(&shared.board().plan);
     keeper.enter(&[]);
     loop {
         shared.changed(|board| board.connecting = Some(Instant::now()));
-        let opened = source.connect(&shared.watches);
-        match opened {
+        // The lanes of the session before go on until there is another one.
+        let told = match source.connect(&plan.watches) {
             Ok(session) => {
                 pause = RECONNECT.0;
                 said.clear();
-                if !keeper.keep(session) {
-                    return;
-                }
+                keeper.keep(session, &plan)
             }
             Err(error) => {
                 if error.message != said {
                     tracing::warn!("{}; trying again until it works", error.message);
                     said.clone_from(&error.message);
                 }
+                keeper.end_lanes(|_| true);
                 shared.changed(|board| {
                     board.connecting = None;
                     board.source.up = Err(error.message);
                 });
-                if !keeper.pause(pause) {
-                    return;
-                }
+                let told = keeper.listen(pause);
                 pause = (pause * 2).min(RECONNECT.1);
+                told
             }
+        };
+        match told {
+            Told::Nothing => {}
+            Told::Stop => {
+                keeper.end_lanes(|_| true);
+                return;
+            }
+            Told::Replan(new) => plan = new,
         }
     }
 }
 
 impl Keeper<'_> {
-    /// Waits. Says whether to go on.
-    fn pause(&self, pause: Duration) -> bool {
-        self.stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
+    /// Waits for orders.
+    fn listen(&self, pause: Duration) -> Told {
+        match self.orders.recv_timeout(pause) {
+            Ok(plan) => Told::Replan(plan),
+            Err(RecvTimeoutError::Timeout) => Told::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Told::Stop,
+        }
     }
 
-    /// Keeps a session until the world has changed. Says whether to open another one.
-    fn keep(&mut self, mut session: Box<dyn Session>) -> bool {
+    /// Keeps a session until the world has changed, or it is told something.
+    fn keep(&mut self, mut session: Box<dyn Session>, plan: &Arc<Plan>) -> Told {
         let driver_version = session.driver_version();
         let name = self.shared.board().source.name;
         let gpus = session.gpus();
@@ -128,33 +151,39 @@ impl Keeper<'_> {
             gpus = gpus.len(),
             "reading"
         );
+        // Those that wait for events go on where only the plan is another: none is missed.
+        self.end_lanes(|running| running.rhythm != Rhythm::Waiting);
         self.shared.changed(|board| {
             board.connecting = None;
             board.source.up = Ok(());
             board.source.driver_version = driver_version;
+            if !Arc::ptr_eq(&board.plan, plan) {
+                board.replan(plan);
+            }
         });
         self.enter(&gpus);
         for gpu in &gpus {
             self.start_lanes(session.as_mut(), *gpu);
         }
         let began = Instant::now();
-        let (why, go_on) = loop {
-            if !self.pause(LOOK) {
-                break (None, false);
+        let why = loop {
+            match self.listen(LOOK) {
+                Told::Nothing => {}
+                Told::Stop => return Told::Stop,
+                // Only the readings' lanes end, and not before there is a session for the new ones.
+                told @ Told::Replan(_) => return told,
             }
             self.release_detained(session.as_mut());
             if let Some(why) = session.outdated() {
-                break (Some(why), true);
+                break why;
             }
             if let Some(why) = self.out_of_patience(began) {
-                break (Some(why), true);
+                break why;
             }
         };
-        if let Some(why) = why {
-            tracing::info!("opening the source anew: {why}");
-        }
-        self.end_lanes();
-        go_on
+        tracing::info!("opening the source anew: {why}");
+        self.end_lanes(|_| true);
+        Told::Nothing
     }
 
     /// Enters the GPUs of a session on the board. Those that are no longer listed stay, as
@@ -191,24 +220,26 @@ impl Keeper<'_> {
             return;
         }
         for reader in session.readers(gpu) {
-            let name = reader.name();
+            let (name, rhythm) = (reader.name(), reader.rhythm());
             if self.is_detained(gpu, name) || self.is_running(gpu, name) {
                 continue;
             }
             self.next_id += 1;
             let (stop, stopped) = mpsc::channel();
             let busy = Arc::new(Busy::new(self.shared.epoch));
-            let (tick, settings) = (self.shared.tick, &self.shared.settings);
+            let plan = Arc::clone(&self.shared.board().plan);
+            let (tick, settings) = (plan.tick, &self.shared.settings);
             let lane = LaneBoard::new(self.next_id, reader.as_ref(), &busy, tick);
             self.shared.changed(|board| board.gpu(gpu).take_over(lane, settings));
             let shared = Arc::clone(self.shared);
             let its_busy = Arc::clone(&busy);
-            let lane = Lane { id: self.next_id, gpu, reader, busy, shared, cadence: tick, stopped };
+            let id = self.next_id;
+            let lane = Lane { id, gpu, reader, busy, shared, plan, cadence: tick, stopped };
             let spawned = thread::Builder::new().name(format!("gpu {gpu} {name}"));
             match spawned.spawn(move || lane.run()) {
                 Ok(thread) => {
                     let busy = its_busy;
-                    self.running.push(Running { gpu, name, busy, stop, thread });
+                    self.running.push(Running { gpu, name, rhythm, busy, stop, thread });
                 }
                 Err(error) => tracing::error!(gpu, "no thread to read it with: {error}"),
             }
@@ -217,11 +248,11 @@ impl Keeper<'_> {
 
     /// Ends the lanes of a session. Those that do not end are inside the driver: they are left
     /// there, with all that they hold.
-    fn end_lanes(&mut self) {
+    fn end_lanes(&mut self, which: impl Fn(&Running) -> bool) {
         let ending: Vec<(Arc<Busy>, Detained)> = self
             .running
-            .drain(..)
-            .map(|Running { gpu, name, busy, stop, thread }| {
+            .extract_if(.., |running| which(running))
+            .map(|Running { gpu, name, busy, stop, thread, .. }| {
                 drop(stop);
                 (busy, Detained { gpu, name, thread })
             })
@@ -241,7 +272,7 @@ impl Keeper<'_> {
             board.detained = self.detained.len();
             for gpu in &mut board.gpus {
                 for lane in &mut gpu.lanes {
-                    lane.listens = false;
+                    lane.listens &= self.is_running(gpu.index, lane.name);
                     lane.detained = self.is_detained(gpu.index, lane.name);
                 }
             }

@@ -9,6 +9,7 @@ use model::{Identity, Pace, Pass, Reader, Readings, Reason, Rhythm};
 
 use crate::board::{Busy, GpuBoard, LaneBoard, Shared};
 use crate::merge::{Merge, News};
+use crate::plan::Plan;
 
 /// How long a GPU that does not answer is left alone before it is opened again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -24,6 +25,7 @@ pub(crate) struct Lane {
     pub(crate) reader: Box<dyn Reader>,
     pub(crate) busy: Arc<Busy>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) plan: Arc<Plan>,
     /// From one pass to the next.
     pub(crate) cadence: Duration,
     /// Disconnected when the lane is to end.
@@ -82,7 +84,7 @@ impl Lane {
         .unwrap_or(Err(Reason::Failed));
         self.busy.end();
         let took = opened.elapsed();
-        self.cadence = self.shared.settings.cadence(self.shared.tick, took);
+        self.cadence = self.shared.settings.cadence(self.plan.tick, took);
         Outcome { pass, took, result, identity }
     }
 
@@ -99,9 +101,11 @@ impl Lane {
         // keep the board from the others.
         let mut lines = Vec::new();
         let mut board = self.shared.board();
+        // One that waits for events has no readings, and so may outlive its plan.
+        let is_of_plan = rhythm == Rhythm::Waiting || Arc::ptr_eq(&board.plan, &self.plan);
         let is_mine = |lane: &LaneBoard| lane.id == self.id;
         let has_place = |gpu: &mut GpuBoard| gpu.lanes.iter().any(is_mine);
-        if !board.known_gpu(self.gpu).is_some_and(has_place) {
+        if !is_of_plan || !board.known_gpu(self.gpu).is_some_and(has_place) {
             return false;
         }
         if let Some(identity) = outcome.identity {
@@ -126,8 +130,8 @@ impl Lane {
             gpu.history.heard = Some(Instant::now());
         }
         let changed = (lane.down, lane.listens) != before || opened;
-        let mut merge =
-            Merge { shared: &self.shared, pass, history: &mut gpu.history, lines: &mut lines };
+        let (shared, plan) = (&*self.shared, &*self.plan);
+        let mut merge = Merge { shared, plan, pass, history: &mut gpu.history, lines: &mut lines };
         merge.news(news);
         match lane.down {
             None => {
@@ -166,13 +170,13 @@ impl Lane {
 
     /// Whether it is too late after the last tick for that tick's snapshot.
     fn is_off_beat(&self) -> bool {
-        let tick = self.shared.tick.as_nanos().max(1);
+        let tick = self.plan.tick.as_nanos().max(1);
         self.shared.epoch.elapsed().as_nanos() % tick > QUICK.as_nanos()
     }
 
     /// Waits until the next pass is due. Says whether there is to be one.
     fn wait(&self, rhythm: Rhythm, is_open: bool) -> bool {
-        let tick = self.shared.tick;
+        let tick = self.plan.tick;
         if rhythm == Rhythm::Waiting && is_open {
             return self.stopped.try_recv() != Err(TryRecvError::Disconnected);
         }

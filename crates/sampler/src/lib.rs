@@ -23,6 +23,7 @@ mod keeper;
 mod kernel_log;
 mod lane;
 mod merge;
+mod plan;
 mod process;
 mod rolling;
 mod supervisor;
@@ -36,6 +37,7 @@ use model::{FieldId, Kind, Pace, Quantity, Snapshot, Source, Watch, Windows, Xid
 
 use board::Shared;
 pub use kernel_log::KernelLog;
+use plan::Plan;
 
 /// How the sampler runs.
 #[derive(Clone, Debug)]
@@ -76,12 +78,6 @@ impl Selection {
 const LONGEST_PASS: Duration = Duration::from_secs(5);
 
 impl Settings {
-    /// From one tick to the next: the shortest period of any watch.
-    pub(crate) fn tick(&self, watches: &[Watch]) -> Duration {
-        let periods = watches.iter().map(|watch| watch.pace.period(self.interval));
-        periods.fold(self.interval, Duration::min)
-    }
-
     /// The age from which a reading is late: two of its own cadence. The floor of one second keeps
     /// very short intervals from turning a scheduling hiccup into a gap.
     pub(crate) fn late_after(&self, cadence: Duration) -> Duration {
@@ -133,8 +129,8 @@ pub fn inputs(asked: &[Watch], interval: Duration, windows: &Windows) -> Vec<(Fi
 /// A running sampler. Dropping it asks its threads to end and waits for none of them.
 pub struct Sampler {
     shared: Arc<Shared>,
-    /// Dropped to end the keeper.
-    keeper_stop: Option<Sender<()>>,
+    /// What the keeper is told; dropped to end it.
+    orders: Option<Sender<Arc<Plan>>>,
     keeper: JoinHandle<()>,
 }
 
@@ -150,11 +146,11 @@ impl Sampler {
         settings: Settings,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::new(source.name(), watches, settings));
-        let (keeper_stop, stopped) = mpsc::channel();
+        let (orders, ordered) = mpsc::channel();
         let for_keeper = Arc::clone(&shared);
         let keeper = thread::Builder::new()
             .name("keeper".to_owned())
-            .spawn(move || keeper::run(source, &for_keeper, &stopped))?;
+            .spawn(move || keeper::run(source, &for_keeper, &ordered))?;
         let for_supervisor = Arc::clone(&shared);
         thread::Builder::new()
             .name("supervisor".to_owned())
@@ -165,7 +161,7 @@ impl Sampler {
                 .name("kernel log".to_owned())
                 .spawn(move || kernel_log::run(&log, &for_log))?;
         }
-        Ok(Self { shared, keeper_stop: Some(keeper_stop), keeper })
+        Ok(Self { shared, orders: Some(orders), keeper })
     }
 
     /// What is known now. Makes no driver call, opens no file, writes no log and waits for nobody
@@ -178,6 +174,16 @@ impl Sampler {
         }
         // The supervisor is late itself, as after the whole process was stopped for a while.
         self.shared.publish(now)
+    }
+
+    /// Reads `watches` from now on. What was read, counted and heard so far stays; no event is missed
+    /// and no series is absent meanwhile.
+    pub fn replan(&self, watches: Arc<[Watch]>) {
+        let plan = Plan::new(watches, self.shared.settings.interval);
+        if let Some(orders) = &self.orders {
+            // Nobody listens only when everything is over.
+            let _ = orders.send(Arc::new(plan));
+        }
     }
 
     /// Ends all threads, and says whether all of them ended within `patience`. Those that did not
@@ -193,7 +199,7 @@ impl Sampler {
     }
 
     fn end(&mut self) {
-        self.keeper_stop = None;
+        self.orders = None;
         self.shared.changed(|board| board.stopping = true);
     }
 }

@@ -1,17 +1,17 @@
 //! What becomes of a pass on the board: readings, events, samples, and what is derived from them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{
-    FieldId, Kind, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch, XidEvent,
-    XidLog, field,
+    FieldId, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch, XidEvent, XidLog,
+    field,
 };
 
 use crate::board::{Extent, History, LaneBoard, Shared};
 use crate::clock_events::ClockEvents;
 use crate::health;
+use crate::plan::Plan;
 use crate::rolling::{Counts, Extents};
 
 /// As long as a driver's own samples are no older than this, none are polled beside them.
@@ -49,6 +49,7 @@ impl Line {
 /// One pass being merged into what is remembered of its GPU.
 pub(crate) struct Merge<'a> {
     pub(crate) shared: &'a Shared,
+    pub(crate) plan: &'a Plan,
     pub(crate) pass: Pass,
     pub(crate) history: &'a mut History,
     /// What is to be said afterwards.
@@ -113,7 +114,7 @@ impl Merge<'_> {
             if slot.at != Some(now) {
                 continue;
             }
-            let watch = &self.shared.watches[*position];
+            let watch = &self.plan.watches[*position];
             let judged;
             let reading = if watch.cumulative {
                 judged = kept.growth.entry(number).or_default().judge(&slot.reading);
@@ -122,7 +123,7 @@ impl Merge<'_> {
                 &slot.reading
             };
             // A field that is watched twice fails once.
-            if self.shared.positions.get(&watch.field) == Some(position) {
+            if self.plan.positions.get(&watch.field) == Some(position) {
                 self.note_failure(watch, reading);
             }
             // The first sample of a rate has nothing to say yet. What the last session read is
@@ -149,10 +150,10 @@ impl Merge<'_> {
 
     /// What follows from the readings that this pass brought of the GPU itself.
     pub(crate) fn derive(&mut self, part: &Part, now: Instant) {
-        let shared = self.shared;
+        let (shared, plan) = (self.shared, self.plan);
         let elapsed = self.pass.elapsed;
         let read = |field: FieldId| {
-            let position = shared.positions.get(&field)?;
+            let position = plan.positions.get(&field)?;
             let slot = part.watches.iter().position(|watched| watched == position)?;
             let slot = &part.slots[slot];
             (slot.at == Some(now)).then_some(&slot.reading)
@@ -173,7 +174,7 @@ impl Merge<'_> {
                 events.count(elapsed, *mask as u64);
             }
         }
-        if shared.assesses_health() {
+        if plan.assesses_health() {
             for counter in health::TRENDS {
                 if let Some(reading) = read(*counter) {
                     self.history.trends.note(*counter, now, reading);
@@ -190,16 +191,4 @@ fn number(reading: &Reading) -> Option<f64> {
         Ok(Value::Float(float)) => Some(*float),
         Ok(Value::Text(_)) | Err(_) => None,
     }
-}
-
-/// Where the readings of each field are found, for what is derived from them: of two watches on
-/// one field, the one that is read for this very purpose.
-pub(crate) fn positions(watches: &[Watch]) -> BTreeMap<FieldId, usize> {
-    let mut positions = BTreeMap::new();
-    for (position, watch) in watches.iter().enumerate() {
-        if watch.kind == Kind::Hidden || !positions.contains_key(&watch.field) {
-            positions.insert(watch.field, position);
-        }
-    }
-    positions
 }

@@ -61,7 +61,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 /// the current snapshot is too old.
 fn next_publication(shared: &Shared, now: Instant) -> Instant {
     let before = now.checked_sub(GRACE).filter(|before| *before > shared.epoch);
-    let tick = next_tick(shared.epoch, shared.tick, before.unwrap_or(shared.epoch));
+    let tick = next_tick(shared.epoch, shared.board().plan.tick, before.unwrap_or(shared.epoch));
     // A little later than the last good moment, since that itself is still good.
     let expiry = shared.current.load().good_until + Duration::from_micros(100);
     (tick + GRACE).min(expiry).min(now + LONGEST).max(now)

@@ -1,0 +1,62 @@
+//! What is read, how often, and where each field's readings are found.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{FieldId, Kind, Part, Slot, Watch, field};
+
+/// The watches of a sampler, until it is told to read others.
+pub(crate) struct Plan {
+    pub(crate) watches: Arc<[Watch]>,
+    /// From one tick to the next: the shortest period of any watch.
+    pub(crate) tick: Duration,
+    /// Where the readings of a field are found, for what is derived from them: of two watches on
+    /// one field, the one that is read for this very purpose.
+    pub(crate) positions: BTreeMap<FieldId, usize>,
+}
+
+impl Plan {
+    pub(crate) fn new(watches: Arc<[Watch]>, interval: Duration) -> Self {
+        let periods = watches.iter().map(|watch| watch.pace.period(interval));
+        let tick = periods.fold(interval, Duration::min);
+        let mut positions = BTreeMap::new();
+        for (position, watch) in watches.iter().enumerate() {
+            if watch.kind == Kind::Hidden || !positions.contains_key(&watch.field) {
+                positions.insert(watch.field, position);
+            }
+        }
+        Self { watches, tick, positions }
+    }
+
+    /// Whether somebody asked how the GPUs are.
+    pub(crate) fn assesses_health(&self) -> bool {
+        self.positions.contains_key(&field::EXP_GPU_HEALTH_STATUS)
+    }
+
+    /// A part of this plan with what one of `earlier` has read: by field, since positions are
+    /// others.
+    pub(crate) fn adopt(&self, earlier: &Self, part: &Part) -> Part {
+        let fields: BTreeMap<FieldId, &Slot> =
+            part.watches.iter().map(|at| earlier.watches[*at].field).zip(&part.slots).collect();
+        let has_it = |(_, watch): &(usize, &Watch)| fields.contains_key(&watch.field);
+        let watches = self.watches.iter().enumerate().filter(has_it).map(|(at, _)| at).collect();
+        let mut adopted = Part::new(part.entity.clone(), &watches);
+        for (slot, position) in adopted.slots.iter_mut().zip(&*watches) {
+            if let Some(read) = fields.get(&self.watches[*position].field) {
+                slot.clone_from(read);
+            }
+        }
+        adopted
+    }
+}
+
+/// Lets `new` begin with what `old`, a part of the same plan, has read.
+pub(crate) fn inherit(new: &mut Part, old: &Part) {
+    let read: BTreeMap<usize, &Slot> = old.watches.iter().copied().zip(&old.slots).collect();
+    for (slot, position) in new.slots.iter_mut().zip(&*new.watches) {
+        if let Some(read) = read.get(position) {
+            slot.clone_from(read);
+        }
+    }
+}
