@@ -28,6 +28,7 @@ use std::sync::Arc;
 use model::{FieldId, Kind, Watch};
 
 pub use error::RowError;
+pub use interval::duration;
 pub use merge::merge;
 
 /// How many rows are taken; further ones are skipped. Every watch costs memory for every GPU.

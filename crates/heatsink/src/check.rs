@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use catalog::{FIELDS, Field};
-use model::{GpuView, Kind, Reason, Snapshot, Source, Value, Watch};
+use model::{
+    Entity, GpuView, Instance, Kind, Reading, Reason, Snapshot, Source, Value, Watch, Windows,
+};
 use sampler::Sampler;
 
 use crate::cli::{self, CheckArgs};
@@ -26,10 +28,18 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     let _log = logging::start(&Log::default());
     let devices =
         devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
-    let source = settings::source(&args.source)?;
+    let source = settings::source(&args.source, false)?;
     let watches = watches(source.as_ref());
-    let settings =
-        sampler::Settings { interval: INTERVAL, gpus: devices.gpus, started: SystemTime::now() };
+    // Nothing is counted or averaged here.
+    let (extents, count) = (Duration::ZERO, Duration::from_secs(1));
+    let settings = sampler::Settings {
+        interval: INTERVAL,
+        gpus: devices::gpus(&devices),
+        started: SystemTime::now(),
+        windows: Windows { extents, xids: count, clock_events: count },
+        expected_xids: Vec::new(),
+        kernel_log: None,
+    };
     let sampler =
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
@@ -60,6 +70,7 @@ fn watches(source: &dyn Source) -> Arc<[Watch]> {
             kind: field.kind,
             help: "".into(),
             pace: field.pace,
+            cumulative: field.is_cumulative(),
         })
         .collect()
 }
@@ -114,20 +125,39 @@ fn gpu(snapshot: &Snapshot, view: &GpuView) -> String {
     }
     let widest = snapshot.watches.iter().map(|watch| watch.name.len()).max().unwrap_or_default();
     for (watch, reading) in snapshot.watches.iter().zip(&view.readings) {
-        let unit = match catalog::by_id(watch.field) {
-            Some(field) if watch.kind != Kind::Label => field.unit,
-            _ => "",
+        text += &line("  ", widest, watch, reading);
+    }
+    for part in &view.parts {
+        let what = match &part.entity {
+            Entity::Gpu => continue,
+            Entity::Link(link) => format!("NVLink {link}"),
+            Entity::Peer(peer) => format!("to GPU {peer}"),
+            Entity::Instance(Instance { gpu_instance, compute_instance, profile, .. }) => {
+                let inside = compute_instance.map_or(String::new(), |ci| format!(".{ci}"));
+                format!("MIG instance {gpu_instance}{inside}, {profile}")
+            }
         };
-        let shown = match reading {
-            Ok(Value::Int(number)) => format!("{number} {unit}"),
-            Ok(Value::Float(number)) => format!("{number} {unit}"),
-            Ok(Value::Text(text)) => text.to_string(),
-            Err(reason) => format!("- ({reason})"),
-        };
-        text += format!("  {:widest$}  {shown}", watch.name).trim_end();
-        text.push('\n');
+        text += &format!("  {what}\n");
+        for (position, reading) in part.watches.iter().zip(&part.readings) {
+            text += &line("    ", widest, &snapshot.watches[*position], reading);
+        }
     }
     text
+}
+
+fn line(indent: &str, widest: usize, watch: &Watch, reading: &Reading) -> String {
+    let unit = match catalog::by_id(watch.field) {
+        Some(field) if watch.kind != Kind::Label => field.unit,
+        _ => "",
+    };
+    let shown = match reading {
+        Ok(Value::Int(number)) => format!("{number} {unit}"),
+        Ok(Value::Float(number)) => format!("{number} {unit}"),
+        Ok(Value::Text(text)) => text.to_string(),
+        Err(reason) => format!("- ({reason})"),
+    };
+    let line = format!("{indent}{:widest$}  {shown}", watch.name);
+    line.trim_end().to_owned() + "\n"
 }
 
 /// How long each driver call takes on the first GPU that answers.

@@ -17,6 +17,9 @@ pub(crate) const INTERVAL: &str = "1000";
 pub(crate) const DEVICES: &str = "f";
 pub(crate) const SOURCE: &str = "auto";
 pub(crate) const LOG_FORMAT: &str = "text";
+pub(crate) const WINDOW: &str = "60s";
+pub(crate) const COUNT_WINDOW: &str = "300000";
+pub(crate) const KERNEL_LOG: &str = "/dev/kmsg";
 
 /// GPU telemetry for Prometheus: every NVIDIA GPU of this machine at /metrics.
 #[derive(Parser, Debug)]
@@ -43,9 +46,19 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Counters file: what to serve, one `NAME, type, help` a line [default: a built-in set]
+    /// What to serve: a counters file with one `NAME, type, help[, interval]` a line, or one of the
+    /// built-in sets `default`, `all`, `minimal`, `1.x` [default: default]
     #[arg(short = 'f', long, env = "DCGM_EXPORTER_COLLECTORS", value_name = "FILE")]
     pub(crate) collectors: Option<OsString>,
+
+    /// Another counters file, beside the first: adds its rows, and replaces those of the same name
+    #[arg(long, env = "HEATSINK_EXTRA_COLLECTORS", value_name = "FILE")]
+    pub(crate) extra_collectors: Option<OsString>,
+
+    /// Whose metric names to serve: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
+    /// and 4.9's side by side [default: 4.8, and a counters file's own names as it writes them]
+    #[arg(long, env = "HEATSINK_METRIC_NAMES", value_parser = text(), default_value = "", hide_default_value = true, value_name = "GENERATION")]
+    pub(crate) metric_names: String,
 
     /// Where to listen: `:9400`, `127.0.0.1:9400`, `[::1]:9400`
     #[arg(
@@ -84,7 +97,8 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) no_hostname: String,
 
-    /// GPUs to serve: `f` or `g` for all, `g:0,2-4` for some
+    /// Devices to serve: `f`, MIG instances where a GPU has them, else the GPU; `g`, whole GPUs; `i`,
+    /// instances; `g+i`, both; some of them as in `g:0,2-4` or `i:9`, where 9 is instance 1 of GPU 1
     #[arg(
         short = 'd',
         long,
@@ -94,6 +108,66 @@ pub(crate) struct ServeArgs {
         value_name = "DEVICES"
     )]
     pub(crate) devices: String,
+
+    /// Serve MIG compute instances, too, with the label `GPU_CI_ID`
+    #[arg(
+        long,
+        env = "HEATSINK_COMPUTE_INSTANCES",
+        value_parser = text(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        value_name = "BOOL"
+    )]
+    pub(crate) compute_instances: String,
+
+    /// Write the label `UUID` as `uuid`, as before dcgm-exporter 2
+    #[arg(
+        short = 'o',
+        long,
+        env = "DCGM_EXPORTER_USE_OLD_NAMESPACE",
+        value_parser = text(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        value_name = "BOOL"
+    )]
+    pub(crate) use_old_namespace: String,
+
+    /// How long the window is whose least, mean and most are served, so that nothing falls between
+    /// two scrapes: longer than the scrape interval, up to 1h; `0` for none
+    #[arg(long, env = "HEATSINK_WINDOW", value_parser = text(), default_value = WINDOW, value_name = "DURATION")]
+    pub(crate) window: String,
+
+    /// Milliseconds in which DCGM_EXP_XID_ERRORS_COUNT counts
+    #[arg(
+        short = 'x',
+        long,
+        env = "DCGM_EXPORTER_XID_COUNT_WINDOW_SIZE",
+        value_parser = text(),
+        default_value = COUNT_WINDOW,
+        value_name = "MS"
+    )]
+    pub(crate) xid_count_window_size: String,
+
+    /// Milliseconds in which DCGM_EXP_CLOCK_EVENTS_COUNT counts
+    #[arg(
+        long,
+        env = "DCGM_EXPORTER_CLOCK_EVENTS_COUNT_WINDOW_SIZE",
+        value_parser = text(),
+        default_value = COUNT_WINDOW,
+        value_name = "MS"
+    )]
+    pub(crate) clock_events_count_window_size: String,
+
+    /// The kernel's log, for XIDs from before the start and for the details of NVLink's; `none` to
+    /// leave it alone
+    #[arg(long, env = "HEATSINK_KERNEL_LOG", value_parser = text(), default_value = KERNEL_LOG, value_name = "FILE")]
+    pub(crate) kernel_log: String,
 
     /// Write model names with dashes instead of blanks
     #[arg(
@@ -240,9 +314,17 @@ pub(crate) struct FieldsArgs {
     #[arg(long)]
     pub(crate) served: bool,
 
+    /// The XIDs instead: what each means, and what to do
+    #[arg(long)]
+    pub(crate) xids: bool,
+
     /// As JSON, one object per field
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// As a table in Markdown
+    #[arg(long, conflicts_with_all = ["json", "xids"])]
+    pub(crate) markdown: bool,
 }
 
 /// A variable that is set to nothing is as good as one that is not set.

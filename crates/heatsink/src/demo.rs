@@ -7,12 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use catalog::{builtin, counters};
-use sampler::Selection;
+use exposition::{Devices, Show};
+use model::Windows;
 use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;
 use crate::serve::{self, Setup};
+use crate::wanted::Wanted;
 use crate::{Outcome, listen, logging, settings};
 
 /// Serves the story until told to stop.
@@ -23,13 +24,24 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let chapters = scenario.chapters().to_vec();
     let options = Options { speed, ..Options::default() };
     let world = World::new(scenario, args.seed);
+    let window = Duration::from_secs(60);
+    let count_window = Duration::from_secs(300);
+    let wanted = Wanted {
+        counters: None,
+        extra: None,
+        generation: None,
+        interval: Duration::from_secs(1),
+        windows: Windows { extents: window, xids: count_window, clock_events: count_window },
+    };
     let setup = Setup {
         listener: listen::bind(&args.address)?,
         source: Box::new(SimSource::new(world, options)),
-        counters: counters::parse(builtin::DEFAULT.as_bytes()),
-        interval: Duration::from_secs(1),
-        gpus: Selection::All,
+        asked: wanted.read()?,
+        wanted,
+        kernel_log: None,
+        show: Show { devices: Devices::Flexible, compute_instances: false },
         hostname: settings::hostname(),
+        old_namespace: false,
         replace_blanks_in_model_name: false,
     };
     serve::serve(setup, |address| tell(address, speed, chapters))

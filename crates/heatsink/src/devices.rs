@@ -1,18 +1,13 @@
 //! The device list of `-d`, in dcgm-exporter's syntax.
 
+use exposition::{Choice, Devices};
 use sampler::Selection;
 
-/// The highest index that a list may name.
-const MOST: u32 = 1023;
+/// The highest index that a list of GPUs may name.
+const MOST_GPUS: u32 = 1023;
 
-/// What a device list asks for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Devices {
-    /// Whole GPUs.
-    pub(crate) gpus: Selection,
-    /// Whether MIG instances are asked for by name; without them there is nothing to serve of `i`.
-    pub(crate) instances: bool,
-}
+/// How many GPU instances a GPU can have, by which DCGM numbers those of all GPUs.
+const INSTANCES: u32 = 8;
 
 /// Reads `f`, `g`, `i`, `g:0,2-4`, `i:0` and `g+i`.
 ///
@@ -20,31 +15,66 @@ pub(crate) struct Devices {
 ///
 /// One line that says what is wrong with the list.
 pub(crate) fn parse(list: &str) -> Result<Devices, String> {
-    let mut devices = Devices { gpus: Selection::Only(Vec::new()), instances: false };
+    let (mut gpus, mut instances) = (Choice::None, Choice::None);
+    let mut flexible = false;
     for part in list.split('+') {
         let (letter, range) = match part.split_once(':') {
             Some((letter, range)) => (letter.trim(), Some(range)),
             None => (part.trim(), None),
         };
-        let indexes = range.map(indexes).transpose()?;
-        match (letter, indexes) {
-            ("f", None) => devices.gpus = Selection::All,
-            ("f", Some(_)) => return Err("`f` takes no list; write g:0,1 for some GPUs".to_owned()),
-            ("g", None) => devices.gpus = Selection::All,
-            ("g", Some(indexes)) => devices.gpus = Selection::Only(indexes),
-            ("i", _) => devices.instances = true,
+        let (chosen, most) = match letter {
+            "f" if range.is_some() => {
+                return Err("`f` takes no list; write g:0,1 for some GPUs".to_owned());
+            }
+            "f" => {
+                flexible = true;
+                continue;
+            }
+            "g" => (&mut gpus, MOST_GPUS),
+            "i" => (&mut instances, MOST_GPUS * INSTANCES),
             _ => return Err(format!("`{letter}` is no device kind; write f, g or i")),
-        }
+        };
+        *chosen = match range {
+            None => Choice::All,
+            Some(range) => Choice::Only(indexes(range, most)?),
+        };
     }
-    Ok(devices)
+    match (flexible, &gpus, &instances) {
+        (true, Choice::None, Choice::None) => Ok(Devices::Flexible),
+        (true, ..) => Err("`f` is all there is; it cannot be added to".to_owned()),
+        (false, ..) => Ok(Devices::Listed { gpus, instances }),
+    }
 }
 
-fn indexes(list: &str) -> Result<Vec<u32>, String> {
+/// The GPUs that have to be read for these devices.
+pub(crate) fn gpus(devices: &Devices) -> Selection {
+    match devices {
+        Devices::Listed { gpus, instances } => {
+            let mut indexes = Vec::new();
+            match gpus {
+                Choice::None => {}
+                Choice::All => return Selection::All,
+                Choice::Only(gpus) => indexes.extend(gpus),
+            }
+            match instances {
+                Choice::None => {}
+                Choice::All => return Selection::All,
+                Choice::Only(places) => indexes.extend(places.iter().map(|at| at / INSTANCES)),
+            }
+            indexes.sort_unstable();
+            indexes.dedup();
+            Selection::Only(indexes)
+        }
+        Devices::Flexible => Selection::All,
+    }
+}
+
+fn indexes(list: &str, most: u32) -> Result<Vec<u32>, String> {
     let mut indexes = Vec::new();
     for item in list.split(',') {
         let item = item.trim();
         let (first, last) = item.split_once('-').unwrap_or((item, item));
-        let (first, last) = (index(first)?, index(last)?);
+        let (first, last) = (index(first, most)?, index(last, most)?);
         if first > last {
             return Err(format!("`{item}` runs backwards"));
         }
@@ -55,10 +85,10 @@ fn indexes(list: &str) -> Result<Vec<u32>, String> {
     Ok(indexes)
 }
 
-fn index(text: &str) -> Result<u32, String> {
+fn index(text: &str, most: u32) -> Result<u32, String> {
     match text.trim().parse() {
-        Ok(index) if index <= MOST => Ok(index),
-        Ok(index) => Err(format!("index {index} is above {MOST}")),
+        Ok(index) if index <= most => Ok(index),
+        Ok(index) => Err(format!("index {index} is above {most}")),
         Err(_) => Err(format!("`{text}` is no index; write numbers, as in g:0,2-4")),
     }
 }
@@ -67,19 +97,30 @@ fn index(text: &str) -> Result<u32, String> {
 mod tests {
     use super::*;
 
-    fn some(indexes: &[u32]) -> Result<Devices, String> {
-        Ok(Devices { gpus: Selection::Only(indexes.to_vec()), instances: false })
+    fn listed(gpus: Choice, instances: Choice) -> Result<Devices, String> {
+        Ok(Devices::Listed { gpus, instances })
     }
 
     #[test]
     fn lists_and_ranges() {
-        let all = Ok(Devices { gpus: Selection::All, instances: false });
-        assert_eq!(parse("f"), all);
-        assert_eq!(parse("g"), all);
-        assert_eq!(parse("g:0"), some(&[0]));
-        assert_eq!(parse("g:3, 0-1,1"), some(&[0, 1, 3]));
-        assert_eq!(parse("g+i"), Ok(Devices { gpus: Selection::All, instances: true }));
-        assert_eq!(parse("i:0,2-4").map(|devices| devices.gpus), Ok(Selection::Only(Vec::new())));
+        use Choice::{All, None, Only};
+        assert_eq!(parse("f"), Ok(Devices::Flexible));
+        assert_eq!(parse("g"), listed(All, None));
+        assert_eq!(parse("g:0"), listed(Only(vec![0]), None));
+        assert_eq!(parse("g:3, 0-1,1"), listed(Only(vec![0, 1, 3]), None));
+        assert_eq!(parse("g+i"), listed(All, All));
+        assert_eq!(parse("i:0,2-4"), listed(None, Only(vec![0, 2, 3, 4])));
+        assert_eq!(parse("g:1+i:9"), listed(Only(vec![1]), Only(vec![9])));
+    }
+
+    #[test]
+    fn only_the_gpus_that_are_needed_are_read() {
+        let read = |list| gpus(&parse(list).unwrap());
+        assert_eq!(read("f"), Selection::All);
+        assert_eq!(read("g:0,2"), Selection::Only(vec![0, 2]));
+        assert_eq!(read("i:0,2-4,17"), Selection::Only(vec![0, 2]));
+        assert_eq!(read("g:5+i:9"), Selection::Only(vec![1, 5]));
+        assert_eq!(read("g:5+i"), Selection::All);
     }
 
     #[test]
@@ -87,6 +128,7 @@ mod tests {
         for list in [
             "",
             "x",
+            "f+g",
             "g:",
             "g:a",
             "g:1-",
@@ -95,6 +137,7 @@ mod tests {
             "f:0",
             "g:-1",
             "g:99999",
+            "i:99999",
             "g:0-4294967295",
         ] {
             assert!(parse(list).is_err(), "{list} was accepted");

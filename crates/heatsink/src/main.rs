@@ -17,6 +17,7 @@ mod pages;
 mod serve;
 mod settings;
 mod upstream;
+mod wanted;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -20,8 +20,12 @@ pub(crate) enum Encoding {
 
 /// The newest page.
 pub(crate) struct Pages {
+    shelf: Mutex<Shelf>,
+}
+
+struct Shelf {
     settings: Settings,
-    newest: Mutex<Option<Page>>,
+    newest: Option<Page>,
 }
 
 struct Page {
@@ -32,16 +36,24 @@ struct Page {
 
 impl Pages {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, newest: Mutex::new(None) }
+        Self { shelf: Mutex::new(Shelf { settings, newest: None }) }
+    }
+
+    /// Changes what pages depend on besides the snapshot.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Settings)) {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut shelf.settings);
+        shelf.newest = None;
     }
 
     /// The page of this snapshot.
     pub(crate) fn get(&self, snapshot: Arc<Snapshot>, encoding: Encoding) -> Bytes {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let page = match &mut *newest {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shelf { settings, newest } = &mut *shelf;
+        let page = match newest {
             Some(page) if Arc::ptr_eq(&page.snapshot, &snapshot) => page,
             newest => {
-                let identity = exposition::render(&snapshot, &self.settings).into();
+                let identity = exposition::render(&snapshot, settings).into();
                 newest.insert(Page { snapshot, identity, gzip: None })
             }
         };

@@ -1,13 +1,15 @@
 //! `heatsink serve`: parse, start, serve, drain.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use catalog::counters::Counters;
-use model::Source;
-use sampler::{Sampler, Selection};
+use catalog::xid;
+use exposition::Show;
+use model::{FieldId, Kind, Source};
+use sampler::{KernelLog, Sampler};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -15,7 +17,8 @@ use tokio::sync::watch;
 use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
 use crate::http::{self, App};
 use crate::pages::Pages;
-use crate::settings::{NO_HOSTNAME, REPLACE_BLANKS};
+use crate::settings::{COMPUTE_INSTANCES, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS};
+use crate::wanted::{Asked, Wanted};
 use crate::{DONE, Outcome, devices, listen, logging, settings};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
@@ -25,10 +28,12 @@ const PATIENCE: Duration = Duration::from_millis(1200);
 pub(crate) struct Setup {
     pub(crate) listener: std::net::TcpListener,
     pub(crate) source: Box<dyn Source>,
-    pub(crate) counters: Counters,
-    pub(crate) interval: Duration,
-    pub(crate) gpus: Selection,
+    pub(crate) wanted: Wanted,
+    pub(crate) asked: Asked,
+    pub(crate) kernel_log: Option<KernelLog>,
+    pub(crate) show: Show,
     pub(crate) hostname: Option<Arc<str>>,
+    pub(crate) old_namespace: bool,
     pub(crate) replace_blanks_in_model_name: bool,
 }
 
@@ -44,16 +49,23 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     let devices = devices::parse(or_default(&args.devices, DEVICES))
         .map_err(anyhow::Error::msg)
         .context("-d, --devices")?;
-    if devices.instances {
-        tracing::warn!("-d {}: MIG instances are not served yet; `g` are whole GPUs", args.devices);
-    }
+    let wanted = Wanted {
+        counters: cli::path(&args.collectors).map(Path::to_owned),
+        extra: cli::path(&args.extra_collectors).map(Path::to_owned),
+        generation: settings::generation(args)?,
+        interval: settings::interval(or_default(&args.collect_interval, INTERVAL))?,
+        windows: settings::windows(args)?,
+    };
+    let compute_instances = settings::boolean(&COMPUTE_INSTANCES, &args.compute_instances)?;
     let no_hostname = settings::boolean(&NO_HOSTNAME, &args.no_hostname)?;
     let setup = Setup {
-        counters: settings::watches(cli::path(&args.collectors))?,
-        interval: settings::interval(or_default(&args.collect_interval, INTERVAL))?,
-        source: settings::source(&args.source)?,
-        gpus: devices.gpus,
+        asked: wanted.read()?,
+        wanted,
+        source: settings::source(&args.source, compute_instances)?,
+        kernel_log: settings::kernel_log(args),
+        show: Show { devices, compute_instances },
         hostname: if no_hostname { None } else { settings::hostname() },
+        old_namespace: settings::boolean(&OLD_NAMESPACE, &args.use_old_namespace)?,
         replace_blanks_in_model_name: settings::boolean(
             &REPLACE_BLANKS,
             &args.replace_blanks_in_model_name,
@@ -66,24 +78,26 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
 
 /// Serves until told to stop; `ready` is told where.
 pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outcome> {
-    let rows_skipped = setup.counters.skipped.len() as u64;
-    let watches: Arc<[model::Watch]> = setup.counters.watches.into();
+    let Setup { wanted, asked: Asked { watches, rows_skipped }, .. } = setup;
     say_unserved(setup.source.as_ref(), &watches);
-    let sampler = Sampler::start(
-        setup.source,
-        watches,
-        sampler::Settings {
-            interval: setup.interval,
-            gpus: setup.gpus,
-            started: SystemTime::now(),
-        },
-    )
-    .context("cannot start the reader threads")?;
+    let settings = sampler::Settings {
+        interval: wanted.interval,
+        gpus: devices::gpus(&setup.show.devices),
+        started: SystemTime::now(),
+        windows: wanted.windows,
+        expected_xids: xid::critical().collect(),
+        kernel_log: setup.kernel_log,
+    };
+    let sampler = Sampler::start(setup.source, watches, settings)
+        .context("cannot start the reader threads")?;
     let pages = Pages::new(exposition::Settings {
         hostname: setup.hostname,
+        host_label: wanted.generation.unwrap_or_default().host_label(),
         version: env!("CARGO_PKG_VERSION"),
         rows_skipped,
         replace_blanks_in_model_name: setup.replace_blanks_in_model_name,
+        old_namespace: setup.old_namespace,
+        show: setup.show,
     });
     let app = Arc::new(App { sampler, pages });
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -97,7 +111,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(until_told(stop));
+        tokio::spawn(until_told(stop, Arc::downgrade(&served), wanted));
         ready(address);
         http::serve(listener, served, stopped).await;
         std::io::Result::Ok(())
@@ -110,7 +124,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
 }
 
 /// Tells `stop` when the process is told to end.
-async fn until_told(stop: watch::Sender<bool>) {
+async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -124,7 +138,9 @@ async fn until_told(stop: watch::Sender<bool>) {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                tracing::warn!("SIGHUP: settings are read at start only; restart to change them");
+                let (app, wanted) = (Weak::clone(&app), wanted.clone());
+                // Files may be slow to read, as on a network that is gone.
+                tokio::task::spawn_blocking(move || reload(&app, &wanted));
             }
         }
     }
@@ -132,10 +148,26 @@ async fn until_told(stop: watch::Sender<bool>) {
     let _ = stop.send(true);
 }
 
+/// Reads the counters files anew. What cannot be read changes nothing.
+fn reload(app: &Weak<App>, wanted: &Wanted) {
+    let asked = wanted.read();
+    let Some(app) = app.upgrade() else { return };
+    match asked {
+        Ok(Asked { watches, rows_skipped }) => {
+            let shown = watches.iter().filter(|watch| watch.kind != Kind::Hidden).count();
+            tracing::info!("SIGHUP: serving {shown} rows, {rows_skipped} skipped");
+            app.sampler.replan(watches);
+            app.pages.change(|settings| settings.rows_skipped = rows_skipped);
+        }
+        Err(error) => tracing::error!("SIGHUP: going on as before: {error:#}"),
+    }
+}
+
 /// Says once which watches nothing will ever serve here.
 fn say_unserved(source: &dyn Source, watches: &[model::Watch]) {
     let unserved: Vec<&str> = watches
         .iter()
+        .filter(|watch| watch.kind != Kind::Hidden && !is_derived(watch.field))
         .filter(|watch| !source.serves(watch.field))
         .map(|watch| watch.name.as_ref())
         .collect();
@@ -146,4 +178,20 @@ fn say_unserved(source: &dyn Source, watches: &[model::Watch]) {
             unserved.join(", ")
         );
     }
+}
+
+/// Whether this program makes a field itself, of what it reads.
+fn is_derived(field: FieldId) -> bool {
+    use model::field::{
+        EXP_CLOCK_EVENTS_COUNT, EXP_CLOCK_EVENTS_TOTAL, EXP_GPU_HEALTH_STATUS,
+        EXP_XID_ERRORS_COUNT, EXP_XID_ERRORS_TOTAL,
+    };
+    matches!(
+        field,
+        EXP_CLOCK_EVENTS_COUNT
+            | EXP_CLOCK_EVENTS_TOTAL
+            | EXP_GPU_HEALTH_STATUS
+            | EXP_XID_ERRORS_COUNT
+            | EXP_XID_ERRORS_TOTAL
+    )
 }

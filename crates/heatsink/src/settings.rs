@@ -1,56 +1,20 @@
 //! What the command line means: checked, read, resolved.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use catalog::counters::Counters;
-use catalog::{builtin, counters};
-use model::Source;
+use catalog::{Generation, counters, xid};
+use model::{Source, Windows};
 use nvml::NvmlSource;
+use sampler::KernelLog;
 use sim::{Options, Scenario, SimSource, World};
 
 use crate::cli::{
-    self, LOG_FORMAT, LogArgs, SOURCE, ScenarioName, SimArgs, SourceArgs, or_default,
+    self, COUNT_WINDOW, KERNEL_LOG, LOG_FORMAT, LogArgs, SOURCE, ScenarioName, ServeArgs, SimArgs,
+    SourceArgs, WINDOW, or_default,
 };
 use crate::logging::{Format, Log};
-
-/// The largest counters file that is read. The full catalogue takes a tenth of it.
-const MOST_COUNTERS_BYTES: u64 = 1024 * 1024;
-
-/// The watches of a counters file, or of the built-in set.
-pub(crate) fn watches(file: Option<&Path>) -> Result<Counters> {
-    let Some(file) = file else { return Ok(counters::parse(builtin::DEFAULT.as_bytes())) };
-    let opened = match File::open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let builtin = file.to_str().and_then(builtin::builtin_for);
-            let builtin = builtin.ok_or(error).with_context(|| unreadable(file))?;
-            tracing::info!("{} is not there; serving its built-in equivalent", file.display());
-            return Ok(counters::parse(builtin.as_bytes()));
-        }
-        opened => opened.with_context(|| unreadable(file))?,
-    };
-    let mut text = Vec::new();
-    opened
-        .take(MOST_COUNTERS_BYTES + 1)
-        .read_to_end(&mut text)
-        .with_context(|| unreadable(file))?;
-    if text.len() as u64 > MOST_COUNTERS_BYTES {
-        bail!("{}: larger than 1 MiB; is this a counters file?", unreadable(file));
-    }
-    let counters = counters::parse(&text);
-    for row in &counters.skipped {
-        tracing::warn!("{} line {}: skipped `{}`: {}", file.display(), row.line, row.row, row.why);
-    }
-    Ok(counters)
-}
-
-fn unreadable(file: &Path) -> String {
-    format!("cannot read the counters file {} (-f, --collectors)", file.display())
-}
 
 /// The interval, from milliseconds.
 pub(crate) fn interval(text: &str) -> Result<Duration> {
@@ -58,6 +22,48 @@ pub(crate) fn interval(text: &str) -> Result<Duration> {
         Ok(millis @ 10..=3_600_000) => Ok(Duration::from_millis(millis)),
         _ => bail!("-c, --collect-interval: `{text}` is not between 10 and 3600000 milliseconds"),
     }
+}
+
+/// The rolling windows that were asked for.
+pub(crate) fn windows(args: &ServeArgs) -> Result<Windows> {
+    let extents = match or_default(&args.window, WINDOW).trim() {
+        "0" => Duration::ZERO,
+        text => counters::duration(text)
+            .filter(|window| (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(window))
+            .with_context(|| {
+                format!("--window: `{text}` is not between 1s and 1h, and not 0; write 60s or 5m")
+            })?,
+    };
+    let millis = |flag, text| match or_default(text, COUNT_WINDOW).trim().parse::<u64>() {
+        Ok(millis @ 1..=86_400_000) => Ok(Duration::from_millis(millis)),
+        _ => bail!("{flag}: `{text}` is not between 1 and 86400000 milliseconds"),
+    };
+    Ok(Windows {
+        extents,
+        xids: millis("-x, --xid-count-window-size", &args.xid_count_window_size)?,
+        clock_events: millis(
+            "--clock-events-count-window-size",
+            &args.clock_events_count_window_size,
+        )?,
+    })
+}
+
+/// Whose names were asked for, if any.
+pub(crate) fn generation(args: &ServeArgs) -> Result<Option<Generation>> {
+    let text = args.metric_names.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let words = "4.8, 4.8.2, 4.9, both";
+    Generation::parse(text).map(Some).ok_or_else(|| METRIC_NAMES.wrong(text, words))
+}
+
+/// Where XIDs are found beside the driver's events; not where they are made up.
+pub(crate) fn kernel_log(args: &ServeArgs) -> Option<KernelLog> {
+    let path = or_default(&args.kernel_log, KERNEL_LOG);
+    let is_real = or_default(&args.source.source, SOURCE) != "sim";
+    let wanted = is_real && path != "none";
+    wanted.then(|| KernelLog { path: path.into(), meaning: xid::lookup })
 }
 
 /// Where a boolean or one of some words is written: what to name when it is wrong.
@@ -72,6 +78,12 @@ pub(crate) const REPLACE_BLANKS: Written = Written {
     flag: "--replace-blanks-in-model-name",
     variable: "DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME",
 };
+pub(crate) const OLD_NAMESPACE: Written =
+    Written { flag: "-o, --use-old-namespace", variable: "DCGM_EXPORTER_USE_OLD_NAMESPACE" };
+pub(crate) const COMPUTE_INSTANCES: Written =
+    Written { flag: "--compute-instances", variable: "HEATSINK_COMPUTE_INSTANCES" };
+const METRIC_NAMES: Written =
+    Written { flag: "--metric-names", variable: "HEATSINK_METRIC_NAMES" };
 const DEBUG: Written = Written { flag: "--debug", variable: "DCGM_EXPORTER_DEBUG" };
 const LOG: Written = Written { flag: "--log-format", variable: "DCGM_EXPORTER_LOG_FORMAT" };
 const FROM: Written = Written { flag: "--source", variable: "HEATSINK_SOURCE" };
@@ -110,14 +122,14 @@ pub(crate) fn log(args: &LogArgs) -> Result<Log> {
 }
 
 /// The source that was asked for.
-pub(crate) fn source(args: &SourceArgs) -> Result<Box<dyn Source>> {
+pub(crate) fn source(args: &SourceArgs, compute_instances: bool) -> Result<Box<dyn Source>> {
     match or_default(&args.source, SOURCE) {
         "auto" | "nvml" => {
             let library = cli::path(&args.nvml_library)
                 .map(std::path::absolute)
                 .transpose()
                 .context("--nvml-library: the path cannot be resolved")?;
-            Ok(Box::new(NvmlSource::new(library)))
+            Ok(Box::new(NvmlSource::new(library, nvml::Options { compute_instances })))
         }
         "sim" => simulation(&args.sim),
         other => Err(FROM.wrong(other, "auto, nvml, sim")),
@@ -179,12 +191,5 @@ mod tests {
             }
         }
         assert!(!boolean(&DEBUG, "").unwrap());
-    }
-
-    #[test]
-    fn a_well_known_path_that_is_not_there_has_a_built_in_set() {
-        let known = Path::new("/etc/dcgm-exporter/dcp-metrics-included.csv");
-        assert!(watches(Some(known)).unwrap().skipped.is_empty());
-        assert!(watches(Some(Path::new("/nowhere/counters.csv"))).is_err());
     }
 }

@@ -46,7 +46,6 @@ const FLAGS: &[Flag] = {
     use Takes::{Bool, Value};
     const PODS: About = Missing("pod labels");
     const DCGM: About = Missing("reading through DCGM; the driver library is read instead");
-    const OLD: About = Missing("the old label names");
     &[
         flag("kubernetes",                           Some('k'), "DCGM_EXPORTER_KUBERNETES",                           Bool,  PODS),
         flag("kubernetes-enable-pod-labels",         None,      "DCGM_EXPORTER_KUBERNETES_ENABLE_POD_LABELS",         Bool,  PODS),
@@ -57,7 +56,6 @@ const FLAGS: &[Flag] = {
         flag("kubernetes-enable-dra",                None,      "KUBERNETES_ENABLE_DRA",                              Bool,  PODS),
         flag("pod-resources-kubelet-socket",         None,      "DCGM_POD_RESOURCES_KUBELET_SOCKET",                  Value, Nothing),
         flag("nvidia-resource-names",                None,      "NVIDIA_RESOURCE_NAMES",                              Value, Nothing),
-        flag("use-old-namespace",                    Some('o'), "DCGM_EXPORTER_USE_OLD_NAMESPACE",                    Bool,  OLD),
         flag("cpu-devices",                          Some('p'), "DCGM_EXPORTER_CPU_DEVICES_STR",                      Value, Nothing),
         flag("switch-devices",                       Some('s'), "DCGM_EXPORTER_OTHER_DEVICES_STR",                    Value, Nothing),
         flag("configmap-data",                       Some('m'), "DCGM_EXPORTER_CONFIGMAP_DATA",                       Value, Missing("counters from a ConfigMap; mount it and name the file with -f")),
@@ -65,8 +63,6 @@ const FLAGS: &[Flag] = {
         flag("fake-gpus",                            None,      "DCGM_EXPORTER_USE_FAKE_GPUS",                        Bool,  Nothing),
         flag("web-config-file",                      None,      "DCGM_EXPORTER_WEB_CONFIG_FILE",                      Value, Refused("TLS and passwords are not served yet; without them the page would be open to all")),
         flag("web-systemd-socket",                   None,      "DCGM_EXPORTER_SYSTEMD_SOCKET",                       Bool,  Missing("systemd's socket; --address is listened on instead")),
-        flag("xid-count-window-size",                Some('x'), "DCGM_EXPORTER_XID_COUNT_WINDOW_SIZE",                Value, Nothing),
-        flag("clock-events-count-window-size",       None,      "DCGM_EXPORTER_CLOCK_EVENTS_COUNT_WINDOW_SIZE",       Value, Nothing),
         flag("enable-dcgm-log",                      None,      "DCGM_EXPORTER_ENABLE_DCGM_LOG",                      Bool,  Nothing),
         flag("dcgm-log-level",                       None,      "DCGM_EXPORTER_DCGM_LOG_LEVEL",                       Value, Nothing),
         flag("hpc-job-mapping-dir",                  None,      "DCGM_HPC_JOB_MAPPING_DIR",                           Value, Missing("the label hpc_job")),

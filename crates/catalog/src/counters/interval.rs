@@ -27,6 +27,11 @@ pub(super) fn split(cell: &str) -> Result<(&str, Option<Duration>), RowError> {
     }
 }
 
+/// A duration as Go programs write them: `500ms`, `10s`, `1m30s`. None if the text is anything else.
+pub fn duration(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds(text)?).ok()
+}
+
 /// The seconds of a duration as Go writes them, one number with a unit or several: `500ms`,
 /// `1.5s`, `1m30s`. None if the text is anything else.
 fn seconds(text: &str) -> Option<f64> {

@@ -1,0 +1,188 @@
+//! What is asked for: counters files and a generation of names, made into watches.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use catalog::counters::{self, Counters};
+use catalog::{Generation, builtin, generation};
+use model::{Kind, Watch, Windows};
+
+/// The largest counters file that is read. The full catalogue takes a tenth of it.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// What somebody wants to be served, as they said it. Read at the start, and again on demand.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// A counters file, or the name of a built-in set; none for the default one.
+    pub(crate) counters: Option<PathBuf>,
+    /// A counters file beside it.
+    pub(crate) extra: Option<PathBuf>,
+    /// Whose names; none for those of the files, and of 4.8 in built-in sets.
+    pub(crate) generation: Option<Generation>,
+    /// From one reading to the next.
+    pub(crate) interval: Duration,
+    pub(crate) windows: Windows,
+}
+
+/// What came of it.
+pub(crate) struct Asked {
+    /// With those that are not shown, and are read for what is derived from them.
+    pub(crate) watches: Arc<[Watch]>,
+    /// How many rows of the files were not understood.
+    pub(crate) rows_skipped: u64,
+}
+
+impl Wanted {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read as a whole. A row that cannot costs itself.
+    pub(crate) fn read(&self) -> Result<Asked> {
+        let mut rows_skipped = 0;
+        let (counters, is_builtin) = match &self.counters {
+            None => (counters::parse(builtin::DEFAULT.as_bytes()), true),
+            Some(path) => file_or_builtin(path)?,
+        };
+        rows_skipped += counters.skipped.len();
+        let mut watches = counters.watches;
+        let generation = self.generation.unwrap_or_default();
+        if is_builtin {
+            watches = generation::builtin_types(watches, generation);
+        }
+        if let Some(path) = &self.extra {
+            let extra = file(path).with_context(|| unreadable(path, EXTRA))?;
+            rows_skipped += extra.skipped.len();
+            watches = counters::merge(watches, extra.watches);
+        }
+        // Who writes a name into a file of their own wants that name, unless they say otherwise.
+        if is_builtin || self.generation.is_some() {
+            watches = generation::rename(watches, generation);
+        }
+        watches.extend(self.hidden(&watches));
+        Ok(Asked { watches: watches.into(), rows_skipped: rows_skipped as u64 })
+    }
+
+    fn hidden(&self, asked: &[Watch]) -> Vec<Watch> {
+        let inputs = sampler::inputs(asked, self.interval, &self.windows);
+        inputs
+            .into_iter()
+            .map(|(field, pace)| {
+                let row = catalog::by_id(field);
+                Watch {
+                    field,
+                    name: row.map_or("highest SM clock of the power state", |row| row.name).into(),
+                    kind: Kind::Hidden,
+                    help: "".into(),
+                    pace,
+                    cumulative: row.is_some_and(catalog::Field::is_cumulative),
+                }
+            })
+            .collect()
+    }
+}
+
+const COUNTERS: &str = "-f, --collectors";
+const EXTRA: &str = "--extra-collectors";
+
+/// The file at `path`, or the built-in set that the path or the word stands for, and which it is.
+fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
+    match file(path) {
+        Ok(counters) => Ok((counters, false)),
+        Err(error) => {
+            let is_absent = error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+            let builtin = path.to_str().and_then(builtin::builtin_for).filter(|_| is_absent);
+            let Some(builtin) = builtin else {
+                return Err(error.context(unreadable(path, COUNTERS)));
+            };
+            if path.is_absolute() {
+                tracing::info!("{} is not there; serving its built-in equivalent", path.display());
+            }
+            Ok((counters::parse(builtin.as_bytes()), true))
+        }
+    }
+}
+
+fn file(path: &Path) -> Result<Counters> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        bail!("larger than 1 MiB; is this a counters file?");
+    }
+    let counters = counters::parse(&text);
+    for row in &counters.skipped {
+        tracing::warn!("{} line {}: skipped `{}`: {}", path.display(), row.line, row.row, row.why);
+    }
+    Ok(counters)
+}
+
+fn unreadable(path: &Path, flag: &str) -> String {
+    format!("cannot read the counters file {} ({flag})", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(counters: Option<&str>, generation: Option<Generation>) -> Wanted {
+        let minute = Duration::from_secs(60);
+        Wanted {
+            counters: counters.map(PathBuf::from),
+            extra: None,
+            generation,
+            interval: Duration::from_secs(1),
+            windows: Windows { extents: minute, xids: minute, clock_events: minute },
+        }
+    }
+
+    fn shown(wanted: &Wanted) -> Vec<String> {
+        let asked = wanted.read().unwrap();
+        let shown = asked.watches.iter().filter(|watch| watch.kind != Kind::Hidden);
+        shown.map(|watch| watch.name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_well_known_path_that_is_not_there_has_a_built_in_set() {
+        let known = "/etc/dcgm-exporter/dcp-metrics-included.csv";
+        assert_eq!(wanted(Some(known), None).read().unwrap().rows_skipped, 0);
+        assert!(shown(&wanted(Some("all"), None)).len() > 350);
+        assert!(wanted(Some("/nowhere/counters.csv"), None).read().is_err());
+    }
+
+    #[test]
+    fn a_files_own_names_stay_unless_a_generation_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.csv");
+        std::fs::write(&path, "DCGM_FI_DEV_SM_CLOCK_HERTZ, gauge, Clock.\n").unwrap();
+        let path = path.to_str();
+        assert_eq!(shown(&wanted(path, None)), ["DCGM_FI_DEV_SM_CLOCK_HERTZ"]);
+        let old = wanted(path, Some(Generation::V4_8));
+        assert_eq!(shown(&old), ["DCGM_FI_DEV_SM_CLOCK"]);
+        let both = shown(&wanted(path, Some(Generation::Both)));
+        assert_eq!(both, ["DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_SM_CLOCK_HERTZ"]);
+    }
+
+    #[test]
+    fn a_second_file_adds_and_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("extra.csv");
+        let rows = "DCGM_FI_DEV_GPU_TEMP, gauge, Mine., 100ms\nDCGM_FI_DEV_PSTATE, gauge, P.\n?\n";
+        std::fs::write(&path, rows).unwrap();
+        let mut wanted = wanted(None, None);
+        let before = shown(&wanted).len();
+        wanted.extra = Some(path);
+        let asked = wanted.read().unwrap();
+        assert_eq!(shown(&wanted).len(), before + 1);
+        assert_eq!(asked.rows_skipped, 1);
+        let temperature = |watch: &&Watch| &*watch.name == "DCGM_FI_DEV_GPU_TEMP";
+        let watch = asked.watches.iter().find(temperature).unwrap();
+        assert_eq!(watch.pace, model::Pace::At(Duration::from_millis(100)));
+        assert_eq!(&*watch.help, "Mine.");
+    }
+}
