@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::refusal::Refusal;
+use crate::{functions::FUNCTIONS, refusal::Refusal};
 
 /// All that goes wrong at present.
 #[derive(Default, Debug)]
@@ -204,59 +204,6 @@ impl GpuFaults {
         self.refusals.iter().find(|(target, _)| hit(target)).map(|(_, refusal)| *refusal)
     }
 }
-
-/// Every function that the library exports.
-pub(crate) const FUNCTIONS: &[&str] = &[
-    "nvmlInit_v2",
-    "nvmlInitWithFlags",
-    "nvmlShutdown",
-    "nvmlErrorString",
-    "nvmlSystemGetDriverVersion",
-    "nvmlSystemGetNVMLVersion",
-    "nvmlSystemGetCudaDriverVersion_v2",
-    "nvmlDeviceGetCount_v2",
-    "nvmlDeviceGetHandleByIndex_v2",
-    "nvmlDeviceGetHandleByUUID",
-    "nvmlDeviceGetIndex",
-    "nvmlDeviceGetUUID",
-    "nvmlDeviceGetName",
-    "nvmlDeviceGetSerial",
-    "nvmlDeviceGetMinorNumber",
-    "nvmlDeviceGetPciInfo_v3",
-    "nvmlDeviceGetArchitecture",
-    "nvmlDeviceGetUtilizationRates",
-    "nvmlDeviceGetEncoderUtilization",
-    "nvmlDeviceGetDecoderUtilization",
-    "nvmlDeviceGetMemoryInfo",
-    "nvmlDeviceGetMemoryInfo_v2",
-    "nvmlDeviceGetTemperature",
-    "nvmlDeviceGetTemperatureThreshold",
-    "nvmlDeviceGetPowerUsage",
-    "nvmlDeviceGetPowerManagementLimit",
-    "nvmlDeviceGetEnforcedPowerLimit",
-    "nvmlDeviceGetTotalEnergyConsumption",
-    "nvmlDeviceGetClockInfo",
-    "nvmlDeviceGetMaxClockInfo",
-    "nvmlDeviceGetFieldValues",
-    "nvmlDeviceGetPcieThroughput",
-    "nvmlDeviceGetPcieReplayCounter",
-    "nvmlDeviceGetFanSpeed",
-    "nvmlDeviceGetCurrentClocksEventReasons",
-    "nvmlDeviceGetCurrentClocksThrottleReasons",
-    "nvmlDeviceGetPerformanceState",
-    "nvmlDeviceGetGridLicensableFeatures_v4",
-    "nvmlDeviceGetMigMode",
-    "nvmlDeviceGetSupportedEventTypes",
-    "nvmlEventSetCreate",
-    "nvmlDeviceRegisterEvents",
-    "nvmlEventSetWait_v2",
-    "nvmlEventSetFree",
-    "nvmlGpmQueryDeviceSupport",
-    "nvmlGpmSampleAlloc",
-    "nvmlGpmSampleFree",
-    "nvmlGpmSampleGet",
-    "nvmlGpmMetricsGet",
-];
 
 #[cfg(test)]
 mod tests {

@@ -41,6 +41,7 @@ mod events;
 mod faults;
 mod field;
 mod fixture;
+mod functions;
 mod gpm;
 mod machine;
 mod settings;

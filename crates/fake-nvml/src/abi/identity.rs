@@ -2,13 +2,18 @@
 
 use std::ffi::{CStr, c_char, c_uint};
 
-use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlPciInfo_t, nvmlReturn_t};
+use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlInforomObject_t, nvmlPciInfo_t, nvmlReturn_t};
 
 use super::{
     answer,
     out::{Out, TextOut, text_in},
 };
-use crate::{board::Pci, call::Call, refusal::Refusal, session};
+use crate::{
+    board::{Inforom, Pci},
+    call::Call,
+    refusal::Refusal,
+    session,
+};
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(
@@ -78,6 +83,27 @@ device_texts! {
     nvmlDeviceGetUUID: |call| Some(&call.board.uuid);
     nvmlDeviceGetName: |call| Some(&call.board.name);
     nvmlDeviceGetSerial: |call| call.board.serial.as_deref();
+    nvmlDeviceGetVbiosVersion: |call| call.board.vbios.as_deref();
+    nvmlDeviceGetInforomImageVersion: |call| call.board.inforom.image.as_deref();
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetInforomVersion(
+    device: nvmlDevice_t,
+    object: nvmlInforomObject_t,
+    text: *mut c_char,
+    length: c_uint,
+) -> nvmlReturn_t {
+    answer(|| {
+        session::current()?;
+        // SAFETY: the caller promises NVML a buffer of this length.
+        let out = unsafe { TextOut::new(text, length) }?;
+        let call = Call::on("nvmlDeviceGetInforomVersion", device)?;
+        let Inforom { oem, ecc, power, .. } = &call.board.inforom;
+        let versions = [oem, ecc, power];
+        let version = versions.get(object as usize).ok_or(Refusal::INVALID_ARGUMENT)?;
+        out.set(version.as_deref().ok_or(Refusal::NOT_SUPPORTED)?)
+    })
 }
 
 #[unsafe(no_mangle)]

@@ -7,4 +7,5 @@ mod events;
 mod every_function;
 mod faults;
 mod fixture;
+mod health_and_links;
 mod simulation;
