@@ -14,6 +14,7 @@
 //! | `gpu 0 denied TARGET` | `NO_PERMISSION` |
 //! | `gpu 4 fail TARGET` | `UNKNOWN` |
 //! | `gpu 5 xid 79` | one XID event, see below |
+//! | `gpu 0 spike QUANTITY 200 900000` | for 200 ms, samples say 900000, see below |
 //! | `gpu 6 mig on` | MIG mode on, so no utilization, encoder nor decoder; `off` turns it off |
 //! | `gpus 7` | the driver lists only the first 7; handles of the others say `GPU_IS_LOST` |
 //! | `init mismatch` | `LIB_RM_VERSION_MISMATCH` from `nvmlInit` and from calls in a live session |
@@ -30,6 +31,10 @@
 //! those that remain count as delivered. An event waits for the first event set that registers
 //! the GPU. It goes to every set that is registered when it is delivered, once to each, and is not
 //! told again in the same process, not even after the library was unloaded or replaced.
+//!
+//! A `spike` begins when the library sees its line, and is in what `nvmlDeviceGetSamples` tells of
+//! that time, nowhere else. `QUANTITY` is `power` (mW), `gpu_utilization` or `memory_utilization`
+//! (percent), `sm_clock` or `memory_clock` (MHz). As for events, lines that are added are new.
 
 use std::{
     fs::{self, File},

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{functions::FUNCTIONS, refusal::Refusal};
+use crate::{
+    functions::FUNCTIONS,
+    refusal::Refusal,
+    samples::{Quantity, Spike},
+};
 
 /// All that goes wrong at present.
 #[derive(Default, Debug)]
@@ -31,6 +35,8 @@ pub(crate) struct GpuFaults {
     pub mig: Option<bool>,
     /// The codes of its `xid` lines.
     pub xids: Vec<u32>,
+    /// What its `spike` lines say.
+    pub spikes: Vec<Spike>,
     hangs: bool,
     hanging_calls: Vec<String>,
     slow: Vec<(Option<String>, Duration)>,
@@ -102,6 +108,7 @@ enum Order {
     Refuse(Target, Refusal),
     Xid(u32),
     Mig(bool),
+    Spike(Spike),
 }
 
 impl Order {
@@ -125,6 +132,11 @@ impl Order {
             ["denied", target @ ..] => Self::Refuse(Target::parse(target)?, Refusal::NO_PERMISSION),
             ["fail", target @ ..] => Self::Refuse(Target::parse(target)?, Refusal::UNKNOWN),
             ["xid", code] => Self::Xid(code.parse().ok()?),
+            ["spike", quantity, millis, value] => Self::Spike(Spike {
+                quantity: spiking(quantity)?,
+                lasts: Duration::from_millis(millis.parse().ok()?),
+                value: value.parse().ok()?,
+            }),
             ["mig", "on"] => Self::Mig(true),
             ["mig", "off"] => Self::Mig(false),
             _ => return None,
@@ -143,6 +155,17 @@ impl Target {
     }
 }
 
+fn spiking(name: &str) -> Option<Quantity> {
+    Some(match name {
+        "power" => Quantity::Power,
+        "gpu_utilization" => Quantity::GpuUtilization,
+        "memory_utilization" => Quantity::MemoryUtilization,
+        "sm_clock" => Quantity::SmClock,
+        "memory_clock" => Quantity::MemoryClock,
+        _ => return None,
+    })
+}
+
 /// A name that the library exports; a misspelt one would be a fault that never strikes.
 fn function(name: &str) -> Option<String> {
     FUNCTIONS.contains(&name).then(|| name.to_owned())
@@ -157,6 +180,7 @@ impl GpuFaults {
             Order::Slow(name, by) => self.slow.push((name, by)),
             Order::Refuse(target, refusal) => self.refusals.push((target, refusal)),
             Order::Xid(code) => self.xids.push(code),
+            Order::Spike(spike) => self.spikes.push(spike),
             Order::Mig(on) => self.mig = Some(on),
         }
     }
@@ -225,6 +249,8 @@ mod tests {
              gpu 5 xid 79\n\
              gpu 5 xid 48\n\
              gpu 6 mig on\n\
+             gpu 6 spike power 200 900000\n\
+             gpu 6 spike sm_clock 50 2100\n\
              gpus 7\n\
              init mismatch\n\
              driver 570.86.10\n\
@@ -249,6 +275,9 @@ mod tests {
         assert_eq!((nonsense, zero.nonsense_of_field(82)), (Some(808_334_905), Some(300)));
         assert_eq!(faults.of(5).unwrap().xids, [79, 48]);
         assert_eq!(faults.of(6).unwrap().mig, Some(true));
+        let lasts = Duration::from_millis(200);
+        let spike = Spike { quantity: Quantity::Power, lasts, value: 900_000 };
+        assert_eq!(faults.of(6).unwrap().spikes[0], spike);
         assert_eq!((faults.listed, faults.init), (Some(7), Some(InitFault::Mismatch)));
         assert_eq!(faults.driver.as_deref(), Some("570.86.10"));
     }

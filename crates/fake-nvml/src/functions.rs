@@ -48,6 +48,7 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "nvmlDeviceGetSupportedMemoryClocks",
     "nvmlDeviceGetSupportedGraphicsClocks",
     "nvmlDeviceGetFieldValues",
+    "nvmlDeviceGetSamples",
     "nvmlDeviceGetPcieThroughput",
     "nvmlDeviceGetPcieReplayCounter",
     "nvmlDeviceGetCurrPcieLinkGeneration",

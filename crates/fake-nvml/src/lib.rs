@@ -44,6 +44,7 @@ mod fixture;
 mod functions;
 mod gpm;
 mod machine;
+mod samples;
 mod settings;
 mod watch;
 

@@ -14,6 +14,7 @@ use crate::{
     handle::{self, Kind, Table},
     machine::Machine,
     refusal::Refusal,
+    samples::Recorder,
     settings::Settings,
     watch::{POLL, Watch, complain},
 };
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     pub watch: Arc<Watch>,
     pub event_sets: Table<EventSet>,
     pub samples: Table<Mutex<Option<Sample>>>,
+    /// The sample buffers, by GPU.
+    pub recorders: Vec<Mutex<Recorder>>,
 }
 
 /// `nvmlInit`.
@@ -113,12 +116,14 @@ fn watch(settings: &Settings) -> Arc<Watch> {
 
 impl Session {
     fn new(generation: u16, machine: Machine, watch: Arc<Watch>) -> Self {
+        let recorders = (0..machine.len()).map(|_| Mutex::new(Recorder::new())).collect();
         Self {
             generation,
             machine,
             watch,
             event_sets: Table::new(Kind::EventSet, generation),
             samples: Table::new(Kind::GpmSample, generation),
+            recorders,
         }
     }
 

@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::faults::Faults;
+use crate::{
+    faults::Faults,
+    samples::{Begun, now_us},
+};
 
 /// How often whatever waits looks again.
 pub(crate) const POLL: Duration = Duration::from_millis(5);
@@ -27,6 +30,7 @@ pub(crate) struct Watch {
     faults: RwLock<Arc<Faults>>,
     seen: Mutex<Seen>,
     xids: Mutex<BTreeMap<usize, XidLog>>,
+    spikes: Mutex<BTreeMap<usize, SpikeLog>>,
 }
 
 #[derive(Default)]
@@ -53,6 +57,14 @@ struct XidLog {
     delivered: usize,
 }
 
+/// The spikes of one GPU, ever.
+#[derive(Default)]
+struct SpikeLog {
+    begun: Vec<Begun>,
+    /// How many lines there were last.
+    lines: usize,
+}
+
 impl Watch {
     pub(crate) fn new(path: Option<PathBuf>) -> Self {
         let watch = Self {
@@ -62,6 +74,7 @@ impl Watch {
             faults: RwLock::default(),
             seen: Mutex::default(),
             xids: Mutex::default(),
+            spikes: Mutex::default(),
         };
         watch.look();
         watch.recall();
@@ -123,6 +136,12 @@ impl Watch {
         Some(code)
     }
 
+    /// The spikes of a GPU that have begun, those that are over included.
+    pub(crate) fn spikes(&self, gpu: usize) -> Vec<Begun> {
+        let spikes = self.spikes.lock().unwrap_or_else(PoisonError::into_inner);
+        spikes.get(&gpu).map_or_else(Vec::new, |log| log.begun.clone())
+    }
+
     fn is_due(&self) -> bool {
         self.micros() >= self.due.load(Ordering::Acquire)
     }
@@ -162,6 +181,7 @@ impl Watch {
             }
         }
         self.note_xids(&faults);
+        self.note_spikes(&faults);
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
     }
 
@@ -174,6 +194,21 @@ impl Watch {
             let log = xids.entry(gpu).or_default();
             log.codes.extend_from_slice(&faults.xids[log.lines..]);
             log.lines = faults.xids.len();
+        }
+    }
+
+    /// A line that was not there before begins now.
+    fn note_spikes(&self, faults: &Faults) {
+        let mut spikes = self.spikes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (gpu, log) in spikes.iter_mut() {
+            log.lines = log.lines.min(faults.of(*gpu).map_or(0, |faults| faults.spikes.len()));
+        }
+        let at_us = now_us();
+        for (gpu, faults) in faults.gpus().filter(|(_, faults)| !faults.spikes.is_empty()) {
+            let log = spikes.entry(gpu).or_default();
+            let fresh = faults.spikes[log.lines..].iter();
+            log.begun.extend(fresh.map(|spike| Begun { at_us, spike: *spike }));
+            log.lines = faults.spikes.len();
         }
     }
 }

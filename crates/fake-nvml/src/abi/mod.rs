@@ -15,6 +15,7 @@ mod links;
 mod numbers;
 mod out;
 mod readings;
+mod samples;
 mod system;
 
 use nvml_wrapper_sys::bindings::nvmlReturn_t;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub(crate) use health::{Ecc, RemappedRows, RetiredPages, RowHistogram, SramEcc};
 pub(crate) use links::{Fabric, Nvlink, PcieLink, Peers};
 
-use crate::{field::Field, gpm::Gpm, refusal::Refusal};
+use crate::{field::Field, gpm::Gpm, refusal::Refusal, samples::Sources};
 
 /// One GPU.
 #[derive(Deserialize, Default, Debug)]
@@ -81,6 +81,10 @@ pub(crate) struct Board {
     pub row_histogram: Option<RowHistogram>,
     pub retired_pages: Option<RetiredPages>,
     pub unrepairable_memory: Option<u32>,
+
+    /// What `nvmlDeviceGetSamples` tells.
+    #[serde(default)]
+    pub samples: Sources,
 
     pub vgpu_licence: Option<Licence>,
     pub gpm: Option<Gpm>,

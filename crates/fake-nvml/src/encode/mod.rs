@@ -13,6 +13,7 @@ use crate::{
     },
     field::{Field, Kind},
     gpm::{Gpm, METRICS},
+    samples::{Source, Sources},
 };
 
 /// Whether simulated time runs on.
@@ -30,6 +31,8 @@ const NVLINKS: u32 = 18;
 const HOPPER: u32 = 9;
 const BRAND_NVIDIA: u32 = 14;
 const FABRIC_COMPLETED: u8 = 3;
+/// How often the driver puts a sample into its buffers.
+const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
 const SAMPLING_US: u32 = 167_000;
 /// ECC errors of both kinds, performance state, XID, clocks.
 const EVENT_TYPES: u64 = 0x1F;
@@ -48,6 +51,7 @@ pub(crate) fn board(
     let max_sm_clock = Some(rounded(state.max_sm_clock_mhz));
     let power_limit_mw = Some(rounded(state.power_limit_watts * 1e3));
     let engine = |share| Some(Engine { percent: percent(share), sampling_us: SAMPLING_US });
+    let sampled = |value| Some(Source::steady(SAMPLE_PERIOD, value));
     let in_use = state.memory_reserved_bytes + state.memory_used_bytes;
     Board {
         uuid: state.uuid.clone(),
@@ -138,6 +142,13 @@ pub(crate) fn board(
         // Hopper remaps rows, and retires no pages; and this driver is older than the flag.
         retired_pages: None,
         unrepairable_memory: None,
+        samples: Sources {
+            power_mw: sampled(rounded(state.power_watts * 1e3)),
+            gpu_utilization: sampled(percent(state.gpu_utilization)),
+            memory_utilization: sampled(percent(state.memory_utilization)),
+            sm_clock_mhz: sm_clock.and_then(sampled),
+            memory_clock_mhz: memory_clock.and_then(sampled),
+        },
         vgpu_licence: Some(Licence::default()),
         gpm: Some(gpm(state, at, pace)),
         fields: fields(state, timestamp_us, pace),

@@ -8,4 +8,5 @@ mod every_function;
 mod faults;
 mod fixture;
 mod health_and_links;
+mod samples;
 mod simulation;
