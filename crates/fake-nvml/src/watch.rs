@@ -14,6 +14,7 @@ use std::{
 };
 
 use crate::{
+    events::Xid,
     faults::Faults,
     samples::{Begun, now_us},
 };
@@ -50,10 +51,10 @@ struct Stamp {
 /// The XIDs that the control file has asked for on one GPU, ever.
 #[derive(Default)]
 struct XidLog {
-    codes: Vec<u32>,
+    events: Vec<Xid>,
     /// How many lines there were last.
     lines: usize,
-    /// How many of `codes` some event set has got.
+    /// How many of `events` some event set has got.
     delivered: usize,
 }
 
@@ -97,7 +98,7 @@ impl Watch {
             if let (Ok(gpu), Ok(count)) = (gpu.parse(), count.parse::<usize>())
                 && let Some(log) = xids.get_mut(&gpu)
             {
-                log.delivered = count.min(log.codes.len());
+                log.delivered = count.min(log.events.len());
             }
         }
     }
@@ -121,10 +122,10 @@ impl Watch {
     }
 
     /// The XID of a GPU at a place of its log, if it has been asked for.
-    pub(crate) fn deliver(&self, gpu: usize, place: usize) -> Option<u32> {
+    pub(crate) fn deliver(&self, gpu: usize, place: usize) -> Option<Xid> {
         let mut xids = self.xids.lock().unwrap_or_else(PoisonError::into_inner);
         let log = xids.get_mut(&gpu)?;
-        let code = *log.codes.get(place)?;
+        let xid = *log.events.get(place)?;
         if place >= log.delivered {
             log.delivered = place + 1;
             let notes = xids.iter().map(|(gpu, log)| format!("{gpu} {}\n", log.delivered));
@@ -133,7 +134,7 @@ impl Watch {
                 let _ = fs::write(path, notes.collect::<String>());
             }
         }
-        Some(code)
+        Some(xid)
     }
 
     /// The spikes of a GPU that have begun, those that are over included.
@@ -192,7 +193,7 @@ impl Watch {
         }
         for (gpu, faults) in faults.gpus().filter(|(_, faults)| !faults.xids.is_empty()) {
             let log = xids.entry(gpu).or_default();
-            log.codes.extend_from_slice(&faults.xids[log.lines..]);
+            log.events.extend_from_slice(&faults.xids[log.lines..]);
             log.lines = faults.xids.len();
         }
     }
@@ -223,7 +224,7 @@ mod tests {
     use super::*;
 
     fn all(watch: &Watch, gpu: usize) -> Vec<u32> {
-        (0..).map_while(|place| watch.deliver(gpu, place)).collect()
+        (0..).map_while(|place| watch.deliver(gpu, place)).map(|xid| xid.code).collect()
     }
 
     #[test]

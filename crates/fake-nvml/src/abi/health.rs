@@ -23,7 +23,7 @@ struct nvmlUnrepairableMemoryStatus_v1_t {
 
 device_structs! {
     nvmlDeviceGetRowRemapperHistogram -> nvmlRowRemapperHistogramValues_t: |call| {
-        call.board.row_histogram.map(|rows| nvmlRowRemapperHistogramValues_t {
+        call.without_instances(call.board.row_histogram).map(|rows| nvmlRowRemapperHistogramValues_t {
             max: rows.max,
             high: rows.high,
             partial: rows.partial,
@@ -42,7 +42,7 @@ device_several! {
         call.board.ecc.map(|ecc| [ecc.current, ecc.pending])
     };
     nvmlDeviceGetRemappedRows(corrected, uncorrected, pending, failed): |call| {
-        let rows = call.board.remapped_rows?;
+        let rows = call.without_instances(call.board.remapped_rows)?;
         Some([rows.corrected, rows.uncorrected, rows.pending, rows.failed])
     };
 }

@@ -2,25 +2,13 @@
 
 use std::ffi::c_uint;
 
-use nvml_wrapper_sys::bindings::{
-    nvmlBAR1Memory_t, nvmlDevice_t, nvmlMarginTemperature_t, nvmlReturn_t,
-};
+use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlMarginTemperature_t, nvmlReturn_t};
 
 use super::{
     answer,
     out::{ListOut, Out, asked_version, version},
 };
 use crate::{call::Call, refusal::Refusal, session};
-
-device_structs! {
-    nvmlDeviceGetBAR1MemoryInfo -> nvmlBAR1Memory_t: |call| {
-        call.board.bar1.map(|bar1| nvmlBAR1Memory_t {
-            bar1Total: bar1.total,
-            bar1Free: bar1.free,
-            bar1Used: bar1.used,
-        })
-    };
-}
 
 device_several! {
     nvmlDeviceGetPowerManagementLimitConstraints(least, most): |call| {

@@ -21,7 +21,6 @@ use crate::refusal::Refusal;
 const PCIE_WINDOW: Duration = Duration::from_millis(20);
 
 device_numbers! {
-    nvmlDeviceGetIndex -> c_uint: |call| c_uint::try_from(call.gpu).ok();
     nvmlDeviceGetMinorNumber -> c_uint: |call| call.board.minor;
     nvmlDeviceGetArchitecture -> nvmlDeviceArchitecture_t: |call| call.board.architecture;
     nvmlDeviceGetBrand -> nvmlBrandType_t: |call| call.board.brand;

@@ -5,13 +5,15 @@
 
 mod health;
 mod links;
+mod mig;
 
 use serde::Deserialize;
 
 pub(crate) use health::{Ecc, RemappedRows, RetiredPages, RowHistogram, SramEcc};
 pub(crate) use links::{Fabric, Nvlink, PcieLink, Peers};
+pub(crate) use mig::{ComputeInstance, Instance, Mig, MigOrder, size_of_profile, slices};
 
-use crate::{field::Field, gpm::Gpm, refusal::Refusal, samples::Sources};
+use crate::{events::Xid, field::Field, gpm::Gpm, refusal::Refusal, samples::Sources};
 
 /// One GPU.
 #[derive(Deserialize, Default, Debug)]
@@ -34,6 +36,9 @@ pub(crate) struct Board {
     #[serde(default)]
     pub lost: bool,
     pub mig: Option<Mig>,
+    /// The GPU instances it begins with.
+    #[serde(default, rename = "instance")]
+    pub instances: Vec<Instance>,
 
     pub temperature: Option<u32>,
     #[serde(default)]
@@ -96,7 +101,7 @@ pub(crate) struct Board {
     pub event_types: Option<u64>,
     /// XIDs that the simulation has reported so far.
     #[serde(skip)]
-    pub xids: Vec<u32>,
+    pub xids: Vec<Xid>,
 }
 
 impl Board {
@@ -131,14 +136,6 @@ pub(crate) struct Inforom {
     pub oem: Option<String>,
     pub ecc: Option<String>,
     pub power: Option<String>,
-}
-
-/// MIG mode, 0 or 1.
-#[derive(Deserialize, Clone, Copy, Debug)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Mig {
-    pub current: u32,
-    pub pending: u32,
 }
 
 /// Temperature thresholds, °C.

@@ -11,6 +11,7 @@ use crate::{
         Board, Clocks, Ecc, EncoderStats, Engine, Fabric, Inforom, Licence, Memory, Mig, Pci,
         PcieLink, PcieThroughput, PowerRange, RemappedRows, SramEcc, Thresholds, Utilization,
     },
+    events::Xid,
     field::{Field, Kind},
     gpm::{Gpm, METRICS},
     samples::{Source, Sources},
@@ -41,7 +42,7 @@ const EVENT_TYPES: u64 = 0x1F;
 pub(crate) fn board(
     index: usize,
     state: &GpuState,
-    xids: Vec<u32>,
+    xids: Vec<Xid>,
     at: Duration,
     timestamp_us: i64,
     pace: Pace,
@@ -77,7 +78,9 @@ pub(crate) fn board(
         compute_mode: Some(0),
         virtualization_mode: Some(0),
         lost: state.lost,
-        mig: Some(Mig { current: 0, pending: 0 }),
+        mig: Some(Mig::new(false)),
+        // They are made by command: the simulation knows whole GPUs.
+        instances: Vec::new(),
         temperature: Some(rounded(state.temperature_celsius)),
         thresholds: Thresholds {
             shutdown: Some(rounded(state.shutdown_celsius)),

@@ -60,7 +60,7 @@ pub(crate) struct Driver {
 
 /// A device handle that threads can share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Device(usize);
+pub(crate) struct Device(pub(crate) usize);
 
 impl Device {
     pub(crate) fn raw(self) -> nvmlDevice_t {
@@ -217,8 +217,15 @@ impl EventSet<'_> {
         std::ptr::without_provenance_mut(self.set)
     }
 
-    /// The next XID, with its GPU.
+    /// The next XID, with its GPU; it is one of the whole GPU.
     pub(crate) fn wait(&self, timeout: Duration) -> Answer<(Device, u64)> {
+        let data = self.wait_for_any(timeout)?;
+        assert_eq!((data.gpuInstanceId, data.computeInstanceId), (u32::MAX, u32::MAX));
+        Ok((Device(data.device.addr()), data.eventData))
+    }
+
+    /// The next XID.
+    pub(crate) fn wait_for_any(&self, timeout: Duration) -> Answer<nvmlEventData_t> {
         let millis = timeout.as_millis() as u32;
         let mut data = MaybeUninit::<nvmlEventData_t>::zeroed();
         // SAFETY: a place for the struct is passed.
@@ -227,8 +234,8 @@ impl EventSet<'_> {
         done(code)?;
         // SAFETY: the call succeeded and filled it; and zeros are a valid value anyway.
         let data = unsafe { data.assume_init() };
-        assert_eq!((data.eventType, data.gpuInstanceId), (8, u32::MAX));
-        Ok((Device(data.device.addr()), data.eventData))
+        assert_eq!(data.eventType, 8);
+        Ok(data)
     }
 }
 

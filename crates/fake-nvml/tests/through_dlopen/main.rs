@@ -8,5 +8,6 @@ mod every_function;
 mod faults;
 mod fixture;
 mod health_and_links;
+mod mig;
 mod samples;
 mod simulation;
