@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -31,6 +31,7 @@ pub(crate) struct Watch {
     faults: RwLock<Arc<Faults>>,
     seen: Mutex<Seen>,
     xids: Mutex<BTreeMap<usize, XidLog>>,
+    notes: Mutex<Option<File>>,
     spikes: Mutex<BTreeMap<usize, SpikeLog>>,
 }
 
@@ -75,6 +76,7 @@ impl Watch {
             faults: RwLock::default(),
             seen: Mutex::default(),
             xids: Mutex::default(),
+            notes: Mutex::default(),
             spikes: Mutex::default(),
         };
         watch.look();
@@ -98,7 +100,7 @@ impl Watch {
             if let (Ok(gpu), Ok(count)) = (gpu.parse(), count.parse::<usize>())
                 && let Some(log) = xids.get_mut(&gpu)
             {
-                log.delivered = count.min(log.events.len());
+                log.delivered = log.delivered.max(count.min(log.events.len()));
             }
         }
     }
@@ -128,13 +130,23 @@ impl Watch {
         let xid = *log.events.get(place)?;
         if place >= log.delivered {
             log.delivered = place + 1;
-            let notes = xids.iter().map(|(gpu, log)| format!("{gpu} {}\n", log.delivered));
-            if let Some(path) = self.notes() {
-                // Without notes an event may be told twice, which a test then sees.
-                let _ = fs::write(path, notes.collect::<String>());
-            }
+            let delivered = log.delivered;
+            self.note_delivered(gpu, delivered);
         }
         Some(xid)
+    }
+
+    /// A line for each event, in a file that stays open: a burst is not to wait for as many files.
+    fn note_delivered(&self, gpu: usize, delivered: usize) {
+        let Some(path) = self.notes() else { return };
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.is_none() {
+            *notes = File::options().create(true).append(true).open(path).ok();
+        }
+        if let Some(notes) = notes.as_mut() {
+            // Without notes an event may be told twice, which a test then sees.
+            let _ = notes.write_all(format!("{gpu} {delivered}\n").as_bytes());
+        }
     }
 
     /// The spikes of a GPU that have begun, those that are over included.
