@@ -8,6 +8,7 @@ mod every_function;
 mod faults;
 mod fixture;
 mod health_and_links;
+mod machines;
 mod mig;
 mod samples;
 mod simulation;
