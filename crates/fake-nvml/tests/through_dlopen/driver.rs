@@ -125,6 +125,7 @@ impl Driver {
     ///
     /// `F` must be the function's type.
     pub(crate) unsafe fn symbol<F: Copy>(&self, name: &CStr) -> F {
+        // SAFETY: these are the C library's, with the types that it gives them.
         unsafe extern "C" {
             fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
             fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
