@@ -5,10 +5,10 @@ use std::{sync::Arc, thread};
 use nvml_wrapper_sys::bindings::nvmlDevice_t;
 
 use crate::{
-    board::{Board, Mig},
+    board::{Bar1, Board, ComputeInstance, Instance, Memory, Mig},
     faults::{Faults, GpuFaults},
     refusal::Refusal,
-    session::{self, Session},
+    session::{self, MigPlace, Session},
     watch::POLL,
 };
 
@@ -18,16 +18,44 @@ pub(crate) struct Call {
     pub gpu: usize,
     /// The GPU as it was when the call began.
     pub board: Arc<Board>,
+    /// Where the handle was not that of a whole GPU.
+    pub mig_device: Option<MigDevice>,
     function: &'static str,
     faults: Arc<Faults>,
 }
 
+/// A MIG device: a compute instance, and the GPU instance it is in.
+pub(crate) struct MigDevice {
+    pub instance: Instance,
+    pub compute: ComputeInstance,
+}
+
+impl MigDevice {
+    /// What its handle names.
+    pub(crate) fn place(&self, gpu: usize) -> MigPlace {
+        MigPlace { gpu, instance: self.instance.id, compute: self.compute.id }
+    }
+}
+
 impl Call {
-    /// A call of `function` with the handle of a GPU.
+    /// A call of `function` with the handle of a whole GPU; that of a MIG device is no argument.
     pub(crate) fn on(function: &'static str, device: nvmlDevice_t) -> Result<Self, Refusal> {
         let (session, faults) = session::current()?;
         let gpu = session.gpu(device)?;
         Self::reach(function, session, faults, gpu)
+    }
+
+    /// A call of `function` with the handle of a GPU or of a MIG device that is still there.
+    pub(crate) fn on_any(function: &'static str, device: nvmlDevice_t) -> Result<Self, Refusal> {
+        let (session, faults) = session::current()?;
+        let Ok(place) = session.mig_place(device) else {
+            let gpu = session.gpu(device)?;
+            return Self::reach(function, session, faults, gpu);
+        };
+        let mut call = Self::reach(function, session, faults, place.gpu)?;
+        let found = call.mig_devices().find(|device| device.place(call.gpu) == place);
+        call.mig_device = Some(found.ok_or(Refusal::INVALID_ARGUMENT)?);
+        Ok(call)
     }
 
     /// A call of `function` that reaches a GPU some other way than by its handle.
@@ -44,7 +72,7 @@ impl Call {
             faults = session.watch.faults();
         }
         let board = session.machine.board(gpu).ok_or(Refusal::INVALID_ARGUMENT)?;
-        let call = Self { session, gpu, board, function, faults };
+        let call = Self { session, gpu, board, mig_device: None, function, faults };
         if let Some(faults) = call.faults() {
             let delay = faults.delay(function);
             if !delay.is_zero() {
@@ -68,9 +96,43 @@ impl Call {
     /// MIG mode, if the board has one.
     pub(crate) fn mig(&self) -> Option<Mig> {
         match self.faults().and_then(|faults| faults.mig) {
-            Some(on) => Some(Mig { current: on.into(), pending: on.into() }),
+            Some(on) => Some(Mig::new(on)),
             None => self.board.mig,
         }
+    }
+
+    /// The GPU instances, of which there are none unless MIG is on.
+    pub(crate) fn instances(&self) -> Vec<Instance> {
+        if self.mig().is_none_or(|mig| mig.current == 0) {
+            return Vec::new();
+        }
+        let orders = self.faults().map_or(&[][..], |faults| &faults.mig_orders);
+        self.board.instances_after(orders)
+    }
+
+    /// The MIG devices: one for each compute instance.
+    pub(crate) fn mig_devices(&self) -> impl Iterator<Item = MigDevice> {
+        self.instances().into_iter().flat_map(|instance| {
+            let compute = instance.compute_instances.clone();
+            compute
+                .into_iter()
+                .map(move |compute| MigDevice { instance: instance.clone(), compute })
+        })
+    }
+
+    /// The memory of the GPU or of the instance.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        self.mig_device.as_ref().map_or(self.board.memory, |device| device.instance.memory)
+    }
+
+    /// The same for what the host can reach.
+    pub(crate) fn bar1(&self) -> Option<Bar1> {
+        self.mig_device.as_ref().map_or(self.board.bar1, |device| device.instance.bar1)
+    }
+
+    /// What the board says, unless it is cut into instances: the driver does not tell it then.
+    pub(crate) fn without_instances<T>(&self, value: Option<T>) -> Option<T> {
+        value.filter(|_| self.instances().is_empty())
     }
 
     /// What the board says, if it is not in MIG mode: the driver measures this for a whole GPU only.

@@ -14,7 +14,11 @@
 //! | `gpu 0 denied TARGET` | `NO_PERMISSION` |
 //! | `gpu 4 fail TARGET` | `UNKNOWN` |
 //! | `gpu 5 xid 79` | one XID event, see below |
+//! | `gpu 5 xid 43 instance 2` | the same, of a GPU instance; `instance 2 compute 0`: and of the compute instance in it |
+//! | `gpu 0 spike QUANTITY 200 900000` | for 200 ms, samples say 900000, see below |
 //! | `gpu 6 mig on` | MIG mode on, so no utilization, encoder nor decoder; `off` turns it off |
+//! | `gpu 6 mig-create 3 1g.10gb` | GPU instance 3, with one compute instance; with `bare` behind it, none |
+//! | `gpu 6 mig-destroy 3` | GPU instance 3 goes, with what is in it |
 //! | `gpus 7` | the driver lists only the first 7; handles of the others say `GPU_IS_LOST` |
 //! | `init mismatch` | `LIB_RM_VERSION_MISMATCH` from `nvmlInit` and from calls in a live session |
 //! | `init not-loaded` | `DRIVER_NOT_LOADED` from `nvmlInit` |
@@ -25,11 +29,18 @@
 //! `FUNCTION` is a name such as `nvmlDeviceGetPowerUsage`, `TARGET` is one of these, or `field 82`
 //! for a field value, or `gpm` for GPM as a whole.
 //!
+//! Instances are created and destroyed in the order of the lines, from those of the fixture on,
+//! and are there while MIG is on.
+//!
 //! Each `xid` line is one event. It is known by its place among the `xid` lines of its GPU, so
 //! lines that are [added](Control::add) are new events; when there are fewer lines than before,
 //! those that remain count as delivered. An event waits for the first event set that registers
 //! the GPU. It goes to every set that is registered when it is delivered, once to each, and is not
 //! told again in the same process, not even after the library was unloaded or replaced.
+//!
+//! A `spike` begins when the library sees its line, and is in what `nvmlDeviceGetSamples` tells of
+//! that time, nowhere else. `QUANTITY` is `power` (mW), `gpu_utilization` or `memory_utilization`
+//! (percent), `sm_clock` or `memory_clock` (MHz). As for events, lines that are added are new.
 
 use std::{
     fs::{self, File},

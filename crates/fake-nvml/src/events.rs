@@ -32,11 +32,29 @@ struct Registration {
     next_commanded: usize,
 }
 
+/// What an event says that belongs to no MIG instance.
+const NO_INSTANCE: u32 = u32::MAX;
+
+/// An XID, and the MIG instances it belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Xid {
+    pub code: u32,
+    pub instance: u32,
+    pub compute_instance: u32,
+}
+
+impl Xid {
+    /// One of the whole GPU.
+    pub(crate) fn whole(code: u32) -> Self {
+        Self { code, instance: NO_INSTANCE, compute_instance: NO_INSTANCE }
+    }
+}
+
 /// An XID of a GPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Event {
     pub gpu: usize,
-    pub code: u32,
+    pub xid: Xid,
 }
 
 impl EventSet {
@@ -114,20 +132,20 @@ impl EventSet {
     fn next(&self, session: &Session) -> Option<Event> {
         let mut registrations = self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
         registrations.iter_mut().filter(|known| known.kinds & XID != 0).find_map(|known| {
-            let code = known.next(session)?;
-            Some(Event { gpu: known.gpu, code })
+            let xid = known.next(session)?;
+            Some(Event { gpu: known.gpu, xid })
         })
     }
 }
 
 impl Registration {
-    fn next(&mut self, session: &Session) -> Option<u32> {
-        if let Some(code) = session.watch.deliver(self.gpu, self.next_commanded) {
+    fn next(&mut self, session: &Session) -> Option<Xid> {
+        if let Some(xid) = session.watch.deliver(self.gpu, self.next_commanded) {
             self.next_commanded += 1;
-            return Some(code);
+            return Some(xid);
         }
-        let code = *session.machine.board(self.gpu)?.xids.get(self.next_simulated)?;
+        let xid = *session.machine.board(self.gpu)?.xids.get(self.next_simulated)?;
         self.next_simulated += 1;
-        Some(code)
+        Some(xid)
     }
 }

@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::refusal::Refusal;
+use crate::{
+    board::{MigOrder, size_of_profile},
+    events::Xid,
+    functions::FUNCTIONS,
+    refusal::Refusal,
+    samples::{Quantity, Spike},
+};
 
 /// All that goes wrong at present.
 #[derive(Default, Debug)]
@@ -29,8 +35,11 @@ pub(crate) enum InitFault {
 pub(crate) struct GpuFaults {
     pub lost: bool,
     pub mig: Option<bool>,
-    /// The codes of its `xid` lines.
-    pub xids: Vec<u32>,
+    pub mig_orders: Vec<MigOrder>,
+    /// What its `xid` lines say.
+    pub xids: Vec<Xid>,
+    /// What its `spike` lines say.
+    pub spikes: Vec<Spike>,
     hangs: bool,
     hanging_calls: Vec<String>,
     slow: Vec<(Option<String>, Duration)>,
@@ -100,8 +109,10 @@ enum Order {
     Lost,
     Slow(Option<String>, Duration),
     Refuse(Target, Refusal),
-    Xid(u32),
+    Xid(Xid),
     Mig(bool),
+    MigOrder(MigOrder),
+    Spike(Spike),
 }
 
 impl Order {
@@ -124,9 +135,34 @@ impl Order {
             }
             ["denied", target @ ..] => Self::Refuse(Target::parse(target)?, Refusal::NO_PERMISSION),
             ["fail", target @ ..] => Self::Refuse(Target::parse(target)?, Refusal::UNKNOWN),
-            ["xid", code] => Self::Xid(code.parse().ok()?),
+            ["xid", code] => Self::Xid(Xid::whole(code.parse().ok()?)),
+            ["xid", code, "instance", instance, compute @ ..] => {
+                let whole = Xid::whole(code.parse().ok()?);
+                let instance = instance.parse().ok()?;
+                Self::Xid(match compute {
+                    [] => Xid { instance, ..whole },
+                    ["compute", id] => {
+                        Xid { instance, compute_instance: id.parse().ok()?, ..whole }
+                    }
+                    _ => return None,
+                })
+            }
+            ["spike", quantity, millis, value] => Self::Spike(Spike {
+                quantity: spiking(quantity)?,
+                lasts: Duration::from_millis(millis.parse().ok()?),
+                value: value.parse().ok()?,
+            }),
             ["mig", "on"] => Self::Mig(true),
             ["mig", "off"] => Self::Mig(false),
+            ["mig-create", id, profile, bare @ ..] if matches!(bare, [] | ["bare"]) => {
+                size_of_profile(profile)?;
+                Self::MigOrder(MigOrder::Create {
+                    id: id.parse().ok()?,
+                    profile: (*profile).to_owned(),
+                    bare: !bare.is_empty(),
+                })
+            }
+            ["mig-destroy", id] => Self::MigOrder(MigOrder::Destroy(id.parse().ok()?)),
             _ => return None,
         })
     }
@@ -143,6 +179,17 @@ impl Target {
     }
 }
 
+fn spiking(name: &str) -> Option<Quantity> {
+    Some(match name {
+        "power" => Quantity::Power,
+        "gpu_utilization" => Quantity::GpuUtilization,
+        "memory_utilization" => Quantity::MemoryUtilization,
+        "sm_clock" => Quantity::SmClock,
+        "memory_clock" => Quantity::MemoryClock,
+        _ => return None,
+    })
+}
+
 /// A name that the library exports; a misspelt one would be a fault that never strikes.
 fn function(name: &str) -> Option<String> {
     FUNCTIONS.contains(&name).then(|| name.to_owned())
@@ -156,7 +203,9 @@ impl GpuFaults {
             Order::Lost => self.lost = true,
             Order::Slow(name, by) => self.slow.push((name, by)),
             Order::Refuse(target, refusal) => self.refusals.push((target, refusal)),
-            Order::Xid(code) => self.xids.push(code),
+            Order::Xid(xid) => self.xids.push(xid),
+            Order::MigOrder(order) => self.mig_orders.push(order),
+            Order::Spike(spike) => self.spikes.push(spike),
             Order::Mig(on) => self.mig = Some(on),
         }
     }
@@ -205,59 +254,6 @@ impl GpuFaults {
     }
 }
 
-/// Every function that the library exports.
-pub(crate) const FUNCTIONS: &[&str] = &[
-    "nvmlInit_v2",
-    "nvmlInitWithFlags",
-    "nvmlShutdown",
-    "nvmlErrorString",
-    "nvmlSystemGetDriverVersion",
-    "nvmlSystemGetNVMLVersion",
-    "nvmlSystemGetCudaDriverVersion_v2",
-    "nvmlDeviceGetCount_v2",
-    "nvmlDeviceGetHandleByIndex_v2",
-    "nvmlDeviceGetHandleByUUID",
-    "nvmlDeviceGetIndex",
-    "nvmlDeviceGetUUID",
-    "nvmlDeviceGetName",
-    "nvmlDeviceGetSerial",
-    "nvmlDeviceGetMinorNumber",
-    "nvmlDeviceGetPciInfo_v3",
-    "nvmlDeviceGetArchitecture",
-    "nvmlDeviceGetUtilizationRates",
-    "nvmlDeviceGetEncoderUtilization",
-    "nvmlDeviceGetDecoderUtilization",
-    "nvmlDeviceGetMemoryInfo",
-    "nvmlDeviceGetMemoryInfo_v2",
-    "nvmlDeviceGetTemperature",
-    "nvmlDeviceGetTemperatureThreshold",
-    "nvmlDeviceGetPowerUsage",
-    "nvmlDeviceGetPowerManagementLimit",
-    "nvmlDeviceGetEnforcedPowerLimit",
-    "nvmlDeviceGetTotalEnergyConsumption",
-    "nvmlDeviceGetClockInfo",
-    "nvmlDeviceGetMaxClockInfo",
-    "nvmlDeviceGetFieldValues",
-    "nvmlDeviceGetPcieThroughput",
-    "nvmlDeviceGetPcieReplayCounter",
-    "nvmlDeviceGetFanSpeed",
-    "nvmlDeviceGetCurrentClocksEventReasons",
-    "nvmlDeviceGetCurrentClocksThrottleReasons",
-    "nvmlDeviceGetPerformanceState",
-    "nvmlDeviceGetGridLicensableFeatures_v4",
-    "nvmlDeviceGetMigMode",
-    "nvmlDeviceGetSupportedEventTypes",
-    "nvmlEventSetCreate",
-    "nvmlDeviceRegisterEvents",
-    "nvmlEventSetWait_v2",
-    "nvmlEventSetFree",
-    "nvmlGpmQueryDeviceSupport",
-    "nvmlGpmSampleAlloc",
-    "nvmlGpmSampleFree",
-    "nvmlGpmSampleGet",
-    "nvmlGpmMetricsGet",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,7 +273,14 @@ mod tests {
              gpu 0 fail nvmlDeviceGetName\n\
              gpu 5 xid 79\n\
              gpu 5 xid 48\n\
+             gpu 5 xid 43 instance 2\n\
+             gpu 5 xid 43 instance 2 compute 1\n\
              gpu 6 mig on\n\
+             gpu 6 mig-create 3 1g.10gb\n\
+             gpu 6 mig-create 4 2g.20gb bare\n\
+             gpu 6 mig-destroy 3\n\
+             gpu 6 spike power 200 900000\n\
+             gpu 6 spike sm_clock 50 2100\n\
              gpus 7\n\
              init mismatch\n\
              driver 570.86.10\n\
@@ -300,8 +303,15 @@ mod tests {
         assert_eq!(zero.refusal_of_gpm(), Some(Refusal::NO_PERMISSION));
         let nonsense = zero.nonsense_of_function("nvmlDeviceGetUtilizationRates");
         assert_eq!((nonsense, zero.nonsense_of_field(82)), (Some(808_334_905), Some(300)));
-        assert_eq!(faults.of(5).unwrap().xids, [79, 48]);
+        let of_instance = Xid { instance: 2, ..Xid::whole(43) };
+        let of_both = Xid { compute_instance: 1, ..of_instance };
+        let xids = [Xid::whole(79), Xid::whole(48), of_instance, of_both];
+        assert_eq!(faults.of(5).unwrap().xids, xids);
+        assert_eq!(faults.of(6).unwrap().mig_orders[2], MigOrder::Destroy(3));
         assert_eq!(faults.of(6).unwrap().mig, Some(true));
+        let lasts = Duration::from_millis(200);
+        let spike = Spike { quantity: Quantity::Power, lasts, value: 900_000 };
+        assert_eq!(faults.of(6).unwrap().spikes[0], spike);
         assert_eq!((faults.listed, faults.init), (Some(7), Some(InitFault::Mismatch)));
         assert_eq!(faults.driver.as_deref(), Some("570.86.10"));
     }

@@ -16,10 +16,12 @@ pub(crate) enum Gpm {
     Integrals { at: Duration, totals: [(u32, f64); METRICS.len()] },
 }
 
-/// What a sample took: of which GPU, and what.
+/// What a sample took, and of what.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub gpu: usize,
+    /// The GPU instance, and the compute instance in it, where it is not of the whole GPU.
+    pub instance: Option<(u32, Option<u32>)>,
     pub gpm: Gpm,
 }
 

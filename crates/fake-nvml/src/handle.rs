@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Device = 0x4E01,
     EventSet = 0x4E02,
     GpmSample = 0x4E03,
+    MigDevice = 0x4E04,
+    GpuInstance = 0x4E05,
 }
 
 /// A handle: kind, session, and number, in 16, 16 and 32 bits.

@@ -28,9 +28,10 @@
 //!
 //! [`control`] is for tests. Inside: `settings` reads the environment; `board` is one GPU in raw
 //! integers, made by `encode` from the simulation or by `fixture` from a file; `machine` holds the
-//! boards and moves simulated time; `faults` and `watch` turn the control file into what goes
-//! wrong; `session` and `call` are what each function of `abi` passes through first. There are no
-//! threads here: whatever waits, polls, so that the library can be closed at any time.
+//! boards and moves simulated time; `samples` is what a driver records by itself; `faults` and
+//! `watch` turn the control file into what goes wrong; `session` and `call` are what each function
+//! of `abi` passes through first. There are no threads here: whatever waits, polls, so that the
+//! library can be closed at any time.
 
 pub mod control;
 mod install;
@@ -41,8 +42,10 @@ mod events;
 mod faults;
 mod field;
 mod fixture;
+mod functions;
 mod gpm;
 mod machine;
+mod samples;
 mod settings;
 mod watch;
 

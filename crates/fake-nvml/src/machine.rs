@@ -13,6 +13,7 @@ use sim::{Scenario, World};
 use crate::{
     board::Board,
     encode::{self, Pace},
+    events::Xid,
     field::FIRST_TIMESTAMP_US,
     fixture,
     settings::{Misconfigured, Origin, ScenarioName, Settings, Simulation},
@@ -139,7 +140,7 @@ fn world(simulation: &Simulation) -> World {
 
 fn snapshot(world: &World, timestamp_us: i64, pace: Pace) -> Vec<Board> {
     let boards = world.gpus().iter().enumerate().map(|(gpu, state)| {
-        let xids = world.events(gpu).iter().map(|event| event.code).collect();
+        let xids = world.events(gpu).iter().map(|event| Xid::whole(event.code)).collect();
         encode::board(gpu, state, xids, world.now(), timestamp_us, pace)
     });
     boards.collect()

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use nvml_wrapper_sys::bindings::nvmlDevice_t;
+use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlGpuInstance_t};
 
 use crate::{
     events::EventSet,
@@ -14,6 +14,7 @@ use crate::{
     handle::{self, Kind, Table},
     machine::Machine,
     refusal::Refusal,
+    samples::Recorder,
     settings::Settings,
     watch::{POLL, Watch, complain},
 };
@@ -38,7 +39,21 @@ pub(crate) struct Session {
     pub watch: Arc<Watch>,
     pub event_sets: Table<EventSet>,
     pub samples: Table<Mutex<Option<Sample>>>,
+    /// The sample buffers, by GPU.
+    pub recorders: Vec<Mutex<Recorder>>,
 }
+
+/// Which MIG device a handle names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct MigPlace {
+    pub gpu: usize,
+    pub instance: u32,
+    pub compute: u32,
+}
+
+/// Bits of a handle's number for the id of an instance; what is above them is the GPU.
+const ID_BITS: u32 = 10;
+const ID_MASK: u32 = (1 << ID_BITS) - 1;
 
 /// `nvmlInit`.
 pub(crate) fn open() -> Result<(), Refusal> {
@@ -113,12 +128,14 @@ fn watch(settings: &Settings) -> Arc<Watch> {
 
 impl Session {
     fn new(generation: u16, machine: Machine, watch: Arc<Watch>) -> Self {
+        let recorders = (0..machine.len()).map(|_| Mutex::new(Recorder::new())).collect();
         Self {
             generation,
             machine,
             watch,
             event_sets: Table::new(Kind::EventSet, generation),
             samples: Table::new(Kind::GpmSample, generation),
+            recorders,
         }
     }
 
@@ -136,5 +153,33 @@ impl Session {
     pub(crate) fn gpu(&self, handle: nvmlDevice_t) -> Result<usize, Refusal> {
         let gpu = handle::number(Kind::Device, self.generation, handle)? as usize;
         if gpu < self.machine.len() { Ok(gpu) } else { Err(Refusal::INVALID_ARGUMENT) }
+    }
+
+    /// The handle of a MIG device.
+    pub(crate) fn mig_handle(&self, place: MigPlace) -> nvmlDevice_t {
+        let MigPlace { gpu, instance, compute } = place;
+        let number = (gpu as u32) << (2 * ID_BITS) | instance << ID_BITS | compute;
+        handle::make(Kind::MigDevice, self.generation, number)
+    }
+
+    /// The MIG device of a handle, which may be gone by now.
+    pub(crate) fn mig_place(&self, handle: nvmlDevice_t) -> Result<MigPlace, Refusal> {
+        let number = handle::number(Kind::MigDevice, self.generation, handle)?;
+        Ok(MigPlace {
+            gpu: (number >> (2 * ID_BITS)) as usize,
+            instance: number >> ID_BITS & ID_MASK,
+            compute: number & ID_MASK,
+        })
+    }
+
+    /// The handle of a GPU instance.
+    pub(crate) fn instance_handle(&self, gpu: usize, id: u32) -> nvmlGpuInstance_t {
+        handle::make(Kind::GpuInstance, self.generation, (gpu as u32) << ID_BITS | id)
+    }
+
+    /// The GPU of a GPU instance's handle, and its id.
+    pub(crate) fn instance(&self, handle: nvmlGpuInstance_t) -> Result<(usize, u32), Refusal> {
+        let number = handle::number(Kind::GpuInstance, self.generation, handle)?;
+        Ok(((number >> ID_BITS) as usize, number & ID_MASK))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -13,7 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::faults::Faults;
+use crate::{
+    events::Xid,
+    faults::Faults,
+    samples::{Begun, now_us},
+};
 
 /// How often whatever waits looks again.
 pub(crate) const POLL: Duration = Duration::from_millis(5);
@@ -27,6 +31,8 @@ pub(crate) struct Watch {
     faults: RwLock<Arc<Faults>>,
     seen: Mutex<Seen>,
     xids: Mutex<BTreeMap<usize, XidLog>>,
+    notes: Mutex<Option<File>>,
+    spikes: Mutex<BTreeMap<usize, SpikeLog>>,
 }
 
 #[derive(Default)]
@@ -46,11 +52,19 @@ struct Stamp {
 /// The XIDs that the control file has asked for on one GPU, ever.
 #[derive(Default)]
 struct XidLog {
-    codes: Vec<u32>,
+    events: Vec<Xid>,
     /// How many lines there were last.
     lines: usize,
-    /// How many of `codes` some event set has got.
+    /// How many of `events` some event set has got.
     delivered: usize,
+}
+
+/// The spikes of one GPU, ever.
+#[derive(Default)]
+struct SpikeLog {
+    begun: Vec<Begun>,
+    /// How many lines there were last.
+    lines: usize,
 }
 
 impl Watch {
@@ -62,6 +76,8 @@ impl Watch {
             faults: RwLock::default(),
             seen: Mutex::default(),
             xids: Mutex::default(),
+            notes: Mutex::default(),
+            spikes: Mutex::default(),
         };
         watch.look();
         watch.recall();
@@ -84,7 +100,7 @@ impl Watch {
             if let (Ok(gpu), Ok(count)) = (gpu.parse(), count.parse::<usize>())
                 && let Some(log) = xids.get_mut(&gpu)
             {
-                log.delivered = count.min(log.codes.len());
+                log.delivered = log.delivered.max(count.min(log.events.len()));
             }
         }
     }
@@ -108,19 +124,35 @@ impl Watch {
     }
 
     /// The XID of a GPU at a place of its log, if it has been asked for.
-    pub(crate) fn deliver(&self, gpu: usize, place: usize) -> Option<u32> {
+    pub(crate) fn deliver(&self, gpu: usize, place: usize) -> Option<Xid> {
         let mut xids = self.xids.lock().unwrap_or_else(PoisonError::into_inner);
         let log = xids.get_mut(&gpu)?;
-        let code = *log.codes.get(place)?;
+        let xid = *log.events.get(place)?;
         if place >= log.delivered {
             log.delivered = place + 1;
-            let notes = xids.iter().map(|(gpu, log)| format!("{gpu} {}\n", log.delivered));
-            if let Some(path) = self.notes() {
-                // Without notes an event may be told twice, which a test then sees.
-                let _ = fs::write(path, notes.collect::<String>());
-            }
+            let delivered = log.delivered;
+            self.note_delivered(gpu, delivered);
         }
-        Some(code)
+        Some(xid)
+    }
+
+    /// A line for each event, in a file that stays open: a burst is not to wait for as many files.
+    fn note_delivered(&self, gpu: usize, delivered: usize) {
+        let Some(path) = self.notes() else { return };
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.is_none() {
+            *notes = File::options().create(true).append(true).open(path).ok();
+        }
+        if let Some(notes) = notes.as_mut() {
+            // Without notes an event may be told twice, which a test then sees.
+            let _ = notes.write_all(format!("{gpu} {delivered}\n").as_bytes());
+        }
+    }
+
+    /// The spikes of a GPU that have begun, those that are over included.
+    pub(crate) fn spikes(&self, gpu: usize) -> Vec<Begun> {
+        let spikes = self.spikes.lock().unwrap_or_else(PoisonError::into_inner);
+        spikes.get(&gpu).map_or_else(Vec::new, |log| log.begun.clone())
     }
 
     fn is_due(&self) -> bool {
@@ -162,6 +194,7 @@ impl Watch {
             }
         }
         self.note_xids(&faults);
+        self.note_spikes(&faults);
         *self.faults.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
     }
 
@@ -172,8 +205,23 @@ impl Watch {
         }
         for (gpu, faults) in faults.gpus().filter(|(_, faults)| !faults.xids.is_empty()) {
             let log = xids.entry(gpu).or_default();
-            log.codes.extend_from_slice(&faults.xids[log.lines..]);
+            log.events.extend_from_slice(&faults.xids[log.lines..]);
             log.lines = faults.xids.len();
+        }
+    }
+
+    /// A line that was not there before begins now.
+    fn note_spikes(&self, faults: &Faults) {
+        let mut spikes = self.spikes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (gpu, log) in spikes.iter_mut() {
+            log.lines = log.lines.min(faults.of(*gpu).map_or(0, |faults| faults.spikes.len()));
+        }
+        let at_us = now_us();
+        for (gpu, faults) in faults.gpus().filter(|(_, faults)| !faults.spikes.is_empty()) {
+            let log = spikes.entry(gpu).or_default();
+            let fresh = faults.spikes[log.lines..].iter();
+            log.begun.extend(fresh.map(|spike| Begun { at_us, spike: *spike }));
+            log.lines = faults.spikes.len();
         }
     }
 }
@@ -188,7 +236,7 @@ mod tests {
     use super::*;
 
     fn all(watch: &Watch, gpu: usize) -> Vec<u32> {
-        (0..).map_while(|place| watch.deliver(gpu, place)).collect()
+        (0..).map_while(|place| watch.deliver(gpu, place)).map(|xid| xid.code).collect()
     }
 
     #[test]

@@ -14,9 +14,6 @@ use crate::{
     session,
 };
 
-/// What an event says that belongs to no MIG instance.
-const NO_INSTANCE: c_uint = c_uint::MAX;
-
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlEventSetCreate(set: *mut nvmlEventSet_t) -> nvmlReturn_t {
     answer(|| {
@@ -56,9 +53,9 @@ unsafe extern "C" fn nvmlEventSetWait_v2(
         out.set(nvmlEventData_t {
             device: session.handle(event.gpu),
             eventType: XID,
-            eventData: event.code.into(),
-            gpuInstanceId: NO_INSTANCE,
-            computeInstanceId: NO_INSTANCE,
+            eventData: event.xid.code.into(),
+            gpuInstanceId: event.xid.instance,
+            computeInstanceId: event.xid.compute_instance,
         });
         Ok(())
     })

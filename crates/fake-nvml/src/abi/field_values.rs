@@ -1,6 +1,6 @@
 //! `nvmlDeviceGetFieldValues`: many fields in one call, each with a result of its own.
 
-use std::{ffi::c_int, ptr::NonNull};
+use std::{ffi::c_int, ops::RangeInclusive, ptr::NonNull};
 
 use nvml_wrapper_sys::bindings::{
     nvmlDevice_t, nvmlFieldValue_t, nvmlReturn_enum_NVML_SUCCESS, nvmlReturn_t, nvmlValue_t,
@@ -14,6 +14,9 @@ use crate::{
     refusal::Refusal,
     session,
 };
+
+/// Fields about remapped rows, which a GPU cut into instances does not have.
+const REMAPPED_ROWS: RangeInclusive<u32> = 142..=145;
 
 /// How long each reading is said to have taken; a driver never says 0.
 const LATENCY_US: i64 = 3;
@@ -84,7 +87,9 @@ fn read(call: &Call, id: u32, scope: u32) -> (Kind, Reading) {
     if let Some(refusal) = call.faults().and_then(|faults| faults.refusal_of_field(id)) {
         return (Kind::U64, Reading::Refused(refusal));
     }
-    let Some(field) = call.board.field(id, scope) else {
+    let field = call.board.field(id, scope);
+    let field = if REMAPPED_ROWS.contains(&id) { call.without_instances(field) } else { field };
+    let Some(field) = field else {
         return (Kind::U64, Reading::Refused(Refusal::NOT_SUPPORTED));
     };
     let nonsense = call.faults().and_then(|faults| faults.nonsense_of_field(id));

@@ -15,7 +15,7 @@ use nvml_wrapper_sys::bindings::{
 
 use super::{answer, out::Out};
 use crate::{
-    call::Call,
+    call::{Call, MigDevice},
     gpm::{Gpm, METRICS, Sample},
     refusal::Refusal,
     session::{self, Session},
@@ -35,7 +35,7 @@ unsafe extern "C" fn nvmlGpmQueryDeviceSupport(
         if version != NVML_GPM_SUPPORT_VERSION {
             return Err(Refusal::ARGUMENT_VERSION_MISMATCH);
         }
-        let call = Call::on("nvmlGpmQueryDeviceSupport", device)?;
+        let call = Call::on_any("nvmlGpmQueryDeviceSupport", device)?;
         let is_supported =
             call.board.gpm.is_some() && refusal(&call) != Some(Refusal::NOT_SUPPORTED);
         out.set(nvmlGpmSupport_t { version, isSupportedDevice: is_supported.into() });
@@ -65,16 +65,48 @@ extern "C" fn nvmlGpmSampleFree(sample: nvmlGpmSample_t) -> nvmlReturn_t {
 #[unsafe(no_mangle)]
 extern "C" fn nvmlGpmSampleGet(device: nvmlDevice_t, sample: nvmlGpmSample_t) -> nvmlReturn_t {
     answer(|| {
-        let call = Call::on("nvmlGpmSampleGet", device)?;
-        let slot = call.session.samples.get(sample)?;
-        if let Some(refusal) = refusal(&call) {
-            return Err(refusal);
-        }
-        let gpm = call.board.gpm.clone().ok_or(Refusal::NOT_SUPPORTED)?;
-        let taken = Sample { gpu: call.gpu, gpm };
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
-        Ok(())
+        let call = Call::on_any("nvmlGpmSampleGet", device)?;
+        let Some(MigDevice { instance, compute }) = &call.mig_device else {
+            return take(&call, sample, None, call.board.gpm.as_ref());
+        };
+        let gpm = compute.gpm.as_ref().or(instance.gpm.as_ref());
+        take(&call, sample, Some((instance.id, Some(compute.id))), gpm)
     })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn nvmlGpmMigSampleGet(
+    device: nvmlDevice_t,
+    instance: c_uint,
+    sample: nvmlGpmSample_t,
+) -> nvmlReturn_t {
+    answer(|| {
+        let call = Call::on("nvmlGpmMigSampleGet", device)?;
+        let instances = call.instances();
+        let instance = instances.iter().find(|known| known.id == instance);
+        let instance = instance.ok_or(Refusal::INVALID_ARGUMENT)?;
+        if instance.compute_instances.is_empty() {
+            return Err(Refusal::NO_DATA);
+        }
+        take(&call, sample, Some((instance.id, None)), instance.gpm.as_ref())
+    })
+}
+
+/// Puts into a sample what there is, which is nothing where the board has no GPM.
+fn take(
+    call: &Call,
+    sample: nvmlGpmSample_t,
+    instance: Option<(u32, Option<u32>)>,
+    gpm: Option<&Gpm>,
+) -> Result<(), Refusal> {
+    let slot = call.session.samples.get(sample)?;
+    if let Some(refusal) = refusal(call) {
+        return Err(refusal);
+    }
+    let gpm = gpm.ok_or(Refusal::NOT_SUPPORTED)?.clone();
+    let taken = Sample { gpu: call.gpu, instance, gpm };
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+    Ok(())
 }
 
 #[unsafe(no_mangle)]
@@ -101,7 +133,7 @@ unsafe extern "C" fn nvmlGpmMetricsGet(request: *mut nvmlGpmMetricsGet_t) -> nvm
             return Err(Refusal::INVALID_ARGUMENT);
         }
         let (first, second) = (sample(&session, first)?, sample(&session, second)?);
-        if first.gpu != second.gpu {
+        if (first.gpu, first.instance) != (second.gpu, second.instance) {
             return Err(Refusal::INVALID_ARGUMENT);
         }
         Call::reach("nvmlGpmMetricsGet", session, faults, second.gpu)?;

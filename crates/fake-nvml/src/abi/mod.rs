@@ -2,13 +2,22 @@
 //! there, does the GPU let the call through; then it writes what the board says.
 #![allow(non_snake_case, reason = "the names are NVML's")]
 
+#[macro_use]
+mod tables;
+
 mod events;
 mod field_values;
 mod gpm;
+mod health;
 mod identity;
+mod instances;
+mod limits;
+mod links;
+mod mig;
 mod numbers;
 mod out;
 mod readings;
+mod samples;
 mod system;
 
 use nvml_wrapper_sys::bindings::nvmlReturn_t;

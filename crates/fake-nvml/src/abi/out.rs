@@ -28,6 +28,63 @@ impl<T> Out<T> {
     }
 }
 
+/// The header's macro for the versions of structs: their size, and a number in the uppermost byte.
+pub(super) const fn version<T>(number: c_uint) -> c_uint {
+    size_of::<T>() as c_uint | number << 24
+}
+
+/// The version that a caller has written into a struct, which begins with it.
+///
+/// # Safety
+///
+/// The place must begin with a number that is filled in; the rest need not be, which is why no
+/// reference to the whole is made.
+pub(super) unsafe fn asked_version<T>(place: &Out<T>) -> c_uint {
+    // SAFETY: the caller promises that a number is there.
+    unsafe { place.0.cast::<c_uint>().read() }
+}
+
+/// A list of the caller's, with the number of its places, which becomes that of the entries.
+pub(super) struct ListOut<T> {
+    count: NonNull<c_uint>,
+    start: Option<NonNull<T>>,
+}
+
+impl<T: Copy> ListOut<T> {
+    /// The list that the caller passed. Its start may be null, to ask for the number alone.
+    ///
+    /// # Safety
+    ///
+    /// A `count` that is not null must be valid for reading and writing, and a `start` that is not
+    /// null for writing `*count` entries, for as long as the result is in use.
+    pub(super) unsafe fn new(count: *mut c_uint, start: *mut T) -> Result<Self, Refusal> {
+        let count = NonNull::new(count).ok_or(Refusal::INVALID_ARGUMENT)?;
+        Ok(Self { count, start: NonNull::new(start) })
+    }
+
+    /// Writes the number of entries, and the entries if there is room for all of them.
+    pub(super) fn set(&self, entries: &[T]) -> Result<(), Refusal> {
+        // SAFETY: `new` was promised that the count can be read and written.
+        let room = unsafe { self.count.read() } as usize;
+        self.set_count(entries.len());
+        match self.start {
+            _ if entries.is_empty() => Ok(()),
+            Some(start) if entries.len() <= room => {
+                // SAFETY: `new` was promised `room` places, and entries of ours do not overlap
+                // with the caller's.
+                unsafe { start.as_ptr().copy_from_nonoverlapping(entries.as_ptr(), entries.len()) };
+                Ok(())
+            }
+            _ => Err(Refusal::INSUFFICIENT_SIZE),
+        }
+    }
+
+    fn set_count(&self, count: usize) {
+        // SAFETY: `new` was promised that the count can be written.
+        unsafe { self.count.write(count as c_uint) }
+    }
+}
+
 /// A buffer for text.
 pub(super) struct TextOut {
     start: NonNull<c_char>,

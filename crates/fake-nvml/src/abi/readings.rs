@@ -31,7 +31,7 @@ unsafe extern "C" fn nvmlDeviceGetUtilizationRates(
         session::current()?;
         // SAFETY: the caller promises NVML a place for the struct.
         let out = unsafe { Out::new(utilization) }?;
-        let call = Call::on("nvmlDeviceGetUtilizationRates", device)?;
+        let call = Call::on_any("nvmlDeviceGetUtilizationRates", device)?;
         let rates = call.outside_mig(call.board.utilization).ok_or(Refusal::NOT_SUPPORTED)?;
         let gpu = call.nonsense().map_or(rates.gpu, |number| number as c_uint);
         out.set(nvmlUtilization_t { gpu, memory: rates.memory });
@@ -76,7 +76,7 @@ unsafe fn engine(
     session::current()?;
     // SAFETY: the caller of this function promises it.
     let (out, sampling) = unsafe { (Out::new(utilization)?, Out::new(sampling_us)?) };
-    let call = Call::on(function, device)?;
+    let call = Call::on_any(function, device)?;
     let engine = call.outside_mig(read(&call.board)).ok_or(Refusal::NOT_SUPPORTED)?;
     out.set(call.nonsense().map_or(engine.percent, |number| number as c_uint));
     sampling.set(engine.sampling_us);
@@ -92,8 +92,8 @@ unsafe extern "C" fn nvmlDeviceGetMemoryInfo(
         session::current()?;
         // SAFETY: the caller promises NVML a place for the struct.
         let out = unsafe { Out::new(memory) }?;
-        let call = Call::on("nvmlDeviceGetMemoryInfo", device)?;
-        let memory = call.board.memory.ok_or(Refusal::NOT_SUPPORTED)?;
+        let call = Call::on_any("nvmlDeviceGetMemoryInfo", device)?;
+        let memory = call.memory().ok_or(Refusal::NOT_SUPPORTED)?;
         out.set(nvmlMemory_t {
             total: call.nonsense().unwrap_or(memory.total),
             free: memory.free,
@@ -118,8 +118,8 @@ unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(
         if version != MEMORY_V2 {
             return Err(Refusal::ARGUMENT_VERSION_MISMATCH);
         }
-        let call = Call::on("nvmlDeviceGetMemoryInfo_v2", device)?;
-        let memory = call.board.memory.ok_or(Refusal::NOT_SUPPORTED)?;
+        let call = Call::on_any("nvmlDeviceGetMemoryInfo_v2", device)?;
+        let memory = call.memory().ok_or(Refusal::NOT_SUPPORTED)?;
         out.set(nvmlMemory_v2_t {
             version,
             total: call.nonsense().unwrap_or(memory.total),

@@ -1,7 +1,7 @@
 //! One opened copy of the library, with its environment and its control file.
 
 use std::{
-    ffi::{CStr, c_char},
+    ffi::{CStr, CString, c_char, c_int, c_void},
     fs,
     mem::MaybeUninit,
     path::PathBuf,
@@ -55,11 +55,12 @@ pub(crate) struct Driver {
     pub(crate) control: Control,
     environment: Vec<(&'static str, String)>,
     folder: PathBuf,
+    library: PathBuf,
 }
 
 /// A device handle that threads can share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Device(usize);
+pub(crate) struct Device(pub(crate) usize);
 
 impl Device {
     pub(crate) fn raw(self) -> nvmlDevice_t {
@@ -78,10 +79,10 @@ impl Driver {
         let library = fake_nvml::install_in(&folder);
         let control = Control::new(folder.join("control"));
         // SAFETY: the library has no initialisers, and its symbols have the types of the header.
-        let nvml = unsafe { NvmlLib::new(library) }.unwrap();
+        let nvml = unsafe { NvmlLib::new(&library) }.unwrap();
         let environment =
             environment.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { nvml, control, environment, folder }
+        Self { nvml, control, environment, folder, library }
     }
 
     /// Opens and initialises.
@@ -116,6 +117,26 @@ impl Driver {
         }
         // SAFETY: it takes nothing.
         done(unsafe { self.nvml.nvmlInit_v2() })
+    }
+
+    /// A function that the bindings do not have.
+    ///
+    /// # Safety
+    ///
+    /// `F` must be the function's type.
+    pub(crate) unsafe fn symbol<F: Copy>(&self, name: &CStr) -> F {
+        // SAFETY: these are the C library's, with the types that it gives them.
+        unsafe extern "C" {
+            fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
+            fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+        }
+        const NOW: c_int = 2;
+        let path = CString::new(self.library.to_str().unwrap()).unwrap();
+        // SAFETY: the library is open already, so this finds the same one; it stays open.
+        let symbol = unsafe { dlsym(dlopen(path.as_ptr(), NOW), name.as_ptr()) };
+        assert!(!symbol.is_null() && size_of::<F>() == size_of_val(&symbol), "{name:?}");
+        // SAFETY: the caller promises that it is a function of this type.
+        unsafe { std::mem::transmute_copy(&symbol) }
     }
 
     pub(crate) fn shutdown(&self) -> Answer<()> {
@@ -197,8 +218,15 @@ impl EventSet<'_> {
         std::ptr::without_provenance_mut(self.set)
     }
 
-    /// The next XID, with its GPU.
+    /// The next XID, with its GPU; it is one of the whole GPU.
     pub(crate) fn wait(&self, timeout: Duration) -> Answer<(Device, u64)> {
+        let data = self.wait_for_any(timeout)?;
+        assert_eq!((data.gpuInstanceId, data.computeInstanceId), (u32::MAX, u32::MAX));
+        Ok((Device(data.device.addr()), data.eventData))
+    }
+
+    /// The next XID.
+    pub(crate) fn wait_for_any(&self, timeout: Duration) -> Answer<nvmlEventData_t> {
         let millis = timeout.as_millis() as u32;
         let mut data = MaybeUninit::<nvmlEventData_t>::zeroed();
         // SAFETY: a place for the struct is passed.
@@ -207,8 +235,8 @@ impl EventSet<'_> {
         done(code)?;
         // SAFETY: the call succeeded and filled it; and zeros are a valid value anyway.
         let data = unsafe { data.assume_init() };
-        assert_eq!((data.eventType, data.gpuInstanceId), (8, u32::MAX));
-        Ok((Device(data.device.addr()), data.eventData))
+        assert_eq!(data.eventType, 8);
+        Ok(data)
     }
 }
 
@@ -243,6 +271,22 @@ pub(crate) fn get<T>(call: impl FnOnce(*mut T) -> nvmlReturn_t) -> Answer<T> {
     done(call(place.as_mut_ptr()))?;
     // SAFETY: the callers use it for numbers, handles and structs of these only.
     Ok(unsafe { place.assume_init() })
+}
+
+/// Calls a function that fills a list: for the number first, then with room for as many.
+pub(crate) fn list<T: Copy + Default>(
+    call: impl Fn(*mut u32, *mut T) -> nvmlReturn_t,
+) -> Answer<Vec<T>> {
+    let mut count = 0;
+    match done(call(&mut count, std::ptr::null_mut())) {
+        Ok(()) => assert_eq!(count, 0, "without room, none"),
+        Err(INSUFFICIENT_SIZE) => assert!(count > 0),
+        Err(code) => return Err(code),
+    }
+    let mut list = vec![T::default(); count as usize];
+    done(call(&mut count, list.as_mut_ptr()))?;
+    assert_eq!(count as usize, list.len());
+    Ok(list)
 }
 
 /// Calls a function that fills a buffer with text.

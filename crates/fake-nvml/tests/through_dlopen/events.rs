@@ -25,6 +25,35 @@ fn a_burst_of_a_thousand_is_delivered_whole_and_in_order() {
 }
 
 #[test]
+fn a_storm_over_all_gpus_reaches_each_set_once_and_soon() {
+    const CODES: u32 = 20;
+    let driver = Driver::start(&[("FAKE_NVML_GPUS", "8"), ("FAKE_NVML_SPEED", "20")]);
+    let gpus: Vec<_> = (0..8).map(|index| driver.device(index).unwrap()).collect();
+    let lines: Vec<(usize, u32)> = (0..1000).map(|i| (i as usize % 8, 31 + i % CODES)).collect();
+    let text: Vec<String> = lines.iter().map(|(gpu, xid)| format!("gpu {gpu} xid {xid}")).collect();
+    // One set for all GPUs, and one for each, as programs differ in that.
+    let whole = driver.event_set(&gpus);
+    let single: Vec<_> = gpus.iter().map(|gpu| driver.event_set(&[*gpu])).collect();
+    let began = Instant::now();
+    driver.control.set(&text.iter().map(String::as_str).collect::<Vec<_>>());
+    let all: Vec<_> = (0..1000).map(|_| whole.wait(SOON).unwrap()).collect();
+    for (index, gpu) in gpus.iter().enumerate() {
+        let of_gpu = lines.iter().filter(|(known, _)| *known == index);
+        let expected: Vec<u64> = of_gpu.map(|(_, xid)| (*xid).into()).collect();
+        let told = all.iter().filter(|(known, _)| known == gpu).map(|(_, xid)| *xid);
+        assert_eq!(told.collect::<Vec<_>>(), expected, "GPU {index}, in the common set");
+        let own: Vec<_> = expected.iter().map(|_| single[index].wait(SOON).unwrap().1).collect();
+        assert_eq!(own, expected, "GPU {index}, in its own set");
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    println!("{took:?} for 1000 events to two sets each");
+    for set in single.iter().chain([&whole]) {
+        assert_eq!(set.wait(Duration::from_millis(10)), Err(TIMEOUT), "each of them once");
+    }
+}
+
+#[test]
 fn whoever_waits_is_woken_soon() {
     let driver = Driver::with_gpus("1");
     let set = driver.event_set(&[driver.device(0).unwrap()]);

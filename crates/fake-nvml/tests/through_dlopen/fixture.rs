@@ -10,7 +10,7 @@ use crate::driver::*;
 fn an_h100_as_it_is_written() {
     let driver = Driver::with_example();
     let nvml = &driver.nvml;
-    assert_eq!(driver.count(), Ok(2));
+    assert_eq!(driver.count(), Ok(3));
     let device = driver.device(0).unwrap();
     let gpu = device.raw();
     assert_eq!(driver.name(device).as_deref(), Ok("NVIDIA H100 80GB HBM3"));

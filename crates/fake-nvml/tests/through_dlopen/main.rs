@@ -7,4 +7,8 @@ mod events;
 mod every_function;
 mod faults;
 mod fixture;
+mod health_and_links;
+mod machines;
+mod mig;
+mod samples;
 mod simulation;

@@ -3,9 +3,17 @@
 //! `None` is what the board does not have: its function answers `NOT_SUPPORTED`. The fields'
 //! names and units are those of a fixture, see `fixtures/example.toml`.
 
+mod health;
+mod links;
+mod mig;
+
 use serde::Deserialize;
 
-use crate::{field::Field, gpm::Gpm, refusal::Refusal};
+pub(crate) use health::{Ecc, RemappedRows, RetiredPages, RowHistogram, SramEcc};
+pub(crate) use links::{Fabric, Nvlink, PcieLink, Peers};
+pub(crate) use mig::{ComputeInstance, Instance, Mig, MigOrder, size_of_profile, slices};
+
+use crate::{events::Xid, field::Field, gpm::Gpm, refusal::Refusal, samples::Sources};
 
 /// One GPU.
 #[derive(Deserialize, Default, Debug)]
@@ -17,22 +25,40 @@ pub(crate) struct Board {
     pub minor: Option<u32>,
     pub pci: Pci,
     pub architecture: Option<u32>,
+    pub brand: Option<u32>,
+    pub vbios: Option<String>,
+    #[serde(default)]
+    pub inforom: Inforom,
+    pub persistence_mode: Option<u32>,
+    pub compute_mode: Option<u32>,
+    pub virtualization_mode: Option<u32>,
     /// Whether it has fallen off the bus.
     #[serde(default)]
     pub lost: bool,
     pub mig: Option<Mig>,
+    /// The GPU instances it begins with.
+    #[serde(default, rename = "instance")]
+    pub instances: Vec<Instance>,
 
     pub temperature: Option<u32>,
     #[serde(default)]
     pub thresholds: Thresholds,
+    pub margin_temperature: Option<i32>,
     pub power_mw: Option<u32>,
     pub power_management_limit_mw: Option<u32>,
+    pub default_power_limit_mw: Option<u32>,
+    pub power_limit_range_mw: Option<PowerRange>,
     pub enforced_power_limit_mw: Option<u32>,
     pub total_energy_mj: Option<u64>,
     #[serde(default)]
     pub clocks_mhz: Clocks,
     #[serde(default)]
     pub max_clocks_mhz: Clocks,
+    #[serde(default)]
+    pub application_clocks_mhz: Clocks,
+    /// Empty where the board does not say which clocks it can run at.
+    #[serde(default)]
+    pub supported_clocks_mhz: Vec<SupportedClocks>,
     pub event_reasons: Option<u64>,
     pub performance_state: Option<u32>,
     pub fan_percent: Option<u32>,
@@ -40,9 +66,30 @@ pub(crate) struct Board {
     pub utilization: Option<Utilization>,
     pub encoder: Option<Engine>,
     pub decoder: Option<Engine>,
+    pub encoder_stats: Option<EncoderStats>,
     pub memory: Option<Memory>,
+    pub bar1: Option<Bar1>,
     pub pcie_throughput_kb: Option<PcieThroughput>,
     pub pcie_replay: Option<u32>,
+    #[serde(default)]
+    pub pcie_link: PcieLink,
+
+    #[serde(default)]
+    pub nvlink: Nvlink,
+    pub fabric: Option<Fabric>,
+    #[serde(default)]
+    pub p2p: Peers,
+
+    pub ecc: Option<Ecc>,
+    pub sram_ecc: Option<SramEcc>,
+    pub remapped_rows: Option<RemappedRows>,
+    pub row_histogram: Option<RowHistogram>,
+    pub retired_pages: Option<RetiredPages>,
+    pub unrepairable_memory: Option<u32>,
+
+    /// What `nvmlDeviceGetSamples` tells.
+    #[serde(default)]
+    pub samples: Sources,
 
     pub vgpu_licence: Option<Licence>,
     pub gpm: Option<Gpm>,
@@ -54,7 +101,7 @@ pub(crate) struct Board {
     pub event_types: Option<u64>,
     /// XIDs that the simulation has reported so far.
     #[serde(skip)]
-    pub xids: Vec<u32>,
+    pub xids: Vec<Xid>,
 }
 
 impl Board {
@@ -81,12 +128,14 @@ pub(crate) struct Pci {
     pub subsystem_id: u32,
 }
 
-/// MIG mode, 0 or 1.
-#[derive(Deserialize, Clone, Copy, Debug)]
+/// Versions of the infoROM and of its objects.
+#[derive(Deserialize, Clone, Default, Debug)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Mig {
-    pub current: u32,
-    pub pending: u32,
+pub(crate) struct Inforom {
+    pub image: Option<String>,
+    pub oem: Option<String>,
+    pub ecc: Option<String>,
+    pub power: Option<String>,
 }
 
 /// Temperature thresholds, °C.
@@ -118,6 +167,22 @@ impl Thresholds {
         ];
         all.get(kind as usize).copied().ok_or(Refusal::INVALID_ARGUMENT)
     }
+}
+
+/// Between what the power limit may be set, mW.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PowerRange {
+    pub min: u32,
+    pub max: u32,
+}
+
+/// A memory clock, and the graphics clocks that go with it, MHz.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SupportedClocks {
+    pub mem: u32,
+    pub graphics: Vec<u32>,
 }
 
 /// Clocks, MHz.
@@ -152,6 +217,24 @@ pub(crate) struct Utilization {
 pub(crate) struct Engine {
     pub percent: u32,
     pub sampling_us: u32,
+}
+
+/// Encoder sessions.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EncoderStats {
+    pub sessions: u32,
+    pub average_fps: u32,
+    pub average_latency_us: u32,
+}
+
+/// The window of memory that the host can reach, bytes.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bar1 {
+    pub total: u64,
+    pub free: u64,
+    pub used: u64,
 }
 
 /// Framebuffer in bytes; `used` without `reserved`, as version 2 of the struct has it.

@@ -1,15 +1,20 @@
 //! A simulated GPU in the integers of a driver.
 
+mod equipment;
+
 use std::{sync::Arc, time::Duration};
 
 use sim::{Activity, GpuState};
 
 use crate::{
     board::{
-        Board, Clocks, Engine, Licence, Memory, Mig, Pci, PcieThroughput, Thresholds, Utilization,
+        Board, Clocks, Ecc, EncoderStats, Engine, Fabric, Inforom, Licence, Memory, Mig, Pci,
+        PcieLink, PcieThroughput, PowerRange, RemappedRows, SramEcc, Thresholds, Utilization,
     },
+    events::Xid,
     field::{Field, Kind},
     gpm::{Gpm, METRICS},
+    samples::{Source, Sources},
 };
 
 /// Whether simulated time runs on.
@@ -25,6 +30,10 @@ const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * 1024.0;
 const NVLINKS: u32 = 18;
 const HOPPER: u32 = 9;
+const BRAND_NVIDIA: u32 = 14;
+const FABRIC_COMPLETED: u8 = 3;
+/// How often the driver puts a sample into its buffers.
+const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
 const SAMPLING_US: u32 = 167_000;
 /// ECC errors of both kinds, performance state, XID, clocks.
 const EVENT_TYPES: u64 = 0x1F;
@@ -33,7 +42,7 @@ const EVENT_TYPES: u64 = 0x1F;
 pub(crate) fn board(
     index: usize,
     state: &GpuState,
-    xids: Vec<u32>,
+    xids: Vec<Xid>,
     at: Duration,
     timestamp_us: i64,
     pace: Pace,
@@ -43,6 +52,7 @@ pub(crate) fn board(
     let max_sm_clock = Some(rounded(state.max_sm_clock_mhz));
     let power_limit_mw = Some(rounded(state.power_limit_watts * 1e3));
     let engine = |share| Some(Engine { percent: percent(share), sampling_us: SAMPLING_US });
+    let sampled = |value| Some(Source::steady(SAMPLE_PERIOD, value));
     let in_use = state.memory_reserved_bytes + state.memory_used_bytes;
     Board {
         uuid: state.uuid.clone(),
@@ -56,20 +66,42 @@ pub(crate) fn board(
             ..Pci::default()
         },
         architecture: Some(HOPPER),
+        brand: Some(BRAND_NVIDIA),
+        vbios: Some("96.00.74.00.01".into()),
+        inforom: Inforom {
+            image: Some("G520.0200.00.05".into()),
+            oem: Some("2.1".into()),
+            ecc: Some("7.16".into()),
+            power: None,
+        },
+        persistence_mode: Some(1),
+        compute_mode: Some(0),
+        virtualization_mode: Some(0),
         lost: state.lost,
-        mig: Some(Mig { current: 0, pending: 0 }),
+        mig: Some(Mig::new(false)),
+        // They are made by command: the simulation knows whole GPUs.
+        instances: Vec::new(),
         temperature: Some(rounded(state.temperature_celsius)),
         thresholds: Thresholds {
             shutdown: Some(rounded(state.shutdown_celsius)),
             slowdown: Some(rounded(state.slowdown_celsius)),
             ..Thresholds::default()
         },
+        margin_temperature: Some(equipment::margin(state)),
         power_mw: Some(rounded(state.power_watts * 1e3)),
         power_management_limit_mw: power_limit_mw,
+        default_power_limit_mw: power_limit_mw,
+        power_limit_range_mw: power_limit_mw.map(|max| PowerRange { min: max.min(200_000), max }),
         enforced_power_limit_mw: power_limit_mw,
         total_energy_mj: Some(millijoules(state.energy_joules)),
         clocks_mhz: Clocks { graphics: sm_clock, sm: sm_clock, mem: memory_clock, video: None },
         max_clocks_mhz: Clocks { graphics: max_sm_clock, sm: max_sm_clock, ..Clocks::default() },
+        application_clocks_mhz: Clocks {
+            graphics: max_sm_clock,
+            mem: memory_clock,
+            ..Clocks::default()
+        },
+        supported_clocks_mhz: equipment::supported_clocks(state),
         event_reasons: Some(state.clock_event_reasons),
         performance_state: Some(0),
         fan_percent: state.fan_percent.map(rounded),
@@ -79,6 +111,7 @@ pub(crate) fn board(
         }),
         encoder: engine(state.encoder_utilization),
         decoder: engine(state.decoder_utilization),
+        encoder_stats: Some(EncoderStats { sessions: 0, average_fps: 0, average_latency_us: 0 }),
         memory: Some(Memory {
             total: state.memory_total_bytes,
             reserved: state.memory_reserved_bytes,
@@ -90,6 +123,35 @@ pub(crate) fn board(
             rx: (state.pcie_rx_bytes_per_second / 1e3) as u32,
         }),
         pcie_replay: u32::try_from(state.pcie_replays).ok(),
+        pcie_link: PcieLink {
+            generation: Some(5),
+            width: Some(16),
+            max_generation: Some(5),
+            max_width: Some(16),
+        },
+        bar1: Some(equipment::bar1(state)),
+        nvlink: equipment::nvlink(),
+        fabric: Some(Fabric { state: FABRIC_COMPLETED, ..Fabric::default() }),
+        p2p: equipment::peers(index),
+        ecc: Some(Ecc { current: 1, pending: 1 }),
+        sram_ecc: Some(SramEcc::default()),
+        remapped_rows: Some(RemappedRows {
+            corrected: equipment::count(state.rows_remapped_correctable),
+            uncorrected: equipment::count(state.rows_remapped_uncorrectable),
+            pending: state.row_remap_pending.into(),
+            failed: state.row_remap_failed.into(),
+        }),
+        row_histogram: Some(equipment::row_histogram(state)),
+        // Hopper remaps rows, and retires no pages; and this driver is older than the flag.
+        retired_pages: None,
+        unrepairable_memory: None,
+        samples: Sources {
+            power_mw: sampled(rounded(state.power_watts * 1e3)),
+            gpu_utilization: sampled(percent(state.gpu_utilization)),
+            memory_utilization: sampled(percent(state.memory_utilization)),
+            sm_clock_mhz: sm_clock.and_then(sampled),
+            memory_clock_mhz: memory_clock.and_then(sampled),
+        },
         vgpu_licence: Some(Licence::default()),
         gpm: Some(gpm(state, at, pace)),
         fields: fields(state, timestamp_us, pace),

@@ -1,0 +1,105 @@
+//! How the GPU is connected: PCIe, NVLink, the fabric, and its peers.
+
+use serde::Deserialize;
+
+use crate::refusal::Refusal;
+
+/// PCIe generation and lanes, at present and at most.
+#[derive(Deserialize, Clone, Copy, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PcieLink {
+    pub generation: Option<u32>,
+    pub width: Option<u32>,
+    pub max_generation: Option<u32>,
+    pub max_width: Option<u32>,
+}
+
+/// State and error counters of each NVLink, by its number; a list left out is not supported.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Nvlink {
+    pub active: Vec<u32>,
+    pub replay: Vec<u64>,
+    pub recovery: Vec<u64>,
+    pub crc_flit: Vec<u64>,
+    pub crc_data: Vec<u64>,
+    pub ecc_data: Vec<u64>,
+}
+
+impl Nvlink {
+    /// By `nvmlNvLinkErrorCounter_t`.
+    pub(crate) fn errors(&self, kind: u32, link: u32) -> Result<Option<u64>, Refusal> {
+        let all = [&self.replay, &self.recovery, &self.crc_flit, &self.crc_data, &self.ecc_data];
+        let counters = all.get(kind as usize).ok_or(Refusal::INVALID_ARGUMENT)?;
+        Ok(counters.get(link as usize).copied())
+    }
+}
+
+/// What `nvmlDeviceGetGpuFabricInfoV` answers.
+#[derive(Deserialize, Clone, Copy, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fabric {
+    /// 0 not supported, 1 not started, 2 in progress, 3 completed.
+    pub state: u8,
+    /// An `nvmlReturn_t`: how the probe ended.
+    #[serde(default)]
+    pub status: u32,
+    #[serde(default)]
+    pub clique: u32,
+    #[serde(default)]
+    pub cluster_uuid: ClusterUuid,
+    #[serde(default)]
+    pub health_mask: u32,
+    #[serde(default)]
+    pub health_summary: u8,
+}
+
+/// Sixteen bytes, written as the text of a UUID.
+#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[serde(try_from = "String")]
+pub(crate) struct ClusterUuid(pub [u8; 16]);
+
+impl TryFrom<String> for ClusterUuid {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digits: String = text.chars().filter(|digit| *digit != '-').collect();
+        match u128::from_str_radix(&digits, 16) {
+            Ok(number) if digits.len() == 32 => Ok(Self(number.to_be_bytes())),
+            _ => Err(format!("cluster UUID {text:?} is not 32 hexadecimal digits")),
+        }
+    }
+}
+
+/// `nvmlGpuP2PStatus_t` of each peer by its index; a list left out is not supported.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Peers {
+    pub read: Vec<u32>,
+    pub write: Vec<u32>,
+    pub nvlink: Vec<u32>,
+    pub atomics: Vec<u32>,
+    pub pci: Vec<u32>,
+}
+
+impl Peers {
+    /// By `nvmlGpuP2PCapsIndex_t`.
+    pub(crate) fn status(&self, index: u32, peer: usize) -> Result<Option<u32>, Refusal> {
+        let all = [&self.read, &self.write, &self.nvlink, &self.atomics, &self.pci];
+        let peers = all.get(index as usize).ok_or(Refusal::INVALID_ARGUMENT)?;
+        Ok(peers.get(peer).copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_uuid_keeps_the_order_of_its_bytes() {
+        let read = |text: &str| ClusterUuid::try_from(text.to_owned());
+        let uuid = read("00010203-0405-0607-0809-0a0b0c0d0e0f").unwrap();
+        assert_eq!(uuid.0, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+        assert!(read("0001").is_err() && read(&"g".repeat(32)).is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! What a simulated board comes with, and what follows from its state in no simple way.
+
+use sim::GpuState;
+
+use super::{NVLINKS, rounded};
+use crate::board::{Bar1, Nvlink, Peers, RowHistogram, SupportedClocks};
+
+/// More GPUs than any host has.
+const MOST_GPUS: usize = 64;
+const P2P_UNKNOWN: u32 = 6;
+
+/// How far it may warm up before it slows down.
+pub(super) fn margin(state: &GpuState) -> i32 {
+    (state.slowdown_celsius - state.temperature_celsius).round() as i32
+}
+
+/// One memory clock, and each second step of 15 MHz below the fastest.
+pub(super) fn supported_clocks(state: &GpuState) -> Vec<SupportedClocks> {
+    let fastest = rounded(state.max_sm_clock_mhz);
+    let graphics =
+        (0..).map_while(|step| fastest.checked_sub(30 * step)).take_while(|mhz| *mhz >= 345);
+    vec![SupportedClocks { mem: rounded(state.memory_clock_mhz), graphics: graphics.collect() }]
+}
+
+/// All of the memory is within the host's reach, as on any board of a data centre.
+pub(super) fn bar1(state: &GpuState) -> Bar1 {
+    const USED: u64 = 6_389_760;
+    let total = (state.memory_total_bytes + 1).next_power_of_two();
+    Bar1 { total, free: total - USED, used: USED }
+}
+
+pub(super) fn nvlink() -> Nvlink {
+    let none = vec![0; NVLINKS as usize];
+    Nvlink {
+        active: vec![1; NVLINKS as usize],
+        replay: none.clone(),
+        recovery: none.clone(),
+        crc_flit: none.clone(),
+        crc_data: none,
+        ecc_data: Vec::new(),
+    }
+}
+
+/// Each GPU reaches each other over NVLink, as far as one can tell without knowing how many there
+/// are; asked about itself, it says "unknown".
+pub(super) fn peers(index: usize) -> Peers {
+    let mut status = vec![0; MOST_GPUS];
+    if let Some(own) = status.get_mut(index) {
+        *own = P2P_UNKNOWN;
+    }
+    let same = || status.clone();
+    Peers { read: same(), write: same(), nvlink: same(), atomics: same(), pci: same() }
+}
+
+/// Each row that was remapped takes a spare from a bank of its own.
+pub(super) fn row_histogram(state: &GpuState) -> RowHistogram {
+    const BANKS: u32 = 2560;
+    let taken = count(state.rows_remapped_correctable + state.rows_remapped_uncorrectable);
+    let none = u32::from(state.row_remap_failed);
+    let high = taken.min(BANKS - none);
+    RowHistogram { max: BANKS - high - none, high, partial: 0, low: 0, none }
+}
+
+pub(super) fn count(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
