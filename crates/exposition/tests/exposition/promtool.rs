@@ -21,7 +21,7 @@ fn promtool_reads_the_worst_page() {
     let worst = Identity { model_name: NASTY.into(), ..identity(0, NASTY) };
     let readings = vec![text(NASTY), float(5e-324), text("never"), float(f64::MAX)];
     let mut lost = down(identity(0, "GPU-gone"), Down::Missing, vec![]);
-    lost.xids = xids(false, &[Xid { code: 79, message: NASTY }]);
+    lost.xids = xids(false, &[Xid { code: 79, message: NASTY, class: NASTY, action: NASTY }]);
     let settings = Settings { hostname: Some(NASTY.into()), ..settings() };
     let page = render(&snapshot(watches, vec![up(worst, readings), lost]), &settings);
 
