@@ -59,9 +59,13 @@ impl<'a> Shown<'a> {
     /// How many numbers there are at most.
     pub(crate) fn most_numbers(&self) -> usize {
         let Found { compute_instance, gpu_instance, gpu } = self.found;
+        let of_gpu = gpu.readings.iter().filter(|reading| reading.is_ok()).count();
         let parts = compute_instance.into_iter().chain(gpu_instance);
-        let readings = parts.flat_map(|part| &part.readings).chain(&gpu.readings);
-        readings.filter(|reading| reading.is_ok()).count()
+        let own = parts.flat_map(|part| part.watches.iter().zip(&part.readings));
+        let is_more = |(position, reading): &(&usize, &Reading)| {
+            reading.is_ok() && !matches!(gpu.readings.get(**position), Some(Ok(_)))
+        };
+        of_gpu + own.filter(is_more).count()
     }
 }
 

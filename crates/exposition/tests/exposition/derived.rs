@@ -68,25 +68,37 @@ fn xids_of_the_window() {
     let quiet = || GpuView { xids: xids(true, &[]), ..gpu() };
     let check = |gpu, expected| check(XIDS_IN_WINDOW, gpu, expected);
     let some = vec![(48, 1), (79, 3), (XidLog::OTHER, 2)];
-    check(quiet(), expect![[r#"
+    check(
+        quiet(),
+        expect![[r#"
         F{...,window_size_in_ms="1500"} 0
-    "#]]);
-    check(GpuView { xids_in_window: some.clone(), ..quiet() }, expect![[r#"
+    "#]],
+    );
+    check(
+        GpuView { xids_in_window: some.clone(), ..quiet() },
+        expect![[r#"
         F{...,window_size_in_ms="1500",xid="48"} 1
         F{...,window_size_in_ms="1500",xid="79"} 3
         F{...,window_size_in_ms="1500",xid="other"} 2
-    "#]]);
-    check(parted(GpuView { xids_in_window: vec![(48, 1)], ..quiet() }), expect![[r#"
+    "#]],
+    );
+    check(
+        parted(GpuView { xids_in_window: vec![(48, 1)], ..quiet() }),
+        expect![[r#"
         F{...,GPU_I_PROFILE="2g.20gb",GPU_I_ID="3",window_size_in_ms="1500",xid="48"} 1
         F{...,GPU_I_PROFILE="2g.20gb",GPU_I_ID="4",window_size_in_ms="1500",xid="48"} 1
-    "#]]);
+    "#]],
+    );
     // Silence is only known of a GPU that is up and listened to; an XID stays true.
     check(gpu(), expect![[""]]);
     check(GpuView { up: Err(Down::Lost), ..quiet() }, expect![[""]]);
     let lost = GpuView { up: Err(Down::Lost), xids_in_window: vec![(79, 1)], ..gpu() };
-    check(lost, expect![[r#"
+    check(
+        lost,
+        expect![[r#"
         F{...,window_size_in_ms="1500",xid="79"} 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -95,13 +107,21 @@ fn xids_since_the_beginning() {
     log.expect(ECC);
     let counted = |log: &XidLog| GpuView { xids: Arc::new(log.clone()), ..gpu() };
     check(XIDS, gpu(), expect![[""]]);
-    check(XIDS, counted(&log), expect![[r#"
+    check(
+        XIDS,
+        counted(&log),
+        expect![[r#"
         F{...,xid="48"} 0
-    "#]]);
-    check(XIDS, GpuView { xids: xids(false, &[FALLEN, ECC, ECC]), ..gpu() }, expect![[r#"
+    "#]],
+    );
+    check(
+        XIDS,
+        GpuView { xids: xids(false, &[FALLEN, ECC, ECC]), ..gpu() },
+        expect![[r#"
         F{...,xid="48"} 2
         F{...,xid="79"} 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -116,7 +136,10 @@ fn clock_events() {
     some.clock_events = [known(0, 0); CLOCK_REASONS.len()];
     some.clock_events[2] = known(12, 3);
     some.clock_events[8] = ClockEvent { active: None, ..known(5, 5) };
-    check(CLOCK_EVENTS_IN_WINDOW, some.clone(), expect![[r#"
+    check(
+        CLOCK_EVENTS_IN_WINDOW,
+        some.clone(),
+        expect![[r#"
         F{...,clock_event="gpu_idle",window_size_in_ms="60000"} 0
         F{...,clock_event="clocks_setting",window_size_in_ms="60000"} 0
         F{...,clock_event="power_cap",window_size_in_ms="60000"} 12
@@ -125,8 +148,12 @@ fn clock_events() {
         F{...,clock_event="sw_thermal",window_size_in_ms="60000"} 0
         F{...,clock_event="hw_thermal",window_size_in_ms="60000"} 0
         F{...,clock_event="hw_power_brake",window_size_in_ms="60000"} 0
-    "#]]);
-    check(CLOCK_EVENTS, some.clone(), expect![[r#"
+    "#]],
+    );
+    check(
+        CLOCK_EVENTS,
+        some.clone(),
+        expect![[r#"
         F{...,clock_event="gpu_idle"} 0
         F{...,clock_event="clocks_setting"} 0
         F{...,clock_event="power_cap"} 3
@@ -135,7 +162,8 @@ fn clock_events() {
         F{...,clock_event="sw_thermal"} 0
         F{...,clock_event="hw_thermal"} 0
         F{...,clock_event="hw_power_brake"} 0
-    "#]]);
+    "#]],
+    );
     check(CLOCK_EVENTS_IN_WINDOW, gpu(), expect![[""]]);
     check(CLOCK_EVENTS, GpuView { up: Err(Down::Late), ..some }, expect![[""]]);
 }
@@ -152,11 +180,15 @@ fn health() {
         ],
         ..gpu()
     };
-    check(HEALTH, some.clone(), expect![[r#"
+    check(
+        HEALTH,
+        some.clone(),
+        expect![[r#"
         F{...,health_error_code="DCGM_FR_OK",health_watch="PCIE"} 0
         F{...,health_error_code="DCGM_FR_VOLATILE_DBE_DETECTED",health_watch="MEM"} 20
         F{...,health_error_code="DCGM_FR_CLOCK_THROTTLE_THERMAL",health_watch="THERMAL"} 10
-    "#]]);
+    "#]],
+    );
     check(HEALTH, gpu(), expect![[""]]);
     check(HEALTH, GpuView { up: Err(Down::Late), ..some }, expect![[""]]);
 }
@@ -165,7 +197,10 @@ fn health() {
 fn peers() {
     let peer = |number, reading| part(Entity::Peer(number), vec![(0, reading)]);
     let statuses = (1..=9).map(|number| peer(number, int(i64::from(number) - 1)));
-    check(PEERS, GpuView { parts: statuses.collect(), ..gpu() }, expect![[r#"
+    check(
+        PEERS,
+        GpuView { parts: statuses.collect(), ..gpu() },
+        expect![[r#"
         F{...,link_status="OK",peer_gpu="1"} 0
         F{...,link_status="ChipsetNotSupported",peer_gpu="2"} 1
         F{...,link_status="GPUNotSupported",peer_gpu="3"} 2
@@ -175,7 +210,8 @@ fn peers() {
         F{...,link_status="Unknown",peer_gpu="7"} 6
         F{...,link_status="Unknown",peer_gpu="8"} 7
         F{...,link_status="Unknown",peer_gpu="9"} 8
-    "#]]);
+    "#]],
+    );
     let odd = vec![
         peer(1, Err(Reason::Failed)),
         peer(2, int(-1)),
@@ -183,8 +219,12 @@ fn peers() {
         peer(4, int(0)),
         peer(4, int(5)),
     ];
-    check(PEERS, parted(GpuView { parts: odd, ..gpu() }), expect![[r#"
+    check(
+        PEERS,
+        parted(GpuView { parts: odd, ..gpu() }),
+        expect![[r#"
         F{...,GPU_I_PROFILE="2g.20gb",GPU_I_ID="3",link_status="OK",peer_gpu="4"} 0
         F{...,GPU_I_PROFILE="2g.20gb",GPU_I_ID="4",link_status="OK",peer_gpu="4"} 0
-    "#]]);
+    "#]],
+    );
 }

@@ -83,7 +83,9 @@ fn a_gpu_that_has_instances_is_replaced_by_them() {
             USED{gpu="1",UUID="GPU-1",pci_bus_id="00000000:1B:00.0",device="nvidia1",modelName="NVIDIA H100 80GB HBM3",hostname="n1",DRIVER="570"} 800
         "#]],
     );
-    check(true, expect![[r#"
+    check(
+        true,
+        expect![[r#"
         TEMP{gpu="0",UUID="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",GPU_I_PROFILE="2g.20gb",GPU_I_ID="3",hostname="n1",DRIVER="570"} 61
         TEMP{gpu="0",UUID="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",GPU_I_PROFILE="1c.2g.20gb",GPU_I_ID="3",GPU_CI_ID="0",hostname="n1",DRIVER="570"} 61
         TEMP{gpu="0",UUID="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",GPU_I_PROFILE="1c.2g.20gb",GPU_I_ID="3",GPU_CI_ID="1",hostname="n1",DRIVER="570"} 62
@@ -93,7 +95,8 @@ fn a_gpu_that_has_instances_is_replaced_by_them() {
         USED{gpu="0",UUID="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",GPU_I_PROFILE="1c.2g.20gb",GPU_I_ID="3",GPU_CI_ID="0",hostname="n1",DRIVER="570"} 300
         USED{gpu="0",UUID="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",GPU_I_PROFILE="1c.2g.20gb",GPU_I_ID="3",GPU_CI_ID="1",hostname="n1",DRIVER="570"} 100
         USED{gpu="1",UUID="GPU-1",pci_bus_id="00000000:1B:00.0",device="nvidia1",modelName="NVIDIA H100 80GB HBM3",hostname="n1",DRIVER="570"} 800
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -123,16 +126,22 @@ fn links_belong_to_their_gpu_however_it_is_shown() {
         expected.assert_eq(&lines(&machine, &settings, &["LINK"]));
     };
     let listed = |gpus, instances| Devices::Listed { gpus, instances };
-    check(Devices::Flexible, expect![[r#"
+    check(
+        Devices::Flexible,
+        expect![[r#"
         LINK{nvlink="0",gpu="0",gpu_uuid="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",model_name="NVIDIA H100 80GB HBM3",hostname="n1",DRIVER="570"} 5
         LINK{nvlink="1",gpu="0",gpu_uuid="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",model_name="NVIDIA H100 80GB HBM3",hostname="n1",DRIVER="570"} 6
         LINK{nvlink="0",gpu="1",gpu_uuid="GPU-1",pci_bus_id="00000000:1B:00.0",device="nvidia1",model_name="NVIDIA H100 80GB HBM3",hostname="n1",DRIVER="570"} 5
         LINK{nvlink="1",gpu="1",gpu_uuid="GPU-1",pci_bus_id="00000000:1B:00.0",device="nvidia1",model_name="NVIDIA H100 80GB HBM3",hostname="n1",DRIVER="570"} 6
-    "#]]);
-    check(listed(Choice::None, Choice::Only(vec![1])), expect![[r#"
+    "#]],
+    );
+    check(
+        listed(Choice::None, Choice::Only(vec![1])),
+        expect![[r#"
         LINK{nvlink="0",gpu="0",gpu_uuid="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",model_name="NVIDIA H100 80GB HBM3",hostname="n1",DRIVER="570"} 5
         LINK{nvlink="1",gpu="0",gpu_uuid="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",model_name="NVIDIA H100 80GB HBM3",hostname="n1",DRIVER="570"} 6
-    "#]]);
+    "#]],
+    );
     check(listed(Choice::None, Choice::None), expect![[""]]);
 }
 

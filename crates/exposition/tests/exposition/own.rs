@@ -43,7 +43,10 @@ fn xids_with_their_time_and_meaning() {
     let mut log = (*xids(false, &[FALLEN, ECC, ECC])).clone();
     log.counts.insert(XidLog::OTHER, log.counts[&48]);
     second.xids = Arc::new(log);
-    check(&snapshot(vec![], vec![first, second]), "heatsink_xid_", expect![[r#"
+    check(
+        &snapshot(vec![], vec![first, second]),
+        "heatsink_xid_",
+        expect![[r#"
         heatsink_xid_errors_total{gpu="0",UUID="GPU-aaaa",xid="48"} 0
         heatsink_xid_errors_total{gpu="1",xid="48"} 2
         heatsink_xid_errors_total{gpu="1",xid="79"} 1
@@ -53,7 +56,8 @@ fn xids_with_their_time_and_meaning() {
         heatsink_xid_last_timestamp_seconds{gpu="1",xid="other"} 1700000002.5
         heatsink_xid_info{xid="48",name="Double-bit ECC error",class="follow_procedure",action="Follow \"48\"."} 1
         heatsink_xid_info{xid="79",name="GPU has fallen off the bus",class="restart_node",action="Restart the machine."} 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -65,10 +69,14 @@ fn faults_of_links() {
     log.record_link_fault(fault("RLW_CTRL", "fatal", Some(4)));
     log.record_link_fault(fault("MSE", "nonfatal", None));
     let gpu = GpuView { xids: Arc::new(log), ..gpu() };
-    check(&snapshot(vec![], vec![gpu]), "heatsink_nvlink_", expect![[r#"
+    check(
+        &snapshot(vec![], vec![gpu]),
+        "heatsink_nvlink_",
+        expect![[r#"
         heatsink_nvlink_xid_errors_total{gpu="0",UUID="GPU-aaaa",xid="145",unit="MSE",severity="nonfatal"} 1
         heatsink_nvlink_xid_errors_total{gpu="0",UUID="GPU-aaaa",xid="145",unit="RLW_CTRL",severity="fatal",nvlink="4"} 2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -78,12 +86,16 @@ fn clock_events_where_they_are_known() {
         ClockEvent { active: Some(true), seconds: Some(1.25), ..Default::default() };
     some.clock_events[3] = ClockEvent { active: Some(false), ..Default::default() };
     some.clock_events[5] = ClockEvent { seconds: Some(0.0), ..Default::default() };
-    check(&snapshot(vec![], vec![some.clone()]), "heatsink_clock_", expect![[r#"
+    check(
+        &snapshot(vec![], vec![some.clone()]),
+        "heatsink_clock_",
+        expect![[r#"
         heatsink_clock_event_active{gpu="0",UUID="GPU-aaaa",reason="power_cap"} 1
         heatsink_clock_event_active{gpu="0",UUID="GPU-aaaa",reason="hw_slowdown"} 0
         heatsink_clock_event_seconds_total{gpu="0",UUID="GPU-aaaa",reason="power_cap"} 1.25
         heatsink_clock_event_seconds_total{gpu="0",UUID="GPU-aaaa",reason="sw_thermal"} 0
-    "#]]);
+    "#]],
+    );
     let late = GpuView { up: Err(Down::Late), ..some };
     check(&snapshot(vec![], vec![late]), "heatsink_clock_", expect![[""]]);
 }
@@ -127,23 +139,39 @@ fn what_happened_between_scrapes() {
     ];
     let mut snapshot = snapshot(vec![], vec![some]);
     snapshot.windows.extents = Duration::from_millis(15_500);
-    check(&snapshot, "heatsink_power_", expect![[r#"
+    check(
+        &snapshot,
+        "heatsink_power_",
+        expect![[r#"
         heatsink_power_min_watts{gpu="0",UUID="GPU-aaaa",samples="driver"} 71.5
         heatsink_power_mean_watts{gpu="0",UUID="GPU-aaaa",samples="driver"} 420.25
         heatsink_power_max_watts{gpu="0",UUID="GPU-aaaa",samples="driver"} 699
-    "#]]);
-    check(&snapshot, "heatsink_gpu_temperature_", expect![[r#"
+    "#]],
+    );
+    check(
+        &snapshot,
+        "heatsink_gpu_temperature_",
+        expect![[r#"
         heatsink_gpu_temperature_min_celsius{gpu="0",UUID="GPU-aaaa",samples="polled"} 31
         heatsink_gpu_temperature_mean_celsius{gpu="0",UUID="GPU-aaaa",samples="polled"} 60.5
         heatsink_gpu_temperature_max_celsius{gpu="0",UUID="GPU-aaaa",samples="polled"} 84
-    "#]]);
-    check(&snapshot, "heatsink_gpu_utilization_", expect![[r#"
+    "#]],
+    );
+    check(
+        &snapshot,
+        "heatsink_gpu_utilization_",
+        expect![[r#"
         heatsink_gpu_utilization_min_ratio{gpu="0",UUID="GPU-aaaa",samples="driver"} 0
         heatsink_gpu_utilization_max_ratio{gpu="0",UUID="GPU-aaaa",samples="driver"} 1
-    "#]]);
-    check(&snapshot, "heatsink_window_", expect![[r#"
+    "#]],
+    );
+    check(
+        &snapshot,
+        "heatsink_window_",
+        expect![[r#"
         heatsink_window_seconds 15.5
-    "#]]);
+    "#]],
+    );
 
     snapshot.windows.extents = Duration::ZERO;
     check(&snapshot, "heatsink_window_", expect![[""]]);
@@ -171,10 +199,14 @@ fn each_quantity_has_three_families() {
 fn how_long_driver_calls_took() {
     let calls = [("temperature", Duration::from_micros(12)), ("fields", Duration::from_secs(2))];
     let gpu = GpuView { calls: Arc::new(BTreeMap::from(calls)), ..gpu() };
-    check(&snapshot(vec![], vec![gpu]), "heatsink_driver_call_", expect![[r#"
+    check(
+        &snapshot(vec![], vec![gpu]),
+        "heatsink_driver_call_",
+        expect![[r#"
         heatsink_driver_call_duration_seconds{gpu="0",UUID="GPU-aaaa",call="fields"} 2
         heatsink_driver_call_duration_seconds{gpu="0",UUID="GPU-aaaa",call="temperature"} 1.2e-5
-    "#]]);
+    "#]],
+    );
 }
 
 /// What is said of one field on two GPUs, of which the first has a link, a peer and an instance.
