@@ -1,10 +1,10 @@
 //! What the watches ask of a page: families, and labels of every GPU's series.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use model::{FieldId, Kind, Watch};
 
-use crate::{gpus, own, watched};
+use crate::{naming, own};
 
 /// Watches by what becomes of them, each with its position among the readings.
 pub(crate) struct Asked<'a> {
@@ -12,6 +12,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) families: Vec<(usize, &'a Watch)>,
     /// By name.
     pub(crate) labels: Vec<(usize, &'a Watch)>,
+    names: HashMap<FieldId, &'a str>,
 }
 
 impl<'a> Asked<'a> {
@@ -20,28 +21,33 @@ impl<'a> Asked<'a> {
     pub(crate) fn of(watches: &'a [Watch]) -> Self {
         let mut families = Vec::with_capacity(watches.len());
         let mut labels = Vec::new();
-        let mut names = HashSet::with_capacity(watches.len());
+        let mut taken = HashSet::with_capacity(watches.len());
         for (position, watch) in watches.iter().enumerate() {
-            let is_label = watch.kind == Kind::Label;
-            let taken = if is_label { is_standard_label } else { own::is_own };
-            if taken(&watch.name) || !names.insert(&*watch.name) {
-                continue;
+            let (list, is_reserved): (_, fn(&str) -> bool) = match watch.kind {
+                Kind::Hidden => continue,
+                Kind::Label => (&mut labels, naming::is_reserved),
+                Kind::Gauge | Kind::Counter | Kind::Untyped => (&mut families, own::is_own),
+            };
+            if !is_reserved(&watch.name) && taken.insert(&*watch.name) {
+                list.push((position, watch));
             }
-            let list = if is_label { &mut labels } else { &mut families };
-            list.push((position, watch));
+        }
+        let mut names = HashMap::with_capacity(watches.len());
+        for (_, watch) in families.iter().chain(&labels) {
+            names.entry(watch.field).or_insert(&*watch.name);
+        }
+        // A hidden watch has a name as long as nothing else has it.
+        for watch in watches.iter().filter(|watch| watch.kind == Kind::Hidden) {
+            if !names.contains_key(&watch.field) && taken.insert(&*watch.name) {
+                names.insert(watch.field, &*watch.name);
+            }
         }
         labels.sort_by_key(|(_, watch)| &watch.name);
-        Self { families, labels }
+        Self { families, labels, names }
     }
 
     /// The name under which a field was asked for.
     pub(crate) fn name_of(&self, field: FieldId) -> Option<&'a str> {
-        let of_field = |(_, watch): &&(usize, &Watch)| watch.field == field;
-        let (_, watch) = self.families.iter().chain(&self.labels).find(of_field)?;
-        Some(&watch.name)
+        self.names.get(&field).copied()
     }
-}
-
-fn is_standard_label(name: &str) -> bool {
-    gpus::LABELS.contains(&name) || watched::ATTRIBUTES.contains(&name)
 }

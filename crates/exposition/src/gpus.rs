@@ -1,26 +1,81 @@
-//! The labels of each GPU, made once per page.
+//! Each GPU with what of it is shown: itself, its instances, its links. Found once per page.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
-use model::{GpuView, Identity, Snapshot, Value};
+use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot};
 
 use crate::Settings;
 use crate::asked::Asked;
+use crate::naming::{Naming, uuid};
 use crate::text::{Labels, Number};
 
-/// The labels that every series of a GPU may bear, in their order.
-pub(crate) const LABELS: [&str; 6] =
-    ["gpu", "UUID", "pci_bus_id", "device", "modelName", "hostname"];
-
-/// A GPU and the labels of its series.
+/// A GPU, and what of it is shown.
 pub(crate) struct Row<'a> {
     /// The GPU.
     pub(crate) view: &'a GpuView,
-    /// `gpu` and `UUID`: those of heatsink's own families.
+    /// The labels of heatsink's own families.
     pub(crate) short: Labels,
-    /// Those of the families asked for; none as long as nobody knows which GPU it is.
-    pub(crate) full: Option<Labels>,
+    /// What stands in the families asked for: the GPU, its instances, or nothing, as long as nobody
+    /// knows which GPU it is or if nobody wants it.
+    pub(crate) shown: Vec<Shown<'a>>,
+    /// Its links, if it or any of its instances is shown.
+    pub(crate) links: Vec<Link<'a>>,
+    /// The ways to other GPUs, by their index.
+    pub(crate) peers: Vec<(u32, &'a PartView)>,
+}
+
+/// A GPU as a whole, or an instance.
+pub(crate) struct Shown<'a> {
+    /// The instance; none if it is the GPU.
+    pub(crate) instance: Option<&'a Instance>,
+    /// The labels of its series.
+    pub(crate) labels: Labels,
+    found: Found<'a>,
+}
+
+/// A link with the labels of its series.
+pub(crate) struct Link<'a> {
+    /// Its readings.
+    pub(crate) part: &'a PartView,
+    /// The labels of its series.
+    pub(crate) labels: Labels,
+}
+
+/// Where readings are found: in the device itself, then in what it is a part of.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    compute_instance: Option<&'a PartView>,
+    gpu_instance: Option<&'a PartView>,
+    gpu: &'a GpuView,
+}
+
+impl<'a> Shown<'a> {
+    /// The number that was read; of a GPU that is down there is none, whatever its slots say.
+    pub(crate) fn number(&self, position: usize) -> Option<Number> {
+        let reading = self.found.gpu.up.is_ok().then(|| self.found.reading(position))??;
+        Number::of(reading.as_ref().ok()?)
+    }
+
+    /// How many numbers there are at most.
+    pub(crate) fn most_numbers(&self) -> usize {
+        let Found { compute_instance, gpu_instance, gpu } = self.found;
+        let of_gpu = gpu.readings.iter().filter(|reading| reading.is_ok()).count();
+        let parts = compute_instance.into_iter().chain(gpu_instance);
+        let own = parts.flat_map(|part| part.watches.iter().zip(&part.readings));
+        let is_more = |(position, reading): &(&usize, &Reading)| {
+            reading.is_ok() && !matches!(gpu.readings.get(**position), Some(Ok(_)))
+        };
+        of_gpu + own.filter(is_more).count()
+    }
+}
+
+impl<'a> Found<'a> {
+    /// The reading of the smallest of them that has one of its own, be it only a reason.
+    fn reading(&self, position: usize) -> Option<&'a Reading> {
+        let parts = self.compute_instance.into_iter().chain(self.gpu_instance);
+        let own = parts.filter_map(|part| part.reading(position)).next();
+        own.or_else(|| self.gpu.readings.get(position))
+    }
 }
 
 /// Every GPU of the snapshot, by index.
@@ -29,8 +84,8 @@ pub(crate) struct Row<'a> {
 /// place now. Their UUIDs tell them apart; where they do not, the one that is up is shown.
 pub(crate) fn rows<'a>(
     snapshot: &'a Snapshot,
-    settings: &Settings,
-    asked: &Asked<'_>,
+    settings: &'a Settings,
+    asked: &'a Asked<'a>,
 ) -> Vec<Row<'a>> {
     let mut views: Vec<&GpuView> = snapshot.gpus.iter().collect();
     views.sort_by_key(|view| (view.gpu.index, view.up.is_err()));
@@ -39,65 +94,69 @@ pub(crate) fn rows<'a>(
     views.into_iter().map(|view| row(view, settings, asked)).collect()
 }
 
-/// How much room a page of these GPUs may take, so that it need not move while it grows.
-pub(crate) fn capacity(rows: &[Row<'_>], asked: &Asked<'_>) -> usize {
-    const NAME_AND_VALUE: usize = 64;
-    const HEAD: usize = 256;
-    const OWN: usize = 4096;
-    let line = |row: &Row<'_>| row.full.as_ref().map_or(0, Labels::len) + NAME_AND_VALUE;
-    let lines: usize = rows.iter().map(line).sum();
-    let own: usize = rows.iter().map(|row| 8 * (row.short.len() + NAME_AND_VALUE)).sum();
-    asked.families.len() * (HEAD + lines) + own + OWN
-}
-
-fn row<'a>(view: &'a GpuView, settings: &Settings, asked: &Asked<'_>) -> Row<'a> {
-    let mut short = Labels::default();
-    short.number("gpu", u64::from(view.gpu.index).into());
-    if let Some(uuid) = uuid(view) {
-        short.text("UUID", uuid);
-    }
+fn row<'a>(view: &'a GpuView, settings: &'a Settings, asked: &'a Asked<'a>) -> Row<'a> {
+    let naming = Naming { view, settings, asked };
     let identity = view.gpu.identity.as_deref();
-    let full = identity.map(|identity| full(short.clone(), view, identity, settings, asked));
-    Row { view, short, full }
+    let shown = identity.map(|identity| devices(identity, &naming)).unwrap_or_default();
+    let wanted = identity.filter(|_| !shown.is_empty());
+    let links = wanted.map(|identity| links(identity, &naming)).unwrap_or_default();
+    let peers = numbered(view, |entity| match entity {
+        Entity::Peer(number) => Some(*number),
+        Entity::Gpu | Entity::Link(_) | Entity::Instance(_) => None,
+    });
+    Row { view, short: naming.short(), shown, links, peers }
 }
 
-fn full(
-    mut labels: Labels,
-    view: &GpuView,
-    identity: &Identity,
-    settings: &Settings,
-    asked: &Asked<'_>,
-) -> Labels {
-    labels.text("pci_bus_id", &identity.pci_bus_id);
-    labels.text("device", &format!("nvidia{}", view.gpu.index));
-    labels.text("modelName", &model_name(identity, settings));
-    if let Some(hostname) = &settings.hostname {
-        labels.text("hostname", hostname);
+/// The GPU and its instances, as far as they are shown.
+fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Shown<'a>> {
+    let (view, show) = (naming.view, &naming.settings.show);
+    let index = view.gpu.index;
+    let all = instances(view);
+    let gpu = Found { compute_instance: None, gpu_instance: None, gpu: view };
+    let mut shown = Vec::new();
+    let mut add = |instance, found: Found<'a>| {
+        let labels = naming.device(identity, instance, |position| found.reading(position));
+        shown.push(Shown { instance, labels, found });
+    };
+
+    let chosen = all.iter().filter(|(instance, _)| show.has_instance(index, instance));
+    if show.has_gpu(index, chosen.clone().next().is_some()) {
+        add(None, gpu);
     }
-    for (position, watch) in &asked.labels {
-        match view.readings.get(*position) {
-            Some(Ok(Value::Text(text))) => labels.text(&watch.name, text),
-            Some(Ok(value)) => {
-                if let Some(number) = Number::of(value) {
-                    labels.number(&watch.name, number);
-                }
-            }
-            Some(Err(_)) | None => {}
-        }
+    for &(instance, part) in chosen {
+        let of_its_gpu_instance = |(other, _): &&(&Instance, _)| {
+            other.gpu_instance == instance.gpu_instance && other.compute_instance.is_none()
+        };
+        let gpu_instance = all.iter().find(of_its_gpu_instance).map(|(_, part)| *part);
+        let compute_instance = instance.compute_instance.map(|_| part);
+        add(Some(instance), Found { compute_instance, gpu_instance, gpu: view });
     }
-    labels
+    shown
 }
 
-/// To Prometheus a label without a value is no label, so neither is an empty UUID.
-fn uuid(view: &GpuView) -> Option<&str> {
-    view.gpu.identity.as_deref().map(|identity| &*identity.uuid).filter(|uuid| !uuid.is_empty())
+/// The instances of a GPU that is up, each compute instance after its GPU instance, none twice.
+fn instances(view: &GpuView) -> Vec<(&Instance, &PartView)> {
+    let number = |instance: &Instance| (instance.gpu_instance, instance.compute_instance);
+    let mut instances: Vec<_> = view.instances().filter(|_| view.up.is_ok()).collect();
+    instances.sort_by_key(|(instance, _)| number(instance));
+    instances.dedup_by_key(|(instance, _)| number(instance));
+    instances
 }
 
-fn model_name<'a>(identity: &'a Identity, settings: &Settings) -> Cow<'a, str> {
-    if !settings.replace_blanks_in_model_name {
-        return Cow::Borrowed(&identity.model_name);
-    }
-    // Several blanks become one dash, those at the ends none: as dcgm-exporter does.
-    let words: Vec<&str> = identity.model_name.split_whitespace().collect();
-    Cow::Owned(words.join("-"))
+fn links<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Link<'a>> {
+    let links = numbered(naming.view, |entity| match entity {
+        Entity::Link(number) => Some(*number),
+        Entity::Gpu | Entity::Peer(_) | Entity::Instance(_) => None,
+    });
+    let link = |(number, part)| Link { part, labels: naming.link(identity, number) };
+    links.into_iter().map(link).collect()
+}
+
+/// The numbered parts of one kind of a GPU that is up, by number, none twice.
+fn numbered(view: &GpuView, number: impl Fn(&Entity) -> Option<u32>) -> Vec<(u32, &PartView)> {
+    let parts = view.parts.iter().filter(|_| view.up.is_ok());
+    let mut parts: Vec<_> = parts.filter_map(|part| Some((number(&part.entity)?, part))).collect();
+    parts.sort_by_key(|(number, _)| *number);
+    parts.dedup_by_key(|(number, _)| *number);
+    parts
 }

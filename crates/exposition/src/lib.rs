@@ -12,8 +12,12 @@
 #![forbid(unsafe_code)]
 
 mod asked;
+mod capacity;
+mod derived;
 mod gpus;
+mod naming;
 mod own;
+mod show;
 mod text;
 mod watched;
 
@@ -23,12 +27,20 @@ use model::Snapshot;
 
 use crate::asked::Asked;
 use crate::own::Known;
+pub use crate::show::{Choice, Devices, Show};
 
 /// What a page depends on besides the snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// The label `hostname` of every GPU's series; `None` leaves it out.
+    /// The name of the host on every GPU's series; `None` leaves it out.
     pub hostname: Option<Arc<str>>,
+    /// The label that it is given there: `hostname`, or `Hostname` as dcgm-exporter had it up to
+    /// 4.8.2. On the series of links it is `hostname` in any case, as it was there.
+    pub host_label: &'static str,
+    /// Whether the label `UUID` is written `uuid`.
+    pub old_namespace: bool,
+    /// Which devices appear in the families asked for.
+    pub show: Show,
     /// The version of this program.
     pub version: &'static str,
     /// How many rows of the counters file were not understood.
@@ -41,8 +53,8 @@ pub struct Settings {
 pub fn render(snapshot: &Snapshot, settings: &Settings) -> String {
     let asked = Asked::of(&snapshot.watches);
     let gpus = gpus::rows(snapshot, settings, &asked);
-    let mut page = String::with_capacity(gpus::capacity(&gpus, &asked));
-    watched::write(&mut page, &asked, &gpus);
+    let mut page = String::with_capacity(capacity::of(&gpus, &asked));
+    watched::write(&mut page, &asked, &gpus, snapshot.windows);
     own::write(&mut page, &Known { snapshot, settings, asked: &asked, gpus: &gpus });
     page
 }

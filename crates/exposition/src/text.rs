@@ -1,6 +1,7 @@
 //! The syntax: escapes, numbers, labels, family heads and sample lines.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use model::Value;
 
@@ -20,9 +21,14 @@ impl Number {
     pub(crate) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Int(int) => Some(Self::Int(*int)),
-            Value::Float(float) if float.is_finite() => Some(Self::Float(*float)),
-            Value::Float(_) | Value::Text(_) => None,
+            Value::Float(float) => Self::finite(*float),
+            Value::Text(_) => None,
         }
+    }
+
+    /// A real number, if it is one.
+    pub(crate) fn finite(float: f64) -> Option<Self> {
+        float.is_finite().then_some(Self::Float(float))
     }
 
     fn push_to(self, out: &mut String) {
@@ -46,6 +52,19 @@ impl From<u64> for Number {
     }
 }
 
+impl From<u32> for Number {
+    fn from(count: u32) -> Self {
+        Self::Count(count.into())
+    }
+}
+
+impl From<Duration> for Number {
+    /// In seconds.
+    fn from(duration: Duration) -> Self {
+        Self::Float(duration.as_secs_f64())
+    }
+}
+
 impl From<bool> for Number {
     fn from(holds: bool) -> Self {
         Self::Count(u64::from(holds))
@@ -59,23 +78,14 @@ pub(crate) struct Labels(String);
 impl Labels {
     /// Adds a label with a text.
     pub(crate) fn text(&mut self, name: &str, value: &str) {
-        self.open(name);
-        push_escaped(&mut self.0, value, &['\\', '"', '\n']);
-        self.0.push('"');
+        self.separate();
+        push_text(&mut self.0, name, value);
     }
 
     /// Adds a label with a number.
-    pub(crate) fn number(&mut self, name: &str, value: Number) {
-        self.open(name);
-        value.push_to(&mut self.0);
-        self.0.push('"');
-    }
-
-    /// The same and one label more.
-    pub(crate) fn and(&self, name: &str, value: &str) -> Self {
-        let mut labels = self.clone();
-        labels.text(name, value);
-        labels
+    pub(crate) fn number(&mut self, name: &str, value: impl Into<Number>) {
+        self.separate();
+        push_number(&mut self.0, name, value.into());
     }
 
     /// In bytes.
@@ -83,12 +93,10 @@ impl Labels {
         self.0.len()
     }
 
-    fn open(&mut self, name: &str) {
+    fn separate(&mut self) {
         if !self.0.is_empty() {
             self.0.push(',');
         }
-        self.0.push_str(name);
-        self.0.push_str("=\"");
     }
 }
 
@@ -110,19 +118,22 @@ impl<'a> Family<'a> {
 
     /// Adds a line.
     pub(crate) fn sample(&mut self, labels: &Labels, value: impl Into<Number>) {
+        self.line(labels).value(value);
+    }
+
+    /// Begins a line that has more labels than these.
+    pub(crate) fn line(&mut self, labels: &Labels) -> Line<'_> {
         if !self.begun {
             self.begun = true;
             self.head();
         }
         self.out.push_str(self.name);
-        if !labels.0.is_empty() {
-            self.out.push('{');
-            self.out.push_str(&labels.0);
-            self.out.push('}');
+        if labels.0.is_empty() {
+            return Line { out: self.out, open: false };
         }
-        self.out.push(' ');
-        value.into().push_to(self.out);
-        self.out.push('\n');
+        self.out.push('{');
+        self.out.push_str(&labels.0);
+        Line { out: self.out, open: true }
     }
 
     fn head(&mut self) {
@@ -136,6 +147,55 @@ impl<'a> Family<'a> {
         self.out.push_str(self.kind);
         self.out.push('\n');
     }
+}
+
+/// A line being written: labels are added until a value ends it.
+#[must_use = "a line without a value breaks the page"]
+pub(crate) struct Line<'a> {
+    out: &'a mut String,
+    open: bool,
+}
+
+impl Line<'_> {
+    /// Adds a label with a text.
+    pub(crate) fn text(mut self, name: &str, value: &str) -> Self {
+        self.separate();
+        push_text(self.out, name, value);
+        self
+    }
+
+    /// Adds a label with a number.
+    pub(crate) fn number(mut self, name: &str, value: impl Into<Number>) -> Self {
+        self.separate();
+        push_number(self.out, name, value.into());
+        self
+    }
+
+    /// Ends it.
+    pub(crate) fn value(self, value: impl Into<Number>) {
+        self.out.push_str(if self.open { "} " } else { " " });
+        value.into().push_to(self.out);
+        self.out.push('\n');
+    }
+
+    fn separate(&mut self) {
+        self.out.push(if self.open { ',' } else { '{' });
+        self.open = true;
+    }
+}
+
+fn push_text(out: &mut String, name: &str, value: &str) {
+    out.push_str(name);
+    out.push_str("=\"");
+    push_escaped(out, value, &['\\', '"', '\n']);
+    out.push('"');
+}
+
+fn push_number(out: &mut String, name: &str, value: Number) {
+    out.push_str(name);
+    out.push_str("=\"");
+    value.push_to(out);
+    out.push('"');
 }
 
 /// Appends a text with a backslash before each special character, a newline as `\n`.
@@ -203,12 +263,25 @@ mod tests {
         labels.text("a", "q\" b\\ n\n r\r");
         labels.number("b", Number::Int(-1));
         let mut out = String::new();
-        Family::new(&mut out, "f", "gauge", "q\" b\\ n\n").sample(&labels, 2);
+        Family::new(&mut out, "f", "gauge", "q\" b\\ n\n").sample(&labels, 2_u64);
         assert_eq!(
             out,
             "# HELP f q\" b\\\\ n\\n\n# TYPE f gauge\n\
              f{a=\"q\\\" b\\\\ n\\n r\r\",b=\"-1\"} 2\n"
         );
+    }
+
+    #[test]
+    fn a_line_takes_labels_until_its_value() {
+        let mut out = String::new();
+        let mut family = Family::new(&mut out, "f", "gauge", "F.");
+        family.line(&Labels::default()).number("b", 1_u32).text("c", "\"").value(2_u64);
+        let mut labels = Labels::default();
+        labels.text("a", "x");
+        family.line(&labels).number("b", 1_u32).value(Duration::from_millis(1500));
+        family.line(&labels).value(true);
+        let lines: Vec<&str> = out.lines().skip(2).collect();
+        assert_eq!(lines, ["f{b=\"1\",c=\"\\\"\"} 2", "f{a=\"x\",b=\"1\"} 1.5", "f{a=\"x\"} 1"]);
     }
 
     #[test]

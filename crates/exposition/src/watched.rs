@@ -1,42 +1,58 @@
-//! The families that were asked for: one sample per GPU, under the name, type and help of the row.
+//! The families that were asked for, under the name, type and help of the row: one sample per
+//! device that is shown, and one per link that was read.
 
-use model::{FieldId, GpuView, Watch};
+use model::{Watch, Windows};
 
 use crate::asked::Asked;
+use crate::derived::{self, Device};
 use crate::gpus::Row;
-use crate::text::{Family, Labels, Number};
-
-/// The labels that some of these families add.
-pub(crate) const ATTRIBUTES: [&str; 2] = ["err_code", "err_msg"];
+use crate::text::{Family, Number};
 
 /// Writes all of them, in the order in which they were asked for.
-pub(crate) fn write(out: &mut String, asked: &Asked<'_>, gpus: &[Row<'_>]) {
-    for (position, watch) in &asked.families {
+pub(crate) fn write(out: &mut String, asked: &Asked<'_>, gpus: &[Row<'_>], windows: Windows) {
+    let of_links = positions_of_links(gpus);
+    for &(position, watch) in &asked.families {
         let Watch { name, kind, help, .. } = watch;
         let family = &mut Family::new(out, name, kind.as_str(), help);
-        let known = gpus.iter().filter_map(|row| Some((row.view, row.full.as_ref()?)));
-        for (gpu, labels) in known {
-            if watch.field == FieldId::XID_ERRORS {
-                last_xid(family, gpu, labels);
-            } else if let Some(number) = reading(gpu, *position) {
-                family.sample(labels, number);
+        if let Some(samples) = derived::samples_of(watch.field) {
+            for row in gpus {
+                for shown in &row.shown {
+                    samples(&Device { row, shown, position, windows }, family);
+                }
             }
+            continue;
+        }
+        for shown in gpus.iter().flat_map(|row| &row.shown) {
+            if let Some(number) = shown.number(position) {
+                family.sample(&shown.labels, number);
+            }
+        }
+        if of_links.get(position) == Some(&true) {
+            links(family, gpus, position);
         }
     }
 }
 
-/// The number that was read; of a GPU that is down there is none, whatever its slots say.
-fn reading(gpu: &GpuView, position: usize) -> Option<Number> {
-    let reading = gpu.up.is_ok().then(|| gpu.readings.get(position))??;
-    Number::of(reading.as_ref().ok()?)
+fn links(family: &mut Family<'_>, gpus: &[Row<'_>], position: usize) {
+    for link in gpus.iter().flat_map(|row| &row.links) {
+        if let Some(Ok(value)) = link.part.reading(position)
+            && let Some(number) = Number::of(value)
+        {
+            family.sample(&link.labels, number);
+        }
+    }
 }
 
-/// The last XID, with its number and its meaning as labels.
-fn last_xid(family: &mut Family<'_>, gpu: &GpuView, labels: &Labels) {
-    let Some(xid) = gpu.last_xid() else { return };
-    let code = Number::from(u64::from(xid.code));
-    let mut labels = labels.clone();
-    labels.number("err_code", code);
-    labels.text("err_msg", xid.message);
-    family.sample(&labels, code);
+/// By position, whether any link has readings of its own, so that most families need not ask each.
+fn positions_of_links(gpus: &[Row<'_>]) -> Vec<bool> {
+    let mut known = Vec::new();
+    for link in gpus.iter().flat_map(|row| &row.links) {
+        for &position in &*link.part.watches {
+            if known.len() <= position {
+                known.resize(position + 1, false);
+            }
+            known[position] = true;
+        }
+    }
+    known
 }

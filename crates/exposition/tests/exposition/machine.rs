@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use exposition::Settings;
+use exposition::{Settings, Show};
 use model::{
-    Down, FieldId, Gpu, GpuView, Identity, Kind, Pace, Process, Reading, Snapshot, SourceView,
-    Value, Watch, Xid, XidLog,
+    Down, Entity, FieldId, Gpu, GpuView, Identity, Instance, Kind, Pace, PartView, Process,
+    Reading, Snapshot, SourceView, Value, Watch, Windows, Xid, XidEvent, XidLog,
 };
 
 /// A row of a counters file.
 pub(crate) fn watch(field: u16, name: &str, kind: Kind, help: &str) -> Watch {
-    Watch { field: FieldId(field), name: name.into(), kind, help: help.into(), pace: Pace::Every }
+    let (field, name, help) = (FieldId(field), name.into(), help.into());
+    Watch { field, name, kind, help, pace: Pace::Every, cumulative: kind == Kind::Counter }
 }
 
 /// What a GPU is.
@@ -30,10 +31,9 @@ pub(crate) fn up(identity: Identity, readings: Vec<Reading>) -> GpuView {
         gpu: Gpu { index: identity.index, identity: Some(Arc::new(identity)) },
         up: Ok(()),
         readings,
-        xids: Arc::default(),
         last_success: Some(UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)),
         pass_duration: Some(Duration::from_micros(4_200)),
-        errors: Arc::default(),
+        ..unknown(0, Down::Starting)
     }
 }
 
@@ -48,18 +48,43 @@ pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
         gpu: Gpu { index, identity: None },
         up: Err(why),
         readings: Vec::new(),
+        parts: Vec::new(),
         xids: Arc::default(),
+        xids_in_window: Vec::new(),
+        clock_events: Default::default(),
+        extents: Vec::new(),
+        health: Vec::new(),
+        calls: Arc::default(),
         last_success: None,
         pass_duration: None,
         errors: Arc::default(),
     }
 }
 
+/// A part with its own readings, each with the position of its watch.
+pub(crate) fn part(entity: Entity, readings: Vec<(usize, Reading)>) -> PartView {
+    let (watches, readings): (Vec<_>, Vec<_>) = readings.into_iter().unzip();
+    PartView { entity, watches: watches.into(), readings }
+}
+
+/// The GPU instance at a place, which the driver gave another number; or a compute instance in it.
+pub(crate) fn instance(place: u32, compute_instance: Option<u32>) -> Entity {
+    let profile = if compute_instance.is_some() { "1c.2g.20gb" } else { "2g.20gb" }.into();
+    Entity::Instance(Arc::new(Instance {
+        gpu_instance: place + 3,
+        compute_instance,
+        place,
+        profile,
+    }))
+}
+
 /// A log of these XIDs.
 pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
     let mut log = XidLog { listening, ..XidLog::default() };
-    for xid in xids {
-        log.record(*xid);
+    // They come a second apart.
+    for (after, xid) in (0..).zip(xids) {
+        let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500) + Duration::from_secs(after);
+        log.record(XidEvent { xid: *xid, instance: None }, at);
     }
     Arc::new(log)
 }
@@ -75,6 +100,11 @@ pub(crate) fn snapshot(watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
             resident_bytes: Some(7_340_032),
             started: UNIX_EPOCH + Duration::from_secs(1_699_999_000),
         },
+        windows: Windows {
+            extents: Duration::ZERO,
+            xids: Duration::from_secs(300),
+            clock_events: Duration::from_secs(300),
+        },
         good_until: Instant::now(),
     }
 }
@@ -83,6 +113,9 @@ pub(crate) fn snapshot(watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
 pub(crate) fn settings() -> Settings {
     Settings {
         hostname: Some("n1".into()),
+        host_label: "hostname",
+        old_namespace: false,
+        show: Show::default(),
         version: "0.1.0",
         rows_skipped: 0,
         replace_blanks_in_model_name: false,

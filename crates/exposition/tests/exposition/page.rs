@@ -12,8 +12,18 @@ use crate::machine::{
     down, float, identity, int, settings, snapshot, text, unknown, up, watch, xids,
 };
 
-const FALLEN: Xid = Xid { code: 79, message: "GPU has fallen off the bus" };
-const ECC: Xid = Xid { code: 48, message: "Double-bit ECC error" };
+pub(crate) const FALLEN: Xid = Xid {
+    code: 79,
+    message: "GPU has fallen off the bus",
+    class: "restart_node",
+    action: "Restart the machine.",
+};
+pub(crate) const ECC: Xid = Xid {
+    code: 48,
+    message: "Double-bit ECC error",
+    class: "follow_procedure",
+    action: "Follow \"48\".",
+};
 
 fn watches() -> Vec<Watch> {
     vec![
@@ -91,10 +101,21 @@ fn a_whole_page() {
         # TYPE heatsink_read_errors_total counter
         heatsink_read_errors_total{gpu="0",UUID="GPU-aaaa",field="DCGM_FI_DEV_POWER_USAGE",reason="failed"} 2
         heatsink_read_errors_total{gpu="0",UUID="GPU-aaaa",field="1013",reason="not_permitted"} 1
-        # HELP heatsink_xid_errors_total XIDs that the driver delivered for the GPU, by code (count).
+        # HELP heatsink_field_unavailable_info Why a field that was asked for cannot be read on any GPU here; 1 as long as machine and driver stay as they are.
+        # TYPE heatsink_field_unavailable_info gauge
+        heatsink_field_unavailable_info{field="DCGM_FI_DEV_NOBODY_HAS",reason="not_supported"} 1
+        # HELP heatsink_xid_errors_total XIDs that the driver delivered for the GPU, by code; grave ones from 0 on (count).
         # TYPE heatsink_xid_errors_total counter
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="48"} 2
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="79"} 1
+        # HELP heatsink_xid_last_timestamp_seconds When the last XID of this code came (in seconds since 1970).
+        # TYPE heatsink_xid_last_timestamp_seconds gauge
+        heatsink_xid_last_timestamp_seconds{gpu="1",UUID="GPU-bbbb",xid="48"} 1700000001.5
+        heatsink_xid_last_timestamp_seconds{gpu="1",UUID="GPU-bbbb",xid="79"} 1700000002.5
+        # HELP heatsink_xid_info What an XID means and asks for, for each code that stands on this page; always 1.
+        # TYPE heatsink_xid_info gauge
+        heatsink_xid_info{xid="48",name="Double-bit ECC error",class="follow_procedure",action="Follow \"48\"."} 1
+        heatsink_xid_info{xid="79",name="GPU has fallen off the bus",class="restart_node",action="Restart the machine."} 1
         # HELP heatsink_config_rows_skipped Rows of the counters file that were not understood (count).
         # TYPE heatsink_config_rows_skipped gauge
         heatsink_config_rows_skipped 0

@@ -4,26 +4,87 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use exposition::{Settings, render};
-use model::{Down, Identity, Kind, Xid};
+use model::{
+    ClockEvent, Down, Entity, Extent, GpuView, Health, HealthStatus, Identity, Instance, Kind,
+    LinkFault, Quantity, Reason, Snapshot, Xid, XidLog,
+};
 
-use crate::machine::{down, float, identity, settings, snapshot, text, up, watch, xids};
+use crate::machine::{down, float, identity, int, part, settings, snapshot, text, up, watch, xids};
 
 const NASTY: &str = "q\" b\\ n\n r\r t\t \u{1} {a=\"b\",c} # HELP é🔥 \u{2028} \\n \\";
 
-#[test]
-fn promtool_reads_the_worst_page() {
+const WORST: Xid = Xid { code: 79, message: NASTY, class: NASTY, action: NASTY };
+
+/// A machine of which everything is known, each in the worst words.
+fn worst() -> Snapshot {
     let watches = vec![
         watch(1, "driver_version", Kind::Label, NASTY),
         watch(150, "dcgm_temperature_celsius", Kind::Gauge, NASTY),
         watch(230, "dcgm_last_xid", Kind::Gauge, "Last XID."),
         watch(156, "dcgm_energy_joules_total", Kind::Counter, "Energy."),
+        watch(449, "dcgm_link", Kind::Gauge, "Traffic."),
+        watch(9001, "dcgm_xids_in_window", Kind::Gauge, "XIDs."),
+        watch(9002, "dcgm_clock_events_in_window", Kind::Gauge, "Clock events."),
+        watch(9003, "dcgm_health", Kind::Gauge, "Health."),
+        watch(9004, "dcgm_peers", Kind::Gauge, "Peers."),
+        watch(9005, "dcgm_clock_events_total", Kind::Counter, "Clock events."),
+        watch(9006, "dcgm_xids_total", Kind::Counter, "XIDs."),
+        watch(100, "dcgm_clock", Kind::Hidden, NASTY),
+        watch(9101, "dcgm_clock_max", Kind::Hidden, NASTY),
+        watch(999, "dcgm_nobody_has", Kind::Gauge, "Absent."),
     ];
-    let worst = Identity { model_name: NASTY.into(), ..identity(0, NASTY) };
-    let readings = vec![text(NASTY), float(5e-324), text("never"), float(f64::MAX)];
+    let absent = || Err(Reason::NotSupported);
+    let mut readings = vec![text(NASTY), float(5e-324), text("never"), float(f64::MAX)];
+    readings.extend((4..=10).map(|_| absent()));
+    readings.extend([int(1), int(2), absent()]);
+    let identity_of = |index| Identity { model_name: NASTY.into(), ..identity(index, NASTY) };
+
+    let mut whole = known(up(identity_of(0), readings.clone()));
+    whole.parts =
+        vec![part(Entity::Link(0), vec![(4, int(1))]), part(Entity::Peer(1), vec![(8, int(0))])];
+    let mut parted = known(up(identity_of(1), readings));
+    parted.parts = [1, 2].map(|number| part(nasty_instance(number), vec![])).into();
     let mut lost = down(identity(0, "GPU-gone"), Down::Missing, vec![]);
-    lost.xids = xids(false, &[Xid { code: 79, message: NASTY }]);
+    lost.xids = xids(false, &[WORST]);
+
+    let mut snapshot = snapshot(watches, vec![whole, parted, lost]);
+    snapshot.windows.extents = std::time::Duration::from_secs(30);
+    snapshot
+}
+
+fn nasty_instance(gpu_instance: u32) -> Entity {
+    let (compute_instance, place, profile) = (None, gpu_instance, NASTY.into());
+    Entity::Instance(Instance { gpu_instance, compute_instance, place, profile }.into())
+}
+
+fn known(gpu: GpuView) -> GpuView {
+    let mut log = XidLog::clone(&xids(true, &[WORST]));
+    log.record_link_fault(LinkFault {
+        code: 145,
+        unit: NASTY.into(),
+        severity: "fatal",
+        link: None,
+    });
+    let event =
+        ClockEvent { active: Some(true), seconds: Some(1e-9), samples_in_window: 1, begun: 1 };
+    let extent =
+        |quantity| Extent { quantity, min: 1e-9, mean: 1.0, max: 1e300, from_driver: true };
+    GpuView {
+        xids: log.into(),
+        xids_in_window: vec![(79, 1)],
+        clock_events: [event; 9],
+        extents: Quantity::ALL.map(extent).into(),
+        health: vec![Health { subsystem: "ALL", status: HealthStatus::Fail, error: NASTY }],
+        calls: std::sync::Arc::new([(NASTY, std::time::Duration::from_nanos(1))].into()),
+        errors: std::sync::Arc::new([((model::FieldId(100), Reason::Failed), 1)].into()),
+        ..gpu
+    }
+}
+
+#[test]
+fn promtool_reads_the_worst_page() {
     let settings = Settings { hostname: Some(NASTY.into()), ..settings() };
-    let page = render(&snapshot(watches, vec![up(worst, readings), lost]), &settings);
+    let page = render(&worst(), &settings);
 
     let mut tool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -36,6 +97,9 @@ fn promtool_reads_the_worst_page() {
     let output = tool.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);
+    let families = page.lines().filter(|line| line.starts_with("# TYPE ")).count();
+    // All that were asked for but the one that nobody has, and all of heatsink's own.
+    assert_eq!(families, 10 + 43, "a family without a sample is not checked:\n{page}");
     // dcgm-exporter's `modelName` is not how Prometheus would have it, and is what people query.
     let rest: Vec<&str> = said.lines().filter(|line| !line.ends_with("not 'camelCase'")).collect();
     assert!(rest.iter().all(|line| line.is_empty()), "{said}\n{page}");

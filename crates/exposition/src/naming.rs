@@ -1,0 +1,124 @@
+//! The labels of GPUs, instances and links, in the order that dcgm-exporter gives them.
+
+use std::borrow::Cow;
+
+use model::{GpuView, Identity, Instance, Reading, Value};
+
+use crate::Settings;
+use crate::asked::Asked;
+use crate::text::{Labels, Number};
+
+/// Names that a row of the counters file cannot have for its label, whatever the settings: those
+/// given here, and those that some families add.
+#[rustfmt::skip]
+const RESERVED: &[&str] = &[
+    "gpu", "UUID", "uuid", "pci_bus_id", "device", "modelName",
+    "GPU_I_PROFILE", "GPU_I_ID", "GPU_CI_ID", "hostname", "Hostname",
+    "nvlink", "nvswitch", "gpu_uuid", "model_name",
+    "err_code", "err_msg", "window_size_in_ms", "xid", "clock_event",
+    "health_watch", "health_error_code", "peer_gpu", "link_status",
+];
+
+/// Whether a label's name is taken.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+/// Makes the labels of one GPU and of what belongs to it.
+pub(crate) struct Naming<'a> {
+    pub(crate) view: &'a GpuView,
+    pub(crate) settings: &'a Settings,
+    pub(crate) asked: &'a Asked<'a>,
+}
+
+impl<'a> Naming<'a> {
+    /// `gpu` and `UUID`: those of heatsink's own families.
+    pub(crate) fn short(&self) -> Labels {
+        let mut labels = Labels::default();
+        labels.number("gpu", self.view.gpu.index);
+        if let Some(uuid) = uuid(self.view) {
+            labels.text(if self.settings.old_namespace { "uuid" } else { "UUID" }, uuid);
+        }
+        labels
+    }
+
+    /// Those of the GPU in the families asked for, or of an instance of it; `reading` finds the
+    /// values of label rows.
+    pub(crate) fn device(
+        &self,
+        identity: &Identity,
+        instance: Option<&Instance>,
+        reading: impl Fn(usize) -> Option<&'a Reading>,
+    ) -> Labels {
+        let mut labels = self.short();
+        labels.text("pci_bus_id", &identity.pci_bus_id);
+        labels.text("device", &self.device_name());
+        labels.text("modelName", &self.model_name(identity));
+        if let Some(instance) = instance {
+            labels.text("GPU_I_PROFILE", &instance.profile);
+            labels.number("GPU_I_ID", instance.gpu_instance);
+            if let Some(compute_instance) = instance.compute_instance {
+                labels.number("GPU_CI_ID", compute_instance);
+            }
+        }
+        self.hostname(&mut labels, self.settings.host_label);
+        self.rows(&mut labels, reading);
+        labels
+    }
+
+    /// Those of one of its NVLinks. dcgm-exporter calls some things otherwise here; it always
+    /// wrote `hostname` small, and never put dashes into the model's name.
+    pub(crate) fn link(&self, identity: &Identity, link: u32) -> Labels {
+        let mut labels = Labels::default();
+        labels.number("nvlink", link);
+        labels.number("gpu", self.view.gpu.index);
+        if let Some(uuid) = uuid(self.view) {
+            labels.text("gpu_uuid", uuid);
+        }
+        labels.text("pci_bus_id", &identity.pci_bus_id);
+        labels.text("device", &self.device_name());
+        labels.text("model_name", &identity.model_name);
+        self.hostname(&mut labels, "hostname");
+        self.rows(&mut labels, |position| self.view.readings.get(position));
+        labels
+    }
+
+    fn device_name(&self) -> String {
+        format!("nvidia{}", self.view.gpu.index)
+    }
+
+    fn hostname(&self, labels: &mut Labels, name: &str) {
+        if let Some(hostname) = &self.settings.hostname {
+            labels.text(name, hostname);
+        }
+    }
+
+    /// The label rows of the counters file.
+    fn rows(&self, labels: &mut Labels, reading: impl Fn(usize) -> Option<&'a Reading>) {
+        for (position, watch) in &self.asked.labels {
+            match reading(*position) {
+                Some(Ok(Value::Text(text))) => labels.text(&watch.name, text),
+                Some(Ok(value)) => {
+                    if let Some(number) = Number::of(value) {
+                        labels.number(&watch.name, number);
+                    }
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+    }
+
+    fn model_name<'i>(&self, identity: &'i Identity) -> Cow<'i, str> {
+        if !self.settings.replace_blanks_in_model_name {
+            return Cow::Borrowed(&identity.model_name);
+        }
+        // Several blanks become one dash, those at the ends none: as dcgm-exporter does.
+        let words: Vec<&str> = identity.model_name.split_whitespace().collect();
+        Cow::Owned(words.join("-"))
+    }
+}
+
+/// To Prometheus a label without a value is no label, so neither is an empty UUID.
+pub(crate) fn uuid(view: &GpuView) -> Option<&str> {
+    view.gpu.identity.as_deref().map(|identity| &*identity.uuid).filter(|uuid| !uuid.is_empty())
+}

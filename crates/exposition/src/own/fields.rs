@@ -1,0 +1,98 @@
+//! Of the fields asked for: which failed, and which nobody can read here.
+
+use model::{FieldId, GpuView, Kind, Reading, Reason, field};
+
+use super::{Known, Own};
+use crate::text::{Family, Labels};
+
+pub(super) const FAMILIES: &[Own] = &[
+    Own {
+        name: "heatsink_read_errors_total",
+        kind: Kind::Counter,
+        help: "Readings that failed, by field and reason (count).",
+        samples: read_errors,
+    },
+    Own {
+        name: "heatsink_field_unavailable_info",
+        kind: Kind::Gauge,
+        help: "Why a field that was asked for cannot be read on any GPU here; 1 as long as machine \
+               and driver stay as they are.",
+        samples: unavailable,
+    },
+];
+
+/// Fields that are not read but counted, or put together: what there is of them is not said by
+/// their readings.
+const NOT_READ: [FieldId; 6] = [
+    field::XID_ERRORS,
+    field::EXP_XID_ERRORS_COUNT,
+    field::EXP_XID_ERRORS_TOTAL,
+    field::EXP_CLOCK_EVENTS_COUNT,
+    field::EXP_CLOCK_EVENTS_TOTAL,
+    field::EXP_GPU_HEALTH_STATUS,
+];
+
+fn read_errors(known: &Known<'_>, family: &mut Family<'_>) {
+    for row in known.gpus {
+        for ((field, reason), count) in &*row.view.errors {
+            let line = family.line(&row.short);
+            let line = match known.asked.name_of(*field) {
+                Some(name) => line.text("field", name),
+                None => line.number("field", u32::from(field.0)),
+            };
+            line.text("reason", reason.as_str()).value(*count);
+        }
+    }
+}
+
+fn unavailable(known: &Known<'_>, family: &mut Family<'_>) {
+    let verdicts = verdicts(known);
+    for (position, watch) in known.asked.families.iter().chain(&known.asked.labels) {
+        if let Verdict::Unavailable(reason) = verdicts[*position]
+            && !NOT_READ.contains(&watch.field)
+        {
+            let line = family.line(&Labels::default()).text("field", &watch.name);
+            line.text("reason", reason.as_str()).value(true);
+        }
+    }
+}
+
+/// What all readings of a watch say together.
+#[derive(Clone, Copy)]
+enum Verdict {
+    /// There is none.
+    Unknown,
+    /// There is a value, or there may be one soon.
+    Available,
+    /// Each of them will stay absent; the first of their reasons.
+    Unavailable(Reason),
+}
+
+impl Verdict {
+    fn and(self, reading: &Reading) -> Self {
+        match (self, reading) {
+            (Self::Available, _) | (_, Ok(_)) => Self::Available,
+            (_, Err(reason)) if !reason.is_lasting() => Self::Available,
+            (Self::Unknown, Err(reason)) => Self::Unavailable(*reason),
+            (Self::Unavailable(other), Err(reason)) => Self::Unavailable(other.min(*reason)),
+        }
+    }
+}
+
+/// By position, from the readings of all GPUs that are up and of their parts.
+fn verdicts(known: &Known<'_>) -> Vec<Verdict> {
+    let mut verdicts = vec![Verdict::Unknown; known.snapshot.watches.len()];
+    let up = known.gpus.iter().map(|row| row.view).filter(|view| view.up.is_ok());
+    for (position, reading) in up.flat_map(readings) {
+        if let Some(verdict) = verdicts.get_mut(position) {
+            *verdict = verdict.and(reading);
+        }
+    }
+    verdicts
+}
+
+fn readings(gpu: &GpuView) -> impl Iterator<Item = (usize, &Reading)> {
+    let of_parts =
+        gpu.parts.iter().flat_map(|part| part.watches.iter().copied().zip(&part.readings));
+    gpu.readings.iter().enumerate().chain(of_parts)
+}

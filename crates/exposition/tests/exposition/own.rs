@@ -1,0 +1,266 @@
+//! The families that heatsink adds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use exposition::render;
+use model::{
+    ClockEvent, Down, Entity, Extent, GpuView, Kind, LinkFault, Quantity, Reading, Reason,
+    Snapshot, Watch, XidLog,
+};
+use testkit::page::{Page, metric};
+
+use crate::machine::{
+    down, float, identity, instance, int, part, settings, snapshot, text, unknown, up, watch, xids,
+};
+use crate::page::{ECC, FALLEN};
+
+fn gpu() -> GpuView {
+    up(identity(0, "GPU-aaaa"), vec![])
+}
+
+fn page(snapshot: &Snapshot) -> Page {
+    Page::parse(&render(snapshot, &settings())).expect("a page that parses")
+}
+
+/// The lines of all families whose name begins so.
+fn check(snapshot: &Snapshot, prefix: &str, expected: Expect) {
+    let page = render(snapshot, &settings());
+    Page::parse(&page).expect("a page that parses");
+    let lines = page.lines().filter(|line| line.starts_with(prefix));
+    expected.assert_eq(&lines.map(|line| format!("{line}\n")).collect::<String>());
+}
+
+#[test]
+fn xids_with_their_time_and_meaning() {
+    let mut expecting = XidLog { listening: true, ..XidLog::default() };
+    expecting.expect(ECC);
+    let mut first = gpu();
+    first.xids = Arc::new(expecting);
+    let mut second = unknown(1, Down::Starting);
+    let mut log = (*xids(false, &[FALLEN, ECC, ECC])).clone();
+    log.counts.insert(XidLog::OTHER, log.counts[&48]);
+    second.xids = Arc::new(log);
+    check(
+        &snapshot(vec![], vec![first, second]),
+        "heatsink_xid_",
+        expect![[r#"
+        heatsink_xid_errors_total{gpu="0",UUID="GPU-aaaa",xid="48"} 0
+        heatsink_xid_errors_total{gpu="1",xid="48"} 2
+        heatsink_xid_errors_total{gpu="1",xid="79"} 1
+        heatsink_xid_errors_total{gpu="1",xid="other"} 2
+        heatsink_xid_last_timestamp_seconds{gpu="1",xid="48"} 1700000002.5
+        heatsink_xid_last_timestamp_seconds{gpu="1",xid="79"} 1700000000.5
+        heatsink_xid_last_timestamp_seconds{gpu="1",xid="other"} 1700000002.5
+        heatsink_xid_info{xid="48",name="Double-bit ECC error",class="follow_procedure",action="Follow \"48\"."} 1
+        heatsink_xid_info{xid="79",name="GPU has fallen off the bus",class="restart_node",action="Restart the machine."} 1
+    "#]],
+    );
+}
+
+#[test]
+fn faults_of_links() {
+    let fault =
+        |unit: &str, severity, link| LinkFault { code: 145, unit: unit.into(), severity, link };
+    let mut log = XidLog::default();
+    log.record_link_fault(fault("RLW_CTRL", "fatal", Some(4)));
+    log.record_link_fault(fault("RLW_CTRL", "fatal", Some(4)));
+    log.record_link_fault(fault("MSE", "nonfatal", None));
+    let gpu = GpuView { xids: Arc::new(log), ..gpu() };
+    check(
+        &snapshot(vec![], vec![gpu]),
+        "heatsink_nvlink_",
+        expect![[r#"
+        heatsink_nvlink_xid_errors_total{gpu="0",UUID="GPU-aaaa",xid="145",unit="MSE",severity="nonfatal"} 1
+        heatsink_nvlink_xid_errors_total{gpu="0",UUID="GPU-aaaa",xid="145",unit="RLW_CTRL",severity="fatal",nvlink="4"} 2
+    "#]],
+    );
+}
+
+#[test]
+fn clock_events_where_they_are_known() {
+    let mut some = gpu();
+    some.clock_events[2] =
+        ClockEvent { active: Some(true), seconds: Some(1.25), ..Default::default() };
+    some.clock_events[3] = ClockEvent { active: Some(false), ..Default::default() };
+    some.clock_events[5] = ClockEvent { seconds: Some(0.0), ..Default::default() };
+    check(
+        &snapshot(vec![], vec![some.clone()]),
+        "heatsink_clock_",
+        expect![[r#"
+        heatsink_clock_event_active{gpu="0",UUID="GPU-aaaa",reason="power_cap"} 1
+        heatsink_clock_event_active{gpu="0",UUID="GPU-aaaa",reason="hw_slowdown"} 0
+        heatsink_clock_event_seconds_total{gpu="0",UUID="GPU-aaaa",reason="power_cap"} 1.25
+        heatsink_clock_event_seconds_total{gpu="0",UUID="GPU-aaaa",reason="sw_thermal"} 0
+    "#]],
+    );
+    let late = GpuView { up: Err(Down::Late), ..some };
+    check(&snapshot(vec![], vec![late]), "heatsink_clock_", expect![[""]]);
+}
+
+#[test]
+fn slowdown_needs_both_clocks() {
+    let hidden = |field, name| watch(field, name, Kind::Hidden, "");
+    let with = |watches: Vec<Watch>, readings: Vec<Reading>| {
+        let page = page(&snapshot(watches, vec![up(identity(0, "GPU-aaaa"), readings)]));
+        page.value_of(&metric("heatsink_gpu_slowdown_ratio").label("gpu", "0"))
+    };
+    let both = || vec![hidden(1603, "h"), hidden(100, "m"), hidden(9101, "x")];
+    let none = || Err(Reason::NotSupported);
+    assert_eq!(with(both(), vec![int(990_000_000), int(1980), int(1980)]), Some(0.5));
+    assert_eq!(with(both(), vec![none(), int(1485), float(1980.0)]), Some(0.75));
+    assert_eq!(with(both(), vec![none(), none(), int(1980)]), None);
+    assert_eq!(with(both(), vec![int(1), int(1), none()]), None);
+    assert_eq!(with(both(), vec![int(1), int(1), int(0)]), None);
+    assert_eq!(with(both(), vec![int(1), int(1), float(f64::NAN)]), None);
+    assert_eq!(with(vec![hidden(100, "m")], vec![int(1)]), None);
+    let shown = vec![watch(100, "SM", Kind::Gauge, "SM."), hidden(9101, "x")];
+    assert_eq!(with(shown, vec![int(1980), int(1980)]), Some(1.0));
+    let lost = down(identity(0, "GPU-aaaa"), Down::Lost, vec![int(1), int(1), int(1)]);
+    metric("heatsink_gpu_slowdown_ratio").assert_absent_from(&page(&snapshot(both(), vec![lost])));
+}
+
+#[test]
+fn what_happened_between_scrapes() {
+    let extent = |quantity, from_driver, [min, mean, max]: [f64; 3]| Extent {
+        quantity,
+        min,
+        mean,
+        max,
+        from_driver,
+    };
+    let mut some = gpu();
+    some.extents = vec![
+        extent(Quantity::Power, true, [71.5, 420.25, 699.0]),
+        extent(Quantity::Temperature, false, [31.0, 60.5, 84.0]),
+        extent(Quantity::GpuUtilization, true, [0.0, f64::NAN, 1.0]),
+    ];
+    let mut snapshot = snapshot(vec![], vec![some]);
+    snapshot.windows.extents = Duration::from_millis(15_500);
+    check(
+        &snapshot,
+        "heatsink_power_",
+        expect![[r#"
+        heatsink_power_min_watts{gpu="0",UUID="GPU-aaaa",samples="driver"} 71.5
+        heatsink_power_mean_watts{gpu="0",UUID="GPU-aaaa",samples="driver"} 420.25
+        heatsink_power_max_watts{gpu="0",UUID="GPU-aaaa",samples="driver"} 699
+    "#]],
+    );
+    check(
+        &snapshot,
+        "heatsink_gpu_temperature_",
+        expect![[r#"
+        heatsink_gpu_temperature_min_celsius{gpu="0",UUID="GPU-aaaa",samples="polled"} 31
+        heatsink_gpu_temperature_mean_celsius{gpu="0",UUID="GPU-aaaa",samples="polled"} 60.5
+        heatsink_gpu_temperature_max_celsius{gpu="0",UUID="GPU-aaaa",samples="polled"} 84
+    "#]],
+    );
+    check(
+        &snapshot,
+        "heatsink_gpu_utilization_",
+        expect![[r#"
+        heatsink_gpu_utilization_min_ratio{gpu="0",UUID="GPU-aaaa",samples="driver"} 0
+        heatsink_gpu_utilization_max_ratio{gpu="0",UUID="GPU-aaaa",samples="driver"} 1
+    "#]],
+    );
+    check(
+        &snapshot,
+        "heatsink_window_",
+        expect![[r#"
+        heatsink_window_seconds 15.5
+    "#]],
+    );
+
+    snapshot.windows.extents = Duration::ZERO;
+    check(&snapshot, "heatsink_window_", expect![[""]]);
+    snapshot.gpus[0].up = Err(Down::Late);
+    check(&snapshot, "heatsink_power_", expect![[""]]);
+}
+
+#[test]
+fn each_quantity_has_three_families() {
+    let mut some = gpu();
+    some.extents = Quantity::ALL
+        .map(|quantity| Extent { quantity, min: 1.0, mean: 2.0, max: 3.0, from_driver: true })
+        .to_vec();
+    let page = page(&snapshot(vec![], vec![some]));
+    let ended = |word: &str| {
+        let named = page.families.iter().filter(|family| family.name.contains(word));
+        named.map(|family| family.samples[0].value).collect::<Vec<_>>()
+    };
+    assert_eq!(ended("_min_"), [1.0; 7]);
+    assert_eq!(ended("_mean_"), [2.0; 7]);
+    assert_eq!(ended("_max_"), [3.0; 7]);
+}
+
+#[test]
+fn how_long_driver_calls_took() {
+    let calls = [("temperature", Duration::from_micros(12)), ("fields", Duration::from_secs(2))];
+    let gpu = GpuView { calls: Arc::new(BTreeMap::from(calls)), ..gpu() };
+    check(
+        &snapshot(vec![], vec![gpu]),
+        "heatsink_driver_call_",
+        expect![[r#"
+        heatsink_driver_call_duration_seconds{gpu="0",UUID="GPU-aaaa",call="fields"} 2
+        heatsink_driver_call_duration_seconds{gpu="0",UUID="GPU-aaaa",call="temperature"} 1.2e-5
+    "#]],
+    );
+}
+
+/// What is said of one field on two GPUs, of which the first has a link, a peer and an instance.
+fn unavailable(field: u16, kind: Kind, all: [Reading; 5]) -> Option<String> {
+    let watches = vec![watch(field, "F", kind, "F."), watch(field, "F", kind, "Again.")];
+    let [first, link, peer, of_instance, second] = all;
+    let mut first = up(identity(0, "GPU-a"), vec![first]);
+    first.parts = vec![
+        part(Entity::Link(0), vec![(0, link)]),
+        part(Entity::Peer(1), vec![(0, peer)]),
+        part(instance(0, None), vec![(0, of_instance)]),
+    ];
+    let gone = down(identity(2, "GPU-c"), Down::Lost, vec![Err(Reason::Lost)]);
+    let gpus = vec![first, up(identity(1, "GPU-b"), vec![second]), gone];
+    let page = page(&snapshot(watches, gpus));
+    let samples = page.samples("heatsink_field_unavailable_info");
+    assert!(samples.len() < 2);
+    let sample = samples.first()?;
+    assert_eq!((sample.label("field"), sample.value), (Some("F"), 1.0));
+    sample.label("reason").map(str::to_owned)
+}
+
+#[test]
+fn a_field_that_nobody_can_read_is_named_once_with_its_reason() {
+    use Reason::{Lost, NoData, NotPermitted, NotServed, NotSupported};
+    let all = |reason| [(); 5].map(|()| Err(reason));
+    let but = |place: usize, reading: Reading| {
+        let mut all = all(NotSupported);
+        all[place] = reading;
+        unavailable(150, Kind::Gauge, all)
+    };
+    assert_eq!(unavailable(150, Kind::Gauge, all(NotServed)).as_deref(), Some("not_served"));
+    assert_eq!(unavailable(150, Kind::Label, all(NotPermitted)).as_deref(), Some("not_permitted"));
+    assert_eq!(unavailable(150, Kind::Hidden, all(NotServed)), None);
+    for place in 0..5 {
+        assert_eq!(but(place, Err(NotServed)).as_deref(), Some("not_served"));
+        assert_eq!(but(place, Err(NotPermitted)).as_deref(), Some("not_supported"));
+        assert_eq!(but(place, Err(NoData)), None);
+        assert_eq!(but(place, Err(Lost)), None);
+        assert_eq!(but(place, int(1)), None);
+        assert_eq!(but(place, text("x")), None);
+    }
+    for counted in [230, 9001, 9002, 9003, 9005, 9006] {
+        assert_eq!(unavailable(counted, Kind::Gauge, all(NotServed)), None);
+    }
+    assert_eq!(unavailable(9004, Kind::Gauge, all(NotServed)).as_deref(), Some("not_served"));
+}
+
+#[test]
+fn while_no_gpu_is_up_nobody_knows_what_is_available() {
+    let watches = || vec![watch(150, "F", Kind::Gauge, "F.")];
+    let lost = down(identity(0, "GPU-a"), Down::Lost, vec![Err(Reason::NotSupported)]);
+    for gpus in [vec![], vec![lost], vec![gpu()]] {
+        let page = page(&snapshot(watches(), gpus));
+        metric("heatsink_field_unavailable_info").assert_absent_from(&page);
+    }
+}
