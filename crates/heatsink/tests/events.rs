@@ -197,7 +197,7 @@ fn the_families_of_dcgm_exporter() {
     let exporter = rig.started(&["-c", "200", "--extra-collectors", &extra, "-x", "3000"], 8);
     let silent = metric("DCGM_EXP_XID_ERRORS_COUNT").label("gpu", "1").without("xid").value(0.0);
     let (page, _) = exporter.wait_for("silence", PATIENCE, |page| silent.is_in(page));
-    silent.label("window_size_in_ms", "3000").assert_in(&page);
+    silent.clone().label("window_size_in_ms", "3000").assert_in(&page);
     let health = metric("DCGM_EXP_GPU_HEALTH_STATUS").label("gpu", "1");
     health.clone().label("health_watch", "ALL").value(0.0).assert_in(&page);
     rig.control.set(&["gpu 1 xid 95", "gpu 1 xid 95"]);
