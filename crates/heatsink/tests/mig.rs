@@ -22,10 +22,13 @@ fn instances(page: &Page, name: &str) -> Vec<(String, String)> {
 fn instances_take_the_place_of_their_gpu() {
     let exporter = Rig::machine("a100x8-mig").started(&["-c", "200"], 8);
     let (page, _) = exporter.wait_for("instances", PATIENCE, |page| {
-        instances(page, "DCGM_FI_DEV_FB_USED").len() == 10
+        instances(page, "DCGM_FI_DEV_FB_USED").len() == 9
     });
-    for name in ["DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_POWER_USAGE"] {
-        assert_eq!(page.samples(name).len(), 6 + 10, "{name}");
+    // Of an instance without compute instance the driver tells no memory.
+    let families =
+        [("DCGM_FI_DEV_FB_USED", 9), ("DCGM_FI_DEV_GPU_TEMP", 10), ("DCGM_FI_DEV_POWER_USAGE", 10)];
+    for (name, shown) in families {
+        assert_eq!(page.samples(name).len(), 6 + shown, "{name}");
         metric(name).label("gpu", "1").without("GPU_I_ID").assert_absent_from(&page);
     }
     // One of the parent for all, and one of its own each.
@@ -63,7 +66,7 @@ fn device_lists_choose() {
     let rig = Rig::machine("a100x8-mig");
     let shown = |devices: &str, wanted: usize| {
         let exporter = rig.start(&["-c", "200", "-d", devices]);
-        let name = "DCGM_FI_DEV_FB_USED";
+        let name = "DCGM_FI_DEV_GPU_TEMP";
         exporter.wait_for(devices, PATIENCE, |page| page.samples(name).len() == wanted);
         // What is there stays so: nothing more comes, and nothing goes.
         std::thread::sleep(std::time::Duration::from_millis(500));

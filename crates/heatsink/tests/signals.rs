@@ -5,11 +5,11 @@ mod rig;
 use std::time::Duration;
 
 use rig::{PATIENCE, Rig, is_present, up};
-use testkit::page::{Page, metric};
+use testkit::page::{FamilyKind, Page, metric};
 
 #[test]
 fn a_spike_between_two_scrapes_is_in_the_maximum() {
-    let rig = Rig::new();
+    let rig = Rig::new().with("FAKE_NVML_AT", "300");
     let exporter = rig.started(&["-c", "1000"], 8);
     let power = |stat: &str| {
         metric(format!("heatsink_power_{stat}_watts")).label("gpu", "4").label("samples", "driver")
@@ -190,12 +190,18 @@ fn every_watch_has_its_own_interval() {
 #[test]
 fn generations_of_names() {
     let rig = Rig::new();
-    let page = |args: &[&str]| rig.started(args, 8).page();
+    let page = |args: &[&str]| {
+        let args = [args, &["-c", "200"]].concat();
+        // A rate needs two readings.
+        let exporter = rig.started(&args, 8);
+        let is_rate = |page: &Page| page.samples("DCGM_FI_PROF_PCIE_RX_BYTES").len() == 8;
+        exporter.wait_for("rates", PATIENCE, is_rate).0
+    };
     let old = page(&["--metric-names", "4.8.2"]);
     let heat = "DCGM_FI_DEV_GPU_TEMP";
     metric(heat).label("Hostname", "node-1").without("hostname").assert_in(&old);
-    let kind = |page: &Page, name| page.family(name).map(|family| family.kind.clone());
-    assert_eq!(kind(&old, "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL").as_deref(), Some("counter"));
+    let kind = |page: &Page, name| page.family(name).map(|family| family.kind);
+    assert_eq!(kind(&old, "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL"), Some(FamilyKind::Counter));
     let new = page(&["--metric-names", "4.9"]);
     metric(heat).assert_absent_from(&new);
     metric("DCGM_FI_DEV_GPU_TEMP_CELSIUS").label("hostname", "node-1").assert_in(&new);
@@ -203,7 +209,7 @@ fn generations_of_names() {
     let both = page(&["--metric-names", "both"]);
     metric(heat).assert_in(&both);
     metric("DCGM_FI_DEV_GPU_TEMP_CELSIUS").assert_in(&both);
-    assert_eq!(kind(&both, "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL").as_deref(), Some("gauge"));
+    assert_eq!(kind(&both, "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL"), Some(FamilyKind::Gauge));
     let namespace = page(&["-o"]);
     metric(heat).without("UUID").assert_in(&namespace);
     assert!(namespace.samples(heat).iter().all(|sample| sample.label("uuid").is_some()));
