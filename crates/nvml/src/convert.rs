@@ -178,11 +178,9 @@ pub(crate) fn uuid(bytes: &[u8; 16]) -> String {
 pub(crate) enum GpmUnit {
     /// Percent, 0 to 100, served as a ratio.
     Percent,
-    /// Percent, 0 to 100, served as a whole number, rounded down.
-    WholePercent,
     /// MiB per second, served as bytes per second, rounded down.
     MebibytesPerSecond,
-    /// A count since the driver was loaded, rounded down.
+    /// A count, rounded down.
     Count,
 }
 
@@ -192,7 +190,7 @@ pub(crate) fn gpm(value: f64, unit: GpmUnit) -> Reading {
         return Err(Reason::NoData);
     }
     let most = match unit {
-        GpmUnit::Percent | GpmUnit::WholePercent => MOST_GPM_PERCENT,
+        GpmUnit::Percent => MOST_GPM_PERCENT,
         GpmUnit::MebibytesPerSecond => MOST_MEBIBYTES_PER_SECOND,
         GpmUnit::Count => MOST_COUNT,
     };
@@ -201,7 +199,7 @@ pub(crate) fn gpm(value: f64, unit: GpmUnit) -> Reading {
     }
     Ok(match unit {
         GpmUnit::Percent => Value::Float(value / 100.0),
-        GpmUnit::WholePercent | GpmUnit::Count => Value::Int(value as i64),
+        GpmUnit::Count => Value::Int(value as i64),
         GpmUnit::MebibytesPerSecond => Value::Int((value * 1_048_576.0) as i64),
     })
 }
@@ -313,7 +311,6 @@ mod tests {
     fn gpm_percent_may_overshoot_a_little() {
         assert_eq!(gpm(12.5, GpmUnit::Percent), real(0.125));
         assert_eq!(gpm(100.5, GpmUnit::Percent), real(1.005));
-        assert_eq!(gpm(99.9, GpmUnit::WholePercent), whole(99));
         assert_eq!(gpm(1.5, GpmUnit::MebibytesPerSecond), whole(1_572_864));
         assert_eq!(gpm(123_456_789.9, GpmUnit::Count), whole(123_456_789));
         for unit in [GpmUnit::Percent, GpmUnit::MebibytesPerSecond, GpmUnit::Count] {

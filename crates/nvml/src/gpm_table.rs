@@ -28,7 +28,7 @@ const fn run<const N: usize>(first: u16, metric: u32, unit: GpmUnit) -> [GpmRow;
     rows
 }
 
-use GpmUnit::{Count, MebibytesPerSecond, Percent, WholePercent};
+use GpmUnit::{Count, MebibytesPerSecond, Percent};
 
 static SINGLE: &[GpmRow] = &[
     row(1001, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_GRAPHICS_UTIL, Percent),
@@ -56,7 +56,8 @@ static SINGLE: &[GpmRow] = &[
 static NVDEC: [GpmRow; 8] = run(1017, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_NVDEC_0_UTIL, Percent);
 static NVJPG: [GpmRow; 8] = run(1025, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_NVJPG_0_UTIL, Percent);
 static NVOFA: [GpmRow; 2] = run(1033, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_NVOFA_0_UTIL, Percent);
-static CACHES: [GpmRow; 4] = run(1080, 160, WholePercent);
+/// Hits and misses of memory caches, in a unit that GPM does not name.
+static CACHES: [GpmRow; 4] = run(1080, 160, Count);
 /// Counts since the driver was loaded: cycles, and bytes over PCIe. Newer than the bindings.
 static COUNTS: [GpmRow; 13] = run(1084, 248, Count);
 
@@ -87,8 +88,11 @@ pub(crate) const fn link_out(link: u32) -> u32 {
 pub(crate) static GPM_TABLE: &[&[GpmRow]] =
     &[SINGLE, &NVDEC, &NVJPG, &NVOFA, &LINKS, &CACHES, &COUNTS];
 
-/// Fields of one NVLink, with what gives the metric for a link.
-pub(crate) static GPM_OF_LINK: [(FieldId, fn(u32) -> u32); 2] =
+/// The metric of a link.
+pub(crate) type MetricOf = fn(link: u32) -> u32;
+
+/// Fields of one NVLink.
+pub(crate) static GPM_OF_LINK: [(FieldId, MetricOf); 2] =
     [(FieldId(1532), link_out), (FieldId(1533), link_in)];
 
 /// The unit of them.

@@ -10,7 +10,7 @@ use crate::call_times::CallTimes;
 use crate::calls::Calls;
 use crate::getters::{GETTERS, is_of_instances};
 use crate::gpm::{Gpm, Request, Whole};
-use crate::plan::{Paces, Plan, SLOW, Sink, Target};
+use crate::plan::{Paces, Plan, Sink, Target};
 use crate::round::{Round, Tally};
 use crate::{Code, Device, Library, Options, gpm_table};
 
@@ -60,8 +60,8 @@ struct Member {
     name: Reading,
     name_targets: Vec<Target>,
     name_turns: u64,
-    /// What an empty instance has no value for.
-    absent: Vec<Target>,
+    /// What an empty instance has no value for, and when that is said.
+    absent: Vec<(Vec<Target>, u64)>,
 }
 
 impl Instances {
@@ -249,8 +249,7 @@ impl Member {
             if found.is_some() {
                 calls.add(getter, times, |field| plan.targets(field, 0, paces));
             } else {
-                let targets = getter.fields.iter().map(|field| plan.targets(*field, 0, paces).0);
-                absent.extend(targets.flatten());
+                absent.extend(getter.fields.iter().map(|field| plan.targets(*field, 0, paces)));
             }
         }
         let mut gpm = Gpm::new(Arc::clone(library), whole);
@@ -277,8 +276,8 @@ impl Member {
         if self.name_turns & round.due != 0 {
             round.sink.set(&self.name_targets, &self.name);
         }
-        if round.due & SLOW != 0 {
-            round.sink.set(&self.absent, &Err(Reason::NoData));
+        for (targets, _) in self.absent.iter().filter(|(_, turns)| turns & round.due != 0) {
+            round.sink.set(targets, &Err(Reason::NoData));
         }
         if let Some(device) = &self.device {
             self.calls.read(device, round)?;
