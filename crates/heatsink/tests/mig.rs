@@ -14,7 +14,7 @@ fn instances(page: &Page, name: &str) -> Vec<(String, String)> {
         .map(|sample| (label(sample, "gpu"), label(sample, "GPU_I_ID")))
         .filter(|(_, instance)| !instance.is_empty())
         .collect();
-    found.sort();
+    found.sort_by_key(|(gpu, instance)| (gpu.clone(), instance.parse::<u32>().ok()));
     found
 }
 
