@@ -20,6 +20,8 @@ impl Code {
     /// An argument that the driver does not take: a number that is too high.
     pub(crate) const INVALID_ARGUMENT: Self =
         Self(sys::nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT);
+    /// The GPU, or the driver, does not have it.
+    pub(crate) const NOT_SUPPORTED: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_NOT_SUPPORTED);
     /// The buffer is too small.
     pub(crate) const INSUFFICIENT_SIZE: Self =
         Self(sys::nvmlReturn_enum_NVML_ERROR_INSUFFICIENT_SIZE);

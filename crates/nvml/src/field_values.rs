@@ -173,7 +173,7 @@ impl FieldValues {
             all.made += 1;
             all.slow += usize::from(group.schedule.is_too_long(took, round));
         }
-        if all.most_were_slow() {
+        if all.most_were_slow() || round.tally.slow {
             return;
         }
         for group in &mut self.groups {

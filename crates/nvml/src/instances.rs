@@ -1,6 +1,6 @@
 //! The instances of a partitioned GPU (MIG): which there are, and what is read of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::{Level, field};
@@ -10,12 +10,10 @@ use crate::call_times::CallTimes;
 use crate::calls::Calls;
 use crate::getters::{GETTERS, is_of_instances};
 use crate::gpm::{Gpm, Request, Whole};
+use crate::mig_devices::{self, Found, gpu_profile};
 use crate::plan::{Paces, Plan, Sink, Target};
 use crate::round::{Round, Tally};
 use crate::{Code, Device, Library, Options, gpm_table};
-
-/// The kinds of GPU instances that NVML tells apart; drivers know fewer, or a few more.
-const PROFILES: u32 = 32;
 
 /// The instances of one GPU, as they were when last looked at.
 pub(crate) struct Instances {
@@ -29,22 +27,6 @@ pub(crate) struct Instances {
     /// Whether this process may.
     may_ask: bool,
     members: Vec<Member>,
-}
-
-/// A MIG device, which is a compute instance.
-struct Found {
-    gpu_instance: u32,
-    compute_instance: u32,
-    /// As in `1c.3g.20gb`.
-    profile: String,
-    device: Device,
-}
-
-impl PartialEq for Found {
-    fn eq(&self, other: &Self) -> bool {
-        let key = |found: &Self| (found.gpu_instance, found.compute_instance, found.device.handle);
-        key(self) == key(other) && self.profile == other.profile
-    }
 }
 
 /// One entity of which something is read.
@@ -112,10 +94,12 @@ impl Instances {
         if self.gpu_plan.watches.is_empty() {
             return Ok(false);
         }
-        let found = scan(gpu)?;
+        let found = mig_devices::scan(gpu)?;
         let mut changed = self.found.as_ref() != Some(&found);
         if (thoroughly || changed) && self.may_ask {
-            let empty = self.scan_empty(gpu, &found)?;
+            let empty = mig_devices::scan_empty(gpu, &found)?;
+            self.may_ask = empty.is_some();
+            let empty = empty.unwrap_or_default();
             changed |= empty != self.empty;
             self.empty = empty;
         }
@@ -132,29 +116,6 @@ impl Instances {
             Entity::Instance(_) => self.members.iter().any(|member| member.entity == *entity),
             Entity::Gpu | Entity::Link(_) | Entity::Peer(_) => true,
         });
-    }
-
-    /// GPU instances without compute instances, if this process may know of them.
-    fn scan_empty(&mut self, gpu: &Device, found: &[Found]) -> Result<Vec<(u32, String)>, Code> {
-        let used: BTreeSet<u32> = found.iter().map(|found| found.gpu_instance).collect();
-        let mut empty = BTreeMap::new();
-        for number in 0..PROFILES {
-            let Ok(profile) = gpu.instance_profile(number) else { continue };
-            match gpu.instances_of(profile.id) {
-                Ok(ids) => {
-                    let name = parse_profile(&profile.name).unwrap_or(&profile.name);
-                    let unused = ids.into_iter().filter(|id| !used.contains(id));
-                    empty.extend(unused.map(|id| (id, name.to_owned())));
-                }
-                Err(code) if code.is_about_the_gpu() => return Err(code),
-                Err(code) if code.reason() == Reason::NotPermitted => {
-                    self.may_ask = false;
-                    return Ok(Vec::new());
-                }
-                Err(_) => {}
-            }
-        }
-        Ok(empty.into_iter().collect())
     }
 
     fn rebuild(
@@ -298,83 +259,9 @@ fn is_of_compute(field: FieldId) -> bool {
     catalog::by_id(field).is_some_and(|row| row.level == Level::ComputeInstance)
 }
 
-/// The MIG devices that there are.
-fn scan(gpu: &Device) -> Result<Vec<Found>, Code> {
-    let most = match gpu.max_mig_devices() {
-        Ok(most) => most,
-        Err(code) if code.is_about_the_gpu() => return Err(code),
-        Err(_) => 0,
-    };
-    let mut found = Vec::new();
-    for number in 0..most {
-        match gpu.mig_device(number).and_then(|device| device.map(describe).transpose()) {
-            Ok(Some(device)) => found.push(device),
-            Ok(None) => {}
-            Err(code) if code.is_about_the_gpu() => return Err(code),
-            // Made or destroyed at this moment.
-            Err(_) => {}
-        }
-    }
-    Ok(found)
-}
-
-fn describe(device: Device) -> Result<Found, Code> {
-    let name = device.name()?;
-    let profile = match parse_profile(&name) {
-        Some(profile) => profile.to_owned(),
-        // A name without profile: its size is what profiles are named after.
-        None => device.mig_size().map_or("unknown".to_owned(), |(slices, mebibytes)| {
-            format!("{slices}g.{}gb", mebibytes.div_ceil(1024))
-        }),
-    };
-    Ok(Found {
-        gpu_instance: device.gpu_instance_id()?,
-        compute_instance: device.compute_instance_id()?,
-        profile,
-        device,
-    })
-}
-
-/// The profile in a name such as `NVIDIA A100-SXM4-40GB MIG 1g.5gb`.
-fn parse_profile(name: &str) -> Option<&str> {
-    let (_, profile) = name.rsplit_once("MIG ")?;
-    let profile = profile.split_whitespace().next()?;
-    profile.contains("g.").then_some(profile)
-}
-
-/// Of a compute instance's profile, the GPU instance's: `3g.20gb` of `1c.3g.20gb`.
-fn gpu_profile(profile: &str) -> &str {
-    match profile.split_once("c.") {
-        Some((slices, rest)) if slices.bytes().all(|byte| byte.is_ascii_digit()) => rest,
-        _ => profile,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_profile_is_the_last_word_of_a_mig_devices_name() {
-        let check = |name, profile| assert_eq!(parse_profile(name), profile);
-        check("NVIDIA A100-SXM4-40GB MIG 1g.5gb", Some("1g.5gb"));
-        check("NVIDIA H100 80GB HBM3 MIG 1g.10gb+me", Some("1g.10gb+me"));
-        check("NVIDIA H100 80GB HBM3 MIG 1c.3g.40gb", Some("1c.3g.40gb"));
-        check("MIG 7g.80gb", Some("7g.80gb"));
-        check("MIG 1g.12gb+gfx ", Some("1g.12gb+gfx"));
-        check("NVIDIA H100 80GB HBM3", None);
-        check("NVIDIA H100 MIG ", None);
-        check("MIG nonsense", None);
-        check("", None);
-    }
-
-    #[test]
-    fn the_profile_of_a_gpu_instance_has_no_compute_slices() {
-        assert_eq!(gpu_profile("1c.3g.40gb"), "3g.40gb");
-        assert_eq!(gpu_profile("10c.7g.80gb+me"), "7g.80gb+me");
-        assert_eq!(gpu_profile("1g.10gb"), "1g.10gb");
-        assert_eq!(gpu_profile("unknown"), "unknown");
-    }
 
     #[test]
     fn instances_have_memory_names_and_profiling_of_their_own() {

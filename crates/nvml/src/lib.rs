@@ -11,9 +11,9 @@
 //!   `served` looks fields up in all of them.
 //! - `plan`, `round`, `demotion`, `call_times`: who wants what and when, and what a pass met.
 //! - `calls`, `field_values`, `gpm`, `samples`: read what the tables say.
-//! - `links`, `instances`: what a GPU has that is smaller than itself.
+//! - `links`, `mig_devices`, `instances`: what a GPU has that is smaller than itself.
 //! - `main_reader`, `events`, `pcie`, `peers`: what one GPU's threads do.
-//! - `source`: puts them together.
+//! - `facts`, `source`: what is true of the whole session; puts the readers together.
 
 mod call_times;
 mod calls;
@@ -23,6 +23,7 @@ mod demotion;
 mod device;
 mod entry;
 mod events;
+mod facts;
 mod field_table;
 mod field_values;
 mod getters;
@@ -32,6 +33,7 @@ mod instances;
 mod library;
 mod links;
 mod main_reader;
+mod mig_devices;
 mod pcie;
 mod peers;
 mod plan;

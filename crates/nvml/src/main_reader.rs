@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use catalog::field;
 use model::{
     Entity, FieldId, Identity, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Samples,
-    Value, Watch,
+    Watch,
 };
 
 use crate::call_times::CallTimes;
 use crate::calls::Calls;
+use crate::facts::Facts;
 use crate::field_table::{self, LINK_TABLE};
 use crate::field_values::FieldValues;
 use crate::getters::{ERRORS_OF_LINK, GETTERS, LINK_ERRORS, PCIE_GETTERS};
@@ -23,7 +24,7 @@ use crate::links;
 use crate::plan::{Paces, Plan, Sink, Target};
 use crate::round::{Round, Tally};
 use crate::samples::DriverSamples;
-use crate::{Code, Device, Library, Options, convert};
+use crate::{Code, Device, Library, Options};
 
 /// How often fields that were not supported are asked for again.
 pub(crate) const ASK_ALL: Duration = Duration::from_secs(600);
@@ -33,40 +34,6 @@ const LOOK_FOR_INSTANCES: Pace = Pace::At(Duration::from_secs(1));
 
 /// The part of a reading's targets that is the GPU itself.
 const GPU: usize = 0;
-
-/// What is true of all GPUs of a driver.
-pub(crate) struct Facts {
-    driver_version: Option<Arc<str>>,
-    nvml_version: Reading,
-    cuda_version: Reading,
-}
-
-impl Facts {
-    /// Asks only for what somebody watches. May block: CUDA's version is in another library.
-    pub(crate) fn of(library: &Library, watches: &[Watch]) -> Self {
-        let is_watched = |field| watches.iter().any(|watch| watch.field == field);
-        let reading = |field, read: &dyn Fn() -> Result<Reading, Code>| {
-            if is_watched(field) {
-                read().unwrap_or_else(|code| Err(code.reason()))
-            } else {
-                Err(Reason::NoData)
-            }
-        };
-        Self {
-            driver_version: library.driver_version().ok().map(Arc::from),
-            nvml_version: reading(field::NVML_VERSION, &|| {
-                Ok(convert::text(library.nvml_version()?))
-            }),
-            cuda_version: reading(field::CUDA_DRIVER_VERSION, &|| {
-                Ok(convert::int(library.cuda_version()?))
-            }),
-        }
-    }
-
-    pub(crate) fn driver_version(&self) -> Option<Arc<str>> {
-        self.driver_version.clone()
-    }
-}
 
 /// A reading that does not change, and where it goes.
 struct Fact {
@@ -117,13 +84,9 @@ impl MainReader {
     ) -> Self {
         let plan = Plan::of(watches, is_mine);
         let (mut paces, mut times) = (Paces::new(), CallTimes::default());
-        let version = facts.driver_version.clone();
+        let version = facts.driver_version();
         let driver = version.as_deref();
-        let mut all_facts = vec![
-            (field::DRIVER_VERSION, version.clone().map(Value::Text).ok_or(Reason::Failed)),
-            (field::NVML_VERSION, facts.nvml_version.clone()),
-            (field::CUDA_DRIVER_VERSION, facts.cuda_version.clone()),
-        ];
+        let mut all_facts = facts.readings();
         let mut calls = Calls::default();
         for getter in GETTERS {
             calls.add(getter, &mut times, |field| plan.targets(field, GPU, &mut paces));
@@ -297,7 +260,10 @@ impl MainReader {
         tally: &mut Tally,
     ) -> Result<(), Code> {
         if std::mem::take(&mut self.fresh) {
-            (0..self.plan.watches.len()).for_each(|slot| out.set_every(slot, None));
+            let slots: Vec<usize> = out.parts().iter().map(|part| part.slots.len()).collect();
+            for (part, slots) in slots.into_iter().enumerate() {
+                (0..slots).for_each(|slot| out.set_every_in(part, slot, None));
+            }
         }
         self.look_around(device, &pass, out)?;
         self.parts.clear();

@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     pub(crate) failed: Option<Reason>,
     /// Fields that turned out not to be supported.
     pub(crate) unsupported: Vec<FieldId>,
+    /// Whether most calls were slow, so that the GPU is, and no single call or field.
+    pub(crate) slow: bool,
 }
 
 impl Tally {
@@ -113,5 +115,54 @@ impl Schedule {
             Change::Demoted => tracing::debug!(gpu, "{what} takes {took:.1?} again"),
             Change::Restored => tracing::debug!(gpu, "{what} takes {took:.1?} only"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use model::{Pace, Readings};
+
+    use super::*;
+
+    #[test]
+    fn what_takes_too_long_waits_for_the_slow_pace_and_its_slots_say_so() {
+        let mut paces = Paces::new();
+        let every = paces.turn(Pace::Every);
+        let watches: Arc<[usize]> = Arc::from([0, 1]);
+        let now = Instant::now();
+        let mut out = Readings::new(&watches, now);
+        let second = Duration::from_secs(1);
+        let (elapsed, previous) = (second * 5, Some(second * 4));
+        let pass = Pass { now, elapsed, previous, interval: second, cadence: second };
+        let mut round = Round {
+            gpu: 0,
+            pass,
+            due: paces.due(&pass),
+            paces: &paces,
+            times: &mut CallTimes::default(),
+            sink: Sink { out: &mut out, parts: &[0] },
+            tally: &mut Tally::default(),
+        };
+        let targets = [Target { part: 0, slot: 1 }];
+        let mut weigh = |schedule: &mut Schedule, millis| {
+            let took = Duration::from_millis(millis);
+            schedule.weigh("a call", took, [&targets[..]].into_iter(), &mut round);
+            round.sink.out.slots()[1].every
+        };
+        let mut schedule = Schedule::of(every | SLOW);
+        assert_eq!([(); 2].map(|()| weigh(&mut schedule, 60)), [None, None]);
+        assert!(schedule.is_due(every));
+        assert_eq!(weigh(&mut schedule, 60), Some(second * 10));
+        assert!(!schedule.is_due(every) && schedule.is_due(SLOW));
+        assert_eq!([(); 2].map(|()| weigh(&mut schedule, 9)), [Some(second * 10); 2]);
+        assert_eq!(weigh(&mut schedule, 9), None);
+        assert!(schedule.is_due(every));
+        // What is slow by wish has nowhere to go.
+        let mut slow = Schedule::of(SLOW);
+        assert_eq!([(); 4].map(|()| weigh(&mut slow, 9_000)), [None; 4]);
+        assert!(slow.is_slow() && !slow.is_pending());
     }
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use model::{FieldId, Reader, Session, Source, SourceError, Watch};
 
 use crate::events::EventReader;
+use crate::facts::Facts;
 use crate::library::{DEFAULT_NAME, FileId, Library};
-use crate::main_reader::{Facts, MainReader};
+use crate::main_reader::MainReader;
 use crate::pcie::PcieReader;
 use crate::peers::PeerReader;
 use crate::served;
