@@ -30,6 +30,8 @@ impl Code {
         Self(sys::nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
     /// Something went wrong, and the driver does not say what.
     pub(crate) const UNKNOWN: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_UNKNOWN);
+    /// There is nothing to say now.
+    pub(crate) const NO_DATA: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_NO_DATA);
     /// Waited in vain.
     pub(crate) const TIMEOUT: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT);
 

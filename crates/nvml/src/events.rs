@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use catalog::{field, xid};
-use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, XidEvent};
+use catalog::xid;
+use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, XidEvent};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::device::call;
-use crate::plan::Plan;
 use crate::{Code, Device, Library};
 
 /// How long one wait for an event lasts: as long as the program may need to notice that it should
@@ -36,7 +35,6 @@ const NO_INSTANCE: u32 = u32::MAX;
 pub(crate) struct EventReader {
     library: Arc<Library>,
     gpu: u32,
-    plan: Plan,
     set: Option<EventSet>,
     /// Whether a first look has shown that the set works.
     looked: bool,
@@ -99,11 +97,10 @@ fn xid_event(code: u64, gpu_instance: u32) -> XidEvent {
 
 impl EventReader {
     /// Listens whether somebody watches the newest XID or not: all XIDs are counted.
-    pub(crate) fn new(library: Arc<Library>, index: u32, watches: &[Watch]) -> Self {
+    pub(crate) fn new(library: Arc<Library>, index: u32) -> Self {
         Self {
             library,
             gpu: index,
-            plan: Plan::of(watches, |field| field == field::XID_ERRORS),
             set: None,
             looked: false,
             taken: Vec::new(),
@@ -121,7 +118,8 @@ impl Reader for EventReader {
     }
 
     fn watches(&self) -> Arc<[usize]> {
-        Arc::clone(&self.plan.watches)
+        // Events are no readings, and so it can outlive the plan that it was started under.
+        Arc::new([])
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {

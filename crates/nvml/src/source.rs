@@ -199,7 +199,7 @@ impl Session for NvmlSession {
         let watches = &self.watches;
         let mut readers: Vec<Box<dyn Reader>> = vec![
             Box::new(MainReader::new(library(), gpu, &self.facts, self.options, watches)),
-            Box::new(EventReader::new(library(), gpu, watches)),
+            Box::new(EventReader::new(library(), gpu)),
         ];
         if let Some(pcie) = PcieReader::new(library(), gpu, watches) {
             readers.push(Box::new(pcie));

@@ -171,29 +171,26 @@ impl Device {
         Ok(mhz)
     }
 
-    /// Highest SM clock of the performance state that the GPU is in, MHz; of all of them, where the
-    /// driver does not tell states apart.
+    /// Highest SM clock of the performance state that the GPU is in, MHz. Where the driver does not
+    /// tell states apart, it is known only in the fastest one: it is the highest of all.
     pub(crate) fn max_sm_clock_now(&self) -> Result<u32, Code> {
         let sm = sys::nvmlClockType_enum_NVML_CLOCK_SM;
-        let of_state = || -> Result<u32, Code> {
-            let state = self.performance_state()?;
-            let (mut lowest, mut highest) = (0, 0);
-            call!(
-                self.library,
-                nvmlDeviceGetMinMaxClockOfPState(self.handle, sm, state, &mut lowest, &mut highest)
-            )?;
-            Ok(highest)
-        };
-        match of_state() {
-            Ok(0) => self.max_clock_mhz(sm),
-            // An unknown state is an argument that the second call does not take.
+        let state = self.performance_state()?;
+        let (mut lowest, mut highest) = (0, 0);
+        let asked = call!(
+            self.library,
+            nvmlDeviceGetMinMaxClockOfPState(self.handle, sm, state, &mut lowest, &mut highest)
+        );
+        match asked {
+            Ok(()) if highest > 0 => Ok(highest),
             Err(code)
-                if code.reason() == model::Reason::NotSupported
-                    || code == Code::INVALID_ARGUMENT =>
+                if code.reason() != model::Reason::NotSupported
+                    && code != Code::INVALID_ARGUMENT =>
             {
-                self.max_clock_mhz(sm)
+                Err(code)
             }
-            answer => answer,
+            _ if state == sys::nvmlPStates_enum_NVML_PSTATE_0 => self.max_clock_mhz(sm),
+            _ => Err(Code::NO_DATA),
         }
     }
 
