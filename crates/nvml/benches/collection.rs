@@ -75,7 +75,15 @@ fn sampled(library: &Path, watches: &Arc<[Watch]>, interval: Duration, passes: u
     let count = Arc::new(AtomicU64::new(0));
     let source = NvmlSource::new(Some(library.to_owned()), Options::default());
     let source = Counting { inner: Box::new(source) as Box<dyn Source>, count: Arc::clone(&count) };
-    let settings = Settings { interval, gpus: Selection::All, started: SystemTime::now() };
+    let (extents, count) = (Duration::ZERO, Duration::from_secs(300));
+    let settings = Settings {
+        interval,
+        gpus: Selection::All,
+        started: SystemTime::now(),
+        windows: Windows { extents, xids: count, clock_events: count },
+        expected_xids: Vec::new(),
+        kernel_log: None,
+    };
     let sampler = Sampler::start(Box::new(source), Arc::clone(watches), settings).expect("threads");
     while sampler.snapshot().gpus.iter().filter(|view| view.up.is_ok()).count() < GPUS {
         thread::sleep(Duration::from_millis(1));
