@@ -107,12 +107,9 @@ fn growth() {
         "\n{:24} {:>8} {:>10} {:>10} {:>12} {:>12} {:>12}",
         "default set", "series", "bytes", "gzip", "p50 ms", "CPU s/1000", "RSS MiB"
     );
-    for (name, gpus, instances) in [
-        ("1 GPU", 1, 0),
-        ("8 GPUs", 8, 0),
-        ("16 GPUs", 16, 0),
-        ("16 GPUs x 7 instances", 16, 7),
-    ] {
+    for (name, gpus, instances) in
+        [("1 GPU", 1, 0), ("8 GPUs", 8, 0), ("16 GPUs", 16, 0), ("16 GPUs x 7 instances", 16, 7)]
+    {
         let rig = Rig::new().with("FAKE_NVML_GPUS", &gpus.to_string());
         let mut lines = Vec::new();
         for gpu in 0..gpus {

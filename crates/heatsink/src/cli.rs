@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::upstream::Upstream;
 
@@ -24,6 +24,7 @@ pub(crate) const KERNEL_LOG: &str = "/dev/kmsg";
 /// GPU telemetry for Prometheus: every NVIDIA GPU of this machine at /metrics.
 #[derive(Parser, Debug)]
 #[command(name = "heatsink", version, args_conflicts_with_subcommands = true)]
+#[command(args_override_self = true)]
 #[command(after_help = "Without a command, heatsink serves. Try `heatsink demo`: no GPU needed.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -296,7 +297,7 @@ pub(crate) struct DemoArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// GPUs to check: `f` or `g` for all, `g:0,2-4` for some
+    /// GPUs to check, with their instances and links: `f` for all, `g:0,2-4` for some
     #[arg(short = 'd', long, default_value = DEVICES, value_name = "DEVICES")]
     pub(crate) devices: String,
 
@@ -327,6 +328,25 @@ pub(crate) struct FieldsArgs {
     pub(crate) markdown: bool,
 }
 
+/// The arguments with two dashes before each long flag that has one: Go programs, and so manifests
+/// written for them, take both.
+pub(crate) fn with_dashes(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let command = Cli::command();
+    let known = |name: &str| {
+        command.get_arguments().any(|arg| {
+            let aliases = arg.get_all_aliases().unwrap_or_default();
+            arg.get_long() == Some(name) || aliases.contains(&name)
+        })
+    };
+    let dashed = |arg: OsString| match arg.to_str().and_then(|text| text.strip_prefix('-')) {
+        Some(text) if text.len() > 1 && known(text.split('=').next().unwrap_or(text)) => {
+            OsString::from(format!("--{text}"))
+        }
+        _ => arg,
+    };
+    args.map(dashed).collect()
+}
+
 /// A variable that is set to nothing is as good as one that is not set.
 pub(crate) fn path(text: &Option<OsString>) -> Option<&Path> {
     text.as_deref().filter(|text| !text.is_empty()).map(Path::new)
@@ -344,8 +364,6 @@ pub(crate) fn text() -> impl TypedValueParser<Value = String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
-
     use super::*;
 
     #[test]
@@ -361,5 +379,21 @@ mod tests {
         assert_eq!(cli.serve.address, ":1");
         assert!(Cli::try_parse_from(["heatsink", "--replace-blanks-in-model-name"]).is_ok());
         assert!(Cli::try_parse_from(["heatsink", "serve", "-c", "30000"]).is_ok());
+    }
+
+    #[test]
+    fn long_flags_may_have_one_dash_and_come_twice() {
+        let parse = |line: &str| {
+            let args = line.split(' ').map(OsString::from);
+            Cli::try_parse_from(with_dashes(args)).unwrap().serve
+        };
+        let serve = parse("heatsink -collect-interval 100 -rbmn -n -n -c 200 -address=:1");
+        assert_eq!([serve.replace_blanks_in_model_name, serve.no_hostname], ["true", "true"]);
+        assert_eq!([serve.collect_interval, serve.address], ["200", ":1"]);
+        assert!(
+            Cli::try_parse_from(with_dashes(["heatsink", "-nx"].map(OsString::from).into_iter()))
+                .is_err()
+        );
+        parse("heatsink --nvidia-resource-names a --nvidia-resource-names b");
     }
 }

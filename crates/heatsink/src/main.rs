@@ -50,7 +50,7 @@ pub(crate) const NO: u8 = 1;
 const BAD_SETTINGS: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(cli::with_dashes(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             // A failure to print leaves nothing to do about it.

@@ -1,5 +1,6 @@
 //! `heatsink serve`: parse, start, serve, drain.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use catalog::xid;
 use exposition::Show;
-use model::{FieldId, Kind, Source};
+use model::{FieldId, Kind, Source, Watch};
 use sampler::{KernelLog, Sampler};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,7 +80,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
 /// Serves until told to stop; `ready` is told where.
 pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outcome> {
     let Setup { wanted, asked: Asked { watches, rows_skipped }, .. } = setup;
-    say_unserved(setup.source.as_ref(), &watches);
+    let unserved = Unserved::by(setup.source.as_ref());
+    unserved.say(&watches);
     let settings = sampler::Settings {
         interval: wanted.interval,
         gpus: devices::gpus(&setup.show.devices),
@@ -112,7 +114,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(until_told(stop, Arc::downgrade(&served), wanted));
+        tokio::spawn(until_told(stop, Arc::downgrade(&served), Arc::new((wanted, unserved))));
         ready(address);
         http::serve(listener, served, stopped).await;
         std::io::Result::Ok(())
@@ -125,7 +127,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
 }
 
 /// Tells `stop` when the process is told to end.
-async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted) {
+async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Arc<(Wanted, Unserved)>) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -139,9 +141,9 @@ async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted) {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                let (app, wanted) = (Weak::clone(&app), wanted.clone());
+                let (app, wanted) = (Weak::clone(&app), Arc::clone(&wanted));
                 // Files may be slow to read, as on a network that is gone.
-                tokio::task::spawn_blocking(move || reload(&app, &wanted));
+                tokio::task::spawn_blocking(move || reload(&app, &wanted.0, &wanted.1));
             }
         }
     }
@@ -150,13 +152,14 @@ async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted) {
 }
 
 /// Reads the counters files anew. What cannot be read changes nothing.
-fn reload(app: &Weak<App>, wanted: &Wanted) {
+fn reload(app: &Weak<App>, wanted: &Wanted, unserved: &Unserved) {
     let asked = wanted.read();
     let Some(app) = app.upgrade() else { return };
     match asked {
         Ok(Asked { watches, rows_skipped }) => {
             let shown = watches.iter().filter(|watch| watch.kind != Kind::Hidden).count();
             tracing::info!("SIGHUP: serving {shown} rows, {rows_skipped} skipped");
+            unserved.say(&watches);
             app.sampler.replan(watches);
             app.pages.change(|settings| {
                 (settings.rows_skipped, settings.is_reloaded) = (rows_skipped, true);
@@ -169,20 +172,28 @@ fn reload(app: &Weak<App>, wanted: &Wanted) {
     }
 }
 
-/// Says once which watches nothing will ever serve here.
-fn say_unserved(source: &dyn Source, watches: &[model::Watch]) {
-    let unserved: Vec<&str> = watches
-        .iter()
-        .filter(|watch| watch.kind != Kind::Hidden && !is_derived(watch.field))
-        .filter(|watch| !source.serves(watch.field))
-        .map(|watch| watch.name.as_ref())
-        .collect();
-    if !unserved.is_empty() {
-        tracing::warn!(
-            "absent, for the source {} does not serve them: {}",
-            source.name(),
-            unserved.join(", ")
-        );
+/// What a source has no way to read.
+struct Unserved {
+    source: &'static str,
+    fields: HashSet<FieldId>,
+}
+
+impl Unserved {
+    fn by(source: &dyn Source) -> Self {
+        let fields = catalog::FIELDS.iter().map(|row| row.id);
+        let is_unserved = |field: &FieldId| !source.serves(*field) && !is_derived(*field);
+        Self { source: source.name(), fields: fields.filter(is_unserved).collect() }
+    }
+
+    /// Says which watches nothing will ever serve here.
+    fn say(&self, watches: &[Watch]) {
+        let shown = watches.iter().filter(|watch| watch.kind != Kind::Hidden);
+        let unserved = shown.filter(|watch| self.fields.contains(&watch.field));
+        let names: Vec<&str> = unserved.map(|watch| watch.name.as_ref()).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            tracing::warn!("absent, for the source {} does not serve them: {names}", self.source);
+        }
     }
 }
 

@@ -56,11 +56,11 @@ const FLAGS: &[Flag] = {
         flag("kubernetes-enable-dra",                None,      "KUBERNETES_ENABLE_DRA",                              Bool,  PODS),
         flag("pod-resources-kubelet-socket",         None,      "DCGM_POD_RESOURCES_KUBELET_SOCKET",                  Value, Nothing),
         flag("nvidia-resource-names",                None,      "NVIDIA_RESOURCE_NAMES",                              Value, Nothing),
-        flag("cpu-devices",                          Some('p'), "DCGM_EXPORTER_CPU_DEVICES_STR",                      Value, Nothing),
-        flag("switch-devices",                       Some('s'), "DCGM_EXPORTER_OTHER_DEVICES_STR",                    Value, Nothing),
+        flag("cpu-devices",                          Some('p'), "DCGM_EXPORTER_CPU_DEVICES_STR",                      Value, Missing("CPU")),
+        flag("switch-devices",                       Some('s'), "DCGM_EXPORTER_OTHER_DEVICES_STR",                    Value, Missing("switch")),
         flag("configmap-data",                       Some('m'), "DCGM_EXPORTER_CONFIGMAP_DATA",                       Value, Missing("counters from a ConfigMap; mount it and name the file with -f")),
         flag("remote-hostengine-info",               Some('r'), "DCGM_REMOTE_HOSTENGINE_INFO",                        Value, DCGM),
-        flag("fake-gpus",                            None,      "DCGM_EXPORTER_USE_FAKE_GPUS",                        Bool,  Nothing),
+        flag("fake-gpus",                            None,      "DCGM_EXPORTER_USE_FAKE_GPUS",                        Bool,  Missing("DCGM to make GPUs up; try --source sim")),
         flag("web-config-file",                      None,      "DCGM_EXPORTER_WEB_CONFIG_FILE",                      Value, Refused("TLS and passwords are not served yet; without them the page would be open to all")),
         flag("web-systemd-socket",                   None,      "DCGM_EXPORTER_SYSTEMD_SOCKET",                       Bool,  Missing("systemd's socket; --address is listened on instead")),
         flag("enable-dcgm-log",                      None,      "DCGM_EXPORTER_ENABLE_DCGM_LOG",                      Bool,  Nothing),
@@ -124,7 +124,8 @@ impl FromArgMatches for Upstream {
             // What says "as always" is no wish.
             let as_always = match flag.takes {
                 Takes::Bool => settings::truth(value) == Some(false),
-                Takes::Value => value == "none",
+                // For devices, "f" is whatever there is.
+                Takes::Value => matches!(value, "none" | "f"),
             };
             if as_always || value.is_empty() {
                 continue;

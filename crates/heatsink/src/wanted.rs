@@ -50,9 +50,9 @@ impl Wanted {
         };
         rows_skipped += counters.skipped.len();
         let mut watches = counters.watches;
-        let generation = self.generation.unwrap_or_default();
         if is_builtin {
-            watches = generation::builtin_types(watches, generation);
+            // Their names are those of 4.8, and so are the types as long as nobody says otherwise.
+            watches = generation::builtin_types(watches, self.generation.unwrap_or_default());
         }
         if let Some(path) = &self.extra {
             let extra = file(path).with_context(|| unreadable(path, EXTRA))?;
@@ -60,7 +60,7 @@ impl Wanted {
             watches = counters::merge(watches, extra.watches);
         }
         // Who writes a name into a file of their own wants that name, unless they say otherwise.
-        if is_builtin || self.generation.is_some() {
+        if let Some(generation) = self.generation {
             watches = generation::rename(watches, generation);
         }
         watches.extend(self.hidden(&watches));
@@ -172,13 +172,14 @@ mod tests {
     fn a_second_file_adds_and_replaces() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("extra.csv");
-        let rows = "DCGM_FI_DEV_GPU_TEMP, gauge, Mine., 100ms\nDCGM_FI_DEV_PSTATE, gauge, P.\n?\n";
+        let rows = "DCGM_FI_DEV_GPU_TEMP, gauge, Mine., 100ms\n\
+                    DCGM_FI_DEV_GPU_UTIL_RATIO, gauge, U.\nDCGM_FI_DEV_PSTATE, gauge, P.\n?\n";
         std::fs::write(&path, rows).unwrap();
         let mut wanted = wanted(None, None);
         let before = shown(&wanted).len();
         wanted.extra = Some(path);
         let asked = wanted.read().unwrap();
-        assert_eq!(shown(&wanted).len(), before + 1);
+        assert_eq!(shown(&wanted).len(), before + 2, "a name of 4.9 stays beside its twin");
         assert_eq!(asked.rows_skipped, 1);
         let temperature = |watch: &&Watch| &*watch.name == "DCGM_FI_DEV_GPU_TEMP";
         let watch = asked.watches.iter().find(temperature).unwrap();

@@ -93,8 +93,7 @@ fn critical_codes_are_counted_from_nought() {
     let of = |code: &str| {
         metric("heatsink_xid_errors_total").label("gpu", "5").label("xid", code).value(0.0)
     };
-    let (page, _) =
-        exporter.wait_for("somebody listens", PATIENCE, |page| of("79").is_in(page));
+    let (page, _) = exporter.wait_for("somebody listens", PATIENCE, |page| of("79").is_in(page));
     for code in ["48", "62", "64", "74", "95", "119", "120"] {
         of(code).assert_in(&page);
     }
@@ -176,7 +175,8 @@ fn what_the_kernels_log_says_of_before_the_start_is_counted() {
 
     // From here on the driver tells us itself: its own line is the same event.
     rig.control.set(&["gpu 6 xid 149"]);
-    let more = format!("{old}4,5,5000,-;NVRM: Xid (PCI:{}): 149, NETIR Fatal XC0 Link 7\n", pci("6"));
+    let more =
+        format!("{old}4,5,5000,-;NVRM: Xid (PCI:{}): 149, NETIR Fatal XC0 Link 7\n", pci("6"));
     rig.file("kmsg", more);
     let fault = metric("heatsink_nvlink_xid_errors_total").label("gpu", "6").label("nvlink", "7");
     let (page, _) = exporter.wait_for("the detail is there", PATIENCE, |page| {

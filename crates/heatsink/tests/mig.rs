@@ -21,9 +21,8 @@ fn instances(page: &Page, name: &str) -> Vec<(String, String)> {
 #[test]
 fn instances_take_the_place_of_their_gpu() {
     let exporter = Rig::machine("a100x8-mig").started(&["-c", "200"], 8);
-    let (page, _) = exporter.wait_for("instances", PATIENCE, |page| {
-        instances(page, "DCGM_FI_DEV_FB_USED").len() == 9
-    });
+    let (page, _) = exporter
+        .wait_for("instances", PATIENCE, |page| instances(page, "DCGM_FI_DEV_FB_USED").len() == 9);
     // Of an instance without compute instance the driver tells no memory.
     let families =
         [("DCGM_FI_DEV_FB_USED", 9), ("DCGM_FI_DEV_GPU_TEMP", 10), ("DCGM_FI_DEV_POWER_USAGE", 10)];
@@ -85,11 +84,10 @@ fn device_lists_choose() {
 
 #[test]
 fn compute_instances_are_shown_on_demand() {
-    let exporter =
-        Rig::machine("a100x8-mig").started(&["-c", "200", "--compute-instances"], 8);
+    let exporter = Rig::machine("a100x8-mig").started(&["-c", "200", "--compute-instances"], 8);
     let inner = metric("DCGM_FI_DEV_FB_USED").label("gpu", "1").label("GPU_CI_ID", "0");
-    let (page, _) = exporter
-        .wait_for("compute instances", PATIENCE, |page| inner.find_in(page).len() == 7);
+    let (page, _) =
+        exporter.wait_for("compute instances", PATIENCE, |page| inner.find_in(page).len() == 7);
     let outer = metric("DCGM_FI_DEV_FB_USED").label("gpu", "1").without("GPU_CI_ID");
     assert_eq!(outer.find_in(&page).len(), 7);
 }
@@ -135,8 +133,8 @@ fn an_event_of_one_instance_is_not_one_of_the_others() {
     let of = |instance: &str| {
         metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "1").label("GPU_I_ID", instance)
     };
-    let (page, _) = exporter
-        .wait_for("it is told", PATIENCE, |page| page.value_of(&of(first)) == Some(43.0));
+    let (page, _) =
+        exporter.wait_for("it is told", PATIENCE, |page| page.value_of(&of(first)) == Some(43.0));
     assert_eq!(page.value_of(&of(second)), Some(0.0));
     metric("heatsink_xid_errors_total").label("gpu", "1").label("xid", "43").assert_in(&page);
 }

@@ -36,7 +36,8 @@ fn windows_are_polled_every_second_whatever_the_interval() {
     let rig = Rig::new().with("FAKE_NVML_SCENARIO", "story").with("FAKE_NVML_SPEED", "100");
     let exporter = rig.started(&["-c", "600000"], 8);
     let span = |page: &Page| {
-        let of = |stat| metric(format!("heatsink_gpu_temperature_{stat}_celsius")).label("gpu", "0");
+        let of =
+            |stat| metric(format!("heatsink_gpu_temperature_{stat}_celsius")).label("gpu", "0");
         let polled = |stat| page.value_of(&of(stat).label("samples", "polled"));
         Some(polled("max")? - polled("min")?)
     };
@@ -97,12 +98,12 @@ fn what_the_driver_does_not_count_is_integrated() {
 #[test]
 fn what_no_gpu_has_is_named_once() {
     let rig = Rig::machine("t4x8");
-    let extra = rig.file("extra.csv", "DCGM_FI_PROF_SM_ACTIVE, gauge, S.\nDCGM_FI_DEV_FAN_SPEED, gauge, F.\n");
+    let extra = rig
+        .file("extra.csv", "DCGM_FI_PROF_SM_ACTIVE, gauge, S.\nDCGM_FI_DEV_FAN_SPEED, gauge, F.\n");
     let exporter = rig.started(&["-c", "200", "--extra-collectors", &extra], 8);
     let of = |field: &str| metric("heatsink_field_unavailable_info").label("field", field);
-    let (page, _) = exporter.wait_for("it is named", PATIENCE, |page| {
-        of("DCGM_FI_PROF_SM_ACTIVE").is_in(page)
-    });
+    let (page, _) =
+        exporter.wait_for("it is named", PATIENCE, |page| of("DCGM_FI_PROF_SM_ACTIVE").is_in(page));
     let found = of("DCGM_FI_PROF_SM_ACTIVE").find_in(&page);
     assert_eq!(found.len(), 1, "once for eight GPUs");
     assert_eq!(found[0].label("reason"), Some("not_supported"));

@@ -3,7 +3,7 @@
 /// One subsystem of one GPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Health {
-    /// `PCIE`, `NVLINK`, `MEM`, `THERMAL`, `POWER`, `INFOROM`, `DRIVER` or `ALL`.
+    /// `PCIE`, `NVLINK`, `MEM`, `THERMAL`, `POWER`, `DRIVER` or `ALL`.
     pub subsystem: &'static str,
     /// How it is.
     pub status: HealthStatus,

@@ -69,6 +69,7 @@ pub struct Extent {
     pub mean: f64,
     /// The greatest sample.
     pub max: f64,
-    /// Whether the samples are the driver's own, many a second, or were polled.
+    /// Whether samples that the driver took by itself, many a second, are among them; else all were
+    /// polled.
     pub from_driver: bool,
 }

@@ -84,11 +84,16 @@ impl XidLog {
     /// Stands for all codes beyond those.
     pub const OTHER: u32 = u32::MAX;
 
-    /// Counts one event, and says how many of its code there are now.
+    /// Counts one event, and says how many of its code there are now. Events may be told late; one
+    /// that is older than another is not the last.
     pub fn record(&mut self, event: XidEvent, at: SystemTime) -> u64 {
         let XidEvent { xid, instance } = event;
-        self.last = Some(xid);
+        let is_newest = self.counts.values().all(|entry| entry.last.is_none_or(|last| last <= at));
+        if is_newest {
+            self.last = Some(xid);
+        }
         match instance {
+            _ if !is_newest => {}
             // A log of instances that are long gone must not grow.
             Some(_) if self.last_of_instances.len() == Self::MOST_CODES => {}
             Some(instance) => {
@@ -103,7 +108,7 @@ impl XidLog {
         let key = if known { xid.code } else { Self::OTHER };
         let entry = self.counts.entry(key).or_insert(XidCount { xid, count: 0, last: None });
         entry.count += 1;
-        entry.last = Some(at);
+        entry.last = entry.last.max(Some(at));
         entry.count
     }
 
@@ -144,6 +149,18 @@ mod tests {
         assert_eq!(log.counts.values().map(|entry| entry.count).sum::<u64>(), 10_000);
         assert_eq!(log.last.map(|xid| xid.code), Some(9_999));
         assert_eq!(log.last_of_instances.len(), XidLog::MOST_CODES);
+    }
+
+    #[test]
+    fn one_that_is_told_late_is_counted_and_is_not_the_last() {
+        let mut log = XidLog::default();
+        let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        log.record(event(79, None), at(20));
+        log.record(event(48, None), at(10));
+        log.record(event(79, None), at(5));
+        assert_eq!(log.last.map(|xid| xid.code), Some(79));
+        assert_eq!((log.counts[&48].count, log.counts[&79].count), (1, 2));
+        assert_eq!(log.counts[&79].last, Some(at(20)));
     }
 
     #[test]

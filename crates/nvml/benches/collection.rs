@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use catalog::{builtin, counters, field};
 use model::{
     FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Samples, Session, Source,
-    SourceError, Watch, XidEvent,
+    SourceError, Watch, Windows, XidEvent,
 };
 use nvml::{NvmlSource, Options};
 use nvml_wrapper_sys::bindings::{self as sys, NvmlLib, field_id as fi};
@@ -75,12 +75,12 @@ fn sampled(library: &Path, watches: &Arc<[Watch]>, interval: Duration, passes: u
     let count = Arc::new(AtomicU64::new(0));
     let source = NvmlSource::new(Some(library.to_owned()), Options::default());
     let source = Counting { inner: Box::new(source) as Box<dyn Source>, count: Arc::clone(&count) };
-    let (extents, count) = (Duration::ZERO, Duration::from_secs(300));
+    let (extents, minutes) = (Duration::ZERO, Duration::from_secs(300));
     let settings = Settings {
         interval,
         gpus: Selection::All,
         started: SystemTime::now(),
-        windows: Windows { extents, xids: count, clock_events: count },
+        windows: Windows { extents, xids: minutes, clock_events: minutes },
         expected_xids: Vec::new(),
         kernel_log: None,
     };

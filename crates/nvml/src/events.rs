@@ -98,13 +98,7 @@ fn xid_event(code: u64, gpu_instance: u32) -> XidEvent {
 impl EventReader {
     /// Listens whether somebody watches the newest XID or not: all XIDs are counted.
     pub(crate) fn new(library: Arc<Library>, index: u32) -> Self {
-        Self {
-            library,
-            gpu: index,
-            set: None,
-            looked: false,
-            taken: Vec::new(),
-        }
+        Self { library, gpu: index, set: None, looked: false, taken: Vec::new() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use model::{
     Down, Entity, FieldId, Identity, Kind, Part, Process, Quantity, Reader, Reason, Rhythm,
-    Snapshot, SourceView, Value, Watch, XidLog,
+    Snapshot, SourceView, Value, Watch, XidCount, XidLog,
 };
 
 use crate::Settings;
@@ -97,17 +97,27 @@ pub(crate) struct Extent {
 impl History {
     /// Adds what came before it.
     fn after(mut self, earlier: Self) -> Self {
-        if !earlier.xids.counts.is_empty() {
+        if !earlier.xids.counts.is_empty() || !earlier.xids.link_faults.is_empty() {
+            let earlier = &*earlier.xids;
             let log = Arc::make_mut(&mut self.xids);
-            log.last = log.last.or(earlier.xids.last);
-            for (code, earlier) in &earlier.xids.counts {
-                let entry = log.counts.entry(*code).or_insert(*earlier);
-                if *entry != *earlier {
-                    entry.count += earlier.count;
-                    entry.last = entry.last.max(earlier.last);
+            log.last = log.last.or(earlier.last);
+            if log.last_of_gpu.is_none() {
+                log.last_of_gpu = earlier.last_of_gpu;
+                for (instance, xid) in &earlier.last_of_instances {
+                    log.last_of_instances.entry(*instance).or_insert(*xid);
                 }
             }
+            for (code, of_code) in &earlier.counts {
+                let none = XidCount { count: 0, last: None, ..*of_code };
+                let entry = log.counts.entry(*code).or_insert(none);
+                entry.count += of_code.count;
+                entry.last = entry.last.max(of_code.last);
+            }
+            for (fault, count) in &earlier.link_faults {
+                *log.link_faults.entry(fault.clone()).or_insert(0) += count;
+            }
         }
+        self.xid_window = self.xid_window.or(earlier.xid_window);
         if !earlier.errors.is_empty() {
             let errors = Arc::make_mut(&mut self.errors);
             for (what, count) in earlier.errors.iter() {

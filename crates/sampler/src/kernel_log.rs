@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use model::{LinkFault, Xid, XidEvent};
 
 use crate::board::{Board, Shared};
+use crate::rolling::Counts;
 
 /// Where the kernel's log is, and what its codes mean.
 #[derive(Clone, Debug)]
@@ -26,12 +27,18 @@ pub struct KernelLog {
     pub meaning: fn(u32) -> Xid,
 }
 
-/// From one look at the log to the next.
+/// From one look at the log to the next; and while XIDs wait for their GPU to be identified, which
+/// it is soon after the start.
 const LOOK: Duration = Duration::from_millis(200);
+const LOOK_AT_BOARD: Duration = Duration::from_millis(5);
+
+/// How long after the start GPUs are expected to be identified.
+const START: Duration = Duration::from_secs(5);
 
 /// For how long after somebody last listened to a GPU an XID in the log counts as heard: the driver
-/// writes the line and tells the listeners at about the same time.
-const HEARD: Duration = Duration::from_secs(2);
+/// writes the line and tells the listeners at about the same time, and those who wait for events
+/// are seen to listen twice a second.
+const HEARD: Duration = Duration::from_secs(1);
 
 /// How many XIDs of GPUs that nobody has identified yet are kept.
 const MOST_WAITING: usize = 4096;
@@ -98,7 +105,8 @@ pub(crate) fn run(log: &KernelLog, shared: &Arc<Shared>) {
             return;
         }
         if !more {
-            thread::sleep(LOOK);
+            let is_soon = !waiting.is_empty() && shared.epoch.elapsed() < START;
+            thread::sleep(if is_soon { LOOK_AT_BOARD } else { LOOK });
         }
     }
 }
@@ -108,7 +116,7 @@ fn deliver(waiting: &mut VecDeque<Waiting>, log: &KernelLog, shared: &Shared) {
     let mut said = Vec::new();
     let mut board = shared.board();
     let before = waiting.len();
-    waiting.retain(|waiting| !note(&mut board, waiting, log, &mut said));
+    waiting.retain(|waiting| !note(&mut board, waiting, log, shared, &mut said));
     board.dirty |= waiting.len() < before;
     drop(board);
     for (gpu, xid) in said {
@@ -117,7 +125,13 @@ fn deliver(waiting: &mut VecDeque<Waiting>, log: &KernelLog, shared: &Shared) {
 }
 
 /// Notes one entry, if its GPU is known.
-fn note(board: &mut Board, waiting: &Waiting, log: &KernelLog, said: &mut Vec<(u32, Xid)>) -> bool {
+fn note(
+    board: &mut Board,
+    waiting: &Waiting,
+    log: &KernelLog,
+    shared: &Shared,
+    said: &mut Vec<(u32, Xid)>,
+) -> bool {
     let is_its = |pci: &str| pci.eq_ignore_ascii_case(&waiting.entry.pci_bus_id);
     let Some(gpu) = board
         .gpus
@@ -134,6 +148,12 @@ fn note(board: &mut Board, waiting: &Waiting, log: &KernelLog, said: &mut Vec<(u
     if waiting.is_old || !is_heard {
         let xid = (log.meaning)(waiting.entry.code);
         xids.record(XidEvent { xid, instance: None }, waiting.time);
+        // The windows are of what happened since this process began.
+        if !waiting.is_old {
+            let window = shared.settings.windows.xids;
+            let counts = gpu.history.xid_window.get_or_insert_with(|| Counts::new(window));
+            counts.add(shared.epoch.elapsed(), xid.code);
+        }
         said.push((gpu.index, xid));
     }
     true

@@ -93,10 +93,11 @@ impl Merge<'_> {
         let epoch = self.shared.epoch;
         let Some(extent) = self.extent(samples.quantity) else { return };
         for (at, value) in &samples.samples {
-            // What was before this process began is not its to tell.
-            let Some(elapsed) = at.checked_duration_since(epoch) else { continue };
-            extent.window.add(elapsed, *value, true);
-            extent.from_driver = Some(*at);
+            // Samples of before this process began say that the driver takes them, and no more.
+            extent.from_driver = extent.from_driver.max(Some(*at)).max(Some(epoch));
+            if let Some(elapsed) = at.checked_duration_since(epoch) {
+                extent.window.add(elapsed, *value, true);
+            }
         }
     }
 

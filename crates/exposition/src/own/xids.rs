@@ -12,7 +12,7 @@ pub(super) const FAMILIES: &[Own] = &[
     Own {
         name: "heatsink_xid_errors_total",
         kind: Kind::Counter,
-        help: "XIDs that the driver delivered for the GPU, by code; grave ones from 0 on (count).",
+        help: "XIDs of the GPU, by code: from the driver, or from the kernel's log where nobody listened; grave ones from 0 on (count).",
         samples: counts,
     },
     Own {

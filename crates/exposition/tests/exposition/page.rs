@@ -104,7 +104,7 @@ fn a_whole_page() {
         # HELP heatsink_field_unavailable_info Why a field that was asked for cannot be read on any GPU here; 1 as long as machine and driver stay as they are.
         # TYPE heatsink_field_unavailable_info gauge
         heatsink_field_unavailable_info{field="DCGM_FI_DEV_NOBODY_HAS",reason="not_supported"} 1
-        # HELP heatsink_xid_errors_total XIDs that the driver delivered for the GPU, by code; grave ones from 0 on (count).
+        # HELP heatsink_xid_errors_total XIDs of the GPU, by code: from the driver, or from the kernel's log where nobody listened; grave ones from 0 on (count).
         # TYPE heatsink_xid_errors_total counter
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="48"} 2
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="79"} 1
