@@ -45,6 +45,8 @@ pub struct Settings {
     pub version: &'static str,
     /// How many rows of the counters file were not understood.
     pub rows_skipped: u64,
+    /// Whether the counters files could be read the last time that they were.
+    pub is_reloaded: bool,
     /// Whether `NVIDIA H100 80GB HBM3` is written `NVIDIA-H100-80GB-HBM3`.
     pub replace_blanks_in_model_name: bool,
 }

@@ -132,7 +132,8 @@ fn gpu(snapshot: &Snapshot, view: &GpuView) -> String {
             Entity::Gpu => continue,
             Entity::Link(link) => format!("NVLink {link}"),
             Entity::Peer(peer) => format!("to GPU {peer}"),
-            Entity::Instance(Instance { gpu_instance, compute_instance, profile, .. }) => {
+            Entity::Instance(instance) => {
+                let Instance { gpu_instance, compute_instance, profile, .. } = &**instance;
                 let inside = compute_instance.map_or(String::new(), |ci| format!(".{ci}"));
                 format!("MIG instance {gpu_instance}{inside}, {profile}")
             }

@@ -95,6 +95,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         host_label: wanted.generation.unwrap_or_default().host_label(),
         version: env!("CARGO_PKG_VERSION"),
         rows_skipped,
+        is_reloaded: true,
         replace_blanks_in_model_name: setup.replace_blanks_in_model_name,
         old_namespace: setup.old_namespace,
         show: setup.show,
@@ -157,9 +158,14 @@ fn reload(app: &Weak<App>, wanted: &Wanted) {
             let shown = watches.iter().filter(|watch| watch.kind != Kind::Hidden).count();
             tracing::info!("SIGHUP: serving {shown} rows, {rows_skipped} skipped");
             app.sampler.replan(watches);
-            app.pages.change(|settings| settings.rows_skipped = rows_skipped);
+            app.pages.change(|settings| {
+                (settings.rows_skipped, settings.is_reloaded) = (rows_skipped, true);
+            });
         }
-        Err(error) => tracing::error!("SIGHUP: going on as before: {error:#}"),
+        Err(error) => {
+            tracing::error!("SIGHUP: going on as before: {error:#}");
+            app.pages.change(|settings| settings.is_reloaded = false);
+        }
     }
 }
 

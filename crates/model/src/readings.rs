@@ -81,7 +81,13 @@ impl Readings {
     /// Says how often slot `index` of the GPU itself is read from now on, where that is not as
     /// often as its watch asks for.
     pub fn set_every(&mut self, index: usize, every: Option<Duration>) {
-        self.parts[0].slots[index].every = every;
+        self.set_every_in(0, index, every);
+    }
+
+    /// Says how often slot `index` of part number `part` is read from now on, where that is not as
+    /// often as its watch asks for.
+    pub fn set_every_in(&mut self, part: usize, index: usize, every: Option<Duration>) {
+        self.parts[part].slots[index].every = every;
     }
 
     /// The number of the part of `entity`, which is added if it is new or has other watches. The

@@ -19,10 +19,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use catalog::{builtin, counters, field};
 use model::{
-    FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError,
-    Watch, Xid,
+    FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Samples, Session, Source,
+    SourceError, Watch, XidEvent,
 };
-use nvml::NvmlSource;
+use nvml::{NvmlSource, Options};
 use nvml_wrapper_sys::bindings::{self as sys, NvmlLib, field_id as fi};
 use sampler::{Sampler, Selection, Settings};
 
@@ -73,7 +73,7 @@ fn watches() -> Arc<[Watch]> {
 /// Processor time of the whole way, and the passes that it was spent on.
 fn sampled(library: &Path, watches: &Arc<[Watch]>, interval: Duration, passes: u64) -> (f64, u64) {
     let count = Arc::new(AtomicU64::new(0));
-    let source = NvmlSource::new(Some(library.to_owned()));
+    let source = NvmlSource::new(Some(library.to_owned()), Options::default());
     let source = Counting { inner: Box::new(source) as Box<dyn Source>, count: Arc::clone(&count) };
     let settings = Settings { interval, gpus: Selection::All, started: SystemTime::now() };
     let sampler = Sampler::start(Box::new(source), Arc::clone(watches), settings).expect("threads");
@@ -89,7 +89,7 @@ fn sampled(library: &Path, watches: &Arc<[Watch]>, interval: Duration, passes: u
     (spent, last - first)
 }
 
-/// Counts passes on their way through.
+/// Counts passes of main readers on their way through.
 struct Counting<T> {
     inner: T,
     count: Arc<AtomicU64>,
@@ -134,11 +134,15 @@ impl Session for Counting<Box<dyn Session>> {
 }
 
 impl Reader for Counting<Box<dyn Reader>> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
     fn rhythm(&self) -> Rhythm {
         self.inner.rhythm()
     }
 
-    fn watches(&self) -> &[usize] {
+    fn watches(&self) -> Arc<[usize]> {
         self.inner.watches()
     }
 
@@ -150,12 +154,21 @@ impl Reader for Counting<Box<dyn Reader>> {
         self.inner.listens()
     }
 
-    fn take_xids(&mut self) -> Vec<Xid> {
+    fn take_xids(&mut self) -> Vec<XidEvent> {
         self.inner.take_xids()
     }
 
+    fn take_samples(&mut self) -> Vec<Samples> {
+        self.inner.take_samples()
+    }
+
+    fn take_call_times(&mut self) -> Vec<(&'static str, Duration)> {
+        self.inner.take_call_times()
+    }
+
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        let is_main = self.inner.rhythm() == Rhythm::Main;
+        self.count.fetch_add(u64::from(is_main), Ordering::Relaxed);
         self.inner.read(pass, out)
     }
 }

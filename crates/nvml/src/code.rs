@@ -15,6 +15,19 @@ impl Code {
     /// The library does not have the function.
     pub(crate) const FUNCTION_NOT_FOUND: Self =
         Self(sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND);
+    /// No such thing, or nothing new.
+    pub(crate) const NOT_FOUND: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_NOT_FOUND);
+    /// An argument that the driver does not take: a number that is too high.
+    pub(crate) const INVALID_ARGUMENT: Self =
+        Self(sys::nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT);
+    /// The buffer is too small.
+    pub(crate) const INSUFFICIENT_SIZE: Self =
+        Self(sys::nvmlReturn_enum_NVML_ERROR_INSUFFICIENT_SIZE);
+    /// The library knows another version of the structure.
+    pub(crate) const ARGUMENT_VERSION_MISMATCH: Self =
+        Self(sys::nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
+    /// Something went wrong, and the driver does not say what.
+    pub(crate) const UNKNOWN: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_UNKNOWN);
     /// Waited in vain.
     pub(crate) const TIMEOUT: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT);
 
@@ -72,6 +85,9 @@ impl Code {
             }
             sys::nvmlReturn_enum_NVML_ERROR_LIB_RM_VERSION_MISMATCH => {
                 ("library and kernel driver are of different versions", Reason::Failed)
+            }
+            sys::nvmlReturn_enum_NVML_ERROR_LIBRARY_NOT_FOUND => {
+                ("a library that the driver needs is not there", Reason::NotSupported)
             }
             sys::nvmlReturn_enum_NVML_ERROR_NO_DATA => ("no data", Reason::NoData),
             sys::nvmlReturn_enum_NVML_ERROR_VGPU_ECC_NOT_SUPPORTED => {

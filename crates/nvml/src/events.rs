@@ -11,11 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use catalog::{field, xid};
-use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, Xid};
+use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, XidEvent};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::device::call;
-use crate::main_reader::Plan;
+use crate::plan::Plan;
 use crate::{Code, Device, Library};
 
 /// How long one wait for an event lasts: as long as the program may need to notice that it should
@@ -29,15 +29,18 @@ const MOST_AT_ONCE: usize = 1000;
 /// NVML may end a wait early, on an interrupt. A wait that keeps doing so must not spin.
 const SHORTEST_ROUND: Duration = Duration::from_millis(10);
 
+/// What stands where an event is about the whole GPU.
+const NO_INSTANCE: u32 = u32::MAX;
+
 /// Listens for one GPU's XIDs.
 pub(crate) struct EventReader {
     library: Arc<Library>,
     gpu: u32,
-    watches: Vec<usize>,
+    plan: Plan,
     set: Option<EventSet>,
     /// Whether a first look has shown that the set works.
     looked: bool,
-    taken: Vec<Xid>,
+    taken: Vec<XidEvent>,
 }
 
 struct EventSet {
@@ -62,7 +65,7 @@ impl EventSet {
     }
 
     /// The next XID, if one comes within `timeout`.
-    fn wait(&self, timeout: Duration) -> Result<Option<u64>, Code> {
+    fn wait(&self, timeout: Duration) -> Result<Option<XidEvent>, Code> {
         let mut data = MaybeUninit::<sys::nvmlEventData_t>::zeroed();
         let millis = timeout.as_millis() as u32;
         match call!(self.library, nvmlEventSetWait_v2(self.raw, data.as_mut_ptr(), millis)) {
@@ -71,7 +74,7 @@ impl EventSet {
                 // may only have written more of them.
                 let data = unsafe { data.assume_init() };
                 let is_xid = data.eventType & u64::from(sys::nvmlEventTypeXidCriticalError) != 0;
-                Ok(is_xid.then_some(data.eventData))
+                Ok(is_xid.then(|| xid_event(data.eventData, data.gpuInstanceId)))
             }
             Err(Code::TIMEOUT) => Ok(None),
             Err(code) => Err(code),
@@ -86,29 +89,39 @@ impl Drop for EventSet {
     }
 }
 
+/// An XID as the driver reports it, with the GPU instance that it is about.
+fn xid_event(code: u64, gpu_instance: u32) -> XidEvent {
+    XidEvent {
+        xid: xid::lookup(u32::try_from(code).unwrap_or(u32::MAX)),
+        instance: (gpu_instance != NO_INSTANCE).then_some(gpu_instance),
+    }
+}
+
 impl EventReader {
-    /// `None` if nobody watches XIDs.
-    pub(crate) fn new(library: Arc<Library>, index: u32, watches: &[Watch]) -> Option<Self> {
-        let mut plan = Plan::default();
-        let (slots, _) = plan.slots(watches, field::XID_ERRORS);
-        (!slots.is_empty()).then(|| Self {
+    /// Listens whether somebody watches the newest XID or not: all XIDs are counted.
+    pub(crate) fn new(library: Arc<Library>, index: u32, watches: &[Watch]) -> Self {
+        Self {
             library,
             gpu: index,
-            watches: plan.watches,
+            plan: Plan::of(watches, |field| field == field::XID_ERRORS),
             set: None,
             looked: false,
             taken: Vec::new(),
-        })
+        }
     }
 }
 
 impl Reader for EventReader {
+    fn name(&self) -> &'static str {
+        "events"
+    }
+
     fn rhythm(&self) -> Rhythm {
         Rhythm::Waiting
     }
 
-    fn watches(&self) -> &[usize] {
-        &self.watches
+    fn watches(&self) -> Arc<[usize]> {
+        Arc::clone(&self.plan.watches)
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
@@ -131,8 +144,8 @@ impl Reader for EventReader {
         let mut event = set.wait(if self.looked { WAIT } else { Duration::ZERO });
         self.looked = true;
         // A burst is taken whole before anybody is told.
-        while let Ok(Some(code)) = event {
-            self.taken.push(xid::lookup(u32::try_from(code).unwrap_or(u32::MAX)));
+        while let Ok(Some(xid)) = event {
+            self.taken.push(xid);
             if self.taken.len() == MOST_AT_ONCE {
                 return Ok(());
             }
@@ -152,7 +165,21 @@ impl Reader for EventReader {
         self.set.is_some()
     }
 
-    fn take_xids(&mut self) -> Vec<Xid> {
+    fn take_xids(&mut self) -> Vec<XidEvent> {
         std::mem::take(&mut self.taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_xid_knows_its_instance() {
+        let event = xid_event(79, 0xFFFF_FFFF);
+        assert_eq!((event.xid.code, event.instance), (79, None));
+        assert_eq!(xid_event(31, 3).instance, Some(3));
+        assert_eq!(xid_event(31, 0).instance, Some(0));
+        assert_eq!(xid_event(1 << 40, 0).xid.code, u32::MAX);
     }
 }

@@ -1,36 +1,81 @@
-//! Profiling counters of Hopper and newer: averages between two samples of one GPU.
+//! Profiling counters of Hopper and newer: averages between two samples of one GPU or instance.
 
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Readings, Reason};
+use model::{FieldId, Reading, Reason};
 use nvml_wrapper_sys::bindings as sys;
 
+use crate::call_times::{CallTimes, Function};
+use crate::convert::{self, GpmUnit};
 use crate::device::call;
-use crate::getters::{GpmGetter, gpm_reading};
-use crate::main_reader::Tally;
+use crate::plan::{SLOW, Sink, Target};
+use crate::round::Round;
 use crate::{Code, Device, Library};
 
 /// NVIDIA calls averages over less than this invalid.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 
-/// An average over more than this many intervals is no longer about now: there was a gap, and the
+/// An average over more than this many periods is no longer about now: there was a gap, and the
 /// earlier sample is thrown away.
 const LONGEST_WINDOW: u32 = 3;
 
-/// The profiling metrics of one GPU that somebody watches.
+/// Of what the samples are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whole {
+    /// The device of the handle: a GPU, or a compute instance.
+    Device,
+    /// A GPU instance, by its number, of the GPU of the handle.
+    GpuInstance(u32),
+    /// A GPU instance without compute instances, of which there are no samples.
+    Nothing,
+}
+
+/// The profiling metrics of one GPU or instance that somebody watches.
 pub(crate) struct Gpm {
     library: Arc<Library>,
-    metrics: Vec<(&'static GpmGetter, Vec<usize>)>,
+    whole: Whole,
+    metrics: Vec<Metric>,
+    turns: u64,
     /// Unknown until the first pass asked.
     supported: Option<bool>,
     /// The earlier sample, and when it was taken.
     before: Option<(Sample, Instant)>,
     spare: Option<Sample>,
-    /// Kept between passes because it is large; its length never changes.
-    request: Box<sys::nvmlGpmMetricsGet_t>,
+}
+
+struct Metric {
+    field: FieldId,
+    metric: u32,
+    unit: GpmUnit,
+    targets: Vec<Target>,
+}
+
+/// What is shared by all that read profiling metrics: the request, which is large, and the names of
+/// the calls.
+pub(crate) struct Request {
+    raw: Box<sys::nvmlGpmMetricsGet_t>,
+    sample_get: Function,
+    metrics_get: Function,
+}
+
+// SAFETY: the request holds pointers only to samples that a `Gpm` of the same reader owns, which are
+// set anew before each use, and to names inside the library; it goes wherever they go.
+unsafe impl Send for Request {}
+
+impl Request {
+    pub(crate) fn new(times: &mut CallTimes) -> Self {
+        // SAFETY: all-zero bytes are a valid value of this plain C struct: integers, floats and
+        // null pointers.
+        let raw = unsafe { MaybeUninit::<sys::nvmlGpmMetricsGet_t>::zeroed().assume_init() };
+        Self {
+            raw: Box::new(raw),
+            sample_get: times.function("nvmlGpmSampleGet"),
+            metrics_get: times.function("nvmlGpmMetricsGet"),
+        }
+    }
 }
 
 /// A sample buffer that NVML allocated.
@@ -42,15 +87,22 @@ struct Sample {
 // SAFETY: a sample is a buffer without ties to a thread; only its owner uses it.
 unsafe impl Send for Sample {}
 
-// SAFETY: the request holds pointers only to samples that `before` and `spare` own, and to names
-// inside the library; it goes wherever they go.
-unsafe impl Send for Gpm {}
-
 impl Sample {
     fn new(library: &Arc<Library>) -> Result<Self, Code> {
         let mut raw = ptr::null_mut();
         call!(library, nvmlGpmSampleAlloc(&mut raw))?;
         Ok(Self { library: Arc::clone(library), raw })
+    }
+
+    /// Fills it with the counters of now.
+    fn take(&self, device: &Device, whole: Whole) -> Result<(), Code> {
+        match whole {
+            Whole::Device => call!(self.library, nvmlGpmSampleGet(device.handle, self.raw)),
+            Whole::GpuInstance(id) => {
+                call!(self.library, nvmlGpmMigSampleGet(device.handle, id, self.raw))
+            }
+            Whole::Nothing => Err(Code::NOT_FOUND),
+        }
     }
 }
 
@@ -62,15 +114,39 @@ impl Drop for Sample {
 }
 
 impl Gpm {
-    pub(crate) fn new(
-        library: Arc<Library>,
-        metrics: Vec<(&'static GpmGetter, Vec<usize>)>,
-    ) -> Self {
-        // SAFETY: all-zero bytes are a valid value of this plain C struct: integers, floats and
-        // null pointers.
-        let request = unsafe { MaybeUninit::<sys::nvmlGpmMetricsGet_t>::zeroed().assume_init() };
-        let request = Box::new(request);
-        Self { library, metrics, supported: None, before: None, spare: None, request }
+    pub(crate) fn new(library: Arc<Library>, whole: Whole) -> Self {
+        Self {
+            library,
+            whole,
+            metrics: Vec::new(),
+            turns: 0,
+            supported: None,
+            before: None,
+            spare: None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.metrics.len()
+    }
+
+    /// Forgets all metrics but the first ones.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.metrics.truncate(len);
+    }
+
+    /// Adds a metric, if it is wanted.
+    pub(crate) fn add(
+        &mut self,
+        field: FieldId,
+        metric: u32,
+        unit: GpmUnit,
+        (targets, turns): (Vec<Target>, u64),
+    ) {
+        if turns != 0 {
+            self.metrics.push(Metric { field, metric, unit, targets });
+            self.turns |= turns;
+        }
     }
 
     /// Forgets the earlier sample and whether the GPU can do this.
@@ -84,32 +160,35 @@ impl Gpm {
         self.supported = self.supported.filter(|supported| *supported);
     }
 
-    /// Takes a sample, and reads the averages since the one before.
+    /// Takes a sample if one is due, and reads the averages since the one before.
     pub(crate) fn read(
         &mut self,
         device: &Device,
-        interval: Duration,
-        out: &mut Readings,
-        tally: &mut Tally,
+        request: &mut Request,
+        round: &mut Round,
     ) -> Result<(), Code> {
-        if self.metrics.is_empty() || self.supported == Some(false) {
+        let is_due = self.turns & round.due != 0;
+        if self.metrics.is_empty() || self.supported == Some(false) || !is_due {
+            return Ok(());
+        }
+        if self.whole == Whole::Nothing {
+            self.set_all(&mut round.sink, Reason::NoData);
             return Ok(());
         }
         if self.supported.is_none() {
-            match self.ask_support(device) {
+            match device.gpm_supported() {
                 Ok(supported) => self.supported = Some(supported),
                 Err(code) if code.is_about_the_gpu() => return Err(code),
                 Err(code) if code.reason() == Reason::NotSupported => self.supported = Some(false),
-                // Asked again in the next pass.
+                // Asked again when it is next due.
                 Err(code) => {
-                    tally.note(code.reason());
-                    self.set_all(out, code.reason());
+                    round.tally.note(code.reason());
+                    self.set_all(&mut round.sink, code.reason());
                     return Ok(());
                 }
             }
             if self.supported == Some(false) {
-                tally.unsupported.extend(self.metrics.iter().flat_map(|(_, slots)| slots));
-                self.set_all(out, Reason::NotSupported);
+                self.give_up(round);
                 return Ok(());
             }
         }
@@ -118,83 +197,100 @@ impl Gpm {
         if too_soon {
             return Ok(());
         }
-        match self.sample(device, interval, out) {
-            Ok(()) => tally.answered = true,
+        match self.sample(device, request, round) {
+            Ok(()) => round.tally.answered |= self.turns != SLOW,
             Err(code) if code.is_about_the_gpu() => return Err(code),
             Err(code) => {
-                tally.note(code.reason());
+                round.tally.note(code.reason());
+                self.before = None;
                 if code.reason() == Reason::NotSupported {
                     self.supported = Some(false);
-                    tally.unsupported.extend(self.metrics.iter().flat_map(|(_, slots)| slots));
+                    self.give_up(round);
+                } else {
+                    self.set_all(&mut round.sink, code.reason());
                 }
-                self.before = None;
-                self.set_all(out, code.reason());
             }
         }
         Ok(())
     }
 
-    fn ask_support(&self, device: &Device) -> Result<bool, Code> {
-        let mut support =
-            sys::nvmlGpmSupport_t { version: sys::NVML_GPM_SUPPORT_VERSION, isSupportedDevice: 0 };
-        call!(self.library, nvmlGpmQueryDeviceSupport(device.handle, &mut support))?;
-        Ok(support.isSupportedDevice != 0)
-    }
-
     fn sample(
         &mut self,
         device: &Device,
-        interval: Duration,
-        out: &mut Readings,
+        request: &mut Request,
+        round: &mut Round,
     ) -> Result<(), Code> {
         let sample = match self.spare.take() {
             Some(sample) => sample,
             None => Sample::new(&self.library)?,
         };
-        call!(self.library, nvmlGpmSampleGet(device.handle, sample.raw))?;
+        let whole = self.whole;
+        round.times.time(request.sample_get, || sample.take(device, whole)).0?;
         // The moment is taken after the call, which may itself have been long in coming back.
         let now = Instant::now();
         let Some((earlier, then)) = self.before.replace((sample, now)) else {
-            self.set_all(out, Reason::NoData);
+            self.set_all(&mut round.sink, Reason::NoData);
             return Ok(());
         };
-        let longest = (interval * LONGEST_WINDOW).max(Duration::from_secs(3));
+        let period = round.paces.period(self.turns, round.pass.interval).max(round.pass.cadence);
+        let longest = (period * LONGEST_WINDOW).max(Duration::from_secs(3));
         let result = if now - then > longest {
-            self.set_all(out, Reason::NoData);
+            self.set_all(&mut round.sink, Reason::NoData);
             Ok(())
         } else {
-            self.compare(&earlier, out)
+            self.compare(&earlier, request, round)
         };
         self.spare = Some(earlier);
         result
     }
 
-    fn compare(&mut self, earlier: &Sample, out: &mut Readings) -> Result<(), Code> {
+    /// Reads every metric, in as few calls as the request has room for: one.
+    fn compare(
+        &self,
+        earlier: &Sample,
+        request: &mut Request,
+        round: &mut Round,
+    ) -> Result<(), Code> {
         let Some((later, _)) = &self.before else { return Ok(()) };
-        let request = &mut *self.request;
-        request.version = sys::NVML_GPM_METRICS_GET_VERSION;
-        request.numMetrics = self.metrics.len() as u32;
-        request.sample1 = earlier.raw;
-        request.sample2 = later.raw;
-        for (asked, (getter, _)) in request.metrics.iter_mut().zip(&self.metrics) {
-            asked.metricId = getter.metric;
-            asked.nvmlReturn = sys::nvmlReturn_enum_NVML_ERROR_NO_DATA;
-            asked.value = f64::NAN;
-        }
-        call!(self.library, nvmlGpmMetricsGet(request))?;
-        for (answer, (getter, slots)) in request.metrics.iter().zip(&self.metrics) {
-            let reading = Code::check(answer.nvmlReturn)
-                .map_err(Code::reason)
-                .and_then(|()| gpm_reading(answer.value, getter.unit));
-            slots.iter().for_each(|slot| out.set(*slot, reading.clone()));
+        let raw = &mut *request.raw;
+        for metrics in self.metrics.chunks(raw.metrics.len()) {
+            raw.version = sys::NVML_GPM_METRICS_GET_VERSION;
+            raw.numMetrics = metrics.len() as u32;
+            raw.sample1 = earlier.raw;
+            raw.sample2 = later.raw;
+            for (asked, metric) in raw.metrics.iter_mut().zip(metrics) {
+                asked.metricId = metric.metric;
+                asked.nvmlReturn = sys::nvmlReturn_enum_NVML_ERROR_NO_DATA;
+                asked.value = f64::NAN;
+            }
+            let get = || call!(self.library, nvmlGpmMetricsGet(raw));
+            round.times.time(request.metrics_get, get).0?;
+            for (answer, metric) in raw.metrics.iter().zip(metrics) {
+                let reading = answered(answer.nvmlReturn)
+                    .and_then(|()| convert::gpm(answer.value, metric.unit));
+                round.sink.set(&metric.targets, &reading);
+            }
         }
         Ok(())
     }
 
-    fn set_all(&self, out: &mut Readings, reason: Reason) {
-        for slot in self.metrics.iter().flat_map(|(_, slots)| slots) {
-            out.set(*slot, Err(reason));
-        }
+    fn give_up(&self, round: &mut Round) {
+        round.tally.unsupported.extend(self.metrics.iter().map(|metric| metric.field));
+        self.set_all(&mut round.sink, Reason::NotSupported);
+    }
+
+    fn set_all(&self, sink: &mut Sink, reason: Reason) {
+        let reading: Reading = Err(reason);
+        self.metrics.iter().for_each(|metric| sink.set(&metric.targets, &reading));
+    }
+}
+
+/// A metric's return code, as a reason. An invalid argument is a metric that this driver does not
+/// know.
+fn answered(code: sys::nvmlReturn_t) -> Result<(), Reason> {
+    match Code::check(code) {
+        Err(Code::INVALID_ARGUMENT) => Err(Reason::NotSupported),
+        result => result.map_err(Code::reason),
     }
 }
 
@@ -203,16 +299,34 @@ pub(crate) fn time(library: &Arc<Library>, device: &Device) -> Vec<crate::timing
     let (Ok(earlier), Ok(later)) = (Sample::new(library), Sample::new(library)) else {
         return Vec::new();
     };
-    let sample = |sample: &Sample| call!(library, nvmlGpmSampleGet(device.handle, sample.raw));
-    let first = sample(&earlier);
+    let first = earlier.take(device, Whole::Device);
     std::thread::sleep(SHORTEST_WINDOW);
-    let mut timings = vec![crate::timing::time("nvmlGpmSampleGet", || sample(&later))];
+    let mut timings =
+        vec![crate::timing::time("nvmlGpmSampleGet", || later.take(device, Whole::Device))];
     if first.is_ok() {
-        let metrics = crate::getters::GPM_GETTERS.iter().map(|getter| (getter, Vec::new()));
-        let mut gpm = Gpm::new(Arc::clone(library), metrics.collect());
-        gpm.before = Some((later, Instant::now()));
-        let mut out = Readings::new(0, Instant::now());
-        timings.push(crate::timing::time("nvmlGpmMetricsGet", || gpm.compare(&earlier, &mut out)));
+        let mut request = Request::new(&mut CallTimes::default());
+        let raw = &mut *request.raw;
+        raw.version = sys::NVML_GPM_METRICS_GET_VERSION;
+        (raw.sample1, raw.sample2) = (earlier.raw, later.raw);
+        raw.numMetrics = 0;
+        for (asked, row) in raw.metrics.iter_mut().zip(crate::gpm_table::rows()) {
+            asked.metricId = row.metric;
+            raw.numMetrics += 1;
+        }
+        let name = format!("nvmlGpmMetricsGet (all {})", raw.numMetrics);
+        timings.push(crate::timing::time(&name, || call!(library, nvmlGpmMetricsGet(raw))));
     }
     timings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_metrics_of_a_gpu_fit_in_one_request() {
+        let request = Request::new(&mut CallTimes::default());
+        let all = crate::gpm_table::rows().count() + 2 * crate::links::MOST_LINKS as usize;
+        assert!(all <= request.raw.metrics.len(), "{all}");
+    }
 }

@@ -5,25 +5,45 @@
 //!
 //! - `library`: opening, initialising, closing; which file it was.
 //! - `code`: what the driver's return codes mean.
-//! - `device`: one safe function per driver call.
-//! - `getters`: the table of which call answers which fields, with the conversions.
-//! - `main_reader`, `gpm`, `pcie`, `events`: what one GPU's threads do.
+//! - `device`: one safe function per driver call: raw numbers.
+//! - `convert`, `entry`: how raw numbers become readings.
+//! - `getters`, `field_table`, `gpm_table`: the tables of which call answers which fields;
+//!   `served` looks fields up in all of them.
+//! - `plan`, `round`, `demotion`, `call_times`: who wants what and when, and what a pass met.
+//! - `calls`, `field_values`, `gpm`, `samples`: read what the tables say.
+//! - `links`, `instances`: what a GPU has that is smaller than itself.
+//! - `main_reader`, `events`, `pcie`, `peers`: what one GPU's threads do.
 //! - `source`: puts them together.
 
+mod call_times;
+mod calls;
 mod code;
+mod convert;
+mod demotion;
 mod device;
+mod entry;
 mod events;
+mod field_table;
+mod field_values;
 mod getters;
 mod gpm;
+mod gpm_table;
+mod instances;
 mod library;
+mod links;
 mod main_reader;
 mod pcie;
+mod peers;
+mod plan;
+mod round;
+mod samples;
+mod served;
 mod source;
 mod timing;
 
 use code::Code;
 use device::Device;
-pub use getters::served;
 use library::Library;
-pub use source::NvmlSource;
+pub use served::{UNSERVED, served, since};
+pub use source::{NvmlSource, Options};
 pub use timing::{Timing, time_calls};

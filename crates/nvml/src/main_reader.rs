@@ -1,4 +1,5 @@
-//! The reader that identifies a GPU and reads all of its ordinary fields.
+//! The reader that identifies a GPU and reads all of its ordinary fields, with its links and its
+//! instances.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,244 +7,201 @@ use std::time::{Duration, Instant};
 
 use catalog::field;
 use model::{
-    FieldId, Identity, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Value, Watch,
+    Entity, FieldId, Identity, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Samples,
+    Value, Watch,
 };
 
-use crate::device::ask;
-use crate::getters::{self, Decode, FIELD_GETTERS, FieldGetter, GETTERS, GPM_GETTERS, Getter};
-use crate::gpm::Gpm;
-use crate::{Code, Device, Library};
+use crate::call_times::CallTimes;
+use crate::calls::Calls;
+use crate::field_table::{self, LINK_TABLE};
+use crate::field_values::FieldValues;
+use crate::getters::{ERRORS_OF_LINK, GETTERS, LINK_ERRORS, PCIE_GETTERS};
+use crate::gpm::{Gpm, Request, Whole};
+use crate::gpm_table::{self, GPM_OF_LINK, LINK_UNIT};
+use crate::instances::Instances;
+use crate::links;
+use crate::plan::{Paces, Plan, Sink, Target};
+use crate::round::{Round, Tally};
+use crate::samples::DriverSamples;
+use crate::{Code, Device, Library, Options, convert};
 
 /// How often fields that were not supported are asked for again.
 pub(crate) const ASK_ALL: Duration = Duration::from_secs(600);
 
+/// How often instances are looked for while MIG is on.
+const LOOK_FOR_INSTANCES: Pace = Pace::At(Duration::from_secs(1));
+
+/// The part of a reading's targets that is the GPU itself.
+const GPU: usize = 0;
+
+/// What is true of all GPUs of a driver.
+pub(crate) struct Facts {
+    driver_version: Option<Arc<str>>,
+    nvml_version: Reading,
+    cuda_version: Reading,
+}
+
+impl Facts {
+    /// Asks only for what somebody watches. May block: CUDA's version is in another library.
+    pub(crate) fn of(library: &Library, watches: &[Watch]) -> Self {
+        let is_watched = |field| watches.iter().any(|watch| watch.field == field);
+        let reading = |field, read: &dyn Fn() -> Result<Reading, Code>| {
+            if is_watched(field) {
+                read().unwrap_or_else(|code| Err(code.reason()))
+            } else {
+                Err(Reason::NoData)
+            }
+        };
+        Self {
+            driver_version: library.driver_version().ok().map(Arc::from),
+            nvml_version: reading(field::NVML_VERSION, &|| {
+                Ok(convert::text(library.nvml_version()?))
+            }),
+            cuda_version: reading(field::CUDA_DRIVER_VERSION, &|| {
+                Ok(convert::int(library.cuda_version()?))
+            }),
+        }
+    }
+
+    pub(crate) fn driver_version(&self) -> Option<Arc<str>> {
+        self.driver_version.clone()
+    }
+}
+
+/// A reading that does not change, and where it goes.
+struct Fact {
+    reading: Reading,
+    targets: Vec<Target>,
+    turns: u64,
+}
+
 /// Reads one GPU at every interval.
 pub(crate) struct MainReader {
-    library: Arc<Library>,
     index: u32,
+    library: Arc<Library>,
     driver_version: Option<Arc<str>>,
-    watches: Vec<usize>,
-    /// Slots that show the driver's version.
-    version_slots: Vec<usize>,
-    calls: Vec<Planned<&'static Getter, (usize, usize)>>,
-    fields: Vec<Planned<&'static FieldGetter, usize>>,
+    plan: Plan,
+    link_plan: Plan,
+    paces: Paces,
+    facts: Vec<Fact>,
+    calls: Calls,
+    fields: FieldValues,
     gpm: Gpm,
-    rates: Vec<Option<Total>>,
-    entries: Vec<nvml_wrapper_sys::bindings::nvmlFieldValue_t>,
+    request: Request,
+    samples: DriverSamples,
+    /// How many calls, field values and metrics are of the GPU itself; those of links follow.
+    own: [usize; 3],
+    /// How many NVLinks it has.
+    links: u32,
+    instances: Instances,
+    /// By part of targets: the number of the part in the readings.
+    parts: Vec<usize>,
+    times: CallTimes,
     device: Option<Device>,
     mig_enabled: Option<bool>,
-    slot_fields: Vec<FieldId>,
+    /// Whether no pass has been made since the GPU was opened.
+    fresh: bool,
     /// When everything was last asked for, supported or not.
     asked_all: Option<Instant>,
     /// What has been logged as not supported, so that it is said once.
     logged: BTreeSet<FieldId>,
 }
 
-/// A getter that somebody watches.
-struct Planned<G, S> {
-    getter: G,
-    /// Where its readings go.
-    slots: Vec<S>,
-    slow: bool,
-    /// Cleared at the first answer that says so; set again when the GPU is opened anew, when its MIG
-    /// mode changes, and every [`ASK_ALL`].
-    supported: bool,
-}
-
-/// A counter at a moment, for rates.
-#[derive(Clone, Copy)]
-struct Total {
-    kibibytes: u64,
-    at: Moment,
-}
-
-#[derive(Clone, Copy)]
-enum Moment {
-    /// The driver's own time stamp, µs.
-    Driver(i64),
-    /// Ours, where the driver gives none.
-    Ours(Instant),
-}
-
-/// Hands out slots: one per watch that a reader serves.
-#[derive(Default)]
-pub(crate) struct Plan {
-    pub(crate) watches: Vec<usize>,
-}
-
-impl Plan {
-    /// The slots of every watch on `field`, and whether all of them are slow.
-    pub(crate) fn slots(&mut self, all: &[Watch], field: FieldId) -> (Vec<usize>, bool) {
-        let mut slots = Vec::new();
-        let mut slow = true;
-        for (position, watch) in all.iter().enumerate().filter(|(_, watch)| watch.field == field) {
-            slots.push(self.watches.len());
-            self.watches.push(position);
-            slow &= watch.pace == Pace::Slow;
-        }
-        (slots, slow)
-    }
-}
-
 impl MainReader {
     pub(crate) fn new(
         library: Arc<Library>,
         index: u32,
-        driver_version: Option<Arc<str>>,
+        facts: &Facts,
+        options: Options,
         watches: &[Watch],
     ) -> Self {
-        let mut plan = Plan::default();
-        let (version_slots, _) = plan.slots(watches, field::DRIVER_VERSION);
-        let mut calls = Vec::new();
+        let plan = Plan::of(watches, is_mine);
+        let (mut paces, mut times) = (Paces::new(), CallTimes::default());
+        let version = facts.driver_version.clone();
+        let driver = version.as_deref();
+        let mut all_facts = vec![
+            (field::DRIVER_VERSION, version.clone().map(Value::Text).ok_or(Reason::Failed)),
+            (field::NVML_VERSION, facts.nvml_version.clone()),
+            (field::CUDA_DRIVER_VERSION, facts.cuda_version.clone()),
+        ];
+        let mut calls = Calls::default();
         for getter in GETTERS {
-            let mut slots = Vec::new();
-            let mut slow = true;
-            for (answer, field) in getter.fields.iter().enumerate() {
-                let (of_field, field_slow) = plan.slots(watches, *field);
-                slots.extend(of_field.into_iter().map(|slot| (answer, slot)));
-                slow &= field_slow;
-            }
-            if !slots.is_empty() {
-                calls.push(Planned { getter, slots, slow, supported: true });
+            calls.add(getter, &mut times, |field| plan.targets(field, GPU, &mut paces));
+        }
+        for row in &LINK_ERRORS {
+            let targets = plan.targets(row.field, GPU, &mut paces);
+            calls.add_link_errors(row, 0, &mut times, targets);
+        }
+        let mut fields = FieldValues::new(&mut times);
+        for row in field_table::rows() {
+            let targets = plan.targets(row.field, GPU, &mut paces);
+            if fields.add(row, 0, driver, targets).is_err() {
+                all_facts.push((row.field, Err(Reason::NotSupported)));
             }
         }
-        let mut fields = Vec::new();
-        for getter in FIELD_GETTERS {
-            let (slots, slow) = plan.slots(watches, getter.field);
-            if !slots.is_empty() {
-                fields.push(Planned { getter, slots, slow, supported: true });
-            }
+        let mut gpm = Gpm::new(Arc::clone(&library), Whole::Device);
+        for row in gpm_table::rows() {
+            let targets = plan.targets(row.field, GPU, &mut paces);
+            gpm.add(row.field, row.metric, row.unit, targets);
         }
-        let mut metrics = Vec::new();
-        for getter in GPM_GETTERS {
-            let (slots, _) = plan.slots(watches, getter.field);
-            if !slots.is_empty() {
-                metrics.push((getter, slots));
-            }
-        }
+        let facts = all_facts.into_iter().map(|(field, reading)| {
+            let (targets, turns) = plan.targets(field, GPU, &mut paces);
+            Fact { reading, targets, turns }
+        });
         Self {
-            gpm: Gpm::new(Arc::clone(&library), metrics),
-            library,
             index,
-            driver_version,
-            asked_all: None,
-            slot_fields: plan.watches.iter().map(|position| watches[*position].field).collect(),
-            watches: plan.watches,
-            version_slots,
+            driver_version: version.clone(),
+            facts: facts.collect(),
+            own: [calls.len(), fields.len(), gpm.len()],
             calls,
-            rates: vec![None; fields.len()],
             fields,
-            entries: Vec::new(),
+            gpm,
+            request: Request::new(&mut times),
+            samples: DriverSamples::new(watches, &mut times),
+            links: 0,
+            link_plan: Plan::of(watches, links::is_of_link),
+            instances: Instances::new(options, watches, &mut paces),
+            plan,
+            paces,
+            library,
+            parts: Vec::new(),
+            times,
             device: None,
             mig_enabled: None,
+            fresh: true,
+            asked_all: None,
             logged: BTreeSet::new(),
         }
+    }
+
+    /// Takes back every "not supported".
+    fn ask_again(&mut self) {
+        self.calls.ask_again();
+        self.fields.ask_again();
+        self.gpm.ask_again();
+        self.samples.ask_again();
+        self.instances.ask_again();
     }
 
     /// Takes back every "not supported" and every earlier sample: the GPU may be another than it
     /// was.
     fn start_afresh(&mut self) {
-        self.calls.iter_mut().for_each(|call| call.supported = true);
-        self.fields.iter_mut().for_each(|field| field.supported = true);
-        self.rates.fill(None);
+        self.ask_again();
+        self.fields.forget_totals();
         self.gpm.start_afresh();
     }
 
-    fn call_getters(
-        &mut self,
-        pass: Pass,
-        out: &mut Readings,
-        tally: &mut Tally,
-    ) -> Result<(), Code> {
-        let Some(device) = &self.device else { return Ok(()) };
-        for call in &mut self.calls {
-            if !call.supported || (call.slow && !pass.slow) {
-                continue;
-            }
-            let answers = (call.getter.read)(device);
-            match &answers {
-                // A driver may know the slow ones by heart: they prove nothing of the GPU.
-                Ok(_) => tally.answered |= !call.slow,
-                Err(code) if code.is_about_the_gpu() => return Err(*code),
-                Err(code) => tally.note(code.reason()),
-            }
-            if answers.as_ref().is_err_and(|code| code.reason() == Reason::NotSupported) {
-                call.supported = false;
-                tally.unsupported.extend(call.slots.iter().map(|(_, slot)| *slot));
-            }
-            for (answer, slot) in &call.slots {
-                let reading = match &answers {
-                    Ok(answers) => answers[*answer].clone(),
-                    Err(code) => Err(code.reason()),
-                };
-                out.set(*slot, reading);
-            }
-        }
-        Ok(())
-    }
-
-    fn read_field_values(
-        &mut self,
-        pass: Pass,
-        out: &mut Readings,
-        tally: &mut Tally,
-    ) -> Result<(), Code> {
-        let Some(device) = &self.device else { return Ok(()) };
-        let due =
-            |field: &Planned<&FieldGetter, usize>| field.supported && (pass.slow || !field.slow);
-        self.entries.clear();
-        for field in self.fields.iter().filter(|field| due(field)) {
-            self.entries.extend(field.getter.entries.iter().map(|(id, scope)| ask(*id, *scope)));
-        }
-        if self.entries.is_empty() {
-            return Ok(());
-        }
-        if let Err(code) = device.field_values(&mut self.entries) {
-            if code.is_about_the_gpu() {
-                return Err(code);
-            }
-            tally.note(code.reason());
-            for field in self.fields.iter().filter(|field| due(field)) {
-                field.slots.iter().for_each(|slot| out.set(*slot, Err(code.reason())));
-            }
-            return Ok(());
-        }
-        let read_at = Instant::now();
-        let mut answers = &self.entries[..];
-        for (field, rate) in self.fields.iter_mut().zip(&mut self.rates) {
-            if !due(field) {
-                continue;
-            }
-            let (mine, rest) = answers.split_at(field.getter.entries.len());
-            answers = rest;
-            let reading = match field.getter.decode {
-                Decode::One(decode) => decode(&mine[0]),
-                Decode::Rate(convert) => growth(mine, read_at, rate, convert),
-            };
-            match reading {
-                Err(Reason::Lost) => return Err(Code::GPU_IS_LOST),
-                Err(Reason::NotSupported) => {
-                    field.supported = false;
-                    tally.unsupported.extend(&field.slots);
-                }
-                Err(reason) => tally.note(reason),
-                Ok(_) => tally.answered |= !field.slow,
-            }
-            for slot in &field.slots {
-                out.set(*slot, reading.clone());
-            }
-        }
-        Ok(())
-    }
-
     /// MIG on or off changes what a GPU supports.
-    fn notice_mig(&mut self) -> Result<(), Code> {
-        let Some(device) = &self.device else { return Ok(()) };
+    fn notice_mig(&mut self, device: &Device, out: &mut Readings) -> Result<(), Code> {
         match device.mig_enabled() {
             Err(code) if code.is_about_the_gpu() => Err(code),
             Ok(enabled) => {
                 if self.mig_enabled.replace(enabled).is_some_and(|before| before != enabled) {
                     self.start_afresh();
+                }
+                if !enabled {
+                    self.instances.clear();
+                    self.instances.retain(out);
                 }
                 Ok(())
             }
@@ -251,63 +209,173 @@ impl MainReader {
         }
     }
 
+    /// Instances that came or went.
+    fn notice_instances(
+        &mut self,
+        device: &Device,
+        thoroughly: bool,
+        out: &mut Readings,
+    ) -> Result<(), Code> {
+        let (paces, times) = (&mut self.paces, &mut self.times);
+        if self.instances.look(device, thoroughly, paces, times)? {
+            self.instances.retain(out);
+            self.start_afresh();
+        }
+        Ok(())
+    }
+
+    /// Links that the driver did not know of before.
+    fn notice_links(&mut self, device: &Device, out: &mut Readings) -> Result<(), Code> {
+        if self.link_plan.watches.is_empty() {
+            return Ok(());
+        }
+        let links = links::count(device)?;
+        if links == 0 {
+            // Of the GPU itself these fields have no value either way.
+            let slots = self.plan.watches.iter().enumerate();
+            for (slot, _) in slots.filter(|(_, at)| self.link_plan.watches.contains(at)) {
+                out.set(slot, Err(Reason::NotSupported));
+            }
+        }
+        if links == self.links {
+            return Ok(());
+        }
+        self.links = links;
+        let [calls, fields, metrics] = self.own;
+        self.calls.truncate(calls);
+        self.fields.truncate(fields);
+        self.gpm.truncate(metrics);
+        let (plan, paces) = (&self.link_plan, &mut self.paces);
+        for link in 0..links {
+            let part = 1 + link as usize;
+            for row in &ERRORS_OF_LINK {
+                let targets = plan.targets(row.field, part, paces);
+                self.calls.add_link_errors(row, link, &mut self.times, targets);
+            }
+            for row in LINK_TABLE {
+                let targets = plan.targets(row.field, part, paces);
+                // Their numbers do not depend on the driver.
+                let _ = self.fields.add(row, link, self.driver_version.as_deref(), targets);
+            }
+            for (field, metric) in &GPM_OF_LINK {
+                let targets = plan.targets(*field, part, paces);
+                self.gpm.add(*field, metric(link), LINK_UNIT, targets);
+            }
+        }
+        out.retain(|entity| !matches!(entity, Entity::Link(link) if *link >= links));
+        Ok(())
+    }
+
+    /// What may have changed since the last pass in what there is to read.
+    fn look_around(
+        &mut self,
+        device: &Device,
+        pass: &Pass,
+        out: &mut Readings,
+    ) -> Result<(), Code> {
+        let slow = pass.is_due(Pace::Slow);
+        if slow {
+            self.notice_mig(device, out)?;
+            // What a GPU supports may change without a sign, such as links that come up.
+            if self.asked_all.is_none_or(|at| pass.now - at > ASK_ALL) {
+                self.asked_all = Some(pass.now);
+                self.ask_again();
+                self.notice_links(device, out)?;
+            }
+        }
+        if self.mig_enabled == Some(true) && (slow || pass.is_due(LOOK_FOR_INSTANCES)) {
+            self.notice_instances(device, slow, out)?;
+        }
+        Ok(())
+    }
+
+    fn read_all(
+        &mut self,
+        device: &Device,
+        pass: Pass,
+        out: &mut Readings,
+        tally: &mut Tally,
+    ) -> Result<(), Code> {
+        if std::mem::take(&mut self.fresh) {
+            (0..self.plan.watches.len()).for_each(|slot| out.set_every(slot, None));
+        }
+        self.look_around(device, &pass, out)?;
+        self.parts.clear();
+        self.parts.push(GPU);
+        for link in 0..self.links {
+            self.parts.push(out.part(&Entity::Link(link), &self.link_plan.watches));
+        }
+        let mut round = Round {
+            gpu: self.index,
+            pass,
+            due: self.paces.due(&pass),
+            paces: &self.paces,
+            times: &mut self.times,
+            sink: Sink { out, parts: &self.parts },
+            tally,
+        };
+        for fact in self.facts.iter().filter(|fact| fact.turns & round.due != 0) {
+            round.sink.set(&fact.targets, &fact.reading);
+        }
+        self.calls.read(device, &mut round)?;
+        self.fields.read(device, &mut round)?;
+        self.gpm.read(device, &mut self.request, &mut round)?;
+        self.instances.read(device, &mut self.request, &mut round)?;
+        self.samples.read(device, &mut round)
+    }
+
     /// Says once which fields this GPU does not have.
-    fn log_unsupported(&mut self, slots: &[usize]) {
-        let new: Vec<&str> = slots
+    fn log_unsupported(&mut self, fields: &[FieldId]) {
+        let new: Vec<&str> = fields
             .iter()
-            .map(|slot| self.slot_fields[*slot])
-            .filter(|field| self.logged.insert(*field))
-            .filter_map(|field| catalog::by_id(field).map(|row| row.name))
+            .filter(|field| self.logged.insert(**field))
+            .filter_map(|field| catalog::by_id(*field).map(|row| row.name))
             .collect();
         if !new.is_empty() {
             tracing::info!(gpu = self.index, "not supported by this GPU: {}", new.join(", "));
         }
     }
+}
 
-    /// Whether a GPU that has answered nothing in this pass answers at all: perhaps only slow fields
-    /// are watched, or only such as it does not have, or the one that is watched fails.
-    fn feel_pulse(&self, failed: Option<Reason>) -> Result<(), Reason> {
-        let Some(device) = &self.device else { return Err(Reason::Failed) };
-        match device.temperature().map_err(Code::reason) {
-            Ok(_) => Ok(()),
-            Err(Reason::NotSupported | Reason::NoData) => failed.map_or(Ok(()), Err),
-            Err(reason) => Err(reason),
-        }
-    }
-
-    fn read_all(&mut self, pass: Pass, out: &mut Readings, tally: &mut Tally) -> Result<(), Code> {
-        if pass.slow {
-            self.notice_mig()?;
-            // What a GPU supports may change without a sign: links that come up, instances of MIG.
-            if self.asked_all.is_none_or(|at| pass.now - at > ASK_ALL) {
-                self.asked_all = Some(pass.now);
-                self.calls.iter_mut().for_each(|call| call.supported = true);
-                self.fields.iter_mut().for_each(|field| field.supported = true);
-                self.gpm.ask_again();
-            }
-        }
-        self.call_getters(pass, out, tally)?;
-        self.read_field_values(pass, out, tally)?;
-        if let Some(device) = &self.device {
-            self.gpm.read(device, pass.interval, out, tally)?;
-        }
-        Ok(())
+/// Whether a GPU that has answered nothing in a pass answers at all: perhaps only slow fields are
+/// watched, or only such as it does not have, or the one that is watched fails.
+fn feel_pulse(device: &Device, failed: Option<Reason>) -> Result<(), Reason> {
+    match device.temperature().map_err(Code::reason) {
+        Ok(_) => Ok(()),
+        Err(Reason::NotSupported | Reason::NoData) => failed.map_or(Ok(()), Err),
+        Err(reason) => Err(reason),
     }
 }
 
+/// Whether this reader serves a field, of the GPU or of what is smaller: those that no other does.
+fn is_mine(field: FieldId) -> bool {
+    let elsewhere = matches!(field, field::XID_ERRORS | field::EXP_P2P_STATUS)
+        || PCIE_GETTERS.iter().any(|(of, _)| *of == field);
+    crate::served(field).is_some() && !elsewhere
+}
+
 impl Reader for MainReader {
+    fn name(&self) -> &'static str {
+        "main"
+    }
+
     fn rhythm(&self) -> Rhythm {
         Rhythm::Main
     }
 
-    fn watches(&self) -> &[usize] {
-        &self.watches
+    fn watches(&self) -> Arc<[usize]> {
+        Arc::clone(&self.plan.watches)
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.device = None;
         self.mig_enabled = None;
+        self.asked_all = None;
+        self.fresh = true;
+        self.instances.clear();
         self.start_afresh();
+        self.calls.start_afresh();
+        self.fields.start_afresh();
         let index = self.index;
         let open = || -> Result<(Device, Identity), Code> {
             let device = Device::by_index(&self.library, index)?;
@@ -327,74 +395,32 @@ impl Reader for MainReader {
     }
 
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
+        let Some(device) = self.device.take() else { return Err(Reason::Failed) };
         let mut tally = Tally::default();
-        let result = self.read_all(pass, out, &mut tally);
+        let result = self.read_all(&device, pass, out, &mut tally);
         if !tally.unsupported.is_empty() {
             self.log_unsupported(&tally.unsupported);
             // MIG may have been switched on since the last slow pass. Unless that is known now, the
             // next slow pass would see nothing change if it is off again by then.
-            self.mig_enabled = self.device.as_ref().and_then(|device| device.mig_enabled().ok());
+            self.mig_enabled = device.mig_enabled().ok();
         }
-        result.map_err(|code| {
+        let result = result.map_err(|code| {
             tracing::debug!(gpu = self.index, "stopped answering: {code}");
             code.reason()
-        })?;
-        for slot in &self.version_slots {
-            let version = self.driver_version.clone().map(Value::Text);
-            out.set(*slot, version.ok_or(Reason::Failed));
-        }
-        if tally.answered { Ok(()) } else { self.feel_pulse(tally.failed) }
+        });
+        let result = result.and_then(|()| match tally.answered {
+            true => Ok(()),
+            false => feel_pulse(&device, tally.failed),
+        });
+        self.device = Some(device);
+        result
     }
-}
 
-/// What a pass met.
-#[derive(Default)]
-pub(crate) struct Tally {
-    /// Whether the GPU itself was asked for something and answered.
-    pub(crate) answered: bool,
-    /// The first failure that was not "not supported" or "no data".
-    failed: Option<Reason>,
-    /// Slots that turned out not to be supported.
-    pub(crate) unsupported: Vec<usize>,
-}
-
-impl Tally {
-    /// Notes a call that brought no value. "Not supported" may be the library's own knowledge, so
-    /// it proves nothing of the GPU either way.
-    pub(crate) fn note(&mut self, reason: Reason) {
-        if !matches!(reason, Reason::NotSupported | Reason::NoData) {
-            self.failed = self.failed.or(Some(reason));
-        }
+    fn take_samples(&mut self) -> Vec<Samples> {
+        self.samples.take()
     }
-}
 
-/// The rate at which the sum of `entries` grew since the last pass.
-fn growth(
-    entries: &[nvml_wrapper_sys::bindings::nvmlFieldValue_t],
-    now: Instant,
-    last: &mut Option<Total>,
-    convert: fn(u64, u64) -> Reading,
-) -> Reading {
-    let mut kibibytes = 0u64;
-    for entry in entries {
-        kibibytes = kibibytes.wrapping_add(getters::unsigned(entry)?);
-    }
-    let at = match entries[0].timestamp {
-        0 => Moment::Ours(now),
-        stamp => Moment::Driver(stamp),
-    };
-    let before = last.replace(Total { kibibytes, at });
-    let Some(before) = before else { return Err(Reason::NoData) };
-    let micros = match (before.at, at) {
-        (Moment::Driver(then), Moment::Driver(now)) => {
-            now.checked_sub(then).and_then(|micros| u64::try_from(micros).ok()).unwrap_or(0)
-        }
-        (Moment::Ours(then), Moment::Ours(now)) => (now - then).as_micros() as u64,
-        _ => 0,
-    };
-    // A counter that fell was reset: there is no rate across that.
-    match kibibytes.checked_sub(before.kibibytes) {
-        Some(grown) if micros > 0 => convert(grown, micros),
-        _ => Err(Reason::NoData),
+    fn take_call_times(&mut self) -> Vec<(&'static str, Duration)> {
+        self.times.take()
     }
 }

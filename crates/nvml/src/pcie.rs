@@ -6,29 +6,36 @@
 //! right number.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::{FieldId, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch};
 
-use crate::getters::{PCIE_GETTERS, int32};
-use crate::main_reader::{ASK_ALL, Plan};
+use crate::call_times::{CallTimes, Function};
+use crate::convert::int32;
+use crate::getters::PCIE_GETTERS;
+use crate::main_reader::ASK_ALL;
+use crate::plan::{Paces, Plan, Target};
 use crate::{Code, Device, Library};
 
 /// Samples one GPU's PCIe traffic.
 pub(crate) struct PcieReader {
     library: Arc<Library>,
     gpu: u32,
-    watches: Vec<usize>,
+    plan: Plan,
+    paces: Paces,
     directions: Vec<Direction>,
     device: Option<Device>,
     /// When everything was last asked for, supported or not.
     asked_all: Option<Instant>,
+    times: CallTimes,
+    function: Function,
 }
 
 struct Direction {
     field: FieldId,
     counter: u32,
-    slots: Vec<usize>,
+    targets: Vec<Target>,
+    turns: u64,
     supported: bool,
     logged: bool,
 }
@@ -36,36 +43,45 @@ struct Direction {
 impl PcieReader {
     /// `None` if nobody watches PCIe traffic.
     pub(crate) fn new(library: Arc<Library>, index: u32, watches: &[Watch]) -> Option<Self> {
-        let mut plan = Plan::default();
+        let is_mine = |field| PCIE_GETTERS.iter().any(|(of, _)| *of == field);
+        let plan = Plan::of(watches, is_mine);
+        let mut paces = Paces::new();
         let directions: Vec<Direction> = PCIE_GETTERS
             .iter()
-            .map(|(field, counter)| Direction {
-                field: *field,
-                counter: *counter,
-                slots: plan.slots(watches, *field).0,
-                supported: true,
-                logged: false,
+            .map(|(field, counter)| {
+                let (targets, turns) = plan.targets(*field, 0, &mut paces);
+                let (field, counter) = (*field, *counter);
+                Direction { field, counter, targets, turns, supported: true, logged: false }
             })
-            .filter(|direction| !direction.slots.is_empty())
+            .filter(|direction| !direction.targets.is_empty())
             .collect();
+        let mut times = CallTimes::default();
+        let function = times.function("nvmlDeviceGetPcieThroughput");
         (!directions.is_empty()).then(|| Self {
             library,
             gpu: index,
-            watches: plan.watches,
+            plan,
+            paces,
             directions,
             device: None,
             asked_all: None,
+            times,
+            function,
         })
     }
 }
 
 impl Reader for PcieReader {
+    fn name(&self) -> &'static str {
+        "pcie"
+    }
+
     fn rhythm(&self) -> Rhythm {
         Rhythm::Aside
     }
 
-    fn watches(&self) -> &[usize] {
-        &self.watches
+    fn watches(&self) -> Arc<[usize]> {
+        Arc::clone(&self.plan.watches)
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
@@ -87,13 +103,16 @@ impl Reader for PcieReader {
             self.asked_all = Some(pass.now);
             self.directions.iter_mut().for_each(|direction| direction.supported = true);
         }
-        for direction in self.directions.iter_mut().filter(|direction| direction.supported) {
-            let reading = match device.pcie_throughput(direction.counter) {
+        let due = self.paces.due(&pass);
+        let is_due = |direction: &&mut Direction| direction.supported && direction.turns & due != 0;
+        for direction in self.directions.iter_mut().filter(is_due) {
+            let sample = || device.pcie_throughput(direction.counter);
+            let reading = match self.times.time(self.function, sample).0 {
                 Ok(kilobytes) => int32(kilobytes),
                 Err(code) if code.is_about_the_gpu() => return Err(code.reason()),
                 Err(code) => Err(code.reason()),
             };
-            direction.slots.iter().for_each(|slot| out.set(*slot, reading.clone()));
+            direction.targets.iter().for_each(|target| out.set(target.slot, reading.clone()));
             direction.supported = reading != Err(Reason::NotSupported);
             if !direction.supported && !direction.logged {
                 direction.logged = true;
@@ -102,5 +121,9 @@ impl Reader for PcieReader {
             }
         }
         Ok(())
+    }
+
+    fn take_call_times(&mut self) -> Vec<(&'static str, Duration)> {
+        self.times.take()
     }
 }

@@ -8,18 +8,27 @@ use std::time::{Duration, Instant};
 use model::{FieldId, Reader, Session, Source, SourceError, Watch};
 
 use crate::events::EventReader;
-use crate::getters::served;
 use crate::library::{DEFAULT_NAME, FileId, Library};
-use crate::main_reader::MainReader;
+use crate::main_reader::{Facts, MainReader};
 use crate::pcie::PcieReader;
+use crate::peers::PeerReader;
+use crate::served;
 
 /// The GPUs that the kernel driver is bound to, one folder each. Telling a GPU that came or went by
 /// it touches no GPU. Absent in some containers; then only the driver's count tells.
 const BOUND_GPUS: &str = "/proc/driver/nvidia/gpus";
 
+/// What is read beyond what every reader wants.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Options {
+    /// Of a partitioned GPU, also its compute instances, not only its GPU instances.
+    pub compute_instances: bool,
+}
+
 /// Reads GPUs through NVML.
 pub struct NvmlSource {
     files: Arc<Files>,
+    options: Options,
 }
 
 /// Which files the library was opened from so far.
@@ -42,8 +51,9 @@ struct Misfit {
 
 impl NvmlSource {
     /// A source that opens the library at `path`, or else the one that the dynamic linker finds.
-    pub fn new(path: Option<PathBuf>) -> Self {
-        Self { files: Arc::new(Files { path, opened: Mutex::default(), misfit: Mutex::default() }) }
+    pub fn new(path: Option<PathBuf>, options: Options) -> Self {
+        let files = Files { path, opened: Mutex::default(), misfit: Mutex::default() };
+        Self { files: Arc::new(files), options }
     }
 }
 
@@ -125,12 +135,13 @@ impl Source for NvmlSource {
         let count = library.device_count().map_err(|code| SourceError {
             message: format!("the driver does not say how many GPUs there are: {code}"),
         })?;
-        let driver_version = library.driver_version().ok().map(Arc::from);
+        let facts = Facts::of(&library, watches);
         Ok(Box::new(NvmlSession {
             library,
             count,
             bound: bound_gpus(),
-            driver_version,
+            facts,
+            options: self.options,
             watches: Arc::clone(watches),
             files: Arc::clone(&self.files),
         }))
@@ -141,7 +152,8 @@ struct NvmlSession {
     library: Arc<Library>,
     count: u32,
     bound: Option<Vec<String>>,
-    driver_version: Option<Arc<str>>,
+    facts: Facts,
+    options: Options,
     watches: Arc<[Watch]>,
     files: Arc<Files>,
 }
@@ -174,7 +186,7 @@ impl NvmlSession {
 
 impl Session for NvmlSession {
     fn driver_version(&self) -> Option<Arc<str>> {
-        self.driver_version.clone()
+        self.facts.driver_version()
     }
 
     fn gpus(&self) -> Vec<u32> {
@@ -183,13 +195,16 @@ impl Session for NvmlSession {
 
     fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>> {
         let library = || Arc::clone(&self.library);
-        let main = MainReader::new(library(), gpu, self.driver_version.clone(), &self.watches);
-        let mut readers: Vec<Box<dyn Reader>> = vec![Box::new(main)];
-        if let Some(events) = EventReader::new(library(), gpu, &self.watches) {
-            readers.push(Box::new(events));
-        }
-        if let Some(pcie) = PcieReader::new(library(), gpu, &self.watches) {
+        let watches = &self.watches;
+        let mut readers: Vec<Box<dyn Reader>> = vec![
+            Box::new(MainReader::new(library(), gpu, &self.facts, self.options, watches)),
+            Box::new(EventReader::new(library(), gpu, watches)),
+        ];
+        if let Some(pcie) = PcieReader::new(library(), gpu, watches) {
             readers.push(Box::new(pcie));
+        }
+        if let Some(peers) = PeerReader::new(library(), gpu, self.count, watches) {
+            readers.push(Box::new(peers));
         }
         readers
     }

@@ -1,11 +1,13 @@
 //! How long each driver call takes, for `heatsink check --timings`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::device::ask;
-use crate::getters::{FIELD_GETTERS, GETTERS, PCIE_GETTERS};
+use crate::field_table::{self, Entries};
+use crate::getters::{GETTERS, LINK_ERRORS, LINK_ERRORS_CALL, PCIE_GETTERS};
 use crate::library::DEFAULT_NAME;
 use crate::{Code, Device, Library};
 
@@ -35,23 +37,32 @@ pub fn time_calls(library: Option<&Path>, index: u32) -> Result<Vec<Timing>, Str
         time("nvmlDeviceGetHandleByIndex", || Device::by_index(&library, index).map(|_| ())),
         time("nvmlDeviceGetMigMode", || device.mig_enabled().map(|_| ())),
     ];
+    let mut answers = Vec::new();
     for getter in GETTERS {
         let first = catalog::by_id(getter.fields[0]).map_or("", |field| field.name);
         let call = format!("{} ({})", getter.call, first.trim_start_matches("DCGM_FI_DEV_"));
-        timings.push(time(&call, || (getter.read)(&device).map(|_| ())));
+        timings.push(time(&call, || {
+            answers.clear();
+            (getter.read)(&device, &mut answers)
+        }));
     }
-    let mut all = Vec::new();
-    for getter in FIELD_GETTERS {
-        for (id, scope) in getter.entries {
-            all.push(ask(*id, *scope));
-            let call = format!("nvmlDeviceGetFieldValues ({id})");
-            timings.push(time(&call, || {
-                let mut entry = [ask(*id, *scope)];
-                device.field_values(&mut entry)?;
-                Code::check(entry[0].nvmlReturn)
-            }));
-        }
+    let [link, ..] = LINK_ERRORS;
+    let call = format!("{LINK_ERRORS_CALL} (link 0)");
+    timings.push(time(&call, || device.link_errors(0, link.counter).map(|_| ())));
+    let entries = entries(library.driver_version().ok().as_deref());
+    for (id, scope) in &entries {
+        let call = match scope {
+            0 => format!("nvmlDeviceGetFieldValues ({id})"),
+            &u32::MAX => format!("nvmlDeviceGetFieldValues ({id}, all links)"),
+            link => format!("nvmlDeviceGetFieldValues ({id}, link {link})"),
+        };
+        timings.push(time(&call, || {
+            let mut entry = [ask(*id, *scope)];
+            device.field_values(&mut entry)?;
+            Code::check(entry[0].nvmlReturn)
+        }));
     }
+    let mut all: Vec<_> = entries.iter().map(|(id, scope)| ask(*id, *scope)).collect();
     let call = format!("nvmlDeviceGetFieldValues (all {})", all.len());
     timings.push(time(&call, || device.field_values(&mut all)));
     for (_, counter) in PCIE_GETTERS {
@@ -60,6 +71,20 @@ pub fn time_calls(library: Option<&Path>, index: u32) -> Result<Vec<Timing>, Str
     }
     timings.extend(crate::gpm::time(&library, &device));
     Ok(timings)
+}
+
+/// Every entry that fields of the GPU are made from, once.
+fn entries(driver_version: Option<&str>) -> BTreeSet<(u32, u32)> {
+    let mut entries = BTreeSet::new();
+    for row in field_table::rows() {
+        let (ids, scope) = match row.entries {
+            Entries::One(id, scope) => ([Some(id), None], scope),
+            Entries::Sum(one, other, scope) => ([Some(one), Some(other)], scope),
+        };
+        let ids = ids.into_iter().flatten().filter_map(|id| id.of_driver(driver_version));
+        entries.extend(ids.map(|id| (id, scope.number(0))));
+    }
+    entries
 }
 
 /// Times a call.

@@ -13,6 +13,12 @@ pub(super) const FAMILIES: &[Own] = &[
         samples: |known, family| family.sample(&Labels::default(), known.settings.rows_skipped),
     },
     Own {
+        name: "heatsink_config_last_reload_successful",
+        kind: Kind::Gauge,
+        help: "Whether the counters files could be read the last time that they were (1) or not (0).",
+        samples: |known, family| family.sample(&Labels::default(), known.settings.is_reloaded),
+    },
+    Own {
         name: "process_cpu_seconds_total",
         kind: Kind::Counter,
         help: "User and system CPU time that this process has spent (in seconds).",

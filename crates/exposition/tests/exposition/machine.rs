@@ -118,6 +118,7 @@ pub(crate) fn settings() -> Settings {
         show: Show::default(),
         version: "0.1.0",
         rows_skipped: 0,
+        is_reloaded: true,
         replace_blanks_in_model_name: false,
     }
 }

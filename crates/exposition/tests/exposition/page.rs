@@ -119,6 +119,9 @@ fn a_whole_page() {
         # HELP heatsink_config_rows_skipped Rows of the counters file that were not understood (count).
         # TYPE heatsink_config_rows_skipped gauge
         heatsink_config_rows_skipped 0
+        # HELP heatsink_config_last_reload_successful Whether the counters files could be read the last time that they were (1) or not (0).
+        # TYPE heatsink_config_last_reload_successful gauge
+        heatsink_config_last_reload_successful 1
         # HELP process_cpu_seconds_total User and system CPU time that this process has spent (in seconds).
         # TYPE process_cpu_seconds_total counter
         process_cpu_seconds_total 1.25

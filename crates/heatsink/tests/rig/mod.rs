@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fake_nvml::control::Control;
 use tempfile::TempDir;
-use testkit::exporter::Exporter;
+use testkit::exporter::{Exporter, repository_file};
 use testkit::page::{Page, metric};
 
 /// The binary under test.
@@ -32,6 +32,12 @@ impl Rig {
         rig
     }
 
+    /// One of the machines of `fixtures/machines`.
+    pub(crate) fn machine(name: &str) -> Self {
+        let fixture = repository_file(&format!("fixtures/machines/{name}.toml"));
+        Self::new().with("FAKE_NVML_FIXTURE", &fixture.display().to_string())
+    }
+
     /// A machine whose driver library is not there yet.
     pub(crate) fn without_library() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
@@ -40,6 +46,8 @@ impl Rig {
         let environment = vec![
             ("FAKE_NVML_CONTROL".to_owned(), control.path().display().to_string()),
             ("NODE_NAME".to_owned(), "node-1".to_owned()),
+            // That of the machine under the test has nothing to do with its GPUs.
+            ("HEATSINK_KERNEL_LOG".to_owned(), "none".to_owned()),
         ];
         Self { folder, control, environment }
     }

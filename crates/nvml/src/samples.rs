@@ -1,0 +1,305 @@
+//! What the driver samples by itself, many times a second: power, utilisation, the SM clock.
+
+use std::ptr;
+use std::time::{Duration, Instant, SystemTime};
+
+use model::{Kind, Pace, Quantity, Reading, Samples, Value, Watch};
+use nvml_wrapper_sys::bindings as sys;
+
+use crate::call_times::{CallTimes, Function};
+use crate::device::call;
+use crate::round::Round;
+use crate::{Code, Device, convert, entry};
+
+/// How often they are fetched; the driver keeps those of some seconds.
+const EVERY: Pace = Pace::At(Duration::from_secs(1));
+
+/// More than this no driver keeps.
+const MOST_SAMPLES: usize = 100_000;
+
+/// What nobody asks for is thrown away.
+const MOST_KEPT: usize = 64;
+
+/// A time stamp that says to be older is of another clock.
+const OLDEST: Duration = Duration::from_secs(3600);
+
+/// The driver's samples of what somebody wants to see between scrapes.
+pub(crate) struct DriverSamples {
+    function: Function,
+    streams: Vec<Stream>,
+    buffer: Vec<sys::nvmlSample_t>,
+    taken: Vec<Samples>,
+}
+
+struct Stream {
+    kind: &'static StreamKind,
+    /// The time stamp of the newest sample so far.
+    newest: u64,
+    supported: bool,
+    /// How many samples there can be at once.
+    room: usize,
+}
+
+struct StreamKind {
+    quantity: Quantity,
+    number: sys::nvmlSamplingType_t,
+    convert: fn(u32) -> Reading,
+}
+
+/// What the driver samples, in the quantities' units.
+static STREAMS: [StreamKind; 4] = [
+    StreamKind {
+        quantity: Quantity::Power,
+        number: sys::nvmlSamplingType_enum_NVML_TOTAL_POWER_SAMPLES,
+        convert: convert::watts,
+    },
+    StreamKind {
+        quantity: Quantity::GpuUtilization,
+        number: sys::nvmlSamplingType_enum_NVML_GPU_UTILIZATION_SAMPLES,
+        convert: convert::ratio,
+    },
+    StreamKind {
+        quantity: Quantity::MemoryUtilization,
+        number: sys::nvmlSamplingType_enum_NVML_MEMORY_UTILIZATION_SAMPLES,
+        convert: convert::ratio,
+    },
+    StreamKind {
+        quantity: Quantity::SmClock,
+        number: sys::nvmlSamplingType_enum_NVML_PROCESSOR_CLK_SAMPLES,
+        convert: convert::hertz,
+    },
+];
+
+impl DriverSamples {
+    /// The streams of the quantities for whose windows somebody polls.
+    pub(crate) fn new(watches: &[Watch], times: &mut CallTimes) -> Self {
+        let is_polled = |quantity: Quantity| {
+            watches.iter().any(|watch| {
+                watch.field == quantity.field()
+                    && watch.kind == Kind::Hidden
+                    && matches!(watch.pace, Pace::At(_))
+            })
+        };
+        let streams = STREAMS
+            .iter()
+            .filter(|kind| is_polled(kind.quantity))
+            .map(|kind| Stream { kind, newest: 0, supported: true, room: 0 })
+            .collect();
+        let function = times.function("nvmlDeviceGetSamples");
+        Self { function, streams, buffer: Vec::new(), taken: Vec::new() }
+    }
+
+    /// Takes back every "not supported".
+    pub(crate) fn ask_again(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.supported = true);
+    }
+
+    /// What was fetched since this was last asked.
+    pub(crate) fn take(&mut self) -> Vec<Samples> {
+        std::mem::take(&mut self.taken)
+    }
+
+    /// Fetches what is new, once a second.
+    pub(crate) fn read(&mut self, device: &Device, round: &mut Round) -> Result<(), Code> {
+        if self.streams.is_empty() || !round.pass.is_due(EVERY) {
+            return Ok(());
+        }
+        let Self { function, streams, buffer, taken } = self;
+        if taken.len() >= MOST_KEPT {
+            taken.clear();
+        }
+        for stream in streams.iter_mut().filter(|stream| stream.supported) {
+            let fetch = || stream.fetch(device, buffer);
+            match round.times.time(*function, fetch).0 {
+                Ok(kind) => {
+                    let (wall, now) = (SystemTime::now(), Instant::now());
+                    let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                    taken.extend(stream.samples(kind, buffer, wall.as_micros() as u64, now));
+                }
+                Err(code) if code.is_about_the_gpu() => return Err(code),
+                // There is nothing new.
+                Err(Code::NOT_FOUND) => {}
+                Err(code) => stream.supported = code.reason() != model::Reason::NotSupported,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Fills `buffer` with what is new, and says of what type the values are.
+    fn fetch(
+        &mut self,
+        device: &Device,
+        buffer: &mut Vec<sys::nvmlSample_t>,
+    ) -> Result<sys::nvmlValueType_t, Code> {
+        buffer.clear();
+        if self.room == 0 {
+            self.room = device.samples(self.kind.number, 0, &mut [])?.1.min(MOST_SAMPLES);
+        }
+        let none = sys::nvmlSample_t { timeStamp: 0, sampleValue: sys::nvmlValue_t { ullVal: 0 } };
+        buffer.resize(self.room, none);
+        let answer = device.samples(self.kind.number, self.newest, buffer);
+        if answer == Err(Code::INSUFFICIENT_SIZE) {
+            // Asked for the size again next time.
+            self.room = 0;
+        }
+        let (kind, count) = answer?;
+        buffer.truncate(count);
+        Ok(kind)
+    }
+
+    /// The samples of a filled buffer, at the wall clock's `wall` µs, which is `now`.
+    fn samples(
+        &mut self,
+        kind: sys::nvmlValueType_t,
+        buffer: &[sys::nvmlSample_t],
+        wall: u64,
+        now: Instant,
+    ) -> Option<Samples> {
+        let mut values: Vec<(u64, f64)> = buffer
+            .iter()
+            // An entry that the driver left alone has no time.
+            .filter(|sample| sample.timeStamp > self.newest)
+            .filter_map(|sample| Some((sample.timeStamp, self.value(kind, sample.sampleValue)?)))
+            .collect();
+        values.sort_by_key(|(at, _)| *at);
+        // What was implausible is not fetched again either.
+        self.newest = buffer
+            .iter()
+            .map(|sample| sample.timeStamp)
+            .fold(self.newest, |newest, at| newest.max(at));
+        let newest = values.last()?.0;
+        let samples = values
+            .into_iter()
+            .filter_map(|(at, value)| Some((moment(at, newest, wall, now)?, value)))
+            .collect();
+        Some(Samples { quantity: self.kind.quantity, samples })
+    }
+
+    fn value(&self, kind: sys::nvmlValueType_t, value: sys::nvmlValue_t) -> Option<f64> {
+        let raw = u32::try_from(entry::number(kind, value).ok()?).ok()?;
+        match (self.kind.convert)(raw).ok()? {
+            Value::Int(number) => Some(number as f64),
+            Value::Float(number) => Some(number),
+            Value::Text(_) => None,
+        }
+    }
+}
+
+/// The moment of a sample with the driver's time stamp `at`, in a buffer whose newest has `newest`:
+/// by its age on the wall clock, or, where the driver's clock is another one, as if the newest were
+/// of now.
+fn moment(at: u64, newest: u64, wall: u64, now: Instant) -> Option<Instant> {
+    let is_wall = wall.checked_sub(newest).is_some_and(|age| u128::from(age) <= OLDEST.as_micros());
+    let age = if is_wall { wall } else { newest }.checked_sub(at)?;
+    now.checked_sub(Duration::from_micros(age))
+}
+
+impl Device {
+    /// Samples that are newer than `newest`: the type of their values, and how many they are. Of an
+    /// empty buffer, how many there can be.
+    fn samples(
+        &self,
+        kind: sys::nvmlSamplingType_t,
+        newest: u64,
+        buffer: &mut [sys::nvmlSample_t],
+    ) -> Result<(sys::nvmlValueType_t, usize), Code> {
+        let (mut value_kind, mut count) = (0, buffer.len() as u32);
+        let samples = if buffer.is_empty() { ptr::null_mut() } else { buffer.as_mut_ptr() };
+        call!(
+            self.library,
+            nvmlDeviceGetSamples(self.handle, kind, newest, &mut value_kind, &mut count, samples)
+        )?;
+        Ok((value_kind, count as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{FieldId, field};
+
+    use super::*;
+
+    const HOUR: u64 = 3_600_000_000;
+
+    fn stream(quantity: Quantity) -> Stream {
+        let kind = STREAMS.iter().find(|kind| kind.quantity == quantity).expect("a stream");
+        Stream { kind, newest: 0, supported: true, room: 0 }
+    }
+
+    fn sample(at: u64, value: u32) -> sys::nvmlSample_t {
+        let mut sample_value = sys::nvmlValue_t { ullVal: 0 };
+        sample_value.uiVal = value;
+        sys::nvmlSample_t { timeStamp: at, sampleValue: sample_value }
+    }
+
+    #[test]
+    fn time_stamps_of_the_wall_clock_are_moments_by_their_age() {
+        let now = Instant::now() + Duration::from_secs(7200);
+        let wall = 100 * HOUR;
+        let age = |at, newest| moment(at, newest, wall, now).map(|moment| now - moment);
+        assert_eq!(age(wall - 1_500, wall - 500), Some(Duration::from_micros(1_500)));
+        assert_eq!(age(wall, wall), Some(Duration::ZERO));
+        assert_eq!(age(wall - HOUR, wall - HOUR), Some(Duration::from_secs(3600)));
+        // Of the future, or of another clock: the newest is of now.
+        assert_eq!(age(wall + 5, wall + 25), Some(Duration::from_micros(20)));
+        assert_eq!(age(400, 1_400), Some(Duration::from_micros(1_000)));
+        assert_eq!(age(wall - HOUR - 8, wall - HOUR - 1), Some(Duration::from_micros(7)));
+    }
+
+    #[test]
+    fn only_new_and_plausible_samples_are_handed_on() {
+        let mut stream = stream(Quantity::Power);
+        let now = Instant::now();
+        let wall = 50 * HOUR;
+        let uint = sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT;
+        let buffer = [
+            sample(wall - 20_000, 300_500),
+            sample(0, 7),
+            sample(wall - 40_000, 299_000),
+            sample(wall - 1_000, 4_000_000_000),
+        ];
+        let samples = stream.samples(uint, &buffer, wall, now).expect("samples");
+        assert_eq!(samples.quantity, Quantity::Power);
+        let values: Vec<f64> = samples.samples.iter().map(|(_, value)| *value).collect();
+        assert_eq!(values, [299.0, 300.5]);
+        assert!(samples.samples.is_sorted_by_key(|(at, _)| *at));
+        // None of them is new any more, and the implausible one is not looked at again.
+        assert_eq!(stream.newest, wall - 1_000);
+        assert_eq!(stream.samples(uint, &buffer, wall, now), None);
+    }
+
+    #[test]
+    fn samples_are_in_base_units() {
+        let kind = sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT;
+        let value = |quantity, raw| stream(quantity).value(kind, sample(1, raw).sampleValue);
+        assert_eq!(value(Quantity::Power, 512_345), Some(512.345));
+        assert_eq!(value(Quantity::GpuUtilization, 37), Some(0.37));
+        assert_eq!(value(Quantity::MemoryUtilization, 101), None);
+        assert_eq!(value(Quantity::SmClock, 1_980), Some(1.98e9));
+    }
+
+    #[test]
+    fn only_hidden_watches_with_a_period_of_their_own_want_samples() {
+        let watch = |field: FieldId, kind, pace| Watch {
+            field,
+            name: "a".into(),
+            kind,
+            help: "b".into(),
+            pace,
+            cumulative: false,
+        };
+        let second = Pace::At(Duration::from_secs(1));
+        let watches = [
+            watch(field::POWER_USAGE, Kind::Hidden, second),
+            watch(field::SM_CLOCK_HERTZ, Kind::Gauge, second),
+            watch(field::GPU_UTIL_RATIO, Kind::Hidden, Pace::Every),
+            watch(field::GPU_TEMP, Kind::Hidden, second),
+        ];
+        let samples = DriverSamples::new(&watches, &mut CallTimes::default());
+        let quantities: Vec<Quantity> =
+            samples.streams.iter().map(|stream| stream.kind.quantity).collect();
+        assert_eq!(quantities, [Quantity::Power]);
+    }
+}
