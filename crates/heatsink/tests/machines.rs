@@ -1,0 +1,214 @@
+//! Five machines, from Turing to Blackwell, each number on their pages worked out a second time.
+//!
+//! The pages are kept as goldens, which show what changes; whether they are right is for the
+//! oracle to say. It knows the fixture and `fixtures/conversions.csv`, and nothing of the program.
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test machines` rewrites the pages.
+
+mod rig;
+
+#[path = "machines/oracle.rs"]
+mod oracle;
+
+#[path = "machines/conversion.rs"]
+mod conversion;
+#[path = "machines/fixture.rs"]
+mod fixture;
+#[path = "machines/twins.rs"]
+mod twins;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fixture::Machine;
+use oracle::{Oracle, Row, is_not_checked};
+use rig::{PATIENCE, Rig};
+use testkit::exporter::{Exporter, repository_file};
+use testkit::golden::{check_golden, normalise};
+use testkit::page::Page;
+
+/// The whole catalogue, and nothing that comes from elsewhere or changes by itself.
+const EVERYTHING: &[&str] = &["-f", "all", "-c", "500", "--kernel-log", "none", "--window", "0"];
+
+/// How long a page has to stay as it should be.
+const STEADY: Duration = Duration::from_millis(1500);
+
+/// Rows of base units came with 4.9, and have these numbers.
+const BASE_UNITS: std::ops::Range<u16> = 1600..1700;
+
+/// The other name of a field, which the full set leaves out.
+const ALIAS: &str = "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS";
+
+#[test]
+fn h100x8() {
+    check("h100x8");
+}
+
+#[test]
+fn a100x8_of_which_two_are_partitioned() {
+    check("a100x8-mig");
+}
+
+#[test]
+fn geforce() {
+    check("geforce");
+}
+
+#[test]
+fn gb200x4() {
+    check("gb200x4");
+}
+
+#[test]
+fn t4x8() {
+    check("t4x8");
+}
+
+/// The texts that the full set leaves out, and the alias.
+#[test]
+fn texts_and_the_alias() {
+    for name in ["h100x8", "geforce"] {
+        let rows = oracle::rows();
+        let rows: Vec<Row> = rows.into_iter().filter(|row| !BASE_UNITS.contains(&row.id)).collect();
+        let labels = rows.iter().filter(|row| row.is_label());
+        let mut extra: String = labels.map(|row| format!("{}, label, Text\n", row.field)).collect();
+        extra += &format!("{ALIAS}, gauge, The other name\n");
+        let rig = rig_of(name);
+        let extra = rig.file("extra.csv", extra);
+        let mut args = EVERYTHING.to_vec();
+        args.extend(["--extra-collectors", &extra]);
+        settled(&rig.start(&args), name, &rows, |_| Vec::new());
+    }
+}
+
+#[test]
+fn both_generations_of_names_on_h100x8() {
+    check_twins("h100x8");
+}
+
+#[test]
+fn both_generations_of_names_on_gb200x4() {
+    check_twins("gb200x4");
+}
+
+/// Nothing is left out by mistake.
+#[test]
+fn every_field_of_the_catalogue_is_checked_or_said_not_to_be() {
+    let rows = oracle::rows();
+    for field in catalog::FIELDS {
+        let has_row = rows.iter().any(|row| row.field == field.name && row.id == field.id.0);
+        assert!(has_row != is_not_checked(field.name), "{}", field.name);
+    }
+    for row in &rows {
+        let is_known = catalog::FIELDS.iter().any(|field| field.name == row.field);
+        assert!(is_known, "{} is in fixtures/conversions.csv only", row.field);
+        let times = rows.iter().filter(|other| other.field == row.field).count();
+        assert_eq!(times, 1, "{}", row.field);
+    }
+}
+
+fn check(name: &str) {
+    let rows = in_the_full_set();
+    let rig = rig_of(name);
+    let (text, oracle) = settled(&rig.start(EVERYTHING), name, &rows, |_| Vec::new());
+    let page = Page::parse(&text).expect("a well-formed page");
+    let golden = without_time(&normalise(&oracle.stilled(&text, &page)));
+    check_golden(format!("pages/machines/{name}.prom"), &golden);
+}
+
+fn check_twins(name: &str) {
+    let mut rows = in_the_full_set();
+    rows.extend(oracle::rows().into_iter().filter(|row| BASE_UNITS.contains(&row.id)));
+    for (old, new) in twins::only_renamed().chain([twins::LABEL]) {
+        // There is none for what is not checked.
+        if let Some(row) = rows.iter().find(|row| row.field == old) {
+            rows.push(row.called(new));
+        }
+    }
+    let rig = rig_of(name);
+    let mut args = EVERYTHING.to_vec();
+    args.extend(["--metric-names", "both"]);
+    settled(&rig.start(&args), name, &rows, twins::differences);
+}
+
+/// What the built-in set `all` shows.
+fn in_the_full_set() -> Vec<Row> {
+    let shown = |row: &Row| {
+        let is_left_out = row.is_label() && row.field != twins::LABEL.0;
+        !is_left_out && row.field != ALIAS && !BASE_UNITS.contains(&row.id)
+    };
+    oracle::rows().into_iter().filter(shown).collect()
+}
+
+fn rig_of(name: &str) -> Rig {
+    let fixture = repository_file(&format!("fixtures/machines/{name}.toml"));
+    Rig::new().with("FAKE_NVML_FIXTURE", fixture.to_str().expect("a UTF-8 path"))
+}
+
+/// A page that is as the oracle says, and stays so; `further` finds more differences.
+fn settled(
+    exporter: &Exporter,
+    name: &str,
+    rows: &[Row],
+    further: fn(&Page) -> Vec<String>,
+) -> (String, Oracle) {
+    let machine = Machine::read(name);
+    let oracle = Oracle::new(&machine, rows);
+    assert!(oracle.len() > 50, "{} are few", oracle.len());
+    let began = Instant::now();
+    let mut right_since: Option<Instant> = None;
+    loop {
+        let text = exporter.get("/metrics").body;
+        let page = Page::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut differences = oracle.differences(&machine, &page);
+        differences.extend(further(&page));
+        if differences.is_empty() {
+            if right_since.get_or_insert_with(Instant::now).elapsed() >= STEADY {
+                promtool_accepts(&text);
+                return (text, oracle);
+            }
+        } else {
+            right_since = None;
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{name}: {} differences, {} samples expected:\n{}\n{}",
+                differences.len(),
+                oracle.len(),
+                differences.join("\n"),
+                exporter.log()
+            );
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Families whose values go on with time, whatever the fixture says.
+const GO_ON: [&str; 3] = [
+    "DCGM_EXP_CLOCK_EVENTS_COUNT",
+    "heatsink_clock_event_seconds_total",
+    "heatsink_driver_call_duration_seconds",
+];
+
+/// The page with those replaced by 0.
+fn without_time(page: &str) -> String {
+    let line = |line: &str| match (line.split_once('{'), line.rsplit_once(' ')) {
+        (Some((name, _)), Some((series, _))) if GO_ON.contains(&name) => format!("{series} 0\n"),
+        _ => format!("{line}\n"),
+    };
+    page.lines().map(line).collect()
+}
+
+/// Prometheus' own judgement: 0, or 3 for names that it would have chosen otherwise.
+fn promtool_accepts(page: &str) {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool, from Debian's package prometheus; `cargo xtask test` installs it");
+    promtool.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+}
