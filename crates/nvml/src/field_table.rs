@@ -197,9 +197,10 @@ static SINGLE: &[FieldRow] = &[
         fi::NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL,
         entry::count,
     ),
-    one(FieldId(497), fi::NVML_FI_DEV_NVLINK_ERROR_DL_CRC, entry::count),
-    one(FieldId(498), fi::NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY, entry::count),
-    one(FieldId(499), fi::NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY, entry::count),
+    // Of the whole GPU, these are the sum of its links; link 0 alone would be a wrong number.
+    all_links(497, fi::NVML_FI_DEV_NVLINK_ERROR_DL_CRC, entry::count),
+    all_links(498, fi::NVML_FI_DEV_NVLINK_ERROR_DL_RECOVERY, entry::count),
+    all_links(499, fi::NVML_FI_DEV_NVLINK_ERROR_DL_REPLAY, entry::count),
     traffic(449, both_ways(Scope::AllLinks)),
     traffic(843, Entries::One(TX, Scope::AllLinks)),
     traffic(897, Entries::One(RX, Scope::AllLinks)),
