@@ -76,7 +76,7 @@ fn instances(gpu: &mut GpuView, fields: u16) {
         let fields = (0..fields).step_by(3);
         fields.map(|field| (usize::from(field) + 2, reading(place, field))).collect()
     };
-    gpu.parts = (0..7).map(|place| part(instance(place, None), own(place))).collect();
+    gpu.parts = (0..7).map(|place| part(instance(0, place, None), own(place))).collect();
 }
 
 fn bench(what: &str, pages: u32, snapshot: &Snapshot) {

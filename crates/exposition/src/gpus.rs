@@ -119,7 +119,7 @@ fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Shown<'a>> {
         shown.push(Shown { instance, labels, found });
     };
 
-    let chosen = all.iter().filter(|(instance, _)| show.has_instance(index, instance));
+    let chosen = all.iter().filter(|(instance, _)| show.has_instance(instance));
     if show.has_gpu(index, chosen.clone().next().is_some()) {
         add(None, gpu);
     }

@@ -21,7 +21,7 @@ pub enum Devices {
     Listed {
         /// GPUs as a whole, by index, whether or not they have instances.
         gpus: Choice,
-        /// GPU instances, by DCGM's number: index of the GPU x 8 + [`Instance::place`].
+        /// GPU instances, by [`Instance::number`].
         instances: Choice,
     },
 }
@@ -38,11 +38,11 @@ pub enum Choice {
 }
 
 impl Choice {
-    fn has(&self, number: u64) -> bool {
+    fn has(&self, number: u32) -> bool {
         match self {
             Self::None => false,
             Self::All => true,
-            Self::Only(numbers) => numbers.iter().any(|&chosen| u64::from(chosen) == number),
+            Self::Only(numbers) => numbers.contains(&number),
         }
     }
 }
@@ -52,52 +52,46 @@ impl Show {
     pub(crate) fn has_gpu(&self, index: u32, has_instances: bool) -> bool {
         match &self.devices {
             Devices::Flexible => !has_instances,
-            Devices::Listed { gpus, .. } => gpus.has(index.into()),
+            Devices::Listed { gpus, .. } => gpus.has(index),
         }
     }
 
     /// Whether an instance appears.
-    pub(crate) fn has_instance(&self, gpu: u32, instance: &Instance) -> bool {
+    pub(crate) fn has_instance(&self, instance: &Instance) -> bool {
         if instance.compute_instance.is_some() && !self.compute_instances {
             return false;
         }
         match &self.devices {
             Devices::Flexible => true,
-            Devices::Listed { instances, .. } => instances.has(number(gpu, instance)),
+            Devices::Listed { instances, .. } => instances.has(instance.number),
         }
     }
-}
-
-/// The number by which DCGM knows a GPU instance: it keeps room for eight on each GPU.
-fn number(gpu: u32, instance: &Instance) -> u64 {
-    const MOST_ON_A_GPU: u64 = 8;
-    u64::from(gpu) * MOST_ON_A_GPU + u64::from(instance.place)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn instance(place: u32, compute_instance: Option<u32>) -> Instance {
-        Instance { gpu_instance: 7 + place, compute_instance, place, profile: "1g.10gb".into() }
+    fn instance(number: u32, compute_instance: Option<u32>) -> Instance {
+        Instance { gpu_instance: 3, compute_instance, number, profile: "1g.10gb".into() }
     }
 
     #[test]
-    fn devices_are_chosen_as_dcgm_numbers_them() {
+    fn devices_are_chosen_by_their_numbers() {
         let show = |gpus, instances| Show {
             devices: Devices::Listed { gpus, instances },
             compute_instances: false,
         };
         let some = show(Choice::Only(vec![1]), Choice::Only(vec![9, 16]));
         assert_eq!([0, 1, 2].map(|gpu| some.has_gpu(gpu, true)), [false, true, false]);
-        let chosen = |gpu, place| some.has_instance(gpu, &instance(place, None));
-        assert_eq!([chosen(1, 0), chosen(1, 1), chosen(2, 0)], [false, true, true]);
-        assert!(!some.has_instance(1, &instance(1, Some(0))));
+        let chosen = |number| some.has_instance(&instance(number, None));
+        assert_eq!([chosen(8), chosen(9), chosen(16)], [false, true, true]);
+        assert!(!some.has_instance(&instance(9, Some(0))));
         assert!(!show(Choice::None, Choice::All).has_gpu(0, false));
-        assert!(show(Choice::None, Choice::All).has_instance(u32::MAX, &instance(0, None)));
+        assert!(show(Choice::None, Choice::All).has_instance(&instance(0, None)));
 
         let flexible = Show { compute_instances: true, ..Show::default() };
         assert_eq!([true, false].map(|has| flexible.has_gpu(3, has)), [false, true]);
-        assert!(flexible.has_instance(3, &instance(0, Some(0))));
+        assert!(flexible.has_instance(&instance(0, Some(0))));
     }
 }

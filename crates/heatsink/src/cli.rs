@@ -99,7 +99,8 @@ pub(crate) struct ServeArgs {
     pub(crate) no_hostname: String,
 
     /// Devices to serve: `f`, MIG instances where a GPU has them, else the GPU; `g`, whole GPUs; `i`,
-    /// instances; `g+i`, both; some of them as in `g:0,2-4` or `i:9`, where 9 is instance 1 of GPU 1
+    /// instances; `g+i`, both; some of them as in `g:0,2-4` or `i:8`, where 8 is instance 1 of GPU 1
+    /// if each GPU can have seven
     #[arg(
         short = 'd',
         long,

@@ -6,8 +6,8 @@ use sampler::Selection;
 /// The highest index that a list of GPUs may name.
 const MOST_GPUS: u32 = 1023;
 
-/// How many GPU instances a GPU can have, by which DCGM numbers those of all GPUs.
-const INSTANCES: u32 = 8;
+/// The highest number of an instance.
+const MOST_INSTANCES: u32 = 8 * MOST_GPUS;
 
 /// Reads `f`, `g`, `i`, `g:0,2-4`, `i:0` and `g+i`.
 ///
@@ -31,7 +31,7 @@ pub(crate) fn parse(list: &str) -> Result<Devices, String> {
                 continue;
             }
             "g" => (&mut gpus, MOST_GPUS),
-            "i" => (&mut instances, MOST_GPUS * INSTANCES),
+            "i" => (&mut instances, MOST_INSTANCES),
             _ => return Err(format!("`{letter}` is no device kind; write f, g or i")),
         };
         *chosen = match range {
@@ -49,23 +49,11 @@ pub(crate) fn parse(list: &str) -> Result<Devices, String> {
 /// The GPUs that have to be read for these devices.
 pub(crate) fn gpus(devices: &Devices) -> Selection {
     match devices {
-        Devices::Listed { gpus, instances } => {
-            let mut indexes = Vec::new();
-            match gpus {
-                Choice::None => {}
-                Choice::All => return Selection::All,
-                Choice::Only(gpus) => indexes.extend(gpus),
-            }
-            match instances {
-                Choice::None => {}
-                Choice::All => return Selection::All,
-                Choice::Only(places) => indexes.extend(places.iter().map(|at| at / INSTANCES)),
-            }
-            indexes.sort_unstable();
-            indexes.dedup();
-            Selection::Only(indexes)
+        Devices::Listed { gpus: Choice::Only(gpus), instances: Choice::None } => {
+            Selection::Only(gpus.clone())
         }
-        Devices::Flexible => Selection::All,
+        // Which GPU an instance's number is on, only its driver knows.
+        Devices::Listed { .. } | Devices::Flexible => Selection::All,
     }
 }
 
@@ -118,8 +106,7 @@ mod tests {
         let read = |list| gpus(&parse(list).unwrap());
         assert_eq!(read("f"), Selection::All);
         assert_eq!(read("g:0,2"), Selection::Only(vec![0, 2]));
-        assert_eq!(read("i:0,2-4,17"), Selection::Only(vec![0, 2]));
-        assert_eq!(read("g:5+i:9"), Selection::Only(vec![1, 5]));
+        assert_eq!(read("i:0,2-4,17"), Selection::All);
         assert_eq!(read("g:5+i"), Selection::All);
     }
 

@@ -205,7 +205,7 @@ fn the_families_of_dcgm_exporter() {
     let (page, _) =
         exporter.wait_for("both are counted", PATIENCE, |page| page.value_of(&count) == Some(2.0));
     let failed = health.label("health_watch", "DRIVER").value(20.0);
-    failed.label("health_error_code", "DCGM_FR_XID_ERROR").assert_in(&page);
+    failed.label("health_error_code", "DCGM_FR_UNCONTAINED_ERROR").assert_in(&page);
     let (page, _) = exporter.wait_for("the window has passed", PATIENCE, |page| {
         silent.is_in(page) && count.absent_from(page)
     });

@@ -77,9 +77,12 @@ fn device_lists_choose() {
     assert_eq!(shown("g", 8), []);
     assert_eq!(shown("i", 10), all);
     assert_eq!(shown("g+i", 18), all);
-    // Instances are numbered as DCGM does: eight to a GPU.
-    assert_eq!(shown("i:8,9-10", 3), all[..3]);
-    assert_eq!(shown("g:0,1+i:8", 3), all[..1]);
+    // Instances are numbered as DCGM does: there is room for seven on each of these GPUs.
+    assert_eq!(shown("i:7,8-9", 3), all[..3]);
+    assert_eq!(shown("g:0,1+i:7", 3), all[..1]);
+    // Those of GPU 3 by the size of their profile, the smallest first.
+    let smallest = shown("i:21", 1);
+    assert_eq!(smallest[0].0, "3");
 }
 
 #[test]

@@ -22,8 +22,9 @@ pub struct Instance {
     pub gpu_instance: u32,
     /// The driver's number of the compute instance inside it, if this is one.
     pub compute_instance: Option<u32>,
-    /// Its place among the GPU instances of its GPU, by which device lists name it.
-    pub place: u32,
+    /// The number of the GPU instance among those of all GPUs, by which device lists name it: as
+    /// DCGM counts them, with room for as many on each GPU as that GPU can have.
+    pub number: u32,
     /// `1g.10gb`.
     pub profile: String,
 }

@@ -18,6 +18,8 @@ use crate::{Code, Device, Library, Options, gpm_table};
 /// The instances of one GPU, as they were when last looked at.
 pub(crate) struct Instances {
     options: Options,
+    /// The index of their GPU.
+    gpu: u32,
     gpu_plan: Plan,
     compute_plan: Plan,
     /// What the last look found, to notice changes; none if it is to be told anew.
@@ -47,7 +49,7 @@ struct Member {
 }
 
 impl Instances {
-    pub(crate) fn new(options: Options, watches: &[Watch], paces: &mut Paces) -> Self {
+    pub(crate) fn new(options: Options, gpu: u32, watches: &[Watch], paces: &mut Paces) -> Self {
         let gpu_plan = Plan::of(watches, is_read);
         let compute_plan = Plan::of(watches, |field| is_read(field) && is_of_compute(field));
         // Paces of instances are paces of the reader, whether there are instances now or not.
@@ -56,6 +58,7 @@ impl Instances {
         });
         Self {
             options,
+            gpu,
             gpu_plan,
             compute_plan,
             found: None,
@@ -94,7 +97,7 @@ impl Instances {
         if self.gpu_plan.watches.is_empty() {
             return Ok(false);
         }
-        let found = mig_devices::scan(gpu)?;
+        let (most, found) = mig_devices::scan(gpu)?;
         let mut changed = self.found.as_ref() != Some(&found);
         if (thoroughly || changed) && self.may_ask {
             let empty = mig_devices::scan_empty(gpu, &found)?;
@@ -104,7 +107,7 @@ impl Instances {
             self.empty = empty;
         }
         if changed {
-            self.rebuild(&found, &gpu.library, paces, times);
+            self.rebuild(most, &found, &gpu.library, paces, times);
             self.found = Some(found);
         }
         Ok(changed)
@@ -120,6 +123,7 @@ impl Instances {
 
     fn rebuild(
         &mut self,
+        most: u32,
         found: &[Found],
         library: &Arc<Library>,
         paces: &mut Paces,
@@ -134,12 +138,15 @@ impl Instances {
         for (id, profile) in &self.empty {
             instances.entry(*id).or_insert_with(|| (profile.clone(), Vec::new()));
         }
+        // DCGM counts them profile by profile.
+        let mut instances: Vec<_> = instances.into_iter().collect();
+        instances.sort_by_key(|(_, (profile, _))| mig_devices::rank(profile));
         let mut members = Vec::new();
-        for (place, (id, (profile, inside))) in instances.into_iter().enumerate() {
+        for (number, (id, (profile, inside))) in (self.gpu * most..).zip(instances) {
             let instance = |compute: Option<&Found>| Instance {
                 gpu_instance: id,
                 compute_instance: compute.map(|found| found.compute_instance),
-                place: place as u32,
+                number,
                 profile: compute.map_or(&profile, |found| &found.profile).clone(),
             };
             let first = inside.first().copied();

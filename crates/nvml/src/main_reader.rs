@@ -123,7 +123,7 @@ impl MainReader {
             samples: DriverSamples::new(watches, &mut times),
             links: 0,
             link_plan: Plan::of(watches, links::is_of_link),
-            instances: Instances::new(options, watches, &mut paces),
+            instances: Instances::new(options, index, watches, &mut paces),
             plan,
             paces,
             library,

@@ -25,8 +25,8 @@ impl PartialEq for Found {
     }
 }
 
-/// The MIG devices that there are.
-pub(crate) fn scan(gpu: &Device) -> Result<Vec<Found>, Code> {
+/// How many MIG devices there can be, and those that there are.
+pub(crate) fn scan(gpu: &Device) -> Result<(u32, Vec<Found>), Code> {
     let most = match gpu.max_mig_devices() {
         Ok(most) => most,
         Err(code) if code.is_about_the_gpu() => return Err(code),
@@ -42,7 +42,16 @@ pub(crate) fn scan(gpu: &Device) -> Result<Vec<Found>, Code> {
             Err(_) => {}
         }
     }
-    Ok(found)
+    Ok((most, found))
+}
+
+/// The place of a GPU instance's profile in the order in which NVML numbers the kinds of them: by
+/// size as they were invented, the special ones after the plain.
+pub(crate) fn rank(profile: &str) -> usize {
+    let slices = profile.split("g.").next().unwrap_or_default();
+    let order = ["1", "2", "3", "4", "7", "8", "6"];
+    let place = order.iter().position(|known| *known == slices).unwrap_or(order.len());
+    if profile.contains('+') { place + order.len() + 1 } else { place }
 }
 
 /// GPU instances without compute instances, number and profile; `None` if this process may not know.
@@ -103,6 +112,13 @@ pub(crate) fn gpu_profile(profile: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn profiles_are_in_nvmls_order() {
+        let mut profiles = ["1g.10gb+me", "7g.80gb", "3g.40gb", "1g.10gb", "what", "2g.20gb"];
+        profiles.sort_by_key(|profile| rank(profile));
+        assert_eq!(profiles, ["1g.10gb", "2g.20gb", "3g.40gb", "7g.80gb", "what", "1g.10gb+me"]);
+    }
 
     #[test]
     fn a_profile_is_the_last_word_of_a_mig_devices_name() {

@@ -10,7 +10,7 @@
 //! | `NVLINK` | a replay or a recovery within a minute; 100 checksum errors a second | any checksum error within a minute |
 //! | `THERMAL` | | the hardware slows down for heat |
 //! | `POWER` | | the power brake is on |
-//! | `DRIVER` | the driver asks for a reset, a reboot or a drain; an XID of that kind within ten minutes | |
+//! | `DRIVER` | the driver asks for a reset or a reboot; an XID of that kind within ten minutes | the driver asks for a drain of peer traffic |
 //! | `ALL` | the worst of these | |
 
 use std::collections::{BTreeMap, VecDeque};
@@ -111,8 +111,8 @@ pub(crate) fn assess<'a, F: Fn(FieldId) -> Option<&'a Reading>>(
         ("PCIE", patient.pcie()),
         ("NVLINK", patient.nvlink()),
         ("MEM", patient.memory()),
-        ("THERMAL", patient.clocks(0x40, "DCGM_FR_CLOCKS_EVENT_THERMAL")),
-        ("POWER", patient.clocks(0x80, "DCGM_FR_CLOCKS_EVENT_POWER")),
+        ("THERMAL", patient.clocks(0x40, "DCGM_FR_CLOCK_THROTTLE_THERMAL")),
+        ("POWER", patient.clocks(0x80, "DCGM_FR_CLOCK_THROTTLE_POWER")),
         ("DRIVER", patient.driver()),
     ];
     let mut found: Vec<Health> = findings
@@ -153,13 +153,13 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
         worst([
             self.at_least(field::ECC_DBE_VOL_TOTAL, 1, (Fail, "DCGM_FR_VOLATILE_DBE_DETECTED")),
             self.at_least(field::ROW_REMAP_FAILURE, 1, (Fail, "DCGM_FR_ROW_REMAP_FAILURE")),
-            self.at_least(field::MEMORY_UNREPAIRABLE_FLAG, 1, (Fail, "HEATSINK_UNREPAIRABLE")),
+            self.at_least(field::MEMORY_UNREPAIRABLE_FLAG, 1, (Fail, "DCGM_FR_FAULTY_MEMORY")),
             self.at_least(field::THRESHOLD_SRM, 1, (Fail, "DCGM_FR_SRAM_THRESHOLD")),
             pages,
             self.at_least(
                 field::UNCORRECTABLE_REMAPPED_ROWS,
                 512,
-                (Warn, "DCGM_FR_UNCORRECTABLE_ROW_REMAP"),
+                (Warn, "DCGM_FR_UNCORRECTABLE_ROW_REMAP_LIMIT"),
             ),
             self.at_least(field::ROW_REMAP_PENDING, 1, (Warn, "DCGM_FR_PENDING_ROW_REMAP")),
             self.at_least(field::RETIRED_PENDING, 1, (Warn, "DCGM_FR_PENDING_PAGE_RETIREMENTS")),
@@ -212,19 +212,26 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
             0 => (Pass, ""),
             1 => (Fail, "DCGM_FR_GPU_RECOVERY_RESET"),
             2 => (Fail, "DCGM_FR_GPU_RECOVERY_REBOOT"),
-            3 => (Fail, "DCGM_FR_GPU_RECOVERY_DRAIN_P2P"),
+            3 => (Warn, "DCGM_FR_GPU_RECOVERY_DRAIN_P2P"),
             4 => (Fail, "DCGM_FR_GPU_RECOVERY_DRAIN_RESET"),
             _ => (Fail, "HEATSINK_RECOVERY_ACTION_UNKNOWN"),
         });
         let is_fresh =
             |last: SystemTime| self.now.duration_since(last).unwrap_or_default() < XID_SPEAKS;
-        let has_fatal = self.xids.counts.values().any(|entry| {
+        let fatal = self.xids.counts.values().filter(|entry| {
             FATAL_CLASSES.contains(&entry.xid.class) && entry.last.is_some_and(is_fresh)
         });
-        let xids = match (has_fatal, self.xids.listening) {
-            (true, _) => Some((Fail, "DCGM_FR_XID_ERROR")),
-            (false, true) => Some((Pass, "")),
-            (false, false) => None,
+        let xids = match (fatal.max_by_key(|entry| entry.last), self.xids.listening) {
+            (Some(entry), _) => Some((
+                Fail,
+                match entry.xid.code {
+                    79 => "DCGM_FR_FALLEN_OFF_BUS",
+                    95 => "DCGM_FR_UNCONTAINED_ERROR",
+                    _ => "DCGM_FR_XID_ERROR",
+                },
+            )),
+            (None, true) => Some((Pass, "")),
+            (None, false) => None,
         };
         worst([action, xids])
     }
@@ -295,7 +302,7 @@ mod tests {
         );
         assert_eq!(
             mem(&[(field::UNCORRECTABLE_REMAPPED_ROWS, 512)]),
-            Some((Warn, "DCGM_FR_UNCORRECTABLE_ROW_REMAP"))
+            Some((Warn, "DCGM_FR_UNCORRECTABLE_ROW_REMAP_LIMIT"))
         );
         assert_eq!(mem(&[(field::UNCORRECTABLE_REMAPPED_ROWS, 511)]), Some((Pass, "")));
         assert_eq!(mem(&[(field::RETIRED_SBE, 60), (field::RETIRED_DBE, 2)]), Some((Pass, "")));
@@ -327,7 +334,7 @@ mod tests {
     #[test]
     fn heat_power_and_the_drivers_wish() {
         let hot = case(&[(field::CLOCKS_EVENT_REASONS, 0x49), (field::GET_GPU_RECOVERY_ACTION, 4)]);
-        assert_eq!(hot.of("THERMAL"), Some((Warn, "DCGM_FR_CLOCKS_EVENT_THERMAL")));
+        assert_eq!(hot.of("THERMAL"), Some((Warn, "DCGM_FR_CLOCK_THROTTLE_THERMAL")));
         assert_eq!(hot.of("POWER"), Some((Pass, "")));
         assert_eq!(hot.of("DRIVER"), Some((Fail, "DCGM_FR_GPU_RECOVERY_DRAIN_RESET")));
         assert_eq!(hot.of("ALL"), Some((Fail, "DCGM_FR_GPU_RECOVERY_DRAIN_RESET")));

@@ -45,7 +45,7 @@ fn check(field: u16, gpu: GpuView, expected: Expect) {
 
 /// With two instances.
 fn parted(gpu: GpuView) -> GpuView {
-    let parts = [0, 1].map(|place| part(instance(place, None), vec![]));
+    let parts = [0, 1].map(|place| part(instance(0, place, None), vec![]));
     GpuView { parts: gpu.parts.into_iter().chain(parts).collect(), ..gpu }
 }
 

@@ -39,10 +39,10 @@ fn whole(index: u32) -> GpuView {
 fn parted(index: u32) -> GpuView {
     let mut gpu = whole(index);
     gpu.parts.extend([
-        part(instance(0, None), vec![(1, int(300))]),
-        part(instance(0, Some(0)), vec![]),
-        part(instance(0, Some(1)), vec![(0, int(62)), (1, int(100))]),
-        part(instance(1, None), vec![(1, Err(Reason::NotSupported))]),
+        part(instance(index, 0, None), vec![(1, int(300))]),
+        part(instance(index, 0, Some(0)), vec![]),
+        part(instance(index, 0, Some(1)), vec![(0, int(62)), (1, int(100))]),
+        part(instance(index, 1, None), vec![(1, Err(Reason::NotSupported))]),
     ]);
     gpu
 }
@@ -185,7 +185,7 @@ fn an_instance_has_its_own_last_xid_and_that_of_its_whole_gpu() {
 fn label_rows_of_an_instance_are_its_own_where_it_has_any() {
     let mut gpu = parted(0);
     gpu.parts.pop();
-    gpu.parts.push(part(instance(1, None), vec![(4, text("own"))]));
+    gpu.parts.push(part(instance(0, 1, None), vec![(4, text("own"))]));
     let page = Page::parse(&render(&machine(vec![gpu]), &settings())).unwrap();
     metric("TEMP").label("GPU_I_ID", "3").label("DRIVER", "570").assert_in(&page);
     metric("TEMP").label("GPU_I_ID", "4").label("DRIVER", "own").assert_in(&page);

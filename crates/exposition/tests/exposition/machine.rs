@@ -67,13 +67,14 @@ pub(crate) fn part(entity: Entity, readings: Vec<(usize, Reading)>) -> PartView 
     PartView { entity, watches: watches.into(), readings }
 }
 
-/// The GPU instance at a place, which the driver gave another number; or a compute instance in it.
-pub(crate) fn instance(place: u32, compute_instance: Option<u32>) -> Entity {
+/// The GPU instance at a place of a GPU with room for eight, which the driver gave another number; or
+/// a compute instance in it.
+pub(crate) fn instance(gpu: u32, place: u32, compute_instance: Option<u32>) -> Entity {
     let profile = if compute_instance.is_some() { "1c.2g.20gb" } else { "2g.20gb" }.into();
     Entity::Instance(Arc::new(Instance {
         gpu_instance: place + 3,
         compute_instance,
-        place,
+        number: 8 * gpu + place,
         profile,
     }))
 }

@@ -217,7 +217,7 @@ fn unavailable(field: u16, kind: Kind, all: [Reading; 5]) -> Option<String> {
     first.parts = vec![
         part(Entity::Link(0), vec![(0, link)]),
         part(Entity::Peer(1), vec![(0, peer)]),
-        part(instance(0, None), vec![(0, of_instance)]),
+        part(instance(0, 0, None), vec![(0, of_instance)]),
     ];
     let gone = down(identity(2, "GPU-c"), Down::Lost, vec![Err(Reason::Lost)]);
     let gpus = vec![first, up(identity(1, "GPU-b"), vec![second]), gone];

@@ -54,7 +54,7 @@ fn worst() -> Snapshot {
 
 fn nasty_instance(gpu_instance: u32) -> Entity {
     let (compute_instance, place, profile) = (None, gpu_instance, NASTY.into());
-    Entity::Instance(Instance { gpu_instance, compute_instance, place, profile }.into())
+    Entity::Instance(Instance { gpu_instance, compute_instance, number: place, profile }.into())
 }
 
 fn known(gpu: GpuView) -> GpuView {
