@@ -4,51 +4,128 @@
 #   scripts/gpu-acceptance.sh [PATH-TO-heatsink] [OUTPUT-FOLDER]
 #
 # Needs bash, awk, curl and the driver's own nvidia-smi; python3 where it is there, for the load.
-# Each round asks nvidia-smi just before and just after a scrape, GPU by GPU. A value passes if it
+# Three phases: idle, under load, and under the same load with the power limit at its lowest. Each
+# round asks nvidia-smi just before and just after a scrape, GPU by GPU. A value passes if it
 # lies between the two answers, widened by the tolerance of its row below. What nvidia-smi answers
 # with [N/A] or the like has to be absent from the page, and the other way round.
 #
-# ROUNDS=10     rounds per phase (idle, then under load)
-# WARM_UP=15    seconds of load before its first round
+# Lowering the power limit needs root; afterwards, and however the script ends, it is as it was.
+#
+# ROUNDS=10     rounds per phase
+# WARM_UP=15    seconds before a phase's first round; heatsink reads what seldom changes every 10 s
+# CAPPED=0      leaves the power limit alone, and the third phase out
 #
 # Exit status: 0 all passed, 1 something differs, 2 it could not be run.
 set -euo pipefail
 export LC_ALL=C
 
-# kind: number; flag (Yes and No count as 1 and 0); bits (a hexadecimal mask: a bit set in both
-# answers has to be set, one set in neither must not be); text (the label of every series of that
-# GPU). Where several columns are given, the first that this nvidia-smi knows is taken.
+# What is held against what:
+#   a column of nvidia-smi --query-gpu or --query-remapped-rows; of several, the first that this
+#   nvidia-smi knows; `a/b` is a quotient. dmon:N is GPM metric N of nvidia-smi dmon. page:NAME is
+#   that family of the same pages.
+# In which phases: all, idle, load or capped.
+# How, every round:
+#   number   between the two answers, times scale
+#   word     the same, for what nvidia-smi says in words: Yes, Enabled, Active are 1, P8 is 8
+#   bits     a hexadecimal mask: a bit set in both answers has to be set, one set in neither must not
+#   text     the label of every series of that GPU
+#   set      1 where both answers say Active; else it is free
+#   below    below scale where both answers say Active; else it is free
+#   peak     no lower than the family has been within the window, less the tolerance
+# How, over the rounds of a phase:
+#   grows    while both answers say Active: it grows, and no faster than time does
+#   mean     the mean of the rounds against the mean of dmon over the same time
 #
 # heatsink reads once a second, so a value may be a second older than the question of nvidia-smi:
-# that, and nothing else, is what the tolerances are for.
+# that, where no other reason is given, is what the tolerances are for.
+#
+# Not here: labels that the set `all` leaves out; fabric.state, since nvidia-smi says N/A where
+# NVML and DCGM have a number; what nvidia-smi nvlink says, which is prose and not a table.
 table() {
   sed -e 's/[[:space:]]*|[[:space:]]*/|/g' <<'ROWS'
-label:UUID                              | uuid                                  | 1 | 0  | 0 | text   | identity
-label:gpu                               | index                                 | 1 | 0  | 0 | text   | identity
-label:pci_bus_id                        | pci.bus_id                            | 1 | 0  | 0 | text   | identity
-label:modelName                         | name                                  | 1 | 0  | 0 | text   | identity
-label:DCGM_FI_DRIVER_VERSION            | driver_version                        | 1 | 0  | 0 | text   | identity
-DCGM_FI_DEV_SM_CLOCK                    | clocks.sm                             | 1 | 45 | 8 | number | at the power limit it moves by several steps of 15 MHz between two reads
-DCGM_FI_DEV_MEM_CLOCK                   | clocks.mem                            | 1 | 10 | 0 | number | constant within a power state
-DCGM_FI_DEV_GPU_TEMP                    | temperature.gpu                       | 1 | 2  | 0 | number | whole degrees, a second apart
-DCGM_FI_DEV_MEMORY_TEMP                 | temperature.memory                    | 1 | 2  | 0 | number | whole degrees, a second apart
-DCGM_FI_DEV_POWER_USAGE                 | power.draw                            | 1 | 5  | 5 | number | NVML's own accuracy is 5 W; under load it moves within a second
-DCGM_FI_DEV_GPU_UTIL                    | utilization.gpu                       | 1 | 10 | 0 | number | the driver's window is 1/6 s to 1 s, so two reads see other windows
-DCGM_FI_DEV_MEM_COPY_UTIL               | utilization.memory                    | 1 | 10 | 0 | number | as utilization.gpu
-DCGM_FI_DEV_ENC_UTIL                    | utilization.encoder                   | 1 | 5  | 0 | number | as utilization.gpu, but nothing encodes here
-DCGM_FI_DEV_DEC_UTIL                    | utilization.decoder                   | 1 | 5  | 0 | number | as utilization.gpu, but nothing decodes here
-DCGM_FI_DEV_FB_USED                     | memory.used                           | 1 | 16 | 0 | number | MiB; the driver itself takes and gives back a little
-DCGM_FI_DEV_FB_FREE                     | memory.free                           | 1 | 16 | 0 | number | MiB; as memory.used
-DCGM_FI_DEV_FB_TOTAL                    | memory.total                          | 1 | 1  | 0 | number | MiB; rounding only
-DCGM_FI_DEV_FB_RESERVED                 | memory.reserved                       | 1 | 1  | 0 | number | MiB; rounding only
-DCGM_FI_DEV_FAN_SPEED                   | fan.speed                             | 1 | 3  | 0 | number | per cent; follows the temperature
-DCGM_FI_DEV_ECC_SBE_VOL_TOTAL           | ecc.errors.corrected.volatile.total   | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
-DCGM_FI_DEV_ECC_DBE_VOL_TOTAL           | ecc.errors.uncorrected.volatile.total | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
-DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS   | remapped_rows.correctable             | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
-DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS | remapped_rows.uncorrectable           | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
-DCGM_FI_DEV_ROW_REMAP_FAILURE           | remapped_rows.failure                 | 1 | 0  | 0 | flag   | it is or it is not
-DCGM_FI_DEV_PCIE_REPLAY_COUNTER         | pcie.replay.counter pcie.replay_count | 1 | 0  | 0 | number | a count that stands still on a healthy link
-DCGM_FI_DEV_CLOCK_THROTTLE_REASONS      | clocks_event_reasons.active clocks_throttle_reasons.active | 1 | 0 | 0 | bits | bits that differ between the two answers are free
+label:UUID                              | uuid                                  | all | 1 | 0  | 0 | text   | identity
+label:gpu                               | index                                 | all | 1 | 0  | 0 | text   | identity
+label:pci_bus_id                        | pci.bus_id                            | all | 1 | 0  | 0 | text   | identity
+label:modelName                         | name                                  | all | 1 | 0  | 0 | text   | identity
+label:DCGM_FI_DRIVER_VERSION            | driver_version                        | all | 1 | 0  | 0 | text   | identity
+DCGM_FI_DEV_SM_CLOCK                    | clocks.sm                             | all | 1 | 45 | 8 | number | at the power limit it moves by several steps of 15 MHz between two reads
+DCGM_FI_DEV_MEM_CLOCK                   | clocks.mem                            | all | 1 | 10 | 0 | number | constant within a power state
+DCGM_FI_DEV_VIDEO_CLOCK                 | clocks.video                          | all | 1 | 45 | 8 | number | goes with the SM clock
+DCGM_FI_DEV_MAX_SM_CLOCK                | clocks.max.sm                         | all | 1 | 0  | 0 | number | constant
+DCGM_FI_DEV_MAX_MEM_CLOCK               | clocks.max.mem                        | all | 1 | 0  | 0 | number | constant
+DCGM_FI_DEV_APP_SM_CLOCK                | clocks.applications.graphics          | all | 1 | 0  | 0 | number | a setting
+DCGM_FI_DEV_APP_MEM_CLOCK               | clocks.applications.memory            | all | 1 | 0  | 0 | number | a setting
+DCGM_FI_DEV_PSTATE                      | pstate                                | all | 1 | 0  | 0 | word   | stands still within a phase
+DCGM_FI_DEV_GPU_TEMP                    | temperature.gpu                       | all | 1 | 2  | 0 | number | whole degrees, a second apart
+DCGM_FI_DEV_GPU_TEMP_LIMIT              | temperature.gpu.tlimit                | all | 1 | 2  | 0 | number | whole degrees, a second apart
+DCGM_FI_DEV_MEMORY_TEMP                 | temperature.memory                    | all | 1 | 2  | 0 | number | whole degrees, a second apart
+DCGM_FI_DEV_POWER_USAGE                 | power.draw                            | all | 1 | 5  | 5 | number | NVML's own accuracy is 5 W; under load it moves within a second
+DCGM_FI_DEV_POWER_USAGE_INSTANT         | power.draw.instant                    | all | 1 | 20 | 20 | number | not averaged: it swings with every kernel
+DCGM_FI_DEV_POWER_MGMT_LIMIT            | power.limit                           | all | 1 | 1  | 0 | number | whole watts, rounded down
+DCGM_FI_DEV_POWER_MGMT_LIMIT_MIN        | power.min_limit                       | all | 1 | 1  | 0 | number | whole watts, rounded down
+DCGM_FI_DEV_POWER_MGMT_LIMIT_MAX        | power.max_limit                       | all | 1 | 1  | 0 | number | whole watts, rounded down
+DCGM_FI_DEV_POWER_MGMT_LIMIT_DEF        | power.default_limit                   | all | 1 | 1  | 0 | number | whole watts, rounded down
+DCGM_FI_DEV_ENFORCED_POWER_LIMIT        | enforced.power.limit                  | all | 1 | 1  | 0 | number | whole watts, rounded down
+DCGM_FI_DEV_GPU_UTIL                    | utilization.gpu                       | all | 1 | 10 | 0 | number | the driver's window is 1/6 s to 1 s, so two reads see other windows
+DCGM_FI_DEV_MEM_COPY_UTIL               | utilization.memory                    | all | 1 | 10 | 0 | number | as utilization.gpu
+DCGM_FI_DEV_ENC_UTIL                    | utilization.encoder                   | all | 1 | 5  | 0 | number | as utilization.gpu, but nothing encodes here
+DCGM_FI_DEV_DEC_UTIL                    | utilization.decoder                   | all | 1 | 5  | 0 | number | as utilization.gpu, but nothing decodes here
+DCGM_FI_DEV_FB_USED                     | memory.used                           | all | 1 | 16 | 0 | number | MiB; the driver itself takes and gives back a little
+DCGM_FI_DEV_FB_FREE                     | memory.free                           | all | 1 | 16 | 0 | number | MiB; as memory.used
+DCGM_FI_DEV_FB_TOTAL                    | memory.total                          | all | 1 | 1  | 0 | number | MiB; rounding only
+DCGM_FI_DEV_FB_RESERVED                 | memory.reserved                       | all | 1 | 1  | 0 | number | MiB; rounding only
+DCGM_FI_DEV_FAN_SPEED                   | fan.speed                             | all | 1 | 3  | 0 | number | per cent; follows the temperature
+DCGM_FI_DEV_ECC_CURRENT                 | ecc.mode.current                      | all | 1 | 0  | 0 | word   | a setting
+DCGM_FI_DEV_ECC_SBE_VOL_TOTAL           | ecc.errors.corrected.volatile.total   | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_ECC_DBE_VOL_TOTAL           | ecc.errors.uncorrected.volatile.total | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_ECC_SBE_AGG_TOTAL           | ecc.errors.corrected.aggregate.total  | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_ECC_DBE_AGG_TOTAL           | ecc.errors.uncorrected.aggregate.total | all | 1 | 0 | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_THRESHOLD_SRM               | ecc.errors.uncorrected.aggregate.sram.thresholdExceeded | all | 1 | 0 | 0 | word | it is or it is not
+DCGM_FI_DEV_RETIRED_SBE                 | retired_pages.single_bit_ecc.count    | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_RETIRED_DBE                 | retired_pages.double_bit.count        | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_RETIRED_PENDING             | retired_pages.pending                 | all | 1 | 0  | 0 | word   | they are or they are not
+DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS   | remapped_rows.correctable             | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS | remapped_rows.uncorrectable           | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_ROW_REMAP_FAILURE           | remapped_rows.failure                 | all | 1 | 0  | 0 | word   | it is or it is not
+DCGM_FI_DEV_ROW_REMAP_PENDING           | remapped_rows.pending                 | all | 1 | 0  | 0 | word   | they are or they are not
+DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_MAX     | remapped_rows.histogram.max        | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_HIGH    | remapped_rows.histogram.high       | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_PARTIAL | remapped_rows.histogram.partial    | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_LOW     | remapped_rows.histogram.low        | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_BANKS_REMAP_ROWS_AVAIL_NONE    | remapped_rows.histogram.none       | all | 1 | 0  | 0 | number | a count that stands still on a healthy GPU
+DCGM_FI_DEV_GET_GPU_RECOVERY_ACTION     | gpu_recovery_action                   | all | 1 | 0  | 0 | word   | None is 0, and so on to Drain and Reset, 4
+DCGM_FI_DEV_PCIE_REPLAY_COUNTER         | pcie.replay.counter pcie.replay_count | all | 1 | 0  | 0 | number | a count that stands still on a healthy link
+DCGM_FI_DEV_PCIE_LINK_GEN               | pcie.link.gen.current                 | all | 1 | 0  | 0 | number | stands still within a phase
+DCGM_FI_DEV_PCIE_MAX_LINK_GEN           | pcie.link.gen.max                     | all | 1 | 0  | 0 | number | constant
+DCGM_FI_DEV_PCIE_LINK_WIDTH             | pcie.link.width.current               | all | 1 | 0  | 0 | number | stands still within a phase
+DCGM_FI_DEV_PCIE_MAX_LINK_WIDTH         | pcie.link.width.max                   | all | 1 | 0  | 0 | number | constant
+DCGM_FI_DEV_CLOCKS_EVENT_REASONS        | clocks_event_reasons.active clocks_throttle_reasons.active | all | 1 | 0 | 0 | bits | bits that differ between the two answers are free
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP_NS            | clocks_event_reasons_counters.sw_power_cap            | all | 1000 | 2e9 | 0 | number | ns, and us there; two seconds, since it counts time
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_SYNC_BOOST_NS              | clocks_event_reasons_counters.sync_boost              | all | 1000 | 2e9 | 0 | number | as that of the power cap
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN_NS       | clocks_event_reasons_counters.sw_thermal_slowdown     | all | 1000 | 2e9 | 0 | number | as that of the power cap
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN_NS       | clocks_event_reasons_counters.hw_thermal_slowdown     | all | 1000 | 2e9 | 0 | number | as that of the power cap
+DCGM_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN_NS | clocks_event_reasons_counters.hw_power_brake_slowdown | all | 1000 | 2e9 | 0 | number | as that of the power cap
+DCGM_FI_DEV_POWER_VIOLATION             | clocks_event_reasons_counters.sw_power_cap | all | 1000 | 2e9 | 0 | number | the same counter of NVML's
+DCGM_FI_DEV_SYNC_BOOST_VIOLATION        | clocks_event_reasons_counters.sync_boost   | all | 1000 | 2e9 | 0 | number | the same counter of NVML's
+heatsink_clock_event_active{reason="power_cap"}        | clocks_event_reasons.sw_power_cap clocks_throttle_reasons.sw_power_cap | capped | 1 | 0 | 0 | set | at the lowest limit it stays, so a second's age changes nothing
+heatsink_clock_event_seconds_total{reason="power_cap"} | clocks_event_reasons.sw_power_cap clocks_throttle_reasons.sw_power_cap | capped | 1 | 2 | 5 | grows | each end may be a second old; the driver's clock and ours
+heatsink_gpu_slowdown_ratio             | clocks_event_reasons.sw_power_cap clocks_throttle_reasons.sw_power_cap | capped | 1 | 0 | 0 | below | a GPU that is held back is not at full speed
+heatsink_gpu_slowdown_ratio             | clocks.sm/clocks.max.sm               | capped | 1 | 0.05 | 0 | number | 5 % of full speed: the SM clock moves, and the state's highest may be a step off
+heatsink_power_max_watts                | page:DCGM_FI_DEV_POWER_USAGE          | capped | 1 | 5  | 0 | peak   | NVML's own accuracy is 5 W
+DCGM_FI_PROF_GR_ENGINE_ACTIVE           | dmon:1                                | idle | 0.01 | 0.05 | 0 | mean | whole per cent, over other seconds
+DCGM_FI_PROF_SM_ACTIVE                  | dmon:2                                | idle | 0.01 | 0.05 | 0 | mean | whole per cent, over other seconds
+DCGM_FI_PROF_SM_OCCUPANCY               | dmon:3                                | idle | 0.01 | 0.05 | 0 | mean | whole per cent, over other seconds
+DCGM_FI_PROF_PIPE_TENSOR_ACTIVE         | dmon:5                                | idle | 0.01 | 0.05 | 0 | mean | whole per cent, over other seconds
+DCGM_FI_PROF_DRAM_ACTIVE                | dmon:10                               | idle | 0.01 | 0.05 | 0 | mean | whole per cent, over other seconds
+DCGM_FI_PROF_PCIE_TX_BYTES              | dmon:20                               | idle | 1048576 | 67108864 | 10 | mean | whole MiB/s there; nobody copies, so 64 MiB/s is next to nothing
+DCGM_FI_PROF_PCIE_RX_BYTES              | dmon:21                               | idle | 1048576 | 67108864 | 10 | mean | whole MiB/s there; nobody copies, so 64 MiB/s is next to nothing
+DCGM_FI_PROF_GR_ENGINE_ACTIVE           | dmon:1                                | load | 0.01 | 0.10 | 0 | mean | as idle; and between two batches the load waits, more in some seconds than in others
+DCGM_FI_PROF_SM_ACTIVE                  | dmon:2                                | load | 0.01 | 0.10 | 0 | mean | as the engine
+DCGM_FI_PROF_SM_OCCUPANCY               | dmon:3                                | load | 0.01 | 0.10 | 0 | mean | as the engine
+DCGM_FI_PROF_PIPE_TENSOR_ACTIVE         | dmon:5                                | load | 0.01 | 0.10 | 0 | mean | as the engine
+DCGM_FI_PROF_DRAM_ACTIVE                | dmon:10                               | load | 0.01 | 0.10 | 0 | mean | as the engine
+DCGM_FI_PROF_PCIE_TX_BYTES              | dmon:20                               | load | 1048576 | 67108864 | 10 | mean | as idle: the load stays on the GPU
+DCGM_FI_PROF_PCIE_RX_BYTES              | dmon:21                               | load | 1048576 | 67108864 | 10 | mean | as idle: the load stays on the GPU
 ROWS
 }
 
@@ -59,6 +136,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 heatsink=${1:-$root/target/release/heatsink}
 rounds=${ROUNDS:-10}
 warm_up=${WARM_UP:-15}
+# Of heatsink's rolling window; a round within its last 55 s is in it for certain.
+window=60 surely_in_window=55
 for tool in awk curl nvidia-smi timeout; do
   command -v "$tool" >/dev/null || cannot "$tool is not here"
 done
@@ -73,8 +152,9 @@ driver=$(awk -F', ' '{ print $2 }' <<<"$first")
 slug=$(tr -cs '[:alnum:]' '-' <<<"${gpu_name,,}")
 out=${2:-$root/docs/hardware/${slug%-}-$driver}
 mkdir -p "$out"
+rm -f "$out"/page-*.prom "$out"/dmon-*.txt
 work=$(mktemp -d)
-server='' load=''
+server='' load='' dmon=''
 stop() {
   local pid=$1
   [[ -n $pid ]] || return 0
@@ -82,7 +162,62 @@ stop() {
   kill "$pid" 2>/dev/null || true
   wait "$pid" 2>/dev/null || true
 }
-trap 'stop "$load"; stop "$server"; rm -rf "$work"' EXIT
+
+# ---- the power limit ---------------------------------------------------------------------------
+
+declare -A limits=() # by UUID, those that are not as they were
+close_to() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && a + 1 > b && a < b + 1) }'; }
+# Says why it did not, if it did not.
+set_limit() {
+  local answer now status=0
+  answer=$(timeout 60 nvidia-smi -i "$1" -pl "$2" 2>&1) || status=$?
+  now=$(smi -i "$1" --query-gpu=power.limit)
+  if close_to "$now" "$2"; then return 0; fi
+  if ((status != 0)); then awk 'NF { print; exit }' <<<"$answer"; else say "it stayed at $now W"; fi
+  return 1
+}
+restore_limits() {
+  local uuid answer failures=0
+  for uuid in "${!limits[@]}"; do
+    if answer=$(set_limit "$uuid" "${limits[$uuid]}"); then
+      unset "limits[$uuid]"
+    else
+      failures=1
+      say "gpu-acceptance: the power limit is NOT as it was; try: nvidia-smi -i $uuid -pl" \
+        "${limits[$uuid]} (nvidia-smi -pl: $answer)" >&2
+    fi
+  done
+  return "$failures"
+}
+# Sets capped_line; false if the limit could not be lowered, and then it is as it was.
+lower_limits() {
+  local uuid limit lowest answer from='' to=''
+  while IFS=', ' read -r uuid limit lowest; do
+    if ! [[ $limit =~ ^[0-9.]+$ && $lowest =~ ^[0-9.]+$ ]]; then
+      capped_line="not run (nvidia-smi has no power limit that could be lowered on $uuid)"
+    elif limits[$uuid]=$limit; ! answer=$(set_limit "$uuid" "$lowest"); then
+      capped_line="not run (nvidia-smi -pl $lowest: $answer)"
+    else
+      [[ "$from/" == *"/$limit/"* ]] || from+=/$limit
+      [[ "$to/" == *"/$lowest/"* ]] || to+=/$lowest
+      continue
+    fi
+    restore_limits || failed=1
+    return 1
+  done < <(smi --query-gpu=uuid,power.limit,power.min_limit)
+  [[ -n $from ]] || { capped_line='not run (nvidia-smi does not say the power limit)'; return 1; }
+  capped_line="power limit from ${from#/} W to ${to#/} W"
+}
+
+clean_up() {
+  trap '' INT TERM HUP
+  restore_limits || true
+  stop "$dmon"
+  stop "$load"
+  stop "$server"
+  rm -rf "$work"
+}
+trap clean_up EXIT
 
 # ---- heatsink, on a port that nobody else has --------------------------------------------------
 
@@ -92,7 +227,8 @@ for _ in {1..50}; do
 done
 url=http://127.0.0.1:$port
 # Without the host's name: what is kept here is about the GPU.
-"$heatsink" --address "127.0.0.1:$port" -c 1000 --no-hostname >"$out/heatsink.log" 2>&1 &
+"$heatsink" --address "127.0.0.1:$port" -f all --window "${window}s" -c 1000 --no-hostname \
+  >"$out/heatsink.log" 2>&1 &
 server=$!
 for ((try = 0; ; try++)); do
   curl -fsS -m 2 -o /dev/null "$url/ready" 2>/dev/null && break
@@ -103,28 +239,51 @@ done
 
 # ---- which columns this nvidia-smi knows -------------------------------------------------------
 
-knows() {
-  local answer
-  answer=$(smi "$1" 2>&1) && [[ $answer != *'not a valid field'* ]]
+# Of these columns (`,a,b`), those that it knows. It names the first that it does not.
+known_columns() {
+  local query=$1 columns=$2 answer
+  while [[ -n $columns ]]; do
+    answer=$(smi "--$query$columns" 2>&1) && [[ $answer != *'not a valid field'* ]] && break
+    if [[ $answer =~ \"([^\"]+)\"' is not a valid field' && "$columns," == *",${BASH_REMATCH[1]},"* ]]; then
+      columns=$columns,
+      columns=${columns/",${BASH_REMATCH[1]},"/,}
+      columns=${columns%,}
+    else
+      say "nvidia-smi --${query%%=*}: $answer" >"$work/refusal"
+      columns=''
+    fi
+  done
+  printf '%s' "$columns"
 }
 : >"$work/plan"
 : >"$work/not-compared"
-gpu_columns='' row_columns=''
-while IFS='|' read -r field columns scale absolute relative kind _; do
+: >"$work/rounds"
+candidates=$(table | awk -F'|' '$2 !~ /:/ {
+    n = split($2, column, /[ \/]/)
+    for (i = 1; i <= n; i++) if (!seen[column[i]]++) printf ",%s", column[i]
+  }')
+gpu_columns=$(known_columns query-gpu=uuid "$candidates")
+[[ -n $gpu_columns ]] || cannot "$(<"$work/refusal")"
+row_columns=$(tr ',' '\n' <<<"$candidates" | awk -v known="$gpu_columns," '
+  /^remapped_rows/ && !index(known, "," $0 ",") { printf ",%s", $0 }')
+row_columns=$(known_columns query-remapped-rows=gpu_uuid "$row_columns")
+
+while IFS='|' read -r field sources phase scale absolute relative kind _; do
   found=''
-  for column in $columns; do
-    if knows "--query-gpu=uuid,$column"; then
-      gpu_columns+=",$column" found=$column
-    elif [[ $column == remapped_rows.* ]] && knows "--query-remapped-rows=gpu_uuid,$column"; then
-      row_columns+=",$column" found=$column
+  for source in $sources; do
+    known=1
+    if [[ $source != *:* ]]; then
+      for column in ${source//\// }; do
+        [[ "$gpu_columns$row_columns," == *",$column,"* ]] || known=''
+      done
     fi
-    [[ -z $found ]] || break
+    [[ -z $known ]] || { found=$source; break; }
   done
   if [[ -n $found ]]; then
-    printf '%s\t' "$field" "$found" "$scale" "$absolute" "$relative" >>"$work/plan"
+    printf '%s\t' "$field" "$found" "$phase" "$scale" "$absolute" "$relative" >>"$work/plan"
     printf '%s\n' "$kind" >>"$work/plan"
   else
-    say "$field: nvidia-smi $driver has no column ${columns// / or }" >>"$work/not-compared"
+    say "$field: nvidia-smi $driver has no column ${sources// / or }" >>"$work/not-compared"
   fi
 done < <(table)
 
@@ -139,10 +298,11 @@ ask_nvidia_smi() {
     smi "--query-remapped-rows=gpu_uuid$row_columns" | unfold "uuid$row_columns"
 }
 
-# From a page to the same lines: uuid, family or label, value.
+# From a page to the same lines: uuid, family or label, value. A family of heatsink's own is there
+# twice, as its name, and with the labels that are not the GPU's: name{reason="power_cap"}.
 unfold_page() {
   awk 'BEGIN { OFS = "\t" }
-    /^DCGM_/ && match($0, /[{,]UUID="[^"]*"/) {
+    /^(DCGM|heatsink)_/ && match($0, /[{,]UUID="[^"]*"/) {
       uuid = substr($0, RSTART + 7, RLENGTH - 8)
       family = substr($0, 1, index($0, "{") - 1)
       labels = substr($0, index($0, "{") + 1)
@@ -150,29 +310,38 @@ unfold_page() {
       sub(/.*} */, "", value)
       sub(/ .*/, "", value)
       print uuid, family, value
+      others = ""
       while (match(labels, /^,?[A-Za-z_][A-Za-z0-9_]*="([^"\\]|\\.)*"/)) {
         pair = substr(labels, RSTART, RLENGTH)
         labels = substr(labels, RLENGTH + 1)
         sub(/^,/, "", pair)
         at = index(pair, "=")
-        print uuid, "label:" substr(pair, 1, at - 1), substr(pair, at + 2, length(pair) - at - 2)
+        if (family !~ /^heatsink_/) print uuid, "label:" substr(pair, 1, at - 1), substr(pair, at + 2, length(pair) - at - 2)
+        else if (pair !~ /^(gpu|UUID)=/) others = others (others == "" ? "" : ",") pair
       }
+      if (others != "") print uuid, family "{" others "}", value
     }' "$1"
 }
 
 # ---- one round ---------------------------------------------------------------------------------
 
-# Files: plan, before, after, page. A line for each GPU and field: phase, round, uuid, field,
-# verdict, difference, before, served, after.
+# Files: plan, before, after, page. A line for each GPU and field: phase, round, uuid, field, kind,
+# verdict, difference, before, served, after. Verdicts: pass, FAIL, absent (here and there), free
+# (any value is right), unasked (nvidia-smi knows the column, but no longer asks the driver).
 compare() {
   awk -F'\t' -v phase="$1" -v round="$2" '
     function absent(v) { return v == "" || v == "N/A" || v ~ /^\[.*\]$/ }
+    function unasked(v) { return v ~ /deprecated/ }
+    function numeric(v) { return v ~ /^[-+]?[0-9.]+([eE][-+]?[0-9]+)?$/ }
     function hex(v,   i, n) {
       v = tolower(v); sub(/^0x/, "", v)
       for (i = 1; i <= length(v); i++) n = n * 16 + index("0123456789abcdef", substr(v, i, 1)) - 1
       return n + 0
     }
-    function flag(v) { return v ~ /^[Yy]es$/ ? 1 : v ~ /^[Nn]o$/ ? 0 : v }
+    function word(v) {
+      if (v ~ /^P[0-9]+$/) return substr(v, 2) + 0
+      return (v in number_of) ? number_of[v] : v
+    }
     # How many bits of v are set in neither answer, or unset though set in both.
     function odd_bits(v, a, b,   i, n) {
       for (i = 0; i < 53; i++) {
@@ -181,14 +350,28 @@ compare() {
       }
       return n + 0
     }
-    function out(verdict, difference) {
-      print phase, round, uuid, field, verdict, difference, b == "" ? "-" : b, \
-        got == "" ? "-" : got, a == "" ? "-" : a
+    # Of a column, or of a quotient of two.
+    function answer(side, source,   part, over, under) {
+      if (split(source, part, "/") == 1) return side[uuid, source]
+      over = side[uuid, part[1]]; under = side[uuid, part[2]]
+      return absent(over) || absent(under) || under + 0 == 0 ? "N/A" : over / under
     }
-    BEGIN { OFS = "\t" }
+    function out(verdict, difference) {
+      print phase, round, uuid, field, kind[r], verdict, difference, (b == "" ? "-" : b), \
+        (got == "" ? "-" : got), (a == "" ? "-" : a)
+    }
+    BEGIN {
+      OFS = "\t"
+      number_of["Yes"] = number_of["Enabled"] = number_of["Active"] = 1
+      number_of["No"] = number_of["Disabled"] = number_of["Not Active"] = number_of["None"] = 0
+      number_of["Reset"] = number_of["GPU Reset"] = 1
+      number_of["Reboot"] = number_of["Node Reboot"] = 2
+      number_of["Drain P2P"] = 3; number_of["Drain and Reset"] = 4
+    }
     FILENAME == ARGV[1] {
-      plan[++rows] = $1; column[rows] = $2; scale[rows] = $3; absolute[rows] = $4
-      relative[rows] = $5; kind[rows] = $6
+      if (($3 != "all" && $3 != phase) || $7 ~ /^(peak|grows|mean)$/) next
+      plan[++rows] = $1; source[rows] = $2; scale[rows] = $4; absolute[rows] = $5
+      relative[rows] = $6; kind[rows] = $7
       next
     }
     !($1 in seen) { seen[$1] = 1; gpus[++count] = $1 }
@@ -202,20 +385,27 @@ compare() {
     END {
       for (g = 1; g <= count; g++) for (r = 1; r <= rows; r++) {
         uuid = gpus[g]; field = plan[r]
-        b = before[uuid, column[r]]; a = after[uuid, column[r]]; got = page[uuid, field]
+        b = answer(before, source[r]); a = answer(after, source[r]); got = page[uuid, field]
+        if (unasked(b) || unasked(a)) { out("unasked", 0); continue }
+        if (kind[r] ~ /^(set|below)$/ && !(b == "Active" && a == "Active")) { out("free", 0); continue }
         if (absent(b) && absent(a)) { if (got == "") out("absent", 0); else out("FAIL", "not in nvidia-smi"); continue }
         if (got == "") { if (absent(a) || absent(b)) out("absent", 0); else out("FAIL", "not on the page"); continue }
         # It came or went between the two questions: hold it against the one answer there is.
         if (absent(b)) b = a
         if (absent(a)) a = b
         if (kind[r] == "text") { if (got == b || got == a) out("pass", 0); else out("FAIL", "another text"); continue }
-        if (got !~ /^[-+]?[0-9.]+([eE][-+]?[0-9]+)?$/) { out("FAIL", "not a number"); continue }
+        if (!numeric(got)) { out("FAIL", "not a number"); continue }
+        if (kind[r] == "set") { if (got == 1) out("pass", 0); else out("FAIL", "not 1"); continue }
+        if (kind[r] == "below") { if (got + 0 < scale[r] + 0) out("pass", 0); else out("FAIL", "not below " scale[r]); continue }
         if (kind[r] == "bits") {
           difference = odd_bits(got + 0, hex(b), hex(a))
           out(difference == 0 ? "pass" : "FAIL", difference)
           continue
         }
-        low = flag(b) * scale[r]; high = flag(a) * scale[r]
+        low = kind[r] == "word" ? word(b) : b
+        high = kind[r] == "word" ? word(a) : a
+        if (!numeric(low) || !numeric(high)) { out("FAIL", "what nvidia-smi says is not a number"); continue }
+        low *= scale[r]; high *= scale[r]
         if (low > high) { swap = low; low = high; high = swap }
         difference = got < low ? low - got : got > high ? got - high : 0
         allowed = relative[r] / 100 * high
@@ -225,17 +415,187 @@ compare() {
     }' "$work/plan" "$work/before" "$work/after" "$work/page"
 }
 
+# What the rows that look at several rounds need of this one: phase, round, time, uuid, what, value.
+remember() {
+  awk -F'\t' -v phase="$1" -v round="$2" -v time="$3" '
+    function keep(what) { print phase, round, time, $1, what, $3 }
+    BEGIN { OFS = "\t" }
+    FILENAME == ARGV[1] {
+      if ($7 !~ /^(peak|grows|mean)$/) next
+      served[$1] = 1
+      if ($2 ~ /^page:/) served[substr($2, 6)] = 1
+      if ($2 !~ /:/) asked[$2] = 1
+      next
+    }
+    FILENAME == ARGV[2] { if ($2 in asked) keep("before:" $2); next }
+    FILENAME == ARGV[3] { if ($2 in asked) keep("after:" $2); next }
+    $2 in served { keep($2) }
+    ' "$work/plan" "$work/before" "$work/after" "$work/page" >>"$work/rounds"
+}
+
+# ---- GPM, as nvidia-smi dmon has it ------------------------------------------------------------
+
+gpm_metrics() { awk -F'\t' -v phase="$1" '$3 == phase && $2 ~ /^dmon:/ { print substr($2, 6) }' "$work/plan" | sort -n; }
+start_dmon() {
+  local began took metrics samples
+  metrics=$(gpm_metrics "$1" | paste -sd, -)
+  [[ -n $metrics ]] || return 0
+  # As many samples, a second apart, as the rounds will take; the first two are always empty.
+  began=$(date +%s%N)
+  ask_nvidia_smi >/dev/null || cannot "nvidia-smi stopped answering"
+  took=$((($(date +%s%N) - began) / 1000000))
+  samples=$((rounds * (2 * took + 1400) / 1000 + 3))
+  timeout $((samples + 60)) nvidia-smi dmon --gpm-metrics "$metrics" -c "$samples" -d 1 \
+    >"$out/dmon-$1.txt" 2>&1 &
+  dmon=$!
+}
+# Writes uuid, metric and mean for each GPU that it showed; a mean is N/A where it never had one.
+finish_dmon() {
+  local status=0 metrics
+  : >"$work/means"
+  [[ -n $dmon ]] || return 0
+  wait "$dmon" || status=$?
+  dmon=''
+  metrics=$(gpm_metrics "$1" | paste -sd' ' -)
+  if ((status != 0)); then
+    say "GPM, $1: nvidia-smi dmon --gpm-metrics ended with exit status $status:" \
+      "$(awk 'NF && !/^#/ { if (!n++) print }' "$out/dmon-$1.txt")" >>"$work/not-compared"
+    return 0
+  fi
+  smi --query-gpu=index,uuid >"$work/indices" || cannot "nvidia-smi stopped answering"
+  # The metrics are the columns whose unit begins with GPM:, and they come in the order of their
+  # numbers, as here; so nobody has to know what dmon calls them.
+  awk -v metrics="$metrics" -v phase="$1" -v refused="$work/not-compared" -v names="$work/dmon-names" '
+    BEGIN { OFS = "\t"; wanted = split(metrics, metric, " ") }
+    FILENAME == ARGV[1] { sub(/,$/, "", $1); uuid[$1] = $2; next }
+    sub(/^# */, "") {
+      if ($0 !~ /GPM:/) { for (i = 1; i <= NF; i++) name[i] = $i; next }
+      for (i = 1; i <= NF; i++) if (!ready && $i ~ /^GPM:/) { column[++found] = i; unit[found] = $i }
+      ready = 1
+      next
+    }
+    ready && ($1 in uuid) {
+      shown[$1] = 1
+      for (m = 1; m <= found; m++) if ($(column[m]) ~ /^[0-9.]+$/) { sum[$1, m] += $(column[m]); count[$1, m]++ }
+    }
+    END {
+      if (found != wanted) {
+        print "GPM, " phase ": nvidia-smi dmon shows " found + 0 " GPM columns, and " wanted " metrics were asked for" >>refused
+        exit
+      }
+      line = ""
+      for (m = 1; m <= found; m++) line = line (m == 1 ? "" : ", ") metric[m] " " name[column[m]] " (" unit[m] ")"
+      print line >names
+      for (gpu in uuid) {
+        if (!(gpu in shown)) { print "GPM, " phase ": nvidia-smi dmon does not show GPU " gpu >>refused; continue }
+        none = ""
+        for (m = 1; m <= found; m++) {
+          print uuid[gpu], metric[m], (count[gpu, m] ? sprintf("%.3f", sum[gpu, m] / count[gpu, m]) : "N/A")
+          if (!count[gpu, m]) none = none (none == "" ? "" : ", ") metric[m]
+        }
+        if (none != "") print "GPM, " phase ": nvidia-smi dmon has nothing of GPU " gpu " for metrics " none >>refused
+      }
+    }' "$work/indices" "$out/dmon-$1.txt" >"$work/means"
+}
+
+# ---- one phase ---------------------------------------------------------------------------------
+
+# Files: plan, means, rounds. Lines as those of compare, with `all` for the round where there is
+# one verdict for the phase.
+compare_rounds() {
+  awk -F'\t' -v phase="$1" -v window="$surely_in_window" '
+    function out(round, verdict, difference, b, got, a) {
+      print phase, round, uuid, field, kind[r], verdict, difference, (b == "" ? "-" : b), \
+        (got == "" ? "-" : got), (a == "" ? "-" : a)
+    }
+    function active(i) { return value[uuid, i, "before:" source[r]] == "Active" && value[uuid, i, "after:" source[r]] == "Active" }
+    function grows(   i, got, first, last, from, to, n, fell) {
+      for (i = 1; i <= last_round; i++) if (of_phase[i] && active(i)) {
+        got = value[uuid, i, field]
+        if (got == "") { out("all", "FAIL", "not on the page"); return }
+        if (!n++) { first = got; from = at[i] }
+        else if (got + 0 < last + 0) fell = 1
+        last = got; to = at[i]
+      }
+      if (n < 2) { out("all", "free", 0); return }
+      most = first + (to - from) * (1 + relative[r] / 100) + absolute[r]
+      if (fell) out("all", "FAIL", "it fell", first, last, sprintf("%.3f", most))
+      else if (last + 0 <= first + 0) out("all", "FAIL", "it did not grow", first, last, sprintf("%.3f", most))
+      else if (last > most) out("all", "FAIL", "it grew faster than time", first, last, sprintf("%.3f", most))
+      else out("all", "pass", 0, first, last, sprintf("%.3f", most))
+    }
+    function peak(   i, j, seen, highest, got) {
+      for (i = 1; i <= last_round; i++) if (of_phase[i]) {
+        highest = ""
+        for (j = 1; j <= i; j++) if (at[i] - at[j] <= window) {
+          seen = value[uuid, j, substr(source[r], 6)]
+          if (seen != "" && (highest == "" || seen + 0 > highest + 0)) highest = seen
+        }
+        got = value[uuid, i, field]
+        if (highest == "") out(number[i], "absent", 0, highest, got)
+        else if (got == "") out(number[i], "FAIL", "not on the page", highest, got)
+        else out(number[i], got + 0 >= highest - absolute[r] ? "pass" : "FAIL", got + 0 < highest + 0 ? highest - got : 0, highest, got)
+      }
+    }
+    function mean(   i, got, sum, n, theirs, here, difference, allowed) {
+      theirs = means[uuid, substr(source[r], 6)]
+      if (theirs == "") return
+      for (i = 1; i <= last_round; i++) if (of_phase[i]) {
+        got = value[uuid, i, field]
+        if (got != "") { sum += got; n++ }
+      }
+      here = n ? sum / n : ""
+      if (theirs == "N/A") {
+        if (n) out("all", "FAIL", "not in nvidia-smi", theirs, here); else out("all", "absent", 0, theirs)
+        return
+      }
+      if (!n) { out("all", "FAIL", "not on the page", theirs * scale[r]); return }
+      theirs *= scale[r]
+      difference = here > theirs ? here - theirs : theirs - here
+      allowed = relative[r] / 100 * theirs
+      if (allowed < absolute[r]) allowed = absolute[r]
+      out("all", difference <= allowed ? "pass" : "FAIL", difference, theirs, here)
+    }
+    BEGIN { OFS = "\t" }
+    FILENAME == ARGV[1] {
+      if (($3 != "all" && $3 != phase) || $7 !~ /^(peak|grows|mean)$/) next
+      plan[++rows] = $1; source[rows] = $2; scale[rows] = $4; absolute[rows] = $5
+      relative[rows] = $6; kind[rows] = $7
+      next
+    }
+    FILENAME == ARGV[2] { means[$1, $2] = $3; next }
+    {
+      if (!(($1, $2) in place)) { place[$1, $2] = ++last_round; at[last_round] = $3; number[last_round] = $2 }
+      of_phase[place[$1, $2]] = $1 == phase
+      if (!($4 in seen)) { seen[$4] = 1; gpus[++count] = $4 }
+      value[$4, place[$1, $2], $5] = $6
+    }
+    END {
+      for (g = 1; g <= count; g++) for (r = 1; r <= rows; r++) {
+        uuid = gpus[g]; field = plan[r]
+        if (kind[r] == "grows") grows()
+        if (kind[r] == "peak") peak()
+        if (kind[r] == "mean") mean()
+      }
+    }' "$work/plan" "$work/means" "$work/rounds"
+}
+
 phase() {
-  local name=$1 round
+  local name=$1 round now
+  start_dmon "$name"
   for ((round = 1; round <= rounds; round++)); do
     ask_nvidia_smi >"$work/before" || cannot "nvidia-smi stopped answering"
     curl -fsS -m 10 -o "$out/page-$name.prom" "$url/metrics" || cannot "the scrape failed"
+    now=$(date +%s.%N)
     ask_nvidia_smi >"$work/after" || cannot "nvidia-smi stopped answering"
     unfold_page "$out/page-$name.prom" >"$work/page"
     compare "$name" "$round" >>"$out/comparisons.tsv"
+    remember "$name" "$round" "$now"
     # Longer than a reading interval, so that no two rounds see the same reading.
     sleep 1.3
   done
+  finish_dmon "$name"
+  compare_rounds "$name" >>"$out/comparisons.tsv"
 }
 
 # ---- load --------------------------------------------------------------------------------------
@@ -401,19 +761,33 @@ start_load() {
 
 # ---- the run -----------------------------------------------------------------------------------
 
+still_loaded() {
+  kill -0 "$load" 2>/dev/null && return
+  [[ $load_line == *'ended before'* ]] || load_line+=' (ended before the rounds did: those were not all under load)'
+  failed=1
+}
+
 failed=0
-printf 'phase\tround\tuuid\tfield\tverdict\tdifference\tbefore\tserved\tafter\n' >"$out/comparisons.tsv"
-say "comparing with nvidia-smi: $gpu_name, driver $driver, $rounds rounds idle ..."
-sleep 3
+printf 'phase\tround\tuuid\tfield\tkind\tverdict\tdifference\tbefore\tserved\tafter\n' >"$out/comparisons.tsv"
+say "comparing with nvidia-smi: $gpu_name, driver $driver, $rounds rounds idle after ${warm_up} s ..."
+sleep "$warm_up"
 phase idle
-load_line=''
+load_line='' capped_line='not run (no load)'
 if start_load; then
   say "$load_line; $rounds rounds after ${warm_up} s ..."
   sleep "$warm_up"
   phase load
-  if ! kill -0 "$load" 2>/dev/null; then
-    load_line+=' (ended before the rounds did: those were not all under load)'
-    failed=1
+  still_loaded
+  if [[ ${CAPPED:-1} == 0 ]]; then
+    capped_line='not run (CAPPED=0)'
+  elif lower_limits; then
+    say "$capped_line; $rounds rounds after ${warm_up} s ..."
+    sleep "$warm_up"
+    phase capped
+    still_loaded
+    restore_limits || { capped_line+=', AND NOT RESTORED'; failed=1; }
+  else
+    say "power limit: $capped_line"
   fi
   stop "$load"
 fi
@@ -432,43 +806,111 @@ ended+=" after $((($(date +%s%N) - stopping) / 1000000)) ms"
 # Serial numbers are nobody's business; temperatures are.
 nvidia-smi -q | awk 'NR <= 60' | sed -E 's/((Serial|Board ID|GPU PDI).*: ).*/\1(left out)/' >"$out/nvidia-smi-q.txt"
 
+# ---- the summary -------------------------------------------------------------------------------
+
+rounds_of() { grep -qs "^$1"$'\t' "$out/comparisons.tsv" && say "$rounds" || say 0; }
+
+# A line for each field, kind and, for means, phase, of one section: values, capped or gpm.
+section() {
+  awk -F'\t' -v section="$1" '
+    NR == 1 { next }
+    {
+      its = $5 == "mean" ? "gpm" : $4 ~ /^heatsink_/ ? "capped" : "values"
+      if (its != section) next
+      key = its == "gpm" ? $4 ", " $1 : its == "capped" ? $4 ", " $5 : $4
+      if (!(key in total)) order[++keys] = key
+      total[key]++
+      if ($6 == "absent") absent[key]++
+      else if ($6 == "free") free[key]++
+      else if ($6 == "unasked") unasked[key]++
+      else {
+        judged[key]++
+        if ($6 == "pass") pass[key]++
+        else { bad[key]++; if ($7 !~ /^[0-9.e+-]+$/) remark[key] = ": " $7 }
+        if ($7 ~ /^[0-9.e+-]+$/ && $7 + 0 > worst[key] + 0) worst[key] = $7
+      }
+    }
+    END {
+      if (!keys) { print "  nothing was compared"; exit }
+      line = "%-62s %8s %8s %8s %10s  %s\n"
+      printf line, "field", "compared", "passed", "absent", "worst", "verdict"
+      for (i = 1; i <= keys; i++) {
+        k = order[i]
+        if (bad[k]) verdict = "FAIL" remark[k]
+        else if (judged[k]) verdict = "pass"
+        else if (absent[k]) verdict = "absent in both"
+        else verdict = "not compared"
+        printf line, k, judged[k] + 0, pass[k] + 0, absent[k] + 0, judged[k] ? sprintf("%.6g", worst[k]) : "-", verdict
+      }
+    }' "$out/comparisons.tsv"
+}
+
+# Rows of which no round could be judged, beside those that are absent here and there.
+never_judged() {
+  awk -F'\t' '
+    NR == 1 { next }
+    !(($4, $5) in judged) { order[++rows] = $4 SUBSEP $5; judged[$4, $5] = 0 }
+    $6 == "unasked" { why[$4, $5] = "nvidia-smi knows the column, but no longer asks the driver" }
+    $6 == "free" { why[$4, $5] = "sw_power_cap was never Active in both answers" }
+    $6 !~ /^(unasked|free)$/ { judged[$4, $5] = 1 }
+    END { for (i = 1; i <= rows; i++) if (!judged[order[i]]) { split(order[i], row, SUBSEP); print row[1] ": " why[order[i]] } }
+    ' "$out/comparisons.tsv" | awk '!seen[$0]++'
+}
+
+# Families on the pages that nothing was held against. Numbers within names are folded: L*.
+served_only() {
+  awk -F'\t' '
+    FILENAME == ARGV[1] { sub(/[{].*/, "", $4); if ($6 ~ /^(pass|FAIL|absent)$/) compared[$4] = 1; next }
+    FILENAME == ARGV[2] { sub(/[:,{].*/, ""); compared[$0] = 1; next }
+    /^(DCGM|heatsink)_/ {
+      sub(/[{ ].*/, "")
+      if (($0 in compared) || seen[$0]++) next
+      total++
+      folded = $0
+      gsub(/[0-9]+/, "*", folded)
+      if (folded !~ /[*]/ || folded ~ /FP[*]|C[*]C/) folded = $0
+      if (!(folded in count)) order[++names] = folded
+      count[folded]++; one[folded] = $0
+    }
+    END {
+      print total + 0
+      for (i = 1; i <= names; i++) {
+        f = order[i]
+        print "  " (count[f] > 1 ? f " (" count[f] ")" : one[f])
+      }
+    }' "$out/comparisons.tsv" "$work/not-compared" "$out"/page-*.prom
+}
+
 summary() {
   say "GPU        $gpu_name ($(nvidia-smi -L | wc -l) in this machine)"
   say "driver     $driver"
   say "heatsink   $("$heatsink" --version 2>&1 | awk 'NR == 1')"
   say "date       $(date -u +%Y-%m-%d)"
-  say "rounds     $rounds idle, $(grep -qs '^load' "$out/comparisons.tsv" && say "$rounds" || say 0) under load"
+  say "rounds     $(rounds_of idle) idle, $(rounds_of load) under load, $(rounds_of capped) capped"
   say "$load_line" | sed 's/^load: /load       /'
+  say "capped     $capped_line"
   say "check      $check"
   say "timings    $timings"
   say "SIGTERM    $ended"
   say
-  awk -F'\t' '
-    NR == 1 { next }
-    !($4 in total) { order[++fields] = $4 }
-    { total[$4]++ }
-    $5 == "pass" { pass[$4]++ }
-    $5 == "absent" { absent[$4]++ }
-    $5 == "FAIL" { bad[$4]++ }
-    $6 ~ /^[0-9.e+-]+$/ { if ($6 + 0 > worst[$4] + 0) worst[$4] = $6 }
-    $6 !~ /^[0-9.e+-]+$/ { remark[$4] = $6 }
-    END {
-      line = "%-40s %8s %8s %8s %10s  %s\n"
-      printf line, "field", "compared", "passed", "absent", "worst", "verdict"
-      for (i = 1; i <= fields; i++) {
-        f = order[i]
-        verdict = bad[f] ? "FAIL" (remark[f] ? ": " remark[f] : "") : absent[f] == total[f] ? "absent in both" : "pass"
-        printf line, f, total[f], pass[f] + 0, absent[f] + 0, absent[f] == total[f] ? "-" : worst[f] + 0, verdict
-      }
-    }' "$out/comparisons.tsv"
+  say 'Values, in all phases:'
+  section values
   say
   say 'compared: GPUs x rounds. worst: how far a value lay outside the two answers of nvidia-smi.'
   say
+  say 'With the power limit at its lowest:'
+  section capped
+  say
+  say 'GPM, the means of a phase against those of nvidia-smi dmon --gpm-metrics:'
+  [[ ! -s $work/dmon-names ]] || say "  columns of dmon: $(<"$work/dmon-names")"
+  section gpm
+  say
   say 'Not compared:'
+  never_judged >>"$work/not-compared"
+  [[ -s $work/not-compared ]] || say '  nothing'
   sed 's/^/  /' "$work/not-compared"
-  awk -F'[{ ]' 'FILENAME != ARGV[3] { split($0, row, /[\t:]/); known[row[1]] = 1; next }
-    /^DCGM_/ && !($1 in known) && !said[$1]++ { print "  " $1 ": served, and nvidia-smi has no such column" }
-    ' "$work/plan" "$work/not-compared" "$out/page-idle.prom"
+  say
+  served_only | awk 'NR == 1 { print "Served, not compared (nvidia-smi has no column for it, or its phase was not run): " $1 " families"; next } { print }'
 }
 summary | tee "$out/summary.txt"
 grep -q "$(printf '\tFAIL\t')" "$out/comparisons.tsv" && failed=1
