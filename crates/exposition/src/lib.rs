@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 use model::Snapshot;
 
+pub use own::own_families;
+
 use crate::asked::Asked;
 use crate::own::Known;
 pub use crate::show::{Choice, Devices, Show};

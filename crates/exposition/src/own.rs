@@ -51,6 +51,11 @@ const FAMILIES: &[&[Own]] = &[
     process::FAMILIES,
 ];
 
+/// Name, type and help of each, in page order.
+pub fn own_families() -> impl Iterator<Item = (&'static str, Kind, &'static str)> {
+    FAMILIES.iter().copied().flatten().map(|own| (own.name, own.kind, own.help))
+}
+
 /// Whether a name is taken, so that a row of the counters file cannot have it.
 pub(crate) fn is_own(name: &str) -> bool {
     FAMILIES.iter().copied().flatten().any(|own| own.name == name)

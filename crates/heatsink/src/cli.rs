@@ -324,7 +324,7 @@ pub(crate) struct FieldsArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// As a table in Markdown
+    /// As a page in Markdown, with heatsink's own families
     #[arg(long, conflicts_with_all = ["json", "xids"])]
     pub(crate) markdown: bool,
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anyhow::Result;
+use catalog::generation::PAIRS;
 use catalog::xid::{self, XIDS};
-use catalog::{FIELDS, Field, Level, generation};
+use catalog::{FIELDS, Field, Level, builtin, counters};
 
 use crate::Outcome;
 use crate::cli::FieldsArgs;
@@ -40,11 +41,10 @@ fn served(field: &Field) -> &'static str {
 /// The names that a field has in other generations.
 fn other_names(field: &Field) -> Vec<&'static str> {
     let mut names: Vec<&str> = field.canonical.into_iter().collect();
-    for pair in generation::PAIRS {
-        let twin = if pair.v4_8.name == field.name { pair.v4_9.name } else { pair.v4_8.name };
-        let is_in = pair.v4_8.name == field.name || pair.v4_9.name == field.name;
-        if is_in && !names.contains(&twin) {
-            names.push(twin);
+    // A twin in another unit is another field.
+    for pair in PAIRS.iter().filter(|pair| pair.v4_8.field == pair.v4_9.field) {
+        if pair.v4_8.name == field.name && !names.contains(&pair.v4_9.name) {
+            names.push(pair.v4_9.name);
         }
     }
     names
@@ -107,25 +107,48 @@ fn json(fields: &[&Field]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&rows)? + "\n")
 }
 
+/// A page of the book.
 fn markdown(fields: &[&Field]) -> String {
     let mut text = String::from(
-        "| field | id | level | unit | type | read by | since |\n|---|---|---|---|---|---|---|\n",
+        "# Metrics\n\n\
+         Written by `heatsink fields --markdown`; a test says when it is out of date.\n\n\
+         ## Fields\n\n\
+         What a counters file can ask for; [those that are shipped](../deploy/counters) show how. \
+         The first name is that of dcgm-exporter 4.8 (or, in base units, of 4.9). A field of a \
+         finer level exists for the coarser ones, too; one of the GPU is repeated for its \
+         instances. A field that a GPU or driver does not have is absent, and \
+         `heatsink_field_unavailable_info` says so. Where `since` is empty, no beginning is \
+         known.\n\n\
+         | field | what it is | unit | type | level | id | read by | since |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
+    // Text is commented out there, for it would be a label of every series.
+    let all = builtin::ALL.replace("\n# DCGM_", "\nDCGM_").replace("\n#DCGM_", "\nDCGM_");
+    let helps = counters::parse(all.as_bytes()).watches;
     for field in fields {
         let mut name = format!("`{}`", field.name);
         for other in other_names(field) {
-            let _ = write!(name, "<br>also `{other}`");
+            let _ = write!(name, "<br>`{other}`");
         }
+        let pair = PAIRS.iter().find(|pair| pair.v4_9.name == field.name);
+        let of_pair = pair.and_then(|pair| pair.help.as_ref()).map(|help| help.v4_9);
+        let of_file = helps.iter().find(|watch| watch.field == field.id);
+        let help = of_file.map(|watch| &*watch.help).or(of_pair).unwrap_or_default();
         let _ = writeln!(
             text,
-            "| {name} | {} | {} | {} | {} | {} | {} |",
-            field.id.0,
-            field.level.as_str().replace('_', " "),
+            "| {name} | {help} | {} | {} | {} | {} | {} | {} |",
             field.unit,
             field.kind.as_str(),
+            field.level.as_str().replace('_', " "),
+            field.id.0,
             served(field),
             nvml::since(field.id),
         );
+    }
+    text += "\n## heatsink's own\n\nOn every page. What they mean and how to use them: \
+             [signals](signals.md).\n\n| family | type | what it is |\n|---|---|---|\n";
+    for (name, kind, help) in exposition::own_families() {
+        let _ = writeln!(text, "| `{name}` | {} | {help} |", kind.as_str());
     }
     text
 }

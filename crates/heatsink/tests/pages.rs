@@ -143,3 +143,12 @@ fn every_page_of_simulated_numbers_says_so() {
     let page = Page::parse(&simulated()).expect("a well-formed page");
     metric("heatsink_source_info").label("source", "sim").assert_in(&page);
 }
+
+/// The page of the book that lists what there is.
+#[test]
+fn the_list_of_metrics_is_up_to_date() {
+    let output = testkit::exporter::run(BINARY, &["fields", "--markdown"], &[]);
+    assert!(output.status.success());
+    let page = String::from_utf8(output.stdout).expect("text");
+    check_golden("../docs/metrics.md", &page);
+}

@@ -46,7 +46,7 @@ pub static FIELDS: &[Field] = &[
     row(  55, "DCGM_FI_DEV_MINOR_NUMBER",                                    Gpu,             Int,   "number",       Slow,  Gauge)  .aka("DCGM_FI_DEV_GPU_MINOR_NUMBER"),
     row(  56, "DCGM_FI_DEV_OEM_INFOROM_VER",                                 Gpu,             Text,  "text",         Slow,  Label)  .aka("DCGM_FI_DEV_INFOROM_OEM_VERSION"),
     row(  57, "DCGM_FI_DEV_PCI_BUSID",                                       Gpu,             Text,  "text",         Slow,  Label)  .aka("DCGM_FI_DEV_PCI_BUS_ID"),
-    row(  64, "DCGM_FI_DEV_P2P_NVLINK_STATUS",                               Gpu,             Int,   "packed enum",  Slow,  Gauge)  .aka("DCGM_FI_DEV_NVLINK_P2P_STATUS"),
+    row(  64, "DCGM_FI_DEV_P2P_NVLINK_STATUS",                               Gpu,             Int,   "bitmask",      Slow,  Gauge)  .aka("DCGM_FI_DEV_NVLINK_P2P_STATUS"),
     row(  80, "DCGM_FI_DEV_ECC_INFOROM_VER",                                 Gpu,             Text,  "text",         Slow,  Label)  .aka("DCGM_FI_DEV_INFOROM_ECC_VERSION"),
     row(  81, "DCGM_FI_DEV_POWER_INFOROM_VER",                               Gpu,             Text,  "text",         Slow,  Label)  .aka("DCGM_FI_DEV_INFOROM_POWER_VERSION"),
     row(  82, "DCGM_FI_DEV_INFOROM_IMAGE_VER",                               Gpu,             Text,  "text",         Slow,  Label)  .aka("DCGM_FI_DEV_INFOROM_IMAGE_VERSION"),
