@@ -55,18 +55,6 @@ impl<'a> Shown<'a> {
         let reading = self.found.gpu.up.is_ok().then(|| self.found.reading(position))??;
         Number::of(reading.as_ref().ok()?)
     }
-
-    /// How many numbers there are at most.
-    pub(crate) fn most_numbers(&self) -> usize {
-        let Found { compute_instance, gpu_instance, gpu } = self.found;
-        let of_gpu = gpu.readings.iter().filter(|reading| reading.is_ok()).count();
-        let parts = compute_instance.into_iter().chain(gpu_instance);
-        let own = parts.flat_map(|part| part.watches.iter().zip(&part.readings));
-        let is_more = |(position, reading): &(&usize, &Reading)| {
-            reading.is_ok() && !matches!(gpu.readings.get(**position), Some(Ok(_)))
-        };
-        of_gpu + own.filter(is_more).count()
-    }
 }
 
 impl<'a> Found<'a> {

@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 mod asked;
-mod capacity;
 mod derived;
 mod gpus;
 mod naming;
@@ -55,10 +54,28 @@ pub struct Settings {
 
 /// The page of a snapshot.
 pub fn render(snapshot: &Snapshot, settings: &Settings) -> String {
-    let asked = Asked::of(&snapshot.watches);
-    let gpus = gpus::rows(snapshot, settings, &asked);
-    let mut page = String::with_capacity(capacity::of(&gpus, &asked));
-    watched::write(&mut page, &asked, &gpus, snapshot.windows);
-    own::write(&mut page, &Known { snapshot, settings, asked: &asked, gpus: &gpus });
+    let mut page = String::new();
+    render_in_parts(snapshot, settings, |part| page.push_str(part));
     page
 }
+
+/// The same, handed out part by part, so that nobody needs room for a whole page who wants it
+/// compressed.
+pub fn render_in_parts(snapshot: &Snapshot, settings: &Settings, mut take: impl FnMut(&str)) {
+    let asked = Asked::of(&snapshot.watches);
+    let gpus = gpus::rows(snapshot, settings, &asked);
+    let mut part = String::with_capacity(PART + PART / 4);
+    let mut family_ends = |part: &mut String| {
+        if part.len() >= PART {
+            take(part);
+            part.clear();
+        }
+    };
+    watched::write(&mut part, &asked, &gpus, snapshot.windows, &mut family_ends);
+    let known = Known { snapshot, settings, asked: &asked, gpus: &gpus };
+    own::write(&mut part, &known, &mut family_ends);
+    take(&part);
+}
+
+/// How long a part is at least, in bytes; it ends where a family does.
+const PART: usize = 32 * 1024;

@@ -61,9 +61,14 @@ pub(crate) fn is_own(name: &str) -> bool {
     FAMILIES.iter().copied().flatten().any(|own| own.name == name)
 }
 
-/// Writes those that have a sample.
-pub(crate) fn write(out: &mut String, known: &Known<'_>) {
+/// Writes those that have a sample; `family_ends` is told between them.
+pub(crate) fn write(
+    out: &mut String,
+    known: &Known<'_>,
+    family_ends: &mut impl FnMut(&mut String),
+) {
     for own in FAMILIES.iter().copied().flatten() {
+        family_ends(out);
         (own.samples)(known, &mut Family::new(out, own.name, own.kind.as_str(), own.help));
     }
 }

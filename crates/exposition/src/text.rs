@@ -88,11 +88,6 @@ impl Labels {
         push_number(&mut self.0, name, value.into());
     }
 
-    /// In bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     fn separate(&mut self) {
         if !self.0.is_empty() {
             self.0.push(',');

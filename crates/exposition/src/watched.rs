@@ -8,10 +8,18 @@ use crate::derived::{self, Device};
 use crate::gpus::Row;
 use crate::text::{Family, Number};
 
-/// Writes all of them, in the order in which they were asked for.
-pub(crate) fn write(out: &mut String, asked: &Asked<'_>, gpus: &[Row<'_>], windows: Windows) {
+/// Writes all of them, in the order in which they were asked for; `family_ends` is told
+/// between them.
+pub(crate) fn write(
+    out: &mut String,
+    asked: &Asked<'_>,
+    gpus: &[Row<'_>],
+    windows: Windows,
+    family_ends: &mut impl FnMut(&mut String),
+) {
     let of_links = positions_of_links(gpus);
     for &(position, watch) in &asked.families {
+        family_ends(out);
         let Watch { name, kind, help, .. } = watch;
         let family = &mut Family::new(out, name, kind.as_str(), help);
         if let Some(samples) = derived::samples_of(watch.field) {

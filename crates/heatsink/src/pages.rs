@@ -30,7 +30,9 @@ struct Shelf {
 
 struct Page {
     snapshot: Arc<Snapshot>,
-    identity: Bytes,
+    /// Made on demand, each by itself: scrapers ask for one of them and never for the other, and the
+    /// longer one is a megabyte where the whole catalogue is asked for.
+    identity: Option<Bytes>,
     gzip: Option<Bytes>,
 }
 
@@ -53,17 +55,19 @@ impl Pages {
         let page = match newest {
             Some(page) if Arc::ptr_eq(&page.snapshot, &snapshot) => page,
             newest => {
-                let identity = exposition::render(&snapshot, settings).into();
-                newest.insert(Page { snapshot, identity, gzip: None })
+                // What it replaces goes first.
+                *newest = None;
+                newest.insert(Page { snapshot, identity: None, gzip: None })
             }
         };
-        match encoding {
-            Encoding::Identity => page.identity.clone(),
-            Encoding::Gzip => {
-                let identity = &page.identity;
-                page.gzip.get_or_insert_with(|| compressed(identity)).clone()
+        let Page { snapshot, identity, gzip } = page;
+        let bytes = match encoding {
+            Encoding::Identity => {
+                identity.get_or_insert_with(|| exposition::render(snapshot, settings).into())
             }
-        }
+            Encoding::Gzip => gzip.get_or_insert_with(|| compressed(snapshot, settings)),
+        };
+        bytes.clone()
     }
 }
 
@@ -71,10 +75,14 @@ impl Pages {
 /// cost more than the bytes that they save are worth.
 const LEVEL: Compression = Compression::new(2);
 
-/// Compressed. Pages repeat themselves so much that a thirteenth is left.
-fn compressed(page: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(page.len() / 10), LEVEL);
-    // Writing to memory cannot fail.
-    let _ = encoder.write_all(page);
-    encoder.finish().unwrap_or_default().into()
+/// The page, compressed as it is made. Pages repeat themselves so much that a thirteenth is left.
+fn compressed(snapshot: &Snapshot, settings: &Settings) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
+    exposition::render_in_parts(snapshot, settings, |part| {
+        // Writing to memory cannot fail.
+        let _ = encoder.write_all(part.as_bytes());
+    });
+    let mut bytes = encoder.finish().unwrap_or_default();
+    bytes.shrink_to_fit();
+    bytes.into()
 }

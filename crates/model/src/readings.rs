@@ -1,5 +1,6 @@
 //! Where a reader writes what it read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,14 +13,11 @@ pub struct Slot {
     pub reading: Reading,
     /// When the pass that read it began; `None` before the first answer.
     pub at: Option<Instant>,
-    /// From one reading to the next, where that is longer than its watch asks for: the driver takes
-    /// too long over it.
-    pub every: Option<Duration>,
 }
 
 impl Slot {
     /// Nothing was read yet.
-    pub const EMPTY: Self = Self { reading: Err(Reason::NoData), at: None, every: None };
+    pub const EMPTY: Self = Self { reading: Err(Reason::NoData), at: None };
 }
 
 /// The readings of one entity of a GPU.
@@ -31,12 +29,16 @@ pub struct Part {
     pub watches: Arc<[usize]>,
     /// What was read.
     pub slots: Vec<Slot>,
+    /// By slot, from one reading to the next where that is longer than its watch asks for: the
+    /// driver takes too long over it.
+    pub slower: BTreeMap<usize, Duration>,
 }
 
 impl Part {
     /// A part without data.
     pub fn new(entity: Entity, watches: &Arc<[usize]>) -> Self {
-        Self { entity, watches: Arc::clone(watches), slots: vec![Slot::EMPTY; watches.len()] }
+        let slots = vec![Slot::EMPTY; watches.len()];
+        Self { entity, watches: Arc::clone(watches), slots, slower: BTreeMap::new() }
     }
 }
 
@@ -74,8 +76,7 @@ impl Readings {
 
     /// Writes the reading of slot `index` of part number `part`.
     pub fn set_in(&mut self, part: usize, index: usize, reading: Reading) {
-        let slot = &mut self.parts[part].slots[index];
-        (slot.reading, slot.at) = (reading, Some(self.now));
+        self.parts[part].slots[index] = Slot { reading, at: Some(self.now) };
     }
 
     /// Says how often slot `index` of the GPU itself is read from now on, where that is not as
@@ -87,7 +88,11 @@ impl Readings {
     /// Says how often slot `index` of part number `part` is read from now on, where that is not as
     /// often as its watch asks for.
     pub fn set_every_in(&mut self, part: usize, index: usize, every: Option<Duration>) {
-        self.parts[part].slots[index].every = every;
+        let slower = &mut self.parts[part].slower;
+        match every {
+            Some(every) => slower.insert(index, every),
+            None => slower.remove(&index),
+        };
     }
 
     /// The number of the part of `entity`, which is added if it is new or has other watches. The
@@ -116,6 +121,7 @@ impl Readings {
     pub fn clear(&mut self) {
         self.parts.truncate(1);
         self.parts[0].slots.fill(Slot::EMPTY);
+        self.parts[0].slower.clear();
     }
 
     /// All slots of the GPU itself, in the order of the reader's watches.

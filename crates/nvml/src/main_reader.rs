@@ -26,6 +26,9 @@ use crate::round::{Round, Tally};
 use crate::samples::DriverSamples;
 use crate::{Code, Device, Library, Options};
 
+/// How many fields that a GPU does not have are named in one line of the log.
+const MOST_NAMED: usize = 10;
+
 /// How often fields that were not supported are asked for again.
 pub(crate) const ASK_ALL: Duration = Duration::from_secs(600);
 
@@ -297,8 +300,16 @@ impl MainReader {
             .filter(|field| self.logged.insert(**field))
             .filter_map(|field| catalog::by_id(*field).map(|row| row.name))
             .collect();
-        if !new.is_empty() {
-            tracing::info!(gpu = self.index, "not supported by this GPU: {}", new.join(", "));
+        // Where the whole catalogue is asked for, some GPUs lack hundreds.
+        let (shown, rest) = new.split_at(new.len().min(MOST_NAMED));
+        let gpu = self.index;
+        match (shown.join(", "), rest.len()) {
+            (names, _) if names.is_empty() => {}
+            (names, 0) => tracing::info!(gpu, "not supported by this GPU: {names}"),
+            (names, more) => tracing::info!(
+                gpu,
+                "not supported by this GPU: {names} and {more} more; `heatsink check` lists them"
+            ),
         }
     }
 }

@@ -150,7 +150,7 @@ mod tests {
         let mut weigh = |schedule: &mut Schedule, millis| {
             let took = Duration::from_millis(millis);
             schedule.weigh("a call", took, [&targets[..]].into_iter(), &mut round);
-            round.sink.out.slots()[1].every
+            round.sink.out.parts()[0].slower.get(&1).copied()
         };
         let mut schedule = Schedule::of(every | SLOW);
         assert_eq!([(); 2].map(|()| weigh(&mut schedule, 60)), [None, None]);

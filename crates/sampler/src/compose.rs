@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{
-    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Health, Kind, PartView, Quantity,
-    Reading, Reason, Slot, Snapshot, Value, Watch, Xid, field,
+    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Health, Kind, Part, PartView,
+    Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, field,
 };
 
 use crate::board::{Board, GpuBoard, History, LaneBoard, Shared};
@@ -157,8 +157,8 @@ impl Composer<'_> {
         let mut readings = vec![Err(Reason::NotServed); self.plan.watches.len()];
         for lane in &gpu.lanes {
             let Some(own) = lane.parts.first() else { continue };
-            for (slot, position) in own.part.slots.iter().zip(&*own.part.watches) {
-                readings[*position] = self.reading(lane, slot, &self.plan.watches[*position]);
+            for (slot, position) in own.part.watches.iter().enumerate() {
+                readings[*position] = self.reading(lane, &own.part, slot);
             }
         }
         for (position, watch) in self.plan.watches.iter().enumerate() {
@@ -175,13 +175,11 @@ impl Composer<'_> {
         let mut parts = Vec::new();
         for lane in &gpu.lanes {
             for kept in lane.parts.iter().filter(|kept| kept.part.entity != Entity::Gpu) {
-                let slots = kept.part.slots.iter().zip(&*kept.part.watches);
+                let slots = 0..kept.part.slots.len();
                 parts.push(PartView {
                     entity: kept.part.entity.clone(),
                     watches: Arc::clone(&kept.part.watches),
-                    readings: slots
-                        .map(|(slot, at)| self.reading(lane, slot, &self.plan.watches[*at]))
-                        .collect(),
+                    readings: slots.map(|slot| self.reading(lane, &kept.part, slot)).collect(),
                 });
             }
         }
@@ -190,14 +188,16 @@ impl Composer<'_> {
     }
 
     /// The reading of a slot, unless it is too old.
-    fn reading(&mut self, lane: &LaneBoard, slot: &Slot, watch: &Watch) -> Reading {
+    fn reading(&mut self, lane: &LaneBoard, part: &Part, number: usize) -> Reading {
         if let Some(reason) = lane.down {
             return Err(reason);
         }
         let settings = &self.shared.settings;
+        let slot = &part.slots[number];
         let value = slot.reading.as_ref().map_err(|reason| *reason)?;
         let at = slot.at.ok_or(Reason::NoData)?;
-        let period = watch.pace.period(settings.interval).max(slot.every.unwrap_or_default());
+        let own = self.plan.watches[part.watches[number]].pace.period(settings.interval);
+        let period = part.slower.get(&number).map_or(own, |slower| own.max(*slower));
         let late_after = settings.late_after(period.max(lane.cadence));
         self.expires(at + late_after, Reason::Late).map(|()| value.clone())
     }
@@ -258,7 +258,7 @@ fn reason(down: Down) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use model::{FieldId, Identity, Pace, Rhythm, Windows, XidEvent};
+    use model::{FieldId, Identity, Pace, Rhythm, Slot, Windows, XidEvent};
 
     use super::*;
     use crate::board::{Busy, LanePart};
@@ -335,7 +335,7 @@ mod tests {
 
     fn filled(watches: &[usize], at: Instant) -> LanePart {
         let mut kept = LanePart::new(Entity::Gpu, &Arc::from(watches));
-        let slot = Slot { reading: Ok(Value::Int(61)), at: Some(at), every: None };
+        let slot = Slot { reading: Ok(Value::Int(61)), at: Some(at) };
         kept.part.slots.fill(slot);
         kept
     }
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn what_is_read_more_seldom_lives_longer() {
         let scene = Scene::new(SECOND).with(|gpu| {
-            gpu.lanes[0].parts[0].part.slots[FAST].every = Some(10 * SECOND);
+            gpu.lanes[0].parts[0].part.slower.insert(FAST, 10 * SECOND);
         });
         scene.shared.board().gpu(0).lanes[0].last_ok = Some(scene.at + 20 * SECOND);
         assert_eq!(scene.after(20_000).gpus[0].readings[FAST], Ok(Value::Int(61)));

@@ -2,37 +2,28 @@
 
 use model::{Reading, Reason, Value};
 
-/// What is remembered of one counter.
-#[derive(Clone, Default, Debug)]
+/// What is remembered of one counter. All of them count in whole numbers.
+#[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Growth {
     /// The last value that was served.
-    accepted: Option<Value>,
+    accepted: Option<i64>,
     /// A lower one that came after it, and was not.
-    doubted: Option<Value>,
+    doubted: Option<i64>,
 }
 
 impl Growth {
     /// The reading, or the doubt in it. A value below the last one is nonsense, or the counter was
     /// reset: the next reading tells.
     pub(crate) fn judge(&mut self, reading: &Reading) -> Reading {
-        let Ok(value) = reading else { return reading.clone() };
-        let has_fallen = self.accepted.as_ref().is_some_and(|before| is_below(value, before));
-        let is_confirmed = self.doubted.as_ref().is_some_and(|doubt| !is_below(value, doubt));
+        let Ok(Value::Int(count)) = *reading else { return reading.clone() };
+        let has_fallen = self.accepted.is_some_and(|before| count < before);
+        let is_confirmed = self.doubted.is_some_and(|doubt| count >= doubt);
         if has_fallen && !is_confirmed {
-            self.doubted = Some(value.clone());
+            self.doubted = Some(count);
             return Err(Reason::Implausible);
         }
-        self.doubted = None;
-        self.accepted = Some(value.clone());
-        reading.clone()
-    }
-}
-
-fn is_below(value: &Value, other: &Value) -> bool {
-    match (value, other) {
-        (Value::Int(value), Value::Int(other)) => value < other,
-        (Value::Float(value), Value::Float(other)) => value < other,
-        _ => false,
+        *self = Self { accepted: Some(count), doubted: None };
+        Ok(Value::Int(count))
     }
 }
 

@@ -110,8 +110,8 @@ impl Merge<'_> {
     /// The readings of one entity.
     pub(crate) fn part(&mut self, new: &Part, now: Instant, lane: &mut LaneBoard) {
         let kept = lane.part(new);
+        kept.part.slower.clone_from(&new.slower);
         for (number, (slot, position)) in new.slots.iter().zip(&*new.watches).enumerate() {
-            kept.part.slots[number].every = slot.every;
             if slot.at != Some(now) {
                 continue;
             }

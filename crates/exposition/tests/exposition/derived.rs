@@ -75,7 +75,7 @@ fn xids_of_the_window() {
     "#]],
     );
     check(
-        GpuView { xids_in_window: some.clone(), ..quiet() },
+        GpuView { xids_in_window: some, ..quiet() },
         expect![[r#"
         F{...,window_size_in_ms="1500",xid="48"} 1
         F{...,window_size_in_ms="1500",xid="79"} 3

@@ -57,7 +57,8 @@ fn lines(snapshot: &Snapshot, settings: &Settings, families: &[&str]) -> String 
 
 /// The devices of which there is a temperature: `0`, `0/3`, `0/3/1`.
 fn shown(snapshot: &Snapshot, show: Show) -> String {
-    let page = Page::parse(&render(snapshot, &Settings { show, ..settings() })).unwrap();
+    let page = Page::parse(&render(snapshot, &Settings { show, ..settings() }))
+        .expect("a page that parses");
     let names = ["gpu", "GPU_I_ID", "GPU_CI_ID"];
     let device = |sample: &&testkit::page::Sample| {
         names.iter().filter_map(|name| sample.label(name)).collect::<Vec<_>>().join("/")
@@ -260,7 +261,8 @@ fn a_gpu_with_instances_that_is_down_in_a_list_of_instances_shows_nothing() {
         ..Show::default()
     };
     let gpu = down(identity(0, "GPU-aaaa"), Down::Late, vec![]);
-    let page = Page::parse(&render(&machine(vec![gpu]), &Settings { show, ..settings() })).unwrap();
+    let page = Page::parse(&render(&machine(vec![gpu]), &Settings { show, ..settings() }))
+        .expect("a page that parses");
     metric("heatsink_gpu_up").value(0).assert_in(&page);
     metric("TEMP").assert_absent_from(&page);
 }
