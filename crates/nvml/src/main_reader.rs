@@ -22,6 +22,7 @@ use crate::gpm_table::{self, GPM_OF_LINK, LINK_UNIT};
 use crate::instances::Instances;
 use crate::links;
 use crate::plan::{Paces, Plan, Sink, Target};
+use crate::prm::{PRM_TABLE, Prm};
 use crate::round::{Round, Tally};
 use crate::samples::DriverSamples;
 use crate::{Code, Device, Library, Options};
@@ -54,6 +55,7 @@ pub(crate) struct MainReader {
     calls: Calls,
     fields: FieldValues,
     gpm: Gpm,
+    prm: Prm,
     request: Request,
     samples: DriverSamples,
     /// How many calls, field values and metrics are of the GPU itself; those of links follow.
@@ -119,6 +121,7 @@ impl MainReader {
             calls,
             fields,
             gpm,
+            prm: Prm::new(&mut times),
             request: Request::new(&mut times),
             samples: DriverSamples::new(watches, &mut times),
             links: 0,
@@ -142,6 +145,7 @@ impl MainReader {
         self.calls.ask_again();
         self.fields.ask_again();
         self.gpm.ask_again();
+        self.prm.ask_again();
         self.samples.ask_again();
         self.instances.ask_again();
     }
@@ -208,6 +212,7 @@ impl MainReader {
         self.calls.truncate(calls);
         self.fields.truncate(fields);
         self.gpm.truncate(metrics);
+        self.prm.clear();
         let (plan, paces) = (&self.link_plan, &mut self.paces);
         for link in 0..links {
             let part = 1 + link as usize;
@@ -223,6 +228,9 @@ impl MainReader {
             for (field, metric) in &GPM_OF_LINK {
                 let targets = plan.targets(*field, part, paces);
                 self.gpm.add(*field, metric(link), LINK_UNIT, targets);
+            }
+            for row in PRM_TABLE {
+                self.prm.add(row, link, plan.targets(row.0, part, paces));
             }
         }
         out.retain(|entity| !matches!(entity, Entity::Link(link) if *link >= links));
@@ -286,6 +294,7 @@ impl MainReader {
         self.calls.read(device, &mut round)?;
         self.fields.read(device, &mut round)?;
         self.gpm.read(device, &mut self.request, &mut round)?;
+        self.prm.read(device, &mut round)?;
         self.instances.read(device, &mut self.request, &mut round)?;
         self.samples.read(device, &mut round)
     }
@@ -342,6 +351,7 @@ impl Reader for MainReader {
         self.start_afresh();
         self.calls.start_afresh();
         self.fields.start_afresh();
+        self.prm.start_afresh();
         let index = self.index;
         let open = || -> Result<(Device, Identity), Code> {
             let device = Device::by_index(&self.library, index)?;
