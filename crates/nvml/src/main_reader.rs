@@ -21,6 +21,7 @@ use crate::gpm::{Gpm, Request, Whole};
 use crate::gpm_table::{self, GPM_OF_LINK, LINK_UNIT};
 use crate::instances::Instances;
 use crate::links;
+use crate::peers;
 use crate::plan::{Paces, Plan, Sink, Target};
 use crate::prm::{PRM_TABLE, Prm};
 use crate::round::{Round, Tally};
@@ -324,7 +325,8 @@ fn feel_pulse(device: &Device, failed: Option<Reason>) -> Result<(), Reason> {
 
 /// Whether this reader serves a field, of the GPU or of what is smaller: those that no other does.
 fn is_mine(field: FieldId) -> bool {
-    let elsewhere = matches!(field, field::XID_ERRORS | field::EXP_P2P_STATUS)
+    let elsewhere = field == field::XID_ERRORS
+        || peers::FIELDS.contains(&field)
         || PCIE_GETTERS.iter().any(|(of, _)| *of == field);
     crate::served(field).is_some() && !elsewhere
 }

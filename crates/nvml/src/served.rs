@@ -8,6 +8,7 @@ use model::FieldId;
 use crate::field_table::{self, FIELD_VALUES_CALL, LINK_TABLE};
 use crate::getters::{ERRORS_OF_LINK, GETTERS, LINK_ERRORS, LINK_ERRORS_CALL, PCIE_GETTERS};
 use crate::gpm_table::{self, GPM_OF_LINK};
+use crate::peers;
 use crate::prm::{PRM_CALL, PRM_TABLE};
 
 /// What serves `wanted` here: the name of the driver call, or `None` if nothing does.
@@ -32,19 +33,20 @@ pub fn served(wanted: FieldId) -> Option<&'static str> {
     if PCIE_GETTERS.iter().any(|(field, _)| *field == wanted) {
         return Some("nvmlDeviceGetPcieThroughput");
     }
+    if peers::FIELDS.contains(&wanted) {
+        return Some(peers::PEERS_CALL);
+    }
     match wanted {
         field::DRIVER_VERSION => Some("nvmlSystemGetDriverVersion"),
         field::NVML_VERSION => Some("nvmlSystemGetNVMLVersion"),
         field::CUDA_DRIVER_VERSION => Some("nvmlSystemGetCudaDriverVersion"),
         field::XID_ERRORS => Some("nvmlEventSetWait"),
-        field::EXP_P2P_STATUS => Some("nvmlDeviceGetP2PStatus"),
         _ => None,
     }
 }
 
 /// Fields that this crate does not read, and why.
 pub const UNSERVED: &[(RangeInclusive<u16>, &str)] = &[
-    (64..=64, "how DCGM packs the states of all peers into one number is not published"),
     (450..=450, "DCGM has the number and never writes a value"),
     (9001..=9003, "made from other fields"),
     (9005..=9006, "made from other fields"),
