@@ -57,6 +57,7 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "nvmlDeviceGetMaxPcieLinkWidth",
     "nvmlDeviceGetNvLinkState",
     "nvmlDeviceGetNvLinkErrorCounter",
+    "nvmlDeviceReadPRMCounters_v1",
     "nvmlDeviceGetGpuFabricInfoV",
     "nvmlDeviceGetP2PStatus",
     "nvmlDeviceGetFanSpeed",

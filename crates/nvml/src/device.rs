@@ -3,6 +3,7 @@
 mod fabric;
 mod faults;
 mod mig;
+mod prm;
 mod sensors;
 mod texts;
 
@@ -40,6 +41,7 @@ pub(crate) struct Device {
 unsafe impl Send for Device {}
 
 pub(crate) use fabric::{Fabric, FabricState};
+pub(crate) use prm::PrmCounter;
 pub(crate) use sensors::Memory;
 
 /// The version number that a structure of NVML carries: its size and its generation.

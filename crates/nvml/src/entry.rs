@@ -11,9 +11,9 @@ pub(crate) type Entry = sys::nvmlFieldValue_t;
 /// What an entry's return code is before the driver fills it in.
 pub(crate) const UNANSWERED: u32 = u32::MAX;
 
-/// The entry's return code, as a reason. An entry that the driver left alone is not supported.
-fn answered(entry: &Entry) -> Result<(), Reason> {
-    match entry.nvmlReturn {
+/// An entry's return code, as a reason. An entry that the driver left alone is not supported.
+pub(crate) fn answered(code: sys::nvmlReturn_t) -> Result<(), Reason> {
+    match code {
         UNANSWERED => Err(Reason::NotSupported),
         // For a field value these say that this driver does not know the field.
         sys::nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT => Err(Reason::NotSupported),
@@ -53,13 +53,13 @@ pub(crate) fn number(kind: sys::nvmlValueType_t, value: sys::nvmlValue_t) -> Res
 
 /// An entry's number, by its type.
 pub(crate) fn unsigned(entry: &Entry) -> Result<u64, Reason> {
-    answered(entry)?;
+    answered(entry.nvmlReturn)?;
     number(entry.valueType, entry.value)
 }
 
 /// An entry's number, read as 32 bits whatever type the driver says: older ones mislabel it.
 fn unsigned_int(entry: &Entry) -> Result<u32, Reason> {
-    answered(entry)?;
+    answered(entry.nvmlReturn)?;
     let value = entry.value;
     // SAFETY: every bit pattern of the union is a valid value of each of its plain types.
     Ok(unsafe { value.uiVal })
@@ -92,7 +92,7 @@ pub(crate) fn bit_error_rate(entry: &Entry) -> Reading {
 
 /// An ECC number. Drivers leave its type unset, and with ECC off the whole entry.
 pub(crate) fn ecc(entry: &Entry) -> Reading {
-    answered(entry)?;
+    answered(entry.nvmlReturn)?;
     let untyped = entry.valueType == sys::nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE;
     if untyped && entry.timestamp == 0 && entry.latencyUsec == 0 {
         return Err(Reason::NotSupported);

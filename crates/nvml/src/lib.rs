@@ -10,7 +10,7 @@
 //! - `getters`, `field_table`, `gpm_table`: the tables of which call answers which fields;
 //!   `served` looks fields up in all of them.
 //! - `plan`, `round`, `demotion`, `call_times`: who wants what and when, and what a pass met.
-//! - `calls`, `field_values`, `gpm`, `samples`: read what the tables say.
+//! - `calls`, `field_values`, `gpm`, `prm`, `samples`: read what the tables say.
 //! - `links`, `mig_devices`, `instances`: what a GPU has that is smaller than itself.
 //! - `main_reader`, `events`, `pcie`, `peers`: what one GPU's threads do.
 //! - `facts`, `source`: what is true of the whole session; puts the readers together.
@@ -37,6 +37,7 @@ mod mig_devices;
 mod pcie;
 mod peers;
 mod plan;
+mod prm;
 mod round;
 mod samples;
 mod served;

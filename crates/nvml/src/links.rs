@@ -3,6 +3,7 @@
 use crate::field_table::LINK_TABLE;
 use crate::getters::ERRORS_OF_LINK;
 use crate::gpm_table::GPM_OF_LINK;
+use crate::prm::PRM_TABLE;
 use crate::{Code, Device};
 use model::FieldId;
 
@@ -14,6 +15,7 @@ pub(crate) fn is_of_link(field: FieldId) -> bool {
     LINK_TABLE.iter().any(|row| row.field == field)
         || ERRORS_OF_LINK.iter().any(|row| row.field == field)
         || GPM_OF_LINK.iter().any(|(of, _)| *of == field)
+        || PRM_TABLE.iter().any(|(of, _)| *of == field)
 }
 
 /// How many NVLinks the GPU has, up or down.

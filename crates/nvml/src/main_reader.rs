@@ -21,7 +21,9 @@ use crate::gpm::{Gpm, Request, Whole};
 use crate::gpm_table::{self, GPM_OF_LINK, LINK_UNIT};
 use crate::instances::Instances;
 use crate::links;
+use crate::peers;
 use crate::plan::{Paces, Plan, Sink, Target};
+use crate::prm::{PRM_TABLE, Prm};
 use crate::round::{Round, Tally};
 use crate::samples::DriverSamples;
 use crate::{Code, Device, Library, Options};
@@ -57,6 +59,7 @@ pub(crate) struct MainReader {
     calls: Calls,
     fields: FieldValues,
     gpm: Gpm,
+    prm: Prm,
     request: Request,
     samples: DriverSamples,
     /// How many calls, field values and metrics are of the GPU itself; those of links follow.
@@ -122,6 +125,7 @@ impl MainReader {
             calls,
             fields,
             gpm,
+            prm: Prm::new(&mut times),
             request: Request::new(&mut times),
             samples: DriverSamples::new(watches, &mut times),
             links: 0,
@@ -145,6 +149,7 @@ impl MainReader {
         self.calls.ask_again();
         self.fields.ask_again();
         self.gpm.ask_again();
+        self.prm.ask_again();
         self.samples.ask_again();
         self.instances.ask_again();
     }
@@ -211,6 +216,7 @@ impl MainReader {
         self.calls.truncate(calls);
         self.fields.truncate(fields);
         self.gpm.truncate(metrics);
+        self.prm.clear();
         let (plan, paces) = (&self.link_plan, &mut self.paces);
         for link in 0..links {
             let part = 1 + link as usize;
@@ -226,6 +232,9 @@ impl MainReader {
             for (field, metric) in &GPM_OF_LINK {
                 let targets = plan.targets(*field, part, paces);
                 self.gpm.add(*field, metric(link), LINK_UNIT, targets);
+            }
+            for row in PRM_TABLE {
+                self.prm.add(row, link, plan.targets(row.0, part, paces));
             }
         }
         out.retain(|entity| !matches!(entity, Entity::Link(link) if *link >= links));
@@ -289,6 +298,7 @@ impl MainReader {
         self.calls.read(device, &mut round)?;
         self.fields.read(device, &mut round)?;
         self.gpm.read(device, &mut self.request, &mut round)?;
+        self.prm.read(device, &mut round)?;
         self.instances.read(device, &mut self.request, &mut round)?;
         self.samples.read(device, &mut round)
     }
@@ -326,7 +336,8 @@ fn feel_pulse(device: &Device, failed: Option<Reason>) -> Result<(), Reason> {
 
 /// Whether this reader serves a field, of the GPU or of what is smaller: those that no other does.
 fn is_mine(field: FieldId) -> bool {
-    let elsewhere = matches!(field, field::XID_ERRORS | field::EXP_P2P_STATUS)
+    let elsewhere = field == field::XID_ERRORS
+        || peers::FIELDS.contains(&field)
         || PCIE_GETTERS.iter().any(|(of, _)| *of == field);
     crate::served(field).is_some() && !elsewhere
 }
@@ -353,6 +364,7 @@ impl Reader for MainReader {
         self.start_afresh();
         self.calls.start_afresh();
         self.fields.start_afresh();
+        self.prm.start_afresh();
         let index = self.index;
         let open = || -> Result<(Device, Identity), Code> {
             let device = Device::by_index(&self.library, index)?;

@@ -65,6 +65,11 @@ impl Schedule {
         turns & due != 0
     }
 
+    /// Whether it takes too long, and waits for the slow pace.
+    pub(crate) fn is_demoted(&self) -> bool {
+        self.demotion.is_demoted()
+    }
+
     /// Whether nobody wants it more often than now and then.
     pub(crate) fn is_slow(&self) -> bool {
         self.turns == SLOW

@@ -8,6 +8,8 @@ use model::FieldId;
 use crate::field_table::{self, FIELD_VALUES_CALL, LINK_TABLE};
 use crate::getters::{ERRORS_OF_LINK, GETTERS, LINK_ERRORS, LINK_ERRORS_CALL, PCIE_GETTERS};
 use crate::gpm_table::{self, GPM_OF_LINK};
+use crate::peers;
+use crate::prm::{PRM_CALL, PRM_TABLE};
 
 /// What serves `wanted` here: the name of the driver call, or `None` if nothing does.
 pub fn served(wanted: FieldId) -> Option<&'static str> {
@@ -25,25 +27,27 @@ pub fn served(wanted: FieldId) -> Option<&'static str> {
     if LINK_ERRORS.iter().chain(&ERRORS_OF_LINK).any(|row| row.field == wanted) {
         return Some(LINK_ERRORS_CALL);
     }
+    if PRM_TABLE.iter().any(|(field, _)| *field == wanted) {
+        return Some(PRM_CALL);
+    }
     if PCIE_GETTERS.iter().any(|(field, _)| *field == wanted) {
         return Some("nvmlDeviceGetPcieThroughput");
+    }
+    if peers::FIELDS.contains(&wanted) {
+        return Some(peers::PEERS_CALL);
     }
     match wanted {
         field::DRIVER_VERSION => Some("nvmlSystemGetDriverVersion"),
         field::NVML_VERSION => Some("nvmlSystemGetNVMLVersion"),
         field::CUDA_DRIVER_VERSION => Some("nvmlSystemGetCudaDriverVersion"),
         field::XID_ERRORS => Some("nvmlEventSetWait"),
-        field::EXP_P2P_STATUS => Some("nvmlDeviceGetP2PStatus"),
         _ => None,
     }
 }
 
 /// Fields that this crate does not read, and why.
 pub const UNSERVED: &[(RangeInclusive<u16>, &str)] = &[
-    (64..=64, "how DCGM packs the states of all peers into one number is not published"),
     (450..=450, "DCGM has the number and never writes a value"),
-    (580..=592, "which port of the PRM registers is which NVLink is not published"),
-    (1509..=1509, "which port of the PRM registers is which NVLink is not published"),
     (9001..=9003, "made from other fields"),
     (9005..=9006, "made from other fields"),
 ];
@@ -63,11 +67,11 @@ const SINCE: &[(RangeInclusive<u16>, &str)] = &[
     (436..=438, "driver 520"),
     (481..=489, "driver 520"),
     (491..=493, "driver 520"),
-    (580..=592, "NVLink 5 (Blackwell)"),
+    (580..=592, "driver 595"),
     (1001..=1096, "Hopper"),
     (1200..=1219, "NVLink 5 (Blackwell)"),
     (1404..=1419, "NVLink 5 (Blackwell)"),
-    (1509..=1509, "NVLink 5 (Blackwell)"),
+    (1509..=1509, "driver 595"),
     (1525..=1528, "driver 520"),
     (1532..=1533, "Hopper"),
     (1611..=1611, "Volta"),
@@ -95,6 +99,7 @@ mod tests {
         fields.extend(gpm_table::rows().map(|row| row.field));
         fields.extend(GPM_OF_LINK.iter().map(|(field, _)| *field));
         fields.extend(LINK_ERRORS.iter().chain(&ERRORS_OF_LINK).map(|row| row.field));
+        fields.extend(PRM_TABLE.iter().map(|(field, _)| *field));
         fields.extend(PCIE_GETTERS.iter().map(|(field, _)| *field));
         let mut unique = fields.clone();
         unique.sort();

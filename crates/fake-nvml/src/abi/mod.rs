@@ -16,6 +16,7 @@ mod links;
 mod mig;
 mod numbers;
 mod out;
+mod ports;
 mod readings;
 mod samples;
 mod system;

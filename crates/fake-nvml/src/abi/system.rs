@@ -88,9 +88,18 @@ fn driver() -> Result<String, Refusal> {
     Ok(faults.driver.clone().unwrap_or_else(|| session.machine.driver.clone()))
 }
 
+/// The branch of the driver: 550 of `550.163.01`.
+pub(super) fn driver_branch() -> Result<u32, Refusal> {
+    Ok(branch(&driver()?))
+}
+
+fn branch(driver: &str) -> u32 {
+    driver.split('.').next().and_then(|branch| branch.parse().ok()).unwrap_or(0)
+}
+
 /// The CUDA version that came with a driver: major × 1000 + minor × 10.
 fn cuda(driver: &str) -> c_int {
-    let branch = driver.split('.').next().and_then(|branch| branch.parse().ok()).unwrap_or(0);
+    let branch = branch(driver);
     CUDA.iter().rev().find(|(first, _)| *first <= branch).map_or(11_000, |(_, cuda)| *cuda)
 }
 
@@ -111,4 +120,6 @@ const CUDA: &[(u32, c_int)] = &[
     (570, 12_080),
     (575, 12_090),
     (580, 13_000),
+    (590, 13_010),
+    (595, 13_020),
 ];

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::refusal::Refusal;
+use crate::{field::Kind, refusal::Refusal};
 
 /// PCIe generation and lanes, at present and at most.
 #[derive(Deserialize, Clone, Copy, Default, Debug)]
@@ -24,6 +24,52 @@ pub(crate) struct Nvlink {
     pub crc_flit: Vec<u64>,
     pub crc_data: Vec<u64>,
     pub ecc_data: Vec<u64>,
+    pub prm: Ports,
+}
+
+/// Registers of the links' ports as `nvmlDeviceReadPRMCounters_v1` tells them, by the number of the
+/// link.
+#[derive(Deserialize, Clone, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ports {
+    link_down_events: Vec<u64>,
+    successful_recovery_events: Vec<u64>,
+    total_successful_recovery: Vec<u64>,
+    time_since_last_recovery: Vec<u64>,
+    time_between_last_two: Vec<u64>,
+    port_xmit_wait: Vec<u64>,
+    rcv_codes: Vec<u64>,
+    rcv_code_err: Vec<u64>,
+    rcv_uncorrectable: Vec<u64>,
+    xmit_codes: Vec<u64>,
+    xmit_retry_codes: Vec<u64>,
+    xmit_retry_events: Vec<u64>,
+    sync_events: Vec<u64>,
+    oper_recovery: Vec<u64>,
+}
+
+impl Ports {
+    /// By `nvmlPRMCounterId_t`, with its type. Types differ, so that a reader has to look at them.
+    fn counter(&self, id: u32) -> Option<(Kind, &[u64])> {
+        let (kind, ports) = match id {
+            1 => (Kind::U64, &self.link_down_events),
+            2 => (Kind::U64, &self.successful_recovery_events),
+            101 => (Kind::U64, &self.total_successful_recovery),
+            102 => (Kind::U32, &self.time_since_last_recovery),
+            103 => (Kind::U32, &self.time_between_last_two),
+            201 => (Kind::Ulong, &self.port_xmit_wait),
+            301 => (Kind::U64, &self.rcv_codes),
+            302 => (Kind::U64, &self.rcv_code_err),
+            303 => (Kind::U64, &self.rcv_uncorrectable),
+            304 => (Kind::U64, &self.xmit_codes),
+            305 => (Kind::U64, &self.xmit_retry_codes),
+            306 => (Kind::U64, &self.xmit_retry_events),
+            307 => (Kind::U64, &self.sync_events),
+            1001 => (Kind::U32, &self.oper_recovery),
+            _ => return None,
+        };
+        Some((kind, ports))
+    }
 }
 
 impl Nvlink {
@@ -32,6 +78,14 @@ impl Nvlink {
         let all = [&self.replay, &self.recovery, &self.crc_flit, &self.crc_data, &self.ecc_data];
         let counters = all.get(kind as usize).ok_or(Refusal::INVALID_ARGUMENT)?;
         Ok(counters.get(link as usize).copied())
+    }
+
+    /// A register of a port, with its type. Ports count from 1: link 0 is at the first.
+    pub(crate) fn register(&self, id: u32, port: u32) -> Result<(Kind, u64), Refusal> {
+        let link = (port as usize).checked_sub(1).filter(|link| *link < self.active.len());
+        let link = link.ok_or(Refusal::INVALID_ARGUMENT)?;
+        let (kind, ports) = self.prm.counter(id).ok_or(Refusal::INVALID_ARGUMENT)?;
+        Ok((kind, *ports.get(link).ok_or(Refusal::NOT_SUPPORTED)?))
     }
 }
 

@@ -10,7 +10,7 @@ mod mig;
 use serde::Deserialize;
 
 pub(crate) use health::{Ecc, RemappedRows, RetiredPages, RowHistogram, SramEcc};
-pub(crate) use links::{Fabric, Nvlink, PcieLink, Peers};
+pub(crate) use links::{Fabric, Nvlink, PcieLink, Peers, Ports};
 pub(crate) use mig::{ComputeInstance, Instance, Mig, MigOrder, size_of_profile, slices};
 
 use crate::{events::Xid, field::Field, gpm::Gpm, refusal::Refusal, samples::Sources};

@@ -3,7 +3,7 @@
 use sim::GpuState;
 
 use super::{NVLINKS, rounded};
-use crate::board::{Bar1, Nvlink, Peers, RowHistogram, SupportedClocks};
+use crate::board::{Bar1, Nvlink, Peers, Ports, RowHistogram, SupportedClocks};
 
 /// More GPUs than any host has.
 const MOST_GPUS: usize = 64;
@@ -38,6 +38,7 @@ pub(super) fn nvlink() -> Nvlink {
         crc_flit: none.clone(),
         crc_data: none,
         ecc_data: Vec::new(),
+        prm: Ports::default(),
     }
 }
 

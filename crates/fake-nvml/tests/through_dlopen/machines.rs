@@ -52,7 +52,7 @@ fn there_are_as_many_gpus_as_the_names_say() {
     told.sort();
     let expected = [
         "a100x8-mig: 8 GPUs, 0 with GPM, driver 535.183.06",
-        "gb200x4: 4 GPUs, 4 with GPM, driver 580.95.05",
+        "gb200x4: 4 GPUs, 4 with GPM, driver 595.45.04",
         "geforce: 1 GPUs, 0 with GPM, driver 565.57.01",
         "h100x8: 8 GPUs, 8 with GPM, driver 550.163.01",
         "t4x8: 8 GPUs, 0 with GPM, driver 535.161.08",

@@ -10,5 +10,6 @@ mod fixture;
 mod health_and_links;
 mod machines;
 mod mig;
+mod ports;
 mod samples;
 mod simulation;

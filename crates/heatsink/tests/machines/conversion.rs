@@ -73,7 +73,7 @@ pub(crate) fn convert(word: &str, found: Option<&[Answer]>) -> Option<Expected> 
 type Convert = fn(Option<&[Answer]>) -> Option<Expected>;
 
 #[rustfmt::skip]
-const CONVERSIONS: [(&str, Convert); 22] = [
+const CONVERSIONS: [(&str, Convert); 23] = [
     ("as_is", |found| counted(found, Scale::Times(1))),
     ("whole", |found| numeric(found, f64::trunc)),
     ("celsius", |found| numeric_up_to(MOST_CELSIUS, found, |raw| raw)),
@@ -91,6 +91,7 @@ const CONVERSIONS: [(&str, Convert); 22] = [
     ("count", |found| Some(Expected::Number(one(found)?.as_array()?.len() as f64))),
     ("bool", |found| Some(Expected::Number(if found.is_some() { 1.0 } else { 0.0 }))),
     ("licence", licence),
+    ("bits_of_zeros", bits_of_zeros),
     ("text", |found| text(found, str::to_owned)),
     ("nvml_version", |found| text(found, |driver| format!("{}.{driver}", cuda(driver) / 1000))),
     ("cuda_version", |found| Some(Expected::Number(f64::from(cuda(one(found)?.as_str()?))))),
@@ -168,6 +169,14 @@ fn licence(found: Option<&[Answer]>) -> Option<Expected> {
     Some(Expected::Number(if real(&vgpu["state"]) > 0.0 { 1.0 } else { 0.0 }))
 }
 
+/// The places in a list that are 0, as bits.
+fn bits_of_zeros(found: Option<&[Answer]>) -> Option<Expected> {
+    let list = one(found)?;
+    let places = list.as_array()?.iter().enumerate();
+    let zeros = places.filter(|(_, value)| value.as_integer() == Some(0));
+    Some(Expected::Number(zeros.map(|(place, _)| f64::from(place as u16).exp2()).sum()))
+}
+
 fn text(found: Option<&[Answer]>, shown: impl Fn(&str) -> String) -> Option<Expected> {
     Some(Expected::Text(shown(one(found)?.as_str()?)))
 }
@@ -179,6 +188,7 @@ fn cuda(driver: &str) -> u32 {
         Some("550") => 12_040,
         Some("565") => 12_070,
         Some("580") => 13_000,
+        Some("595") => 13_020,
         _ => panic!("which CUDA version does driver {driver} bring?"),
     }
 }
@@ -239,6 +249,8 @@ mod tests {
         shows("ber", 0xA08, 1e-7);
         shows("ber", 0x1D0F, 13e-15);
         shows("count", vec![7, 8], 2.0);
+        shows("bits_of_zeros", vec![6, 0, 5, 0], 10.0);
+        shows("bits_of_zeros", vec![6], 0.0);
         shows("cuda_version", "550.163.01", 12_040.0);
     }
 

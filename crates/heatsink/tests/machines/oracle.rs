@@ -15,13 +15,10 @@ use crate::fixture::{self, Machine, Place};
 const MOST_LINKS: u32 = 36;
 
 /// Fields that a fixture says nothing of, with the reason.
-pub(crate) const NOT_CHECKED: [(&str, &str); 10] = [
+pub(crate) const NOT_CHECKED: [(&str, &str); 7] = [
     ("DCGM_FI_DEV_XID_ERRORS", "events, and none happens here"),
     ("DCGM_FI_DEV_XID_ERROR", "the same by the name of 4.9"),
     ("DCGM_FI_DEV_GPU_NVLINK_ERRORS", "events, and none happens here"),
-    ("DCGM_FI_DEV_NVLINK_PPRM_", "a register of the hardware"),
-    ("DCGM_FI_DEV_NVLINK_PPCNT_", "a register of the hardware"),
-    ("DCGM_FI_DEV_P2P_NVLINK_STATUS", "packed from the answers for all pairs of GPUs"),
     ("DCGM_EXP_XID_ERRORS_", "counted by the exporter"),
     ("DCGM_EXP_CLOCK_EVENTS_", "counted by the exporter"),
     ("DCGM_EXP_GPU_HEALTH_STATUS", "judged by the exporter"),
