@@ -26,6 +26,11 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
+/// One heap for all threads: each of the two dozen that read GPUs allocates now and then, and an
+/// arena for each, as the system's allocator has them, holds megabytes for nothing.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// What a run came to.
 pub(crate) struct Outcome {
     /// The exit status.

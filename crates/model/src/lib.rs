@@ -20,7 +20,7 @@ mod xid;
 pub use clock::{CLOCK_REASONS, ClockEvent, ClockReason};
 pub use entity::{Entity, Instance};
 pub use health::{Health, HealthStatus};
-pub use reading::{Down, Reading, Reason, Value};
+pub use reading::{Down, Reading, Reason, Text, Value};
 pub use readings::{Part, Readings, Slot};
 pub use snapshot::{Gpu, GpuView, PartView, Process, Snapshot, SourceView, Windows};
 pub use source::{Identity, Pass, Reader, Rhythm, Session, Source, SourceError};

@@ -1,6 +1,7 @@
 //! A reading is a value or a reason; never a sentinel.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// What was read, in the unit of its field.
@@ -11,8 +12,28 @@ pub enum Value {
     /// A real number; a source never hands out NaN or an infinity.
     Float(f64),
     /// A text: a version, a serial number.
-    Text(Arc<str>),
+    Text(Text),
 }
+
+/// A text, behind one pointer: readings are numbers but for a few, and there are thousands of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Text(Arc<Box<str>>);
+
+impl<T: Into<Box<str>>> From<T> for Text {
+    fn from(text: T) -> Self {
+        Self(Arc::new(text.into()))
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+const _: () = assert!(size_of::<Reading>() == 16);
 
 /// Why there is no value.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

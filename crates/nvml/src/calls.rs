@@ -73,6 +73,11 @@ impl Calls {
         self.calls.truncate(len);
     }
 
+    /// Keeps no more room than is needed: there is one of these for each GPU.
+    pub(crate) fn fit(&mut self) {
+        self.calls.shrink_to_fit();
+    }
+
     /// Adds a call of the table, if any of its fields is wanted: where that field goes, and when it
     /// is due.
     pub(crate) fn add(

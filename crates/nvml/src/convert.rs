@@ -1,8 +1,6 @@
 //! How raw numbers become readings: one function per kind of number. What cannot be is never handed
 //! on as a number.
 
-use std::sync::Arc;
-
 use model::{Reading, Reason, Value};
 
 use crate::device::{Fabric, FabricState, Memory};
@@ -126,7 +124,7 @@ pub(crate) fn bit_error_rate(packed: u64) -> Reading {
 
 /// A text as it is; an empty one says nothing.
 pub(crate) fn text(raw: String) -> Reading {
-    if raw.is_empty() { Err(Reason::NoData) } else { Ok(Value::Text(Arc::from(raw))) }
+    if raw.is_empty() { Err(Reason::NoData) } else { Ok(Value::Text(raw.into())) }
 }
 
 /// A count of NVLink errors or the like, 64 bits as they are.

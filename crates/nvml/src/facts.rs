@@ -38,7 +38,8 @@ impl Facts {
 
     /// The fields that they are.
     pub(crate) fn readings(&self) -> Vec<(FieldId, Reading)> {
-        let driver_version = self.driver_version.clone().map(Value::Text);
+        let driver_version =
+            self.driver_version.as_deref().map(|version| Value::Text(version.into()));
         vec![
             (field::DRIVER_VERSION, driver_version.ok_or(Reason::Failed)),
             (field::NVML_VERSION, self.nvml_version.clone()),

@@ -73,6 +73,11 @@ impl FieldValues {
         self.groups.truncate(len);
     }
 
+    /// Keeps no more room than is needed: there is one of these for each GPU.
+    pub(crate) fn fit(&mut self) {
+        self.groups.shrink_to_fit();
+    }
+
     /// Adds a field, if it is wanted, of the GPU or of this link. Gives the targets back if this
     /// driver's number for it is not known.
     pub(crate) fn add(

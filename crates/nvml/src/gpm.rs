@@ -135,6 +135,11 @@ impl Gpm {
         self.metrics.truncate(len);
     }
 
+    /// Keeps no more room than is needed: there is one of these for each GPU.
+    pub(crate) fn fit(&mut self) {
+        self.metrics.shrink_to_fit();
+    }
+
     /// Adds a metric, if it is wanted.
     pub(crate) fn add(
         &mut self,

@@ -238,6 +238,9 @@ impl MainReader {
             }
         }
         out.retain(|entity| !matches!(entity, Entity::Link(link) if *link >= links));
+        self.calls.fit();
+        self.fields.fit();
+        self.gpm.fit();
         Ok(())
     }
 

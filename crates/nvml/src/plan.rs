@@ -35,6 +35,8 @@ impl Plan {
             targets.push(Target { part, slot });
             turns |= paces.turn(*pace);
         }
+        // There are hundreds of these for each GPU, most of one target.
+        targets.shrink_to_fit();
         (targets, turns)
     }
 }

@@ -117,7 +117,7 @@ impl Merge<'_> {
             }
             let watch = &self.plan.watches[*position];
             let judged;
-            let reading = if watch.cumulative {
+            let reading = if watch.cumulative && slot.reading.is_ok() {
                 judged = kept.growth.entry(number).or_default().judge(&slot.reading);
                 &judged
             } else {

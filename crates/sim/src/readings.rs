@@ -1,7 +1,6 @@
 //! How a state reads as fields: one row per field, with the conversions that a driver and its
 //! users are used to.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::field;
@@ -31,7 +30,7 @@ pub(crate) fn getter(field: FieldId) -> Option<Getter> {
 /// Every field that this source knows.
 #[rustfmt::skip]
 const FIELDS: &[(FieldId, Getter)] = &[
-    (field::DRIVER_VERSION,           Some(|_| Ok(Value::Text(Arc::from(DRIVER_VERSION))))),
+    (field::DRIVER_VERSION,           Some(|_| Ok(Value::Text(DRIVER_VERSION.into())))),
     (field::SM_CLOCK,                 Some(|v| whole(v.gpu.sm_clock_mhz))),
     (field::MEM_CLOCK,                Some(|v| whole(v.gpu.memory_clock_mhz))),
     (field::CLOCKS_EVENT_REASONS,      Some(|v| count(v.gpu.clock_event_reasons))),
