@@ -20,7 +20,13 @@ const FROZEN: &[&str] = &["--source", "sim", "--sim-scenario", "story", "--sim-a
 /// A page that has all it will have: the rates and averages, which need a second pass, included.
 fn settled(exporter: &Exporter) -> String {
     let last = ["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "DCGM_FI_PROF_PCIE_RX_BYTES"];
-    let aside = ["DCGM_FI_DEV_PCIE_TX_THROUGHPUT", "DCGM_FI_DEV_XID_ERRORS"];
+    let aside = [
+        "DCGM_FI_DEV_PCIE_TX_THROUGHPUT",
+        "DCGM_FI_DEV_XID_ERRORS",
+        "heatsink_gpu_utilization_max_ratio",
+        "heatsink_power_max_watts",
+        "heatsink_sm_clock_max_hertz",
+    ];
     exporter.wait_for("the page is complete", PATIENCE, |page| {
         let up = rig::up(page);
         last.iter().all(|name| !page.samples(name).is_empty())

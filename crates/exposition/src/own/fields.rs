@@ -1,6 +1,8 @@
 //! Of the fields asked for: which failed, and which nobody can read here.
 
-use model::{FieldId, GpuView, Kind, Reading, Reason, field};
+use std::collections::HashSet;
+
+use model::{Entity, FieldId, GpuView, Kind, Reading, Reason, field};
 
 use super::{Known, Own};
 use crate::text::{Family, Labels};
@@ -94,5 +96,16 @@ fn verdicts(known: &Known<'_>) -> Vec<Verdict> {
 fn readings(gpu: &GpuView) -> impl Iterator<Item = (usize, &Reading)> {
     let of_parts =
         gpu.parts.iter().flat_map(|part| part.watches.iter().copied().zip(&part.readings));
-    gpu.readings.iter().enumerate().chain(of_parts)
+    // What is read of links or of ways to peers is not read of the GPU itself: that it has no data
+    // says nothing.
+    let mut elsewhere = HashSet::new();
+    for part in &gpu.parts {
+        if matches!(part.entity, Entity::Link(0) | Entity::Peer(_)) {
+            elsewhere.extend(part.watches.iter().copied());
+        }
+    }
+    let says = move |(position, reading): &(usize, &Reading)| {
+        **reading != Err(Reason::NoData) || !elsewhere.contains(position)
+    };
+    gpu.readings.iter().enumerate().filter(says).chain(of_parts)
 }
