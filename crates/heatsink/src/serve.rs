@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, mpsc};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -114,7 +115,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(until_told(stop, Arc::downgrade(&served), Arc::new((wanted, unserved))));
+        tokio::spawn(until_told(stop, Arc::downgrade(&served), wanted, unserved));
         ready(address);
         http::serve(listener, served, stopped).await;
         std::io::Result::Ok(())
@@ -127,7 +128,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
 }
 
 /// Tells `stop` when the process is told to end.
-async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Arc<(Wanted, Unserved)>) {
+async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted, unserved: Unserved) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -136,15 +137,24 @@ async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Arc<(Want
         tracing::error!("cannot listen for signals: only SIGKILL will end this process");
         return std::future::pending().await;
     };
+    // A thread that nobody waits for: files may be slow to read, as on a network that is gone.
+    let (reloads, asked) = mpsc::channel();
+    let spawned = thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        while asked.recv().is_ok() {
+            // What was asked for many times is done once.
+            while asked.try_recv().is_ok() {}
+            reload(&app, &wanted, &unserved);
+        }
+    });
+    if let Err(error) = spawned {
+        tracing::error!("SIGHUP will change nothing: no thread to read files with: {error}");
+    }
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => {
-                let (app, wanted) = (Weak::clone(&app), Arc::clone(&wanted));
-                // Files may be slow to read, as on a network that is gone.
-                tokio::task::spawn_blocking(move || reload(&app, &wanted.0, &wanted.1));
-            }
+            // Nobody listens only where that has been said.
+            _ = hangup.recv() => drop(reloads.send(())),
         }
     }
     // Nobody listens any more only if the server is gone already.

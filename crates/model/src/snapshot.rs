@@ -56,7 +56,8 @@ pub struct GpuView {
     /// By position in [`Snapshot::watches`]. Of a GPU that is down, only labels are values: the
     /// series of its XIDs must not change its name when the GPU goes.
     pub readings: Vec<Reading>,
-    /// Its links, peers and instances, in order; none of a GPU that is down.
+    /// Its links, peers and instances, in order; of a GPU that is down, its instances of before,
+    /// without readings.
     pub parts: Vec<PartView>,
     /// What went wrong on it, as far as this process was told. Kept while the GPU is down.
     pub xids: Arc<XidLog>,

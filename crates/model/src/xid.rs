@@ -84,16 +84,25 @@ impl XidLog {
     /// Stands for all codes beyond those.
     pub const OTHER: u32 = u32::MAX;
 
-    /// Counts one event, and says how many of its code there are now. Events may be told late; one
-    /// that is older than another is not the last.
+    /// Counts one event that has just happened, and says how many of its code there are now.
     pub fn record(&mut self, event: XidEvent, at: SystemTime) -> u64 {
-        let XidEvent { xid, instance } = event;
-        let is_newest = self.counts.values().all(|entry| entry.last.is_none_or(|last| last <= at));
-        if is_newest {
-            self.last = Some(xid);
+        self.note_last(event);
+        self.count(event.xid, at)
+    }
+
+    /// Counts one event about the whole GPU that is told late. It is the last one only if it is not
+    /// older than any other.
+    pub fn record_late(&mut self, xid: Xid, at: SystemTime) -> u64 {
+        if self.counts.values().all(|entry| entry.last.is_none_or(|last| last <= at)) {
+            self.note_last(XidEvent { xid, instance: None });
         }
+        self.count(xid, at)
+    }
+
+    fn note_last(&mut self, event: XidEvent) {
+        let XidEvent { xid, instance } = event;
+        self.last = Some(xid);
         match instance {
-            _ if !is_newest => {}
             // A log of instances that are long gone must not grow.
             Some(_) if self.last_of_instances.len() == Self::MOST_CODES => {}
             Some(instance) => {
@@ -104,6 +113,9 @@ impl XidLog {
                 self.last_of_instances.clear();
             }
         }
+    }
+
+    fn count(&mut self, xid: Xid, at: SystemTime) -> u64 {
         let known = self.counts.len() < Self::MOST_CODES || self.counts.contains_key(&xid.code);
         let key = if known { xid.code } else { Self::OTHER };
         let entry = self.counts.entry(key).or_insert(XidCount { xid, count: 0, last: None });

@@ -46,6 +46,8 @@ impl Code {
     }
 
     /// Whether the code speaks of the GPU as a whole, or of the driver, rather than of one field.
+    /// "Needs a reset" does not: drivers say it of links that are broken, and of memory that waits to
+    /// be replaced, while the rest of the GPU answers.
     pub(crate) fn is_about_the_gpu(self) -> bool {
         self.reason() == Reason::Lost || self.is_about_the_driver()
     }
@@ -85,7 +87,7 @@ impl Code {
                 ("the GPU has fallen off the bus", Reason::Lost)
             }
             sys::nvmlReturn_enum_NVML_ERROR_RESET_REQUIRED => {
-                ("the GPU needs a reset", Reason::Lost)
+                ("needs a reset of the GPU", Reason::Failed)
             }
             sys::nvmlReturn_enum_NVML_ERROR_LIB_RM_VERSION_MISMATCH => {
                 ("library and kernel driver are of different versions", Reason::Failed)

@@ -149,6 +149,21 @@ pub(crate) fn in_fabric(fabric: &Fabric, reading: impl FnOnce() -> Reading) -> R
     if fabric.state == FabricState::NOT_SUPPORTED { Err(Reason::NotSupported) } else { reading() }
 }
 
+/// How far joining the fabric is, as DCGM counts: NVML's "completed" is 3 if it went well and 4 if it
+/// did not; what it may say in future is 5.
+pub(crate) fn fabric_status(fabric: &Fabric) -> Reading {
+    match fabric.state {
+        FabricState::COMPLETED if fabric.status != 0 => int(4),
+        FabricState(known) if known <= FabricState::COMPLETED.0 => int(known),
+        _ => int(5),
+    }
+}
+
+/// A performance state; 32 is how drivers say that they do not know.
+pub(crate) fn performance_state(state: u32) -> Reading {
+    if state <= 15 { int(state) } else { Err(Reason::NoData) }
+}
+
 /// How joining the fabric ended.
 pub(crate) fn fabric_error(fabric: &Fabric) -> Reading {
     in_fabric(fabric, || match fabric.state {

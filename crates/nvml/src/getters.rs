@@ -7,8 +7,9 @@ use model::{FieldId, Reading, Reason, Value};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::convert::{
-    celsius, fabric_error, hertz, in_fabric, int, int32, link_status, margin, mebibytes, megahertz,
-    percent, ratio, text, unrepairable, used_ratio, uuid, watts, whole_watts,
+    celsius, fabric_error, fabric_status, hertz, in_fabric, int, int32, link_status, margin,
+    mebibytes, megahertz, percent, performance_state, ratio, text, unrepairable, used_ratio, uuid,
+    watts, whole_watts,
 };
 use crate::{Code, Device};
 
@@ -170,7 +171,7 @@ pub(crate) static GETTERS: &[Getter] = &[
         |gpu| megahertz(gpu.max_clock_mhz(sys::nvmlClockType_enum_NVML_CLOCK_VIDEO)?)),
     one!("nvmlDeviceGetMinMaxClockOfPState", MAX_SM_CLOCK_OF_PSTATE,
         |gpu| megahertz(gpu.max_sm_clock_now()?)),
-    one!("nvmlDeviceGetPerformanceState", PSTATE, |gpu| int32(gpu.performance_state()?)),
+    one!("nvmlDeviceGetPerformanceState", PSTATE, |gpu| performance_state(gpu.performance_state()?)),
     one!("nvmlDeviceGetCurrentClocksEventReasons", CLOCKS_EVENT_REASONS,
         |gpu| int(gpu.clock_event_reasons()?)),
 
@@ -198,7 +199,7 @@ pub(crate) static GETTERS: &[Getter] = &[
             let fabric = gpu.fabric()?;
             let known = |health: Option<u32>| health.map_or(Err(Reason::NotSupported), int32);
             [
-                int(fabric.state.0),
+                fabric_status(&fabric),
                 fabric_error(&fabric),
                 in_fabric(&fabric, || Ok(Value::Text(uuid(&fabric.cluster).into()))),
                 in_fabric(&fabric, || int32(fabric.clique)),

@@ -15,8 +15,15 @@ use crate::plan::{SLOW, Sink, Target};
 use crate::round::Round;
 use crate::{Code, Device, Library};
 
+/// How many metrics go in one call. Drivers refuse more than their own header has room for, and the
+/// first that could do this had room for so many.
+const MOST_METRICS: usize = 98;
+
 /// NVIDIA calls averages over less than this invalid.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+
+/// By how much a pass may come early: at an interval of just that window, each does now and then.
+const HASTE: Duration = Duration::from_millis(2);
 
 /// An average over more than this many periods is no longer about now: there was a gap, and the
 /// earlier sample is thrown away.
@@ -198,7 +205,7 @@ impl Gpm {
             }
         }
         let too_soon =
-            self.before.as_ref().is_some_and(|(_, then)| then.elapsed() < SHORTEST_WINDOW);
+            self.before.as_ref().is_some_and(|(_, then)| then.elapsed() + HASTE < SHORTEST_WINDOW);
         if too_soon {
             return Ok(());
         }
@@ -249,7 +256,8 @@ impl Gpm {
         result
     }
 
-    /// Reads every metric, in as few calls as the request has room for: one.
+    /// Reads every metric, in as few calls as drivers have room for: one, unless the whole catalogue is
+    /// asked for.
     fn compare(
         &self,
         earlier: &Sample,
@@ -258,7 +266,7 @@ impl Gpm {
     ) -> Result<(), Code> {
         let Some((later, _)) = &self.before else { return Ok(()) };
         let raw = &mut *request.raw;
-        for metrics in self.metrics.chunks(raw.metrics.len()) {
+        for metrics in self.metrics.chunks(MOST_METRICS.min(raw.metrics.len())) {
             raw.version = sys::NVML_GPM_METRICS_GET_VERSION;
             raw.numMetrics = metrics.len() as u32;
             raw.sample1 = earlier.raw;
@@ -329,9 +337,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_metrics_of_a_gpu_fit_in_one_request() {
+    fn a_call_has_room_for_what_is_asked_at_once() {
         let request = Request::new(&mut CallTimes::default());
-        let all = crate::gpm_table::rows().count() + 2 * crate::links::MOST_LINKS as usize;
-        assert!(all <= request.raw.metrics.len(), "{all}");
+        assert!(MOST_METRICS <= request.raw.metrics.len());
     }
 }

@@ -170,7 +170,6 @@ impl Instances {
         request: &mut Request,
         round: &mut Round,
     ) -> Result<(), Code> {
-        let mut gone = false;
         for member in &mut self.members {
             let part = [round.sink.out.part(&member.entity, &member.watches)];
             // What an instance does not have says nothing of its GPU, nor does its silence.
@@ -187,12 +186,10 @@ impl Instances {
             match member.read(gpu, request, &mut round) {
                 Ok(()) => {}
                 Err(code) if code.is_about_the_driver() => return Err(code),
-                // Destroyed since the last look. If it is the GPU that is lost, its own calls say so.
-                Err(_) => gone = true,
+                // Destroyed since the last look, which the next one will show, or broken. If it is the
+                // GPU that is lost, its own calls say so.
+                Err(_) => {}
             }
-        }
-        if gone {
-            self.found = None;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::getters::ERRORS_OF_LINK;
 use crate::gpm_table::GPM_OF_LINK;
 use crate::prm::PRM_TABLE;
 use crate::{Code, Device};
-use model::FieldId;
+use model::{FieldId, Reason};
 
 /// No GPU has more.
 pub(crate) const MOST_LINKS: u32 = 36;
@@ -18,16 +18,22 @@ pub(crate) fn is_of_link(field: FieldId) -> bool {
         || PRM_TABLE.iter().any(|(of, _)| *of == field)
 }
 
-/// How many NVLinks the GPU has, up or down.
-pub(crate) fn count(device: &Device) -> Result<u32, Code> {
+/// How many NVLinks the GPU has, up or down: one more than the number of the last. `None` if that
+/// cannot be told now, as while links are trained anew.
+pub(crate) fn count(device: &Device) -> Result<Option<u32>, Code> {
+    let mut count = 0;
     for link in 0..MOST_LINKS {
         match device.link_is_up(link) {
-            Ok(_) => {}
+            Ok(_) => count = link + 1,
             Err(code) if code.is_about_the_gpu() => return Err(code),
-            Err(_) => return Ok(link),
+            // There is no such number, nor a higher one.
+            Err(Code::INVALID_ARGUMENT) => break,
+            // A board may leave some of its links out.
+            Err(code) if code.reason() == Reason::NotSupported => {}
+            Err(_) => return Ok(None),
         }
     }
-    Ok(MOST_LINKS)
+    Ok(Some(count))
 }
 
 #[cfg(test)]

@@ -200,7 +200,11 @@ impl MainReader {
         if self.link_plan.watches.is_empty() {
             return Ok(());
         }
-        let links = links::count(device)?;
+        let Some(links) = links::count(device)? else {
+            // Looked for again at the next slow pass.
+            self.asked_all = None;
+            return Ok(());
+        };
         if links == 0 {
             // Of the GPU itself these fields have no value either way.
             let slots = self.plan.watches.iter().enumerate();

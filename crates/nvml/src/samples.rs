@@ -35,6 +35,8 @@ struct Stream {
     kind: &'static StreamKind,
     /// The time stamp of the newest sample so far.
     newest: u64,
+    /// When samples were last fetched, and what the wall clock said then, in µs.
+    fetched: Option<(Instant, u64)>,
     supported: bool,
     /// How many samples there can be at once.
     room: usize,
@@ -83,7 +85,7 @@ impl DriverSamples {
         let streams = STREAMS
             .iter()
             .filter(|kind| is_polled(kind.quantity))
-            .map(|kind| Stream { kind, newest: 0, supported: true, room: 0 })
+            .map(|kind| Stream { kind, newest: 0, fetched: None, supported: true, room: 0 })
             .collect();
         let function = times.function("nvmlDeviceGetSamples");
         Self { function, streams, buffer: Vec::new(), taken: Vec::new() }
@@ -164,11 +166,21 @@ impl Stream {
             .filter_map(|sample| Some((sample.timeStamp, self.value(kind, sample.sampleValue)?)))
             .collect();
         values.sort_by_key(|(at, _)| *at);
-        // What was implausible is not fetched again either.
-        self.newest = buffer
-            .iter()
-            .map(|sample| sample.timeStamp)
-            .fold(self.newest, |newest, at| newest.max(at));
+        // What was implausible is not fetched again either. A stamp from far ahead would keep all
+        // others out until its time has come.
+        let before = self.newest;
+        let stamps = buffer.iter().map(|sample| sample.timeStamp);
+        let believable = stamps.filter(|at| before == 0 || *at <= before + AHEAD_MICROS);
+        self.newest = believable.fold(before, u64::max);
+        let was_set = self.fetched.replace((now, wall)).is_some_and(|(then, wall_then)| {
+            let passed = now.saturating_duration_since(then).as_micros() as i128;
+            (i128::from(wall) - i128::from(wall_then) - passed).abs() > CLOCK_SET_MICROS
+        });
+        if was_set {
+            // The clock was set: old stamps say nothing of when, and keep newer ones out.
+            self.newest = 0;
+            return None;
+        }
         let newest = values.last()?.0;
         let samples = values
             .into_iter()
@@ -186,6 +198,12 @@ impl Stream {
         }
     }
 }
+
+/// How far ahead of the newest a time stamp may be.
+const AHEAD_MICROS: u64 = 3_600_000_000;
+
+/// By how much more or less than the time that passed a clock goes that was set.
+const CLOCK_SET_MICROS: i128 = 2_000_000;
 
 /// The moment of a sample with the driver's time stamp `at`, in a buffer whose newest has `newest`:
 /// by its age on the wall clock, or, where the driver's clock is another one, as if the newest were
@@ -225,7 +243,7 @@ mod tests {
 
     fn stream(quantity: Quantity) -> Stream {
         let kind = STREAMS.iter().find(|kind| kind.quantity == quantity).expect("a stream");
-        Stream { kind, newest: 0, supported: true, room: 0 }
+        Stream { kind, newest: 0, fetched: None, supported: true, room: 0 }
     }
 
     fn sample(at: u64, value: u32) -> sys::nvmlSample_t {

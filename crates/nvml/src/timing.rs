@@ -69,7 +69,7 @@ pub fn time_calls(library: Option<&Path>, index: u32) -> Result<Vec<Timing>, Str
         let call = format!("nvmlDeviceGetPcieThroughput ({counter})");
         timings.push(time(&call, || device.pcie_throughput(*counter).map(|_| ())));
     }
-    let links = crate::links::count(&device).unwrap_or(0);
+    let links = crate::links::count(&device).ok().flatten().unwrap_or(0);
     timings.push(crate::prm::timing(&device, links));
     timings.extend(crate::gpm::time(&library, &device));
     Ok(timings)

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{
-    Down, Entity, FieldId, Identity, Kind, Part, Process, Quantity, Reader, Reason, Rhythm,
-    Snapshot, SourceView, Value, Watch, XidCount, XidLog,
+    Down, Entity, FieldId, Identity, Instance, Kind, Part, Process, Quantity, Reader, Reason,
+    Rhythm, Snapshot, SourceView, Value, Watch, XidCount, XidLog,
 };
 
 use crate::Settings;
@@ -74,8 +74,10 @@ pub(crate) struct History {
     pub(crate) xids: Arc<XidLog>,
     /// The label watches' last values, by position.
     pub(crate) labels: Vec<(usize, Value)>,
-    /// When somebody last listened to its events.
-    pub(crate) heard: Option<Instant>,
+    /// Its instances, when it was last up.
+    pub(crate) instances: Vec<Arc<Instance>>,
+    /// Since when somebody listens to its events, or listened last, and until when.
+    pub(crate) heard: Option<(Instant, Instant)>,
     /// Its XIDs of late, by code.
     pub(crate) xid_window: Option<Counts>,
     pub(crate) clock_events: Option<ClockEvents>,
@@ -95,6 +97,19 @@ pub(crate) struct Extent {
 }
 
 impl History {
+    /// Notes that somebody listens to the events now, and has since `since`.
+    pub(crate) fn note_heard(&mut self, since: Instant, goes_on: bool) {
+        let since = self.heard.filter(|_| goes_on).map_or(since, |(before, _)| before);
+        self.heard = Some((since, Instant::now()));
+    }
+
+    /// Counts an XID that has been recorded in the window of its kind.
+    pub(crate) fn count_in_window(&mut self, code: u32, window: Duration, elapsed: Duration) {
+        let known = self.xids.counts.contains_key(&code);
+        let counts = self.xid_window.get_or_insert_with(|| Counts::new(window));
+        counts.add(elapsed, if known { code } else { XidLog::OTHER });
+    }
+
     /// Adds what came before it.
     fn after(mut self, earlier: Self) -> Self {
         if !earlier.xids.counts.is_empty() || !earlier.xids.link_faults.is_empty() {
@@ -125,7 +140,7 @@ impl History {
             }
         }
         self.last_success = self.last_success.max(earlier.last_success);
-        self.heard = self.heard.max(earlier.heard);
+        self.heard = self.heard.or(earlier.heard);
         self
     }
 }
@@ -323,6 +338,11 @@ impl Board {
             if gpu.identity.as_ref().is_some_and(is_it) {
                 gpu.identity = None;
                 history = std::mem::take(&mut gpu.history);
+                // What was read there was of the one that has moved.
+                for lane in &mut gpu.lanes {
+                    lane.clear();
+                    lane.last_ok = None;
+                }
             }
         }
         let gpu = self.gpu(index);

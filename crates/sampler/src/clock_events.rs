@@ -13,13 +13,16 @@ pub(crate) struct ClockEvents {
     last: Option<(Instant, u64)>,
     seconds: [f64; CLOCK_REASONS.len()],
     begun: [u64; CLOCK_REASONS.len()],
+    /// Which ones the driver has counted itself: from then on, nobody else does.
+    counted: [bool; CLOCK_REASONS.len()],
     window: Counts,
 }
 
 impl ClockEvents {
     pub(crate) fn new(window: Duration) -> Self {
         let (seconds, begun) = ([0.0; CLOCK_REASONS.len()], [0; CLOCK_REASONS.len()]);
-        Self { last: None, seconds, begun, window: Counts::new(window) }
+        let counted = [false; CLOCK_REASONS.len()];
+        Self { last: None, seconds, begun, counted, window: Counts::new(window) }
     }
 
     /// Takes a sample of the mask. What was in force at the one before counts for the time between
@@ -48,7 +51,7 @@ impl ClockEvents {
 
     /// What is known at `elapsed`, with what is read by now.
     pub(crate) fn view<'a>(
-        &self,
+        &mut self,
         elapsed: Duration,
         read: impl Fn(FieldId) -> Option<&'a Reading>,
     ) -> [ClockEvent; CLOCK_REASONS.len()] {
@@ -61,10 +64,14 @@ impl ClockEvents {
             let reason = &CLOCK_REASONS[place];
             let integrated = self.last.map(|_| self.seconds[place]);
             let seconds = match reason.time.and_then(&read) {
-                Some(Ok(Value::Int(nanos))) => Some(*nanos as f64 / 1e9),
+                Some(Ok(Value::Int(nanos))) => {
+                    self.counted[place] = true;
+                    Some(*nanos as f64 / 1e9)
+                }
+                // It has one that cannot be read now: another count would make the series jump.
+                _ if self.counted[place] => None,
                 // It has no counter for it, so what was sampled is the best there is.
                 None | Some(Err(Reason::NotServed | Reason::NotSupported)) => integrated,
-                // It has one that cannot be read now: another count would make the series jump.
                 Some(_) => None,
             };
             ClockEvent {
@@ -95,7 +102,7 @@ mod tests {
         events
     }
 
-    fn view(events: &ClockEvents, counter: Option<Reading>) -> [ClockEvent; 9] {
+    fn view(events: &mut ClockEvents, counter: Option<Reading>) -> [ClockEvent; 9] {
         let mask: Reading = Ok(Value::Int(0x8));
         events.view(60 * SECOND, |field| match field {
             model::field::CLOCKS_EVENT_REASONS => Some(&mask),
@@ -106,13 +113,13 @@ mod tests {
 
     #[test]
     fn time_and_edges_are_those_between_samples() {
-        let events = sampled(&[0x8, 0x8, 0, 0x8, 0xC, 0x4, 0]);
-        let slowdown = view(&events, None)[HW_SLOWDOWN];
+        let mut events = sampled(&[0x8, 0x8, 0, 0x8, 0xC, 0x4, 0]);
+        let slowdown = view(&mut events, None)[HW_SLOWDOWN];
         assert_eq!(slowdown.seconds, Some(4.0));
         assert_eq!(slowdown.begun, 1, "the first sample shows no beginning");
         assert_eq!(slowdown.samples_in_window, 4);
         assert_eq!(slowdown.active, Some(true));
-        assert_eq!(view(&events, None)[POWER].active, Some(false));
+        assert_eq!(view(&mut events, None)[POWER].active, Some(false));
     }
 
     #[test]
@@ -120,15 +127,16 @@ mod tests {
         let mut events = sampled(&[0x8]);
         let (then, _) = events.last.unwrap();
         events.sample(then + 60 * SECOND, 0x8, 5 * SECOND);
-        assert_eq!(view(&events, None)[HW_SLOWDOWN].seconds, Some(0.0));
+        assert_eq!(view(&mut events, None)[HW_SLOWDOWN].seconds, Some(0.0));
     }
 
     #[test]
     fn the_drivers_own_counter_comes_first() {
-        let events = sampled(&[0x4, 0x4]);
-        let seconds = |counter| view(&events, counter)[POWER].seconds;
-        assert_eq!(seconds(Some(Ok(Value::Int(90_500_000_000)))), Some(90.5));
+        let mut events = sampled(&[0x4, 0x4]);
+        let mut seconds = |counter| view(&mut events, counter)[POWER].seconds;
         assert_eq!(seconds(Some(Err(Reason::NotSupported))), Some(1.0));
         assert_eq!(seconds(Some(Err(Reason::Failed))), None, "a series must not jump");
+        assert_eq!(seconds(Some(Ok(Value::Int(90_500_000_000)))), Some(90.5));
+        assert_eq!(seconds(Some(Err(Reason::NotSupported))), None, "nor back");
     }
 }

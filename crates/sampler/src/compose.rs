@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{
-    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Health, Kind, Part, PartView,
+    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Instance, Kind, Part, PartView,
     Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, field,
 };
 
@@ -14,6 +14,9 @@ use crate::plan::Plan;
 
 /// How long a snapshot lives at most. Also how long opening the source may take before it is said.
 pub(crate) const LONGEST: Duration = Duration::from_secs(5);
+
+/// How often whoever waits for events is seen to listen, at the least.
+const LISTENING: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Makes a snapshot of what is good at `now`, and publishes it.
@@ -88,7 +91,7 @@ impl Composer<'_> {
         view.readings = self.readings(gpu, &view);
         view.parts = self.parts(gpu);
         self.keep_labels(gpu, &view);
-        self.derive(&gpu.history, &mut view);
+        self.derive(&mut gpu.history, &mut view);
         view
     }
 
@@ -102,7 +105,7 @@ impl Composer<'_> {
             gpu,
             up: Err(down),
             readings,
-            parts: Vec::new(),
+            parts: history.instances.iter().map(nothing_of).collect(),
             xids: Arc::clone(&history.xids),
             xids_in_window: self.xids_in_window(history),
             clock_events: std::array::from_fn(|_| ClockEvent::default()),
@@ -140,8 +143,7 @@ impl Composer<'_> {
         let lane = gpu.lanes.iter().find(|lane| lane.listens);
         let is_listening = lane.is_some_and(|lane| {
             let since = lane.busy.since().or(lane.last_ok).unwrap_or(self.now);
-            let cadence = settings.interval.max(lane.cadence);
-            self.expires(since + settings.late_after(cadence), ()).is_ok()
+            self.expires(since + 2 * LISTENING, ()).is_ok()
         });
         if gpu.history.xids.listening != is_listening {
             let log = Arc::make_mut(&mut gpu.history.xids);
@@ -198,12 +200,26 @@ impl Composer<'_> {
         let at = slot.at.ok_or(Reason::NoData)?;
         let own = self.plan.watches[part.watches[number]].pace.period(settings.interval);
         let period = part.slower.get(&number).map_or(own, |slower| own.max(*slower));
-        let late_after = settings.late_after(period.max(lane.cadence));
+        let late_after = settings.late_after(self.in_ticks(period).max(lane.cadence));
         self.expires(at + late_after, Reason::Late).map(|()| value.clone())
     }
 
-    /// Remembers the labels of a GPU that is up, to show them while it is down.
+    /// A period as passes can keep it: they begin at ticks.
+    fn in_ticks(&self, period: Duration) -> Duration {
+        let tick = self.plan.tick.as_nanos().max(1);
+        let ticks = u32::try_from(period.as_nanos().div_ceil(tick)).unwrap_or(u32::MAX);
+        self.plan.tick.saturating_mul(ticks)
+    }
+
+    /// Remembers the labels of a GPU that is up, and its instances, to show them while it is down.
     fn keep_labels(&self, gpu: &mut GpuBoard, view: &GpuView) {
+        let instances = view.parts.iter().filter_map(|part| match &part.entity {
+            Entity::Instance(instance) => Some(instance),
+            _ => None,
+        });
+        if !instances.clone().eq(&gpu.history.instances) {
+            gpu.history.instances = instances.map(Arc::clone).collect();
+        }
         gpu.history.labels.clear();
         let is_label = |(_, watch): &(usize, &Watch)| watch.kind == Kind::Label;
         for (position, _) in self.plan.watches.iter().enumerate().filter(is_label) {
@@ -214,21 +230,19 @@ impl Composer<'_> {
     }
 
     /// What follows from the readings of a GPU that is up, and from those before.
-    fn derive(&self, history: &History, view: &mut GpuView) {
+    fn derive(&self, history: &mut History, view: &mut GpuView) {
         let elapsed = self.now.saturating_duration_since(self.shared.epoch);
         let read = |field: FieldId| {
             let position = *self.plan.positions.get(&field)?;
             view.readings.get(position)
         };
-        if let Some(events) = &history.clock_events {
+        if let Some(events) = &mut history.clock_events {
             view.clock_events = events.view(elapsed, read);
         }
-        let mut health: Vec<Health> = Vec::new();
         if self.plan.assesses_health() {
             let (trends, xids) = (&history.trends, &*history.xids);
-            health = health::assess(&Patient { read, trends, xids, now: SystemTime::now() });
+            view.health = health::assess(&Patient { read, trends, xids, now: SystemTime::now() });
         }
-        view.health = health;
         view.calls = Arc::clone(&history.calls);
         let extent = |quantity: Quantity| {
             let held = history.extents.get(&quantity)?.window.summary(elapsed)?;
@@ -243,6 +257,12 @@ impl Composer<'_> {
         let counts = history.xid_window.as_ref().map(|counts| counts.at(elapsed));
         counts.into_iter().flatten().collect()
     }
+}
+
+/// An instance of a GPU that is down: it has its XIDs still.
+fn nothing_of(instance: &Arc<Instance>) -> PartView {
+    let entity = Entity::Instance(Arc::clone(instance));
+    PartView { entity, watches: Arc::default(), readings: Vec::new() }
 }
 
 /// The reason that the readings of a GPU that is down carry.

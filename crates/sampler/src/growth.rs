@@ -7,8 +7,8 @@ use model::{Reading, Reason, Value};
 pub(crate) struct Growth {
     /// The last value that was served.
     accepted: Option<i64>,
-    /// A lower one that came after it, and was not.
-    doubted: Option<i64>,
+    /// Whether a lower one came after it, and was not.
+    is_doubted: bool,
 }
 
 impl Growth {
@@ -17,12 +17,11 @@ impl Growth {
     pub(crate) fn judge(&mut self, reading: &Reading) -> Reading {
         let Ok(Value::Int(count)) = *reading else { return reading.clone() };
         let has_fallen = self.accepted.is_some_and(|before| count < before);
-        let is_confirmed = self.doubted.is_some_and(|doubt| count >= doubt);
-        if has_fallen && !is_confirmed {
-            self.doubted = Some(count);
+        if has_fallen && !self.is_doubted {
+            self.is_doubted = true;
             return Err(Reason::Implausible);
         }
-        *self = Self { accepted: Some(count), doubted: None };
+        *self = Self { accepted: Some(count), is_doubted: false };
         Ok(Value::Int(count))
     }
 }
@@ -47,7 +46,7 @@ mod tests {
         assert_eq!(judged(&[5, 3, 6]), [Some(5), None, Some(6)], "nonsense in between");
         assert_eq!(judged(&[5, 0, 1, 2]), [Some(5), None, Some(1), Some(2)], "a reset");
         assert_eq!(judged(&[5, 0, 0]), [Some(5), None, Some(0)]);
-        assert_eq!(judged(&[9, 5, 3, 4]), [Some(9), None, None, Some(4)]);
+        assert_eq!(judged(&[9, 5, 3, 4]), [Some(9), None, Some(3), Some(4)], "low twice is low");
     }
 
     #[test]

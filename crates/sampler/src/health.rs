@@ -33,6 +33,7 @@ pub(crate) const INPUTS: &[FieldId] = &[
     field::MEMORY_UNREPAIRABLE_FLAG,
     field::PCIE_REPLAY_COUNTER,
     field::PCIE_LINK_GEN,
+    field::PCIE_MAX_LINK_GEN,
     field::PCIE_LINK_WIDTH,
     field::NVLINK_REPLAY_ERROR_COUNT_TOTAL,
     field::NVLINK_RECOVERY_ERROR_COUNT_TOTAL,
@@ -136,6 +137,12 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
         }
     }
 
+    /// By how much a counter grew of late; none where it cannot be read now.
+    fn growth(&self, field: FieldId) -> Option<(i64, Duration)> {
+        self.int(field)?;
+        self.trends.growth(field)
+    }
+
     /// Whether a number is at least `limit`, where it can be read.
     fn at_least(&self, field: FieldId, limit: i64, found: (HealthStatus, &'static str)) -> Finding {
         self.int(field).map(|number| if number >= limit { found } else { (Pass, "") })
@@ -166,11 +173,13 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
         ])
     }
 
-    /// A link may replay now and then; how often, its speed and width say.
+    /// A link may replay now and then; how often, its highest speed and its width say.
     fn pcie(&self) -> Finding {
-        let (grown, over) = self.trends.growth(field::PCIE_REPLAY_COUNTER)?;
-        let (generation, lanes) =
-            (self.int(field::PCIE_LINK_GEN)?, self.int(field::PCIE_LINK_WIDTH)?);
+        let (grown, over) = self.growth(field::PCIE_REPLAY_COUNTER)?;
+        // An idle link is slower than it was when it replayed.
+        let generation =
+            self.int(field::PCIE_MAX_LINK_GEN).or_else(|| self.int(field::PCIE_LINK_GEN))?;
+        let lanes = self.int(field::PCIE_LINK_WIDTH)?;
         let per_lane = [0.15, 0.3, 0.48, 0.96, 1.92, 3.84];
         let place = usize::try_from(generation - 1).unwrap_or(0).min(per_lane.len() - 1);
         let limit = (lanes as f64 * per_lane[place]).ceil();
@@ -182,11 +191,11 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
 
     fn nvlink(&self) -> Finding {
         let broken = |field| {
-            let (grown, _) = self.trends.growth(field)?;
+            let (grown, _) = self.growth(field)?;
             Some(if grown > 0 { (Fail, "DCGM_FR_NVLINK_ERROR_CRITICAL") } else { (Pass, "") })
         };
         let checksums = |field| {
-            let (grown, over) = self.trends.growth(field)?;
+            let (grown, over) = self.growth(field)?;
             let per_second = grown as f64 / over.as_secs_f64().max(1.0);
             Some(match grown {
                 0 => (Pass, ""),
@@ -267,6 +276,7 @@ mod tests {
                 let at = start + Duration::from_secs(second);
                 self.trends.note(field, at, &Ok(Value::Int(1000 + count)));
             }
+            self.readings.insert(field, Ok(Value::Int(1000 + by)));
             self
         }
 
@@ -319,6 +329,9 @@ mod tests {
         assert_eq!(pcie(31), Some((Pass, "")), "16 lanes of generation 5 may replay 31 a minute");
         assert_eq!(pcie(32), Some((Warn, "DCGM_FR_PCI_REPLAY_RATE")));
         assert_eq!(case(&link).of("PCIE"), None, "seen once, a counter tells no rate");
+        let mut unread = case(&link).grown(field::PCIE_REPLAY_COUNTER, 1000);
+        unread.readings.insert(field::PCIE_REPLAY_COUNTER, Err(Reason::NotSupported));
+        assert_eq!(unread.of("PCIE"), None, "what was is not what is");
     }
 
     #[test]

@@ -96,8 +96,10 @@ pub(crate) fn run(mut source: Box<dyn Source>, shared: &Arc<Shared>, orders: &Re
     let mut plan = Arc::clone(&shared.board().plan);
     keeper.enter(&[]);
     loop {
-        shared.changed(|board| board.connecting = Some(Instant::now()));
-        // The lanes of the session before go on until there is another one.
+        // The lanes of the session before go on until there is another one, and while they do, it
+        // does not matter how long that takes.
+        let is_gap = keeper.running.is_empty();
+        shared.changed(|board| board.connecting = is_gap.then(Instant::now));
         let told = match source.connect(&plan.watches) {
             Ok(session) => {
                 pause = RECONNECT.0;
@@ -109,11 +111,12 @@ pub(crate) fn run(mut source: Box<dyn Source>, shared: &Arc<Shared>, orders: &Re
                     tracing::warn!("{}; trying again until it works", error.message);
                     said.clone_from(&error.message);
                 }
-                keeper.end_lanes(|_| true);
-                shared.changed(|board| {
-                    board.connecting = None;
-                    board.source.up = Err(error.message);
-                });
+                if is_gap {
+                    shared.changed(|board| {
+                        board.connecting = None;
+                        board.source.up = Err(error.message);
+                    });
+                }
                 let told = keeper.listen(pause);
                 pause = (pause * 2).min(RECONNECT.1);
                 told
@@ -170,8 +173,14 @@ impl Keeper<'_> {
             match self.listen(LOOK) {
                 Told::Nothing => {}
                 Told::Stop => return Told::Stop,
-                // Only the readings' lanes end, and not before there is a session for the new ones.
-                told @ Told::Replan(_) => return told,
+                // Only the readings' lanes end, and not before there is a session for the new ones;
+                // but not even those go on with a driver that is gone.
+                told @ Told::Replan(_) => {
+                    if session.outdated().is_some() {
+                        self.end_lanes(|_| true);
+                    }
+                    return told;
+                }
             }
             self.release_detained(session.as_mut());
             if let Some(why) = session.outdated() {
@@ -210,7 +219,8 @@ impl Keeper<'_> {
     }
 
     fn is_running(&self, gpu: u32, name: &str) -> bool {
-        self.running.iter().any(|running| running.gpu == gpu && running.name == name)
+        let is_it = |running: &Running| running.gpu == gpu && running.name == name;
+        self.running.iter().any(|running| is_it(running) && !running.thread.is_finished())
     }
 
     /// Starts the lanes that this GPU should have and has not. Where one of an earlier session is

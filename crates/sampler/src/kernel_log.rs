@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use model::{LinkFault, Xid, XidEvent};
+use model::{LinkFault, Xid};
 
 use crate::board::{Board, Shared};
-use crate::rolling::Counts;
+use crate::merge::is_worth_a_line;
 
 /// Where the kernel's log is, and what its codes mean.
 #[derive(Clone, Debug)]
@@ -37,8 +37,13 @@ const START: Duration = Duration::from_secs(5);
 
 /// For how long after somebody last listened to a GPU an XID in the log counts as heard: the driver
 /// writes the line and tells the listeners at about the same time, and those who wait for events
-/// are seen to listen twice a second.
+/// are seen to listen twice a second. It is as long until a line is judged: whoever has begun to
+/// listen just before it is seen to do so only after it.
 const HEARD: Duration = Duration::from_secs(1);
+
+/// How long XIDs of GPUs that nobody has identified are kept: there may be none to come, as where
+/// only some of the GPUs are read.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How many XIDs of GPUs that nobody has identified yet are kept.
 const MOST_WAITING: usize = 4096;
@@ -65,7 +70,7 @@ struct Waiting {
     entry: Entry,
     time: SystemTime,
     seen: Instant,
-    /// Whether it was in the log before this process looked: nobody can have listened then.
+    /// Whether it was in the log before this process began: nobody can have listened then.
     is_old: bool,
 }
 
@@ -82,14 +87,18 @@ pub(crate) fn run(log: &KernelLog, shared: &Arc<Shared>) {
     };
     let mut lines = Lines::default();
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
-    let mut is_old = true;
+    let began = uptime();
+    let mut is_first_look = true;
     loop {
         let more = lines.read_from(&mut file);
-        let (seen, uptime) = (Instant::now(), uptime());
+        let seen = Instant::now();
         for line in lines.take() {
             if let Some(entry) = entry(&line) {
-                let age = uptime.map_or(Duration::ZERO, |now| now.saturating_sub(entry.at));
-                let age = if is_old { age } else { Duration::ZERO };
+                // Lines may come while those of before are read.
+                let is_old = is_first_look && began.is_none_or(|began| entry.at <= began);
+                let age = began.filter(|_| is_old).map_or(Duration::ZERO, |began| {
+                    began.saturating_sub(entry.at) + shared.epoch.elapsed()
+                });
                 let time = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
                 waiting.push_back(Waiting { entry, time, seen, is_old });
                 if waiting.len() > MOST_WAITING {
@@ -97,8 +106,9 @@ pub(crate) fn run(log: &KernelLog, shared: &Arc<Shared>) {
                 }
             }
         }
-        is_old &= more;
-        if !waiting.is_empty() {
+        is_first_look &= more;
+        // A burst is delivered together.
+        if !more && !waiting.is_empty() {
             deliver(&mut waiting, log, shared);
         }
         if shared.board().stopping {
@@ -116,11 +126,16 @@ fn deliver(waiting: &mut VecDeque<Waiting>, log: &KernelLog, shared: &Shared) {
     let mut said = Vec::new();
     let mut board = shared.board();
     let before = waiting.len();
-    waiting.retain(|waiting| !note(&mut board, waiting, log, shared, &mut said));
+    waiting.retain(|waiting| {
+        let age = waiting.seen.elapsed();
+        let is_due = waiting.is_old || age > HEARD;
+        age < PATIENCE && !(is_due && note(&mut board, waiting, log, shared, &mut said))
+    });
     board.dirty |= waiting.len() < before;
     drop(board);
-    for (gpu, xid) in said {
-        tracing::warn!(gpu, xid = xid.code, "XID in the kernel's log: {}", xid.message);
+    for (gpu, xid, count) in said {
+        let times = if count == 1 { String::new() } else { format!(", {count} times by now") };
+        tracing::warn!(gpu, xid = xid.code, "XID in the kernel's log: {}{times}", xid.message);
     }
 }
 
@@ -130,7 +145,7 @@ fn note(
     waiting: &Waiting,
     log: &KernelLog,
     shared: &Shared,
-    said: &mut Vec<(u32, Xid)>,
+    said: &mut Vec<(u32, Xid, u64)>,
 ) -> bool {
     let is_its = |pci: &str| pci.eq_ignore_ascii_case(&waiting.entry.pci_bus_id);
     let Some(gpu) = board
@@ -140,21 +155,23 @@ fn note(
     else {
         return false;
     };
-    let is_heard = gpu.history.heard.is_some_and(|heard| waiting.seen < heard + HEARD);
+    let is_in = |(since, last)| since <= waiting.seen && waiting.seen < last + HEARD;
+    let is_heard = !waiting.is_old && gpu.history.heard.is_some_and(is_in);
     let xids = Arc::make_mut(&mut gpu.history.xids);
     if let Some(fault) = &waiting.entry.fault {
         xids.record_link_fault(fault.clone());
     }
-    if waiting.is_old || !is_heard {
+    if !is_heard {
         let xid = (log.meaning)(waiting.entry.code);
-        xids.record(XidEvent { xid, instance: None }, waiting.time);
+        let count = xids.record_late(xid, waiting.time);
         // The windows are of what happened since this process began.
         if !waiting.is_old {
-            let window = shared.settings.windows.xids;
-            let counts = gpu.history.xid_window.get_or_insert_with(|| Counts::new(window));
-            counts.add(shared.epoch.elapsed(), xid.code);
+            let (window, elapsed) = (shared.settings.windows.xids, shared.epoch.elapsed());
+            gpu.history.count_in_window(xid.code, window, elapsed);
         }
-        said.push((gpu.index, xid));
+        if is_worth_a_line(count) {
+            said.push((gpu.index, xid, count));
+        }
     }
     true
 }
@@ -206,7 +223,9 @@ fn entry(line: &str) -> Option<Entry> {
     let (head, text) = line.split_once(';')?;
     let micros: u64 = head.split(',').nth(2)?.parse().ok()?;
     let (_, rest) = text.split_once("NVRM: Xid (PCI:")?;
-    let (pci, rest) = rest.split_once("): ")?;
+    let (place, rest) = rest.split_once("): ")?;
+    // On a partitioned GPU, the instance may follow.
+    let pci = place.split(' ').next()?;
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let code: u32 = rest[..digits].parse().ok()?;
     let detail = rest[digits..].trim_start_matches(',').trim();
@@ -269,7 +288,9 @@ mod tests {
         };
         assert_eq!(entry(line), Some(expected.clone()));
         let with_function = line.replace("1a:00)", "1a:00.0)");
-        assert_eq!(entry(&with_function), Some(expected));
+        assert_eq!(entry(&with_function), Some(expected.clone()));
+        let of_instance = line.replace("1a:00)", "1a:00 GPU-I:05)");
+        assert_eq!(entry(&of_instance), Some(expected));
     }
 
     #[test]

@@ -91,11 +91,14 @@ impl Lane {
     /// Leaves the outcome on the board. Says whether the lane still has a place there.
     fn publish(&mut self, outcome: Outcome, out: &Readings) -> bool {
         let rhythm = self.reader.rhythm();
-        let news = News {
-            xids: self.reader.take_xids(),
-            samples: self.reader.take_samples(),
-            calls: self.reader.take_call_times(),
+        let reader = &mut self.reader;
+        let take = || News {
+            listens: reader.listens(),
+            xids: reader.take_xids(),
+            samples: reader.take_samples(),
+            calls: reader.take_call_times(),
         };
+        let news = catch_unwind(AssertUnwindSafe(take)).unwrap_or_default();
         let has_xids = !news.xids.is_empty();
         // What is to be said is said when the board is free again: a log that nobody reads must not
         // keep the board from the others.
@@ -124,10 +127,12 @@ impl Lane {
         let before = (lane.down, lane.listens);
         let opened = pass.previous.is_none();
         lane.down = result.err();
-        lane.listens = self.reader.listens();
+        lane.listens = news.listens;
         lane.cadence = self.cadence;
         if lane.listens {
-            gpu.history.heard = Some(Instant::now());
+            // Since when it was open.
+            let since = Instant::now().checked_sub(took).unwrap_or(pass.now);
+            gpu.history.note_heard(since, before.1);
         }
         let changed = (lane.down, lane.listens) != before || opened;
         let (shared, plan) = (&*self.shared, &*self.plan);

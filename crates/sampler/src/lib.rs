@@ -120,7 +120,9 @@ pub fn inputs(asked: &[Watch], interval: Duration, windows: &Windows) -> Vec<(Fi
     if asked.iter().any(|watch| watch.field == field::EXP_GPU_HEALTH_STATUS) {
         let known: Vec<FieldId> = inputs.iter().map(|(input, _)| *input).collect();
         let more = health::INPUTS.iter().filter(|input| !known.contains(input));
-        inputs.extend(more.map(|input| (*input, Pace::Slow)));
+        // Over a minute, whatever the interval.
+        let often = Pace::At(model::SLOW_INTERVAL);
+        inputs.extend(more.map(|input| (*input, often)));
     }
     debug_assert!(asked.iter().all(|watch| watch.kind != Kind::Hidden));
     inputs

@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{
-    FieldId, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch, XidEvent, XidLog,
-    field,
+    FieldId, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch, XidEvent, field,
 };
 
 use crate::board::{Extent, History, LaneBoard, Shared};
 use crate::clock_events::ClockEvents;
 use crate::health;
 use crate::plan::Plan;
-use crate::rolling::{Counts, Extents};
+use crate::rolling::Extents;
 
 /// As long as a driver's own samples are no older than this, none are polled beside them.
 const DRIVER_SAMPLES: Duration = Duration::from_secs(5);
 
 /// What a reader brings beside readings.
+#[derive(Default)]
 pub(crate) struct News {
+    /// Whether XIDs are delivered to it.
+    pub(crate) listens: bool,
     pub(crate) xids: Vec<XidEvent>,
     pub(crate) samples: Vec<Samples>,
     pub(crate) calls: Vec<(&'static str, Duration)>,
@@ -44,6 +46,11 @@ impl Line {
             }
         }
     }
+}
+
+/// Storms of thousands of XIDs are known: of each code the first is said, the tenth, ...
+pub(crate) fn is_worth_a_line(count: u64) -> bool {
+    count.checked_ilog10().is_some_and(|power| count == 10u64.pow(power))
 }
 
 /// One pass being merged into what is remembered of its GPU.
@@ -75,15 +82,11 @@ impl Merge<'_> {
         let window = self.shared.settings.windows.xids;
         let elapsed = self.shared.epoch.elapsed();
         let now = SystemTime::now();
-        let log = Arc::make_mut(&mut self.history.xids);
-        let counts = self.history.xid_window.get_or_insert_with(|| Counts::new(window));
         for event in events {
             let XidEvent { xid, .. } = event;
-            let count = log.record(*event, now);
-            let known = log.counts.contains_key(&xid.code);
-            counts.add(elapsed, if known { xid.code } else { XidLog::OTHER });
-            // Storms of thousands are known: of each code the first is said, the tenth, ...
-            if count.checked_ilog10().is_some_and(|power| count == 10u64.pow(power)) {
+            let count = Arc::make_mut(&mut self.history.xids).record(*event, now);
+            self.history.count_in_window(xid.code, window, elapsed);
+            if is_worth_a_line(count) {
                 self.lines.push(Line::Xid { code: xid.code, message: xid.message, count });
             }
         }
@@ -168,9 +171,16 @@ impl Merge<'_> {
             }
         }
         if let Some(Ok(Value::Int(mask))) = read(field::CLOCKS_EVENT_REASONS) {
+            // A gap is longer than two readings of the mask are apart.
+            let at = plan.positions.get(&field::CLOCKS_EVENT_REASONS);
+            let own = at.map(|at| plan.watches[*at].pace.period(shared.settings.interval));
+            let slot = part.watches.iter().position(|watched| Some(watched) == at);
+            let slower = slot.and_then(|slot| part.slower.get(&slot)).copied();
+            let period = own.max(slower).unwrap_or_default().max(self.pass.cadence);
+            let longest = shared.settings.late_after(period);
             let window = shared.settings.windows.clock_events;
             let events = self.history.clock_events.get_or_insert_with(|| ClockEvents::new(window));
-            events.sample(now, *mask as u64, shared.settings.late_after(self.pass.cadence));
+            events.sample(now, *mask as u64, longest);
             if self.pass.is_due(Pace::Every) {
                 events.count(elapsed, *mask as u64);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{FieldId, Kind, Part, Slot, Watch, field};
+use model::{FieldId, Kind, Part, Watch, field};
 
 /// The watches of a sampler, until it is told to read others.
 pub(crate) struct Plan {
@@ -37,14 +37,14 @@ impl Plan {
     /// A part of this plan with what one of `earlier` has read: by field, since positions are
     /// others.
     pub(crate) fn adopt(&self, earlier: &Self, part: &Part) -> Part {
-        let fields: BTreeMap<FieldId, &Slot> =
-            part.watches.iter().map(|at| earlier.watches[*at].field).zip(&part.slots).collect();
+        let fields: BTreeMap<FieldId, usize> =
+            part.watches.iter().map(|at| earlier.watches[*at].field).zip(0..).collect();
         let has_it = |(_, watch): &(usize, &Watch)| fields.contains_key(&watch.field);
         let watches = self.watches.iter().enumerate().filter(has_it).map(|(at, _)| at).collect();
         let mut adopted = Part::new(part.entity.clone(), &watches);
-        for (slot, position) in adopted.slots.iter_mut().zip(&*watches) {
+        for (number, position) in watches.iter().enumerate() {
             if let Some(read) = fields.get(&self.watches[*position].field) {
-                slot.clone_from(read);
+                copy(&mut adopted, number, part, *read);
             }
         }
         adopted
@@ -53,10 +53,19 @@ impl Plan {
 
 /// Lets `new` begin with what `old`, a part of the same plan, has read.
 pub(crate) fn inherit(new: &mut Part, old: &Part) {
-    let read: BTreeMap<usize, &Slot> = old.watches.iter().copied().zip(&old.slots).collect();
-    for (slot, position) in new.slots.iter_mut().zip(&*new.watches) {
-        if let Some(read) = read.get(position) {
-            slot.clone_from(read);
+    let numbers: BTreeMap<usize, usize> = old.watches.iter().copied().zip(0..).collect();
+    let watches = Arc::clone(&new.watches);
+    for (number, position) in watches.iter().enumerate() {
+        if let Some(read) = numbers.get(position) {
+            copy(new, number, old, *read);
         }
+    }
+}
+
+/// Copies what `old` has read in its slot `from` to the slot `to` of `new`.
+fn copy(new: &mut Part, to: usize, old: &Part, from: usize) {
+    new.slots[to].clone_from(&old.slots[from]);
+    if let Some(slower) = old.slower.get(&from) {
+        new.slower.insert(to, *slower);
     }
 }

@@ -16,7 +16,7 @@ pub(super) static ADVICE: &[(u32, &str)] = &[
     (13,  "Start the application again; it did something illegal. Suspect the GPU only if others fail there too."),
     (31,  "Start the application again; it used an address that it has no memory at. Suspect the GPU only if others fail there too."),
     (43,  "Nothing for the GPU; an application's fault has ended its work there."),
-    (45,  "Follow the XIDs beside it; if there are none, restart the fabric manager."),
+    (45,  "Follow the XIDs beside it; alone it most often means that an application was ended from outside, and needs nothing."),
     (48,  "Drain the GPU and reset it; XID 94 or 95 beside it says whether the error stayed within one application."),
     (61,  "Drain the GPU and ask NVIDIA or the maker of the machine; its power management has stopped."),
     (62,  "Drain the GPU and reset it; if its power management halts again, ask NVIDIA or the maker of the machine."),

@@ -98,12 +98,13 @@ fn readings(gpu: &GpuView) -> impl Iterator<Item = (usize, &Reading)> {
         gpu.parts.iter().flat_map(|part| part.watches.iter().copied().zip(&part.readings));
     // What is read of links or of ways to peers is not read of the GPU itself: that it has no data
     // says nothing.
-    let mut elsewhere = HashSet::new();
-    for part in &gpu.parts {
-        if matches!(part.entity, Entity::Link(0) | Entity::Peer(_)) {
-            elsewhere.extend(part.watches.iter().copied());
-        }
-    }
+    let first = |is: fn(&Entity) -> bool| gpu.parts.iter().find(|part| is(&part.entity));
+    let (link, peer) = (
+        first(|entity| matches!(entity, Entity::Link(_))),
+        first(|entity| matches!(entity, Entity::Peer(_))),
+    );
+    let elsewhere: HashSet<usize> =
+        link.into_iter().chain(peer).flat_map(|part| part.watches.iter().copied()).collect();
     let says = move |(position, reading): &(usize, &Reading)| {
         **reading != Err(Reason::NoData) || !elsewhere.contains(position)
     };
