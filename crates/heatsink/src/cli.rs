@@ -333,8 +333,10 @@ pub(crate) struct FieldsArgs {
 /// written for them, take both.
 pub(crate) fn with_dashes(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let command = Cli::command();
+    let of_commands = command.get_subcommands().flat_map(clap::Command::get_arguments);
+    let all: Vec<&clap::Arg> = command.get_arguments().chain(of_commands).collect();
     let known = |name: &str| {
-        command.get_arguments().any(|arg| {
+        all.iter().any(|arg| {
             let aliases = arg.get_all_aliases().unwrap_or_default();
             arg.get_long() == Some(name) || aliases.contains(&name)
         })
@@ -395,6 +397,8 @@ mod tests {
             Cli::try_parse_from(with_dashes(["heatsink", "-nx"].map(OsString::from).into_iter()))
                 .is_err()
         );
+        let of_command = ["heatsink", "check", "-timings"].map(OsString::from).into_iter();
+        assert!(Cli::try_parse_from(with_dashes(of_command)).is_ok());
         parse("heatsink --nvidia-resource-names a --nvidia-resource-names b");
     }
 }

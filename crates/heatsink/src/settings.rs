@@ -27,7 +27,7 @@ pub(crate) fn interval(text: &str) -> Result<Duration> {
 /// The rolling windows that were asked for.
 pub(crate) fn windows(args: &ServeArgs) -> Result<Windows> {
     let extents = match or_default(&args.window, WINDOW).trim() {
-        "0" => Duration::ZERO,
+        "0" | "0s" => Duration::ZERO,
         text => counters::duration(text)
             .filter(|window| (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(window))
             .with_context(|| {

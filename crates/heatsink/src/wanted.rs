@@ -61,7 +61,13 @@ impl Wanted {
         }
         // Who writes a name into a file of their own wants that name, unless they say otherwise.
         if let Some(generation) = self.generation {
+            let before = watches.len();
             watches = generation::rename(watches, generation);
+            // A file may have both names of one field.
+            let twins = before.saturating_sub(watches.len());
+            if twins > 0 {
+                tracing::info!("{twins} rows have the same name under --metric-names; served once");
+            }
         }
         watches.extend(self.hidden(&watches));
         Ok(Asked { watches: watches.into(), rows_skipped: rows_skipped as u64 })
@@ -75,7 +81,7 @@ impl Wanted {
                 let row = catalog::by_id(field);
                 Watch {
                     field,
-                    name: row.map_or("highest SM clock of the power state", |row| row.name).into(),
+                    name: row.map_or("highest_sm_clock_of_the_power_state", |row| row.name).into(),
                     kind: Kind::Hidden,
                     help: "".into(),
                     pace,
