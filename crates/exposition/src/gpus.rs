@@ -122,10 +122,10 @@ fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Shown<'a>> {
     shown
 }
 
-/// The instances of a GPU that is up, each compute instance after its GPU instance, none twice.
+/// The instances of a GPU, each compute instance after its GPU instance, none twice.
 fn instances(view: &GpuView) -> Vec<(&Instance, &PartView)> {
     let number = |instance: &Instance| (instance.gpu_instance, instance.compute_instance);
-    let mut instances: Vec<_> = view.instances().filter(|_| view.up.is_ok()).collect();
+    let mut instances: Vec<_> = view.instances().collect();
     instances.sort_by_key(|(instance, _)| number(instance));
     instances.dedup_by_key(|(instance, _)| number(instance));
     instances

@@ -148,6 +148,25 @@ fn a_reload_makes_no_gap_and_a_broken_file_changes_nothing() {
 }
 
 #[test]
+fn a_file_that_never_ends_holds_up_neither_a_scrape_nor_a_stop() {
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
+    let exporter = rig.started(&["-f", &counters], 8);
+    std::fs::remove_file(&counters).expect("it is there");
+    // Whoever opens a pipe to read it waits for somebody who writes.
+    let made = std::process::Command::new("mkfifo").arg(&counters).status();
+    assert!(made.expect("mkfifo is there").success());
+    for _ in 0..3 {
+        exporter.signal("HUP");
+        std::thread::sleep(Duration::from_millis(100));
+        metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "7").assert_in(&exporter.page());
+    }
+    let (status, took, _) = exporter.terminate();
+    assert!(status.success());
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
+}
+
+#[test]
 fn what_the_kernels_log_says_of_before_the_start_is_counted() {
     let rig = Rig::machine("h100x8");
     let page = rig.started(&["-n"], 8).page();

@@ -159,7 +159,7 @@ fn a_link_that_was_not_read_has_no_sample_and_the_gpu_keeps_its_own() {
 }
 
 #[test]
-fn a_gpu_that_is_down_shows_no_instance_and_no_link() {
+fn of_a_gpu_that_is_down_and_its_instances_only_xids_are_shown() {
     let mut gpu = parted(0);
     gpu.up = Err(Down::Lost);
     gpu.xids = xids(false, &[FALLEN]);
@@ -167,7 +167,9 @@ fn a_gpu_that_is_down_shows_no_instance_and_no_link() {
     for family in ["TEMP", "USED", "LINK"] {
         metric(family).assert_absent_from(&page);
     }
-    metric("XID").without("GPU_I_ID").label("DRIVER", "570").value(79).assert_in(&page);
+    // Under the names that they had while it was up.
+    metric("XID").label("GPU_I_ID", "3").label("DRIVER", "570").value(79).assert_in(&page);
+    metric("XID").without("GPU_I_ID").assert_absent_from(&page);
 }
 
 #[test]
