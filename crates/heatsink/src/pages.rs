@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use exposition::Settings;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::ZlibEncoder;
+use flate2::{Compress, Compression};
 use model::Snapshot;
 
 /// How the bytes are encoded.
@@ -75,9 +75,15 @@ impl Pages {
 /// cost more than the bytes that they save are worth.
 const LEVEL: Compression = Compression::new(2);
 
+/// How far back repetitions are found, as a power of two. A page repeats the lines just above, so
+/// the largest window, of 2^15, takes more room for nothing; a smaller one is moved so often that
+/// it takes more time.
+const WINDOW_BITS: u8 = 14;
+
 /// The page, compressed as it is made. Pages repeat themselves so much that a thirteenth is left.
 fn compressed(snapshot: &Snapshot, settings: &Settings) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
+    let gzip = Compress::new_gzip(LEVEL, WINDOW_BITS);
+    let mut encoder = ZlibEncoder::new_with_compress(Vec::new(), gzip);
     exposition::render_in_parts(snapshot, settings, |part| {
         // Writing to memory cannot fail.
         let _ = encoder.write_all(part.as_bytes());
