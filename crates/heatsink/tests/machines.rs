@@ -16,8 +16,6 @@ mod fixture;
 #[path = "machines/twins.rs"]
 mod twins;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +25,7 @@ use rig::{PATIENCE, Rig};
 use testkit::exporter::{Exporter, repository_file};
 use testkit::golden::{check_golden, normalise};
 use testkit::page::Page;
+use testkit::promtool;
 
 /// The whole catalogue, and nothing that comes from elsewhere or changes by itself.
 const EVERYTHING: &[&str] = &["-f", "all", "-c", "500", "--kernel-log", "none", "--window", "0"];
@@ -165,7 +164,7 @@ fn settled(
         differences.extend(further(&page));
         if differences.is_empty() {
             if right_since.get_or_insert_with(Instant::now).elapsed() >= STEADY {
-                promtool_accepts(&text);
+                promtool::assert_accepts(&text);
                 return (text, oracle);
             }
         } else {
@@ -197,18 +196,4 @@ fn without_time(page: &str) -> String {
         _ => format!("{line}\n"),
     };
     page.lines().map(line).collect()
-}
-
-/// Prometheus' own judgement: 0, or 3 for names that it would have chosen otherwise.
-fn promtool_accepts(page: &str) {
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool, from Debian's package prometheus; `cargo xtask test` installs it");
-    promtool.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("promtool reads");
-    let output = promtool.wait_with_output().expect("promtool ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
 }

@@ -6,13 +6,12 @@
 mod rig;
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use rig::{BINARY, PATIENCE, Rig};
 use testkit::exporter::{Exporter, repository_file};
 use testkit::golden::{check_golden, normalise};
 use testkit::page::{Page, metric};
+use testkit::promtool;
 
 /// The arguments of a simulation that stands still ten minutes into the story.
 const FROZEN: &[&str] = &["--source", "sim", "--sim-scenario", "story", "--sim-at", "600"];
@@ -51,25 +50,11 @@ fn simulated() -> String {
     settled(&Exporter::start(BINARY, &args, &environment))
 }
 
-/// Prometheus' own judgement: 0, or 3 for names that it would have chosen otherwise.
-fn promtool_accepts(page: &str) {
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool, from Debian's package prometheus; `cargo xtask test` installs it");
-    promtool.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("promtool reads");
-    let output = promtool.wait_with_output().expect("promtool ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
-}
-
 #[test]
 fn the_simulation_s_page() {
     let page = simulated();
     Page::parse(&page).expect("a well-formed page");
-    promtool_accepts(&page);
+    promtool::assert_accepts(&page);
     check_golden("pages/sim.prom", &normalise(&page));
 }
 
@@ -78,7 +63,7 @@ fn the_page_through_the_driver_library() {
     let rig = frozen_rig();
     let page = settled(&rig.start(&["-c", "200"]));
     Page::parse(&page).expect("a well-formed page");
-    promtool_accepts(&page);
+    promtool::assert_accepts(&page);
     check_golden("pages/fake-nvml-sim.prom", &normalise(&page));
 }
 
@@ -87,7 +72,7 @@ fn the_page_of_raw_numbers_is_the_one_written_by_hand() {
     let fixture = repository_file("fixtures/raw-nvml.toml");
     let rig = Rig::new().with("FAKE_NVML_FIXTURE", fixture.to_str().expect("a UTF-8 path"));
     let page = normalise(&settled(&rig.start(&["-c", "200"])));
-    promtool_accepts(&page);
+    promtool::assert_accepts(&page);
     let by_hand = repository_file("fixtures/pages/raw-nvml.prom");
     let by_hand = std::fs::read_to_string(by_hand).expect("the page written by hand");
     for (number, (wanted, got)) in by_hand.lines().zip(page.lines()).enumerate() {

@@ -169,13 +169,13 @@ impl Stream {
         // What was implausible is not fetched again either. A stamp from far ahead would keep all
         // others out until its time has come.
         let before = self.newest;
+        let (then, wall_then) = self.fetched.replace((now, wall)).unwrap_or((now, wall));
+        let passed = now.saturating_duration_since(then).as_micros() as u64;
+        let latest = before.saturating_add(passed).saturating_add(AHEAD_MICROS);
         let stamps = buffer.iter().map(|sample| sample.timeStamp);
-        let believable = stamps.filter(|at| before == 0 || *at <= before + AHEAD_MICROS);
+        let believable = stamps.filter(|at| before == 0 || *at <= latest);
         self.newest = believable.fold(before, u64::max);
-        let was_set = self.fetched.replace((now, wall)).is_some_and(|(then, wall_then)| {
-            let passed = now.saturating_duration_since(then).as_micros() as i128;
-            (i128::from(wall) - i128::from(wall_then) - passed).abs() > CLOCK_SET_MICROS
-        });
+        let was_set = wall.abs_diff(wall_then.saturating_add(passed)) > CLOCK_SET_MICROS;
         if was_set {
             // The clock was set: old stamps say nothing of when, and keep newer ones out.
             self.newest = 0;
@@ -199,11 +199,11 @@ impl Stream {
     }
 }
 
-/// How far ahead of the newest a time stamp may be.
+/// How far ahead of the newest a time stamp may be, beyond the time that has passed since.
 const AHEAD_MICROS: u64 = 3_600_000_000;
 
 /// By how much more or less than the time that passed a clock goes that was set.
-const CLOCK_SET_MICROS: i128 = 2_000_000;
+const CLOCK_SET_MICROS: u64 = 2_000_000;
 
 /// The moment of a sample with the driver's time stamp `at`, in a buffer whose newest has `newest`:
 /// by its age on the wall clock, or, where the driver's clock is another one, as if the newest were
@@ -285,6 +285,19 @@ mod tests {
         assert!(samples.samples.is_sorted_by_key(|(at, _)| *at));
         // None of them is new any more, and the implausible one is not looked at again.
         assert_eq!(stream.newest, wall - 1_000);
+        assert_eq!(stream.samples(uint, &buffer, wall, now), None);
+    }
+
+    #[test]
+    fn after_hours_without_samples_each_is_handed_on_once() {
+        let mut stream = stream(Quantity::Power);
+        let uint = sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT;
+        let (wall, now) = (50 * HOUR, Instant::now());
+        assert!(stream.samples(uint, &[sample(wall, 300_000)], wall, now).is_some());
+        let (wall, now) = (wall + 3 * HOUR, now + Duration::from_secs(3 * 3600));
+        let buffer = [sample(wall, 310_000)];
+        assert!(stream.samples(uint, &buffer, wall, now).is_some());
+        assert_eq!(stream.newest, wall);
         assert_eq!(stream.samples(uint, &buffer, wall, now), None);
     }
 

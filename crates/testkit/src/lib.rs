@@ -8,3 +8,4 @@
 pub mod exporter;
 pub mod golden;
 pub mod page;
+pub mod promtool;
