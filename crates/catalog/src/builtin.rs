@@ -6,22 +6,27 @@
 /// What is read when nobody asks for anything else.
 pub const DEFAULT: &str = include_str!("../../../deploy/counters/default.csv");
 
-/// Every field that dcgm-exporter 4.8 has a name for. Texts, which lengthen every series, are there
-/// as comments.
+/// Every field of GPUs that dcgm-exporter 4.8 has a name for. Texts, which lengthen every series,
+/// are there as comments.
 pub const ALL: &str = include_str!("../../../deploy/counters/all.csv");
 
 /// The few that say whether a GPU works, how hard, and whether it is well.
 pub const MINIMAL: &str = include_str!("../../../deploy/counters/minimal.csv");
 
+/// Every field of what belongs to no GPU: NVSwitches, their NVLinks, CPUs and their cores. Beside
+/// another set, since alone it says nothing of GPUs.
+pub const MACHINE: &str = include_str!("../../../deploy/counters/machine.csv");
+
 /// The names of dcgm-exporter 1.x.
 pub const FIRST_GENERATION: &str = include_str!("../../../deploy/counters/1.x-compatibility.csv");
 
-/// The counters file with this name: `default`, `all`, `minimal` or `1.x`.
+/// The counters file with this name: `default`, `all`, `minimal`, `machine` or `1.x`.
 pub fn by_name(name: &str) -> Option<&'static str> {
     match name {
         "default" => Some(DEFAULT),
         "all" => Some(ALL),
         "minimal" => Some(MINIMAL),
+        "machine" => Some(MACHINE),
         "1.x" => Some(FIRST_GENERATION),
         _ => None,
     }
@@ -49,8 +54,8 @@ mod tests {
     use crate::{FIELDS, Level, ValueType, by_id, field};
 
     /// With the number of rows in force.
-    const FILES: [(&str, usize); 4] =
-        [(DEFAULT, 36), (ALL, 389), (MINIMAL, 13), (FIRST_GENERATION, 41)];
+    const FILES: [(&str, usize); 5] =
+        [(DEFAULT, 36), (ALL, 389), (MINIMAL, 13), (MACHINE, 86), (FIRST_GENERATION, 41)];
 
     fn read(text: &str) -> Counters {
         counters::parse(text.as_bytes())
@@ -109,26 +114,41 @@ mod tests {
     }
 
     #[test]
-    fn all_is_every_field_that_4_8_has_a_name_for() {
-        let in_force: Vec<_> = read(ALL).watches.into_iter().map(|w| w.name).collect();
-        let with_texts = read(&with_comments_taken(ALL)).watches;
-        for field in FIELDS {
-            // Not there: the other name of a field that is, and what only 4.9 has a name for.
-            let other_name = field.name == "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS";
-            let base_unit = (1600..9000).contains(&field.id.0);
-            let there = with_texts.iter().any(|watch| *watch.name == *field.name);
-            assert_eq!(there, !other_name && !base_unit, "{}", field.name);
-            // Only there as a comment: texts, but for the one that everybody has.
-            let text = field.value == ValueType::Text && field.id != field::DRIVER_VERSION;
-            let read = in_force.iter().any(|name| **name == *field.name);
-            assert_eq!(read, there && !text, "{}", field.name);
+    fn all_and_machine_are_every_field_that_4_8_has_a_name_for() {
+        for (set, is_beside_gpus) in [(ALL, false), (MACHINE, true)] {
+            let in_force: Vec<_> = read(set).watches.into_iter().map(|w| w.name).collect();
+            let with_texts = read(&with_comments_taken(set)).watches;
+            for field in FIELDS {
+                // Not there: the other name of a field that is, and what only 4.9 has a name for.
+                let other_name = field.name == "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS";
+                let base_unit = (1600..9000).contains(&field.id.0);
+                let other_set = field.level.is_beside_gpus() != is_beside_gpus;
+                let there = with_texts.iter().any(|watch| *watch.name == *field.name);
+                assert_eq!(there, !other_name && !base_unit && !other_set, "{}", field.name);
+                // Only there as a comment: texts, but for the one that everybody has.
+                let text = field.value == ValueType::Text && field.id != field::DRIVER_VERSION;
+                let read = in_force.iter().any(|name| **name == *field.name);
+                assert_eq!(read, there && !text, "{}", field.name);
+            }
+        }
+    }
+
+    /// So that one can be added to the other.
+    #[test]
+    fn machine_shares_no_row_with_the_sets_of_gpus() {
+        let machine = read(&with_comments_taken(MACHINE)).watches;
+        for text in [DEFAULT, ALL, MINIMAL, FIRST_GENERATION] {
+            for watch in read(&with_comments_taken(text)).watches {
+                let twin = machine.iter().find(|other| other.field == watch.field);
+                assert_eq!(twin.map(|twin| &twin.name), None);
+            }
         }
     }
 
     #[test]
     fn a_field_is_explained_in_the_same_words_everywhere() {
         let mut seen = HashMap::new();
-        for text in [ALL, DEFAULT, MINIMAL] {
+        for text in [ALL, DEFAULT, MINIMAL, MACHINE] {
             for watch in read(&with_comments_taken(text)).watches {
                 let help = seen.entry(watch.field).or_insert_with(|| watch.help.clone());
                 assert_eq!(*help, watch.help, "{}", watch.name);
@@ -138,10 +158,12 @@ mod tests {
 
     #[test]
     fn a_help_text_says_the_unit() {
-        for watch in read(ALL).watches {
+        for watch in read(ALL).watches.into_iter().chain(read(MACHINE).watches) {
             let (help, field) = (&*watch.help, by_id(watch.field).unwrap());
             let words: &[&str] = match field.unit {
                 "MHz" => &[" in MHz"],
+                "kHz" => &[" in kHz"],
+                "mV" => &[" in millivolts"],
                 "°C" => &[" in degrees Celsius"],
                 "W" => &[" in watts"],
                 "mJ" => &[" in millijoules"],
@@ -208,9 +230,13 @@ mod tests {
 
     #[test]
     fn a_name_will_do_without_a_file() {
-        for (name, text) in
-            [("default", DEFAULT), ("all", ALL), ("minimal", MINIMAL), ("1.x", FIRST_GENERATION)]
-        {
+        for (name, text) in [
+            ("default", DEFAULT),
+            ("all", ALL),
+            ("minimal", MINIMAL),
+            ("machine", MACHINE),
+            ("1.x", FIRST_GENERATION),
+        ] {
             assert_eq!(by_name(name), Some(text));
             assert_eq!(builtin_for(name), Some(text));
         }

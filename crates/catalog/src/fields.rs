@@ -56,6 +56,14 @@ pub enum Level {
     Link,
     /// The vGPU side of a GPU.
     Vgpu,
+    /// An NVSwitch of the machine.
+    Switch,
+    /// One NVLink of an NVSwitch.
+    SwitchLink,
+    /// A CPU of the machine.
+    Cpu,
+    /// One core of a CPU.
+    CpuCore,
     /// Nothing in the driver: this program derives it.
     Exporter,
 }
@@ -70,8 +78,17 @@ impl Level {
             Self::ComputeInstance => "compute_instance",
             Self::Link => "link",
             Self::Vgpu => "vgpu",
+            Self::Switch => "switch",
+            Self::SwitchLink => "switch_link",
+            Self::Cpu => "cpu",
+            Self::CpuCore => "cpu_core",
             Self::Exporter => "exporter",
         }
+    }
+
+    /// Whether it is of a part of the machine that belongs to no GPU.
+    pub fn is_beside_gpus(self) -> bool {
+        matches!(self, Self::Switch | Self::SwitchLink | Self::Cpu | Self::CpuCore)
     }
 }
 
@@ -142,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_row_is_there_and_in_order_of_number() {
-        assert_eq!(FIELDS.len(), 414);
+        assert_eq!(FIELDS.len(), 504);
         assert!(FIELDS.is_sorted_by_key(|field| field.id));
     }
 
@@ -205,6 +222,32 @@ mod tests {
             assert_eq!(field.level == Level::Exporter, own, "{}", field.name);
             assert_eq!(field.id.0 > 9000, own, "{}", field.name);
         }
+    }
+
+    #[test]
+    fn switches_and_cpus_are_those_named_so() {
+        for field in FIELDS {
+            let level = match field.name.strip_prefix("DCGM_FI_DEV_") {
+                Some("NVSWITCH_DEVICE_UUID") => Some(Level::SwitchLink),
+                Some(name) if name.starts_with("NVSWITCH_LINK_") => Some(Level::SwitchLink),
+                Some(name) if name.starts_with("NVSWITCH_") => Some(Level::Switch),
+                Some(name) if name.starts_with("CPU_UTIL_") => Some(Level::CpuCore),
+                Some("CPU_CLOCK_CURRENT") => Some(Level::CpuCore),
+                Some("SYSIO_POWER_UTIL_CURRENT" | "MODULE_POWER_UTIL_CURRENT") => Some(Level::Cpu),
+                Some(name) if name.starts_with("CPU_") => Some(Level::Cpu),
+                _ => None,
+            };
+            let found = Some(field.level).filter(|level| level.is_beside_gpus());
+            assert_eq!(found, level, "{}", field.name);
+        }
+    }
+
+    /// The page knows these, too: their values are labels of what belongs to no GPU.
+    #[test]
+    fn of_the_machine_as_a_whole_there_are_versions() {
+        let global = FIELDS.iter().filter(|field| field.level == Level::Global);
+        let versions = [field::DRIVER_VERSION, field::NVML_VERSION, field::CUDA_DRIVER_VERSION];
+        assert_eq!(global.map(|field| field.id).collect::<Vec<_>>(), versions);
     }
 
     #[test]

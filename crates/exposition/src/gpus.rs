@@ -7,6 +7,7 @@ use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot};
 use crate::Settings;
 use crate::asked::Asked;
 use crate::naming::{Naming, uuid};
+use crate::parts::Part;
 use crate::text::{Labels, Number};
 
 /// A GPU, and what of it is shown.
@@ -19,7 +20,7 @@ pub(crate) struct Row<'a> {
     /// knows which GPU it is or if nobody wants it.
     pub(crate) shown: Vec<Shown<'a>>,
     /// Its links, if it or any of its instances is shown.
-    pub(crate) links: Vec<Link<'a>>,
+    pub(crate) links: Vec<Part<'a>>,
     /// The ways to other GPUs, by their index.
     pub(crate) peers: Vec<(u32, &'a PartView)>,
 }
@@ -31,14 +32,6 @@ pub(crate) struct Shown<'a> {
     /// The labels of its series.
     pub(crate) labels: Labels,
     found: Found<'a>,
-}
-
-/// A link with the labels of its series.
-pub(crate) struct Link<'a> {
-    /// Its readings.
-    pub(crate) part: &'a PartView,
-    /// The labels of its series.
-    pub(crate) labels: Labels,
 }
 
 /// Where readings are found: in the device itself, then in what it is a part of.
@@ -90,7 +83,7 @@ fn row<'a>(view: &'a GpuView, settings: &'a Settings, asked: &'a Asked<'a>) -> R
     let links = wanted.map(|identity| links(identity, &naming)).unwrap_or_default();
     let peers = numbered(view, |entity| match entity {
         Entity::Peer(number) => Some(*number),
-        Entity::Gpu | Entity::Link(_) | Entity::Instance(_) => None,
+        _ => None,
     });
     Row { view, short: naming.short(), shown, links, peers }
 }
@@ -131,12 +124,12 @@ fn instances(view: &GpuView) -> Vec<(&Instance, &PartView)> {
     instances
 }
 
-fn links<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Link<'a>> {
+fn links<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Part<'a>> {
     let links = numbered(naming.view, |entity| match entity {
         Entity::Link(number) => Some(*number),
-        Entity::Gpu | Entity::Peer(_) | Entity::Instance(_) => None,
+        _ => None,
     });
-    let link = |(number, part)| Link { part, labels: naming.link(identity, number) };
+    let link = |(number, view)| Part { view, labels: naming.link(identity, number) };
     links.into_iter().map(link).collect()
 }
 

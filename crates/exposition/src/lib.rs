@@ -16,6 +16,7 @@ mod derived;
 mod gpus;
 mod naming;
 mod own;
+mod parts;
 mod show;
 mod text;
 mod watched;
@@ -33,7 +34,7 @@ pub use crate::show::{Choice, Devices, Show};
 /// What a page depends on besides the snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// The name of the host on every GPU's series; `None` leaves it out.
+    /// The name of the host on every device's series; `None` leaves it out.
     pub hostname: Option<Arc<str>>,
     /// The label that it is given there: `hostname`, or `Hostname` as dcgm-exporter had it up to
     /// 4.8.2. On the series of links it is `hostname` in any case, as it was there.
@@ -71,7 +72,9 @@ pub fn render_in_parts(snapshot: &Snapshot, settings: &Settings, mut take: impl 
             part.clear();
         }
     };
-    watched::write(&mut part, &asked, &gpus, snapshot.windows, &mut family_ends);
+    let machine = parts::parts(snapshot, settings, &asked);
+    let devices = watched::Devices { gpus: &gpus, machine: &machine };
+    watched::write(&mut part, &asked, devices, snapshot.windows, &mut family_ends);
     let known = Known { snapshot, settings, asked: &asked, gpus: &gpus };
     own::write(&mut part, &known, &mut family_ends);
     take(&part);

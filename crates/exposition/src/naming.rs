@@ -1,8 +1,9 @@
-//! The labels of GPUs, instances and links, in the order that dcgm-exporter gives them.
+//! The labels of GPUs, instances and links, of switches and CPUs, in the order that dcgm-exporter
+//! gives them.
 
 use std::borrow::Cow;
 
-use model::{GpuView, Identity, Instance, Reading, Value};
+use model::{Entity, GpuView, Identity, Instance, Reading, Value};
 
 use crate::Settings;
 use crate::asked::Asked;
@@ -14,7 +15,7 @@ use crate::text::{Labels, Number};
 const RESERVED: &[&str] = &[
     "gpu", "UUID", "uuid", "pci_bus_id", "device", "modelName",
     "GPU_I_PROFILE", "GPU_I_ID", "GPU_CI_ID", "hostname", "Hostname",
-    "nvlink", "nvswitch", "gpu_uuid", "model_name",
+    "nvlink", "nvswitch", "gpu_uuid", "model_name", "cpu", "cpucore",
     "err_code", "err_msg", "window_size_in_ms", "xid", "clock_event",
     "health_watch", "health_error_code", "peer_gpu", "link_status",
 ];
@@ -61,8 +62,8 @@ impl<'a> Naming<'a> {
                 labels.number("GPU_CI_ID", compute_instance);
             }
         }
-        self.hostname(&mut labels, self.settings.host_label);
-        self.rows(&mut labels, reading);
+        add_hostname(&mut labels, self.settings, self.settings.host_label);
+        add_rows(&mut labels, self.asked, reading);
         labels
     }
 
@@ -78,34 +79,13 @@ impl<'a> Naming<'a> {
         labels.text("pci_bus_id", &identity.pci_bus_id);
         labels.text("device", &self.device_name());
         labels.text("model_name", &identity.model_name);
-        self.hostname(&mut labels, "hostname");
-        self.rows(&mut labels, |position| self.view.readings.get(position));
+        add_hostname(&mut labels, self.settings, HOST_LABEL_OF_LINKS);
+        add_rows(&mut labels, self.asked, |position| self.view.readings.get(position));
         labels
     }
 
     fn device_name(&self) -> String {
         format!("nvidia{}", self.view.gpu.index)
-    }
-
-    fn hostname(&self, labels: &mut Labels, name: &str) {
-        if let Some(hostname) = &self.settings.hostname {
-            labels.text(name, hostname);
-        }
-    }
-
-    /// The label rows of the counters file.
-    fn rows(&self, labels: &mut Labels, reading: impl Fn(usize) -> Option<&'a Reading>) {
-        for (position, watch) in &self.asked.labels {
-            match reading(*position) {
-                Some(Ok(Value::Text(text))) => labels.text(&watch.name, text),
-                Some(Ok(value)) => {
-                    if let Some(number) = Number::of(value) {
-                        labels.number(&watch.name, number);
-                    }
-                }
-                Some(Err(_)) | None => {}
-            }
-        }
     }
 
     fn model_name<'i>(&self, identity: &'i Identity) -> Cow<'i, str> {
@@ -115,6 +95,68 @@ impl<'a> Naming<'a> {
         // Several blanks become one dash, those at the ends none: as dcgm-exporter does.
         let words: Vec<&str> = identity.model_name.split_whitespace().collect();
         Cow::Owned(words.join("-"))
+    }
+}
+
+/// The labels of a part of the machine that belongs to no GPU; `reading` finds the values of label
+/// rows.
+pub(crate) fn part<'a>(
+    entity: &Entity,
+    settings: &Settings,
+    asked: &Asked<'_>,
+    reading: impl Fn(usize) -> Option<&'a Reading>,
+) -> Labels {
+    let mut labels = Labels::default();
+    let mut host_label = settings.host_label;
+    match *entity {
+        Entity::Switch(switch) => labels.text("nvswitch", &switch_name(switch)),
+        Entity::SwitchLink { switch, link } => {
+            labels.number("nvlink", link);
+            labels.text("nvswitch", &switch_name(switch));
+            host_label = HOST_LABEL_OF_LINKS;
+        }
+        Entity::Cpu(cpu) => labels.number("cpu", cpu),
+        Entity::CpuCore { cpu, core } => {
+            labels.number("cpucore", core);
+            labels.number("cpu", cpu);
+        }
+        // These are not such parts.
+        Entity::Gpu | Entity::Link(_) | Entity::Peer(_) | Entity::Instance(_) => {}
+    }
+    add_hostname(&mut labels, settings, host_label);
+    add_rows(&mut labels, asked, reading);
+    labels
+}
+
+/// On links the label never was `Hostname`.
+const HOST_LABEL_OF_LINKS: &str = "hostname";
+
+fn switch_name(switch: u32) -> String {
+    format!("nvswitch{switch}")
+}
+
+fn add_hostname(labels: &mut Labels, settings: &Settings, name: &str) {
+    if let Some(hostname) = &settings.hostname {
+        labels.text(name, hostname);
+    }
+}
+
+/// Adds the label rows of the counters file.
+fn add_rows<'a>(
+    labels: &mut Labels,
+    asked: &Asked<'_>,
+    reading: impl Fn(usize) -> Option<&'a Reading>,
+) {
+    for (position, watch) in &asked.labels {
+        match reading(*position) {
+            Some(Ok(Value::Text(text))) => labels.text(&watch.name, text),
+            Some(Ok(value)) => {
+                if let Some(number) = Number::of(value) {
+                    labels.number(&watch.name, number);
+                }
+            }
+            Some(Err(_)) | None => {}
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which devices appear in the families asked for.
 
-use model::Instance;
+use model::{Entity, Instance};
 
 /// Which devices appear in the families asked for. Those that heatsink adds are always per GPU.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -9,21 +9,44 @@ pub struct Show {
     pub devices: Devices,
     /// Whether the compute instances of each GPU instance that is shown follow it.
     pub compute_instances: bool,
+    /// Which NVSwitches, and which of their NVLinks.
+    pub switches: Devices,
+    /// Which CPUs, and which of their cores.
+    pub cpus: Devices,
 }
 
-/// Which GPUs and instances appear.
+/// Which devices of a kind appear: GPUs, NVSwitches or CPUs, and what each of them consists of.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum Devices {
-    /// Every GPU; one that has instances is replaced by them.
+    /// All, with all that belongs to them; but a GPU that has instances is replaced by them.
     #[default]
     Flexible,
     /// Those that are listed.
     Listed {
-        /// GPUs as a whole, by index, whether or not they have instances.
+        /// Whole devices, by number: GPUs by index, whether or not they have instances; NVSwitches;
+        /// CPUs.
         gpus: Choice,
-        /// GPU instances, by [`Instance::number`].
+        /// What is below them, whichever of them it belongs to and whether or not that appears: GPU
+        /// instances by [`Instance::number`], NVLinks of NVSwitches by their number there, cores of
+        /// CPUs by theirs.
         instances: Choice,
     },
+}
+
+impl Devices {
+    fn has_whole(&self, number: u32) -> bool {
+        match self {
+            Self::Flexible => true,
+            Self::Listed { gpus, .. } => gpus.has(number),
+        }
+    }
+
+    fn has_below(&self, number: u32) -> bool {
+        match self {
+            Self::Flexible => true,
+            Self::Listed { instances, .. } => instances.has(number),
+        }
+    }
 }
 
 /// Some of what there is, by number.
@@ -50,20 +73,25 @@ impl Choice {
 impl Show {
     /// Whether a GPU as a whole appears.
     pub(crate) fn has_gpu(&self, index: u32, has_instances: bool) -> bool {
-        match &self.devices {
-            Devices::Flexible => !has_instances,
-            Devices::Listed { gpus, .. } => gpus.has(index),
-        }
+        let replaced = has_instances && self.devices == Devices::Flexible;
+        !replaced && self.devices.has_whole(index)
     }
 
     /// Whether an instance appears.
     pub(crate) fn has_instance(&self, instance: &Instance) -> bool {
-        if instance.compute_instance.is_some() && !self.compute_instances {
-            return false;
-        }
-        match &self.devices {
-            Devices::Flexible => true,
-            Devices::Listed { instances, .. } => instances.has(instance.number),
+        let kind_appears = instance.compute_instance.is_none() || self.compute_instances;
+        kind_appears && self.devices.has_below(instance.number)
+    }
+
+    /// Whether a part of the machine that belongs to no GPU appears; what does belong to one does
+    /// not appear as such a part.
+    pub(crate) fn has_part(&self, entity: &Entity) -> bool {
+        match entity {
+            Entity::Switch(number) => self.switches.has_whole(*number),
+            Entity::SwitchLink { link, .. } => self.switches.has_below(*link),
+            Entity::Cpu(number) => self.cpus.has_whole(*number),
+            Entity::CpuCore { core, .. } => self.cpus.has_below(*core),
+            Entity::Gpu | Entity::Link(_) | Entity::Peer(_) | Entity::Instance(_) => false,
         }
     }
 }
@@ -80,7 +108,7 @@ mod tests {
     fn devices_are_chosen_by_their_numbers() {
         let show = |gpus, instances| Show {
             devices: Devices::Listed { gpus, instances },
-            compute_instances: false,
+            ..Show::default()
         };
         let some = show(Choice::Only(vec![1]), Choice::Only(vec![9, 16]));
         assert_eq!([0, 1, 2].map(|gpu| some.has_gpu(gpu, true)), [false, true, false]);
@@ -93,5 +121,30 @@ mod tests {
         let flexible = Show { compute_instances: true, ..Show::default() };
         assert_eq!([true, false].map(|has| flexible.has_gpu(3, has)), [false, true]);
         assert!(flexible.has_instance(&instance(0, Some(0))));
+    }
+
+    #[test]
+    fn parts_of_the_machine_are_chosen_by_their_numbers() {
+        let parts = [
+            Entity::Switch(0),
+            Entity::SwitchLink { switch: 0, link: 1 },
+            Entity::SwitchLink { switch: 1, link: 2 },
+            Entity::Cpu(1),
+            Entity::CpuCore { cpu: 0, core: 1 },
+            Entity::CpuCore { cpu: 1, core: 64 },
+        ];
+        let check = |switches: Devices, cpus: Devices, expected: [u8; 6]| {
+            let show = Show { switches, cpus, ..Show::default() };
+            assert_eq!(parts.each_ref().map(|part| u8::from(show.has_part(part))), expected);
+        };
+        let listed = |gpus, instances| Devices::Listed { gpus, instances };
+        use Choice::{All, None, Only};
+        check(Devices::Flexible, Devices::Flexible, [1; 6]);
+        check(listed(All, None), listed(None, All), [1, 0, 0, 0, 1, 1]);
+        check(listed(None, Only(vec![2])), listed(Only(vec![1]), None), [0, 0, 1, 1, 0, 0]);
+        check(listed(Only(vec![1]), All), listed(All, Only(vec![64])), [0, 1, 1, 1, 0, 1]);
+        check(listed(None, None), listed(None, None), [0; 6]);
+        // Whatever belongs to a GPU stands with it.
+        assert!(!Show::default().has_part(&Entity::Link(0)));
     }
 }

@@ -1,23 +1,34 @@
 //! The families that were asked for, under the name, type and help of the row: one sample per
-//! device that is shown, and one per link that was read.
+//! device that is shown, and one per link that was read, of a GPU or of a switch.
 
 use model::{Watch, Windows};
 
 use crate::asked::Asked;
 use crate::derived::{self, Device};
 use crate::gpus::Row;
-use crate::text::{Family, Number};
+use crate::parts::Part;
+use crate::text::Family;
+
+/// All that a family can have samples of.
+#[derive(Clone, Copy)]
+pub(crate) struct Devices<'a> {
+    /// GPUs with what belongs to them.
+    pub(crate) gpus: &'a [Row<'a>],
+    /// What belongs to none.
+    pub(crate) machine: &'a [Part<'a>],
+}
 
 /// Writes all of them, in the order in which they were asked for; `family_ends` is told
 /// between them.
 pub(crate) fn write(
     out: &mut String,
     asked: &Asked<'_>,
-    gpus: &[Row<'_>],
+    devices: Devices<'_>,
     windows: Windows,
     family_ends: &mut impl FnMut(&mut String),
 ) {
-    let of_links = positions_of_links(gpus);
+    let gpus = devices.gpus;
+    let of_parts = devices.positions_of_parts();
     for &(position, watch) in &asked.families {
         family_ends(out);
         let Watch { name, kind, help, .. } = watch;
@@ -35,32 +46,34 @@ pub(crate) fn write(
                 family.sample(&shown.labels, number);
             }
         }
-        if of_links.get(position) == Some(&true) {
-            links(family, gpus, position);
-        }
-    }
-}
-
-fn links(family: &mut Family<'_>, gpus: &[Row<'_>], position: usize) {
-    for link in gpus.iter().flat_map(|row| &row.links) {
-        if let Some(Ok(value)) = link.part.reading(position)
-            && let Some(number) = Number::of(value)
-        {
-            family.sample(&link.labels, number);
-        }
-    }
-}
-
-/// By position, whether any link has readings of its own, so that most families need not ask each.
-fn positions_of_links(gpus: &[Row<'_>]) -> Vec<bool> {
-    let mut known = Vec::new();
-    for link in gpus.iter().flat_map(|row| &row.links) {
-        for &position in &*link.part.watches {
-            if known.len() <= position {
-                known.resize(position + 1, false);
+        if of_parts.get(position) == Some(&true) {
+            for part in devices.parts() {
+                if let Some(number) = part.number(position) {
+                    family.sample(&part.labels, number);
+                }
             }
-            known[position] = true;
         }
     }
-    known
+}
+
+impl<'a> Devices<'a> {
+    /// What has readings of its own and no others: links, and what belongs to no GPU.
+    fn parts(self) -> impl Iterator<Item = &'a Part<'a>> {
+        self.gpus.iter().flat_map(|row| &row.links).chain(self.machine)
+    }
+
+    /// By position, whether any part has readings of its own, so that most families need not ask
+    /// each.
+    fn positions_of_parts(self) -> Vec<bool> {
+        let mut known = Vec::new();
+        for part in self.parts() {
+            for &position in &*part.view.watches {
+                if known.len() <= position {
+                    known.resize(position + 1, false);
+                }
+                known[position] = true;
+            }
+        }
+        known
+    }
 }

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result};
 use catalog::{FIELDS, Field};
 use model::{
-    Entity, GpuView, Instance, Kind, Reading, Reason, Snapshot, Source, Value, Watch, Windows,
+    Entity, GpuView, Instance, Kind, PartView, Reading, Reason, Snapshot, Source, Value, Watch,
+    Windows,
 };
 use sampler::Sampler;
 
 use crate::cli::{self, CheckArgs};
 use crate::logging::Log;
-use crate::{DONE, NO, Outcome, devices, http, logging, settings};
+use crate::{DONE, NO, Outcome, devices, http, logging, origin};
 
 /// From one pass to the next: profiling averages need two that are apart.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     let _log = logging::start(&Log::default());
     let devices =
         devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
-    let source = settings::source(&args.source, false)?;
+    let source = origin::source(&args.source, INTERVAL, false)?;
     let watches = watches(source.as_ref());
     // Nothing is counted or averaged here.
     let (extents, count) = (Duration::ZERO, Duration::from_secs(1));
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
     let mut text = report(&snapshot);
-    if args.timings && snapshot.source.name != "sim" {
+    if args.timings && snapshot.source.name == "nvml" {
         text += &timings(args, &snapshot);
     }
     let stuck = !sampler.stop(Duration::from_secs(1));
@@ -107,6 +108,7 @@ fn report(snapshot: &Snapshot) -> String {
     for view in &snapshot.gpus {
         text += &gpu(snapshot, view);
     }
+    text += &machine(snapshot);
     text += match http::readiness(snapshot) {
         Ok(()) => "\nData flows.\n".to_owned(),
         Err(why) => format!("\nNo data flows: {why}.\n"),
@@ -123,27 +125,60 @@ fn gpu(snapshot: &Snapshot, view: &GpuView) -> String {
     if let Err(down) = view.up {
         return text + &format!("  down: {down}\n");
     }
-    let widest = snapshot.watches.iter().map(|watch| watch.name.len()).max().unwrap_or_default();
+    let widest = widest(snapshot);
     for (watch, reading) in snapshot.watches.iter().zip(&view.readings) {
-        text += &line("  ", widest, watch, reading);
-    }
-    for part in &view.parts {
-        let what = match &part.entity {
-            Entity::Gpu => continue,
-            Entity::Link(link) => format!("NVLink {link}"),
-            Entity::Peer(peer) => format!("to GPU {peer}"),
-            Entity::Instance(instance) => {
-                let Instance { gpu_instance, compute_instance, profile, .. } = &**instance;
-                let inside = compute_instance.map_or(String::new(), |ci| format!(".{ci}"));
-                format!("MIG instance {gpu_instance}{inside}, {profile}")
-            }
-        };
-        text += &format!("  {what}\n");
-        for (position, reading) in part.watches.iter().zip(&part.readings) {
-            text += &line("    ", widest, &snapshot.watches[*position], reading);
+        // Of what belongs to no GPU there is nothing to be said with each of them.
+        let level = catalog::by_id(watch.field).map(|field| field.level);
+        if level.is_none_or(|level| !level.is_beside_gpus()) {
+            text += &line("  ", widest, watch, reading);
         }
     }
+    for part in view.parts.iter().filter(|part| part.entity != Entity::Gpu) {
+        text += &format!("  {}\n", what(&part.entity));
+        text += &readings("    ", widest, snapshot, part);
+    }
     text
+}
+
+/// What belongs to no GPU.
+fn machine(snapshot: &Snapshot) -> String {
+    let widest = widest(snapshot);
+    let mut text = String::new();
+    for part in &snapshot.machine {
+        text += &format!("\n{}\n", what(&part.entity));
+        text += &readings("  ", widest, snapshot, part);
+    }
+    text
+}
+
+fn what(entity: &Entity) -> String {
+    match entity {
+        Entity::Gpu => "GPU".to_owned(),
+        Entity::Link(link) => format!("NVLink {link}"),
+        Entity::Peer(peer) => format!("to GPU {peer}"),
+        Entity::Instance(instance) => {
+            let Instance { gpu_instance, compute_instance, profile, .. } = &**instance;
+            let inside = compute_instance.map_or(String::new(), |ci| format!(".{ci}"));
+            format!("MIG instance {gpu_instance}{inside}, {profile}")
+        }
+        Entity::Switch(switch) => format!("NVSwitch {switch}"),
+        Entity::SwitchLink { switch, link } => format!("NVSwitch {switch} NVLink {link}"),
+        Entity::Cpu(cpu) => format!("CPU {cpu}"),
+        Entity::CpuCore { cpu, core } => format!("CPU {cpu} core {core}"),
+    }
+}
+
+fn readings(indent: &str, widest: usize, snapshot: &Snapshot, part: &PartView) -> String {
+    let readings = part.watches.iter().zip(&part.readings);
+    let lines = readings.filter_map(|(position, reading)| {
+        Some(line(indent, widest, snapshot.watches.get(*position)?, reading))
+    });
+    lines.collect()
+}
+
+/// How long the longest name of a field is.
+fn widest(snapshot: &Snapshot) -> usize {
+    snapshot.watches.iter().map(|watch| watch.name.len()).max().unwrap_or_default()
 }
 
 fn line(indent: &str, widest: usize, watch: &Watch, reading: &Reading) -> String {
@@ -184,6 +219,31 @@ fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
                 );
             }
             text
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entity_has_words_of_its_own() {
+        let instance = Instance {
+            gpu_instance: 3,
+            compute_instance: Some(1),
+            number: 0,
+            profile: "1c.2g.20gb".into(),
+        };
+        for (entity, expected) in [
+            (Entity::Instance(instance.into()), "MIG instance 3.1, 1c.2g.20gb"),
+            (Entity::Link(3), "NVLink 3"),
+            (Entity::Switch(0), "NVSwitch 0"),
+            (Entity::SwitchLink { switch: 0, link: 3 }, "NVSwitch 0 NVLink 3"),
+            (Entity::Cpu(0), "CPU 0"),
+            (Entity::CpuCore { cpu: 0, core: 5 }, "CPU 0 core 5"),
+        ] {
+            assert_eq!(what(&entity), expected);
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) const LOG_FORMAT: &str = "text";
 pub(crate) const WINDOW: &str = "60s";
 pub(crate) const COUNT_WINDOW: &str = "300000";
 pub(crate) const KERNEL_LOG: &str = "/dev/kmsg";
+pub(crate) const DCGM_LOG_LEVEL: &str = "NONE";
 
 /// GPU telemetry for Prometheus: every NVIDIA GPU of this machine at /metrics.
 #[derive(Parser, Debug)]
@@ -52,7 +53,8 @@ pub(crate) struct ServeArgs {
     #[arg(short = 'f', long, env = "DCGM_EXPORTER_COLLECTORS", value_name = "FILE")]
     pub(crate) collectors: Option<OsString>,
 
-    /// Another counters file, beside the first: adds its rows, and replaces those of the same name
+    /// Another counters file, beside the first: adds its rows, and replaces those of the same name;
+    /// the built-in `machine` adds NVSwitches and CPUs, which DCGM has
     #[arg(long, env = "HEATSINK_EXTRA_COLLECTORS", value_name = "FILE")]
     pub(crate) extra_collectors: Option<OsString>,
 
@@ -110,6 +112,30 @@ pub(crate) struct ServeArgs {
         value_name = "DEVICES"
     )]
     pub(crate) devices: String,
+
+    /// NVSwitches to serve, and their NVLinks, with DCGM: `f`, all; `g`, switches; `i`, links; `g+i`,
+    /// both; some of them as in `g:0,2-4`
+    #[arg(
+        short = 's',
+        long,
+        env = "DCGM_EXPORTER_OTHER_DEVICES_STR",
+        value_parser = text(),
+        default_value = DEVICES,
+        value_name = "DEVICES"
+    )]
+    pub(crate) switch_devices: String,
+
+    /// CPUs to serve, and their cores, with DCGM: `f`, all; `g`, CPUs; `i`, cores; `g+i`, both; some
+    /// of them as in `i:0-15`
+    #[arg(
+        short = 'p',
+        long,
+        env = "DCGM_EXPORTER_CPU_DEVICES_STR",
+        value_parser = text(),
+        default_value = DEVICES,
+        value_name = "DEVICES"
+    )]
+    pub(crate) cpu_devices: String,
 
     /// Serve MIG compute instances, too, with the label `GPU_CI_ID`
     #[arg(
@@ -199,7 +225,8 @@ pub(crate) struct ServeArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct SourceArgs {
-    /// Where readings come from: `auto` or `nvml`, the driver library, or `sim`, made-up numbers
+    /// Where readings come from: `nvml`, the driver library; `dcgm`, NVIDIA's DCGM; `sim`, made-up
+    /// numbers; `auto`, DCGM if a host engine is named, else the driver library
     #[arg(
         long,
         env = "HEATSINK_SOURCE",
@@ -212,6 +239,61 @@ pub(crate) struct SourceArgs {
     /// The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]
     #[arg(long, env = "HEATSINK_NVML_LIBRARY", value_name = "FILE")]
     pub(crate) nvml_library: Option<OsString>,
+
+    /// DCGM's library [default: libdcgm.so.4, where the dynamic linker finds it]
+    #[arg(long, env = "HEATSINK_DCGM_LIBRARY", value_name = "FILE")]
+    pub(crate) dcgm_library: Option<OsString>,
+
+    /// The DCGM host engine to read through: `host:port`, `[v6]:port`, `tcp://host:port`,
+    /// `unix:///path`, `vsock://cid:port` [default: none; --source dcgm starts one in this process]
+    #[arg(
+        short = 'r',
+        long,
+        env = "DCGM_REMOTE_HOSTENGINE_INFO",
+        value_parser = text(),
+        default_value = "",
+        hide_default_value = true,
+        value_name = "ADDRESS"
+    )]
+    pub(crate) remote_hostengine_info: String,
+
+    /// Serve GPUs, too, that DCGM only makes up
+    #[arg(
+        long,
+        env = "DCGM_EXPORTER_USE_FAKE_GPUS",
+        value_parser = text(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        value_name = "BOOL"
+    )]
+    pub(crate) fake_gpus: String,
+
+    /// Let a DCGM engine in this process log to standard output
+    #[arg(
+        long,
+        env = "DCGM_EXPORTER_ENABLE_DCGM_LOG",
+        value_parser = text(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        value_name = "BOOL"
+    )]
+    pub(crate) enable_dcgm_log: String,
+
+    /// How much it logs: `NONE`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `VERB`
+    #[arg(
+        long,
+        env = "DCGM_EXPORTER_DCGM_LOG_LEVEL",
+        value_parser = text(),
+        default_value = DCGM_LOG_LEVEL,
+        value_name = "LEVEL"
+    )]
+    pub(crate) dcgm_log_level: String,
 
     #[command(flatten)]
     pub(crate) sim: SimArgs,

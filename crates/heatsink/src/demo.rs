@@ -7,19 +7,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use exposition::{Devices, Show};
+use exposition::Show;
 use model::Windows;
 use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;
 use crate::serve::{self, Setup};
 use crate::wanted::Wanted;
-use crate::{Outcome, listen, logging, settings};
+use crate::{Outcome, listen, logging, origin, settings};
 
 /// Serves the story until told to stop.
 pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let _log = logging::start(&settings::log(&args.log)?);
-    let speed = settings::speed(args.speed)?;
+    let speed = origin::speed(args.speed)?;
     let scenario = Scenario::story();
     let chapters = scenario.chapters().to_vec();
     let options = Options { speed, ..Options::default() };
@@ -39,8 +39,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         asked: wanted.read()?,
         wanted,
         kernel_log: None,
-        show: Show { devices: Devices::Flexible, compute_instances: false },
-        hostname: settings::hostname(),
+        show: Show::default(),
+        hostname: origin::hostname(None),
         old_namespace: false,
         replace_blanks_in_model_name: false,
     };

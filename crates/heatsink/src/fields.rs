@@ -34,6 +34,7 @@ fn served(field: &Field) -> &'static str {
     match nvml::served(field.id) {
         Some(call) => call,
         None if field.level == Level::Exporter => "heatsink itself",
+        None if field.level.is_beside_gpus() => "DCGM",
         None => "-",
     }
 }
@@ -118,13 +119,17 @@ fn markdown(fields: &[&Field]) -> String {
          finer level exists for the coarser ones, too; one of the GPU is repeated for its \
          instances. A field that a GPU or driver does not have is absent, and \
          `heatsink_field_unavailable_info` says so. Where `since` is empty, no beginning is \
-         known.\n\n\
+         known. NVSwitches, their links, CPUs and their cores belong to no GPU; the set `machine` \
+         has their rows.\n\n\
          | field | what it is | unit | type | level | id | read by | since |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
     // Text is commented out there, for it would be a label of every series.
-    let all = builtin::ALL.replace("\n# DCGM_", "\nDCGM_").replace("\n#DCGM_", "\nDCGM_");
-    let helps = counters::parse(all.as_bytes()).watches;
+    let in_words = |set: &str| {
+        let all = set.replace("\n# DCGM_", "\nDCGM_").replace("\n#DCGM_", "\nDCGM_");
+        counters::parse(all.as_bytes()).watches
+    };
+    let helps = [builtin::ALL, builtin::MACHINE].map(in_words).concat();
     for field in fields {
         let mut name = format!("`{}`", field.name);
         for other in other_names(field) {

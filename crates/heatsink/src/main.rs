@@ -13,6 +13,7 @@ mod fields;
 mod http;
 mod listen;
 mod logging;
+mod origin;
 mod pages;
 mod serve;
 mod settings;

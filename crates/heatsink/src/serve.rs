@@ -21,7 +21,7 @@ use crate::http::{self, App};
 use crate::pages::Pages;
 use crate::settings::{COMPUTE_INSTANCES, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS};
 use crate::wanted::{Asked, Wanted};
-use crate::{DONE, Outcome, devices, listen, logging, settings};
+use crate::{DONE, Outcome, devices, listen, logging, origin, settings};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -48,14 +48,18 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     for line in &args.upstream.missing {
         tracing::warn!("{line}");
     }
-    let devices = devices::parse(or_default(&args.devices, DEVICES))
-        .map_err(anyhow::Error::msg)
-        .context("-d, --devices")?;
+    let chosen = |flag: &'static str, text| {
+        devices::parse(or_default(text, DEVICES)).map_err(anyhow::Error::msg).context(flag)
+    };
+    let devices = chosen("-d, --devices", &args.devices)?;
+    let switches = chosen("-s, --switch-devices", &args.switch_devices)?;
+    let cpus = chosen("-p, --cpu-devices", &args.cpu_devices)?;
+    let interval = settings::interval(or_default(&args.collect_interval, INTERVAL))?;
     let wanted = Wanted {
         counters: cli::path(&args.collectors).map(Path::to_owned),
         extra: cli::path(&args.extra_collectors).map(Path::to_owned),
         generation: settings::generation(args)?,
-        interval: settings::interval(or_default(&args.collect_interval, INTERVAL))?,
+        interval,
         windows: settings::windows(args)?,
     };
     let compute_instances = settings::boolean(&COMPUTE_INSTANCES, &args.compute_instances)?;
@@ -63,10 +67,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     let setup = Setup {
         asked: wanted.read()?,
         wanted,
-        source: settings::source(&args.source, compute_instances)?,
-        kernel_log: settings::kernel_log(args),
-        show: Show { devices, compute_instances },
-        hostname: if no_hostname { None } else { settings::hostname() },
+        source: origin::source(&args.source, interval, compute_instances)?,
+        kernel_log: origin::kernel_log(args)?,
+        show: Show { devices, compute_instances, switches, cpus },
+        hostname: if no_hostname { None } else { origin::hostname(Some(&args.source)) },
         old_namespace: settings::boolean(&OLD_NAMESPACE, &args.use_old_namespace)?,
         replace_blanks_in_model_name: settings::boolean(
             &REPLACE_BLANKS,

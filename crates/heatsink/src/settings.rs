@@ -1,19 +1,12 @@
 //! What the command line means: checked, read, resolved.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use catalog::{Generation, counters, xid};
-use model::{Source, Windows};
-use nvml::NvmlSource;
-use sampler::KernelLog;
-use sim::{Options, Scenario, SimSource, World};
+use catalog::{Generation, counters};
+use model::Windows;
 
-use crate::cli::{
-    self, COUNT_WINDOW, KERNEL_LOG, LOG_FORMAT, LogArgs, SOURCE, ScenarioName, ServeArgs, SimArgs,
-    SourceArgs, WINDOW, or_default,
-};
+use crate::cli::{COUNT_WINDOW, LOG_FORMAT, LogArgs, ServeArgs, WINDOW, or_default};
 use crate::logging::{Format, Log};
 
 /// The interval, from milliseconds.
@@ -58,14 +51,6 @@ pub(crate) fn generation(args: &ServeArgs) -> Result<Option<Generation>> {
     Generation::parse(text).map(Some).ok_or_else(|| METRIC_NAMES.wrong(text, words))
 }
 
-/// Where XIDs are found beside the driver's events; not where they are made up.
-pub(crate) fn kernel_log(args: &ServeArgs) -> Option<KernelLog> {
-    let path = or_default(&args.kernel_log, KERNEL_LOG);
-    let is_real = or_default(&args.source.source, SOURCE) != "sim";
-    let wanted = is_real && path != "none";
-    wanted.then(|| KernelLog { path: path.into(), meaning: xid::lookup })
-}
-
 /// Where a boolean or one of some words is written: what to name when it is wrong.
 pub(crate) struct Written {
     flag: &'static str,
@@ -85,10 +70,16 @@ pub(crate) const COMPUTE_INSTANCES: Written =
 const METRIC_NAMES: Written = Written { flag: "--metric-names", variable: "HEATSINK_METRIC_NAMES" };
 const DEBUG: Written = Written { flag: "--debug", variable: "DCGM_EXPORTER_DEBUG" };
 const LOG: Written = Written { flag: "--log-format", variable: "DCGM_EXPORTER_LOG_FORMAT" };
-const FROM: Written = Written { flag: "--source", variable: "HEATSINK_SOURCE" };
+pub(crate) const FROM: Written = Written { flag: "--source", variable: "HEATSINK_SOURCE" };
+pub(crate) const FAKE_GPUS: Written =
+    Written { flag: "--fake-gpus", variable: "DCGM_EXPORTER_USE_FAKE_GPUS" };
+pub(crate) const DCGM_LOG: Written =
+    Written { flag: "--enable-dcgm-log", variable: "DCGM_EXPORTER_ENABLE_DCGM_LOG" };
+pub(crate) const DCGM_LOG_LEVELS: Written =
+    Written { flag: "--dcgm-log-level", variable: "DCGM_EXPORTER_DCGM_LOG_LEVEL" };
 
 impl Written {
-    fn wrong(&self, text: &str, allowed: &str) -> anyhow::Error {
+    pub(crate) fn wrong(&self, text: &str, allowed: &str) -> anyhow::Error {
         anyhow!("{} ({}): `{text}` is none of {allowed}", self.flag, self.variable)
     }
 }
@@ -118,52 +109,6 @@ pub(crate) fn log(args: &LogArgs) -> Result<Log> {
         other => return Err(LOG.wrong(other, "text, json")),
     };
     Ok(Log { format, debug: boolean(&DEBUG, &args.debug)? })
-}
-
-/// The source that was asked for.
-pub(crate) fn source(args: &SourceArgs, compute_instances: bool) -> Result<Box<dyn Source>> {
-    match or_default(&args.source, SOURCE) {
-        "auto" | "nvml" => {
-            let library = cli::path(&args.nvml_library)
-                .map(std::path::absolute)
-                .transpose()
-                .context("--nvml-library: the path cannot be resolved")?;
-            Ok(Box::new(NvmlSource::new(library, nvml::Options { compute_instances })))
-        }
-        "sim" => simulation(&args.sim),
-        other => Err(FROM.wrong(other, "auto, nvml, sim")),
-    }
-}
-
-/// Simulated GPUs.
-pub(crate) fn simulation(args: &SimArgs) -> Result<Box<dyn Source>> {
-    let scenario = match args.sim_scenario {
-        ScenarioName::Story => Scenario::story(),
-        ScenarioName::Steady => Scenario::steady(args.sim_gpus.into()),
-        ScenarioName::Idle => Scenario::idle(args.sim_gpus.into()),
-    };
-    let options = Options {
-        speed: speed(args.speed)?,
-        start: Duration::from_secs(args.sim_at.unwrap_or(0)),
-        frozen: args.sim_at.is_some(),
-    };
-    let world = World::new(scenario, args.sim_seed);
-    Ok(Box::new(SimSource::new(world, options)))
-}
-
-/// A simulation's speed.
-pub(crate) fn speed(factor: f64) -> Result<f64> {
-    if !(factor > 0.0 && factor <= 1000.0) {
-        bail!("--speed: {factor} is not above 0 and at most 1000");
-    }
-    Ok(factor)
-}
-
-/// The label `hostname`: the node's name where Kubernetes gives it, else the system's.
-pub(crate) fn hostname() -> Option<Arc<str>> {
-    let node = std::env::var("NODE_NAME").ok().filter(|name| !name.is_empty());
-    let name = node.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())?;
-    Some(Arc::from(name.trim()))
 }
 
 #[cfg(test)]

@@ -45,7 +45,6 @@ const FLAGS: &[Flag] = {
     use About::{Missing, Nothing, Refused};
     use Takes::{Bool, Value};
     const PODS: About = Missing("pod labels");
-    const DCGM: About = Missing("reading through DCGM; the driver library is read instead");
     &[
         flag("kubernetes",                           Some('k'), "DCGM_EXPORTER_KUBERNETES",                           Bool,  PODS),
         flag("kubernetes-enable-pod-labels",         None,      "DCGM_EXPORTER_KUBERNETES_ENABLE_POD_LABELS",         Bool,  PODS),
@@ -56,15 +55,9 @@ const FLAGS: &[Flag] = {
         flag("kubernetes-enable-dra",                None,      "KUBERNETES_ENABLE_DRA",                              Bool,  PODS),
         flag("pod-resources-kubelet-socket",         None,      "DCGM_POD_RESOURCES_KUBELET_SOCKET",                  Value, Nothing),
         flag("nvidia-resource-names",                None,      "NVIDIA_RESOURCE_NAMES",                              Value, Nothing),
-        flag("cpu-devices",                          Some('p'), "DCGM_EXPORTER_CPU_DEVICES_STR",                      Value, Missing("CPU")),
-        flag("switch-devices",                       Some('s'), "DCGM_EXPORTER_OTHER_DEVICES_STR",                    Value, Missing("switch")),
         flag("configmap-data",                       Some('m'), "DCGM_EXPORTER_CONFIGMAP_DATA",                       Value, Missing("counters from a ConfigMap; mount it and name the file with -f")),
-        flag("remote-hostengine-info",               Some('r'), "DCGM_REMOTE_HOSTENGINE_INFO",                        Value, DCGM),
-        flag("fake-gpus",                            None,      "DCGM_EXPORTER_USE_FAKE_GPUS",                        Bool,  Missing("DCGM to make GPUs up; try --source sim")),
         flag("web-config-file",                      None,      "DCGM_EXPORTER_WEB_CONFIG_FILE",                      Value, Refused("TLS and passwords are not served yet; without them the page would be open to all")),
         flag("web-systemd-socket",                   None,      "DCGM_EXPORTER_SYSTEMD_SOCKET",                       Bool,  Missing("systemd's socket; --address is listened on instead")),
-        flag("enable-dcgm-log",                      None,      "DCGM_EXPORTER_ENABLE_DCGM_LOG",                      Bool,  Nothing),
-        flag("dcgm-log-level",                       None,      "DCGM_EXPORTER_DCGM_LOG_LEVEL",                       Value, Nothing),
         flag("hpc-job-mapping-dir",                  None,      "DCGM_HPC_JOB_MAPPING_DIR",                           Value, Missing("the label hpc_job")),
         flag("dump-enabled",                         None,      "DCGM_EXPORTER_DUMP_ENABLED",                         Bool,  Missing("dumps")),
         flag("dump-directory",                       None,      "DCGM_EXPORTER_DUMP_DIRECTORY",                       Value, Nothing),
@@ -161,7 +154,7 @@ mod tests {
         let line = "dcgm-exporter -k -o=false -p f --kubernetes-gpu-id-type uid -x 300000 \
                     -r localhost:5555 -m none";
         let upstream = given(line);
-        assert_eq!(upstream.missing.len(), 2, "{:?}", upstream.missing);
+        assert_eq!(upstream.missing.len(), 1, "{:?}", upstream.missing);
         assert!(upstream.missing[0].starts_with("--kubernetes has no effect yet"));
         assert!(upstream.refused.is_empty());
     }

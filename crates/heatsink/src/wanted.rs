@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use catalog::counters::{self, Counters};
 use catalog::{Generation, builtin, generation};
 use model::{Kind, Watch, Windows};
@@ -46,7 +46,7 @@ impl Wanted {
         let mut rows_skipped = 0;
         let (counters, is_builtin) = match &self.counters {
             None => (counters::parse(builtin::DEFAULT.as_bytes()), true),
-            Some(path) => file_or_builtin(path)?,
+            Some(path) => file_or_builtin(path, COUNTERS)?,
         };
         rows_skipped += counters.skipped.len();
         let mut watches = counters.watches;
@@ -55,7 +55,7 @@ impl Wanted {
             watches = generation::builtin_types(watches, self.generation.unwrap_or_default());
         }
         if let Some(path) = &self.extra {
-            let extra = file(path).with_context(|| unreadable(path, EXTRA))?;
+            let (extra, _) = file_or_builtin(path, EXTRA)?;
             rows_skipped += extra.skipped.len();
             watches = counters::merge(watches, extra.watches);
         }
@@ -96,7 +96,7 @@ const COUNTERS: &str = "-f, --collectors";
 const EXTRA: &str = "--extra-collectors";
 
 /// The file at `path`, or the built-in set that the path or the word stands for, and which it is.
-fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
+fn file_or_builtin(path: &Path, flag: &str) -> Result<(Counters, bool)> {
     match file(path) {
         Ok(counters) => Ok((counters, false)),
         Err(error) => {
@@ -105,7 +105,7 @@ fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
                 .is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
             let builtin = path.to_str().and_then(builtin::builtin_for).filter(|_| is_absent);
             let Some(builtin) = builtin else {
-                return Err(error.context(unreadable(path, COUNTERS)));
+                return Err(error.context(unreadable(path, flag)));
             };
             if path.is_absolute() {
                 tracing::info!("{} is not there; serving its built-in equivalent", path.display());

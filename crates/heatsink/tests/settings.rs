@@ -278,7 +278,7 @@ fn check_runs_no_exit_handlers_under_a_stuck_call() {
 fn fields_lists_the_catalogue() {
     let output = run(BINARY, &["fields"], &[]);
     let said = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(said.lines().count(), 1 + 414);
+    assert_eq!(said.lines().count(), 1 + 504);
     assert!(said.contains("nvmlDeviceGetUtilizationRates"));
     let output = run(BINARY, &["fields", "--json", "--served"], &[]);
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");

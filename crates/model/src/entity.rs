@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-/// What a reading is of: a GPU or something smaller that belongs to it.
+/// What a reading is of: a GPU, something smaller that belongs to it, or a part of the machine that
+/// belongs to no GPU.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Entity {
-    /// The GPU itself.
+    /// The GPU itself; of what belongs to no GPU, nothing.
     Gpu,
     /// One of its NVLinks, by number.
     Link(u32),
@@ -13,6 +14,24 @@ pub enum Entity {
     Peer(u32),
     /// A GPU instance of a partitioned GPU, or a compute instance inside one.
     Instance(Arc<Instance>),
+    /// An NVSwitch of the machine, by number.
+    Switch(u32),
+    /// One of an NVSwitch's NVLinks.
+    SwitchLink {
+        /// The number of the switch.
+        switch: u32,
+        /// The number of the link on it.
+        link: u32,
+    },
+    /// A CPU of the machine, by number.
+    Cpu(u32),
+    /// One core of a CPU.
+    CpuCore {
+        /// The number of the CPU.
+        cpu: u32,
+        /// The number of the core.
+        core: u32,
+    },
 }
 
 /// A part of a partitioned GPU (MIG).

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::{Entity, Reading, Reason};
 
-/// A reading and the moment its pass began, so that its age is never understated.
+/// A reading, and the moment its pass began or the driver sampled it, so that its age is never
+/// understated.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Slot {
     /// What was read.
     pub reading: Reading,
-    /// When the pass that read it began; `None` before the first answer.
+    /// When that was; `None` before the first answer.
     pub at: Option<Instant>,
 }
 
@@ -32,13 +33,16 @@ pub struct Part {
     /// By slot, from one reading to the next where that is longer than its watch asks for: the
     /// driver takes too long over it.
     pub slower: BTreeMap<usize, Duration>,
+    /// Whether the driver samples by itself, so that moments are its own and not those of passes.
+    pub sampled: bool,
 }
 
 impl Part {
     /// A part without data.
     pub fn new(entity: Entity, watches: &Arc<[usize]>) -> Self {
         let slots = vec![Slot::EMPTY; watches.len()];
-        Self { entity, watches: Arc::clone(watches), slots, slower: BTreeMap::new() }
+        let (watches, slower) = (Arc::clone(watches), BTreeMap::new());
+        Self { entity, watches, slots, slower, sampled: false }
     }
 }
 
@@ -77,6 +81,14 @@ impl Readings {
     /// Writes the reading of slot `index` of part number `part`.
     pub fn set_in(&mut self, part: usize, index: usize, reading: Reading) {
         self.parts[part].slots[index] = Slot { reading, at: Some(self.now) };
+    }
+
+    /// Writes what the driver read by itself at `at`, of slot `index` of part number `part`: news only
+    /// if it is another moment than before.
+    pub fn set_sampled_in(&mut self, part: usize, index: usize, reading: Reading, at: Instant) {
+        let part = &mut self.parts[part];
+        part.sampled = true;
+        part.slots[index] = Slot { reading, at: Some(at) };
     }
 
     /// Says how often slot `index` of the GPU itself is read from now on, where that is not as

@@ -16,6 +16,9 @@ pub struct Snapshot {
     pub watches: Arc<[Watch]>,
     /// By index, each with what it answered.
     pub gpus: Vec<GpuView>,
+    /// The machine's NVSwitches with their links, its CPUs and their cores, in order: what belongs to
+    /// no GPU. Empty where the source reads none, or none now.
+    pub machine: Vec<PartView>,
     /// Where the readings come from.
     pub source: SourceView,
     /// What this process uses.
@@ -118,7 +121,7 @@ impl GpuView {
     pub fn instances(&self) -> impl Iterator<Item = (&Instance, &PartView)> {
         self.parts.iter().filter_map(|part| match &part.entity {
             Entity::Instance(instance) => Some((&**instance, part)),
-            Entity::Gpu | Entity::Link(_) | Entity::Peer(_) => None,
+            _ => None,
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::{FieldId, Pace, Readings, Reason, Samples, Watch, XidEvent};
+use crate::{FieldId, Health, Pace, Readings, Reason, Samples, Watch, XidEvent};
 
 /// A way to read GPUs: the driver library, DCGM, a simulation.
 pub trait Source: Send {
@@ -15,6 +15,11 @@ pub trait Source: Send {
 
     /// Whether it has a way to read this field at all, on GPUs that support it.
     fn serves(&self, field: FieldId) -> bool;
+
+    /// Whether it judges by itself how GPUs are ([`Reader::take_health`]).
+    fn judges_health(&self) -> bool {
+        false
+    }
 
     /// Opens the driver, to read `watches`. May block.
     ///
@@ -42,6 +47,12 @@ pub trait Session: Send {
     /// New readers for one GPU: first the main one, which identifies it, then any others. Together
     /// they serve each watch that this source knows exactly once. Does not touch the GPU.
     fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>>;
+
+    /// New readers for what belongs to no GPU: NVSwitches and CPUs. Their parts are the entities;
+    /// the part of the GPU itself stays empty.
+    fn machine_readers(&mut self) -> Vec<Box<dyn Reader>> {
+        Vec::new()
+    }
 
     /// Whether the world has changed so that this session no longer fits it, and how: a GPU came
     /// or went, the library was replaced. Asked every second or so; may block.
@@ -134,6 +145,12 @@ pub trait Reader: Send {
     /// The XIDs that were delivered since this was last asked, in their order.
     fn take_xids(&mut self) -> Vec<XidEvent> {
         Vec::new()
+    }
+
+    /// How the GPU's subsystems are, where the driver judges that itself and did so just now. What it
+    /// judged lately is good until the next time; a source that never says leaves it to the sampler.
+    fn take_health(&mut self) -> Option<Vec<Health>> {
+        None
     }
 
     /// What the driver sampled by itself since this was last asked.

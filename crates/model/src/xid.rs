@@ -29,6 +29,9 @@ pub struct XidEvent {
     pub xid: Xid,
     /// The GPU instance that it is about; none where it is about the whole GPU.
     pub instance: Option<u32>,
+    /// When it happened, where that was before anybody listened: it is the last one, and is not
+    /// counted.
+    pub before: Option<SystemTime>,
 }
 
 /// What is known of one code on one GPU.
@@ -90,17 +93,31 @@ impl XidLog {
         self.count(event.xid, at)
     }
 
+    /// Notes one event that happened before anybody listened, of which it is only known that it was
+    /// the last one. One that was heard of since is newer.
+    pub fn note(&mut self, event: XidEvent, at: SystemTime) {
+        if self.last.is_some() {
+            return;
+        }
+        self.note_last(event);
+        let known = self.counts.len() < Self::MOST_CODES;
+        let none = XidCount { xid: event.xid, count: 0, last: None };
+        if let Some(entry) = known.then(|| self.counts.entry(event.xid.code).or_insert(none)) {
+            entry.last = entry.last.max(Some(at));
+        }
+    }
+
     /// Counts one event about the whole GPU that is told late. It is the last one only if it is not
     /// older than any other.
     pub fn record_late(&mut self, xid: Xid, at: SystemTime) -> u64 {
         if self.counts.values().all(|entry| entry.last.is_none_or(|last| last <= at)) {
-            self.note_last(XidEvent { xid, instance: None });
+            self.note_last(XidEvent { xid, instance: None, before: None });
         }
         self.count(xid, at)
     }
 
     fn note_last(&mut self, event: XidEvent) {
-        let XidEvent { xid, instance } = event;
+        let XidEvent { xid, instance, .. } = event;
         self.last = Some(xid);
         match instance {
             // A log of instances that are long gone must not grow.
@@ -148,7 +165,8 @@ mod tests {
     use super::*;
 
     fn event(code: u32, instance: Option<u32>) -> XidEvent {
-        XidEvent { xid: Xid { code, message: "?", class: "?", action: "?" }, instance }
+        let xid = Xid { code, message: "?", class: "?", action: "?" };
+        XidEvent { xid, instance, before: None }
     }
 
     #[test]
@@ -173,6 +191,18 @@ mod tests {
         assert_eq!(log.last.map(|xid| xid.code), Some(79));
         assert_eq!((log.counts[&48].count, log.counts[&79].count), (1, 2));
         assert_eq!(log.counts[&79].last, Some(at(20)));
+    }
+
+    #[test]
+    fn one_from_before_anybody_listened_is_the_last_and_is_not_counted() {
+        let mut log = XidLog::default();
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(5);
+        log.note(event(79, None), at);
+        assert_eq!(log.last.map(|xid| xid.code), Some(79));
+        assert_eq!((log.counts[&79].count, log.counts[&79].last), (0, Some(at)));
+        log.record(event(48, None), at);
+        log.note(event(31, None), at);
+        assert_eq!(log.last.map(|xid| xid.code), Some(48), "one that was heard of is newer");
     }
 
     #[test]

@@ -92,6 +92,7 @@ fn xid_event(code: u64, gpu_instance: u32) -> XidEvent {
     XidEvent {
         xid: xid::lookup(u32::try_from(code).unwrap_or(u32::MAX)),
         instance: (gpu_instance != NO_INSTANCE).then_some(gpu_instance),
+        before: None,
     }
 }
 

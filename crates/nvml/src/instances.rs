@@ -117,7 +117,7 @@ impl Instances {
     pub(crate) fn retain(&self, out: &mut Readings) {
         out.retain(|entity| match entity {
             Entity::Instance(_) => self.members.iter().any(|member| member.entity == *entity),
-            Entity::Gpu | Entity::Link(_) | Entity::Peer(_) => true,
+            _ => true,
         });
     }
 

@@ -48,9 +48,14 @@ pub fn served(wanted: FieldId) -> Option<&'static str> {
 /// Fields that this crate does not read, and why.
 pub const UNSERVED: &[(RangeInclusive<u16>, &str)] = &[
     (450..=450, "DCGM has the number and never writes a value"),
+    (701..=824, ONLY_DCGM),
+    (856..=878, ONLY_DCGM),
+    (1100..=1141, ONLY_DCGM),
     (9001..=9003, "made from other fields"),
     (9005..=9006, "made from other fields"),
 ];
+
+const ONLY_DCGM: &str = "NVSwitches and CPUs are read through DCGM only";
 
 /// Since which generation of GPUs, or which driver, a field is there; empty where nobody says so.
 pub fn since(field: FieldId) -> &'static str {
@@ -87,6 +92,9 @@ mod tests {
         for row in catalog::FIELDS {
             let unserved = UNSERVED.iter().any(|(fields, _)| fields.contains(&row.id.0));
             assert_ne!(served(row.id).is_some(), unserved, "{}", row.name);
+            let mut whys = UNSERVED.iter().filter(|(fields, _)| fields.contains(&row.id.0));
+            let only_dcgm = whys.any(|(_, why)| *why == ONLY_DCGM);
+            assert_eq!(row.level.is_beside_gpus(), only_dcgm, "{}", row.name);
         }
         assert_eq!(served(field::MAX_SM_CLOCK_OF_PSTATE), Some("nvmlDeviceGetMinMaxClockOfPState"));
         assert_eq!(served(FieldId(0)), None);

@@ -1,13 +1,14 @@
 //! Where lanes leave what they read, and where the supervisor finds it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{
-    Down, Entity, FieldId, Identity, Instance, Kind, Part, Process, Quantity, Reader, Reason,
+    Down, Entity, FieldId, Health, Identity, Instance, Kind, Part, Process, Quantity, Reader, Reason,
     Rhythm, Snapshot, SourceView, Value, Watch, XidCount, XidLog,
 };
 
@@ -22,6 +23,8 @@ use crate::rolling::{Counts, Extents};
 /// What all threads of one sampler share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    /// Whether the source itself judges how GPUs are.
+    pub(crate) judges_health: bool,
     /// Ticks are counted from here, so that all lanes read at the same moments.
     pub(crate) epoch: Instant,
     pub(crate) board: Mutex<Board>,
@@ -38,6 +41,8 @@ pub(crate) struct Board {
     /// Since when the keeper has been inside the source, opening it.
     pub(crate) connecting: Option<Instant>,
     pub(crate) gpus: Vec<GpuBoard>,
+    /// What belongs to no GPU.
+    pub(crate) machine: GpuBoard,
     /// GPUs that were there once, and whose index another one has now.
     pub(crate) former: Vec<(Arc<Identity>, History)>,
     pub(crate) process: Process,
@@ -51,7 +56,35 @@ pub(crate) struct Board {
     pub(crate) detained: usize,
 }
 
-/// One GPU.
+/// Whose readings a lane brings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// The GPU with this index.
+    Gpu(u32),
+    /// What belongs to no GPU.
+    Machine,
+}
+
+impl Place {
+    /// The index of the GPU, if it is one.
+    pub(crate) fn gpu(self) -> Option<u32> {
+        match self {
+            Self::Gpu(index) => Some(index),
+            Self::Machine => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gpu(index) => write!(f, "gpu {index}"),
+            Self::Machine => f.write_str("machine"),
+        }
+    }
+}
+
+/// One GPU, or all that belongs to none.
 pub(crate) struct GpuBoard {
     pub(crate) index: u32,
     pub(crate) identity: Option<Arc<Identity>>,
@@ -84,6 +117,8 @@ pub(crate) struct History {
     pub(crate) extents: BTreeMap<Quantity, Extent>,
     /// What its counters were of late.
     pub(crate) trends: Trends,
+    /// How its subsystems are as the driver judges, and when it did.
+    pub(crate) health: Option<(Instant, Vec<Health>)>,
     /// How long each kind of driver call took the last time.
     pub(crate) calls: Arc<BTreeMap<&'static str, Duration>>,
 }
@@ -259,6 +294,7 @@ impl Shared {
         let snapshot = Snapshot {
             watches: Arc::clone(&watches),
             gpus: Vec::new(),
+            machine: Vec::new(),
             source: source.clone(),
             process,
             windows: settings.windows,
@@ -269,6 +305,7 @@ impl Shared {
             source,
             connecting: None,
             gpus: Vec::new(),
+            machine: GpuBoard::new(0),
             former: Vec::new(),
             process,
             process_read: now,
@@ -279,6 +316,7 @@ impl Shared {
         };
         Self {
             settings,
+            judges_health: false,
             epoch: now,
             board: Mutex::new(board),
             wake: Condvar::new(),
@@ -315,10 +353,28 @@ impl Board {
         &mut self.gpus[position]
     }
 
-    /// The GPU with this index, if it has been entered.
-    pub(crate) fn known_gpu(&mut self, index: u32) -> Option<&mut GpuBoard> {
+    /// What is at this place, entered if it is new.
+    pub(crate) fn enter(&mut self, place: Place) -> &mut GpuBoard {
+        match place {
+            Place::Gpu(index) => self.gpu(index),
+            Place::Machine => &mut self.machine,
+        }
+    }
+
+    /// What is at this place, if it has been entered.
+    pub(crate) fn at(&mut self, place: Place) -> Option<&mut GpuBoard> {
+        let Place::Gpu(index) = place else { return Some(&mut self.machine) };
         let position = self.gpus.binary_search_by_key(&index, |gpu| gpu.index).ok()?;
         Some(&mut self.gpus[position])
+    }
+
+    /// All lanes, each with its place.
+    pub(crate) fn lanes_mut(&mut self) -> impl Iterator<Item = (Place, &mut LaneBoard)> {
+        let of_gpus = self.gpus.iter_mut().flat_map(|gpu| {
+            let place = Place::Gpu(gpu.index);
+            gpu.lanes.iter_mut().map(move |lane| (place, lane))
+        });
+        of_gpus.chain(self.machine.lanes.iter_mut().map(|lane| (Place::Machine, lane)))
     }
 
     /// Notes what the GPU at `index` has turned out to be.
@@ -378,7 +434,7 @@ impl Board {
                 wanted.filter_map(|(at, watch)| Some((at, known.get(&watch.field)?.clone()))),
             );
         }
-        for lane in self.gpus.iter_mut().flat_map(|gpu| &mut gpu.lanes) {
+        for (_, lane) in self.lanes_mut() {
             for kept in &mut lane.parts {
                 kept.part = plan.adopt(&earlier, &kept.part);
                 kept.growth.clear();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{
-    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Instance, Kind, Part, PartView,
-    Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, field,
+    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Instance, Kind, Pace, Part, PartView,
+    Quantity, Reading, Reason, Rhythm, Snapshot, Value, Watch, Xid, field,
 };
 
 use crate::board::{Board, GpuBoard, History, LaneBoard, Shared};
@@ -48,9 +48,11 @@ impl Shared {
             let gpu = Gpu { index: identity.index, identity: Some(Arc::clone(identity)) };
             composer.down(gpu, history, Down::Missing)
         }));
+        let machine = if source_up { composer.parts(&board.machine) } else { Vec::new() };
         Snapshot {
             watches: Arc::clone(&plan.watches),
             gpus,
+            machine,
             source,
             process: board.process,
             windows: self.settings.windows,
@@ -143,7 +145,12 @@ impl Composer<'_> {
         let lane = gpu.lanes.iter().find(|lane| lane.listens);
         let is_listening = lane.is_some_and(|lane| {
             let since = lane.busy.since().or(lane.last_ok).unwrap_or(self.now);
-            self.expires(since + 2 * LISTENING, ()).is_ok()
+            // One that waits is seen again and again, one that asks at its passes.
+            let every = match lane.rhythm {
+                Rhythm::Waiting => LISTENING,
+                Rhythm::Main | Rhythm::Aside => LISTENING.max(lane.cadence),
+            };
+            self.expires(since + 2 * every, ()).is_ok()
         });
         if gpu.history.xids.listening != is_listening {
             let log = Arc::make_mut(&mut gpu.history.xids);
@@ -172,7 +179,7 @@ impl Composer<'_> {
         readings
     }
 
-    /// Links, peers and instances, in order.
+    /// Links, peers and instances of a GPU, or what belongs to none, in order.
     fn parts(&mut self, gpu: &GpuBoard) -> Vec<PartView> {
         let mut parts = Vec::new();
         for lane in &gpu.lanes {
@@ -239,7 +246,12 @@ impl Composer<'_> {
         if let Some(events) = &mut history.clock_events {
             view.clock_events = events.view(elapsed, read);
         }
-        if self.plan.assesses_health() {
+        if self.shared.judges_health {
+            let period = Pace::Slow.period(self.shared.settings.interval);
+            let is_good = |at: &Instant| self.now.saturating_duration_since(*at) <= 2 * period;
+            let judged = history.health.as_ref().filter(|(at, _)| is_good(at));
+            view.health = judged.map(|(_, health)| health.clone()).unwrap_or_default();
+        } else if self.plan.assesses_health() {
             let (trends, xids) = (&history.trends, &*history.xids);
             view.health = health::assess(&Patient { read, trends, xids, now: SystemTime::now() });
         }
@@ -278,7 +290,7 @@ fn reason(down: Down) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use model::{FieldId, Identity, Pace, Rhythm, Slot, Windows, XidEvent};
+    use model::{FieldId, Identity, Slot, Windows, XidEvent};
 
     use super::*;
     use crate::board::{Busy, LanePart};
@@ -362,7 +374,7 @@ mod tests {
 
     fn xid(code: u32) -> XidEvent {
         let xid = Xid { code, message: "?", class: "?", action: "?" };
-        XidEvent { xid, instance: None }
+        XidEvent { xid, instance: None, before: None }
     }
 
     #[test]

@@ -360,7 +360,7 @@ mod tests {
             case.xids.listening = true;
             let xid = Xid { code: 79, message: "?", class, action: "?" };
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000 - age);
-            case.xids.record(XidEvent { xid, instance: None }, at);
+            case.xids.record(XidEvent { xid, instance: None, before: None }, at);
             case.of("DRIVER").map(|(status, _)| status)
         };
         assert_eq!(of("restart_node", 599), Some(Fail));

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use model::{Rhythm, Session, Source};
 
 use crate::Selection;
-use crate::board::{Busy, LaneBoard, Shared};
+use crate::board::{Busy, LaneBoard, Place, Shared};
 use crate::lane::Lane;
 use crate::plan::Plan;
 
 /// From one look at the world to the next.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a source that cannot be opened is left alone: at first, and at most.
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// How long a source that cannot be opened is left alone: at first, and at most. Whoever brings it
+/// back waits for as long, and one try costs little.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 
 /// How long lanes may take to end before they are left where they are, and how long one may be
 /// inside the driver before nobody waits for it: longer than the longest wait for events.
@@ -36,7 +37,7 @@ const ONE_DOWN: Patience =
 
 /// A lane's thread, and what ends it.
 struct Running {
-    gpu: u32,
+    place: Place,
     /// The reader's name.
     name: &'static str,
     rhythm: Rhythm,
@@ -47,7 +48,7 @@ struct Running {
 
 /// A thread of an earlier session that is still inside the driver.
 struct Detained {
-    gpu: u32,
+    place: Place,
     name: &'static str,
     thread: JoinHandle<()>,
 }
@@ -166,8 +167,9 @@ impl Keeper<'_> {
         });
         self.enter(&gpus);
         for gpu in &gpus {
-            self.start_lanes(session.as_mut(), *gpu);
+            self.start_lanes(session.as_mut(), Place::Gpu(*gpu));
         }
+        self.start_lanes(session.as_mut(), Place::Machine);
         let began = Instant::now();
         let why = loop {
             match self.listen(LOOK) {
@@ -214,24 +216,26 @@ impl Keeper<'_> {
         });
     }
 
-    fn is_detained(&self, gpu: u32, name: &str) -> bool {
-        self.detained.iter().any(|detained| detained.gpu == gpu && detained.name == name)
+    fn is_detained(&self, place: Place, name: &str) -> bool {
+        self.detained.iter().any(|detained| detained.place == place && detained.name == name)
     }
 
-    fn is_running(&self, gpu: u32, name: &str) -> bool {
-        let is_it = |running: &Running| running.gpu == gpu && running.name == name;
+    fn is_running(&self, place: Place, name: &str) -> bool {
+        let is_it = |running: &Running| running.place == place && running.name == name;
         self.running.iter().any(|running| is_it(running) && !running.thread.is_finished())
     }
 
-    /// Starts the lanes that this GPU should have and has not. Where one of an earlier session is
+    /// Starts the lanes that this place should have and has not. Where one of an earlier session is
     /// still inside the driver, a second one would only join it there.
-    fn start_lanes(&mut self, session: &mut dyn Session, gpu: u32) {
-        if !self.shared.settings.gpus.includes(gpu) {
-            return;
-        }
-        for reader in session.readers(gpu) {
+    fn start_lanes(&mut self, session: &mut dyn Session, place: Place) {
+        let readers = match place {
+            Place::Gpu(gpu) if self.shared.settings.gpus.includes(gpu) => session.readers(gpu),
+            Place::Gpu(_) => return,
+            Place::Machine => session.machine_readers(),
+        };
+        for reader in readers {
             let (name, rhythm) = (reader.name(), reader.rhythm());
-            if self.is_detained(gpu, name) || self.is_running(gpu, name) {
+            if self.is_detained(place, name) || self.is_running(place, name) {
                 continue;
             }
             self.next_id += 1;
@@ -240,18 +244,18 @@ impl Keeper<'_> {
             let plan = Arc::clone(&self.shared.board().plan);
             let (tick, settings) = (plan.tick, &self.shared.settings);
             let lane = LaneBoard::new(self.next_id, reader.as_ref(), &busy, tick);
-            self.shared.changed(|board| board.gpu(gpu).take_over(lane, settings));
+            self.shared.changed(|board| board.enter(place).take_over(lane, settings));
             let shared = Arc::clone(self.shared);
             let its_busy = Arc::clone(&busy);
             let id = self.next_id;
-            let lane = Lane { id, gpu, reader, busy, shared, plan, cadence: tick, stopped };
-            let spawned = thread::Builder::new().name(format!("gpu {gpu} {name}"));
+            let lane = Lane { id, place, reader, busy, shared, plan, cadence: tick, stopped };
+            let spawned = thread::Builder::new().name(format!("{place} {name}"));
             match spawned.spawn(move || lane.run()) {
                 Ok(thread) => {
                     let busy = its_busy;
-                    self.running.push(Running { gpu, name, rhythm, busy, stop, thread });
+                    self.running.push(Running { place, name, rhythm, busy, stop, thread });
                 }
-                Err(error) => tracing::error!(gpu, "no thread to read it with: {error}"),
+                Err(error) => tracing::error!("no thread to read {place} with: {error}"),
             }
         }
     }
@@ -262,9 +266,9 @@ impl Keeper<'_> {
         let ending: Vec<(Arc<Busy>, Detained)> = self
             .running
             .extract_if(.., |running| which(running))
-            .map(|Running { gpu, name, busy, stop, thread, .. }| {
+            .map(|Running { place, name, busy, stop, thread, .. }| {
                 drop(stop);
-                (busy, Detained { gpu, name, thread })
+                (busy, Detained { place, name, thread })
             })
             .collect();
         // Nobody waits for one that has been inside the driver for longer than a healthy one ever
@@ -280,18 +284,16 @@ impl Keeper<'_> {
         self.detained.extend(stuck.filter(|lane| !lane.thread.is_finished()));
         self.shared.changed(|board| {
             board.detained = self.detained.len();
-            for gpu in &mut board.gpus {
-                for lane in &mut gpu.lanes {
-                    lane.listens &= self.is_running(gpu.index, lane.name);
-                    lane.detained = self.is_detained(gpu.index, lane.name);
-                }
+            for (place, lane) in board.lanes_mut() {
+                lane.listens &= self.is_running(place, lane.name);
+                lane.detained = self.is_detained(place, lane.name);
             }
         });
     }
 
     /// Replaces the stuck lanes that have come back, and so have ended.
     fn release_detained(&mut self, session: &mut dyn Session) {
-        let held: Vec<u32> = self.detained.iter().map(|detained| detained.gpu).collect();
+        let held: Vec<Place> = self.detained.iter().map(|detained| detained.place).collect();
         if held.is_empty() {
             return;
         }
@@ -300,8 +302,9 @@ impl Keeper<'_> {
         if detained < held.len() {
             self.shared.changed(|board| board.detained = detained);
             let listed = session.gpus();
-            for gpu in held.into_iter().filter(|gpu| listed.contains(gpu)) {
-                self.start_lanes(session, gpu);
+            let is_there = |place: &Place| place.gpu().is_none_or(|gpu| listed.contains(&gpu));
+            for place in held.into_iter().filter(is_there) {
+                self.start_lanes(session, place);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use model::{Identity, Pace, Pass, Reader, Readings, Reason, Rhythm};
 
-use crate::board::{Busy, GpuBoard, LaneBoard, Shared};
+use crate::board::{Busy, GpuBoard, LaneBoard, Place, Shared};
 use crate::merge::{Merge, News};
 use crate::plan::Plan;
 
@@ -21,7 +21,7 @@ const QUICK: Duration = Duration::from_millis(5);
 /// A lane, before its thread runs.
 pub(crate) struct Lane {
     pub(crate) id: u64,
-    pub(crate) gpu: u32,
+    pub(crate) place: Place,
     pub(crate) reader: Box<dyn Reader>,
     pub(crate) busy: Arc<Busy>,
     pub(crate) shared: Arc<Shared>,
@@ -95,6 +95,7 @@ impl Lane {
         let take = || News {
             listens: reader.listens(),
             xids: reader.take_xids(),
+            health: reader.take_health(),
             samples: reader.take_samples(),
             calls: reader.take_call_times(),
         };
@@ -108,13 +109,13 @@ impl Lane {
         let is_of_plan = rhythm == Rhythm::Waiting || Arc::ptr_eq(&board.plan, &self.plan);
         let is_mine = |lane: &LaneBoard| lane.id == self.id;
         let has_place = |gpu: &mut GpuBoard| gpu.lanes.iter().any(is_mine);
-        if !is_of_plan || !board.known_gpu(self.gpu).is_some_and(has_place) {
+        if !is_of_plan || !board.at(self.place).is_some_and(has_place) {
             return false;
         }
-        if let Some(identity) = outcome.identity {
-            board.identify(self.gpu, identity);
+        if let (Place::Gpu(index), Some(identity)) = (self.place, outcome.identity) {
+            board.identify(index, identity);
         }
-        let gpu = board.gpu(self.gpu);
+        let gpu = board.enter(self.place);
         let Outcome { pass, took, result, .. } = outcome;
         if rhythm == Rhythm::Main && result.is_ok() {
             gpu.history.last_success = Some(SystemTime::now());
@@ -136,8 +137,10 @@ impl Lane {
         }
         let changed = (lane.down, lane.listens) != before || opened;
         let (shared, plan) = (&*self.shared, &*self.plan);
-        let mut merge = Merge { shared, plan, pass, history: &mut gpu.history, lines: &mut lines };
-        merge.news(news);
+        let (history, lines_of_merge) = (&mut gpu.history, &mut lines);
+        let mut merge =
+            Merge { shared, plan, pass, history, news: Vec::new(), lines: lines_of_merge };
+        merge.take_news(news);
         match lane.down {
             None => {
                 lane.last_ok = Some(pass.now);
@@ -165,7 +168,7 @@ impl Lane {
         board.urgent |= urgent;
         drop(board);
         for line in lines {
-            line.say(self.gpu);
+            line.say(self.place.gpu());
         }
         if urgent {
             self.shared.wake.notify_all();

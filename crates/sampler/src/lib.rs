@@ -147,7 +147,9 @@ impl Sampler {
         watches: Arc<[Watch]>,
         settings: Settings,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::new(source.name(), watches, settings));
+        let judges_health = source.judges_health();
+        let shared = Shared::new(source.name(), watches, settings);
+        let shared = Arc::new(Shared { judges_health, ..shared });
         let (orders, ordered) = mpsc::channel();
         let for_keeper = Arc::clone(&shared);
         let keeper = thread::Builder::new()

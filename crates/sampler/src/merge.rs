@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{
-    FieldId, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch, XidEvent, field,
+    Entity, FieldId, Health, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch, XidEvent, field,
 };
 
 use crate::board::{Extent, History, LaneBoard, Shared};
@@ -22,6 +22,7 @@ pub(crate) struct News {
     /// Whether XIDs are delivered to it.
     pub(crate) listens: bool,
     pub(crate) xids: Vec<XidEvent>,
+    pub(crate) health: Option<Vec<Health>>,
     pub(crate) samples: Vec<Samples>,
     pub(crate) calls: Vec<(&'static str, Duration)>,
 }
@@ -33,7 +34,7 @@ pub(crate) enum Line {
 }
 
 impl Line {
-    pub(crate) fn say(self, gpu: u32) {
+    pub(crate) fn say(self, gpu: Option<u32>) {
         match self {
             Self::Xid { code, message, count: 1 } => {
                 tracing::warn!(gpu, xid = code, "XID: {message}");
@@ -59,14 +60,19 @@ pub(crate) struct Merge<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) pass: Pass,
     pub(crate) history: &'a mut History,
+    /// The slots of the GPU itself that this pass brought, ascending.
+    pub(crate) news: Vec<usize>,
     /// What is to be said afterwards.
     pub(crate) lines: &'a mut Vec<Line>,
 }
 
 impl Merge<'_> {
     /// Events, samples and times of calls.
-    pub(crate) fn news(&mut self, news: News) {
+    pub(crate) fn take_news(&mut self, news: News) {
         self.xids(&news.xids);
+        if let Some(health) = news.health {
+            self.history.health = Some((self.pass.now, health));
+        }
         for samples in news.samples {
             self.samples(&samples);
         }
@@ -83,7 +89,11 @@ impl Merge<'_> {
         let elapsed = self.shared.epoch.elapsed();
         let now = SystemTime::now();
         for event in events {
-            let XidEvent { xid, .. } = event;
+            let XidEvent { xid, before, .. } = event;
+            if let Some(before) = before {
+                Arc::make_mut(&mut self.history.xids).note(*event, *before);
+                continue;
+            }
             let count = Arc::make_mut(&mut self.history.xids).record(*event, now);
             self.history.count_in_window(xid.code, window, elapsed);
             if is_worth_a_line(count) {
@@ -114,9 +124,17 @@ impl Merge<'_> {
     pub(crate) fn part(&mut self, new: &Part, now: Instant, lane: &mut LaneBoard) {
         let kept = lane.part(new);
         kept.part.slower.clone_from(&new.slower);
+        kept.part.sampled = new.sampled;
         for (number, (slot, position)) in new.slots.iter().zip(&*new.watches).enumerate() {
-            if slot.at != Some(now) {
+            let is_new = match new.sampled {
+                true => slot.at.is_some() && slot.at != kept.part.slots[number].at,
+                false => slot.at == Some(now),
+            };
+            if !is_new {
                 continue;
+            }
+            if new.entity == Entity::Gpu {
+                self.news.push(number);
             }
             let watch = &self.plan.watches[*position];
             let judged;
@@ -156,11 +174,11 @@ impl Merge<'_> {
     pub(crate) fn derive(&mut self, part: &Part, now: Instant) {
         let (shared, plan) = (self.shared, self.plan);
         let elapsed = self.pass.elapsed;
+        let news = std::mem::take(&mut self.news);
         let read = |field: FieldId| {
             let position = plan.positions.get(&field)?;
             let slot = part.watches.iter().position(|watched| watched == position)?;
-            let slot = &part.slots[slot];
-            (slot.at == Some(now)).then_some(&slot.reading)
+            news.binary_search(&slot).is_ok().then_some(&part.slots[slot].reading)
         };
         for quantity in Quantity::ALL {
             let Some(value) = read(quantity.field()).and_then(number) else { continue };

@@ -180,7 +180,7 @@ impl GpuReader {
         let heard = &mut timeline.heard[self.gpu];
         let new = &timeline.world.events(self.gpu)[*heard..];
         self.xids.extend(
-            new.iter().map(|event| XidEvent { xid: xid::lookup(event.code), instance: None }),
+            new.iter().map(|event| XidEvent { xid: xid::lookup(event.code), instance: None, before: None }),
         );
         *heard += new.len();
     }

@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("exposition", &["model"]),
     ("heatsink", PRODUCT),
     ("fake-nvml", &["sim"]),
-    ("fake-dcgm", &["sim"]),
+    ("fake-dcgm", &["model", "catalog", "nvml", "fake-nvml"]),
     ("testkit", &["model"]),
     ("xtask", &[]),
 ];

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use model::{Entity, FieldId, GpuView, Kind, Reading, Reason, field};
+use model::{Entity, FieldId, GpuView, Kind, PartView, Reading, Reason, field};
 
 use super::{Known, Own};
 use crate::text::{Family, Labels};
@@ -81,11 +81,15 @@ impl Verdict {
     }
 }
 
-/// By position, from the readings of all GPUs that are up and of their parts.
+/// By position, from the readings of all GPUs that are up, of their parts, and of what belongs to
+/// no GPU.
 fn verdicts(known: &Known<'_>) -> Vec<Verdict> {
     let mut verdicts = vec![Verdict::Unknown; known.snapshot.watches.len()];
+    let of_machine = || known.snapshot.machine.iter().flat_map(of_part);
+    let beside_gpus: HashSet<usize> = of_machine().map(|(position, _)| position).collect();
     let up = known.gpus.iter().map(|row| row.view).filter(|view| view.up.is_ok());
-    for (position, reading) in up.flat_map(readings) {
+    let of_gpus = up.flat_map(|view| readings(view, &beside_gpus));
+    for (position, reading) in of_gpus.chain(of_machine()) {
         if let Some(verdict) = verdicts.get_mut(position) {
             *verdict = verdict.and(reading);
         }
@@ -93,11 +97,12 @@ fn verdicts(known: &Known<'_>) -> Vec<Verdict> {
     verdicts
 }
 
-fn readings(gpu: &GpuView) -> impl Iterator<Item = (usize, &Reading)> {
-    let of_parts =
-        gpu.parts.iter().flat_map(|part| part.watches.iter().copied().zip(&part.readings));
-    // What is read of links or of ways to peers is not read of the GPU itself: that it has no data
-    // says nothing.
+fn readings<'a>(
+    gpu: &'a GpuView,
+    beside_gpus: &'a HashSet<usize>,
+) -> impl Iterator<Item = (usize, &'a Reading)> {
+    // What is read of links, of ways to peers or beside GPUs is not read of the GPU itself: that it
+    // has no data says nothing.
     let first = |is: fn(&Entity) -> bool| gpu.parts.iter().find(|part| is(&part.entity));
     let (link, peer) = (
         first(|entity| matches!(entity, Entity::Link(_))),
@@ -106,7 +111,12 @@ fn readings(gpu: &GpuView) -> impl Iterator<Item = (usize, &Reading)> {
     let elsewhere: HashSet<usize> =
         link.into_iter().chain(peer).flat_map(|part| part.watches.iter().copied()).collect();
     let says = move |(position, reading): &(usize, &Reading)| {
-        **reading != Err(Reason::NoData) || !elsewhere.contains(position)
+        **reading != Err(Reason::NoData)
+            || !elsewhere.contains(position) && !beside_gpus.contains(position)
     };
-    gpu.readings.iter().enumerate().filter(says).chain(of_parts)
+    gpu.readings.iter().enumerate().filter(says).chain(gpu.parts.iter().flat_map(of_part))
+}
+
+fn of_part(part: &PartView) -> impl Iterator<Item = (usize, &Reading)> {
+    part.watches.iter().copied().zip(&part.readings)
 }

@@ -105,7 +105,10 @@ fn listed_devices_are_shown_and_no_others() {
     let machine = machine(vec![parted(0), whole(1), parted(2)]);
     let check = |gpus: Choice, instances: Choice, compute_instances, expected| {
         let devices = Devices::Listed { gpus, instances };
-        assert_eq!(shown(&machine, Show { devices, compute_instances }), expected);
+        assert_eq!(
+            shown(&machine, Show { devices, compute_instances, ..Show::default() }),
+            expected
+        );
     };
     use Choice::{All, None, Only};
     check(All, None, false, "0 1 2");
@@ -121,7 +124,7 @@ fn listed_devices_are_shown_and_no_others() {
 #[test]
 fn links_belong_to_their_gpu_however_it_is_shown() {
     let check = |devices, expected: Expect| {
-        let show = Show { devices, compute_instances: true };
+        let show = Show { devices, compute_instances: true, ..Show::default() };
         let settings = Settings { show, host_label: "Hostname", ..settings() };
         let machine = machine(vec![parted(0), whole(1)]);
         expected.assert_eq(&lines(&machine, &settings, &["LINK"]));
@@ -176,7 +179,7 @@ fn of_a_gpu_that_is_down_and_its_instances_only_xids_are_shown() {
 fn an_instance_has_its_own_last_xid_and_that_of_its_whole_gpu() {
     let mut gpu = parted(0);
     let mut log = (*xids(true, &[])).clone();
-    log.record(XidEvent { xid: FALLEN, instance: Some(3) }, std::time::UNIX_EPOCH);
+    log.record(XidEvent { xid: FALLEN, instance: Some(3), before: None }, std::time::UNIX_EPOCH);
     gpu.xids = log.into();
     let machine = machine(vec![gpu]);
     let page = Page::parse(&render(&machine, &settings())).unwrap();
@@ -245,7 +248,7 @@ fn what_is_hidden_is_neither_family_nor_label_and_takes_no_name() {
 
 #[test]
 fn label_rows_cannot_have_a_name_that_any_family_adds() {
-    let reserved = ["Hostname", "uuid", "nvlink", "GPU_CI_ID", "xid", "peer_gpu", "health_watch"];
+    let reserved = ["Hostname", "uuid", "nvlink", "GPU_CI_ID", "xid", "peer_gpu", "cpucore"];
     let mut watches = vec![watch(150, "T", Kind::Gauge, "T.")];
     watches.extend(reserved.map(|name| watch(1, name, Kind::Label, "")));
     let readings = (0..8).map(|_| text("7")).collect();

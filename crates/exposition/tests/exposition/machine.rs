@@ -85,7 +85,7 @@ pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
     // They come a second apart.
     for (after, xid) in (0..).zip(xids) {
         let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500) + Duration::from_secs(after);
-        log.record(XidEvent { xid: *xid, instance: None }, at);
+        log.record(XidEvent { xid: *xid, instance: None, before: None }, at);
     }
     Arc::new(log)
 }
@@ -95,6 +95,7 @@ pub(crate) fn snapshot(watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
     Snapshot {
         watches: watches.into(),
         gpus,
+        machine: Vec::new(),
         source: SourceView { name: "nvml", up: Ok(()), driver_version: Some("570.124.06".into()) },
         process: Process {
             cpu: Some(Duration::from_millis(1_250)),

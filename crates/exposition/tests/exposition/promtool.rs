@@ -48,6 +48,14 @@ fn worst() -> Snapshot {
     lost.xids = xids(false, &[WORST]);
 
     let mut snapshot = snapshot(watches, vec![whole, parted, lost]);
+    let of_machine =
+        |entity| part(entity, vec![(0, text(NASTY)), (1, float(f64::MIN)), (4, int(1))]);
+    snapshot.machine = vec![
+        of_machine(Entity::Switch(0)),
+        of_machine(Entity::SwitchLink { switch: 0, link: 0 }),
+        of_machine(Entity::Cpu(0)),
+        of_machine(Entity::CpuCore { cpu: 0, core: 0 }),
+    ];
     snapshot.windows.extents = std::time::Duration::from_secs(30);
     snapshot
 }

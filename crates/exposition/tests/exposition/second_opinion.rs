@@ -15,8 +15,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use testkit::page::{FamilyKind, Page};
 
+use crate::arbitrary::any_snapshot;
 use crate::machine::{identity, int, settings, snapshot, up, watch};
-use crate::properties::any_snapshot;
 
 fn tame_text() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..12)

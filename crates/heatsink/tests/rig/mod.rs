@@ -1,5 +1,8 @@
-//! A machine to test on: a folder with the test library in it, a control file for faults, and the
-//! built binary over both.
+//! A machine to test on: a folder with the test libraries in it, control files for faults, and the
+//! built binary over all of them.
+//!
+//! Tests that are built as `dcgm` read through DCGM's test library, whose engine reads the driver's;
+//! all others read the driver's directly. So the tests in `suite` are run both ways.
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
@@ -17,10 +20,18 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_heatsink");
 /// What most waits may take: many times what they need, since the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Whether these tests read through DCGM.
+pub(crate) fn through_dcgm() -> bool {
+    module_path!().starts_with("dcgm::")
+}
+
 /// The machine.
 pub(crate) struct Rig {
     folder: TempDir,
+    /// What the driver does.
     pub(crate) control: Control,
+    /// What DCGM's engine does.
+    pub(crate) engine: Control,
     environment: Vec<(String, String)>,
 }
 
@@ -42,14 +53,19 @@ impl Rig {
     pub(crate) fn without_library() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let control = Control::new(folder.path().join("control"));
+        let engine = Control::new(folder.path().join("engine"));
         control.clear();
+        engine.clear();
+        let library = folder.path().join("libnvidia-ml.so.1");
         let environment = vec![
+            ("FAKE_DCGM_NVML".to_owned(), library.display().to_string()),
+            ("FAKE_DCGM_CONTROL".to_owned(), engine.path().display().to_string()),
             ("FAKE_NVML_CONTROL".to_owned(), control.path().display().to_string()),
             ("NODE_NAME".to_owned(), "node-1".to_owned()),
             // That of the machine under the test has nothing to do with its GPUs.
             ("HEATSINK_KERNEL_LOG".to_owned(), "none".to_owned()),
         ];
-        Self { folder, control, environment }
+        Self { folder, control, engine, environment }
     }
 
     /// Adds a variable to the environment.
@@ -58,9 +74,17 @@ impl Rig {
         self
     }
 
-    /// Puts the library in its place.
+    /// Puts the libraries in their place.
     pub(crate) fn install(&self) {
         fake_nvml::install_in(self.folder.path());
+        if through_dcgm() {
+            fake_dcgm::install_in(self.folder.path());
+        }
+    }
+
+    /// Where DCGM's library is, or will be.
+    pub(crate) fn dcgm_library(&self) -> PathBuf {
+        self.folder.path().join("libdcgm.so.4")
     }
 
     /// Where the library is, or will be.
@@ -82,8 +106,12 @@ impl Rig {
 
     /// Starts the binary on this machine.
     pub(crate) fn start(&self, args: &[&str]) -> Exporter {
-        let library = self.library().display().to_string();
-        let mut all = vec!["--nvml-library", &library];
+        let (nvml, dcgm) = (self.library(), self.dcgm_library());
+        let (nvml, dcgm) = (nvml.display().to_string(), dcgm.display().to_string());
+        let mut all = match through_dcgm() {
+            true => vec!["--source", "dcgm", "--dcgm-library", &dcgm],
+            false => vec!["--nvml-library", &nvml],
+        };
         all.extend(args);
         Exporter::start(BINARY, &all, &self.environment())
     }

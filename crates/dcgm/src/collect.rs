@@ -1,0 +1,432 @@
+//! One pass over everything that a session watches: the engine's newest values, put where they belong.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::slice;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use catalog::ValueType;
+use model::{Entity, Health, Pace, Pass, Reason, Slot, XidEvent};
+
+use crate::abi::{EntityPair, FieldValue, TakeValues, entity, status};
+use crate::entities::{self, Kind, Member};
+use crate::group::Watch;
+use crate::moments::{Moments, Poll};
+use crate::peers::{self, Way};
+use crate::value::Raw;
+use crate::wanted::Plan;
+use crate::watching::Watching;
+use crate::xids::{Heard, Look};
+use crate::{Code, Handle, health};
+
+/// For how long everything is asked for in each pass, until there is something of it.
+const SETTLING: Duration = Duration::from_secs(15);
+
+/// For how long a GPU of which nothing is known yet is only starting.
+const STARTING: Duration = Duration::from_secs(5);
+
+/// All that a session reads, and what it has read.
+pub(crate) struct Collection {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) plans: Vec<(Kind, Plan)>,
+    pub(crate) kept: Vec<Kept>,
+    index: HashMap<EntityPair, usize>,
+    watching: Watching,
+    moments: Moments,
+    heard: Heard,
+    gpus: BTreeMap<u32, GpuState>,
+    wants_health: bool,
+    wants_ways: bool,
+    pub(crate) ways: Vec<Way>,
+    began: Instant,
+    /// When the last pass began: by the sampler's clock, and by the system's.
+    last: Option<(Duration, Instant)>,
+    outcome: Result<(), Reason>,
+    fresh: Vec<Fresh>,
+}
+
+/// One entity, and what is known of it.
+pub(crate) struct Kept {
+    pub(crate) member: Member,
+    /// The place of its plan.
+    pub(crate) plan: usize,
+    /// By field of the plan: the stamp of its value; 0 for none.
+    stamps: Vec<i64>,
+    /// By slot of the plan.
+    pub(crate) slots: Vec<Slot>,
+}
+
+/// A value that was not there at the pass before.
+struct Fresh {
+    kept: usize,
+    field: usize,
+    /// None where there is no value, or one that does not age.
+    stamp: Option<i64>,
+}
+
+/// One GPU as a whole.
+#[derive(Default)]
+struct GpuState {
+    down: Option<Reason>,
+    xids: Vec<XidEvent>,
+    health: Option<Vec<Health>>,
+}
+
+/// What goes into a collection.
+pub(crate) struct Parts {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) plans: Vec<(Kind, Plan)>,
+    pub(crate) members: Vec<Member>,
+    pub(crate) watching: Watching,
+    pub(crate) is_local: bool,
+    pub(crate) heard: Heard,
+    pub(crate) wants_health: bool,
+    pub(crate) wants_ways: bool,
+}
+
+impl Collection {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { handle, plans, members, watching, .. } = parts;
+        let now = Instant::now();
+        let has_links = |gpu| {
+            members.iter().any(|member| member.kind == Kind::Link && member.gpu == Some(gpu))
+        };
+        let fixed = |reason| Slot { reading: Err(reason), at: Some(now) };
+        let keep = |member: &Member| {
+            let plan = plans.iter().position(|(kind, _)| *kind == member.kind)?;
+            let (kind, of_kind) = &plans[plan];
+            let mut slots = vec![Slot::EMPTY; of_kind.watches.len()];
+            if member.kind == Kind::Gpu && !member.gpu.is_some_and(has_links) {
+                of_kind.elsewhere.iter().for_each(|slot| slots[*slot] = fixed(Reason::NotSupported));
+            }
+            for refused in watching.refused.iter().filter(|refused| refused.kind == *kind) {
+                if let Some(field) = of_kind.number(refused.field) {
+                    for (slot, _) in &of_kind.fields[field].targets {
+                        slots[*slot] = fixed(refused.reason);
+                    }
+                }
+            }
+            let stamps = vec![0; of_kind.fields.len()];
+            Some(Kept { member: member.clone(), plan, stamps, slots })
+        };
+        let kept: Vec<Kept> = members.iter().filter_map(keep).collect();
+        let index = kept.iter().enumerate().map(|(at, kept)| (kept.member.key, at)).collect();
+        let gpus = members.iter().filter(|member| member.kind == Kind::Gpu);
+        Self {
+            gpus: gpus.map(|member| (member.key.id, GpuState::default())).collect(),
+            handle,
+            kept,
+            index,
+            plans,
+            watching,
+            moments: Moments::new(parts.is_local),
+            heard: parts.heard,
+            wants_health: parts.wants_health,
+            wants_ways: parts.wants_ways,
+            ways: Vec::new(),
+            began: now,
+            last: None,
+            outcome: Err(Reason::NoData),
+            fresh: Vec::new(),
+        }
+    }
+
+    /// Asks the engine for what is new, unless this was done at this tick already.
+    ///
+    /// # Errors
+    ///
+    /// When the engine as a whole does not answer.
+    pub(crate) fn refresh(&mut self, pass: &Pass, tick: Duration) -> Result<(), Reason> {
+        let previous = self.last.map(|(elapsed, _)| elapsed);
+        let pass = Pass { previous, ..*pass };
+        if previous.is_some() && !pass.is_due(Pace::At(tick)) {
+            return self.outcome;
+        }
+        self.outcome = self.ask(&pass).map_err(|code| {
+            tracing::debug!("the engine stopped answering: {code}");
+            code.reason()
+        });
+        // After what hung, the time is another.
+        self.last = Some((pass.elapsed, pass.now));
+        self.outcome
+    }
+
+    fn ask(&mut self, pass: &Pass) -> Result<(), Code> {
+        if self.handle.is_dead() {
+            return Err(Code(-21));
+        }
+        let is_settling = self.began.elapsed() < SETTLING;
+        self.fresh.clear();
+        let due = |period: Duration| is_settling || pass.is_due(Pace::At(period / 2));
+        let watches = std::mem::take(&mut self.watching.watched);
+        let asked = watches.iter().filter(|watched| due(watched.period)).try_for_each(|watched| {
+            match latest_values(&watched.watch, &mut |key, value| self.take(key, value)) {
+                Err(code) if code.is_about_the_engine() => Err(code),
+                // What is not told grows late.
+                Err(code) => {
+                    tracing::debug!("the engine does not tell some values: {code}");
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
+            }
+        });
+        self.watching.watched = watches;
+        asked?;
+        self.stamp(Instant::now());
+        self.hear()?;
+        if pass.is_due(Pace::Slow) {
+            self.judge()?;
+        }
+        self.feel_pulses(pass)
+    }
+
+    /// Takes one value.
+    fn take(&mut self, key: EntityPair, value: &FieldValue) {
+        // What is true of the whole machine is true of each GPU.
+        if key.group == entity::NONE {
+            for at in 0..self.kept.len() {
+                if self.kept[at].member.kind == Kind::Gpu {
+                    self.take_of(at, value);
+                }
+            }
+        } else if let Some(at) = self.index.get(&key) {
+            self.take_of(*at, value);
+        }
+    }
+
+    fn take_of(&mut self, at: usize, value: &FieldValue) {
+        let kept = &mut self.kept[at];
+        let plan = &self.plans[kept.plan].1;
+        let Some(number) = plan.number(value.field) else { return };
+        let field = &plan.fields[number];
+        let raw = Raw::of(value);
+        let stamp = match raw {
+            Raw::Absent(_) => None,
+            // A name does not age, and some engines never sample it again.
+            Raw::Text(_) => None,
+            Raw::Int(_) | Raw::Float(_) if value.ts == kept.stamps[number] => return,
+            Raw::Int(_) | Raw::Float(_) => Some(value.ts),
+        };
+        let reading = raw.reading(field.field);
+        if stamp.is_none() {
+            let (slot, _) = field.targets[0];
+            let known = &kept.slots[slot];
+            // The same reason again is no news, unless the engine tried again.
+            let is_known = known.reading == reading && kept.stamps[number] == value.ts;
+            if is_known && field.field.value != ValueType::Text {
+                return;
+            }
+        }
+        kept.stamps[number] = value.ts;
+        for (slot, conversion) in &field.targets {
+            kept.slots[*slot].reading = conversion.apply(reading.clone());
+        }
+        self.fresh.push(Fresh { kept: at, field: number, stamp });
+    }
+
+    /// Says of all that is new how old it is.
+    fn stamp(&mut self, now: Instant) {
+        let newest = self.fresh.iter().filter_map(|fresh| fresh.stamp).max();
+        let before = self.last.map(|(_, at)| at);
+        let poll = newest.map(|newest| Poll { now, wall: SystemTime::now(), before, newest });
+        if let Some(poll) = &poll {
+            self.moments.check(poll);
+        }
+        for Fresh { kept, field, stamp } in &self.fresh {
+            let kept = &mut self.kept[*kept];
+            let at = match (stamp, &poll) {
+                (Some(stamp), Some(poll)) => self.moments.of(*stamp, poll),
+                _ => now,
+            };
+            for (slot, _) in &self.plans[kept.plan].1.fields[*field].targets {
+                kept.slots[*slot].at = Some(at);
+            }
+        }
+    }
+
+    /// Hears of new XIDs.
+    fn hear(&mut self) -> Result<(), Code> {
+        let mut look = Look::default();
+        let heard = self.heard.clone();
+        for watch in &self.watching.xids {
+            let newest = |key, value: &FieldValue| heard.newest(key, value, &mut look);
+            match latest_values(watch, &mut { newest }) {
+                Err(code) if code.is_about_the_engine() => return Err(code),
+                Err(code) => tracing::debug!("the engine does not tell of XIDs: {code}"),
+                Ok(()) => {}
+            }
+        }
+        let told = self.heard.tell(&self.watching.xids, look);
+        for (number, one) in told.iter().enumerate() {
+            let Some(kept) = self.index.get(&one.key).map(|at| &self.kept[*at]) else { continue };
+            let others = told.iter().enumerate().filter(|(other, _)| *other != number);
+            let owner = |key| self.index.get(&key).and_then(|at| self.kept[*at].member.gpu);
+            let is_of_instance = one.is_of_gpu()
+                && others.clone().any(|(_, other)| {
+                    !other.is_of_gpu() && other.is_same(one) && owner(other.key) == kept.member.gpu
+                });
+            if is_of_instance {
+                continue;
+            }
+            let instance = match &kept.member.entity {
+                Entity::Instance(instance) => Some(instance.gpu_instance),
+                _ => None,
+            };
+            let gpu = kept.member.gpu.and_then(|gpu| self.gpus.get_mut(&gpu));
+            if let Some(state) = gpu {
+                state.xids.push(XidEvent { instance, ..one.event });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the engine says of GPUs as a whole, now and then.
+    fn judge(&mut self) -> Result<(), Code> {
+        let gpus: Vec<u32> = self.gpus.keys().copied().collect();
+        if let Some(group) = self.watching.gpus.as_ref().filter(|_| self.wants_health) {
+            match health::incidents(&self.handle, group) {
+                Err(code) if code.is_about_the_engine() => return Err(code),
+                Err(code) => tracing::debug!("the engine does not judge health: {code}"),
+                Ok(incidents) => {
+                    let owner = |key: EntityPair| match key.group {
+                        entity::GPU => Some(key.id),
+                        _ => self.index.get(&key).and_then(|at| self.kept[*at].member.gpu),
+                    };
+                    let health = health::by_gpu(&gpus, &incidents, owner);
+                    for (gpu, health) in health {
+                        self.gpus.entry(gpu).or_default().health = Some(health);
+                    }
+                }
+            }
+        }
+        if self.wants_ways {
+            match peers::ways(&self.handle, &gpus) {
+                Err(code) if code.is_about_the_engine() => return Err(code),
+                Err(code) => {
+                    tracing::debug!("the engine does not tell the ways to peers: {code}");
+                    self.ways.clear();
+                }
+                Ok(ways) => self.ways = ways,
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out which GPUs answer, and of those that do not, why.
+    fn feel_pulses(&mut self, pass: &Pass) -> Result<(), Code> {
+        let now = Instant::now();
+        let look_at_all = pass.is_due(Pace::Slow);
+        for (gpu, state) in &mut self.gpus {
+            let key = EntityPair { group: entity::GPU, id: *gpu };
+            let Some(kept) = self.index.get(&key).map(|at| &self.kept[*at]) else { continue };
+            let plan = &self.plans[kept.plan].1;
+            let pulse = pulse(kept, plan, pass, now);
+            if pulse.is_ok() && !look_at_all && state.down.is_none() {
+                continue;
+            }
+            let status = entities::gpu_status(&self.handle, *gpu);
+            if self.handle.is_dead() {
+                return Err(Code(-21));
+            }
+            state.down = match (status, pulse) {
+                (Some(status::LOST | status::DETACHED | status::INACCESSIBLE), _) => {
+                    Some(Reason::Lost)
+                }
+                (_, Ok(())) => None,
+                (_, Err(Reason::NoData)) if self.began.elapsed() > STARTING => Some(Reason::Failed),
+                (_, Err(reason)) => Some(reason),
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether a GPU answers, or why not.
+    pub(crate) fn state_of(&self, gpu: u32) -> Result<(), Reason> {
+        self.gpus.get(&gpu).and_then(|state| state.down).map_or(Ok(()), Err)
+    }
+
+    /// The XIDs of a GPU that nobody has taken yet.
+    pub(crate) fn take_xids(&mut self, gpu: u32) -> Vec<XidEvent> {
+        self.gpus.get_mut(&gpu).map(|state| std::mem::take(&mut state.xids)).unwrap_or_default()
+    }
+
+    /// What was judged of a GPU and nobody has taken yet.
+    pub(crate) fn take_health(&mut self, gpu: u32) -> Option<Vec<Health>> {
+        self.gpus.get_mut(&gpu)?.health.take()
+    }
+
+    /// Whether XIDs are heard of.
+    pub(crate) fn listens(&self) -> bool {
+        self.outcome.is_ok() && !self.watching.xids.is_empty()
+    }
+
+    /// Whether any GPU has shown any number lately.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.outcome.is_ok() && self.gpus.values().any(|state| state.down.is_none())
+    }
+}
+
+/// Whether a GPU has shown a number lately, or why not.
+fn pulse(kept: &Kept, plan: &Plan, pass: &Pass, now: Instant) -> Result<(), Reason> {
+    let mut found = Err(Reason::NoData);
+    for field in plan.fields.iter().filter(|field| field.field.value != ValueType::Text) {
+        let (slot, _) = field.targets[0];
+        let Slot { reading, at } = &kept.slots[slot];
+        let Some(at) = at else { continue };
+        let period = field.period.max(pass.cadence);
+        let late_after = (2 * period).max(Duration::from_secs(1));
+        match reading {
+            Ok(_) if now.saturating_duration_since(*at) <= late_after => return Ok(()),
+            // Numbers that are no more say more than reasons that always were.
+            Ok(_) => found = Err(Reason::Late),
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+/// Whoever takes values that are enumerated.
+pub(crate) struct Taker<'a>(pub(crate) &'a mut dyn FnMut(EntityPair, &FieldValue));
+
+/// The newest value of each entity and field of a watch.
+///
+/// # Errors
+///
+/// When the engine does not tell them.
+pub(crate) fn latest_values(
+    watch: &Watch,
+    take_each: &mut dyn FnMut(EntityPair, &FieldValue),
+) -> Result<(), Code> {
+    let (handle, group, fields) = watch.raw();
+    let mut taker = Taker(take_each);
+    let callback: TakeValues = take;
+    let user = std::ptr::from_mut(&mut taker).cast();
+    // SAFETY: the function calls `take` on this thread, before it returns, with values that are there
+    // meanwhile, and with `user`, which is what `take` expects.
+    handle.check(unsafe { (handle.api.latest_values)(handle.raw, group, fields, callback, user) })
+}
+
+/// Told each value by the library, which is C: no panic may leave this function.
+///
+/// # Safety
+///
+/// `user` is a [`Taker`] that nobody else uses meanwhile, and `values` are `count` values.
+pub(crate) unsafe extern "C" fn take(
+    group: u32,
+    id: u32,
+    values: *mut FieldValue,
+    count: c_int,
+    user: *mut c_void,
+) -> c_int {
+    let Some(count) = usize::try_from(count).ok().filter(|_| !values.is_null()) else { return 0 };
+    // SAFETY: as the caller promises.
+    let (taker, values) =
+        unsafe { (&mut *user.cast::<Taker<'_>>(), slice::from_raw_parts(values, count)) };
+    let key = EntityPair { group, id };
+    let taken = catch_unwind(AssertUnwindSafe(|| {
+        values.iter().for_each(|value| (taker.0)(key, value));
+    }));
+    if taken.is_ok() { 0 } else { -1 }
+}

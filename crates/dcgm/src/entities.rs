@@ -1,0 +1,368 @@
+//! What the engine has: GPUs, their instances and links, NVSwitches and CPUs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use catalog::field;
+use model::{Entity, Instance};
+
+use crate::abi::{self, EntityPair, FieldValue, entity, status, version_word};
+use crate::group::{FieldGroup, Group, Keep, Watch};
+use crate::value::{self, Raw};
+use crate::{Code, Handle};
+
+/// Kinds of entities, each with fields of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Kind {
+    Gpu,
+    GpuInstance,
+    ComputeInstance,
+    Link,
+    Switch,
+    SwitchLink,
+    Cpu,
+    CpuCore,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Gpu,
+        Self::GpuInstance,
+        Self::ComputeInstance,
+        Self::Link,
+        Self::Switch,
+        Self::SwitchLink,
+        Self::Cpu,
+        Self::CpuCore,
+    ];
+}
+
+/// One entity: what the engine calls it, and what it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Member {
+    pub(crate) key: EntityPair,
+    pub(crate) kind: Kind,
+    /// The GPU that it is, or belongs to; none of what belongs to the machine.
+    pub(crate) gpu: Option<u32>,
+    pub(crate) entity: Entity,
+}
+
+/// Which kinds somebody wants, so that nobody asks for the rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Needs {
+    pub(crate) compute_instances: bool,
+    pub(crate) links: bool,
+    pub(crate) switches: bool,
+    pub(crate) cpus: bool,
+    /// Whether GPUs count that the engine only makes up.
+    pub(crate) fake_gpus: bool,
+}
+
+/// The links of GPUs and of switches, the most that there can be: 32 x 18 and 12 x 256.
+const MOST_LISTED: usize = 4096;
+
+/// The GPUs, by the engine's number.
+///
+/// # Errors
+///
+/// When the engine does not list them.
+pub(crate) fn gpus(handle: &Handle, needs: Needs) -> Result<Vec<u32>, Code> {
+    let mut ids = [0; abi::MOST_GPUS];
+    let mut count = 0;
+    // SAFETY: there is room for as many as DCGM ever lists.
+    let answer = unsafe { (handle.api.devices)(handle.raw, ids.as_mut_ptr(), &mut count) };
+    handle.check(answer)?;
+    let count = usize::try_from(count).unwrap_or(0).min(ids.len());
+    let is_real = |id: &u32| match gpu_status(handle, *id) {
+        Some(status::FAKE) => needs.fake_gpus,
+        Some(status::DETACHED) => false,
+        _ => true,
+    };
+    let mut ids: Vec<u32> = ids[..count].iter().copied().filter(is_real).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// What the engine says of a GPU as a whole.
+pub(crate) fn gpu_status(handle: &Handle, gpu: u32) -> Option<u32> {
+    let ask = handle.api.status?;
+    let mut status = 0;
+    // SAFETY: a plain number, and one that outlives the call.
+    handle.check(unsafe { ask(handle.raw, gpu, &mut status) }).ok()?;
+    Some(status)
+}
+
+/// All that belongs to these GPUs, and all that belongs to none.
+///
+/// # Errors
+///
+/// When the engine is gone; what it cannot list is not there.
+pub(crate) fn members(
+    handle: &Arc<Handle>,
+    gpus: &[u32],
+    needs: Needs,
+) -> Result<Vec<Member>, Code> {
+    let whole = |gpu: &u32| Member {
+        key: EntityPair { group: entity::GPU, id: *gpu },
+        kind: Kind::Gpu,
+        gpu: Some(*gpu),
+        entity: Entity::Gpu,
+    };
+    let mut members: Vec<Member> = gpus.iter().map(whole).collect();
+    members.extend(known(instances(handle, needs))?);
+    let switches = match needs.switches {
+        true => known(listed(handle, entity::SWITCH))?,
+        false => Vec::new(),
+    };
+    if needs.links || needs.switches {
+        let links = known(listed(handle, entity::LINK))?;
+        members.extend(links.into_iter().filter_map(|id| link(id, gpus, &switches, needs)));
+    }
+    members.extend(switches.into_iter().map(|id| Member {
+        key: EntityPair { group: entity::SWITCH, id },
+        kind: Kind::Switch,
+        gpu: None,
+        entity: Entity::Switch(id),
+    }));
+    if needs.cpus {
+        members.extend(known(cpus(handle))?);
+    }
+    Ok(members)
+}
+
+/// What could not be listed is not there, unless the engine is gone.
+fn known<T>(listed: Result<Vec<T>, Code>) -> Result<Vec<T>, Code> {
+    match listed {
+        Err(code) if code.is_about_the_engine() => Err(code),
+        Err(code) => {
+            tracing::debug!("the engine does not list some of what it has: {code}");
+            Ok(Vec::new())
+        }
+        listed => listed,
+    }
+}
+
+/// The entities of one kind, by number.
+fn listed(handle: &Handle, kind: u32) -> Result<Vec<u32>, Code> {
+    let mut ids = vec![0; MOST_LISTED];
+    let mut count = MOST_LISTED as i32;
+    // SAFETY: `count` says how much room there is; both outlive the call.
+    let answer =
+        unsafe { (handle.api.entities)(handle.raw, kind, ids.as_mut_ptr(), &mut count, 0) };
+    handle.check(answer)?;
+    ids.truncate(usize::try_from(count).unwrap_or(0));
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// A link, from its number: whose it is, and which.
+fn link(id: u32, gpus: &[u32], switches: &[u32], needs: Needs) -> Option<Member> {
+    let (owner, index, of) = (id & 0xff, id >> 8 & 0xffff, id >> 24);
+    let key = EntityPair { group: entity::LINK, id };
+    match owner {
+        entity::GPU if needs.links && gpus.contains(&of) => {
+            Some(Member { key, kind: Kind::Link, gpu: Some(of), entity: Entity::Link(index) })
+        }
+        entity::SWITCH if switches.contains(&of) => {
+            let entity = Entity::SwitchLink { switch: of, link: index };
+            Some(Member { key, kind: Kind::SwitchLink, gpu: None, entity })
+        }
+        _ => None,
+    }
+}
+
+/// Instances, without the names of their profiles.
+fn instances(handle: &Handle, needs: Needs) -> Result<Vec<Member>, Code> {
+    let ask = handle.api.instances.ok_or(Code::NOT_SUPPORTED)?;
+    // SAFETY: all-zero bytes are a valid value of this plain C structure.
+    let mut found: Box<abi::MigHierarchy> = unsafe { Box::new_zeroed().assume_init() };
+    found.version = version_word::<abi::MigHierarchy>(2);
+    // SAFETY: the structure bears its version, and outlives the call.
+    handle.check(unsafe { ask(handle.raw, &mut *found) })?;
+    let count = usize::try_from(found.count).unwrap_or(0).min(found.entries.len());
+    let found = &found.entries[..count];
+    let instance = |entry: &abi::MigEntry, gpu: u32, number: u32, compute: Option<u32>| Member {
+        key: entry.entity,
+        kind: if compute.is_some() { Kind::ComputeInstance } else { Kind::GpuInstance },
+        gpu: Some(gpu),
+        entity: Entity::Instance(Arc::new(Instance {
+            gpu_instance: entry.info.nvml_instance,
+            compute_instance: compute,
+            number,
+            profile: String::new(),
+        })),
+    };
+    let mut members = Vec::new();
+    for entry in found {
+        match (entry.entity.group, entry.parent.group) {
+            (entity::GPU_INSTANCE, entity::GPU) => {
+                members.push(instance(entry, entry.parent.id, entry.entity.id, None));
+            }
+            (entity::COMPUTE_INSTANCE, entity::GPU_INSTANCE) if needs.compute_instances => {
+                let parent = found.iter().find(|other| other.entity == entry.parent);
+                if let Some(parent) = parent.filter(|parent| parent.parent.group == entity::GPU) {
+                    let compute = Some(entry.info.nvml_compute_instance);
+                    let number = parent.entity.id;
+                    members.push(instance(entry, parent.parent.id, number, compute));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(members)
+}
+
+fn cpus(handle: &Handle) -> Result<Vec<Member>, Code> {
+    let ask = handle.api.cpus.ok_or(Code::NOT_SUPPORTED)?;
+    // SAFETY: all-zero bytes are a valid value of this plain C structure.
+    let mut found: Box<abi::CpuHierarchy> = unsafe { Box::new_zeroed().assume_init() };
+    found.version = version_word::<abi::CpuHierarchy>(2);
+    // SAFETY: the structure bears its version, and outlives the call.
+    handle.check(unsafe { ask(handle.raw, &mut *found) })?;
+    let count = usize::try_from(found.count).unwrap_or(0).min(found.cpus.len());
+    let mut members = Vec::new();
+    for cpu in &found.cpus[..count] {
+        members.push(Member {
+            key: EntityPair { group: entity::CPU, id: cpu.id },
+            kind: Kind::Cpu,
+            gpu: None,
+            entity: Entity::Cpu(cpu.id),
+        });
+        members.extend(cores(&cpu.cores.bitmask).map(|core| Member {
+            key: EntityPair { group: entity::CPU_CORE, id: core },
+            kind: Kind::CpuCore,
+            gpu: None,
+            entity: Entity::CpuCore { cpu: cpu.id, core },
+        }));
+    }
+    Ok(members)
+}
+
+/// The cores of a mask.
+fn cores(mask: &[u64; 16]) -> impl Iterator<Item = u32> + '_ {
+    (0..1024).filter(|core| mask[*core as usize / 64] >> (core % 64) & 1 == 1)
+}
+
+/// How often the names of profiles are asked for until the engine has read them.
+const ASKS: u32 = 20;
+const BETWEEN_ASKS: Duration = Duration::from_millis(50);
+
+/// Gives instances the names of their profiles, which are a field of theirs. One that has none stays
+/// without.
+///
+/// # Errors
+///
+/// When the engine is gone.
+pub(crate) fn name_instances(handle: &Arc<Handle>, members: &mut [Member]) -> Result<(), Code> {
+    let of = |member: &&mut Member| matches!(member.entity, Entity::Instance(_));
+    let keys: Vec<EntityPair> = members.iter_mut().filter(of).map(|member| member.key).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let names = match profiles(handle, &keys) {
+        Ok(names) => names,
+        Err(code) if code.is_about_the_engine() => return Err(code),
+        Err(code) => {
+            tracing::warn!("MIG instances have no profile on the page: {code}");
+            return Ok(());
+        }
+    };
+    for member in members.iter_mut().filter(of) {
+        if let (Entity::Instance(instance), Some(name)) =
+            (&mut member.entity, names.get(&member.key))
+        {
+            Arc::make_mut(instance).profile.clone_from(name);
+        }
+    }
+    Ok(())
+}
+
+fn profiles(
+    handle: &Arc<Handle>,
+    keys: &[EntityPair],
+) -> Result<HashMap<EntityPair, String>, Code> {
+    let group = Arc::new(Group::new(handle, keys)?);
+    let fields = FieldGroup::new(handle, &[field::NAME.0])?;
+    let (watch, answer) = Watch::new(&group, fields, Duration::from_secs(10), Keep::Latest);
+    answer?;
+    let mut names = HashMap::new();
+    for _ in 0..ASKS {
+        if let Some(update) = handle.api.update_all {
+            // SAFETY: plain numbers. It does not wait: a GPU that hangs must not hold this up.
+            handle.check(unsafe { update(handle.raw, 0) })?;
+        }
+        thread::sleep(BETWEEN_ASKS);
+        crate::collect::latest_values(&watch, &mut |key: EntityPair, value: &FieldValue| {
+            if let Raw::Text(name) = Raw::of(value) {
+                names.insert(key, name.to_owned());
+            }
+        })?;
+        if keys.iter().all(|key| names.contains_key(key)) {
+            break;
+        }
+    }
+    Ok(names)
+}
+
+/// What a GPU is, in the engine's words.
+pub(crate) struct Attributes {
+    pub(crate) uuid: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) pci_bus_id: Option<String>,
+    pub(crate) driver_version: Option<String>,
+}
+
+/// What a GPU is.
+///
+/// # Errors
+///
+/// When the engine does not say.
+pub(crate) fn attributes(handle: &Handle, gpu: u32) -> Result<Attributes, Code> {
+    // SAFETY: all-zero bytes are a valid value of this plain C structure.
+    let mut found: Box<abi::DeviceAttributes> = unsafe { Box::new_zeroed().assume_init() };
+    found.version = version_word::<abi::DeviceAttributes>(3);
+    // SAFETY: the structure bears its version, and outlives the call.
+    handle.check(unsafe { (handle.api.attributes)(handle.raw, gpu, &mut *found) })?;
+    let text = |bytes: &abi::Text| value::text_of(bytes).ok().map(str::to_owned);
+    let found = &found.identifiers;
+    Ok(Attributes {
+        uuid: text(&found.uuid),
+        name: text(&found.name),
+        pci_bus_id: text(&found.pci_bus_id),
+        driver_version: text(&found.driver_version),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Needs = Needs {
+        compute_instances: true,
+        links: true,
+        switches: true,
+        cpus: true,
+        fake_gpus: false,
+    };
+
+    #[test]
+    fn a_links_number_says_whose_it_is() {
+        let entity = |id| link(id, &[0, 3], &[1], ALL).map(|member| (member.gpu, member.entity));
+        assert_eq!(entity(0x0300_1101), Some((Some(3), Entity::Link(17))));
+        assert_eq!(entity(0x0100_3f03), Some((None, Entity::SwitchLink { switch: 1, link: 63 })));
+        assert_eq!(entity(0x0700_0001), None, "of a GPU that is not listed");
+        assert_eq!(entity(0x0000_0003), None, "of a switch that is not listed");
+        assert_eq!(entity(0x0000_0009), None, "of neither");
+        assert_eq!(link(1, &[0], &[], Needs { links: false, ..ALL }), None);
+    }
+
+    #[test]
+    fn cores_are_bits() {
+        let mut mask = [0; 16];
+        (mask[0], mask[1], mask[15]) = (0b101, 1, 1 << 63);
+        assert_eq!(cores(&mask).collect::<Vec<_>>(), [0, 2, 64, 1023]);
+    }
+}

@@ -1,0 +1,267 @@
+//! A connection with an engine: made on a thread of its own, since nothing bounds how long that takes.
+
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::abi::{self, version_word};
+use crate::address::Address;
+use crate::library::Api;
+use crate::source::Log;
+use crate::Code;
+
+/// For how long DCGM itself tries to reach a host engine.
+const TRIES: Duration = Duration::from_secs(1);
+
+/// How long anybody waits for that in one go.
+const DEADLINE: Duration = Duration::from_millis(2500);
+
+/// After how long an attempt that has not come back is given a second one beside it, and how many
+/// there are at most: each costs a thread.
+const HOPELESS: Duration = Duration::from_secs(60);
+const MOST_ATTEMPTS: usize = 4;
+
+/// A connection with an engine that has been seen to answer. Dropping it ends it.
+pub(crate) struct Handle {
+    pub(crate) api: &'static Api,
+    pub(crate) raw: usize,
+    is_embedded: bool,
+    /// The engine's version, if it says.
+    pub(crate) version: Option<String>,
+    /// Whether the engine was found to be gone, or to answer no more.
+    is_dead: AtomicBool,
+}
+
+/// Which engine to connect with.
+#[derive(Clone, Debug)]
+pub(crate) enum Engine {
+    /// One inside this process.
+    Embedded(Log),
+    /// One that runs already.
+    Remote(Address),
+}
+
+impl Engine {
+    /// How messages call it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Embedded(_) => "the embedded engine".to_owned(),
+            Self::Remote(address) => format!("the host engine at {address}"),
+        }
+    }
+
+    /// Whether it is sure that it runs on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Remote(address) => address.is_local(),
+        }
+    }
+}
+
+impl Handle {
+    /// Connects. May block for as long as the engine pleases.
+    fn open(api: &'static Api, engine: &Engine) -> Result<Self, String> {
+        let name = engine.name();
+        let raw = match engine {
+            Engine::Embedded(log) => start(api, log),
+            Engine::Remote(address) => connect(api, address),
+        };
+        let raw = raw.map_err(|code| why(engine, &format!("cannot reach {name}: {code}")))?;
+        let is_embedded = matches!(engine, Engine::Embedded(_));
+        let mut handle =
+            Self { api, raw, is_embedded, version: None, is_dead: AtomicBool::new(false) };
+        // A connection may be called good and not be.
+        handle.version = api.version_of_engine(raw).map_err(|code| {
+            handle.bury();
+            why(engine, &format!("{name} does not say its version: {code}"))
+        })?;
+        if let Some(version) = &handle.version
+            && !version.starts_with("4.")
+        {
+            let own = api.own_version().unwrap_or_else(|| "4".to_owned());
+            return Err(format!(
+                "{name} is DCGM {version}, and this library DCGM {own}: run nv-hostengine of DCGM 4, \
+                 or read the driver directly with --source nvml"
+            ));
+        }
+        Ok(handle)
+    }
+
+    /// Whether the engine is gone.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the engine is gone: nothing is to be undone in it any more.
+    pub(crate) fn bury(&self) {
+        self.is_dead.store(true, Ordering::Relaxed);
+    }
+
+    /// The code of a call; one that says that the engine is gone is noted.
+    pub(crate) fn check(&self, code: i32) -> Result<(), Code> {
+        let checked = Code::check(code);
+        if checked.is_err_and(Code::is_about_the_engine) {
+            self.bury();
+        }
+        checked
+    }
+
+    /// Whether the engine still answers. May block.
+    pub(crate) fn answers(&self) -> bool {
+        !self.is_dead() && self.api.version_of_engine(self.raw).is_ok()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let (raw, is_dead) = (self.raw, self.is_dead());
+        let end = if self.is_embedded { self.api.stop_embedded } else { self.api.disconnect };
+        // SAFETY: the handle is one that DCGM gave out, and this is its last user.
+        let end = move || unsafe { end(raw) };
+        if !is_dead {
+            end();
+            return;
+        }
+        // Whatever does not answer may not answer to this either. Where there is no thread for it,
+        // the connection is left as it is.
+        let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
+    }
+}
+
+/// Starts an engine inside this process.
+fn start(api: &Api, log: &Log) -> Result<usize, Code> {
+    let file = log.file.as_ref().and_then(|file| CString::new(file.as_encoded_bytes()).ok());
+    let mut params = abi::StartEmbedded {
+        version: version_word::<abi::StartEmbedded>(1),
+        mode: abi::OPERATION_MODE_AUTO,
+        handle: 0,
+        log_file: file.as_ref().map_or(std::ptr::null(), |file| file.as_ptr()),
+        severity: log.severity,
+        deny_count: 0,
+        deny: [0; 10],
+    };
+    // SAFETY: the structure bears its version; it and the file's name outlive the call.
+    Code::check(unsafe { (api.start_embedded)(&mut params) })?;
+    Ok(params.handle)
+}
+
+/// Connects with a host engine.
+fn connect(api: &Api, address: &Address) -> Result<usize, Code> {
+    let mut raw = 0;
+    let timeout_ms = TRIES.as_millis() as u32;
+    let answer = if let Some(connect) = api.connect_v3 {
+        let mut params = abi::ConnectV3 {
+            version: version_word::<abi::ConnectV3>(1),
+            persist_after_disconnect: 0,
+            timeout_ms,
+        };
+        // SAFETY: the structure bears its version; it, the text and the handle outlive the call.
+        unsafe { connect(address.as_c().as_ptr(), &mut params, &mut raw) }
+    } else {
+        let connect = api.connect_v2.ok_or(Code(-20))?;
+        let socket = address.socket();
+        let mut params = abi::ConnectV2 {
+            version: version_word::<abi::ConnectV2>(2),
+            persist_after_disconnect: 0,
+            timeout_ms,
+            address_is_unix_socket: socket.is_some().into(),
+        };
+        let text = socket.unwrap_or_else(|| address.as_c());
+        // SAFETY: as above.
+        unsafe { connect(text.as_ptr(), &mut params, &mut raw) }
+    };
+    Code::check(answer).map(|()| raw)
+}
+
+/// What happened, with what else is known of it and what to do.
+fn why(engine: &Engine, what: &str) -> String {
+    match engine {
+        Engine::Embedded(_) => format!("{what}; or read the driver directly with --source nvml"),
+        Engine::Remote(address) => match address.diagnosis() {
+            Some(why) => format!("{what}: {why}"),
+            None => format!("{what}: what listens there is no host engine of DCGM 4"),
+        },
+    }
+}
+
+/// Attempts to connect that have not come back yet.
+#[derive(Default)]
+pub(crate) struct Attempts(Vec<Attempt>);
+
+struct Attempt {
+    answer: Receiver<Result<Handle, String>>,
+    since: Instant,
+}
+
+impl Attempts {
+    /// A handle, within bounded time. An attempt that takes longer goes on, and the next call waits
+    /// for it again: what hung is often what comes back.
+    ///
+    /// # Errors
+    ///
+    /// One line that says why there is none now.
+    pub(crate) fn connect(
+        &mut self,
+        api: &'static Api,
+        engine: &Engine,
+    ) -> Result<Handle, String> {
+        let is_hopeless = |attempt: &Attempt| attempt.since.elapsed() > HOPELESS;
+        if self.0.iter().all(is_hopeless) && self.0.len() < MOST_ATTEMPTS {
+            self.0.push(Attempt::start(api, engine)?);
+        }
+        let until = Instant::now() + DEADLINE;
+        let mut failed = None;
+        // The youngest first: what it says is of now.
+        while let Some(attempt) = self.0.last() {
+            match attempt.answer.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Ok(handle)) => {
+                    self.0.clear();
+                    return Ok(handle);
+                }
+                Ok(Err(error)) => failed = Some(error),
+                Err(RecvTimeoutError::Disconnected) => {
+                    failed = Some(format!("connecting with {} went wrong", engine.name()));
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+            }
+            self.0.pop();
+        }
+        // One of long ago may have come back meanwhile.
+        let mut found = None;
+        self.0.retain(|attempt| match attempt.answer.try_recv() {
+            Ok(Ok(handle)) => {
+                found = Some(handle);
+                false
+            }
+            Ok(Err(_)) | Err(mpsc::TryRecvError::Disconnected) => false,
+            Err(mpsc::TryRecvError::Empty) => true,
+        });
+        found.ok_or_else(|| {
+            failed.unwrap_or_else(|| {
+                format!(
+                    "{} does not answer; if it is stopped or hangs, restart it, or read the driver \
+                     directly with --source nvml",
+                    engine.name()
+                )
+            })
+        })
+    }
+}
+
+impl Attempt {
+    fn start(api: &'static Api, engine: &Engine) -> Result<Self, String> {
+        let (sender, answer) = mpsc::channel();
+        let engine = engine.clone();
+        thread::Builder::new()
+            .name("dcgm connect".to_owned())
+            .spawn(move || {
+                // If nobody waits any more, the handle is dropped, and with it the connection.
+                let _ = sender.send(Handle::open(api, &engine));
+            })
+            .map_err(|error| format!("no thread to connect with: {error}"))?;
+        Ok(Self { answer, since: Instant::now() })
+    }
+}

@@ -1,0 +1,41 @@
+//! Reads GPUs, NVSwitches and CPUs through NVIDIA's DCGM, `libdcgm.so.4`: a host engine inside this
+//! process, or one that runs already.
+//!
+//! The library is opened at run time, so the binary starts on machines that have none. Every call
+//! of it may block for as long as the engine does. The rooms of this crate:
+//!
+//! - `abi`: DCGM's structures and functions; `library`: opening it; `code`: what its answers mean.
+//! - `address`: where a host engine is; `handle`: a connection, and how one is made in bounded time.
+//! - `group`: groups of entities, groups of fields, watches: each undoes itself when dropped.
+//! - `entities`: what there is to read; `wanted`: which fields of it, and how often; `watching`: puts
+//!   the two together in the engine.
+//! - `value`, `twins`, `plausible`: how the engine's values become readings; `moments`: how old they
+//!   are.
+//! - `collect`: one pass over everything; `xids`, `health`, `peers`: what is not a field's value.
+//! - `reader`, `source`: what the sampler sees.
+
+mod abi;
+mod address;
+mod code;
+mod collect;
+mod entities;
+mod group;
+mod handle;
+mod health;
+mod library;
+mod moments;
+mod peers;
+mod plausible;
+mod reader;
+mod source;
+mod twins;
+mod value;
+mod wanted;
+mod watching;
+mod xids;
+
+pub use address::{Address, AddressError};
+pub use source::{DcgmSource, Log, Options, serves};
+
+use code::Code;
+use handle::Handle;

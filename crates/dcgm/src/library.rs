@@ -1,0 +1,171 @@
+//! The library itself: opened once, initialised once, never closed.
+
+use std::ffi::CStr;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use crate::abi;
+use crate::code::Code;
+
+/// The name that the dynamic linker searches for when no path is given.
+pub(crate) const DEFAULT_NAME: &str = "libdcgm.so.4";
+
+macro_rules! api {
+    (needed { $($field:ident: $type:ident = $symbol:literal;)+ }
+     extra { $($more:ident: $other:ident = $name:literal;)+ }) => {
+        /// DCGM's functions. Those that a release may lack are options.
+        pub(crate) struct Api {
+            $(pub(crate) $field: abi::$type,)+
+            $(pub(crate) $more: Option<abi::$other>,)+
+        }
+
+        impl Api {
+            fn resolve(library: &Library) -> Result<Self, &'static str> {
+                // SAFETY: each type is that of DCGM's function of this name, whose structures are
+                // checked in `abi`; the library is never unloaded, so the pointers stay good.
+                unsafe {
+                    Ok(Self {
+                        $($field: *library
+                            .get::<abi::$type>(concat!($symbol, "\0").as_bytes())
+                            .map_err(|_| $symbol)?,)+
+                        $($more: library
+                            .get::<abi::$other>(concat!($name, "\0").as_bytes())
+                            .ok()
+                            .map(|symbol| *symbol),)+
+                    })
+                }
+            }
+        }
+    };
+}
+
+api! {
+    needed {
+        init: Plain = "dcgmInit";
+        disconnect: OfHandle = "dcgmDisconnect";
+        start_embedded: Start = "dcgmStartEmbedded_v2";
+        stop_embedded: OfHandle = "dcgmStopEmbedded";
+        engine_version: EngineVersion = "dcgmHostengineVersionInfo";
+        devices: Devices = "dcgmGetAllDevices";
+        entities: Entities = "dcgmGetEntityGroupEntities";
+        attributes: Attributes = "dcgmGetDeviceAttributes";
+        create_group: CreateGroup = "dcgmGroupCreate";
+        add_entity: AddEntity = "dcgmGroupAddEntity";
+        destroy_group: Destroy = "dcgmGroupDestroy";
+        create_fields: CreateFields = "dcgmFieldGroupCreate";
+        destroy_fields: Destroy = "dcgmFieldGroupDestroy";
+        watch: WatchFields = "dcgmWatchFields";
+        unwatch: UnwatchFields = "dcgmUnwatchFields";
+        latest_values: LatestValues = "dcgmGetLatestValues_v2";
+        field_by_id: FieldById = "DcgmFieldGetById";
+    }
+    extra {
+        connect_v3: Connect3 = "dcgmConnect_v3";
+        connect_v2: Connect2 = "dcgmConnect_v2";
+        version: Version = "dcgmVersionInfo";
+        status: Status = "dcgmGetGpuStatus";
+        instances: Instances = "dcgmGetGpuInstanceHierarchy";
+        update_all: UpdateAll = "dcgmUpdateAllFields";
+        values_since: ValuesSince = "dcgmGetValuesSince_v2";
+        set_health: SetHealth = "dcgmHealthSet_v2";
+        check_health: CheckHealth = "dcgmHealthCheck";
+        peers: Peers = "dcgmGetNvLinkP2PStatus";
+        cpus: Cpus = "dcgmGetCpuHierarchy_v2";
+    }
+}
+
+impl Api {
+    /// Opens and initialises the library of this name: a path, or a name that the linker searches
+    /// for, in the folders of `LD_LIBRARY_PATH` first.
+    ///
+    /// It stays for good: threads of its own live on whatever is shut down, so neither it nor what
+    /// it began can ever be taken away from under them.
+    ///
+    /// # Errors
+    ///
+    /// One line that says what was tried and what to do.
+    pub(crate) fn open(name: &Path) -> Result<&'static Self, String> {
+        // Its symbols stay its own: among them is one that is called `errorString`.
+        let flags = RTLD_NOW | RTLD_LOCAL;
+        // SAFETY: loading a library runs its initialisers. DCGM's are made for being loaded at any
+        // time; a path given by the user is the user's word that it is DCGM.
+        let library = unsafe { Library::open(Some(name), flags) }.map_err(|error| {
+            format!(
+                "cannot open {}: {error}; install DCGM 4, name its library with --dcgm-library, or \
+                 read the driver directly with --source nvml",
+                name.display()
+            )
+        })?;
+        let library = ManuallyDrop::new(library);
+        let api = Self::resolve(&library).map_err(|symbol| {
+            format!("{} has no {symbol}: it is not libdcgm.so.4 of DCGM 4", name.display())
+        })?;
+        // SAFETY: no arguments; DCGM allows it from any thread, and more than once.
+        Code::check(unsafe { (api.init)() }).map_err(|code| format!("DCGM does not start: {code}"))?;
+        let api: &'static Self = Box::leak(Box::new(api));
+        if let Some(version) = api.own_version()
+            && !version.starts_with("4.")
+        {
+            return Err(format!("{} is of DCGM {version}; DCGM 4 is needed", name.display()));
+        }
+        Ok(api)
+    }
+
+    /// The library's own version, `4.6.0`.
+    pub(crate) fn own_version(&self) -> Option<String> {
+        let mut info = empty_version();
+        let ask = self.version?;
+        // SAFETY: the structure bears its version, and outlives the call.
+        Code::check(unsafe { ask(&mut *info) }).ok()?;
+        version_in(&info.text)
+    }
+
+    /// The version of the engine behind a handle; none where it does not say.
+    pub(crate) fn version_of_engine(&self, handle: usize) -> Result<Option<String>, Code> {
+        let mut info = empty_version();
+        // SAFETY: as above.
+        Code::check(unsafe { (self.engine_version)(handle, &mut *info) })?;
+        Ok(version_in(&info.text))
+    }
+
+    /// Whether this release knows a field.
+    pub(crate) fn knows(&self, field: u16) -> bool {
+        // SAFETY: any number is a legal argument once the library is initialised.
+        !unsafe { (self.field_by_id)(field) }.is_null()
+    }
+}
+
+fn empty_version() -> Box<abi::VersionInfo> {
+    Box::new(abi::VersionInfo { version: abi::version_word::<abi::VersionInfo>(2), text: [0; 512] })
+}
+
+/// The version in a line such as `version:4.6.0;arch:x86_64;...`.
+fn version_in(text: &[u8]) -> Option<String> {
+    let text = CStr::from_bytes_until_nul(text).ok()?.to_str().ok()?;
+    let value = text.split(';').find_map(|part| part.trim().strip_prefix("version:"))?;
+    Some(value.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_found_among_other_facts() {
+        assert_eq!(version_in(b"arch:x86_64;version:4.6.0;b:c\0??").as_deref(), Some("4.6.0"));
+        assert_eq!(version_in(b"arch:x86_64\0"), None);
+        assert_eq!(version_in(b"no end"), None);
+    }
+
+    #[test]
+    fn what_is_not_dcgm_is_named() {
+        let missing = Api::open(Path::new("/nowhere/libdcgm.so.4")).err().unwrap();
+        assert!(missing.contains("--dcgm-library") && missing.contains("--source nvml"));
+        let folder = tempfile::tempdir().unwrap();
+        let other = fake_nvml::install_in(folder.path());
+        let other = Api::open(&other).err().unwrap();
+        assert!(other.contains("not libdcgm.so.4"), "{other}");
+    }
+}

@@ -1,0 +1,119 @@
+//! How old values are. The engine stamps each with its own clock, which may be that of another
+//! machine.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How far the engine's stamps may be off before its clock is not ours.
+const TOLERANCE: Duration = Duration::from_millis(200);
+
+/// What is known of the engine's clock.
+#[derive(Debug)]
+pub(crate) struct Moments {
+    /// Whether it shows the time of this machine's.
+    is_ours: bool,
+}
+
+/// The stamps of one poll.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poll {
+    /// When it was made.
+    pub(crate) now: Instant,
+    /// The same by the clock on the wall.
+    pub(crate) wall: SystemTime,
+    /// When the poll before was made.
+    pub(crate) before: Option<Instant>,
+    /// The newest stamp that it brought, in microseconds since 1970.
+    pub(crate) newest: i64,
+}
+
+impl Moments {
+    /// Of an engine on this machine, or perhaps on another.
+    pub(crate) fn new(is_local: bool) -> Self {
+        Self { is_ours: is_local }
+    }
+
+    /// Looks whether the newest value's age can be true: what was not there at the poll before was
+    /// sampled since, and nothing is sampled in the future.
+    pub(crate) fn check(&mut self, poll: &Poll) {
+        let Some(before) = poll.before else { return };
+        let most = poll.now.saturating_duration_since(before) + TOLERANCE;
+        let age = age_by(poll.wall, poll.newest);
+        let is_possible = age.is_ok_and(|age| age <= most) || age.is_err_and(|ahead| ahead <= TOLERANCE);
+        if self.is_ours && !is_possible {
+            tracing::info!(
+                "the engine's clock is not this machine's: ages are told by its own stamps"
+            );
+            self.is_ours = false;
+        }
+    }
+
+    /// When a value was sampled. With another clock, the newest value counts as sampled just now.
+    pub(crate) fn of(&self, stamp: i64, poll: &Poll) -> Instant {
+        let age = match self.is_ours {
+            true => age_by(poll.wall, stamp).unwrap_or_default(),
+            false => micros(poll.newest.saturating_sub(stamp)),
+        };
+        poll.now.checked_sub(age).unwrap_or(poll.now)
+    }
+}
+
+/// The moment that a stamp means.
+pub(crate) fn time_of(stamp: i64) -> SystemTime {
+    UNIX_EPOCH + micros(stamp)
+}
+
+/// How old a stamp is, or how far in the future.
+fn age_by(wall: SystemTime, stamp: i64) -> Result<Duration, Duration> {
+    wall.duration_since(time_of(stamp)).map_err(|error| error.duration())
+}
+
+fn micros(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A poll at 1000 s, a second after the one before; the newest stamp is at this second.
+    fn poll(newest: f64) -> Poll {
+        let now = Instant::now() + 100 * SECOND;
+        let wall = UNIX_EPOCH + 1000 * SECOND;
+        Poll { now, wall, before: now.checked_sub(SECOND), newest: stamp(newest) }
+    }
+
+    fn stamp(seconds: f64) -> i64 {
+        (seconds * 1e6) as i64
+    }
+
+    #[test]
+    fn on_this_machine_ages_are_true() {
+        let mut moments = Moments::new(true);
+        let poll = poll(999.5);
+        moments.check(&poll);
+        assert_eq!(moments.of(stamp(999.5), &poll), poll.now - SECOND / 2);
+        assert_eq!(moments.of(stamp(990.0), &poll), poll.now - 10 * SECOND);
+        assert_eq!(moments.of(stamp(1000.1), &poll), poll.now);
+    }
+
+    #[test]
+    fn another_clock_is_noticed_and_ages_are_told_by_the_newest_stamp() {
+        for off in [-3600.0, -2.0, 3600.0] {
+            let mut moments = Moments::new(true);
+            let poll = poll(1000.0 + off);
+            moments.check(&poll);
+            assert_eq!(moments.of(stamp(1000.0 + off), &poll), poll.now, "{off}");
+            assert_eq!(moments.of(stamp(995.0 + off), &poll), poll.now - 5 * SECOND, "{off}");
+        }
+    }
+
+    #[test]
+    fn elsewhere_the_wall_says_nothing() {
+        let mut moments = Moments::new(false);
+        let poll = poll(999.5);
+        moments.check(&poll);
+        assert_eq!(moments.of(stamp(999.5), &poll), poll.now);
+    }
+}

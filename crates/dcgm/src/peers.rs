@@ -1,0 +1,47 @@
+//! How GPUs reach each other: the state of the NVLink way from each GPU to each other one.
+
+use catalog::field;
+use model::{Reading, Reason, Value};
+
+use crate::abi::{self, version_word};
+use crate::{Code, Handle};
+
+/// The field that they are.
+pub(crate) const WAYS: model::FieldId = field::EXP_P2P_STATUS;
+
+/// The highest state there is; it stands for one that the driver does not know.
+const UNKNOWN: u32 = 6;
+
+/// From which GPU to which, and how.
+pub(crate) struct Way {
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) state: Reading,
+}
+
+/// All ways between these GPUs.
+///
+/// # Errors
+///
+/// When the engine does not say.
+pub(crate) fn ways(handle: &Handle, gpus: &[u32]) -> Result<Vec<Way>, Code> {
+    let ask = handle.api.peers.ok_or(Code::NOT_SUPPORTED)?;
+    // SAFETY: all-zero bytes are a valid value of this plain C structure.
+    let mut found: Box<abi::PeerStates> = unsafe { Box::new_zeroed().assume_init() };
+    found.version = version_word::<abi::PeerStates>(1);
+    // SAFETY: the structure bears its version, and outlives the call.
+    handle.check(unsafe { ask(handle.raw, &mut *found) })?;
+    let count = usize::try_from(found.count).unwrap_or(0).min(found.gpus.len());
+    let mut ways = Vec::new();
+    for from in found.gpus[..count].iter().filter(|from| gpus.contains(&from.gpu)) {
+        for to in gpus.iter().filter(|to| **to != from.gpu) {
+            let Some(state) = from.states.get(*to as usize) else { continue };
+            let state = match *state {
+                state @ 0..=UNKNOWN => Ok(Value::Int(state.into())),
+                _ => Err(Reason::Implausible),
+            };
+            ways.push(Way { from: from.gpu, to: *to, state });
+        }
+    }
+    Ok(ways)
+}

@@ -1,0 +1,234 @@
+//! What the sampler sees of the engine: a reader for each GPU, and one for what belongs to none. All
+//! of them share one collection: whoever comes first at a tick asks the engine for everything, and the
+//! others wait for it and take their part. So what hangs makes all of them late.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use model::{
+    Entity, FieldId, Health, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, XidEvent,
+};
+
+use crate::Handle;
+use crate::collect::{Collection, Kept};
+use crate::entities::{self, Kind};
+use crate::peers;
+
+/// What the readers of a session share.
+pub(crate) struct Shared {
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) gpus: Vec<u32>,
+    /// From one tick to the next: as often as anything is wanted.
+    pub(crate) tick: Duration,
+    collection: Mutex<Collection>,
+    identities: Mutex<BTreeMap<u32, Arc<Identity>>>,
+    began: Instant,
+    /// Milliseconds after the beginning at which somebody went to ask the engine, plus one; 0 while
+    /// nobody does.
+    asking: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        handle: Arc<Handle>,
+        gpus: Vec<u32>,
+        tick: Duration,
+        collection: Collection,
+    ) -> Self {
+        Self {
+            handle,
+            gpus,
+            tick,
+            collection: Mutex::new(collection),
+            identities: Mutex::default(),
+            began: Instant::now(),
+            asking: AtomicU64::new(0),
+        }
+    }
+
+    /// The collection; waits for whoever asks the engine.
+    pub(crate) fn collection(&self) -> MutexGuard<'_, Collection> {
+        self.collection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The collection, unless somebody asks the engine.
+    pub(crate) fn idle_collection(&self) -> Option<MutexGuard<'_, Collection>> {
+        match self.collection.try_lock() {
+            Ok(collection) => Some(collection),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Since when somebody has been asking the engine.
+    pub(crate) fn asking_for(&self) -> Option<Duration> {
+        let millis = self.asking.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.began.elapsed().saturating_sub(Duration::from_millis(millis)))
+    }
+
+    /// What is new, by this tick.
+    fn refreshed(&self, pass: &Pass) -> Result<MutexGuard<'_, Collection>, Reason> {
+        let mut collection = self.collection();
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.asking.store(millis + 1, Ordering::Relaxed);
+        let answered = collection.refresh(pass, self.tick);
+        self.asking.store(0, Ordering::Relaxed);
+        answered.map(|()| collection)
+    }
+
+    /// What a GPU is. It stays what it is for as long as the session.
+    pub(crate) fn identity(&self, gpu: u32) -> Result<Arc<Identity>, Reason> {
+        let known = |shared: &Self| {
+            let identities = shared.identities.lock().unwrap_or_else(PoisonError::into_inner);
+            identities.get(&gpu).map(Arc::clone)
+        };
+        if let Some(identity) = known(self) {
+            return Ok(identity);
+        }
+        let found = entities::attributes(&self.handle, gpu).map_err(|code| code.reason())?;
+        let (Some(uuid), Some(pci_bus_id)) = (found.uuid, found.pci_bus_id) else {
+            // The engine has not seen it alive.
+            return Err(Reason::Lost);
+        };
+        let model_name = found.name.unwrap_or_default();
+        let identity = Arc::new(Identity { index: gpu, uuid, pci_bus_id, model_name });
+        let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        identities.insert(gpu, Arc::clone(&identity));
+        Ok(identity)
+    }
+}
+
+/// Hands over one GPU's part.
+pub(crate) struct GpuReader {
+    shared: Arc<Shared>,
+    gpu: u32,
+    watches: Arc<[usize]>,
+    way_watches: Arc<[usize]>,
+    listens: bool,
+    xids: Vec<XidEvent>,
+    health: Option<Vec<Health>>,
+}
+
+impl GpuReader {
+    pub(crate) fn new(shared: &Arc<Shared>, gpu: u32, watches: &[Watch]) -> Self {
+        let collection = shared.collection();
+        let plan = collection.plans.iter().find(|(kind, _)| *kind == Kind::Gpu);
+        let is_way = |field: FieldId| field == peers::WAYS;
+        let ways = watches.iter().enumerate().filter(|(_, watch)| is_way(watch.field));
+        Self {
+            gpu,
+            watches: plan.map(|(_, plan)| Arc::clone(&plan.watches)).unwrap_or_default(),
+            way_watches: ways.map(|(position, _)| position).collect(),
+            listens: false,
+            xids: Vec::new(),
+            health: None,
+            shared: Arc::clone(shared),
+        }
+    }
+}
+
+impl Reader for GpuReader {
+    fn name(&self) -> &'static str {
+        "main"
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        Rhythm::Main
+    }
+
+    fn watches(&self) -> Arc<[usize]> {
+        Arc::clone(&self.watches)
+    }
+
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
+        self.shared.identity(self.gpu).map(Some)
+    }
+
+    fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
+        self.listens = false;
+        let mut collection = self.shared.refreshed(&pass)?;
+        self.xids.extend(collection.take_xids(self.gpu));
+        self.listens = collection.listens();
+        collection.state_of(self.gpu)?;
+        if let Some(health) = collection.take_health(self.gpu) {
+            self.health = Some(health);
+        }
+        copy(&collection, out, |kept| kept.member.gpu == Some(self.gpu));
+        if self.way_watches.is_empty() {
+            return Ok(());
+        }
+        let mine = collection.ways.iter().filter(|way| way.from == self.gpu);
+        // What is known of ways is known of each; of the GPU alone there is nothing.
+        let reason = if collection.ways.is_empty() { Reason::NotSupported } else { Reason::NoData };
+        let own = collection.plans.iter().find(|(kind, _)| *kind == Kind::Gpu);
+        for slot in own.map(|(_, plan)| &plan.ways[..]).unwrap_or_default() {
+            out.set(*slot, Err(reason));
+        }
+        for way in mine {
+            let part = out.part(&Entity::Peer(way.to), &self.way_watches);
+            for slot in 0..self.way_watches.len() {
+                out.set_in(part, slot, way.state.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn listens(&self) -> bool {
+        self.listens
+    }
+
+    fn take_xids(&mut self) -> Vec<XidEvent> {
+        std::mem::take(&mut self.xids)
+    }
+
+    fn take_health(&mut self) -> Option<Vec<Health>> {
+        self.health.take()
+    }
+}
+
+/// Hands over what belongs to no GPU.
+pub(crate) struct MachineReader {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Reader for MachineReader {
+    fn name(&self) -> &'static str {
+        "switches and CPUs"
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        Rhythm::Aside
+    }
+
+    fn watches(&self) -> Arc<[usize]> {
+        Arc::default()
+    }
+
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
+        Ok(None)
+    }
+
+    fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
+        let collection = self.shared.refreshed(&pass)?;
+        copy(&collection, out, |kept| kept.member.gpu.is_none());
+        Ok(())
+    }
+}
+
+/// Copies what is known of some entities.
+fn copy(collection: &Collection, out: &mut Readings, which: impl Fn(&Kept) -> bool) {
+    for kept in collection.kept.iter().filter(|kept| which(kept)) {
+        let plan = &collection.plans[kept.plan].1;
+        let part = match &kept.member.entity {
+            Entity::Gpu => 0,
+            entity => out.part(entity, &plan.watches),
+        };
+        for (slot, known) in kept.slots.iter().enumerate() {
+            if let Some(at) = known.at {
+                out.set_sampled_in(part, slot, known.reading.clone(), at);
+            }
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! The source: opens the library, connects with an engine, lets it watch, and hands out readers.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use catalog::{Level, field};
+use model::{FieldId, Kind as Type, Reader, Session, Source, SourceError, Watch};
+
+use crate::address::Address;
+use crate::collect::{Collection, Parts};
+use crate::entities::{self, Kind, Member, Needs};
+use crate::handle::{Attempts, Engine};
+use crate::library::{Api, DEFAULT_NAME};
+use crate::reader::{GpuReader, MachineReader, Shared};
+use crate::wanted::{self, Plan};
+use crate::watching::Watching;
+use crate::xids::Heard;
+use crate::{Code, Handle, health};
+
+/// How many names are in one line of the log.
+const MOST_NAMED: usize = 10;
+
+/// After how long an answer that does not come is spoken of.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// How often links, switches and CPUs are looked for. GPUs and instances are at every look.
+const LOOK_AT_ALL: Duration = Duration::from_secs(10);
+
+/// What is read, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The library; none for the one that the dynamic linker finds.
+    pub library: Option<PathBuf>,
+    /// Where a host engine runs, as [`Address::parse`] reads it; none to start an engine inside this
+    /// process. One that cannot be read is a source that cannot be opened.
+    pub address: Option<String>,
+    /// From one reading to the next.
+    pub interval: Duration,
+    /// Of a partitioned GPU, also its compute instances, not only its GPU instances.
+    pub compute_instances: bool,
+    /// Whether GPUs count that the engine only makes up.
+    pub fake_gpus: bool,
+    /// What an engine inside this process logs.
+    pub log: Log,
+}
+
+/// What an embedded engine logs.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Log {
+    /// Where to; none for DCGM's own default.
+    pub file: Option<std::ffi::OsString>,
+    /// How much: 0 nothing, 1 fatal, 2 errors, 3 warnings, 4 information, 5 for debugging, 6 all.
+    pub severity: i32,
+}
+
+/// Reads GPUs through DCGM.
+pub struct DcgmSource {
+    options: Options,
+    api: Option<&'static Api>,
+    attempts: Attempts,
+    handle: Option<Arc<Handle>>,
+    /// The session of before, to see whether an embedded engine is worth keeping.
+    last: Option<Arc<Shared>>,
+    heard: Heard,
+    /// What the log has said, so that it is said once.
+    said: BTreeSet<String>,
+}
+
+impl DcgmSource {
+    /// A source that has not opened anything yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            api: None,
+            attempts: Attempts::default(),
+            handle: None,
+            last: None,
+            heard: Heard::default(),
+            said: BTreeSet::new(),
+        }
+    }
+
+    fn engine(&self) -> Result<Engine, String> {
+        match &self.options.address {
+            Some(text) => {
+                let address = Address::parse(text).map_err(|error| {
+                    format!("-r, --remote-hostengine-info (DCGM_REMOTE_HOSTENGINE_INFO): {error}")
+                })?;
+                Ok(Engine::Remote(address))
+            }
+            None => Ok(Engine::Embedded(self.options.log.clone())),
+        }
+    }
+
+    fn api(&mut self) -> Result<&'static Api, String> {
+        if let Some(api) = self.api {
+            return Ok(api);
+        }
+        let name = self.options.library.clone().unwrap_or_else(|| DEFAULT_NAME.into());
+        let api = Api::open(&name)?;
+        self.api = Some(api);
+        Ok(api)
+    }
+
+    /// The connection there is, if it is good, or a new one.
+    fn handle(&mut self, engine: &Engine) -> Result<Arc<Handle>, String> {
+        let api = self.api()?;
+        let is_embedded = matches!(engine, Engine::Embedded(_));
+        // A driver that was loaded anew is seen by a new engine only.
+        let was_alive = self.last.take().is_none_or(|last| {
+            let collection = last.idle_collection();
+            collection.is_some_and(|collection| collection.is_alive())
+        });
+        if let Some(handle) = self.handle.take() {
+            if (was_alive || !is_embedded) && handle.answers() {
+                self.handle = Some(Arc::clone(&handle));
+                return Ok(handle);
+            }
+            if is_embedded && Arc::strong_count(&handle) > 1 && handle.answers() {
+                // Its readers still hold it, and there can be one only.
+                self.handle = Some(Arc::clone(&handle));
+                return Ok(handle);
+            }
+        }
+        let handle = Arc::new(self.attempts.connect(api, engine)?);
+        let version = handle.version.as_deref().unwrap_or("of an unknown version");
+        tracing::info!("connected with {}, DCGM {version}", engine.name());
+        self.handle = Some(Arc::clone(&handle));
+        Ok(handle)
+    }
+
+    fn needs(&self, watches: &[Watch]) -> Needs {
+        let wants = |levels: &[Level]| {
+            watches.iter().any(|watch| {
+                catalog::by_id(watch.field).is_some_and(|row| levels.contains(&row.level))
+            })
+        };
+        Needs {
+            compute_instances: self.options.compute_instances,
+            links: wants(&[Level::Link]),
+            switches: wants(&[Level::Switch, Level::SwitchLink]),
+            cpus: wants(&[Level::Cpu, Level::CpuCore]),
+            fake_gpus: self.options.fake_gpus,
+        }
+    }
+
+    fn open(&mut self, watches: &Arc<[Watch]>) -> Result<DcgmSession, String> {
+        let engine = self.engine()?;
+        let handle = self.handle(&engine)?;
+        let failed = |code: Code| match code {
+            Code::MAX_LIMIT => format!(
+                "{} has no group left (it has 64 of entities and 64 of fields): other clients of it \
+                 hold them; end those that need none, or restart it",
+                engine.name()
+            ),
+            code => format!("{} does not say what it has: {code}", engine.name()),
+        };
+        let needs = self.needs(watches);
+        let gpus = entities::gpus(&handle, needs).map_err(failed)?;
+        let listed = entities::members(&handle, &gpus, needs).map_err(failed)?;
+        let mut members = listed.clone();
+        entities::name_instances(&handle, &mut members).map_err(failed)?;
+        let (interval, api) = (self.options.interval, handle.api);
+        let knows = |field| api.knows(field);
+        let plans: Vec<(Kind, Plan)> = Kind::ALL
+            .into_iter()
+            .map(|kind| (kind, Plan::of(kind, watches, interval, knows)))
+            .collect();
+        let watching = Watching::begin(&handle, &members, &plans, interval).map_err(failed)?;
+        self.say_what_is_missing(watches, &watching, &handle);
+        let wants = |wanted: FieldId| watches.iter().any(|watch| watch.field == wanted);
+        let wants_health = wants(field::EXP_GPU_HEALTH_STATUS);
+        if let Some(group) = watching.gpus.as_ref().filter(|_| wants_health)
+            && let Err(code) = health::begin(&handle, group, interval)
+        {
+            self.say(format!("DCGM_EXP_GPU_HEALTH_STATUS is absent: {code}"));
+        }
+        // So that there is something to read soon. It does not wait for the GPUs.
+        if let Some(update) = api.update_all {
+            // SAFETY: plain numbers.
+            let _ = handle.check(unsafe { update(handle.raw, 0) });
+        }
+        let first = gpus.first().map(|gpu| entities::attributes(&handle, *gpu));
+        let driver_version = first.and_then(|first| first.ok()?.driver_version).map(Arc::from);
+        let periods = watches.iter().map(|watch| watch.pace.period(interval));
+        let tick = periods.fold(interval, Duration::min);
+        let collection = Collection::new(Parts {
+            handle: Arc::clone(&handle),
+            plans,
+            members,
+            watching,
+            is_local: engine.is_local(),
+            heard: self.heard.clone(),
+            wants_health,
+            wants_ways: wants(field::EXP_P2P_STATUS),
+        });
+        let shared = Arc::new(Shared::new(handle, gpus, tick, collection));
+        self.last = Some(Arc::clone(&shared));
+        Ok(DcgmSession {
+            shared,
+            driver_version,
+            engine: engine.name(),
+            needs,
+            listed,
+            looked: Instant::now(),
+            watches: Arc::clone(watches),
+            has_spoken: false,
+        })
+    }
+
+    /// Names, once, the fields that this engine does not have.
+    fn say_what_is_missing(&mut self, watches: &[Watch], watching: &Watching, handle: &Handle) {
+        let shown: Vec<Watch> =
+            watches.iter().filter(|watch| watch.kind != Type::Hidden).cloned().collect();
+        let unknown = wanted::unknown(&shown, |field| handle.api.knows(field));
+        if !unknown.is_empty() {
+            let version = handle.api.own_version().unwrap_or_else(|| "this release".to_owned());
+            let names = named(unknown.into_iter());
+            self.say(format!("absent, for DCGM {version} does not know them: {names}"));
+        }
+        let codes: BTreeSet<i32> = watching.refused.iter().map(|refused| refused.code.0).collect();
+        for code in codes {
+            let refused = watching.refused.iter().filter(|refused| refused.code.0 == code);
+            let names: BTreeSet<&str> = refused
+                .filter_map(|refused| catalog::by_id(FieldId(refused.field)).map(|row| row.name))
+                .collect();
+            let names = named(names.into_iter());
+            self.say(format!("absent, for the engine does not watch them: {names}: {}", Code(code)));
+        }
+    }
+
+    fn say(&mut self, line: String) {
+        if self.said.insert(line.clone()) {
+            tracing::warn!("{line}");
+        }
+    }
+}
+
+/// Some names, and how many more there are.
+fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let (shown, rest) = names.split_at(names.len().min(MOST_NAMED));
+    match rest.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more; `heatsink check` lists them", shown.join(", ")),
+    }
+}
+
+/// Whether DCGM has a field, or heatsink makes it of one that DCGM has.
+pub fn serves(wanted: FieldId) -> bool {
+    // DCGM has a number for it, and never a value.
+    const NEVER: FieldId = FieldId(450);
+    let is_field = |level: Level| level != Level::Exporter || wanted == field::EXP_P2P_STATUS;
+    wanted != NEVER && catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
+}
+
+impl Source for DcgmSource {
+    fn name(&self) -> &'static str {
+        "dcgm"
+    }
+
+    fn serves(&self, field: FieldId) -> bool {
+        serves(field)
+    }
+
+    fn judges_health(&self) -> bool {
+        true
+    }
+
+    fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
+        match self.open(watches) {
+            Ok(session) => Ok(Box::new(session)),
+            Err(message) => Err(SourceError { message }),
+        }
+    }
+}
+
+struct DcgmSession {
+    shared: Arc<Shared>,
+    driver_version: Option<Arc<str>>,
+    engine: String,
+    needs: Needs,
+    /// What the engine listed, instances without the names of their profiles.
+    listed: Vec<Member>,
+    /// When everything was looked for last.
+    looked: Instant,
+    watches: Arc<[Watch]>,
+    /// Whether the log knows that the engine does not answer.
+    has_spoken: bool,
+}
+
+impl DcgmSession {
+    /// Says once that the engine hangs, and what can be done about it.
+    fn notice_silence(&mut self) {
+        let is_silent = self.shared.asking_for().is_some_and(|since| since > SILENCE);
+        if is_silent && !self.has_spoken {
+            tracing::warn!(
+                "{} does not answer since {SILENCE:?}: all of its GPUs are late. \
+                 --source nvml reads the driver directly, each GPU by itself",
+                self.engine
+            );
+        }
+        self.has_spoken = is_silent;
+    }
+
+    /// Whether what there is has changed.
+    fn is_other(&mut self) -> Result<bool, Code> {
+        let gpus = entities::gpus(&self.shared.handle, self.needs)?;
+        if gpus != self.shared.gpus {
+            return Ok(true);
+        }
+        let all = self.looked.elapsed() >= LOOK_AT_ALL;
+        let needs = match all {
+            true => self.needs,
+            false => Needs { links: false, switches: false, cpus: false, ..self.needs },
+        };
+        let now = entities::members(&self.shared.handle, &gpus, needs)?;
+        if all {
+            self.looked = Instant::now();
+            return Ok(now != self.listed);
+        }
+        let is_looked_at = |member: &&Member| {
+            matches!(member.kind, Kind::Gpu | Kind::GpuInstance | Kind::ComputeInstance)
+        };
+        Ok(!now.iter().eq(self.listed.iter().filter(is_looked_at)))
+    }
+}
+
+impl Session for DcgmSession {
+    fn driver_version(&self) -> Option<Arc<str>> {
+        self.driver_version.clone()
+    }
+
+    fn gpus(&self) -> Vec<u32> {
+        self.shared.gpus.clone()
+    }
+
+    fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>> {
+        vec![Box::new(GpuReader::new(&self.shared, gpu, &self.watches))]
+    }
+
+    fn machine_readers(&mut self) -> Vec<Box<dyn Reader>> {
+        match self.listed.iter().any(|member| member.gpu.is_none()) {
+            true => vec![Box::new(MachineReader { shared: Arc::clone(&self.shared) })],
+            false => Vec::new(),
+        }
+    }
+
+    fn outdated(&mut self) -> Option<String> {
+        self.notice_silence();
+        if self.shared.handle.is_dead() {
+            return Some(format!("{} is gone", self.engine));
+        }
+        // Whoever asks a second thing of one that hangs hangs, too.
+        drop(self.shared.idle_collection()?);
+        match self.is_other() {
+            Ok(false) => None,
+            Ok(true) => Some("GPUs, instances or links came or went".to_owned()),
+            Err(code) if code.is_about_the_engine() => Some(format!("{}: {code}", self.engine)),
+            Err(code) => {
+                tracing::debug!("cannot look for GPUs: {code}");
+                None
+            }
+        }
+    }
+}

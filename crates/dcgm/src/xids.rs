@@ -1,0 +1,172 @@
+//! XIDs, as the engine tells of them: the newest one of each entity, and those before it on demand.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use catalog::xid;
+use model::XidEvent;
+
+use crate::Code;
+use crate::abi::{EntityPair, FieldValue, TakeValues, entity};
+use crate::group::Watch;
+use crate::moments;
+use crate::value::Raw;
+
+/// The stamp of the last XID that was heard of, by entity; 0 where there had been none. It outlives
+/// sessions, so that none is told twice and none is missed.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<BTreeMap<(u32, u32), i64>>>);
+
+/// One XID, and of which entity.
+pub(crate) struct Told {
+    pub(crate) key: EntityPair,
+    stamp: i64,
+    pub(crate) event: XidEvent,
+}
+
+/// What is due to be asked for after a look at the newest values.
+#[derive(Default)]
+pub(crate) struct Look {
+    /// Stamps from which on there is something new.
+    since: Option<i64>,
+    told: Vec<Told>,
+}
+
+impl Heard {
+    /// Looks at the newest XID of each entity. One that was there before anybody listened is told as
+    /// such.
+    pub(crate) fn newest(&self, key: EntityPair, value: &FieldValue, look: &mut Look) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (key.group, key.id);
+        let Raw::Int(code @ 1..) = Raw::of(value) else {
+            heard.entry(place).or_insert(0);
+            return;
+        };
+        match heard.get(&place) {
+            None => {
+                heard.insert(place, value.ts);
+                let mut event = event(code);
+                event.before = Some(moments::time_of(value.ts));
+                look.told.push(Told { key, stamp: value.ts, event });
+            }
+            Some(last) if value.ts > *last => {
+                let since = last + 1;
+                look.since = Some(look.since.map_or(since, |other| other.min(since)));
+                // Told by itself if the engine does not tell the ones before it.
+                look.told.push(Told { key, stamp: value.ts, event: event(code) });
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// All that is new: of a burst, the newest is only the last.
+    pub(crate) fn tell(&self, watches: &[Watch], look: Look) -> Vec<Told> {
+        let Look { since, mut told } = look;
+        if let Some(since) = since {
+            for watch in watches {
+                let mut take = |key: EntityPair, value: &FieldValue| {
+                    if let Raw::Int(code @ 1..) = Raw::of(value) {
+                        told.push(Told { key, stamp: value.ts, event: event(code) });
+                    }
+                };
+                if let Err(code) = values_since(watch, since.max(1), &mut take) {
+                    tracing::debug!("only the newest XIDs are known: {code}");
+                }
+            }
+        }
+        told.sort_by_key(|told| (told.stamp, told.key.group, told.key.id));
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh: Vec<Told> = Vec::new();
+        for one in told {
+            let last = heard.entry((one.key.group, one.key.id)).or_insert(0);
+            let is_first_look = one.event.before.is_some();
+            if one.stamp > *last || is_first_look {
+                *last = one.stamp.max(*last);
+                fresh.push(one);
+            }
+        }
+        fresh
+    }
+}
+
+impl Told {
+    /// Whether two tell of one event: the engine may keep that of an instance with its GPU, too.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.stamp == other.stamp && self.event.xid == other.event.xid
+    }
+
+    /// Whether it is about a GPU as a whole.
+    pub(crate) fn is_of_gpu(&self) -> bool {
+        self.key.group == entity::GPU
+    }
+}
+
+fn event(code: i64) -> XidEvent {
+    let xid = xid::lookup(u32::try_from(code).unwrap_or(u32::MAX));
+    XidEvent { xid, instance: None, before: None }
+}
+
+/// Everything that the engine sampled of a watch since a stamp.
+fn values_since(
+    watch: &Watch,
+    since: i64,
+    take: &mut dyn FnMut(EntityPair, &FieldValue),
+) -> Result<(), Code> {
+    let (handle, group, fields) = watch.raw();
+    let ask = handle.api.values_since.ok_or(Code::NOT_SUPPORTED)?;
+    let mut next = 0;
+    let mut taker = crate::collect::Taker(take);
+    let take: TakeValues = crate::collect::take;
+    let user = std::ptr::from_mut(&mut taker).cast();
+    // SAFETY: the function calls `take` on this thread, before it returns, with values that are there
+    // meanwhile, and with `user`, which is what `take` expects.
+    handle.check(unsafe { ask(handle.raw, group, fields, since, &mut next, take, user) })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::abi;
+
+    use super::*;
+
+    const GPU: EntityPair = EntityPair { group: entity::GPU, id: 3 };
+
+    fn value(code: Option<u64>, ts: i64) -> FieldValue {
+        let mut words = [0; 512];
+        words[0] = code.unwrap_or(abi::BLANK_INT as u64);
+        FieldValue {
+            version: abi::version_word::<FieldValue>(1),
+            field: 230,
+            kind: abi::TYPE_INT,
+            status: 0,
+            ts,
+            value: words,
+        }
+    }
+
+    /// The codes that are told, and whether as of before.
+    fn look(heard: &Heard, value: &FieldValue) -> Vec<(u32, bool)> {
+        let mut look = Look::default();
+        heard.newest(GPU, value, &mut look);
+        let told = heard.tell(&[], look);
+        told.iter().map(|told| (told.event.xid.code, told.event.before.is_some())).collect()
+    }
+
+    #[test]
+    fn each_is_told_once_and_one_from_before_is_told_as_such() {
+        let heard = Heard::default();
+        assert_eq!(look(&heard, &value(Some(79), 5)), [(79, true)]);
+        assert_eq!(look(&heard, &value(Some(79), 5)), []);
+        assert_eq!(look(&heard, &value(Some(79), 6)), [(79, false)], "again");
+        assert_eq!(look(&heard, &value(None, 7)), []);
+        // Another session goes on where the last one was.
+        assert_eq!(look(&heard.clone(), &value(Some(48), 8)), [(48, false)]);
+    }
+
+    #[test]
+    fn the_first_one_after_silence_is_news() {
+        let heard = Heard::default();
+        assert_eq!(look(&heard, &value(None, 0)), []);
+        assert_eq!(look(&heard, &value(Some(31), 5)), [(31, false)]);
+    }
+}

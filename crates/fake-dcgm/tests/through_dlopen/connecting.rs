@@ -1,0 +1,185 @@
+//! Beginning, ending, and engines that come and go.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::client::{Client, u32_at, until, versioned};
+
+const EVERY: Duration = Duration::from_millis(50);
+
+/// All that the library must export.
+const EXPORTS: &[&str] = &[
+    "dcgmInit",
+    "dcgmShutdown",
+    "dcgmConnect_v2",
+    "dcgmConnect_v3",
+    "dcgmDisconnect",
+    "dcgmStartEmbedded_v2",
+    "dcgmStopEmbedded",
+    "dcgmVersionInfo",
+    "dcgmHostengineVersionInfo",
+    "dcgmGetAllDevices",
+    "dcgmGetAllSupportedDevices",
+    "dcgmGetEntityGroupEntities",
+    "dcgmGetGpuInstanceHierarchy",
+    "dcgmGetDeviceAttributes",
+    "dcgmGetGpuStatus",
+    "dcgmGroupCreate",
+    "dcgmGroupAddEntity",
+    "dcgmGroupDestroy",
+    "dcgmFieldGroupCreate",
+    "dcgmFieldGroupDestroy",
+    "dcgmWatchFields",
+    "dcgmUnwatchFields",
+    "dcgmUpdateAllFields",
+    "dcgmGetLatestValues_v2",
+    "dcgmGetValuesSince_v2",
+    "dcgmEntitiesGetLatestValues",
+    "dcgmHealthSet_v2",
+    "dcgmHealthCheck",
+    "dcgmGetNvLinkLinkStatus",
+    "dcgmGetNvLinkP2PStatus",
+    "dcgmProfGetSupportedMetricGroups",
+    "dcgmGetCpuHierarchy_v2",
+    "dcgmModuleGetStatuses",
+    "DcgmFieldGetById",
+    "DcgmFieldGetByTag",
+    "errorString",
+];
+
+#[test]
+fn every_function_is_there() {
+    let client = Client::new();
+    for name in EXPORTS {
+        // SAFETY: it is looked up and not called.
+        unsafe { client.function::<unsafe extern "C" fn()>(name) };
+    }
+}
+
+#[test]
+fn nothing_works_before_init() {
+    type ById = unsafe extern "C" fn(u16) -> *const u8;
+    let mut client = Client::new();
+    assert_eq!(client.connect(10), Err(-10));
+    assert_eq!(client.version(), Err(-10));
+    // SAFETY: that is its type, and what it points to has 72 bytes.
+    unsafe {
+        let by_id = client.function::<ById>("DcgmFieldGetById");
+        assert!(by_id(155).is_null());
+        assert_eq!(client.init(), 0);
+        let meta = std::slice::from_raw_parts(by_id(155), 72);
+        assert_eq!((&meta[..2], meta[2]), (&155_u16.to_ne_bytes()[..], b'd'));
+        assert!(by_id(1603).is_null() && by_id(9001).is_null());
+        assert!(!by_id(858).is_null(), "the equipment has it");
+    }
+    client.handle = client.connect(1000).unwrap();
+    assert!(client.version().unwrap().starts_with("version:4.6.0;arch:x86_64;"));
+}
+
+#[test]
+fn a_wrong_version_word_is_refused() {
+    let client = Client::connected();
+    assert_eq!(client.connect_with(0x0200_000C, 10), Err(-12));
+    for name in ["dcgmHostengineVersionInfo", "dcgmGetGpuInstanceHierarchy", "dcgmHealthSet_v2"] {
+        assert_eq!(client.fill(name, &mut versioned(0x0900_0204)), -12, "{name}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_down_is_waited_for() {
+    let mut client = Client::connected();
+    client.engine.set(&["engine down"]);
+    thread::sleep(Duration::from_millis(10));
+    assert_eq!(client.version(), Err(-21));
+    let began = Instant::now();
+    assert_eq!(client.connect(200), Err(-21));
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    client.engine.clear();
+    thread::sleep(Duration::from_millis(10));
+    assert_eq!(client.version(), Err(-21), "that handle is dead for ever");
+    client.handle = client.connect(200).unwrap();
+    assert!(client.version().is_ok());
+}
+
+#[test]
+fn a_restart_takes_groups_and_watches_along() {
+    let mut client = Client::connected();
+    let (group, fields) = (client.group(&[(1, 0)]).unwrap(), client.field_group("a", &[150]));
+    client.watch(group, fields.unwrap(), EVERY).unwrap();
+    client.engine.set(&["engine restart 1", "engine version 3.3.9"]);
+    thread::sleep(Duration::from_millis(10));
+    assert_eq!(client.latest(group, fields.unwrap()), Err(-21));
+    client.handle = client.connect(1000).unwrap();
+    assert!(client.version().unwrap().starts_with("version:3.3.9;"));
+    assert_eq!(client.latest(group, fields.unwrap()), Err(-1));
+    client.engine.set(&["engine restart 1", "engine dead-handle"]);
+    thread::sleep(Duration::from_millis(10));
+    assert!(client.version().is_ok(), "it is the same restart");
+    client.handle = client.connect(1000).unwrap();
+    assert_eq!(client.version(), Err(-21));
+}
+
+#[test]
+fn a_stopped_engine_lets_callers_wait() {
+    let client = Client::connected();
+    client.engine.set(&["engine stopped"]);
+    thread::sleep(Duration::from_millis(10));
+    let began = Instant::now();
+    assert_eq!(client.version(), Err(-11));
+    assert!(began.elapsed() >= Duration::from_millis(500));
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| client.connect(10));
+        thread::sleep(Duration::from_millis(100));
+        assert!(!connecting.is_finished(), "its timeout does not count");
+        client.engine.clear();
+        assert!(connecting.join().unwrap().is_ok());
+    });
+    until("it answers again", || client.version().is_ok());
+}
+
+#[test]
+fn there_is_one_embedded_engine() {
+    type Start = unsafe extern "C" fn(*mut u64) -> i32;
+    type Stop = unsafe extern "C" fn(usize) -> i32;
+    let mut client = Client::new();
+    client.engine.set(&["engine down"]);
+    assert_eq!(client.init(), 0);
+    let start = |client: &Client| {
+        let mut params = versioned(0x0100_0048);
+        params[0] |= 1 << 32;
+        // SAFETY: that is its type, and the struct has its size.
+        let code = unsafe { client.function::<Start>("dcgmStartEmbedded_v2")(params.as_mut_ptr()) };
+        if code == 0 { Ok(params[1] as usize) } else { Err(code) }
+    };
+    client.handle = start(&client).unwrap();
+    assert_eq!(start(&client), Err(-55));
+    assert!(client.version().is_ok(), "it is not the host engine that is down");
+    assert_eq!(client.entities(1), [0, 1]);
+    // SAFETY: that is its type.
+    let stop = || unsafe { client.function::<Stop>("dcgmStopEmbedded")(client.handle) };
+    assert_eq!((stop(), stop()), (0, -1));
+    assert_eq!(client.version(), Err(-21));
+    assert!(start(&client).is_ok());
+}
+
+#[test]
+fn a_live_read_is_the_end_of_the_engine() {
+    type Read = unsafe extern "C" fn(usize, *const u32, u32, *const u16, u32, u32, *mut u64) -> i32;
+    let client = Client::connected();
+    let mut values = vec![0_u64; 2 * 4128 / 8];
+    let (entities, fields) = ([1, 0, 1, 1], [155_u16]);
+    let mut read = |flags| {
+        // SAFETY: that is its type, and there is room for two values.
+        unsafe {
+            let read = client.function::<Read>("dcgmEntitiesGetLatestValues");
+            let out = values.as_mut_ptr();
+            read(client.handle, entities.as_ptr(), 2, fields.as_ptr(), 1, flags, out)
+        }
+    };
+    assert_eq!((read(0), read(1), read(0)), (0, -21, -21));
+    assert_eq!((u32_at(&values, 0), u32_at(&values, 16) as i32), (0x0200_1020, -16));
+    assert_eq!(client.version(), Err(-21));
+    assert!(client.connect(100).is_ok(), "a new one is started");
+}

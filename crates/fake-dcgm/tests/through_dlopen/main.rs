@@ -1,0 +1,8 @@
+//! Drives the built library as heatsink does: copied, opened with `dlopen`, called through C.
+#![allow(clippy::unwrap_used, reason = "all of this is tests, the helpers too")]
+
+mod client;
+
+mod connecting;
+mod devices;
+mod values;

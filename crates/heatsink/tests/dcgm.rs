@@ -1,0 +1,26 @@
+//! Everything through DCGM: the tests that other sources pass, and what only DCGM has.
+
+mod rig;
+
+mod suite {
+    mod events;
+    mod faults;
+    mod mig;
+    mod signals;
+}
+
+#[path = "machines/conversion.rs"]
+mod conversion;
+#[path = "machines/fixture.rs"]
+mod fixture;
+#[path = "machines/oracle.rs"]
+mod oracle;
+
+#[path = "dcgm/engine.rs"]
+mod engine;
+#[path = "dcgm/equipment.rs"]
+mod equipment;
+#[path = "dcgm/machines.rs"]
+mod machines;
+#[path = "dcgm/parity.rs"]
+mod parity;

@@ -1,0 +1,431 @@
+//! What happens to the page when the engine misbehaves, as a scraper sees it: no exit, no scrape
+//! without an answer, no old number, and everything back by itself.
+
+use std::time::{Duration, Instant};
+
+use testkit::exporter::Exporter;
+use testkit::page::{Page, metric};
+
+use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
+
+/// No scrape may take longer, whatever an engine does.
+const SCRAPE: Duration = Duration::from_secs(1);
+
+/// How soon everything is back once the engine is.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+/// An engine that the test library lets run elsewhere.
+const REMOTE: &[&str] = &["-r", "localhost:5555", "-c", "500"];
+
+fn remote(rig: &Rig) -> Exporter {
+    rig.started(REMOTE, 8)
+}
+
+/// Watches a running exporter for `time`; every page must satisfy `always`.
+fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        let answer = exporter.get("/metrics");
+        assert!(answer.took < SCRAPE, "a scrape took {:?}", answer.took);
+        assert_eq!(answer.status, 200);
+        always(&Page::parse(&answer.body).expect("a well-formed page"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn source_up(page: &Page) -> bool {
+    metric("heatsink_source_up").label("source", "dcgm").value(1.0).is_in(page)
+}
+
+fn all_absent(page: &Page) {
+    assert!((0..8).all(|gpu| is_absent(page, gpu)), "an old number");
+    assert_eq!(page.samples("heatsink_gpu_down_info").len(), 8, "each has a reason");
+}
+
+#[test]
+fn naming_an_engine_selects_it() {
+    let rig = Rig::new();
+    let library = rig.dcgm_library().display().to_string();
+    let args = ["-r", "localhost:5555", "--dcgm-library", &library, "-c", "500"];
+    let exporter = Exporter::start(BINARY, &args, &rig.environment());
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    assert!(source_up(&exporter.page()));
+    let log = exporter.log();
+    assert!(log.contains("connected with the host engine at localhost:5555, DCGM 4.6"), "{log}");
+}
+
+#[test]
+fn every_form_of_an_address_leads_to_the_engine() {
+    let rig = Rig::new();
+    for address in ["tcp://localhost", "[::1]:5555", "unix:///run/dcgm.sock", "vsock://2:5555"] {
+        let exporter = rig.started(&["-r", address, "-c", "500"], 8);
+        assert!(exporter.log().contains("connected with the host engine at"), "{address}");
+    }
+}
+
+#[test]
+fn the_library_is_found_as_the_linker_finds_it() {
+    let rig = Rig::new();
+    let folder = rig.dcgm_library();
+    let folder = folder.parent().expect("a folder").display().to_string();
+    let mut environment = rig.environment();
+    environment.push(("LD_LIBRARY_PATH", &folder));
+    environment.push(("HEATSINK_SOURCE", "dcgm"));
+    let exporter = Exporter::start(BINARY, &["-c", "500"], &environment);
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn an_engine_that_is_not_there_yet_is_awaited() {
+    let rig = Rig::new();
+    rig.engine.set(&["engine down"]);
+    let exporter = rig.start(REMOTE);
+    watch(&exporter, Duration::from_secs(4), |page| assert!(!source_up(page)));
+    assert_eq!(exporter.get("/health").status, 200);
+    assert_eq!(exporter.get("/ready").status, 503);
+    let log = exporter.log();
+    let said = log.matches("cannot reach the host engine at localhost:5555").count();
+    assert_eq!(said, 1, "{log}");
+    rig.engine.clear();
+    exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
+}
+
+#[test]
+fn an_engine_that_is_killed_and_comes_back_is_read_again() {
+    let rig = Rig::new();
+    let exporter = remote(&rig);
+    rig.engine.set(&["engine down"]);
+    exporter.wait_for("all are down", PATIENCE, |page| up(page) == 0);
+    watch(&exporter, Duration::from_secs(4), all_absent);
+    rig.engine.clear();
+    let (_, took) = exporter.wait_for("all are back", PATIENCE, |page| up(page) == 8);
+    assert!(took < RECOVERY, "it took {took:?}");
+    let shown = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
+    exporter.wait_for("their numbers are back", PATIENCE, shown);
+}
+
+#[test]
+fn an_engine_that_restarts_is_read_again() {
+    let rig = Rig::new();
+    let exporter = remote(&rig);
+    for restart in ["engine restart 1", "engine restart 2", "engine restart 3"] {
+        rig.engine.set(&[restart]);
+        std::thread::sleep(Duration::from_millis(1200));
+        let shown = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
+        let (_, took) = exporter.wait_for(restart, PATIENCE, shown);
+        assert!(took < RECOVERY, "it took {took:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_stopped_makes_all_late_and_nobody_wait() {
+    let rig = Rig::new();
+    let exporter = remote(&rig);
+    rig.engine.set(&["engine stopped"]);
+    let (page, _) = exporter.wait_for("all are down", PATIENCE, |page| up(page) == 0);
+    assert_eq!(down(&page, 3).as_deref(), Some("late"));
+    watch(&exporter, Duration::from_secs(4), all_absent);
+    let log = exporter.log();
+    assert_eq!(log.matches("all of its GPUs are late").count(), 1, "{log}");
+    assert!(log.contains("--source nvml"), "{log}");
+    rig.engine.clear();
+    let (_, took) = exporter.wait_for("all are back", PATIENCE, |page| up(page) == 8);
+    assert!(took < RECOVERY, "it took {took:?}");
+}
+
+#[test]
+fn an_engine_that_is_stopped_for_long_is_given_up_and_found_again() {
+    let rig = Rig::new().with("FAKE_DCGM_HANG_SECONDS", "2");
+    let exporter = remote(&rig);
+    rig.engine.set(&["engine stopped"]);
+    let lost = |page: &Page| !source_up(page);
+    exporter.wait_for("calls have given up", PATIENCE, lost);
+    watch(&exporter, Duration::from_secs(4), all_absent);
+    rig.engine.clear();
+    let (_, took) = exporter.wait_for("all are back", PATIENCE, |page| up(page) == 8);
+    assert!(took < RECOVERY, "it took {took:?}");
+}
+
+#[test]
+fn an_engine_that_is_stopped_at_the_start_is_awaited() {
+    let rig = Rig::new();
+    rig.engine.set(&["engine stopped"]);
+    let exporter = rig.start(REMOTE);
+    watch(&exporter, Duration::from_secs(6), |page| assert!(!source_up(page)));
+    assert_eq!(exporter.log().matches("does not answer; if it is stopped").count(), 1);
+    rig.engine.clear();
+    let (_, took) = exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    assert!(took < RECOVERY, "it took {took:?}");
+}
+
+#[test]
+fn a_connection_that_is_called_good_and_is_not_is_found_out() {
+    let rig = Rig::new();
+    rig.engine.set(&["engine dead-handle"]);
+    let exporter = rig.start(REMOTE);
+    watch(&exporter, Duration::from_secs(2), |page| assert!(!source_up(page)));
+    rig.engine.clear();
+    exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
+}
+
+#[test]
+fn an_engine_of_dcgm_3_is_named_and_a_newer_one_awaited() {
+    let rig = Rig::new();
+    rig.engine.set(&["engine version 3.3.9"]);
+    let exporter = rig.start(REMOTE);
+    watch(&exporter, Duration::from_secs(3), |page| assert!(!source_up(page)));
+    let log = exporter.log();
+    assert_eq!(log.matches("is DCGM 3.3.9").count(), 1, "{log}");
+    assert!(log.contains("run nv-hostengine of DCGM 4"), "{log}");
+    rig.engine.clear();
+    exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
+}
+
+#[test]
+fn a_library_of_another_release_is_named() {
+    let rig = Rig::new().with("FAKE_DCGM_VERSION", "3.3.9");
+    let exporter = rig.start(REMOTE);
+    let named = |_: &Page| exporter.log().contains("is of DCGM 3.3.9; DCGM 4 is needed");
+    exporter.wait_for("it is named", PATIENCE, named);
+    metric("heatsink_source_up").value(0.0).assert_in(&exporter.page());
+}
+
+#[test]
+fn a_library_may_come_later() {
+    let rig = Rig::without_library();
+    let exporter = rig.start(REMOTE);
+    let ready = exporter.get("/ready");
+    assert_eq!(ready.status, 503);
+    assert!(!source_up(&exporter.page()));
+    rig.install();
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn a_malformed_address_is_named_in_one_line_and_everything_else_served() {
+    let rig = Rig::new();
+    for address in ["host:port", "unix://relative", "http://localhost:5555"] {
+        let exporter = rig.start(&["-r", address]);
+        let named = |_: &Page| exporter.log().contains(address);
+        exporter.wait_for("it is named", PATIENCE, named);
+        let log = exporter.log();
+        let line = log.lines().find(|line| line.contains(address)).expect("a line");
+        assert!(line.contains("-r, --remote-hostengine-info") && line.contains("write host:port"));
+        let page = exporter.page();
+        assert!(!source_up(&page));
+        metric("process_resident_memory_bytes").assert_in(&page);
+    }
+}
+
+#[test]
+fn when_all_groups_are_taken_it_is_said_and_waited_for() {
+    for limit in ["limit groups 64", "limit field-groups 64"] {
+        let rig = Rig::new();
+        rig.engine.set(&[limit]);
+        let exporter = rig.start(REMOTE);
+        watch(&exporter, Duration::from_secs(2), |page| assert!(!source_up(page)));
+        assert_eq!(exporter.log().matches("has no group left").count(), 1, "{}", exporter.log());
+        rig.engine.clear();
+        exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
+    }
+}
+
+#[test]
+fn groups_are_given_back_whatever_happens() {
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
+    let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", &counters], 8);
+    // Each makes groups anew. What is not given back would reach the engine's limit.
+    for round in 0..40 {
+        let rows = ["DCGM_FI_DEV_GPU_TEMP, gauge, H.\n", "DCGM_FI_DEV_POWER_USAGE, gauge, P.\n"];
+        rig.file("counters.csv", rows[round % 2].repeat(1) + "DCGM_FI_DEV_GPU_TEMP, gauge, H.\n");
+        exporter.signal("HUP");
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!exporter.log().contains("has no group left"), "{}", exporter.log());
+    assert_eq!(up(&exporter.page()), 8);
+}
+
+#[test]
+fn one_field_that_is_not_watched_costs_itself() {
+    let rig = Rig::new();
+    rig.engine.set(&["field 155 unsupported"]);
+    let exporter = remote(&rig);
+    std::thread::sleep(Duration::from_secs(1));
+    let page = exporter.page();
+    metric("DCGM_FI_DEV_POWER_USAGE").assert_absent_from(&page);
+    assert!((0..8).all(|gpu| is_present(&page, gpu)));
+    let reason = metric("heatsink_field_unavailable_info").label("reason", "not_supported");
+    reason.label("field", "DCGM_FI_DEV_POWER_USAGE").assert_in(&page);
+}
+
+#[test]
+fn one_field_that_is_refused_costs_itself() {
+    let rig = Rig::new();
+    rig.engine.set(&["field 155 refused"]);
+    let exporter = remote(&rig);
+    std::thread::sleep(Duration::from_secs(1));
+    let page = exporter.page();
+    metric("DCGM_FI_DEV_POWER_USAGE").assert_absent_from(&page);
+    assert!((0..8).all(|gpu| is_present(&page, gpu)));
+    let log = exporter.log();
+    let said = log.lines().filter(|line| line.contains("DCGM_FI_DEV_POWER_USAGE")).count();
+    assert_eq!(said, 1, "{log}");
+}
+
+#[test]
+fn without_the_profiling_module_only_profiling_is_absent() {
+    let rig = Rig::new();
+    rig.engine.set(&["no-profiling"]);
+    let exporter = remote(&rig);
+    std::thread::sleep(Duration::from_secs(1));
+    let page = exporter.page();
+    metric("DCGM_FI_PROF_SM_ACTIVE").assert_absent_from(&page);
+    assert!((0..8).all(|gpu| is_present(&page, gpu)));
+    let log = exporter.log();
+    assert_eq!(log.matches("module for it is not loaded").count(), 1, "{log}");
+}
+
+#[test]
+fn blanks_are_no_numbers() {
+    let rig = Rig::new();
+    rig.engine.set(&["field 150 blank", "field 203 value 808334905"]);
+    let exporter = rig.start(REMOTE);
+    let counted = metric("heatsink_read_errors_total")
+        .label("field", "DCGM_FI_DEV_GPU_UTIL")
+        .label("reason", "implausible");
+    let (page, _) = exporter.wait_for("nonsense is counted", PATIENCE, |page| {
+        up(page) == 8 && counted.is_in(page)
+    });
+    metric("DCGM_FI_DEV_GPU_TEMP").assert_absent_from(&page);
+    metric("DCGM_FI_DEV_GPU_UTIL").assert_absent_from(&page);
+    metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7").assert_in(&page);
+}
+
+#[test]
+fn an_engine_that_samples_no_more_shows_nothing_old() {
+    let rig = Rig::new();
+    let exporter = remote(&rig);
+    rig.engine.set(&["stale"]);
+    let (page, _) = exporter.wait_for("all are down", PATIENCE, |page| up(page) == 0);
+    assert_eq!(down(&page, 0).as_deref(), Some("late"));
+    watch(&exporter, Duration::from_secs(2), all_absent);
+    rig.engine.clear();
+    exporter.wait_for("all are back", RECOVERY, |page| up(page) == 8);
+}
+
+#[test]
+fn one_gpu_that_is_sampled_no_more_is_late_alone() {
+    let rig = Rig::new();
+    let exporter = remote(&rig);
+    rig.engine.set(&["gpu 3 stale"]);
+    let (page, _) = exporter.wait_for("GPU 3 is down", PATIENCE, |page| up(page) == 7);
+    assert_eq!(down(&page, 3).as_deref(), Some("late"));
+    watch(&exporter, Duration::from_secs(2), |page| {
+        assert!(is_absent(page, 3));
+        assert!([0, 1, 2, 4, 5, 6, 7].iter().all(|gpu| is_present(page, *gpu)));
+    });
+    rig.engine.clear();
+    exporter.wait_for("GPU 3 is back", PATIENCE, |page| is_present(page, 3));
+}
+
+#[test]
+fn values_grow_late_by_two_of_their_intervals() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-r", "localhost:5555", "-c", "1000"], 8);
+    let heat = metric("DCGM_FI_DEV_GPU_TEMP");
+    exporter.wait_for("heat", PATIENCE, |page| heat.find_in(page).len() == 8);
+    rig.engine.set(&["stale"]);
+    let began = Instant::now();
+    exporter.wait_for("heat is gone", PATIENCE, |page| heat.absent_from(page));
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(2500), "an old value was there for {took:?}");
+}
+
+#[test]
+fn a_gpu_that_hangs_in_the_driver_makes_the_engines_values_late() {
+    let rig = Rig::new();
+    let exporter = remote(&rig);
+    rig.control.set(&["gpu 3 hang"]);
+    exporter.wait_for("all are down", PATIENCE, |page| up(page) == 0);
+    watch(&exporter, Duration::from_secs(2), all_absent);
+    rig.control.clear();
+    exporter.wait_for("all are back", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn the_engines_clock_may_be_another() {
+    for clock in ["clock 3600", "clock -3600", "clock -3"] {
+        let rig = Rig::new();
+        rig.engine.set(&[clock]);
+        for address in ["localhost:5555", "vsock://2:5555"] {
+            let exporter = rig.started(&["-r", address, "-c", "500"], 8);
+            std::thread::sleep(Duration::from_secs(2));
+            watch(&exporter, Duration::from_secs(2), |page| {
+                assert!((0..8).all(|gpu| is_present(page, gpu)), "{clock} {address}");
+            });
+        }
+    }
+}
+
+#[test]
+fn xids_from_before_are_shown_and_not_counted() {
+    let rig = Rig::new();
+    // The engine lives on in the test library only as long as a client; the first one goes on.
+    let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
+    let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", &counters], 8);
+    rig.control.set(&["gpu 2 xid 79"]);
+    let count = metric("heatsink_xid_errors_total").label("gpu", "2").label("xid", "79");
+    exporter.wait_for("it is counted", PATIENCE, |page| page.value_of(&count) == Some(1.0));
+    // A session that is opened anew tells it again, and nobody counts it twice.
+    exporter.signal("HUP");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(exporter.page().value_of(&count), Some(1.0));
+}
+
+#[test]
+fn gpus_that_the_engine_makes_up_are_served_on_demand() {
+    let rig = Rig::new();
+    rig.engine.set(&["gpu 0 fake"]);
+    let exporter = rig.started(REMOTE, 7);
+    assert!(is_absent(&exporter.page(), 0));
+    let mut args = REMOTE.to_vec();
+    args.push("--fake-gpus");
+    rig.started(&args, 8);
+}
+
+#[test]
+fn health_is_the_engines_judgement() {
+    let rig = Rig::new();
+    rig.engine.set(&["gpu 3 health MEM 20 4 an uncorrectable error"]);
+    let extra = rig.file("extra.csv", "DCGM_EXP_GPU_HEALTH_STATUS, gauge, Health.\n");
+    let exporter =
+        rig.started(&["-r", "localhost:5555", "-c", "500", "--extra-collectors", &extra], 8);
+    let health = |gpu: &str, subsystem: &str| {
+        metric("DCGM_EXP_GPU_HEALTH_STATUS").label("gpu", gpu).label("health_watch", subsystem)
+    };
+    let failed = health("3", "MEM").label("health_error_code", "DCGM_FR_VOLATILE_DBE_DETECTED");
+    let (page, _) =
+        exporter.wait_for("it failed", PATIENCE, |page| failed.clone().value(20.0).is_in(page));
+    health("3", "ALL").value(20.0).assert_in(&page);
+    health("3", "PCIE").value(0.0).assert_in(&page);
+    health("0", "ALL").value(0.0).assert_in(&page);
+}
+
+#[test]
+fn a_stop_takes_less_than_two_seconds_whatever_the_engine_does() {
+    for fault in [None, Some("engine stopped"), Some("engine down")] {
+        for args in [REMOTE, &["-c", "500"]] {
+            let rig = Rig::new();
+            let exporter = rig.started(args, 8);
+            if let Some(line) = fault {
+                rig.engine.set(&[line]);
+                std::thread::sleep(Duration::from_millis(700));
+            }
+            let (status, took, log) = exporter.terminate();
+            assert!(status.success(), "{fault:?}: {status}\n{log}");
+            assert!(took < Duration::from_secs(2), "{fault:?}: after {took:?}\n{log}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! NVSwitches, their links, CPUs and their cores: what only DCGM has.
+
+use testkit::page::metric;
+
+use crate::rig::{PATIENCE, Rig};
+
+const EQUIPMENT: &str = r#"
+[[switch]]
+id = 0
+links = 2
+
+[[switch]]
+id = 1
+links = 1
+
+[[cpu]]
+id = 0
+cores = [0, 1, 2, 3]
+
+[[value]]
+entity = "switch 0"
+field = 858
+int = 47
+
+[[value]]
+entity = "switch 1"
+field = 858
+int = 51
+
+[[value]]
+entity = "switch 0 link 1"
+field = 787
+int = 12
+
+[[value]]
+entity = "switch 1 link 0"
+field = 787
+int = 0
+
+[[value]]
+entity = "cpu 0"
+field = 1110
+float = 63.5
+
+[[value]]
+entity = "cpu 0"
+field = 1100
+float = 0.25
+
+[[value]]
+entity = "core 3"
+field = 1100
+float = 0.75
+"#;
+
+fn rig() -> Rig {
+    let rig = Rig::new();
+    let path = rig.file("equipment.toml", EQUIPMENT);
+    rig.with("FAKE_DCGM_EQUIPMENT", &path)
+}
+
+const ARGS: &[&str] = &["-c", "500", "--extra-collectors", "machine"];
+
+#[test]
+fn each_has_upstreams_labels() {
+    let exporter = rig().started(ARGS, 8);
+    let heat = metric("DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT");
+    exporter.wait_for("switches", PATIENCE, |page| heat.find_in(page).len() == 2);
+    let core = metric("DCGM_FI_DEV_CPU_UTIL_TOTAL").label("cpucore", "3").label("cpu", "0");
+    let (page, _) = exporter.wait_for("cores", PATIENCE, |page| core.is_in(page));
+    let body = exporter.get("/metrics").body;
+    for line in [
+        r#"DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT{nvswitch="nvswitch0",hostname="node-1""#,
+        r#"DCGM_FI_DEV_NVSWITCH_LINK_CRC_ERRORS{nvlink="1",nvswitch="nvswitch0",hostname="node-1""#,
+        r#"DCGM_FI_DEV_CPU_TEMP_CURRENT{cpu="0",hostname="node-1""#,
+        r#"DCGM_FI_DEV_CPU_UTIL_TOTAL{cpucore="3",cpu="0",hostname="node-1""#,
+    ] {
+        assert!(body.contains(line), "{line}\n{body}");
+    }
+    heat.label("nvswitch", "nvswitch1").value(51.0).assert_in(&page);
+    core.value(0.75).assert_in(&page);
+    metric("DCGM_FI_DEV_CPU_UTIL_TOTAL").label("cpu", "0").without("cpucore").value(0.25)
+        .assert_in(&page);
+    metric("DCGM_FI_DEV_CPU_TEMP_CURRENT").value(63.5).assert_in(&page);
+}
+
+#[test]
+fn they_can_be_chosen() {
+    let rig = rig();
+    let exporter = rig.started(&[ARGS, &["-s", "g:1", "-p", "i:0-2"]].concat(), 8);
+    let heat = metric("DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT");
+    let (page, _) =
+        exporter.wait_for("one switch", PATIENCE, |page| heat.find_in(page).len() == 1);
+    heat.label("nvswitch", "nvswitch1").assert_in(&page);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let page = exporter.page();
+    metric("DCGM_FI_DEV_NVSWITCH_LINK_CRC_ERRORS").assert_absent_from(&page);
+    metric("DCGM_FI_DEV_CPU_TEMP_CURRENT").assert_absent_from(&page);
+    metric("DCGM_FI_DEV_CPU_UTIL_TOTAL").assert_absent_from(&page);
+}
+
+#[test]
+fn they_go_with_the_engine() {
+    let rig = rig();
+    let exporter = rig.started(&[ARGS, &["-r", "localhost:5555"]].concat(), 8);
+    let heat = metric("DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT");
+    exporter.wait_for("switches", PATIENCE, |page| heat.find_in(page).len() == 2);
+    rig.engine.set(&["engine stopped"]);
+    exporter.wait_for("they are late", PATIENCE, |page| heat.absent_from(page));
+    rig.engine.clear();
+    exporter.wait_for("they are back", PATIENCE, |page| heat.find_in(page).len() == 2);
+}

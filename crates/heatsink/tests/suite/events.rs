@@ -1,0 +1,193 @@
+//! XIDs: none is lost, none is counted twice, whatever GPUs are read through.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use testkit::page::{Page, metric};
+
+use crate::rig::{PATIENCE, Rig};
+
+/// By GPU and code, how many XIDs the page shows; codes that have not happened are left out.
+pub(crate) fn counted(page: &Page) -> BTreeMap<(u32, u32), u64> {
+    let samples = page.samples("heatsink_xid_errors_total");
+    let happened = samples.into_iter().filter(|sample| sample.value > 0.0);
+    happened
+        .map(|sample| {
+            let number = |label| sample.label(label).and_then(|text| text.parse().ok());
+            let key = (number("gpu").expect("a GPU"), number("xid").expect("a code"));
+            (key, sample.value as u64)
+        })
+        .collect()
+}
+
+/// A thousand events of 20 codes over 8 GPUs, and what they add up to.
+fn burst() -> (Vec<String>, BTreeMap<(u32, u32), u64>) {
+    let mut lines = Vec::new();
+    let mut expected = BTreeMap::new();
+    for event in 0..1000_u32 {
+        let (gpu, code) = (event * 7 % 8, 10 + event * event % 20);
+        lines.push(format!("gpu {gpu} xid {code}"));
+        *expected.entry((gpu, code)).or_insert(0) += 1;
+    }
+    (lines, expected)
+}
+
+pub(crate) fn total(counts: &BTreeMap<(u32, u32), u64>) -> u64 {
+    counts.values().sum()
+}
+
+#[test]
+fn a_thousand_events_within_a_second_are_counted_exactly() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let (lines, expected) = burst();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    rig.control.set(&lines);
+    let (page, took) =
+        exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= 1000);
+    assert_eq!(counted(&page), expected);
+    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    // Nothing comes after.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(counted(&exporter.page()), expected);
+}
+
+#[test]
+fn the_same_xid_twice_is_two_and_has_a_time() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let of_31 = metric("heatsink_xid_errors_total").label("gpu", "0").label("xid", "31");
+    let stamp = metric("heatsink_xid_last_timestamp_seconds").label("gpu", "0").label("xid", "31");
+    stamp.assert_absent_from(&exporter.page());
+    rig.control.set(&["gpu 0 xid 31"]);
+    let (page, _) =
+        exporter.wait_for("the first", PATIENCE, |page| page.value_of(&of_31) == Some(1.0));
+    let first = page.value_of(&stamp).expect("it has a time");
+    std::thread::sleep(Duration::from_millis(1100));
+    rig.control.add(&["gpu 0 xid 31"]);
+    let (page, _) =
+        exporter.wait_for("the second", PATIENCE, |page| page.value_of(&of_31) == Some(2.0));
+    assert!(page.value_of(&stamp).expect("a time") > first + 1.0);
+    let info = metric("heatsink_xid_info").label("xid", "31").label("class", "restart_application");
+    info.value(1.0).assert_in(&page);
+}
+
+#[test]
+fn critical_codes_are_counted_from_nought() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let of = |code: &str| {
+        metric("heatsink_xid_errors_total").label("gpu", "5").label("xid", code).value(0.0)
+    };
+    let (page, _) = exporter.wait_for("somebody listens", PATIENCE, |page| of("79").is_in(page));
+    for code in ["48", "62", "64", "74", "95", "119", "120"] {
+        of(code).assert_in(&page);
+    }
+    metric("heatsink_xid_info").label("xid", "79").label("class", "restart_node").assert_in(&page);
+    metric("heatsink_xid_errors_total").label("xid", "31").assert_absent_from(&page);
+}
+
+#[test]
+fn events_during_a_reload_are_counted_exactly() {
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
+    let exporter = rig.started(&["-c", "200", "-f", &counters], 8);
+    let (lines, expected) = burst();
+    let mut names = ["DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_SM_CLOCK"].iter().cycle();
+    for chunk in lines.chunks(50) {
+        let chunk: Vec<&str> = chunk.iter().map(String::as_str).collect();
+        rig.control.add(&chunk);
+        let name = names.next().expect("they go round");
+        rig.file("counters.csv", format!("DCGM_FI_DEV_GPU_TEMP, gauge, H.\n{name}, gauge, N.\n"));
+        exporter.signal("HUP");
+        std::thread::sleep(Duration::from_millis(60));
+    }
+    let (page, _) =
+        exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= 1000);
+    assert_eq!(counted(&page), expected);
+    metric("DCGM_FI_DEV_SM_CLOCK").assert_in(&page);
+}
+
+#[test]
+fn a_reload_makes_no_gap_and_a_broken_file_changes_nothing() {
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
+    let exporter = rig.started(&["-c", "200", "-f", &counters], 8);
+    let temperatures = |page: &Page| page.samples("DCGM_FI_DEV_GPU_TEMP").len();
+    exporter.wait_for("all show heat", PATIENCE, |page| temperatures(page) == 8);
+    for round in 0..10 {
+        let more = if round % 2 == 0 { "DCGM_FI_DEV_POWER_USAGE, gauge, P.\n" } else { "" };
+        rig.file("counters.csv", format!("{more}DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n"));
+        exporter.signal("HUP");
+        for _ in 0..20 {
+            assert_eq!(temperatures(&exporter.page()), 8, "a gap in round {round}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    std::fs::remove_file(&counters).expect("it is there");
+    exporter.signal("HUP");
+    std::thread::sleep(Duration::from_millis(300));
+    let page = exporter.page();
+    assert_eq!(temperatures(&page), 8);
+    assert!(exporter.log().contains("going on as before"));
+    metric("heatsink_config_last_reload_successful").value(0.0).assert_in(&page);
+}
+
+#[test]
+fn a_file_that_never_ends_holds_up_neither_a_scrape_nor_a_stop() {
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
+    let exporter = rig.started(&["-f", &counters], 8);
+    std::fs::remove_file(&counters).expect("it is there");
+    // Whoever opens a pipe to read it waits for somebody who writes.
+    let made = std::process::Command::new("mkfifo").arg(&counters).status();
+    assert!(made.expect("mkfifo is there").success());
+    for _ in 0..3 {
+        exporter.signal("HUP");
+        std::thread::sleep(Duration::from_millis(100));
+        metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "7").assert_in(&exporter.page());
+    }
+    let (status, took, _) = exporter.terminate();
+    assert!(status.success());
+    assert!(took < Duration::from_secs(2), "it took {took:?}");
+}
+
+#[test]
+fn what_the_kernels_log_says_of_before_the_start_is_counted() {
+    let rig = Rig::machine("h100x8");
+    let page = rig.started(&["-n"], 8).page();
+    let pci = |gpu: &str| {
+        let samples = metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", gpu).find_in(&page);
+        let id = samples[0].label("pci_bus_id").expect("a bus id").to_lowercase();
+        // The kernel's spelling has four digits of domain and no function.
+        id[4..id.len() - 2].to_owned()
+    };
+    let old = format!(
+        "4,1,1000,-;NVRM: Xid (PCI:{}): 79, pid=1, GPU has fallen off the bus.\n\
+         6,2,2000,-;usb 1-1: new device\n\
+         4,3,3000,-;NVRM: Xid (PCI:{}): 145, RLW_CTRL Nonfatal XC0 i0 Link 04 (0x4)\n\
+         4,4,4000,-;NVRM: Xid (PCI:00ff:ff:1f): 48, of no GPU here\n",
+        pci("2"),
+        pci("6")
+    );
+    let log = rig.file("kmsg", &old);
+    let exporter = rig.started(&["--kernel-log", &log, "-c", "200"], 8);
+    let (page, _) =
+        exporter.wait_for("both are counted", PATIENCE, |page| total(&counted(page)) == 2);
+    assert_eq!(counted(&page), BTreeMap::from([((2, 79), 1), ((6, 145), 1)]));
+    let link = metric("heatsink_nvlink_xid_errors_total").label("gpu", "6").label("nvlink", "4");
+    link.label("unit", "RLW_CTRL").label("severity", "nonfatal").value(1.0).assert_in(&page);
+
+    // From here on the driver tells us itself: its own line is the same event.
+    rig.control.set(&["gpu 6 xid 149"]);
+    let more =
+        format!("{old}4,5,5000,-;NVRM: Xid (PCI:{}): 149, NETIR Fatal XC0 Link 7\n", pci("6"));
+    rig.file("kmsg", more);
+    let fault = metric("heatsink_nvlink_xid_errors_total").label("gpu", "6").label("nvlink", "7");
+    let (page, _) = exporter.wait_for("the detail is there", PATIENCE, |page| {
+        fault.is_in(page) && total(&counted(page)) == 3
+    });
+    assert_eq!(counted(&page)[&(6, 149)], 1);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(counted(&exporter.page())[&(6, 149)], 1, "counted once");
+}

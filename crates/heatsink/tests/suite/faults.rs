@@ -1,0 +1,242 @@
+//! What happens to the page when GPUs misbehave, whatever they are read through.
+
+use std::time::{Duration, Instant};
+
+use testkit::exporter::Exporter;
+use testkit::page::{Page, metric};
+
+use crate::rig::{PATIENCE, Rig, down, is_absent, is_present, up};
+
+/// No scrape may take longer, whatever a GPU does.
+const SCRAPE: Duration = Duration::from_secs(1);
+
+/// Watches a running exporter for `time`; every page must satisfy `always`.
+fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        let answer = exporter.get("/metrics");
+        assert!(answer.took < SCRAPE, "a scrape took {:?}", answer.took);
+        assert_eq!(answer.status, 200);
+        always(&Page::parse(&answer.body).expect("a well-formed page"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn all_hung_all_absent_and_the_page_still_answers() {
+    let rig = Rig::new();
+    let exporter = rig.started(&[], 8);
+    let lines: Vec<String> = (0..8).map(|gpu| format!("gpu {gpu} hang")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    rig.control.set(&lines);
+    exporter.wait_for("all are down", PATIENCE, |page| up(page) == 0);
+    watch(&exporter, Duration::from_secs(2), |page| {
+        assert!((0..8).all(|gpu| is_absent(page, gpu)));
+        assert_eq!(page.samples("heatsink_gpu_down_info").len(), 8);
+    });
+    assert_eq!(exporter.get("/ready").status, 503);
+    assert_eq!(exporter.get("/health").status, 200);
+    rig.control.clear();
+    exporter.wait_for("all are back", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn one_lost_gpu_is_absent_alone_but_its_xid_is_shown() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    rig.control.set(&["gpu 2 xid 79", "gpu 2 lost"]);
+    let xid = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "2").value(79.0);
+    let (page, _) = exporter.wait_for("GPU 2 is lost, by XID 79", PATIENCE, |page| {
+        down(page, 2).as_deref() == Some("lost") && xid.is_in(page)
+    });
+    assert_eq!(up(&page), 7);
+    let others = page
+        .all_samples()
+        .filter(|sample| sample.name.starts_with("DCGM_FI") && sample.label("gpu") == Some("2"));
+    assert!(others.into_iter().all(|sample| sample.name == "DCGM_FI_DEV_XID_ERRORS"));
+    let message = xid.label("err_code", "79").label("err_msg", "GPU has fallen off the bus");
+    message.assert_in(&page);
+    metric("heatsink_xid_errors_total").label("gpu", "2").label("xid", "79").assert_in(&page);
+    rig.control.set(&["gpu 2 xid 79"]);
+    exporter.wait_for("GPU 2 is back", PATIENCE, |page| is_present(page, 2));
+}
+
+#[test]
+fn all_lost_and_back() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let lines: Vec<String> = (0..8).map(|gpu| format!("gpu {gpu} lost")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    rig.control.set(&lines);
+    let (page, _) = exporter.wait_for("all are down", PATIENCE, |page| up(page) == 0);
+    assert!((0..8).all(|gpu| is_absent(&page, gpu)));
+    rig.control.clear();
+    exporter.wait_for("all are back", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn a_gpu_lost_at_the_start_is_named_and_awaited() {
+    let rig = Rig::new();
+    rig.control.set(&["gpu 1 lost"]);
+    let exporter = rig.started(&["-c", "200"], 7);
+    let page = exporter.page();
+    assert_eq!(down(&page, 1).as_deref(), Some("lost"));
+    rig.control.clear();
+    exporter.wait_for("GPU 1 answers", PATIENCE, |page| is_present(page, 1));
+}
+
+#[test]
+fn gpus_come_and_go() {
+    let rig = Rig::new();
+    rig.control.set(&["gpus 6"]);
+    let exporter = rig.started(&["-c", "200"], 6);
+    assert_eq!(exporter.page().samples("heatsink_gpu_up").len(), 6);
+    rig.control.clear();
+    exporter.wait_for("eight GPUs answer", PATIENCE, |page| up(page) == 8);
+    rig.control.set(&["gpus 7"]);
+    let (page, _) = exporter
+        .wait_for("GPU 7 is missed", PATIENCE, |page| down(page, 7).as_deref() == Some("missing"));
+    assert_eq!(up(&page), 7);
+    assert!(is_absent(&page, 7));
+}
+
+#[test]
+fn a_new_session_makes_no_gap() {
+    let rig = Rig::new();
+    rig.control.set(&["gpus 7"]);
+    let exporter = rig.started(&[], 7);
+    let rates = ["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "DCGM_FI_PROF_SM_ACTIVE"];
+    exporter
+        .wait_for("rates", PATIENCE, |page| rates.iter().all(|name| page.samples(name).len() == 7));
+    rig.control.clear();
+    let until = Instant::now() + Duration::from_secs(6);
+    let mut grown = false;
+    while Instant::now() < until {
+        let page = exporter.page();
+        assert!((0..7).all(|gpu| is_present(&page, gpu)), "a gap");
+        for name in rates {
+            assert!(page.samples(name).len() >= 7, "a gap in {name}");
+        }
+        grown |= up(&page) == 8;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(grown, "GPU 7 never came");
+}
+
+#[test]
+fn readings_are_served_fresh() {
+    let rig = Rig::new();
+    let exporter = rig.started(&[], 8);
+    // Long enough for a rhythm to settle, where every reading is one interval old when it shows.
+    std::thread::sleep(Duration::from_secs(3));
+    let stamp = metric("heatsink_gpu_last_success_timestamp_seconds").label("gpu", "4");
+    let mut youngest = f64::MAX;
+    for _ in 0..40 {
+        let shown = exporter.page().value_of(&stamp).expect("GPU 4 has succeeded");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        youngest = youngest.min(now.expect("after 1970").as_secs_f64() - shown);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(youngest < 0.5, "no reading was ever younger than {youngest} s");
+}
+
+#[test]
+fn mig_switched_on_and_off_changes_what_is_served() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let utilization = metric("DCGM_FI_DEV_GPU_UTIL").label("gpu", "6");
+    utilization.assert_in(&exporter.page());
+    rig.control.set(&["gpu 6 mig on"]);
+    exporter.wait_for("utilisation is gone", PATIENCE, |page| utilization.absent_from(page));
+    assert!(is_present(&exporter.page(), 6));
+    rig.control.clear();
+    // Support is asked for again when the driver says that MIG changed, on a slow pass.
+    let patience = PATIENCE + Duration::from_secs(10);
+    exporter.wait_for("utilisation is back", patience, |page| utilization.is_in(page));
+}
+
+#[test]
+fn a_burst_of_xids_is_counted_to_the_last() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let quiet = metric("DCGM_FI_DEV_XID_ERRORS")
+        .label("err_code", "0")
+        .label("err_msg", "No Error")
+        .value(0.0);
+    exporter.wait_for("all listen", PATIENCE, |page| quiet.find_in(page).len() == 8);
+    let codes = [13, 31, 43, 45, 48, 63, 64, 74, 79, 94];
+    let lines: Vec<String> =
+        (0..1000).map(|n| format!("gpu {} xid {}", n % 8, codes[n / 8 % 10])).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    rig.control.set(&lines);
+    let total = |page: &Page| -> f64 {
+        page.samples("heatsink_xid_errors_total").iter().map(|sample| sample.value).sum()
+    };
+    exporter.wait_for("a thousand events", PATIENCE, |page| total(page) == 1000.0);
+    std::thread::sleep(Duration::from_millis(500));
+    let page = exporter.page();
+    assert_eq!(total(&page), 1000.0);
+    for gpu in 0..8u32 {
+        let last = lines.iter().rev().find(|line| line.starts_with(&format!("gpu {gpu} ")));
+        let last: f64 = last.and_then(|line| line.rsplit(' ').next()).unwrap().parse().unwrap();
+        let gauge = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", gpu.to_string());
+        gauge.value(last).assert_in(&page);
+    }
+}
+
+#[test]
+fn xids_are_neither_lost_nor_told_twice_across_sessions() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let listening = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "3");
+    exporter.wait_for("GPU 3 is listened to", PATIENCE, |page| listening.is_in(page));
+    let count = metric("heatsink_xid_errors_total").label("gpu", "3").label("xid", "94");
+    let is = |number: f64| {
+        let count = count.clone();
+        move |page: &Page| page.value_of(&count) == Some(number)
+    };
+    rig.control.set(&["gpu 3 xid 94", "gpu 3 xid 94"]);
+    exporter.wait_for("two events", PATIENCE, is(2.0));
+    rig.control.set(&["gpu 3 xid 94", "gpu 3 xid 94", "gpus 7"]);
+    exporter.wait_for("a new session", PATIENCE, |page| up(page) == 7);
+    rig.control.set(&["gpu 3 xid 94", "gpu 3 xid 94", "gpu 3 xid 94"]);
+    exporter.wait_for("one more event", PATIENCE, is(3.0));
+    exporter.wait_for("another session", PATIENCE, |page| up(page) == 8);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(is(3.0)(&exporter.page()));
+}
+
+#[test]
+fn stopping_takes_less_than_two_seconds_even_with_a_stuck_reader() {
+    for fault in [None, Some("gpu 3 hang"), Some("init hang")] {
+        let rig = Rig::new();
+        if fault == Some("init hang") {
+            rig.control.set(&["init hang"]);
+        }
+        let exporter = rig.start(&["-c", "200"]);
+        if fault != Some("init hang") {
+            exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+        }
+        if let Some(line) = fault {
+            rig.control.set(&[line]);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        let (status, took, log) = exporter.terminate();
+        assert!(status.success(), "{fault:?}: {status}\n{log}");
+        assert!(took < Duration::from_secs(2), "{fault:?}: stopped after {took:?}\n{log}");
+    }
+}
+
+#[test]
+fn after_a_standstill_of_the_process_nothing_old_is_served() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let lines: Vec<String> = (0..8).map(|gpu| format!("gpu {gpu} hang")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    exporter.signal("STOP");
+    rig.control.set(&lines);
+    std::thread::sleep(Duration::from_secs(3));
+    exporter.signal("CONT");
+    let page = exporter.page();
+    assert!((0..8).all(|gpu| is_absent(&page, gpu)), "old readings after a standstill");
+}

@@ -1,0 +1,148 @@
+//! Partitioned GPUs: instances in the place of their GPU, coming and going while it is read.
+
+use crate::rig::{PATIENCE, Rig, up};
+use testkit::page::{Page, Sample, metric};
+
+/// The instances that show their memory, by GPU and instance.
+fn instances(page: &Page, name: &str) -> Vec<(String, String)> {
+    let label = |sample: &Sample, name| sample.label(name).unwrap_or("").to_owned();
+    let mut found: Vec<(String, String)> = page
+        .samples(name)
+        .into_iter()
+        .map(|sample| (label(sample, "gpu"), label(sample, "GPU_I_ID")))
+        .filter(|(_, instance)| !instance.is_empty())
+        .collect();
+    found.sort_by_key(|(gpu, instance)| (gpu.clone(), instance.parse::<u32>().ok()));
+    found
+}
+
+#[test]
+fn instances_take_the_place_of_their_gpu() {
+    let exporter = Rig::machine("a100x8-mig").started(&["-c", "200"], 8);
+    let (page, _) = exporter
+        .wait_for("instances", PATIENCE, |page| instances(page, "DCGM_FI_DEV_FB_USED").len() == 9);
+    // Of an instance without compute instance the driver tells no memory.
+    let families =
+        [("DCGM_FI_DEV_FB_USED", 9), ("DCGM_FI_DEV_GPU_TEMP", 10), ("DCGM_FI_DEV_POWER_USAGE", 10)];
+    for (name, shown) in families {
+        assert_eq!(page.samples(name).len(), 6 + shown, "{name}");
+        metric(name).label("gpu", "1").without("GPU_I_ID").assert_absent_from(&page);
+    }
+    // One of the parent for all, and one of its own each.
+    let values = |name: &str| -> Vec<f64> {
+        metric(name).label("gpu", "1").find_in(&page).iter().map(|sample| sample.value).collect()
+    };
+    let heat = values("DCGM_FI_DEV_GPU_TEMP");
+    assert!(heat.iter().all(|value| *value == heat[0]));
+    let mut memory = values("DCGM_FI_DEV_FB_USED");
+    memory.sort_by(f64::total_cmp);
+    memory.dedup();
+    assert_eq!(memory.len(), 7);
+    metric("heatsink_gpu_up").label("gpu", "1").value(1.0).assert_in(&page);
+    let line = exporter.get("/metrics").body;
+    let line = line.lines().find(|line| line.contains("GPU_I_ID")).expect("an instance");
+    let names: Vec<&str> =
+        line.split(['{', ',']).skip(1).filter_map(|part| part.split('=').next()).collect();
+    assert_eq!(
+        names[..8],
+        [
+            "gpu",
+            "UUID",
+            "pci_bus_id",
+            "device",
+            "modelName",
+            "GPU_I_PROFILE",
+            "GPU_I_ID",
+            "hostname"
+        ]
+    );
+}
+
+#[test]
+fn device_lists_choose() {
+    let rig = Rig::machine("a100x8-mig");
+    let shown = |devices: &str, wanted: usize| {
+        let exporter = rig.start(&["-c", "200", "-d", devices]);
+        let name = "DCGM_FI_DEV_GPU_TEMP";
+        exporter.wait_for(devices, PATIENCE, |page| page.samples(name).len() == wanted);
+        // What is there stays so: nothing more comes, and nothing goes.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let page = exporter.page();
+        assert_eq!(page.samples(name).len(), wanted, "{devices}");
+        instances(&page, name)
+    };
+    let all = shown("f", 16);
+    assert_eq!(shown("g", 8), []);
+    assert_eq!(shown("i", 10), all);
+    assert_eq!(shown("g+i", 18), all);
+    // Instances are numbered as DCGM does: there is room for seven on each of these GPUs.
+    assert_eq!(shown("i:7,8-9", 3), all[..3]);
+    assert_eq!(shown("g:0,1+i:7", 3), all[..1]);
+    // Those of GPU 3 by the size of their profile, the smallest first.
+    let smallest = shown("i:21", 1);
+    assert_eq!(smallest[0].0, "3");
+}
+
+#[test]
+fn compute_instances_are_shown_on_demand() {
+    let exporter = Rig::machine("a100x8-mig").started(&["-c", "200", "--compute-instances"], 8);
+    let inner = metric("DCGM_FI_DEV_FB_USED").label("gpu", "1").label("GPU_CI_ID", "0");
+    let (page, _) =
+        exporter.wait_for("compute instances", PATIENCE, |page| inner.find_in(page).len() == 7);
+    let outer = metric("DCGM_FI_DEV_FB_USED").label("gpu", "1").without("GPU_CI_ID");
+    assert_eq!(outer.find_in(&page).len(), 7);
+}
+
+#[test]
+fn instances_come_and_go_while_it_runs() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    rig.control.set(&["gpu 1 mig on"]);
+    let whole = metric("DCGM_FI_DEV_FB_USED").label("gpu", "1").without("GPU_I_ID");
+    let name = "DCGM_FI_DEV_FB_USED";
+    rig.control.add(&["gpu 1 mig-create 3 1g.10gb"]);
+    let (page, _) = exporter.wait_for("the first", PATIENCE, |page| {
+        instances(page, name) == [("1".to_owned(), "3".to_owned())]
+    });
+    whole.assert_absent_from(&page);
+    let profiled = metric(name).label("gpu", "1").label("GPU_I_PROFILE", "1g.10gb");
+    profiled.assert_in(&page);
+    rig.control.add(&["gpu 1 mig-create 5 1g.10gb"]);
+    exporter.wait_for("the second", PATIENCE, |page| instances(page, name).len() == 2);
+    rig.control.add(&["gpu 1 mig-destroy 3"]);
+    let (page, _) = exporter.wait_for("the first is gone", PATIENCE, |page| {
+        instances(page, name) == [("1".to_owned(), "5".to_owned())]
+    });
+    assert_eq!(up(&page), 8);
+    rig.control.clear();
+    exporter.wait_for("it is whole again", PATIENCE, |page| {
+        whole.is_in(page) && instances(page, name).is_empty()
+    });
+}
+
+#[test]
+fn an_event_of_one_instance_is_not_one_of_the_others() {
+    let rig = Rig::machine("a100x8-mig");
+    let exporter = rig.started(&["-c", "200"], 8);
+    exporter.wait_for("instances", PATIENCE, |page| {
+        instances(page, "DCGM_FI_DEV_XID_ERRORS").len() == 10
+    });
+    let page = exporter.page();
+    let ids = instances(&page, "DCGM_FI_DEV_XID_ERRORS");
+    let (first, second) = (&ids[0].1, &ids[1].1);
+    rig.control.set(&[&format!("gpu 1 xid 43 instance {first}")]);
+    let of = |instance: &str| {
+        metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "1").label("GPU_I_ID", instance)
+    };
+    let (page, _) =
+        exporter.wait_for("it is told", PATIENCE, |page| page.value_of(&of(first)) == Some(43.0));
+    assert_eq!(page.value_of(&of(second)), Some(0.0));
+    metric("heatsink_xid_errors_total").label("gpu", "1").label("xid", "43").assert_in(&page);
+
+    // The moment at which it matters most.
+    rig.control.add(&["gpu 1 lost"]);
+    let (page, _) = exporter.wait_for("it is lost", PATIENCE, |page| up(page) == 7);
+    assert_eq!(page.value_of(&of(first)), Some(43.0));
+    assert_eq!(page.value_of(&of(second)), None, "nobody listens any more");
+    assert!(instances(&page, "DCGM_FI_DEV_FB_USED").iter().all(|(gpu, _)| gpu != "1"));
+}
