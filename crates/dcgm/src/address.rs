@@ -225,9 +225,25 @@ mod tests {
     #[test]
     fn malformed_ones_are_named_in_one_line() {
         for text in [
-            "", ":5555", "host:", "host:0", "host:99999", "host:x", "a b:1", "::1", "[::1", "[x]:1",
-            "[::1]x", "unix://relative", "unix://", "vsock://:1", "vsock://x:1", "vsock://1:x",
-            "http://host:1", "host:1:2", "a\0b",
+            "",
+            ":5555",
+            "host:",
+            "host:0",
+            "host:99999",
+            "host:x",
+            "a b:1",
+            "::1",
+            "[::1",
+            "[x]:1",
+            "[::1]x",
+            "unix://relative",
+            "unix://",
+            "vsock://:1",
+            "vsock://x:1",
+            "vsock://1:x",
+            "http://host:1",
+            "host:1:2",
+            "a\0b",
         ] {
             let said = parsed(text);
             assert!(said.contains(FORMS) && !said.contains('\n'), "{text} became {said}");

@@ -5,10 +5,11 @@ use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use catalog::ValueType;
-use model::{Entity, Health, Pace, Pass, Reason, Slot, XidEvent};
+use model::{Entity, Health, Pace, Pass, Reason, Slot, Value, XidEvent};
 
 use crate::abi::{EntityPair, FieldValue, TakeValues, entity, status};
 use crate::entities::{self, Kind, Member};
@@ -23,6 +24,12 @@ use crate::{Code, Handle, health};
 
 /// For how long everything is asked for in each pass, until there is something of it.
 const SETTLING: Duration = Duration::from_secs(15);
+
+/// No engine that works takes longer from one sample to the next, beyond what it was asked for.
+const LONGEST_GAP: Duration = Duration::from_secs(5);
+
+/// From one look for the first numbers to the next.
+const PRIMING: Duration = Duration::from_millis(25);
 
 /// For how long a GPU of which nothing is known yet is only starting.
 const STARTING: Duration = Duration::from_secs(5);
@@ -54,8 +61,17 @@ pub(crate) struct Kept {
     pub(crate) plan: usize,
     /// By field of the plan: the stamp of its value; 0 for none.
     stamps: Vec<i64>,
+    /// By field of the plan: how long the engine took from its last sample but one to its last.
+    gaps: Vec<Duration>,
     /// By slot of the plan.
     pub(crate) slots: Vec<Slot>,
+}
+
+impl Kept {
+    /// From one sample of a field to the next, where the engine is slower than it was asked to be.
+    pub(crate) fn slower(&self, number: usize, asked: Duration) -> Option<Duration> {
+        Some(self.gaps[number]).filter(|gap| *gap > asked)
+    }
 }
 
 /// A value that was not there at the pass before.
@@ -70,7 +86,6 @@ struct Fresh {
 #[derive(Default)]
 struct GpuState {
     down: Option<Reason>,
-    xids: Vec<XidEvent>,
     health: Option<Vec<Health>>,
 }
 
@@ -90,16 +105,18 @@ impl Collection {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { handle, plans, members, watching, .. } = parts;
         let now = Instant::now();
-        let has_links = |gpu| {
-            members.iter().any(|member| member.kind == Kind::Link && member.gpu == Some(gpu))
-        };
+        let has_links =
+            |gpu| members.iter().any(|member| member.kind == Kind::Link && member.gpu == Some(gpu));
         let fixed = |reason| Slot { reading: Err(reason), at: Some(now) };
         let keep = |member: &Member| {
             let plan = plans.iter().position(|(kind, _)| *kind == member.kind)?;
             let (kind, of_kind) = &plans[plan];
             let mut slots = vec![Slot::EMPTY; of_kind.watches.len()];
             if member.kind == Kind::Gpu && !member.gpu.is_some_and(has_links) {
-                of_kind.elsewhere.iter().for_each(|slot| slots[*slot] = fixed(Reason::NotSupported));
+                of_kind
+                    .elsewhere
+                    .iter()
+                    .for_each(|slot| slots[*slot] = fixed(Reason::NotSupported));
             }
             for refused in watching.refused.iter().filter(|refused| refused.kind == *kind) {
                 if let Some(field) = of_kind.number(refused.field) {
@@ -109,7 +126,8 @@ impl Collection {
                 }
             }
             let stamps = vec![0; of_kind.fields.len()];
-            Some(Kept { member: member.clone(), plan, stamps, slots })
+            let gaps = vec![Duration::ZERO; of_kind.fields.len()];
+            Some(Kept { member: member.clone(), plan, stamps, gaps, slots })
         };
         let kept: Vec<Kept> = members.iter().filter_map(keep).collect();
         let index = kept.iter().enumerate().map(|(at, kept)| (kept.member.key, at)).collect();
@@ -148,6 +166,9 @@ impl Collection {
             tracing::debug!("the engine stopped answering: {code}");
             code.reason()
         });
+        let listens = self.outcome.is_ok() && !self.watching.xids.is_empty();
+        let again = 2 * tick.max(Duration::from_secs(1));
+        self.heard.listen_until(listens.then(|| Instant::now() + again));
         // After what hung, the time is another.
         self.last = Some((pass.elapsed, pass.now));
         self.outcome
@@ -158,8 +179,38 @@ impl Collection {
             return Err(Code(-21));
         }
         let is_settling = self.began.elapsed() < SETTLING;
+        self.poll(|period| is_settling || pass.is_due(Pace::At(period / 2)))?;
+        self.hear()?;
+        if pass.is_due(Pace::Slow) {
+            self.judge()?;
+        }
+        self.feel_pulses(pass)
+    }
+
+    /// Waits for the first numbers of all GPUs, so that a new session makes no gap. A GPU that has
+    /// none is waited for no longer than this.
+    ///
+    /// # Errors
+    ///
+    /// When the engine is gone.
+    pub(crate) fn prime(&mut self, patience: Duration) -> Result<(), Code> {
+        while self.began.elapsed() < patience {
+            self.poll(|_| true)?;
+            let now = Instant::now();
+            let has_pulse =
+                |kept: &Kept| pulse(kept, &self.plans[kept.plan].1, Duration::ZERO, now).is_ok();
+            let mut gpus = self.kept.iter().filter(|kept| kept.member.kind == Kind::Gpu);
+            if gpus.all(has_pulse) {
+                break;
+            }
+            thread::sleep(PRIMING);
+        }
+        Ok(())
+    }
+
+    /// Asks for the newest values of what is due.
+    fn poll(&mut self, due: impl Fn(Duration) -> bool) -> Result<(), Code> {
         self.fresh.clear();
-        let due = |period: Duration| is_settling || pass.is_due(Pace::At(period / 2));
         let watches = std::mem::take(&mut self.watching.watched);
         let asked = watches.iter().filter(|watched| due(watched.period)).try_for_each(|watched| {
             match latest_values(&watched.watch, &mut |key, value| self.take(key, value)) {
@@ -175,11 +226,7 @@ impl Collection {
         self.watching.watched = watches;
         asked?;
         self.stamp(Instant::now());
-        self.hear()?;
-        if pass.is_due(Pace::Slow) {
-            self.judge()?;
-        }
-        self.feel_pulses(pass)
+        Ok(())
     }
 
     /// Takes one value.
@@ -219,7 +266,12 @@ impl Collection {
                 return;
             }
         }
-        kept.stamps[number] = value.ts;
+        let before = std::mem::replace(&mut kept.stamps[number], value.ts);
+        if stamp.is_some() && before > 0 {
+            let gap = u64::try_from(value.ts.saturating_sub(before)).unwrap_or(0);
+            // What stood still is not slow.
+            kept.gaps[number] = Duration::from_micros(gap).min(LONGEST_GAP);
+        }
         for (slot, conversion) in &field.targets {
             kept.slots[*slot].reading = conversion.apply(reading.clone());
         }
@@ -274,9 +326,8 @@ impl Collection {
                 Entity::Instance(instance) => Some(instance.gpu_instance),
                 _ => None,
             };
-            let gpu = kept.member.gpu.and_then(|gpu| self.gpus.get_mut(&gpu));
-            if let Some(state) = gpu {
-                state.xids.push(XidEvent { instance, ..one.event });
+            if let Some(gpu) = kept.member.gpu {
+                self.heard.keep(gpu, XidEvent { instance, ..one.event });
             }
         }
         Ok(())
@@ -322,7 +373,7 @@ impl Collection {
             let key = EntityPair { group: entity::GPU, id: *gpu };
             let Some(kept) = self.index.get(&key).map(|at| &self.kept[*at]) else { continue };
             let plan = &self.plans[kept.plan].1;
-            let pulse = pulse(kept, plan, pass, now);
+            let pulse = pulse(kept, plan, pass.cadence, now);
             if pulse.is_ok() && !look_at_all && state.down.is_none() {
                 continue;
             }
@@ -347,19 +398,9 @@ impl Collection {
         self.gpus.get(&gpu).and_then(|state| state.down).map_or(Ok(()), Err)
     }
 
-    /// The XIDs of a GPU that nobody has taken yet.
-    pub(crate) fn take_xids(&mut self, gpu: u32) -> Vec<XidEvent> {
-        self.gpus.get_mut(&gpu).map(|state| std::mem::take(&mut state.xids)).unwrap_or_default()
-    }
-
     /// What was judged of a GPU and nobody has taken yet.
     pub(crate) fn take_health(&mut self, gpu: u32) -> Option<Vec<Health>> {
         self.gpus.get_mut(&gpu)?.health.take()
-    }
-
-    /// Whether XIDs are heard of.
-    pub(crate) fn listens(&self) -> bool {
-        self.outcome.is_ok() && !self.watching.xids.is_empty()
     }
 
     /// Whether any GPU has shown any number lately.
@@ -368,23 +409,24 @@ impl Collection {
     }
 }
 
-/// Whether a GPU has shown a number lately, or why not.
-fn pulse(kept: &Kept, plan: &Plan, pass: &Pass, now: Instant) -> Result<(), Reason> {
-    let mut found = Err(Reason::NoData);
-    for field in plan.fields.iter().filter(|field| field.field.value != ValueType::Text) {
+/// Whether a GPU has shown a number lately, or why not. Of those that it shows, the ones that are
+/// sampled most often tell first.
+fn pulse(kept: &Kept, plan: &Plan, cadence: Duration, now: Instant) -> Result<(), Reason> {
+    let shown = plan.fields.iter().enumerate().filter_map(|(number, field)| {
         let (slot, _) = field.targets[0];
-        let Slot { reading, at } = &kept.slots[slot];
-        let Some(at) = at else { continue };
-        let period = field.period.max(pass.cadence);
-        let late_after = (2 * period).max(Duration::from_secs(1));
-        match reading {
-            Ok(_) if now.saturating_duration_since(*at) <= late_after => return Ok(()),
-            // Numbers that are no more say more than reasons that always were.
-            Ok(_) => found = Err(Reason::Late),
-            Err(_) => {}
-        }
+        let Slot { reading: Ok(Value::Int(_) | Value::Float(_)), at: Some(at) } = kept.slots[slot]
+        else {
+            return None;
+        };
+        Some((field.period.max(cadence), (at, kept.gaps[number])))
+    });
+    let often = shown.clone().map(|(period, _)| period).min().ok_or(Reason::NoData)?;
+    let late_after = |every: Duration| (2 * often.max(every)).max(Duration::from_secs(1));
+    let mut newest = shown.filter(|(period, _)| *period == often);
+    match newest.any(|(_, (at, gap))| now.saturating_duration_since(at) <= late_after(gap)) {
+        true => Ok(()),
+        false => Err(Reason::Late),
     }
-    found
 }
 
 /// Whoever takes values that are enumerated.

@@ -49,9 +49,9 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.handle.is_dead() {
             // SAFETY: the group is the engine's, and this is its last user.
-            let _ = self.handle.check(unsafe {
-                (self.handle.api.destroy_group)(self.handle.raw, self.raw)
-            });
+            let _ = self
+                .handle
+                .check(unsafe { (self.handle.api.destroy_group)(self.handle.raw, self.raw) });
         }
     }
 }
@@ -86,9 +86,9 @@ impl Drop for FieldGroup {
     fn drop(&mut self) {
         if !self.handle.is_dead() {
             // SAFETY: as for a group of entities.
-            let _ = self.handle.check(unsafe {
-                (self.handle.api.destroy_fields)(self.handle.raw, self.raw)
-            });
+            let _ = self
+                .handle
+                .check(unsafe { (self.handle.api.destroy_fields)(self.handle.raw, self.raw) });
         }
     }
 }
@@ -118,9 +118,8 @@ impl Watch {
             Keep::Events(age) => (age.as_secs_f64(), 0),
         };
         // SAFETY: plain numbers; both groups are alive.
-        let answer = unsafe {
-            (handle.api.watch)(handle.raw, group.raw, fields.raw, micros, age, samples)
-        };
+        let answer =
+            unsafe { (handle.api.watch)(handle.raw, group.raw, fields.raw, micros, age, samples) };
         let answer = handle.check(answer);
         (Self { group: Arc::clone(group), fields }, answer)
     }

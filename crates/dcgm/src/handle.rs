@@ -6,11 +6,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::Code;
 use crate::abi::{self, version_word};
 use crate::address::Address;
 use crate::library::Api;
 use crate::source::Log;
-use crate::Code;
 
 /// For how long DCGM itself tries to reach a host engine.
 const TRIES: Duration = Duration::from_secs(1);
@@ -203,11 +203,7 @@ impl Attempts {
     /// # Errors
     ///
     /// One line that says why there is none now.
-    pub(crate) fn connect(
-        &mut self,
-        api: &'static Api,
-        engine: &Engine,
-    ) -> Result<Handle, String> {
+    pub(crate) fn connect(&mut self, api: &'static Api, engine: &Engine) -> Result<Handle, String> {
         let is_hopeless = |attempt: &Attempt| attempt.since.elapsed() > HOPELESS;
         if self.0.iter().all(is_hopeless) && self.0.len() < MOST_ATTEMPTS {
             self.0.push(Attempt::start(api, engine)?);

@@ -103,7 +103,8 @@ impl Api {
             format!("{} has no {symbol}: it is not libdcgm.so.4 of DCGM 4", name.display())
         })?;
         // SAFETY: no arguments; DCGM allows it from any thread, and more than once.
-        Code::check(unsafe { (api.init)() }).map_err(|code| format!("DCGM does not start: {code}"))?;
+        Code::check(unsafe { (api.init)() })
+            .map_err(|code| format!("DCGM does not start: {code}"))?;
         let api: &'static Self = Box::leak(Box::new(api));
         if let Some(version) = api.own_version()
             && !version.starts_with("4.")

@@ -38,7 +38,8 @@ impl Moments {
         let Some(before) = poll.before else { return };
         let most = poll.now.saturating_duration_since(before) + TOLERANCE;
         let age = age_by(poll.wall, poll.newest);
-        let is_possible = age.is_ok_and(|age| age <= most) || age.is_err_and(|ahead| ahead <= TOLERANCE);
+        let is_possible =
+            age.is_ok_and(|age| age <= most) || age.is_err_and(|ahead| ahead <= TOLERANCE);
         if self.is_ours && !is_possible {
             tracing::info!(
                 "the engine's clock is not this machine's: ages are told by its own stamps"

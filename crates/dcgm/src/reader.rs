@@ -1,6 +1,6 @@
-//! What the sampler sees of the engine: a reader for each GPU, and one for what belongs to none. All
-//! of them share one collection: whoever comes first at a tick asks the engine for everything, and the
-//! others wait for it and take their part. So what hangs makes all of them late.
+//! What the sampler sees of the engine: a reader for each GPU, one for its XIDs, and one for what
+//! belongs to no GPU. They share one collection: whoever comes first at a tick asks the engine for
+//! everything, and the others wait for it and take their part. So what hangs makes all of them late.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use crate::Handle;
 use crate::collect::{Collection, Kept};
 use crate::entities::{self, Kind};
 use crate::peers;
+use crate::xids::Heard;
 
 /// What the readers of a session share.
 pub(crate) struct Shared {
@@ -106,8 +107,6 @@ pub(crate) struct GpuReader {
     gpu: u32,
     watches: Arc<[usize]>,
     way_watches: Arc<[usize]>,
-    listens: bool,
-    xids: Vec<XidEvent>,
     health: Option<Vec<Health>>,
 }
 
@@ -121,8 +120,6 @@ impl GpuReader {
             gpu,
             watches: plan.map(|(_, plan)| Arc::clone(&plan.watches)).unwrap_or_default(),
             way_watches: ways.map(|(position, _)| position).collect(),
-            listens: false,
-            xids: Vec::new(),
             health: None,
             shared: Arc::clone(shared),
         }
@@ -147,10 +144,7 @@ impl Reader for GpuReader {
     }
 
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
-        self.listens = false;
         let mut collection = self.shared.refreshed(&pass)?;
-        self.xids.extend(collection.take_xids(self.gpu));
-        self.listens = collection.listens();
         collection.state_of(self.gpu)?;
         if let Some(health) = collection.take_health(self.gpu) {
             self.health = Some(health);
@@ -168,23 +162,69 @@ impl Reader for GpuReader {
         }
         for way in mine {
             let part = out.part(&Entity::Peer(way.to), &self.way_watches);
+            // Of a GPU that does not answer, engines say that the way there is unknown.
+            let state = collection.state_of(way.to).and_then(|()| way.state.clone());
             for slot in 0..self.way_watches.len() {
-                out.set_in(part, slot, way.state.clone());
+                out.set_in(part, slot, state.clone());
             }
         }
         Ok(())
     }
 
+    fn take_health(&mut self) -> Option<Vec<Health>> {
+        self.health.take()
+    }
+}
+
+/// How long one wait for XIDs lasts.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// Hands over one GPU's XIDs. It asks the engine for nothing, so it never hangs with it.
+pub(crate) struct EventReader {
+    heard: Heard,
+    gpu: u32,
+    /// Whether a first look has been taken, which does not wait.
+    looked: bool,
+    xids: Vec<XidEvent>,
+}
+
+impl EventReader {
+    pub(crate) fn new(heard: &Heard, gpu: u32) -> Self {
+        Self { heard: heard.clone(), gpu, looked: false, xids: Vec::new() }
+    }
+}
+
+impl Reader for EventReader {
+    fn name(&self) -> &'static str {
+        "events"
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        Rhythm::Waiting
+    }
+
+    fn watches(&self) -> Arc<[usize]> {
+        // Events are no readings, and so it can outlive the plan that it was started under.
+        Arc::default()
+    }
+
+    fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
+        Ok(None)
+    }
+
+    fn read(&mut self, _: Pass, _: &mut Readings) -> Result<(), Reason> {
+        let wait = if self.looked { WAIT } else { Duration::ZERO };
+        self.looked = true;
+        self.xids.extend(self.heard.wait(self.gpu, wait));
+        Ok(())
+    }
+
     fn listens(&self) -> bool {
-        self.listens
+        self.heard.is_listening()
     }
 
     fn take_xids(&mut self) -> Vec<XidEvent> {
         std::mem::take(&mut self.xids)
-    }
-
-    fn take_health(&mut self) -> Option<Vec<Health>> {
-        self.health.take()
     }
 }
 
@@ -225,6 +265,11 @@ fn copy(collection: &Collection, out: &mut Readings, which: impl Fn(&Kept) -> bo
             Entity::Gpu => 0,
             entity => out.part(entity, &plan.watches),
         };
+        for (number, field) in plan.fields.iter().enumerate() {
+            for (slot, _) in &field.targets {
+                out.set_every_in(part, *slot, kept.slower(number, plan.periods[*slot]));
+            }
+        }
         for (slot, known) in kept.slots.iter().enumerate() {
             if let Some(at) = known.at {
                 out.set_sampled_in(part, slot, known.reading.clone(), at);

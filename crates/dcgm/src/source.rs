@@ -13,7 +13,7 @@ use crate::collect::{Collection, Parts};
 use crate::entities::{self, Kind, Member, Needs};
 use crate::handle::{Attempts, Engine};
 use crate::library::{Api, DEFAULT_NAME};
-use crate::reader::{GpuReader, MachineReader, Shared};
+use crate::reader::{EventReader, GpuReader, MachineReader, Shared};
 use crate::wanted::{self, Plan};
 use crate::watching::Watching;
 use crate::xids::Heard;
@@ -24,6 +24,9 @@ const MOST_NAMED: usize = 10;
 
 /// After how long an answer that does not come is spoken of.
 const SILENCE: Duration = Duration::from_secs(3);
+
+/// How long a session waits for the first numbers of its GPUs.
+const FIRST_NUMBERS: Duration = Duration::from_millis(800);
 
 /// How often links, switches and CPUs are looked for. GPUs and instances are at every look.
 const LOOK_AT_ALL: Duration = Duration::from_secs(10);
@@ -186,7 +189,7 @@ impl DcgmSource {
         let driver_version = first.and_then(|first| first.ok()?.driver_version).map(Arc::from);
         let periods = watches.iter().map(|watch| watch.pace.period(interval));
         let tick = periods.fold(interval, Duration::min);
-        let collection = Collection::new(Parts {
+        let mut collection = Collection::new(Parts {
             handle: Arc::clone(&handle),
             plans,
             members,
@@ -196,10 +199,12 @@ impl DcgmSource {
             wants_health,
             wants_ways: wants(field::EXP_P2P_STATUS),
         });
+        collection.prime(FIRST_NUMBERS).map_err(failed)?;
         let shared = Arc::new(Shared::new(handle, gpus, tick, collection));
         self.last = Some(Arc::clone(&shared));
         Ok(DcgmSession {
             shared,
+            heard: self.heard.clone(),
             driver_version,
             engine: engine.name(),
             needs,
@@ -227,7 +232,10 @@ impl DcgmSource {
                 .filter_map(|refused| catalog::by_id(FieldId(refused.field)).map(|row| row.name))
                 .collect();
             let names = named(names.into_iter());
-            self.say(format!("absent, for the engine does not watch them: {names}: {}", Code(code)));
+            self.say(format!(
+                "absent, for the engine does not watch them: {names}: {}",
+                Code(code)
+            ));
         }
     }
 
@@ -279,6 +287,7 @@ impl Source for DcgmSource {
 
 struct DcgmSession {
     shared: Arc<Shared>,
+    heard: Heard,
     driver_version: Option<Arc<str>>,
     engine: String,
     needs: Needs,
@@ -338,7 +347,10 @@ impl Session for DcgmSession {
     }
 
     fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>> {
-        vec![Box::new(GpuReader::new(&self.shared, gpu, &self.watches))]
+        vec![
+            Box::new(GpuReader::new(&self.shared, gpu, &self.watches)),
+            Box::new(EventReader::new(&self.heard, gpu)),
+        ]
     }
 
     fn machine_readers(&mut self) -> Vec<Box<dyn Reader>> {

@@ -155,7 +155,10 @@ mod tests {
         let text = u64::from_ne_bytes(*b"H100 80\0");
         assert_eq!(raw(b's', text), Raw::Text("H100 80"));
         assert_eq!(raw(b's', 0), Raw::Absent(Reason::NoData));
-        assert_eq!(Raw::of_parts(0, b's'.into(), &[u64::MAX; 512]), Raw::Absent(Reason::Implausible));
+        assert_eq!(
+            Raw::of_parts(0, b's'.into(), &[u64::MAX; 512]),
+            Raw::Absent(Reason::Implausible)
+        );
         assert_eq!(str_of(&[0xff]), Err(Reason::Implausible));
         assert_eq!(text_of(b"abc\0\xff"), Ok("abc"));
         assert_eq!(text_of(b"abc"), Err(Reason::Implausible));

@@ -159,10 +159,7 @@ fn is_of(kind: Kind, row: &Field) -> bool {
 }
 
 /// What the engine is asked for in order to know a field: itself, or its twin in another unit.
-fn source(
-    field: FieldId,
-    knows: &impl Fn(u16) -> bool,
-) -> Option<(&'static Field, Conversion)> {
+fn source(field: FieldId, knows: &impl Fn(u16) -> bool) -> Option<(&'static Field, Conversion)> {
     if knows(field.0) {
         return catalog::by_id(field).map(|row| (row, Conversion::None));
     }
@@ -174,8 +171,7 @@ fn source(
 pub(crate) fn unknown(watches: &[Watch], knows: impl Fn(u16) -> bool) -> BTreeSet<&str> {
     let is_unknown = |watch: &&Watch| {
         let row = catalog::by_id(watch.field);
-        row.is_some_and(|row| row.level != Level::Exporter)
-            && source(watch.field, &knows).is_none()
+        row.is_some_and(|row| row.level != Level::Exporter) && source(watch.field, &knows).is_none()
     };
     watches.iter().filter(is_unknown).map(|watch| &*watch.name).collect()
 }
@@ -255,12 +251,12 @@ mod tests {
 
     #[test]
     fn what_an_engine_does_not_know_is_named() {
-        let watches =
-            ["DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_SM_CLOCK_HERTZ", "DCGM_EXP_P2P_STATUS"]
-                .map(|name| watch(name, Pace::Every));
+        let watches = ["DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_SM_CLOCK_HERTZ", "DCGM_EXP_P2P_STATUS"]
+            .map(|name| watch(name, Pace::Every));
         assert!(unknown(&watches, |field| field < 1534).is_empty(), "its twin is known");
-        assert_eq!(Vec::from_iter(unknown(&watches, |field| field != 150 && field != 100)), [
-            "DCGM_FI_DEV_GPU_TEMP"
-        ]);
+        assert_eq!(
+            Vec::from_iter(unknown(&watches, |field| field != 150 && field != 100)),
+            ["DCGM_FI_DEV_GPU_TEMP"]
+        );
     }
 }

@@ -1,7 +1,11 @@
 //! XIDs, as the engine tells of them: the newest one of each entity, and those before it on demand.
+//!
+//! They wait here, beside all sessions, until their GPU's reader takes them: a session that ends takes
+//! none with it.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use catalog::xid;
 use model::XidEvent;
@@ -12,10 +16,28 @@ use crate::group::Watch;
 use crate::moments;
 use crate::value::Raw;
 
-/// The stamp of the last XID that was heard of, by entity; 0 where there had been none. It outlives
-/// sessions, so that none is told twice and none is missed.
+/// What was heard of XIDs, for all sessions, so that none is told twice and none is missed.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<BTreeMap<(u32, u32), i64>>>);
+pub(crate) struct Heard(Arc<Ear>);
+
+#[derive(Default)]
+struct Ear {
+    state: Mutex<State>,
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The stamp of the last one, by entity; 0 where there had been none.
+    last: BTreeMap<(u32, u32), i64>,
+    /// Those that nobody has taken yet, by GPU.
+    waiting: BTreeMap<u32, VecDeque<XidEvent>>,
+    /// Until when silence means that nothing happened.
+    listening_until: Option<Instant>,
+}
+
+/// How many wait for a GPU that nobody reads.
+const MOST_WAITING: usize = 4096;
 
 /// One XID, and of which entity.
 pub(crate) struct Told {
@@ -33,18 +55,52 @@ pub(crate) struct Look {
 }
 
 impl Heard {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps one for its GPU's reader.
+    pub(crate) fn keep(&self, gpu: u32, event: XidEvent) {
+        let mut state = self.state();
+        let waiting = state.waiting.entry(gpu).or_default();
+        if waiting.len() == MOST_WAITING {
+            waiting.pop_front();
+        }
+        waiting.push_back(event);
+        drop(state);
+        self.0.news.notify_all();
+    }
+
+    /// Those of a GPU, as soon as there are any, or none after `timeout`.
+    pub(crate) fn wait(&self, gpu: u32, timeout: Duration) -> Vec<XidEvent> {
+        let has_none = |state: &mut State| state.waiting.get(&gpu).is_none_or(VecDeque::is_empty);
+        let waited = self.0.news.wait_timeout_while(self.state(), timeout, has_none);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.waiting.remove(&gpu).unwrap_or_default().into()
+    }
+
+    /// Notes that the engine tells of XIDs, and will have been asked again by then.
+    pub(crate) fn listen_until(&self, until: Option<Instant>) {
+        self.state().listening_until = until;
+    }
+
+    /// Whether silence means that nothing happened.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.state().listening_until.is_some_and(|until| Instant::now() <= until)
+    }
+
     /// Looks at the newest XID of each entity. One that was there before anybody listened is told as
     /// such.
     pub(crate) fn newest(&self, key: EntityPair, value: &FieldValue, look: &mut Look) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut self.state().last;
         let place = (key.group, key.id);
         let Raw::Int(code @ 1..) = Raw::of(value) else {
-            heard.entry(place).or_insert(0);
+            last.entry(place).or_insert(0);
             return;
         };
-        match heard.get(&place) {
+        match last.get(&place) {
             None => {
-                heard.insert(place, value.ts);
+                last.insert(place, value.ts);
                 let mut event = event(code);
                 event.before = Some(moments::time_of(value.ts));
                 look.told.push(Told { key, stamp: value.ts, event });
@@ -75,10 +131,10 @@ impl Heard {
             }
         }
         told.sort_by_key(|told| (told.stamp, told.key.group, told.key.id));
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let mut fresh: Vec<Told> = Vec::new();
         for one in told {
-            let last = heard.entry((one.key.group, one.key.id)).or_insert(0);
+            let last = state.last.entry((one.key.group, one.key.id)).or_insert(0);
             let is_first_look = one.event.before.is_some();
             if one.stamp > *last || is_first_look {
                 *last = one.stamp.max(*last);

@@ -1,6 +1,6 @@
 //! The thread that samples: one for all GPUs of an engine, so that one that hangs holds up all.
 
-use std::{io, sync::Arc, thread};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use catalog::field;
 use model::{Entity, Value as Raw};
@@ -21,6 +21,12 @@ use crate::{
 /// Every how many ticks the GPUs are looked at even if nobody watches anything.
 const ANYWAY: u64 = 10;
 
+/// How many ticks rounds are apart at least: rates between two that are closer have no value.
+const APART: u64 = 3;
+
+/// How long after the first reading of a session with the driver the second one is.
+const SECOND_READING: Duration = Duration::from_millis(120);
+
 /// Starts the thread. It ends when the engine is dead.
 pub(crate) fn start(engine: Arc<Engine>) -> io::Result<()> {
     let sample = move || {
@@ -40,11 +46,18 @@ pub(crate) fn start(engine: Arc<Engine>) -> io::Result<()> {
             let is_new = machine.refresh(&engine, is_wanted);
             let tick = engine.tick();
             let runs = engine.mode != Mode::Manual || last.is_none();
-            let is_due = runs && last != Some(tick) && {
+            let is_due = runs && last.is_none_or(|last| tick >= last + APART) && {
                 tick.is_multiple_of(ANYWAY) || is_new || engine.state().watches.is_due(tick)
             };
             if is_wanted || is_due {
                 last = Some(tick);
+                if is_new {
+                    // Rates need two readings, and a driver has something new every 100 ms.
+                    for (_, readers) in &mut machine.gpus {
+                        readers.pass();
+                    }
+                    thread::sleep(SECOND_READING);
+                }
                 Round { engine: &engine, orders: &orders, tick, all: is_wanted }.run(&mut machine);
                 engine.end_round(wanted);
             }

@@ -13,7 +13,7 @@ use crate::{groups::Client, pair::Pair, value::Value};
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// How many samples of XIDs are kept, and how many of all else.
-const MOST_XIDS: usize = 100;
+const MOST_XIDS: usize = 4096;
 const MOST_SAMPLES: usize = 2;
 
 /// An entity and a field.
@@ -180,9 +180,9 @@ mod tests {
         assert!(!told(&mut watches), "nobody wants to know");
         watches.watch(key, watcher(1, 20));
         assert!(!watches.is_due(100));
-        assert!((0..120).all(|_| told(&mut watches)));
+        assert!((0..5000).all(|_| told(&mut watches)));
         let samples = watches.samples(key).unwrap();
-        assert_eq!((samples.len(), samples[0].at, samples[99].at), (100, 27, 126));
+        assert_eq!((samples.len(), samples[0].at, samples[4095].at), (4096, 911, 5006));
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 mod rig;
 
-mod suite {
-    mod events;
-    mod faults;
-    mod mig;
-    mod signals;
-}
+#[path = "suite/events.rs"]
+mod events;
+#[path = "suite/faults.rs"]
+mod faults;
+#[path = "suite/mig.rs"]
+mod mig;
+#[path = "suite/signals.rs"]
+mod signals;
 
 #[path = "machines/conversion.rs"]
 mod conversion;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{
-    Down, Entity, FieldId, Health, Identity, Instance, Kind, Part, Process, Quantity, Reader, Reason,
-    Rhythm, Snapshot, SourceView, Value, Watch, XidCount, XidLog,
+    Down, Entity, FieldId, Health, Identity, Instance, Kind, Part, Process, Quantity, Reader,
+    Reason, Rhythm, Snapshot, SourceView, Value, Watch, XidCount, XidLog,
 };
 
 use crate::Settings;

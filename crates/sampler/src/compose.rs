@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use model::{
     ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Instance, Kind, Pace, Part, PartView,
-    Quantity, Reading, Reason, Rhythm, Snapshot, Value, Watch, Xid, field,
+    Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, field,
 };
 
 use crate::board::{Board, GpuBoard, History, LaneBoard, Shared};
@@ -145,12 +145,7 @@ impl Composer<'_> {
         let lane = gpu.lanes.iter().find(|lane| lane.listens);
         let is_listening = lane.is_some_and(|lane| {
             let since = lane.busy.since().or(lane.last_ok).unwrap_or(self.now);
-            // One that waits is seen again and again, one that asks at its passes.
-            let every = match lane.rhythm {
-                Rhythm::Waiting => LISTENING,
-                Rhythm::Main | Rhythm::Aside => LISTENING.max(lane.cadence),
-            };
-            self.expires(since + 2 * every, ()).is_ok()
+            self.expires(since + 2 * LISTENING, ()).is_ok()
         });
         if gpu.history.xids.listening != is_listening {
             let log = Arc::make_mut(&mut gpu.history.xids);
@@ -290,7 +285,7 @@ fn reason(down: Down) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use model::{FieldId, Identity, Slot, Windows, XidEvent};
+    use model::{FieldId, Identity, Rhythm, Slot, Windows, XidEvent};
 
     use super::*;
     use crate::board::{Busy, LanePart};

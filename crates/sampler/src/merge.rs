@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use model::{
-    Entity, FieldId, Health, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch, XidEvent, field,
+    Entity, FieldId, Health, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch,
+    XidEvent, field,
 };
 
 use crate::board::{Extent, History, LaneBoard, Shared};

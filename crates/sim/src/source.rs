@@ -179,9 +179,11 @@ impl GpuReader {
     fn hear(&mut self, timeline: &mut Timeline) {
         let heard = &mut timeline.heard[self.gpu];
         let new = &timeline.world.events(self.gpu)[*heard..];
-        self.xids.extend(
-            new.iter().map(|event| XidEvent { xid: xid::lookup(event.code), instance: None, before: None }),
-        );
+        self.xids.extend(new.iter().map(|event| XidEvent {
+            xid: xid::lookup(event.code),
+            instance: None,
+            before: None,
+        }));
         *heard += new.len();
     }
 }

@@ -124,14 +124,14 @@ fn fields_can_be_blank_or_have_a_value_and_engines_can_stand_still() {
     assert_eq!((told[0].int(), told[1].float(), told[1].status), (99, 2_f64.powi(47), 0));
     assert!((told[0].at - now_us() - 3_600_000_000).abs() < 5_000_000);
     client.engine.set(&["gpu 0 stale"]);
-    thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(500));
     let before = client.latest(group, fields).unwrap();
     until("the other one goes on", || client.latest(group, fields).unwrap()[2].at > before[2].at);
     assert_eq!(client.latest(group, fields).unwrap()[0], before[0]);
     client.engine.set(&["stale"]);
-    thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(500));
     let before = client.latest(group, fields).unwrap();
-    thread::sleep(Duration::from_millis(150));
+    thread::sleep(Duration::from_millis(500));
     assert_eq!(client.latest(group, fields).unwrap(), before);
 }
 
@@ -143,9 +143,9 @@ fn a_gpu_that_hangs_holds_up_all() {
     client.watch(group, fields, EVERY).unwrap();
     client.update().unwrap();
     client.driver.set(&["gpu 0 hang"]);
-    thread::sleep(Duration::from_millis(150));
+    thread::sleep(Duration::from_millis(500));
     let before = client.latest(group, fields).unwrap();
-    thread::sleep(Duration::from_millis(150));
+    thread::sleep(Duration::from_millis(500));
     assert_eq!(client.latest(group, fields).unwrap(), before);
     assert_eq!(client.update(), Err(-11));
     client.driver.clear();

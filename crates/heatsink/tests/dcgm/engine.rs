@@ -295,9 +295,8 @@ fn blanks_are_no_numbers() {
     let counted = metric("heatsink_read_errors_total")
         .label("field", "DCGM_FI_DEV_GPU_UTIL")
         .label("reason", "implausible");
-    let (page, _) = exporter.wait_for("nonsense is counted", PATIENCE, |page| {
-        up(page) == 8 && counted.is_in(page)
-    });
+    let (page, _) = exporter
+        .wait_for("nonsense is counted", PATIENCE, |page| up(page) == 8 && counted.is_in(page));
     metric("DCGM_FI_DEV_GPU_TEMP").assert_absent_from(&page);
     metric("DCGM_FI_DEV_GPU_UTIL").assert_absent_from(&page);
     metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7").assert_in(&page);

@@ -79,7 +79,10 @@ fn each_has_upstreams_labels() {
     }
     heat.label("nvswitch", "nvswitch1").value(51.0).assert_in(&page);
     core.value(0.75).assert_in(&page);
-    metric("DCGM_FI_DEV_CPU_UTIL_TOTAL").label("cpu", "0").without("cpucore").value(0.25)
+    metric("DCGM_FI_DEV_CPU_UTIL_TOTAL")
+        .label("cpu", "0")
+        .without("cpucore")
+        .value(0.25)
         .assert_in(&page);
     metric("DCGM_FI_DEV_CPU_TEMP_CURRENT").value(63.5).assert_in(&page);
 }
@@ -89,8 +92,7 @@ fn they_can_be_chosen() {
     let rig = rig();
     let exporter = rig.started(&[ARGS, &["-s", "g:1", "-p", "i:0-2"]].concat(), 8);
     let heat = metric("DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT");
-    let (page, _) =
-        exporter.wait_for("one switch", PATIENCE, |page| heat.find_in(page).len() == 1);
+    let (page, _) = exporter.wait_for("one switch", PATIENCE, |page| heat.find_in(page).len() == 1);
     heat.label("nvswitch", "nvswitch1").assert_in(&page);
     std::thread::sleep(std::time::Duration::from_secs(1));
     let page = exporter.page();

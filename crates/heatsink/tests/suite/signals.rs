@@ -102,7 +102,10 @@ fn generations_of_names() {
         let args = [args, &["-c", "200"]].concat();
         // A rate needs two readings.
         let exporter = rig.started(&args, 8);
-        let is_rate = |page: &Page| page.samples("DCGM_FI_PROF_PCIE_RX_BYTES").len() == 8;
+        let is_rate = |page: &Page| {
+            page.samples("DCGM_FI_PROF_PCIE_RX_BYTES").len() == 8
+                && page.all_samples().any(|sample| sample.name.contains("NVLINK"))
+        };
         exporter.wait_for("rates", PATIENCE, is_rate).0
     };
     let old = page(&["--metric-names", "4.8.2"]);
