@@ -16,6 +16,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 const MOST_XIDS: usize = 4096;
 const MOST_SAMPLES: usize = 2;
 
+/// How often what has nothing to say is asked again at once.
+const MOST_MISSES: u32 = 8;
+
 /// An entity and a field.
 pub(crate) type Key = (Pair, u16);
 
@@ -31,6 +34,8 @@ pub(crate) struct Watched {
     /// The tick from which it is due again.
     due: u64,
     samples: VecDeque<Sample>,
+    /// How often in a row there was nothing to say.
+    misses: u32,
 }
 
 /// Who watches it, through which groups, and every how many ticks.
@@ -58,7 +63,8 @@ pub(crate) fn ticks(micros: i64) -> u64 {
 impl Watches {
     /// Adds a watcher, in the place of what it asked for through the same groups before.
     pub(crate) fn watch(&mut self, key: Key, watcher: Watcher) {
-        let new = || Watched { watchers: Vec::new(), due: 0, samples: VecDeque::new() };
+        let (watchers, samples) = (Vec::new(), VecDeque::new());
+        let new = || Watched { watchers, due: 0, samples, misses: 0 };
         let watched = self.watched.entry(key).or_insert_with(new);
         watched.watchers.retain(|it| !it.is_like(&watcher));
         watched.watchers.push(watcher);
@@ -119,8 +125,13 @@ impl Watcher {
 }
 
 impl Watched {
-    /// Notes that it was sampled at this tick; without a sample, that there was nothing to say.
+    /// Notes that it was sampled at this tick; without a sample, that there was nothing to say. It is
+    /// asked again soon, a few times: a rate may have been read too early.
     pub(crate) fn sampled(&mut self, tick: u64, sample: Option<Sample>) {
+        self.misses = if sample.is_none() { self.misses + 1 } else { 0 };
+        if (1..MOST_MISSES).contains(&self.misses) {
+            return;
+        }
         let every = self.watchers.iter().map(|watcher| watcher.every).min().unwrap_or(1);
         self.due = (tick / every + 1) * every;
         if let Some(sample) = sample {
