@@ -1,11 +1,58 @@
 //! DCGM's structures, numbers and functions, as far as they are used here. Sizes and offsets are
 //! checked where this is compiled.
 
+use std::alloc::{self, Layout};
 use std::ffi::{c_char, c_int, c_void};
 
 /// What a structure begins with: its size, and its version in the highest byte.
 pub(crate) const fn version_word<T>(version: u32) -> u32 {
     size_of::<T>() as u32 | version << 24
+}
+
+/// A structure that DCGM fills in, and that is too large for the stack or nearly so.
+///
+/// # Safety
+///
+/// All-zero bytes are a valid value of it, and its first word is its version.
+pub(crate) unsafe trait Answer: Sized {
+    /// Its version.
+    const VERSION: u32;
+}
+
+/// An answer that is not filled in yet, on the heap, where a megabyte does no harm.
+pub(crate) fn empty<T: Answer>() -> Box<T> {
+    let layout = Layout::new::<T>();
+    // SAFETY: no answer is of size 0.
+    let raw = unsafe { alloc::alloc_zeroed(layout) };
+    if raw.is_null() {
+        alloc::handle_alloc_error(layout);
+    }
+    // SAFETY: as `Answer` promises, these bytes are a value, and the first word is its version; they
+    // were allocated with its layout.
+    unsafe {
+        raw.cast::<u32>().write(version_word::<T>(T::VERSION));
+        Box::from_raw(raw.cast())
+    }
+}
+
+macro_rules! answers {
+    ($($type:ty, $version:literal;)+) => {
+        $(
+            // SAFETY: plain integers and bytes, the first of which is `version`.
+            unsafe impl Answer for $type {
+                const VERSION: u32 = $version;
+            }
+        )+
+    };
+}
+
+answers! {
+    DeviceAttributes, 3;
+    MigHierarchy, 2;
+    CpuHierarchy, 2;
+    PeerStates, 1;
+    HealthResponse, 5;
+    VersionInfo, 2;
 }
 
 /// Kinds of entities.
@@ -42,6 +89,9 @@ pub(crate) const MOST_FIELDS: usize = 127;
 
 /// The most entities in a group.
 pub(crate) const MOST_ENTITIES: usize = 1024;
+
+/// What the second version of [`FieldValue`] begins with; nothing here asks for it.
+pub(crate) const OTHER_FIELD_VALUE: u32 = 0x0200_1020;
 
 /// A value without a value: any integer from here on.
 pub(crate) const BLANK_INT: i64 = 0x7fff_ffff_ffff_fff0;

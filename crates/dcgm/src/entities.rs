@@ -8,7 +8,7 @@ use std::time::Duration;
 use catalog::field;
 use model::{Entity, Instance};
 
-use crate::abi::{self, EntityPair, FieldValue, entity, status, version_word};
+use crate::abi::{self, EntityPair, FieldValue, entity, status};
 use crate::group::{FieldGroup, Group, Keep, Watch};
 use crate::value::{self, Raw};
 use crate::{Code, Handle};
@@ -177,9 +177,7 @@ fn link(id: u32, gpus: &[u32], switches: &[u32], needs: Needs) -> Option<Member>
 /// Instances, without the names of their profiles.
 fn instances(handle: &Handle, needs: Needs) -> Result<Vec<Member>, Code> {
     let ask = handle.api.instances.ok_or(Code::NOT_SUPPORTED)?;
-    // SAFETY: all-zero bytes are a valid value of this plain C structure.
-    let mut found: Box<abi::MigHierarchy> = unsafe { Box::new_zeroed().assume_init() };
-    found.version = version_word::<abi::MigHierarchy>(2);
+    let mut found: Box<abi::MigHierarchy> = abi::empty();
     // SAFETY: the structure bears its version, and outlives the call.
     handle.check(unsafe { ask(handle.raw, &mut *found) })?;
     let count = usize::try_from(found.count).unwrap_or(0).min(found.entries.len());
@@ -217,9 +215,7 @@ fn instances(handle: &Handle, needs: Needs) -> Result<Vec<Member>, Code> {
 
 fn cpus(handle: &Handle) -> Result<Vec<Member>, Code> {
     let ask = handle.api.cpus.ok_or(Code::NOT_SUPPORTED)?;
-    // SAFETY: all-zero bytes are a valid value of this plain C structure.
-    let mut found: Box<abi::CpuHierarchy> = unsafe { Box::new_zeroed().assume_init() };
-    found.version = version_word::<abi::CpuHierarchy>(2);
+    let mut found: Box<abi::CpuHierarchy> = abi::empty();
     // SAFETY: the structure bears its version, and outlives the call.
     handle.check(unsafe { ask(handle.raw, &mut *found) })?;
     let count = usize::try_from(found.count).unwrap_or(0).min(found.cpus.len());
@@ -321,9 +317,7 @@ pub(crate) struct Attributes {
 ///
 /// When the engine does not say.
 pub(crate) fn attributes(handle: &Handle, gpu: u32) -> Result<Attributes, Code> {
-    // SAFETY: all-zero bytes are a valid value of this plain C structure.
-    let mut found: Box<abi::DeviceAttributes> = unsafe { Box::new_zeroed().assume_init() };
-    found.version = version_word::<abi::DeviceAttributes>(3);
+    let mut found: Box<abi::DeviceAttributes> = abi::empty();
     // SAFETY: the structure bears its version, and outlives the call.
     handle.check(unsafe { (handle.api.attributes)(handle.raw, gpu, &mut *found) })?;
     let text = |bytes: &abi::Text| value::text_of(bytes).ok().map(str::to_owned);

@@ -60,9 +60,7 @@ pub(crate) fn begin(handle: &Handle, group: &Group, interval: Duration) -> Resul
 /// When the engine does not say.
 pub(crate) fn incidents(handle: &Handle, group: &Group) -> Result<Vec<Incident>, Code> {
     let check = handle.api.check_health.ok_or(Code::NOT_SUPPORTED)?;
-    // SAFETY: all-zero bytes are a valid value of this plain C structure.
-    let mut found: Box<abi::HealthResponse> = unsafe { Box::new_zeroed().assume_init() };
-    found.version = version_word::<abi::HealthResponse>(5);
+    let mut found: Box<abi::HealthResponse> = abi::empty();
     // SAFETY: the structure bears its version, and outlives the call.
     handle.check(unsafe { check(handle.raw, group.raw(), &mut *found) })?;
     let count = usize::try_from(found.count).unwrap_or(0).min(found.incidents.len());

@@ -116,7 +116,7 @@ impl Api {
 
     /// The library's own version, `4.6.0`.
     pub(crate) fn own_version(&self) -> Option<String> {
-        let mut info = empty_version();
+        let mut info: Box<abi::VersionInfo> = abi::empty();
         let ask = self.version?;
         // SAFETY: the structure bears its version, and outlives the call.
         Code::check(unsafe { ask(&mut *info) }).ok()?;
@@ -125,7 +125,7 @@ impl Api {
 
     /// The version of the engine behind a handle; none where it does not say.
     pub(crate) fn version_of_engine(&self, handle: usize) -> Result<Option<String>, Code> {
-        let mut info = empty_version();
+        let mut info: Box<abi::VersionInfo> = abi::empty();
         // SAFETY: as above.
         Code::check(unsafe { (self.engine_version)(handle, &mut *info) })?;
         Ok(version_in(&info.text))
@@ -136,10 +136,6 @@ impl Api {
         // SAFETY: any number is a legal argument once the library is initialised.
         !unsafe { (self.field_by_id)(field) }.is_null()
     }
-}
-
-fn empty_version() -> Box<abi::VersionInfo> {
-    Box::new(abi::VersionInfo { version: abi::version_word::<abi::VersionInfo>(2), text: [0; 512] })
 }
 
 /// The version in a line such as `version:4.6.0;arch:x86_64;...`.

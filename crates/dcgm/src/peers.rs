@@ -3,7 +3,7 @@
 use catalog::field;
 use model::{Reading, Reason, Value};
 
-use crate::abi::{self, version_word};
+use crate::abi;
 use crate::{Code, Handle};
 
 /// The field that they are.
@@ -26,9 +26,7 @@ pub(crate) struct Way {
 /// When the engine does not say.
 pub(crate) fn ways(handle: &Handle, gpus: &[u32]) -> Result<Vec<Way>, Code> {
     let ask = handle.api.peers.ok_or(Code::NOT_SUPPORTED)?;
-    // SAFETY: all-zero bytes are a valid value of this plain C structure.
-    let mut found: Box<abi::PeerStates> = unsafe { Box::new_zeroed().assume_init() };
-    found.version = version_word::<abi::PeerStates>(1);
+    let mut found: Box<abi::PeerStates> = abi::empty();
     // SAFETY: the structure bears its version, and outlives the call.
     handle.check(unsafe { ask(handle.raw, &mut *found) })?;
     let count = usize::try_from(found.count).unwrap_or(0).min(found.gpus.len());

@@ -25,7 +25,8 @@ const BLANKS: [Reason; 4] =
 impl<'a> Raw<'a> {
     /// What a value says.
     pub(crate) fn of(value: &'a FieldValue) -> Self {
-        if value.version != abi::version_word::<FieldValue>(1) {
+        // Of another layout, whoever asked for it.
+        if value.version == abi::OTHER_FIELD_VALUE {
             return Self::Absent(Reason::Failed);
         }
         Self::of_parts(value.status, value.kind, &value.value)

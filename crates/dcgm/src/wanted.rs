@@ -145,17 +145,17 @@ fn is_of(kind: Kind, row: &Field) -> bool {
     if kind == Kind::Switch && row.id == SWITCH_UUID {
         return true;
     }
-    match (kind, row.level) {
+    matches!(
+        (kind, row.level),
         (Kind::Gpu, Level::Global | Level::Gpu | Level::Vgpu)
-        | (Kind::Gpu | Kind::GpuInstance, Level::GpuInstance)
-        | (Kind::Gpu | Kind::GpuInstance | Kind::ComputeInstance, Level::ComputeInstance)
-        | (Kind::Link, Level::Link)
-        | (Kind::Switch, Level::Switch)
-        | (Kind::SwitchLink, Level::SwitchLink)
-        | (Kind::Cpu, Level::Cpu | Level::CpuCore)
-        | (Kind::CpuCore, Level::CpuCore) => true,
-        _ => false,
-    }
+            | (Kind::Gpu | Kind::GpuInstance, Level::GpuInstance)
+            | (Kind::Gpu | Kind::GpuInstance | Kind::ComputeInstance, Level::ComputeInstance)
+            | (Kind::Link, Level::Link)
+            | (Kind::Switch, Level::Switch)
+            | (Kind::SwitchLink, Level::SwitchLink)
+            | (Kind::Cpu, Level::Cpu | Level::CpuCore)
+            | (Kind::CpuCore, Level::CpuCore)
+    )
 }
 
 /// What the engine is asked for in order to know a field: itself, or its twin in another unit.

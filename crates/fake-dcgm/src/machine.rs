@@ -174,7 +174,7 @@ fn wanted(engine: &Engine) -> Vec<FieldId> {
 }
 
 /// PCIe traffic: DCGM has numbers for it, and asks no driver, which would take 20 ms for each.
-const NEVER_READ: [FieldId; 2] = [FieldId(200), FieldId(201)];
+pub(crate) const NEVER_READ: [FieldId; 2] = [FieldId(200), FieldId(201)];
 
 fn watch(field: FieldId) -> Option<Watch> {
     let row = catalog::by_id(field)?;

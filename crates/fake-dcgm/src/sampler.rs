@@ -3,14 +3,14 @@
 use std::{io, sync::Arc, thread, time::Duration};
 
 use catalog::field;
-use model::{Entity, Value as Raw};
+use model::{Entity, FieldId, Value as Raw};
 
 use crate::{
     engine::{Engine, Mode},
     equipment::Equipment,
     gpu::Gpu,
     look::POLL,
-    machine::Machine,
+    machine::{Machine, NEVER_READ},
     orders::Orders,
     pair::Pair,
     readers::{Found, Readers},
@@ -130,8 +130,11 @@ impl Round<'_> {
                     Found::Nothing => Some(Value::Blank(Blank::NotSupported)),
                     Found::Failed => Some(Value::Blank(Blank::Plain)),
                 },
+                None if NEVER_READ.contains(&FieldId(field)) => {
+                    Some(Value::Blank(Blank::NotSupported))
+                }
                 // Watched since this round began.
-                None if catalog::by_id(model::FieldId(field)).is_some() => continue,
+                None if catalog::by_id(FieldId(field)).is_some() => continue,
                 None => Some(Value::Blank(Blank::NotSupported)),
             };
             let value = self.ordered(field).or(value);

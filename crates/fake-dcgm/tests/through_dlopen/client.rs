@@ -117,6 +117,11 @@ pub(crate) fn text_at(words: &[u64], offset: usize) -> String {
     CStr::from_bytes_until_nul(&bytes).unwrap().to_str().unwrap().to_owned()
 }
 
+/// Told each value.
+///
+/// # Safety
+///
+/// `user` is a list of values that nobody else uses meanwhile, and `value` points to one value.
 unsafe extern "C" fn collect(
     kind: u32,
     id: u32,

@@ -238,7 +238,7 @@ fn groups_are_given_back_whatever_happens() {
     // Each makes groups anew. What is not given back would reach the engine's limit.
     for round in 0..40 {
         let rows = ["DCGM_FI_DEV_GPU_TEMP, gauge, H.\n", "DCGM_FI_DEV_POWER_USAGE, gauge, P.\n"];
-        rig.file("counters.csv", rows[round % 2].repeat(1) + "DCGM_FI_DEV_GPU_TEMP, gauge, H.\n");
+        rig.file("counters.csv", rows[round % 2].to_owned() + "DCGM_FI_DEV_SM_CLOCK, gauge, C.\n");
         exporter.signal("HUP");
         std::thread::sleep(Duration::from_millis(150));
     }
