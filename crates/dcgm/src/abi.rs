@@ -69,6 +69,7 @@ pub(crate) mod entity {
 
 /// States of a GPU.
 pub(crate) mod status {
+    pub(crate) const OK: u32 = 1;
     pub(crate) const INACCESSIBLE: u32 = 3;
     pub(crate) const LOST: u32 = 4;
     pub(crate) const FAKE: u32 = 5;
@@ -95,6 +96,8 @@ pub(crate) const OTHER_FIELD_VALUE: u32 = 0x0200_1020;
 
 /// A value without a value: any integer from here on.
 pub(crate) const BLANK_INT: i64 = 0x7fff_ffff_ffff_fff0;
+/// The same in 32 bits.
+pub(crate) const BLANK_INT_32: i64 = 0x7fff_fff0;
 /// The same among doubles.
 pub(crate) const BLANK_FLOAT: f64 = 140_737_488_355_328.0;
 /// How many there are of each: unknown, not found, not supported, not permitted.

@@ -169,7 +169,8 @@ fn reach(host: &str, port: u16) -> io::Result<()> {
 fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
-        host.parse::<std::net::Ipv6Addr>().ok()?;
+        // Behind a percent sign there may be an interface.
+        host.split('%').next()?.parse::<std::net::Ipv6Addr>().ok()?;
         return match rest.strip_prefix(':') {
             Some(port) => Some((host, Some(port))),
             None if rest.is_empty() => Some((host, None)),
@@ -211,6 +212,7 @@ mod tests {
             (" 10.0.0.1:6000 ", "10.0.0.1:6000"),
             ("[::1]:5555", "[::1]:5555"),
             ("[fe80::1]", "[fe80::1]:5555"),
+            ("[fe80::1%eth0]:1", "[fe80::1%eth0]:1"),
             ("tcp://gpu_1:5556", "gpu_1:5556"),
             ("tcp://[::1]:1", "[::1]:1"),
             ("unix:///run/nv.sock", "unix:///run/nv.sock"),

@@ -13,6 +13,8 @@ impl Code {
     pub(crate) const BAD_PARAMETER: Self = Self(-1);
     /// It cannot be done here.
     pub(crate) const NOT_SUPPORTED: Self = Self(-6);
+    /// Nobody watches it.
+    pub(crate) const NOT_WATCHED: Self = Self(-16);
     /// Of groups or of something else there are as many as there can be.
     pub(crate) const MAX_LIMIT: Self = Self(-24);
     /// A module of the engine is not there.
@@ -31,7 +33,12 @@ impl Code {
     /// Whether the connection with the engine is over: what hung for as long as DCGM waits is no
     /// better than what is gone.
     pub(crate) fn is_about_the_engine(self) -> bool {
-        matches!(self.0, -10 | -11 | -21)
+        matches!(self.0, -11 | -21)
+    }
+
+    /// Whether it may be otherwise in a while: paused, in use, pending, a GPU that is lost.
+    pub(crate) fn is_passing(self) -> bool {
+        matches!(self.0, -9 | -18 | -34 | -54 | -57 | -67)
     }
 
     /// Our words for it, and the reason it makes.

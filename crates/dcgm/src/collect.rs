@@ -14,11 +14,11 @@ use model::{Entity, Health, Pace, Pass, Reason, Slot, Value, XidEvent};
 use crate::abi::{EntityPair, FieldValue, TakeValues, entity, status};
 use crate::entities::{self, Kind, Member};
 use crate::group::Watch;
-use crate::moments::{Moments, Poll};
+use crate::moments::{self, Moments, Poll};
 use crate::peers::{self, Way};
 use crate::value::Raw;
 use crate::wanted::Plan;
-use crate::watching::Watching;
+use crate::watching::{Watching, XidWatch};
 use crate::xids::{Heard, Look};
 use crate::{Code, Handle, health};
 
@@ -27,6 +27,9 @@ const SETTLING: Duration = Duration::from_secs(15);
 
 /// No engine that works takes longer from one sample to the next, beyond what it was asked for.
 const LONGEST_GAP: Duration = Duration::from_secs(5);
+
+/// How soon what was watched again may be watched again.
+const MEND: Duration = Duration::from_millis(500);
 
 /// From one look for the first numbers to the next.
 const PRIMING: Duration = Duration::from_millis(25);
@@ -48,8 +51,13 @@ pub(crate) struct Collection {
     wants_ways: bool,
     pub(crate) ways: Vec<Way>,
     began: Instant,
-    /// When the last pass began: by the sampler's clock, and by the system's.
-    last: Option<(Duration, Instant)>,
+    /// When the last pass began, by the sampler's clock.
+    last: Option<Duration>,
+    /// When the engine was last asked for values.
+    polled: Option<Instant>,
+    /// Whether it said that it does not watch what it has watched, and when that was last mended.
+    unwatched: bool,
+    mended: Option<Instant>,
     outcome: Result<(), Reason>,
     fresh: Vec<Fresh>,
 }
@@ -61,10 +69,15 @@ pub(crate) struct Kept {
     pub(crate) plan: usize,
     /// By field of the plan: the stamp of its value; 0 for none.
     stamps: Vec<i64>,
-    /// By field of the plan: how long the engine took from its last sample but one to its last.
+    /// By field of the plan: how long the engine took from its last sample but one to its last, where
+    /// it was asked in between and had nothing new; what is asked for too seldom is not slow.
     gaps: Vec<Duration>,
+    /// By field of the plan: whether it had nothing new when it was last asked.
+    idle: Vec<bool>,
     /// By slot of the plan.
     pub(crate) slots: Vec<Slot>,
+    /// Whether it ever had a number.
+    has_shown: bool,
 }
 
 impl Kept {
@@ -127,7 +140,8 @@ impl Collection {
             }
             let stamps = vec![0; of_kind.fields.len()];
             let gaps = vec![Duration::ZERO; of_kind.fields.len()];
-            Some(Kept { member: member.clone(), plan, stamps, gaps, slots })
+            let idle = vec![false; of_kind.fields.len()];
+            Some(Kept { member: member.clone(), plan, stamps, gaps, idle, slots, has_shown: false })
         };
         let kept: Vec<Kept> = members.iter().filter_map(keep).collect();
         let index = kept.iter().enumerate().map(|(at, kept)| (kept.member.key, at)).collect();
@@ -146,6 +160,9 @@ impl Collection {
             ways: Vec::new(),
             began: now,
             last: None,
+            polled: None,
+            unwatched: false,
+            mended: None,
             outcome: Err(Reason::NoData),
             fresh: Vec::new(),
         }
@@ -157,9 +174,8 @@ impl Collection {
     ///
     /// When the engine as a whole does not answer.
     pub(crate) fn refresh(&mut self, pass: &Pass, tick: Duration) -> Result<(), Reason> {
-        let previous = self.last.map(|(elapsed, _)| elapsed);
-        let pass = Pass { previous, ..*pass };
-        if previous.is_some() && !pass.is_due(Pace::At(tick)) {
+        let pass = Pass { previous: self.last, ..*pass };
+        if self.last.is_some() && !pass.is_due(Pace::At(tick)) {
             return self.outcome;
         }
         self.outcome = self.ask(&pass).map_err(|code| {
@@ -169,8 +185,7 @@ impl Collection {
         let listens = self.outcome.is_ok() && !self.watching.xids.is_empty();
         let again = 2 * tick.max(Duration::from_secs(1));
         self.heard.listen_until(listens.then(|| Instant::now() + again));
-        // After what hung, the time is another.
-        self.last = Some((pass.elapsed, pass.now));
+        self.last = Some(pass.elapsed);
         self.outcome
     }
 
@@ -211,6 +226,8 @@ impl Collection {
     /// Asks for the newest values of what is due.
     fn poll(&mut self, due: impl Fn(Duration) -> bool) -> Result<(), Code> {
         self.fresh.clear();
+        // Before it is asked: if it hangs, what it tells afterwards is of now at best.
+        let (now, wall) = (Instant::now(), SystemTime::now());
         let watches = std::mem::take(&mut self.watching.watched);
         let asked = watches.iter().filter(|watched| due(watched.period)).try_for_each(|watched| {
             match latest_values(&watched.watch, &mut |key, value| self.take(key, value)) {
@@ -225,7 +242,9 @@ impl Collection {
         });
         self.watching.watched = watches;
         asked?;
-        self.stamp(Instant::now());
+        self.stamp(now, wall);
+        self.watch_again();
+        self.polled = Some(now);
         Ok(())
     }
 
@@ -248,12 +267,19 @@ impl Collection {
         let plan = &self.plans[kept.plan].1;
         let Some(number) = plan.number(value.field) else { return };
         let field = &plan.fields[number];
+        if value.status == Code::NOT_WATCHED.0 && kept.stamps[number] > 0 {
+            self.unwatched = true;
+            return;
+        }
         let raw = Raw::of(value);
         let stamp = match raw {
             Raw::Absent(_) => None,
             // A name does not age, and some engines never sample it again.
             Raw::Text(_) => None,
-            Raw::Int(_) | Raw::Float(_) if value.ts == kept.stamps[number] => return,
+            Raw::Int(_) | Raw::Float(_) if value.ts == kept.stamps[number] => {
+                kept.idle[number] = true;
+                return;
+            }
             Raw::Int(_) | Raw::Float(_) => Some(value.ts),
         };
         let reading = raw.reading(field.field);
@@ -267,10 +293,12 @@ impl Collection {
             }
         }
         let before = std::mem::replace(&mut kept.stamps[number], value.ts);
-        if stamp.is_some() && before > 0 {
-            let gap = u64::try_from(value.ts.saturating_sub(before)).unwrap_or(0);
+        if stamp.is_some() {
+            let was_idle = std::mem::take(&mut kept.idle[number]) && before > 0;
+            let gap = if was_idle { value.ts.saturating_sub(before) } else { 0 };
             // What stood still is not slow.
-            kept.gaps[number] = Duration::from_micros(gap).min(LONGEST_GAP);
+            kept.gaps[number] = moments::micros(gap).min(LONGEST_GAP);
+            kept.has_shown |= reading.is_ok();
         }
         for (slot, conversion) in &field.targets {
             kept.slots[*slot].reading = conversion.apply(reading.clone());
@@ -278,11 +306,28 @@ impl Collection {
         self.fresh.push(Fresh { kept: at, field: number, stamp });
     }
 
+    /// Watches again what the engine has let go: one that knows a watch by the connection, and not by
+    /// the groups, ends it when an earlier session ends its own.
+    fn watch_again(&mut self) {
+        let is_time = self.mended.is_none_or(|at| at.elapsed() > MEND);
+        if !std::mem::take(&mut self.unwatched) || !is_time {
+            return;
+        }
+        self.mended = Some(Instant::now());
+        let watches = self.watching.watched.iter().map(|watched| &watched.watch);
+        let xids = self.watching.xids.iter().map(|xids| &xids.watch);
+        for watch in watches.chain(xids) {
+            if let Err(code) = watch.renew() {
+                tracing::debug!("the engine does not watch something again: {code}");
+            }
+        }
+    }
+
     /// Says of all that is new how old it is.
-    fn stamp(&mut self, now: Instant) {
+    fn stamp(&mut self, now: Instant, wall: SystemTime) {
         let newest = self.fresh.iter().filter_map(|fresh| fresh.stamp).max();
-        let before = self.last.map(|(_, at)| at);
-        let poll = newest.map(|newest| Poll { now, wall: SystemTime::now(), before, newest });
+        let before = self.polled;
+        let poll = newest.map(|newest| Poll { now, wall, before, newest });
         if let Some(poll) = &poll {
             self.moments.check(poll);
         }
@@ -302,7 +347,7 @@ impl Collection {
     fn hear(&mut self) -> Result<(), Code> {
         let mut look = Look::default();
         let heard = self.heard.clone();
-        for watch in &self.watching.xids {
+        for XidWatch { watch, .. } in &self.watching.xids {
             let newest = |key, value: &FieldValue| heard.newest(key, value, &mut look);
             match latest_values(watch, &mut { newest }) {
                 Err(code) if code.is_about_the_engine() => return Err(code),
@@ -310,25 +355,15 @@ impl Collection {
                 Ok(()) => {}
             }
         }
-        let told = self.heard.tell(&self.watching.xids, look);
-        for (number, one) in told.iter().enumerate() {
-            let Some(kept) = self.index.get(&one.key).map(|at| &self.kept[*at]) else { continue };
-            let others = told.iter().enumerate().filter(|(other, _)| *other != number);
-            let owner = |key| self.index.get(&key).and_then(|at| self.kept[*at].member.gpu);
-            let is_of_instance = one.is_of_gpu()
-                && others.clone().any(|(_, other)| {
-                    !other.is_of_gpu() && other.is_same(one) && owner(other.key) == kept.member.gpu
-                });
-            if is_of_instance {
-                continue;
-            }
-            let instance = match &kept.member.entity {
-                Entity::Instance(instance) => Some(instance.gpu_instance),
+        let kept = |key| self.index.get(&key).map(|at| &self.kept[*at]);
+        let owner = |key| kept(key).and_then(|kept| kept.member.gpu);
+        let watches = self.watching.xids.iter().map(|xids| &xids.watch);
+        for (gpu, told) in self.heard.tell(watches, look, owner) {
+            let instance = match kept(told.key).map(|kept| &kept.member.entity) {
+                Some(Entity::Instance(instance)) => Some(instance.gpu_instance),
                 _ => None,
             };
-            if let Some(gpu) = kept.member.gpu {
-                self.heard.keep(gpu, XidEvent { instance, ..one.event });
-            }
+            self.heard.keep(gpu, XidEvent { instance, ..told.event });
         }
         Ok(())
     }
@@ -377,20 +412,28 @@ impl Collection {
             if pulse.is_ok() && !look_at_all && state.down.is_none() {
                 continue;
             }
-            let status = entities::gpu_status(&self.handle, *gpu);
-            if self.handle.is_dead() {
-                return Err(Code(-21));
-            }
+            let status = entities::gpu_status(&self.handle, *gpu)?;
             state.down = match (status, pulse) {
                 (Some(status::LOST | status::DETACHED | status::INACCESSIBLE), _) => {
                     Some(Reason::Lost)
                 }
                 (_, Ok(())) => None,
+                // Nobody wants a number that it has.
+                (Some(status::OK | status::FAKE), Err(Reason::NoData)) if !kept.has_shown => {
+                    (self.began.elapsed() < STARTING).then_some(Reason::NoData)
+                }
                 (_, Err(Reason::NoData)) if self.began.elapsed() > STARTING => Some(Reason::Failed),
                 (_, Err(reason)) => Some(reason),
             };
         }
         Ok(())
+    }
+
+    /// Ends what the engine samples for this session, and hands over what tells of XIDs: the next
+    /// session on the same connection goes on with that.
+    pub(crate) fn retire(&mut self) -> Vec<XidWatch> {
+        self.watching.watched.clear();
+        std::mem::take(&mut self.watching.xids)
     }
 
     /// Whether a GPU answers, or why not.

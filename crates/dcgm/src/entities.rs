@@ -75,23 +75,64 @@ pub(crate) fn gpus(handle: &Handle, needs: Needs) -> Result<Vec<u32>, Code> {
     let answer = unsafe { (handle.api.devices)(handle.raw, ids.as_mut_ptr(), &mut count) };
     handle.check(answer)?;
     let count = usize::try_from(count).unwrap_or(0).min(ids.len());
-    let is_real = |id: &u32| match gpu_status(handle, *id) {
-        Some(status::FAKE) => needs.fake_gpus,
-        Some(status::DETACHED) => false,
-        _ => true,
-    };
-    let mut ids: Vec<u32> = ids[..count].iter().copied().filter(is_real).collect();
-    ids.sort_unstable();
-    Ok(ids)
+    let mut gpus = Vec::new();
+    for id in &ids[..count] {
+        match gpu_status(handle, *id)? {
+            Some(status::FAKE) if !needs.fake_gpus => {}
+            Some(status::DETACHED) => {}
+            _ => gpus.push(*id),
+        }
+    }
+    gpus.sort_unstable();
+    Ok(gpus)
 }
 
-/// What the engine says of a GPU as a whole.
-pub(crate) fn gpu_status(handle: &Handle, gpu: u32) -> Option<u32> {
-    let ask = handle.api.status?;
+/// What the engine says of a GPU as a whole; none if it does not say.
+///
+/// # Errors
+///
+/// When the engine is gone.
+pub(crate) fn gpu_status(handle: &Handle, gpu: u32) -> Result<Option<u32>, Code> {
+    let Some(ask) = handle.api.status else { return Ok(None) };
     let mut status = 0;
     // SAFETY: a plain number, and one that outlives the call.
-    handle.check(unsafe { ask(handle.raw, gpu, &mut status) }).ok()?;
-    Some(status)
+    match handle.check(unsafe { ask(handle.raw, gpu, &mut status) }) {
+        Err(code) if code.is_about_the_engine() => Err(code),
+        Err(_) => Ok(None),
+        Ok(()) => Ok(Some(status)),
+    }
+}
+
+/// What the engine lists, in order.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Listing {
+    pub(crate) members: Vec<Member>,
+    /// Kinds that it did not list when it was asked.
+    unknown: Vec<Kind>,
+}
+
+impl Listing {
+    /// Whether another one differs in any of these kinds that both know of.
+    pub(crate) fn differs(&self, other: &Self, kinds: impl Fn(Kind) -> bool) -> bool {
+        let is_known = |member: &&Member| {
+            let kind = member.kind;
+            kinds(kind) && !self.unknown.contains(&kind) && !other.unknown.contains(&kind)
+        };
+        !self.members.iter().filter(is_known).eq(other.members.iter().filter(is_known))
+    }
+
+    /// Adds what was listed, or that these kinds were not.
+    fn add(&mut self, listed: Result<Vec<Member>, Code>, kinds: &[Kind]) -> Result<(), Code> {
+        match listed {
+            Err(code) if code.is_about_the_engine() => return Err(code),
+            Err(code) => {
+                tracing::debug!("the engine does not list some of what it has: {code}");
+                self.unknown.extend(kinds);
+            }
+            Ok(members) => self.members.extend(members),
+        }
+        Ok(())
+    }
 }
 
 /// All that belongs to these GPUs, and all that belongs to none.
@@ -99,49 +140,42 @@ pub(crate) fn gpu_status(handle: &Handle, gpu: u32) -> Option<u32> {
 /// # Errors
 ///
 /// When the engine is gone; what it cannot list is not there.
-pub(crate) fn members(
-    handle: &Arc<Handle>,
-    gpus: &[u32],
-    needs: Needs,
-) -> Result<Vec<Member>, Code> {
+pub(crate) fn members(handle: &Handle, gpus: &[u32], needs: Needs) -> Result<Listing, Code> {
     let whole = |gpu: &u32| Member {
         key: EntityPair { group: entity::GPU, id: *gpu },
         kind: Kind::Gpu,
         gpu: Some(*gpu),
         entity: Entity::Gpu,
     };
-    let mut members: Vec<Member> = gpus.iter().map(whole).collect();
-    members.extend(known(instances(handle, needs))?);
-    let switches = match needs.switches {
-        true => known(listed(handle, entity::SWITCH))?,
-        false => Vec::new(),
-    };
+    let members = gpus.iter().map(whole).collect();
+    let mut listing = Listing { members, unknown: Vec::new() };
+    listing.add(instances(handle, needs), &[Kind::GpuInstance, Kind::ComputeInstance])?;
+    let mut switches = Ok(Vec::new());
+    if needs.switches {
+        switches = listed(handle, entity::SWITCH);
+        let of = |ids: &Vec<u32>| ids.iter().map(|id| switch(*id)).collect();
+        let members = switches.as_ref().map(of).map_err(|code| *code);
+        listing.add(members, &[Kind::Switch])?;
+    }
     if needs.links || needs.switches {
-        let links = known(listed(handle, entity::LINK))?;
-        members.extend(links.into_iter().filter_map(|id| link(id, gpus, &switches, needs)));
+        let switches = switches.unwrap_or_default();
+        let links = listed(handle, entity::LINK);
+        let of = |ids: Vec<u32>| {
+            ids.into_iter().filter_map(|id| link(id, gpus, &switches, needs)).collect()
+        };
+        listing.add(links.map(of), &[Kind::Link, Kind::SwitchLink])?;
     }
-    members.extend(switches.into_iter().map(|id| Member {
-        key: EntityPair { group: entity::SWITCH, id },
-        kind: Kind::Switch,
-        gpu: None,
-        entity: Entity::Switch(id),
-    }));
     if needs.cpus {
-        members.extend(known(cpus(handle))?);
+        listing.add(cpus(handle), &[Kind::Cpu, Kind::CpuCore])?;
     }
-    Ok(members)
+    listing.members.sort_by_key(|member| (member.kind, member.key.group, member.key.id));
+    listing.members.dedup_by_key(|member| member.key);
+    Ok(listing)
 }
 
-/// What could not be listed is not there, unless the engine is gone.
-fn known<T>(listed: Result<Vec<T>, Code>) -> Result<Vec<T>, Code> {
-    match listed {
-        Err(code) if code.is_about_the_engine() => Err(code),
-        Err(code) => {
-            tracing::debug!("the engine does not list some of what it has: {code}");
-            Ok(Vec::new())
-        }
-        listed => listed,
-    }
+fn switch(id: u32) -> Member {
+    let key = EntityPair { group: entity::SWITCH, id };
+    Member { key, kind: Kind::Switch, gpu: None, entity: Entity::Switch(id) }
 }
 
 /// The entities of one kind, by number.
@@ -280,7 +314,7 @@ fn profiles(
     handle: &Arc<Handle>,
     keys: &[EntityPair],
 ) -> Result<HashMap<EntityPair, String>, Code> {
-    let group = Arc::new(Group::new(handle, keys)?);
+    let group = Arc::new(Group::new(handle, keys)?.0);
     let fields = FieldGroup::new(handle, &[field::NAME.0])?;
     let (watch, answer) = Watch::new(&group, fields, Duration::from_secs(10), Keep::Latest);
     answer?;

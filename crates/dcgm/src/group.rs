@@ -23,7 +23,11 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub(crate) fn new(handle: &Arc<Handle>, entities: &[EntityPair]) -> Result<Self, Code> {
+    /// A group of these, and those that the engine refuses: as a rule because they are lost.
+    pub(crate) fn new(
+        handle: &Arc<Handle>,
+        entities: &[EntityPair],
+    ) -> Result<(Self, Vec<(EntityPair, Code)>), Code> {
         let mut raw = 0;
         // SAFETY: the name and the number outlive the call.
         let made = unsafe {
@@ -31,13 +35,18 @@ impl Group {
         };
         handle.check(made)?;
         let group = Self { handle: Arc::clone(handle), raw };
+        let mut refused = Vec::new();
         for entity in entities {
             // SAFETY: plain numbers.
             let added =
                 unsafe { (handle.api.add_entity)(handle.raw, raw, entity.group, entity.id) };
-            handle.check(added)?;
+            match handle.check(added) {
+                Err(code) if code.is_about_the_engine() => return Err(code),
+                Err(code) => refused.push((*entity, code)),
+                Ok(()) => {}
+            }
         }
-        Ok(group)
+        Ok((group, refused))
     }
 
     pub(crate) fn raw(&self) -> usize {
@@ -97,31 +106,39 @@ impl Drop for FieldGroup {
 pub(crate) struct Watch {
     group: Arc<Group>,
     fields: FieldGroup,
+    period: Duration,
+    keep: Keep,
 }
 
 /// How much the engine keeps of what it samples: enough for whoever asks a little late.
 const SAMPLES_KEPT: i32 = 2;
 
 impl Watch {
-    /// Lets the engine sample every `period`. Says too what it answered: that it does not watch some
-    /// of the fields is no reason not to watch the others.
+    /// Lets the engine sample every `period`. Says too what it answered.
     pub(crate) fn new(
         group: &Arc<Group>,
         fields: FieldGroup,
         period: Duration,
         keep: Keep,
     ) -> (Self, Result<(), Code>) {
-        let handle = &fields.handle;
-        let micros = i64::try_from(period.as_micros()).unwrap_or(i64::MAX);
-        let (age, samples) = match keep {
-            Keep::Latest => (3.0 * period.as_secs_f64() + 10.0, SAMPLES_KEPT),
+        let watch = Self { group: Arc::clone(group), fields, period, keep };
+        let answer = watch.renew();
+        (watch, answer)
+    }
+
+    /// Says it to the engine once more.
+    pub(crate) fn renew(&self) -> Result<(), Code> {
+        let handle = &self.fields.handle;
+        let micros = i64::try_from(self.period.as_micros()).unwrap_or(i64::MAX);
+        let (age, samples) = match self.keep {
+            Keep::Latest => (3.0 * self.period.as_secs_f64() + 10.0, SAMPLES_KEPT),
             Keep::Events(age) => (age.as_secs_f64(), 0),
         };
         // SAFETY: plain numbers; both groups are alive.
-        let answer =
-            unsafe { (handle.api.watch)(handle.raw, group.raw, fields.raw, micros, age, samples) };
-        let answer = handle.check(answer);
-        (Self { group: Arc::clone(group), fields }, answer)
+        let answer = unsafe {
+            (handle.api.watch)(handle.raw, self.group.raw, self.fields.raw, micros, age, samples)
+        };
+        handle.check(answer)
     }
 
     /// The handle, and the groups of entities and of fields.

@@ -18,10 +18,15 @@ const TRIES: Duration = Duration::from_secs(1);
 /// How long anybody waits for that in one go.
 const DEADLINE: Duration = Duration::from_millis(2500);
 
-/// After how long an attempt that has not come back is given a second one beside it, and how many
-/// there are at most: each costs a thread.
-const HOPELESS: Duration = Duration::from_secs(60);
-const MOST_ATTEMPTS: usize = 4;
+/// After how long an attempt that has not come back is given another one beside it: each costs a
+/// thread, so there are a few. What hangs is as a rule what comes back, but not if its machine went
+/// down meanwhile.
+const HOPELESS: [Duration; 4] = [
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+];
 
 /// A connection with an engine that has been seen to answer. Dropping it ends it.
 pub(crate) struct Handle {
@@ -117,16 +122,17 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let (raw, is_dead) = (self.raw, self.is_dead());
+        let (raw, is_dead, is_embedded) = (self.raw, self.is_dead(), self.is_embedded);
         let end = if self.is_embedded { self.api.stop_embedded } else { self.api.disconnect };
         // SAFETY: the handle is one that DCGM gave out, and this is its last user.
         let end = move || unsafe { end(raw) };
-        if !is_dead {
+        if is_embedded && !is_dead {
+            // There has to be an end to it before there is another one.
             end();
             return;
         }
-        // Whatever does not answer may not answer to this either. Where there is no thread for it,
-        // the connection is left as it is.
+        // Whatever has stopped does not answer to this either. Where there is no thread for it, the
+        // connection is left as it is.
         let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
     }
 }
@@ -204,8 +210,16 @@ impl Attempts {
     ///
     /// One line that says why there is none now.
     pub(crate) fn connect(&mut self, api: &'static Api, engine: &Engine) -> Result<Handle, String> {
-        let is_hopeless = |attempt: &Attempt| attempt.since.elapsed() > HOPELESS;
-        if self.0.iter().all(is_hopeless) && self.0.len() < MOST_ATTEMPTS {
+        let is_time = match (self.0.len().checked_sub(1), self.0.last()) {
+            (Some(others), Some(attempt)) => {
+                // Of engines inside this process there is one.
+                let is_remote = matches!(engine, Engine::Remote(_));
+                let patience = HOPELESS.get(others);
+                is_remote && patience.is_some_and(|patience| attempt.since.elapsed() > *patience)
+            }
+            _ => true,
+        };
+        if is_time {
             self.0.push(Attempt::start(api, engine)?);
         }
         let until = Instant::now() + DEADLINE;

@@ -46,7 +46,7 @@ pub(crate) fn begin(handle: &Handle, group: &Group, interval: Duration) -> Resul
         group: group.raw(),
         systems: abi::HEALTH_ALL,
         update_interval_us: i64::try_from(period.as_micros()).unwrap_or(i64::MAX),
-        // Rates are judged over a minute.
+        // Rates are judged over minutes.
         max_keep_age_s: period.as_secs_f64().mul_add(2.0, 300.0),
     };
     // SAFETY: the structure bears its version, and outlives the call.

@@ -105,13 +105,12 @@ impl Api {
         // SAFETY: no arguments; DCGM allows it from any thread, and more than once.
         Code::check(unsafe { (api.init)() })
             .map_err(|code| format!("DCGM does not start: {code}"))?;
-        let api: &'static Self = Box::leak(Box::new(api));
         if let Some(version) = api.own_version()
             && !version.starts_with("4.")
         {
             return Err(format!("{} is of DCGM {version}; DCGM 4 is needed", name.display()));
         }
-        Ok(api)
+        Ok(Box::leak(Box::new(api)))
     }
 
     /// The library's own version, `4.6.0`.

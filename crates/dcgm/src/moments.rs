@@ -9,9 +9,16 @@ const TOLERANCE: Duration = Duration::from_millis(200);
 /// What is known of the engine's clock.
 #[derive(Debug)]
 pub(crate) struct Moments {
-    /// Whether it shows the time of this machine's.
+    /// Whether it is sure that the engine runs on this machine.
+    is_local: bool,
+    /// Whether its clock shows the time of this machine's.
     is_ours: bool,
+    /// How many polls in a row said otherwise.
+    doubts: u32,
 }
+
+/// How many polls it takes to change what is thought of a clock.
+const CONVINCED: u32 = 3;
 
 /// The stamps of one poll.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +36,7 @@ pub(crate) struct Poll {
 impl Moments {
     /// Of an engine on this machine, or perhaps on another.
     pub(crate) fn new(is_local: bool) -> Self {
-        Self { is_ours: is_local }
+        Self { is_local, is_ours: is_local, doubts: 0 }
     }
 
     /// Looks whether the newest value's age can be true: what was not there at the poll before was
@@ -40,11 +47,16 @@ impl Moments {
         let age = age_by(poll.wall, poll.newest);
         let is_possible =
             age.is_ok_and(|age| age <= most) || age.is_err_and(|ahead| ahead <= TOLERANCE);
-        if self.is_ours && !is_possible {
-            tracing::info!(
+        self.doubts = if is_possible == self.is_ours { 0 } else { self.doubts + 1 };
+        if self.doubts < CONVINCED || (is_possible && !self.is_local) {
+            return;
+        }
+        (self.is_ours, self.doubts) = (is_possible, 0);
+        match is_possible {
+            true => tracing::info!("the engine's clock shows the time of this machine's again"),
+            false => tracing::info!(
                 "the engine's clock is not this machine's: ages are told by its own stamps"
-            );
-            self.is_ours = false;
+            ),
         }
     }
 
@@ -68,7 +80,8 @@ fn age_by(wall: SystemTime, stamp: i64) -> Result<Duration, Duration> {
     wall.duration_since(time_of(stamp)).map_err(|error| error.duration())
 }
 
-fn micros(micros: i64) -> Duration {
+/// A time, from microseconds; one below 0 is none.
+pub(crate) fn micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
@@ -104,7 +117,7 @@ mod tests {
         for off in [-3600.0, -2.0, 3600.0] {
             let mut moments = Moments::new(true);
             let poll = poll(1000.0 + off);
-            moments.check(&poll);
+            (0..CONVINCED).for_each(|_| moments.check(&poll));
             assert_eq!(moments.of(stamp(1000.0 + off), &poll), poll.now, "{off}");
             assert_eq!(moments.of(stamp(995.0 + off), &poll), poll.now - 5 * SECOND, "{off}");
         }

@@ -31,14 +31,19 @@ pub(crate) fn ways(handle: &Handle, gpus: &[u32]) -> Result<Vec<Way>, Code> {
     handle.check(unsafe { ask(handle.raw, &mut *found) })?;
     let count = usize::try_from(found.count).unwrap_or(0).min(found.gpus.len());
     let mut ways = Vec::new();
-    for from in found.gpus[..count].iter().filter(|from| gpus.contains(&from.gpu)) {
-        for to in gpus.iter().filter(|to| **to != from.gpu) {
-            let Some(state) = from.states.get(*to as usize) else { continue };
-            let state = match *state {
+    let found = &found.gpus[..count];
+    let is_listed = |gpu: &&abi::GpuPeers| gpus.contains(&gpu.gpu);
+    for from in found.iter().filter(is_listed) {
+        // States are in the order of the GPUs.
+        for (to, state) in found.iter().zip(from.states) {
+            if to.gpu == from.gpu || !is_listed(&to) {
+                continue;
+            }
+            let state = match state {
                 state @ 0..=UNKNOWN => Ok(Value::Int(state.into())),
                 _ => Err(Reason::Implausible),
             };
-            ways.push(Way { from: from.gpu, to: *to, state });
+            ways.push(Way { from: from.gpu, to: to.gpu, state });
         }
     }
     Ok(ways)

@@ -23,8 +23,8 @@ const MOST: &[(&str, f64)] = &[
 /// A temperature above it is a sensor that is not there.
 const HOTTEST_CELSIUS: f64 = 200.0;
 
-/// Units whose numbers may be below 0.
-const SIGNED: [&str; 2] = ["°C", "enum"];
+/// Units whose numbers may be below 0: masks may have their highest bit.
+const SIGNED: [&str; 5] = ["°C", "enum", "bitmask", "raw", "number"];
 
 /// The value, if it can be one of this field.
 pub(crate) fn judge(field: &Field, value: Value) -> Reading {

@@ -3,9 +3,8 @@
 //! everything, and the others wait for it and take their part. So what hangs makes all of them late.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::{
     Entity, FieldId, Health, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, XidEvent,
@@ -22,13 +21,11 @@ pub(crate) struct Shared {
     pub(crate) handle: Arc<Handle>,
     pub(crate) gpus: Vec<u32>,
     /// From one tick to the next: as often as anything is wanted.
-    pub(crate) tick: Duration,
+    tick: Duration,
+    /// Positions in the session's watches, by slot of a GPU.
+    watches: Arc<[usize]>,
     collection: Mutex<Collection>,
     identities: Mutex<BTreeMap<u32, Arc<Identity>>>,
-    began: Instant,
-    /// Milliseconds after the beginning at which somebody went to ask the engine, plus one; 0 while
-    /// nobody does.
-    asking: AtomicU64,
 }
 
 impl Shared {
@@ -38,14 +35,15 @@ impl Shared {
         tick: Duration,
         collection: Collection,
     ) -> Self {
+        let plan = collection.plans.iter().find(|(kind, _)| *kind == Kind::Gpu);
+        let watches = plan.map(|(_, plan)| Arc::clone(&plan.watches)).unwrap_or_default();
         Self {
             handle,
             gpus,
             tick,
+            watches,
             collection: Mutex::new(collection),
             identities: Mutex::default(),
-            began: Instant::now(),
-            asking: AtomicU64::new(0),
         }
     }
 
@@ -63,20 +61,10 @@ impl Shared {
         }
     }
 
-    /// Since when somebody has been asking the engine.
-    pub(crate) fn asking_for(&self) -> Option<Duration> {
-        let millis = self.asking.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.began.elapsed().saturating_sub(Duration::from_millis(millis)))
-    }
-
     /// What is new, by this tick.
     fn refreshed(&self, pass: &Pass) -> Result<MutexGuard<'_, Collection>, Reason> {
         let mut collection = self.collection();
-        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.asking.store(millis + 1, Ordering::Relaxed);
-        let answered = collection.refresh(pass, self.tick);
-        self.asking.store(0, Ordering::Relaxed);
-        answered.map(|()| collection)
+        collection.refresh(pass, self.tick).map(|()| collection)
     }
 
     /// What a GPU is. It stays what it is for as long as the session.
@@ -112,13 +100,11 @@ pub(crate) struct GpuReader {
 
 impl GpuReader {
     pub(crate) fn new(shared: &Arc<Shared>, gpu: u32, watches: &[Watch]) -> Self {
-        let collection = shared.collection();
-        let plan = collection.plans.iter().find(|(kind, _)| *kind == Kind::Gpu);
         let is_way = |field: FieldId| field == peers::WAYS;
         let ways = watches.iter().enumerate().filter(|(_, watch)| is_way(watch.field));
         Self {
             gpu,
-            watches: plan.map(|(_, plan)| Arc::clone(&plan.watches)).unwrap_or_default(),
+            watches: Arc::clone(&shared.watches),
             way_watches: ways.map(|(position, _)| position).collect(),
             health: None,
             shared: Arc::clone(shared),

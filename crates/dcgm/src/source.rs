@@ -3,27 +3,32 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use catalog::{Level, field};
 use model::{FieldId, Kind as Type, Reader, Session, Source, SourceError, Watch};
 
+use crate::abi::{self, status};
 use crate::address::Address;
 use crate::collect::{Collection, Parts};
-use crate::entities::{self, Kind, Member, Needs};
+use crate::entities::{self, Kind, Listing, Needs};
 use crate::handle::{Attempts, Engine};
 use crate::library::{Api, DEFAULT_NAME};
 use crate::reader::{EventReader, GpuReader, MachineReader, Shared};
 use crate::wanted::{self, Plan};
-use crate::watching::Watching;
+use crate::watching::{Refused, Watching, XidWatch};
 use crate::xids::Heard;
 use crate::{Code, Handle, health};
 
 /// How many names are in one line of the log.
 const MOST_NAMED: usize = 10;
 
-/// After how long an answer that does not come is spoken of.
-const SILENCE: Duration = Duration::from_secs(3);
+/// How long a session may take to finish what it is at before it is replaced.
+const RETIRING: Duration = Duration::from_millis(500);
+
+/// How soon what an engine refuses for now is tried again.
+const RETRY: Duration = Duration::from_secs(60);
 
 /// How long a session waits for the first numbers of its GPUs.
 const FIRST_NUMBERS: Duration = Duration::from_millis(800);
@@ -63,7 +68,8 @@ pub struct DcgmSource {
     options: Options,
     api: Option<&'static Api>,
     attempts: Attempts,
-    handle: Option<Arc<Handle>>,
+    /// The engine inside this process.
+    embedded: Option<Arc<Handle>>,
     /// The session of before, to see whether an embedded engine is worth keeping.
     last: Option<Arc<Shared>>,
     heard: Heard,
@@ -78,7 +84,7 @@ impl DcgmSource {
             options,
             api: None,
             attempts: Attempts::default(),
-            handle: None,
+            embedded: None,
             last: None,
             heard: Heard::default(),
             said: BTreeSet::new(),
@@ -107,31 +113,55 @@ impl DcgmSource {
         Ok(api)
     }
 
-    /// The connection there is, if it is good, or a new one.
+    /// A connection of a session's own: engines know a watch by its connection, and end it for all
+    /// who share that. Of an embedded engine there is one only, which is kept as long as it is good.
     fn handle(&mut self, engine: &Engine) -> Result<Arc<Handle>, String> {
         let api = self.api()?;
-        let is_embedded = matches!(engine, Engine::Embedded(_));
         // A driver that was loaded anew is seen by a new engine only.
-        let was_alive = self.last.take().is_none_or(|last| {
+        let was_alive = self.last.as_ref().is_none_or(|last| {
             let collection = last.idle_collection();
             collection.is_some_and(|collection| collection.is_alive())
         });
-        if let Some(handle) = self.handle.take() {
-            if (was_alive || !is_embedded) && handle.answers() {
-                self.handle = Some(Arc::clone(&handle));
+        if let Some(handle) = self.embedded.take() {
+            if was_alive && handle.answers() {
+                self.embedded = Some(Arc::clone(&handle));
                 return Ok(handle);
             }
-            if is_embedded && Arc::strong_count(&handle) > 1 && handle.answers() {
+            self.last = None;
+            if Arc::strong_count(&handle) > 1 && handle.answers() {
                 // Its readers still hold it, and there can be one only.
-                self.handle = Some(Arc::clone(&handle));
+                self.embedded = Some(Arc::clone(&handle));
                 return Ok(handle);
             }
         }
         let handle = Arc::new(self.attempts.connect(api, engine)?);
         let version = handle.version.as_deref().unwrap_or("of an unknown version");
-        tracing::info!("connected with {}, DCGM {version}", engine.name());
-        self.handle = Some(Arc::clone(&handle));
+        let line = format!("connected with {}, DCGM {version}", engine.name());
+        // A session that is opened anew is no news.
+        if self.said.insert(line.clone()) {
+            tracing::info!("{line}");
+        }
+        if matches!(engine, Engine::Embedded(_)) {
+            self.embedded = Some(Arc::clone(&handle));
+        }
         Ok(handle)
+    }
+
+    /// Ends what the session of before watches on the connection that this one shares. What it has
+    /// read stays good for a while.
+    fn retire_last(&mut self, engine: &Engine) -> Vec<XidWatch> {
+        let last = self.last.take().filter(|_| matches!(engine, Engine::Embedded(_)));
+        let Some(last) = last else { return Vec::new() };
+        let until = Instant::now() + RETIRING;
+        loop {
+            if let Some(mut collection) = last.idle_collection() {
+                return collection.retire();
+            }
+            if Instant::now() > until {
+                return Vec::new();
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn needs(&self, watches: &[Watch]) -> Needs {
@@ -163,21 +193,29 @@ impl DcgmSource {
         let needs = self.needs(watches);
         let gpus = entities::gpus(&handle, needs).map_err(failed)?;
         let listed = entities::members(&handle, &gpus, needs).map_err(failed)?;
-        let mut members = listed.clone();
+        let mut members = listed.members.clone();
         entities::name_instances(&handle, &mut members).map_err(failed)?;
         let (interval, api) = (self.options.interval, handle.api);
-        let knows = |field| api.knows(field);
+        let knows = |field| api.knows(field) && !NEVER.contains(&FieldId(field));
         let plans: Vec<(Kind, Plan)> = Kind::ALL
             .into_iter()
             .map(|kind| (kind, Plan::of(kind, watches, interval, knows)))
             .collect();
-        let watching = Watching::begin(&handle, &members, &plans, interval).map_err(failed)?;
+        let inherited = self.retire_last(&engine);
+        let watching =
+            Watching::begin(&handle, &members, &plans, interval, inherited).map_err(failed)?;
         self.say_what_is_missing(watches, &watching, &handle);
+        let is_passing = |refused: &Refused| refused.code.is_passing();
+        let may_pass = watching.refused.iter().any(is_passing) || !watching.left_out.is_empty();
+        let of_gpus = watching.left_out.iter().filter(|(key, _)| key.group == abi::entity::GPU);
+        let left_out: Vec<u32> = of_gpus.map(|(key, _)| key.id).collect();
         let wants = |wanted: FieldId| watches.iter().any(|watch| watch.field == wanted);
-        let wants_health = wants(field::EXP_GPU_HEALTH_STATUS);
+        let mut wants_health = wants(field::EXP_GPU_HEALTH_STATUS);
         if let Some(group) = watching.gpus.as_ref().filter(|_| wants_health)
             && let Err(code) = health::begin(&handle, group, interval)
         {
+            // What nobody looks after would be called well.
+            wants_health = false;
             self.say(format!("DCGM_EXP_GPU_HEALTH_STATUS is absent: {code}"));
         }
         // So that there is something to read soon. It does not wait for the GPUs.
@@ -200,6 +238,9 @@ impl DcgmSource {
             wants_ways: wants(field::EXP_P2P_STATUS),
         });
         collection.prime(FIRST_NUMBERS).map_err(failed)?;
+        if handle.is_dead() {
+            return Err(format!("{} has just gone", engine.name()));
+        }
         let shared = Arc::new(Shared::new(handle, gpus, tick, collection));
         self.last = Some(Arc::clone(&shared));
         Ok(DcgmSession {
@@ -209,13 +250,14 @@ impl DcgmSource {
             engine: engine.name(),
             needs,
             listed,
+            left_out,
+            retry: may_pass.then(|| Instant::now() + RETRY),
             looked: Instant::now(),
             watches: Arc::clone(watches),
-            has_spoken: false,
         })
     }
 
-    /// Names, once, the fields that this engine does not have.
+    /// Names, once, what this engine does not have, or does not take.
     fn say_what_is_missing(&mut self, watches: &[Watch], watching: &Watching, handle: &Handle) {
         let shown: Vec<Watch> =
             watches.iter().filter(|watch| watch.kind != Type::Hidden).cloned().collect();
@@ -224,6 +266,13 @@ impl DcgmSource {
             let version = handle.api.own_version().unwrap_or_else(|| "this release".to_owned());
             let names = named(unknown.into_iter());
             self.say(format!("absent, for DCGM {version} does not know them: {names}"));
+        }
+        for (key, code) in &watching.left_out {
+            let what = match key.group {
+                abi::entity::GPU => format!("GPU {}", key.id),
+                group => format!("entity {} of kind {group}", key.id),
+            };
+            self.say(format!("{what} is absent, for the engine does not take it: {code}"));
         }
         let codes: BTreeSet<i32> = watching.refused.iter().map(|refused| refused.code.0).collect();
         for code in codes {
@@ -256,12 +305,13 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+/// Fields that DCGM has numbers for and never a value: PCIe traffic, and one of NVLink.
+const NEVER: [FieldId; 3] = [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, FieldId(450)];
+
 /// Whether DCGM has a field, or heatsink makes it of one that DCGM has.
 pub fn serves(wanted: FieldId) -> bool {
-    // DCGM has a number for it, and never a value.
-    const NEVER: FieldId = FieldId(450);
     let is_field = |level: Level| level != Level::Exporter || wanted == field::EXP_P2P_STATUS;
-    wanted != NEVER && catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
+    !NEVER.contains(&wanted) && catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
 }
 
 impl Source for DcgmSource {
@@ -275,6 +325,13 @@ impl Source for DcgmSource {
 
     fn judges_health(&self) -> bool {
         true
+    }
+
+    fn when_all_are_late(&self) -> Option<&'static str> {
+        Some(
+            "an engine answers for all of its GPUs or for none: all of its GPUs are late. \
+             --source nvml reads the driver directly, each GPU by itself",
+        )
     }
 
     fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
@@ -292,48 +349,40 @@ struct DcgmSession {
     engine: String,
     needs: Needs,
     /// What the engine listed, instances without the names of their profiles.
-    listed: Vec<Member>,
+    listed: Listing,
+    /// GPUs that it would not watch.
+    left_out: Vec<u32>,
+    /// When what it refused is tried again.
+    retry: Option<Instant>,
     /// When everything was looked for last.
     looked: Instant,
     watches: Arc<[Watch]>,
-    /// Whether the log knows that the engine does not answer.
-    has_spoken: bool,
 }
 
 impl DcgmSession {
-    /// Says once that the engine hangs, and what can be done about it.
-    fn notice_silence(&mut self) {
-        let is_silent = self.shared.asking_for().is_some_and(|since| since > SILENCE);
-        if is_silent && !self.has_spoken {
-            tracing::warn!(
-                "{} does not answer since {SILENCE:?}: all of its GPUs are late. \
-                 --source nvml reads the driver directly, each GPU by itself",
-                self.engine
-            );
-        }
-        self.has_spoken = is_silent;
-    }
-
     /// Whether what there is has changed.
     fn is_other(&mut self) -> Result<bool, Code> {
-        let gpus = entities::gpus(&self.shared.handle, self.needs)?;
-        if gpus != self.shared.gpus {
+        let handle = &self.shared.handle;
+        let gpus = entities::gpus(handle, self.needs)?;
+        if gpus != self.shared.gpus || self.retry.is_some_and(|at| at <= Instant::now()) {
             return Ok(true);
+        }
+        for gpu in &self.left_out {
+            if matches!(entities::gpu_status(handle, *gpu)?, Some(status::OK | status::FAKE)) {
+                return Ok(true);
+            }
         }
         let all = self.looked.elapsed() >= LOOK_AT_ALL;
         let needs = match all {
             true => self.needs,
             false => Needs { links: false, switches: false, cpus: false, ..self.needs },
         };
-        let now = entities::members(&self.shared.handle, &gpus, needs)?;
+        let now = entities::members(handle, &gpus, needs)?;
         if all {
             self.looked = Instant::now();
-            return Ok(now != self.listed);
         }
-        let is_looked_at = |member: &&Member| {
-            matches!(member.kind, Kind::Gpu | Kind::GpuInstance | Kind::ComputeInstance)
-        };
-        Ok(!now.iter().eq(self.listed.iter().filter(is_looked_at)))
+        let is_looked_at = |kind| all || matches!(kind, Kind::GpuInstance | Kind::ComputeInstance);
+        Ok(now.differs(&self.listed, is_looked_at))
     }
 }
 
@@ -354,14 +403,13 @@ impl Session for DcgmSession {
     }
 
     fn machine_readers(&mut self) -> Vec<Box<dyn Reader>> {
-        match self.listed.iter().any(|member| member.gpu.is_none()) {
+        match self.listed.members.iter().any(|member| member.gpu.is_none()) {
             true => vec![Box::new(MachineReader { shared: Arc::clone(&self.shared) })],
             false => Vec::new(),
         }
     }
 
     fn outdated(&mut self) -> Option<String> {
-        self.notice_silence();
         if self.shared.handle.is_dead() {
             return Some(format!("{} is gone", self.engine));
         }
@@ -369,7 +417,7 @@ impl Session for DcgmSession {
         drop(self.shared.idle_collection()?);
         match self.is_other() {
             Ok(false) => None,
-            Ok(true) => Some("GPUs, instances or links came or went".to_owned()),
+            Ok(true) => Some("what the engine has, or takes, may be other than before".to_owned()),
             Err(code) if code.is_about_the_engine() => Some(format!("{}: {code}", self.engine)),
             Err(code) => {
                 tracing::debug!("cannot look for GPUs: {code}");

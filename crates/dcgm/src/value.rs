@@ -64,6 +64,12 @@ impl<'a> Raw<'a> {
 }
 
 fn int<'a>(int: i64) -> Raw<'a> {
+    // Some fields are blank in 32 bits.
+    if let Ok(kind) = usize::try_from(int.wrapping_sub(abi::BLANK_INT_32))
+        && kind < BLANKS.len()
+    {
+        return Raw::Absent(blank(kind));
+    }
     match usize::try_from(int.wrapping_sub(abi::BLANK_INT)) {
         Ok(kind) if int >= abi::BLANK_INT => Raw::Absent(blank(kind)),
         _ => Raw::Int(int),
@@ -141,6 +147,8 @@ mod tests {
             assert_eq!(float(kind as f64), Raw::Absent(reason));
             assert_eq!(str_of(abi::BLANK_TEXTS[kind]), Err(reason));
         }
+        assert_eq!(raw(b'i', 0x7fff_fff2), Raw::Absent(Reason::NotSupported));
+        assert_eq!(raw(b'i', 0x7fff_fff4), Raw::Int(0x7fff_fff4));
         assert_eq!(raw(b'i', i64::MAX as u64), Raw::Absent(Reason::NoData));
         assert_eq!(raw(b'i', 5), Raw::Int(5));
         assert_eq!(raw(b'i', (-5i64) as u64), Raw::Int(-5));

@@ -11,8 +11,8 @@ use model::{FieldId, Pace, Watch};
 use crate::entities::Kind;
 use crate::twins::{self, Conversion};
 
-/// Fields that the engine's profiling module measures. A group that has one among others is refused
-/// as a whole where there is no such module.
+/// Fields that the engine's profiling module measures. Where there is no such module, a group that
+/// has one of them is refused.
 const PROFILING: [RangeInclusive<u16>; 2] = [1001..=1099, 1532..=1533];
 
 /// The UUID of a switch.

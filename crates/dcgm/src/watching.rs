@@ -16,15 +16,22 @@ use crate::{Code, Handle};
 /// the next one comes well before it is late.
 const HEAD_START: f64 = 0.75;
 
+/// The profiling module samples no faster.
+const LEAST_PROFILING: Duration = Duration::from_millis(100);
+
 /// How long the engine keeps events.
 const EVENTS: Duration = Duration::from_secs(600);
 
 /// The newest XID.
 pub(crate) const XID: u16 = catalog::field::XID_ERRORS.0;
 
+/// The most groups that are made for single entities.
+const MOST_ALONE: usize = 16;
+
 /// Some fields of all entities of a kind.
 pub(crate) struct Watched {
     pub(crate) watch: Watch,
+    kind: Kind,
     /// From one sample to the next, as wanted.
     pub(crate) period: Duration,
 }
@@ -37,100 +44,207 @@ pub(crate) struct Refused {
     pub(crate) code: Code,
 }
 
+/// The newest XIDs of all entities of a kind.
+pub(crate) struct XidWatch {
+    keys: Vec<EntityPair>,
+    pub(crate) watch: Watch,
+}
+
 /// All that a session has in the engine.
 #[derive(Default)]
 pub(crate) struct Watching {
     pub(crate) watched: Vec<Watched>,
     pub(crate) refused: Vec<Refused>,
+    /// Entities that the engine takes into no group now.
+    pub(crate) left_out: Vec<(EntityPair, Code)>,
     /// The newest XIDs, of GPUs and of their instances.
-    pub(crate) xids: Vec<Watch>,
+    pub(crate) xids: Vec<XidWatch>,
     /// All GPUs.
     pub(crate) gpus: Option<Arc<Group>>,
 }
 
+/// Entities of a kind, and how often their fields are sampled.
+struct Batch<'a> {
+    handle: &'a Arc<Handle>,
+    kind: Kind,
+    keys: Vec<EntityPair>,
+    group: Arc<Group>,
+    period: Duration,
+}
+
+impl Batch<'_> {
+    /// Watches these fields together, or none of them. Releases of DCGM differ in what they leave
+    /// watched where they do not take all.
+    fn watch(&self, fields: &[u16]) -> Result<Watch, Code> {
+        let made = FieldGroup::new(self.handle, fields)?;
+        let is_profiling = fields.iter().any(|field| wanted::is_profiling(*field));
+        let least = if is_profiling { LEAST_PROFILING } else { Duration::ZERO };
+        let sampled = self.period.mul_f64(HEAD_START).max(least);
+        let (watch, answer) = Watch::new(&self.group, made, sampled, Keep::Latest);
+        answer.map(|()| watch)
+    }
+
+    /// Those of these fields, which are not taken together, that are not taken by themselves either.
+    fn sift(&self, fields: &[u16], code: Code) -> Result<Vec<(u16, Code)>, Code> {
+        if let [field] = fields {
+            return Ok(vec![(*field, code)]);
+        }
+        let mut bad = Vec::new();
+        let (some, others) = fields.split_at(fields.len() / 2);
+        for half in [some, others] {
+            match self.watch(half) {
+                Ok(_) => {}
+                Err(code) if code.is_about_the_engine() || code == Code::MAX_LIMIT => {
+                    return Err(code);
+                }
+                Err(code) => bad.extend(self.sift(half, code)?),
+            }
+        }
+        Ok(bad)
+    }
+}
+
 impl Watching {
-    /// Watches these plans' fields of these members.
+    /// Watches these plans' fields of these members. XIDs go on being watched by what an earlier
+    /// session leaves, so that none is missed.
     ///
     /// # Errors
     ///
-    /// When the engine is gone, or has no more groups.
+    /// When the engine is gone, or has no group left for the GPUs.
     pub(crate) fn begin(
         handle: &Arc<Handle>,
         members: &[Member],
         plans: &[(Kind, Plan)],
         interval: Duration,
+        mut inherited: Vec<XidWatch>,
     ) -> Result<Self, Code> {
         let mut watching = Self::default();
+        // To an engine that knows a watch by its connection, the end of an old one ends a new one.
+        let of = |kind: Kind| members.iter().filter(move |member| member.kind == kind);
+        inherited.retain(|xids| {
+            [Kind::Gpu, Kind::GpuInstance]
+                .iter()
+                .any(|kind| of(*kind).map(|member| member.key).eq(xids.keys.iter().copied()))
+        });
+        watching.xids = inherited;
         for (kind, plan) in plans {
-            let mut keys: Vec<EntityPair> =
-                members.iter().filter(|member| member.kind == *kind).map(|it| it.key).collect();
-            let has_xids = matches!(kind, Kind::Gpu | Kind::GpuInstance);
-            if keys.is_empty() || (plan.fields.is_empty() && !has_xids) {
-                continue;
-            }
-            if keys.len() > abi::MOST_ENTITIES {
-                let (left_out, most) = (keys.len() - abi::MOST_ENTITIES, abi::MOST_ENTITIES);
-                tracing::warn!("{left_out} entities are left out: a group holds {most}");
-                keys.truncate(abi::MOST_ENTITIES);
-            }
-            let group = Arc::new(Group::new(handle, &keys)?);
-            for (period, fields) in plan.batches(abi::MOST_FIELDS) {
-                watching.add(handle, *kind, &group, period, &fields)?;
-            }
-            if has_xids {
-                let fields = FieldGroup::new(handle, &[XID])?;
-                let (watch, answer) = Watch::new(&group, fields, interval, Keep::Events(EVENTS));
-                match answer {
-                    Err(code) if code.is_about_the_engine() => return Err(code),
-                    Err(code) => tracing::warn!("the engine does not tell of XIDs: {code}"),
-                    Ok(()) => watching.xids.push(watch),
+            match watching.begin_kind(handle, *kind, members, plan, interval) {
+                Ok(()) => {}
+                // GPUs come first. What there is no room for costs itself.
+                Err(Code::MAX_LIMIT) if *kind != Kind::Gpu => {
+                    let fields: Vec<u16> = plan.fields.iter().map(|it| it.field.id.0).collect();
+                    watching.watched.retain(|watched| watched.kind != *kind);
+                    watching.refuse(*kind, &fields, Code::MAX_LIMIT);
                 }
-            }
-            if *kind == Kind::Gpu {
-                watching.gpus = Some(group);
+                Err(code) => return Err(code),
             }
         }
         Ok(watching)
     }
 
-    /// Watches fields, or, where the engine does not take them together, those that it takes.
-    fn add(
+    fn begin_kind(
         &mut self,
         handle: &Arc<Handle>,
         kind: Kind,
-        group: &Arc<Group>,
-        period: Duration,
-        fields: &[u16],
+        members: &[Member],
+        plan: &Plan,
+        interval: Duration,
     ) -> Result<(), Code> {
-        let watched = FieldGroup::new(handle, fields).and_then(|made| {
-            let sampled = period.mul_f64(HEAD_START);
-            let (watch, answer) = Watch::new(group, made, sampled, Keep::Latest);
+        let of_kind = members.iter().filter(|member| member.kind == kind);
+        let mut keys: Vec<EntityPair> = of_kind.map(|member| member.key).collect();
+        let has_xids = matches!(kind, Kind::Gpu | Kind::GpuInstance);
+        if keys.is_empty() || (plan.fields.is_empty() && !has_xids) {
+            return Ok(());
+        }
+        if keys.len() > abi::MOST_ENTITIES {
+            let (left_out, most) = (keys.len() - abi::MOST_ENTITIES, abi::MOST_ENTITIES);
+            tracing::warn!("{left_out} entities are left out: a group holds {most}");
+            keys.truncate(abi::MOST_ENTITIES);
+        }
+        let (group, left_out) = Group::new(handle, &keys)?;
+        keys.retain(|key| !left_out.iter().any(|(refused, _)| refused == key));
+        self.left_out.extend(left_out);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch { handle, kind, keys, group: Arc::new(group), period: interval };
+        for (period, fields) in plan.batches(abi::MOST_FIELDS) {
+            batch.period = period;
+            self.add(&batch, &fields)?;
+        }
+        if has_xids && !self.xids.iter().any(|xids| xids.keys == batch.keys) {
+            let fields = FieldGroup::new(handle, &[XID])?;
+            let (watch, answer) = Watch::new(&batch.group, fields, interval, Keep::Events(EVENTS));
             match answer {
-                // The others of the group are watched; which are not, their values will say.
-                Ok(()) | Err(Code::MODULE_NOT_LOADED) => Ok((watch, answer)),
-                Err(code) => Err(code),
-            }
-        });
-        match (watched, fields) {
-            (Ok((watch, answer)), _) => {
-                if answer.is_err() && fields.iter().all(|field| wanted::is_profiling(*field)) {
-                    self.refuse(kind, fields, Code::MODULE_NOT_LOADED);
-                } else {
-                    self.watched.push(Watched { watch, period });
-                }
-                Ok(())
-            }
-            (Err(code), _) if code.is_about_the_engine() || code == Code::MAX_LIMIT => Err(code),
-            (Err(code), [_]) => {
-                self.refuse(kind, fields, code);
-                Ok(())
-            }
-            (Err(_), _) => {
-                let (some, others) = fields.split_at(fields.len() / 2);
-                self.add(handle, kind, group, period, some)?;
-                self.add(handle, kind, group, period, others)
+                Err(code) if code.is_about_the_engine() => return Err(code),
+                Err(code) => tracing::warn!("the engine does not tell of XIDs: {code}"),
+                Ok(()) => self.xids.push(XidWatch { keys: batch.keys.clone(), watch }),
             }
         }
+        if kind == Kind::Gpu {
+            self.gpus = Some(batch.group);
+        }
+        Ok(())
+    }
+
+    /// Watches fields, or, where the engine does not take them together, those that it takes.
+    fn add(&mut self, batch: &Batch<'_>, fields: &[u16]) -> Result<(), Code> {
+        let code = match batch.watch(fields) {
+            Ok(watch) => {
+                self.watched.push(Watched { watch, kind: batch.kind, period: batch.period });
+                return Ok(());
+            }
+            Err(code) if code.is_about_the_engine() || code == Code::MAX_LIMIT => return Err(code),
+            Err(code) => code,
+        };
+        // Without its module there is no profiling at all.
+        let is_profiling = fields.iter().all(|field| wanted::is_profiling(*field));
+        let bad = match is_profiling && code == Code::MODULE_NOT_LOADED {
+            true => fields.iter().map(|field| (*field, code)).collect(),
+            false => batch.sift(fields, code)?,
+        };
+        let good: Vec<u16> =
+            fields.iter().copied().filter(|it| !bad.iter().any(|(field, _)| field == it)).collect();
+        if bad.is_empty() {
+            // Each half is fine by itself.
+            let (some, others) = fields.split_at(fields.len() / 2);
+            self.add(batch, some)?;
+            return self.add(batch, others);
+        }
+        if good.is_empty() && batch.keys.len() > 1 && code != Code::MODULE_NOT_LOADED {
+            // It may be one entity that has none of them.
+            return self.add_each(batch, fields);
+        }
+        for (field, code) in bad {
+            self.refuse(batch.kind, &[field], code);
+        }
+        if good.is_empty() { Ok(()) } else { self.add(batch, &good) }
+    }
+
+    /// Watches fields of each entity by itself, in a group of its own.
+    fn add_each(&mut self, batch: &Batch<'_>, fields: &[u16]) -> Result<(), Code> {
+        let mut refused = Vec::new();
+        let mut is_watched = false;
+        for key in batch.keys.iter().take(MOST_ALONE) {
+            let (group, left_out) = Group::new(batch.handle, &[*key])?;
+            if !left_out.is_empty() {
+                continue;
+            }
+            let (keys, group) = (vec![*key], Arc::new(group));
+            let alone = Batch { keys, group, ..*batch };
+            match alone.watch(fields) {
+                Ok(watch) => {
+                    is_watched = true;
+                    self.watched.push(Watched { watch, kind: batch.kind, period: batch.period });
+                }
+                Err(code) if code.is_about_the_engine() => return Err(code),
+                Err(code) => refused.push(code),
+            }
+        }
+        if let Some(code) = refused.first().filter(|_| !is_watched) {
+            self.refuse(batch.kind, fields, *code);
+        }
+        Ok(())
     }
 
     fn refuse(&mut self, kind: Kind, fields: &[u16], code: Code) {

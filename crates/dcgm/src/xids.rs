@@ -32,12 +32,17 @@ struct State {
     last: BTreeMap<(u32, u32), i64>,
     /// Those that nobody has taken yet, by GPU.
     waiting: BTreeMap<u32, VecDeque<XidEvent>>,
+    /// The last ones: GPU, entity, stamp and code.
+    recent: VecDeque<(u32, EntityPair, i64, u32)>,
     /// Until when silence means that nothing happened.
     listening_until: Option<Instant>,
 }
 
 /// How many wait for a GPU that nobody reads.
 const MOST_WAITING: usize = 4096;
+
+/// Among how many one that was told already is looked for.
+const MOST_RECENT: usize = 64;
 
 /// One XID, and of which entity.
 pub(crate) struct Told {
@@ -51,7 +56,10 @@ pub(crate) struct Told {
 pub(crate) struct Look {
     /// Stamps from which on there is something new.
     since: Option<i64>,
-    told: Vec<Told>,
+    /// What was there before anybody listened.
+    before: Vec<Told>,
+    /// The newest of each entity that has something new.
+    newest: Vec<Told>,
 }
 
 impl Heard {
@@ -98,26 +106,34 @@ impl Heard {
             last.entry(place).or_insert(0);
             return;
         };
-        match last.get(&place) {
-            None => {
-                last.insert(place, value.ts);
-                let mut event = event(code);
-                event.before = Some(moments::time_of(value.ts));
-                look.told.push(Told { key, stamp: value.ts, event });
-            }
-            Some(last) if value.ts > *last => {
-                let since = last + 1;
-                look.since = Some(look.since.map_or(since, |other| other.min(since)));
-                // Told by itself if the engine does not tell the ones before it.
-                look.told.push(Told { key, stamp: value.ts, event: event(code) });
-            }
-            Some(_) => {}
+        let told = Told { key, stamp: value.ts, event: event(code) };
+        let Some(known) = last.get_mut(&place) else {
+            last.insert(place, value.ts);
+            let before = Some(moments::time_of(value.ts));
+            look.before.push(Told { event: XidEvent { before, ..told.event }, ..told });
+            return;
+        };
+        // The engine's clock was set back.
+        if value.ts < *known {
+            *known = value.ts - 1;
+        }
+        if value.ts > *known {
+            let since = known.saturating_add(1).max(1);
+            look.since = Some(look.since.map_or(since, |other| other.min(since)));
+            look.newest.push(told);
         }
     }
 
-    /// All that is new: of a burst, the newest is only the last.
-    pub(crate) fn tell(&self, watches: &[Watch], look: Look) -> Vec<Told> {
-        let Look { since, mut told } = look;
+    /// All that is new, each with its GPU: of a burst, the newest is only the last. `owner` says to
+    /// which GPU an entity belongs.
+    pub(crate) fn tell<'a>(
+        &self,
+        watches: impl Iterator<Item = &'a Watch>,
+        look: Look,
+        owner: impl Fn(EntityPair) -> Option<u32>,
+    ) -> Vec<(u32, Told)> {
+        let Look { since, before, newest } = look;
+        let mut told = Vec::new();
         if let Some(since) = since {
             for watch in watches {
                 let mut take = |key: EntityPair, value: &FieldValue| {
@@ -125,34 +141,58 @@ impl Heard {
                         told.push(Told { key, stamp: value.ts, event: event(code) });
                     }
                 };
-                if let Err(code) = values_since(watch, since.max(1), &mut take) {
+                if let Err(code) = values_since(watch, since, &mut take) {
                     tracing::debug!("only the newest XIDs are known: {code}");
                 }
             }
         }
-        told.sort_by_key(|told| (told.stamp, told.key.group, told.key.id));
         let mut state = self.state();
-        let mut fresh: Vec<Told> = Vec::new();
-        for one in told {
+        told.retain(|one| one.stamp > state.last_of(one.key));
+        // Where the engine does not tell of a burst, its last one is better than none.
+        let is_told = |one: &Told| told.iter().any(|other| other.key == one.key);
+        let missing: Vec<Told> = newest.into_iter().filter(|one| !is_told(one)).collect();
+        told.extend(missing);
+        told.sort_by_key(|one| (one.stamp, one.is_of_gpu()));
+        let mut fresh = Vec::new();
+        for one in before.into_iter().chain(told) {
             let last = state.last.entry((one.key.group, one.key.id)).or_insert(0);
-            let is_first_look = one.event.before.is_some();
-            if one.stamp > *last || is_first_look {
-                *last = one.stamp.max(*last);
-                fresh.push(one);
+            *last = one.stamp.max(*last);
+            // Of an instance the engine may tell twice: of it, and of its GPU.
+            if let Some(gpu) = owner(one.key)
+                && !state.is_told_of_another(gpu, &one)
+            {
+                fresh.push((gpu, one));
             }
         }
         fresh
     }
 }
 
-impl Told {
-    /// Whether two tell of one event: the engine may keep that of an instance with its GPU, too.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.stamp == other.stamp && self.event.xid == other.event.xid
+impl State {
+    fn last_of(&self, key: EntityPair) -> i64 {
+        self.last.get(&(key.group, key.id)).copied().unwrap_or(0)
     }
 
+    /// Whether the same event was told of another entity of this GPU; notes it if not.
+    fn is_told_of_another(&mut self, gpu: u32, one: &Told) -> bool {
+        let code = one.event.xid.code;
+        let same = |(of, key, stamp, known): &(u32, EntityPair, i64, u32)| {
+            *of == gpu && *key != one.key && *stamp == one.stamp && *known == code
+        };
+        if self.recent.iter().any(same) {
+            return true;
+        }
+        if self.recent.len() == MOST_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((gpu, one.key, one.stamp, code));
+        false
+    }
+}
+
+impl Told {
     /// Whether it is about a GPU as a whole.
-    pub(crate) fn is_of_gpu(&self) -> bool {
+    fn is_of_gpu(&self) -> bool {
         self.key.group == entity::GPU
     }
 }
@@ -204,8 +244,8 @@ mod tests {
     fn look(heard: &Heard, value: &FieldValue) -> Vec<(u32, bool)> {
         let mut look = Look::default();
         heard.newest(GPU, value, &mut look);
-        let told = heard.tell(&[], look);
-        told.iter().map(|told| (told.event.xid.code, told.event.before.is_some())).collect()
+        let told = heard.tell(std::iter::empty(), look, |_| Some(3));
+        told.iter().map(|(_, told)| (told.event.xid.code, told.event.before.is_some())).collect()
     }
 
     #[test]
@@ -216,6 +256,32 @@ mod tests {
         assert_eq!(look(&heard, &value(Some(79), 6)), [(79, false)], "again");
         assert_eq!(look(&heard, &value(None, 7)), []);
         assert_eq!(look(&heard, &value(Some(48), 8)), [(48, false)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_none() {
+        let heard = Heard::default();
+        assert_eq!(look(&heard, &value(None, 0)), []);
+        assert_eq!(look(&heard, &value(Some(31), 5_000)), [(31, false)]);
+        assert_eq!(look(&heard, &value(Some(48), 100)), [(48, false)]);
+        assert_eq!(look(&heard, &value(Some(48), 100)), []);
+    }
+
+    #[test]
+    fn one_that_is_told_of_an_instance_and_of_its_gpu_is_one() {
+        let heard = Heard::default();
+        let instance = EntityPair { group: entity::GPU_INSTANCE, id: 22 };
+        let both = |stamp: i64| {
+            let mut look = Look::default();
+            for key in [GPU, instance] {
+                heard.newest(key, &value(Some(43).filter(|_| stamp > 0), stamp), &mut look);
+            }
+            let told = heard.tell(std::iter::empty(), look, |_| Some(3));
+            told.iter().map(|(_, told)| told.key).collect::<Vec<_>>()
+        };
+        assert_eq!(both(0), []);
+        assert_eq!(both(7), [instance]);
+        assert_eq!(both(8), [instance]);
     }
 
     #[test]

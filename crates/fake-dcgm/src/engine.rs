@@ -248,10 +248,13 @@ impl Engine {
         field_group: usize,
     ) -> Result<(), Status> {
         let mut state = self.state();
-        state.groups.fields(field_group)?;
-        state.watches.drop_watchers(|watcher| {
-            (watcher.client, watcher.group, watcher.field_group) == (client, group, field_group)
-        });
+        let fields = state.groups.fields(field_group)?.to_vec();
+        let entities = state.groups.entities(group)?.to_vec();
+        for pair in entities {
+            for field in &fields {
+                state.watches.unwatch(self.key(pair, *field), client);
+            }
+        }
         Ok(())
     }
 
@@ -301,6 +304,18 @@ impl Engine {
             }
         }
         answers
+    }
+
+    /// Why an entity goes into no group: a GPU does only while it is well, or made up.
+    pub(crate) fn refusal(&self, pair: Pair) -> Option<Status> {
+        let orders = self.orders();
+        let known = self.state();
+        let gpu = known.gpus.iter().find(|gpu| pair == Pair::gpu(gpu.index))?;
+        match gpu.state(orders.gpu(gpu.index)) {
+            state::OK | state::FAKE => None,
+            state::LOST => Some(Status::GPU_IS_LOST),
+            _ => Some(Status::BAD_PARAM),
+        }
     }
 
     /// Where samples of a field of an entity are kept: what is true of the machine is kept once.

@@ -17,6 +17,7 @@ impl Status {
     pub(crate) const UNKNOWN_FIELD: Self = Self(-13);
     pub(crate) const NO_DATA: Self = Self(-14);
     pub(crate) const NOT_WATCHED: Self = Self(-16);
+    pub(crate) const GPU_IS_LOST: Self = Self(-18);
     pub(crate) const CONNECTION_NOT_VALID: Self = Self(-21);
     pub(crate) const MAX_LIMIT: Self = Self(-24);
     pub(crate) const DUPLICATE_KEY: Self = Self(-26);
@@ -41,6 +42,7 @@ const TEXTS: &[(Status, &CStr)] = &[
     (Status::UNKNOWN_FIELD, c"unknown field"),
     (Status::NO_DATA, c"no data"),
     (Status::NOT_WATCHED, c"not watched"),
+    (Status::GPU_IS_LOST, c"the GPU is lost"),
     (Status::CONNECTION_NOT_VALID, c"the connection is not valid any more"),
     (Status::MAX_LIMIT, c"limit reached"),
     (Status::DUPLICATE_KEY, c"name taken"),

@@ -79,6 +79,17 @@ impl Watches {
         });
     }
 
+    /// Drops a client's watcher of one field of one entity, whatever groups it came through: so an
+    /// engine ends a client's second watch with its first.
+    pub(crate) fn unwatch(&mut self, key: Key, client: Client) {
+        if let Some(watched) = self.watched.get_mut(&key) {
+            watched.watchers.retain(|watcher| watcher.client != client);
+            if watched.watchers.is_empty() {
+                self.watched.remove(&key);
+            }
+        }
+    }
+
     /// The fields that somebody watches on something.
     pub(crate) fn fields(&self) -> BTreeSet<u16> {
         self.watched.keys().map(|(_, field)| *field).collect()
@@ -118,9 +129,9 @@ impl Watches {
 }
 
 impl Watcher {
+    /// An engine knows a watcher by its connection, whatever groups it came through.
     fn is_like(&self, other: &Self) -> bool {
-        (self.client, self.group, self.field_group)
-            == (other.client, other.group, other.field_group)
+        self.client == other.client
     }
 }
 

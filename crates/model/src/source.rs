@@ -21,6 +21,11 @@ pub trait Source: Send {
         false
     }
 
+    /// What to say when none of its GPUs answers in time, beside that: what is likely, and what to do.
+    fn when_all_are_late(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Opens the driver, to read `watches`. May block.
     ///
     /// # Errors

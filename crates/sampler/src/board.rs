@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     /// Whether the source itself judges how GPUs are.
     pub(crate) judges_health: bool,
+    /// What to say when all GPUs are late.
+    pub(crate) when_all_are_late: Option<&'static str>,
     /// Ticks are counted from here, so that all lanes read at the same moments.
     pub(crate) epoch: Instant,
     pub(crate) board: Mutex<Board>,
@@ -317,6 +319,7 @@ impl Shared {
         Self {
             settings,
             judges_health: false,
+            when_all_are_late: None,
             epoch: now,
             board: Mutex::new(board),
             wake: Condvar::new(),

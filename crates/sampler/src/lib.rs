@@ -147,9 +147,11 @@ impl Sampler {
         watches: Arc<[Watch]>,
         settings: Settings,
     ) -> std::io::Result<Self> {
-        let judges_health = source.judges_health();
-        let shared = Shared::new(source.name(), watches, settings);
-        let shared = Arc::new(Shared { judges_health, ..shared });
+        let shared = Arc::new(Shared {
+            judges_health: source.judges_health(),
+            when_all_are_late: source.when_all_are_late(),
+            ..Shared::new(source.name(), watches, settings)
+        });
         let (orders, ordered) = mpsc::channel();
         let for_keeper = Arc::clone(&shared);
         let keeper = thread::Builder::new()

@@ -23,6 +23,7 @@ const PROCESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs until the sampler stops.
 pub(crate) fn run(shared: &Arc<Shared>) {
+    let mut all_late = false;
     loop {
         let due = next_publication(shared, Instant::now());
         let mut board = shared.board();
@@ -52,8 +53,14 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         drop(board);
         shared.publish(now);
         // Last, and without the board: a log that nobody reads must not keep the page waiting.
-        let changes = changes(&mut shared.board());
+        let mut board = shared.board();
+        let changes = changes(&mut board);
+        let were_late = std::mem::replace(&mut all_late, are_all_late(&board));
+        drop(board);
         changes.into_iter().for_each(Change::say);
+        if let Some(line) = shared.when_all_are_late.filter(|_| all_late && !were_late) {
+            tracing::warn!("{line}");
+        }
     }
 }
 
@@ -73,6 +80,12 @@ struct Change {
     identity: Option<Arc<Identity>>,
     before: Option<Result<(), Down>>,
     now: Result<(), Down>,
+}
+
+/// Whether there are GPUs, and each of them is late.
+fn are_all_late(board: &Board) -> bool {
+    let mut listed = board.gpus.iter().filter(|gpu| gpu.listed).peekable();
+    listed.peek().is_some() && listed.all(|gpu| gpu.state == Err(Down::Late))
 }
 
 /// The changes that have not been said yet.

@@ -48,6 +48,9 @@ extern "C" fn dcgmGroupAddEntity(handle: usize, group: usize, of: c_uint, id: c_
             if !engine.has(pair) {
                 return Err(Status::BAD_PARAM);
             }
+            if let Some(refusal) = engine.refusal(pair) {
+                return Err(refusal);
+            }
             engine.state().groups.add(group, pair)
         })
     })
