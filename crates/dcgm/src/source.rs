@@ -206,7 +206,8 @@ impl DcgmSource {
             Watching::begin(&handle, &members, &plans, interval, inherited).map_err(failed)?;
         self.say_what_is_missing(watches, &watching, &handle);
         let is_passing = |refused: &Refused| refused.code.is_passing();
-        let may_pass = watching.refused.iter().any(is_passing) || !watching.left_out.is_empty();
+        let may_pass = watching.refused.iter().any(is_passing)
+            || watching.left_out.iter().any(|(_, code)| code.is_passing());
         let of_gpus = watching.left_out.iter().filter(|(key, _)| key.group == abi::entity::GPU);
         let left_out: Vec<u32> = of_gpus.map(|(key, _)| key.id).collect();
         let wants = |wanted: FieldId| watches.iter().any(|watch| watch.field == wanted);
@@ -267,12 +268,14 @@ impl DcgmSource {
             let names = named(unknown.into_iter());
             self.say(format!("absent, for DCGM {version} does not know them: {names}"));
         }
-        for (key, code) in &watching.left_out {
-            let what = match key.group {
-                abi::entity::GPU => format!("GPU {}", key.id),
-                group => format!("entity {} of kind {group}", key.id),
-            };
-            self.say(format!("{what} is absent, for the engine does not take it: {code}"));
+        let (gpus, others): (Vec<_>, Vec<_>) =
+            watching.left_out.iter().partition(|(key, _)| key.group == abi::entity::GPU);
+        for (key, code) in gpus {
+            self.say(format!("GPU {} is absent, for the engine does not take it: {code}", key.id));
+        }
+        if let Some((_, code)) = others.first() {
+            let count = others.len();
+            self.say(format!("{count} links, instances or others are absent, for the engine does not take them: {code}"));
         }
         let codes: BTreeSet<i32> = watching.refused.iter().map(|refused| refused.code.0).collect();
         for code in codes {
