@@ -11,6 +11,7 @@ use model::{
 };
 
 use crate::Handle;
+use crate::abi::status;
 use crate::collect::{Collection, Kept};
 use crate::entities::{self, Kind};
 use crate::peers;
@@ -79,7 +80,10 @@ impl Shared {
         let found = entities::attributes(&self.handle, gpu).map_err(|code| code.reason())?;
         let (Some(uuid), Some(pci_bus_id)) = (found.uuid, found.pci_bus_id) else {
             // The engine has not seen it alive.
-            return Err(Reason::Lost);
+            let status = entities::gpu_status(&self.handle, gpu).map_err(|code| code.reason())?;
+            let is_lost =
+                matches!(status, Some(status::LOST | status::INACCESSIBLE | status::DETACHED));
+            return Err(if is_lost { Reason::Lost } else { Reason::Failed });
         };
         let model_name = found.name.unwrap_or_default();
         let identity = Arc::new(Identity { index: gpu, uuid, pci_bus_id, model_name });

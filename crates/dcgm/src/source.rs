@@ -134,12 +134,12 @@ impl DcgmSource {
                 return Ok(handle);
             }
         }
+        // That a session is opened anew is no news; that an engine is back is.
+        let is_news = self.last.as_ref().is_none_or(|last| last.handle.is_dead());
         let handle = Arc::new(self.attempts.connect(api, engine)?);
-        let version = handle.version.as_deref().unwrap_or("of an unknown version");
-        let line = format!("connected with {}, DCGM {version}", engine.name());
-        // A session that is opened anew is no news.
-        if self.said.insert(line.clone()) {
-            tracing::info!("{line}");
+        if is_news {
+            let version = handle.version.as_deref().unwrap_or("of an unknown version");
+            tracing::info!("connected with {}, DCGM {version}", engine.name());
         }
         if matches!(engine, Engine::Embedded(_)) {
             self.embedded = Some(Arc::clone(&handle));
@@ -150,8 +150,13 @@ impl DcgmSource {
     /// Ends what the session of before watches on the connection that this one shares. What it has
     /// read stays good for a while.
     fn retire_last(&mut self, engine: &Engine) -> Vec<XidWatch> {
-        let last = self.last.take().filter(|_| matches!(engine, Engine::Embedded(_)));
-        let Some(last) = last else { return Vec::new() };
+        let Some(last) = self.last.take() else { return Vec::new() };
+        if matches!(engine, Engine::Remote(_)) {
+            // An engine that has just stopped is waited for by nobody else.
+            let end = move || drop(last);
+            let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
+            return Vec::new();
+        }
         let until = Instant::now() + RETIRING;
         loop {
             if let Some(mut collection) = last.idle_collection() {

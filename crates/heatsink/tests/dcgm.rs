@@ -8,6 +8,8 @@ mod events;
 mod faults;
 #[path = "suite/mig.rs"]
 mod mig;
+#[path = "suite/prometheus.rs"]
+mod prometheus;
 #[path = "suite/signals.rs"]
 mod signals;
 

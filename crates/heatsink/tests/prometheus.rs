@@ -2,153 +2,16 @@
 
 mod rig;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+#[path = "suite/prometheus.rs"]
+mod suite;
 
-use rig::{BINARY, PATIENCE, Rig, up};
-use serde_json::Value;
-use testkit::exporter::{Exporter, repository_file};
-
-struct Prometheus {
-    child: Child,
-    url: String,
-    _data: tempfile::TempDir,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Prometheus {
-    fn scraping(exporter: &Exporter) -> Self {
-        let data = tempfile::TempDir::new().expect("a temporary folder");
-        let target = exporter.url().trim_start_matches("http://");
-        let config = data.path().join("prometheus.yml");
-        let text = format!(
-            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: heatsink\n    \
-             static_configs:\n      - targets: ['{target}']\n"
-        );
-        fs::write(&config, text).expect("the configuration can be written");
-        let port = {
-            let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            free.local_addr().expect("its address").port()
-        };
-        let child = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.path().join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("prometheus, from Debian's package; `cargo xtask test` installs it");
-        Self { child, url: format!("http://127.0.0.1:{port}"), _data: data }
-    }
-
-    /// The result of an instant query, by (name, gpu, all labels); empty until it is up.
-    fn query(&self, query: &str) -> BTreeMap<String, f64> {
-        let url = format!("{}/api/v1/query", self.url);
-        let Ok(mut response) = ureq::get(&url).query("query", query).call() else {
-            return BTreeMap::new();
-        };
-        let text = response.body_mut().read_to_string().expect("text");
-        let answer: Value = serde_json::from_str(&text).expect("JSON");
-        let rows = answer["data"]["result"].as_array().cloned().unwrap_or_default();
-        rows.iter()
-            .map(|row| {
-                let mut labels: BTreeMap<String, String> =
-                    serde_json::from_value(row["metric"].clone()).expect("labels");
-                labels.retain(|name, _| name != "instance" && name != "job");
-                let value = row["value"][1].as_str().expect("a value").parse().expect("a number");
-                (format!("{labels:?}"), value)
-            })
-            .collect()
-    }
-}
-
-/// Lets Prometheus scrape a page that stands still, and compares all that it stored.
-fn reads_back(exporter: &Exporter, gpus: usize, least: usize) {
-    exporter.wait_for("the GPUs answer, averages included", PATIENCE, |page| {
-        up(page) == gpus && !page.samples("DCGM_FI_PROF_SM_ACTIVE").is_empty()
-    });
-    // Readers that run aside may have been between two of their passes.
-    std::thread::sleep(Duration::from_secs(1));
-    let prometheus = Prometheus::scraping(exporter);
-    let everything = "{__name__=~\"DCGM_.*|heatsink_.*\"}";
-    let until = Instant::now() + Duration::from_secs(30);
-    while prometheus.query("up").values().sum::<f64>() < 1.0
-        || prometheus.query(everything).is_empty()
-    {
-        assert!(Instant::now() < until, "Prometheus has not scraped");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    let page = exporter.page();
-    let changing = |name: &str| {
-        ["timestamp", "duration", "event_seconds"].iter().any(|word| name.contains(word))
-    };
-    let expected: BTreeMap<String, f64> = page
-        .all_samples()
-        .filter(|sample| !sample.name.starts_with("process_") && !changing(&sample.name))
-        .map(|sample| {
-            let mut labels: BTreeMap<String, String> = sample.labels.iter().cloned().collect();
-            labels.insert("__name__".to_owned(), sample.name.clone());
-            (format!("{labels:?}"), sample.value)
-        })
-        .collect();
-    let mut stored = prometheus.query(everything);
-    stored.retain(|labels, _| !changing(labels));
-    assert!(expected.len() > least, "{}", expected.len());
-    assert_eq!(stored, expected);
-    let scraped = prometheus.query("scrape_samples_scraped").into_values().next();
-    assert_eq!(scraped, Some(page.all_samples().count() as f64));
-}
+use rig::BINARY;
+use suite::reads_back;
+use testkit::exporter::Exporter;
 
 #[test]
 fn the_simulation_s_page() {
     let args = ["--source", "sim", "--sim-at", "600", "-c", "200"];
     let exporter = Exporter::start(BINARY, &args, &[("NODE_NAME", "node-1")]);
     reads_back(&exporter, 7, 250);
-}
-
-#[test]
-fn the_page_through_the_driver_library() {
-    let rig = Rig::new().with("FAKE_NVML_SCENARIO", "story").with("FAKE_NVML_AT", "600");
-    reads_back(&rig.start(&["-c", "200"]), 7, 250);
-}
-
-#[test]
-fn the_page_of_raw_numbers() {
-    let fixture = repository_file("fixtures/raw-nvml.toml");
-    let rig = Rig::new().with("FAKE_NVML_FIXTURE", fixture.to_str().expect("a UTF-8 path"));
-    reads_back(&rig.start(&["-c", "200"]), 2, 50);
-}
-
-/// A label value that needs every escape there is, read back by a parser that is not ours.
-#[test]
-fn a_gpu_name_that_needs_every_escape() {
-    let rig = Rig::new();
-    let fixture = r#"
-        [[gpu]]
-        uuid = "GPU-6f0d2c5e-3b1a-4e57-9c84-d1a2b3c4e5f6"
-        name = "a \"quote\", a \\ and \\n, a\nnewline, {x=\"y\"} # é🔥"
-        pci = { bus = 0x1B }
-        temperature = 64
-        power_mw = 299_999
-        event_types = 0x1F
-        [gpu.gpm]
-        2 = 88.5
-    "#;
-    let fixture = rig.file("escapes.toml", fixture);
-    let rig = rig.with("FAKE_NVML_FIXTURE", &fixture);
-    let exporter = rig.start(&["-c", "200"]);
-    reads_back(&exporter, 1, 5);
-    let name = "a \"quote\", a \\ and \\n, a\nnewline, {x=\"y\"} # é🔥";
-    let page = exporter.page();
-    testkit::page::metric("DCGM_FI_DEV_GPU_TEMP").label("modelName", name).assert_in(&page);
 }

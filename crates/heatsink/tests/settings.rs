@@ -41,6 +41,10 @@ fn settings_that_cannot_work_end_it_before_anything_is_served() {
         (&["--log-format=logfmt"], "text, json"),
         (&["--no-hostname=maybe"], "true, false"),
         (&["--debug=maybe"], "--debug"),
+        (&["-s", "x"], "--switch-devices"),
+        (&["-p", "g:5-2"], "--cpu-devices"),
+        (&["--source", "dcgm", "--dcgm-log-level", "loud"], "NONE, FATAL, ERROR"),
+        (&["--source", "dcgm", "--fake-gpus=maybe"], "true, false"),
         (&["--nonsense"], "--nonsense"),
     ] {
         let said = refused(args, &[]);
