@@ -14,6 +14,8 @@
 # ROUNDS=10     rounds per phase
 # WARM_UP=15    seconds before a phase's first round; heatsink reads what seldom changes every 10 s
 # CAPPED=0      leaves the power limit alone, and the third phase out
+# THROUGH=      flags for heatsink, such as `--source dcgm` or `-r localhost:5555`: the same numbers
+#               through DCGM; rows that DCGM does not serve, such as PCIe traffic, then fail
 #
 # Exit status: 0 all passed, 1 something differs, 2 it could not be run.
 set -euo pipefail
@@ -227,7 +229,8 @@ for _ in {1..50}; do
 done
 url=http://127.0.0.1:$port
 # Without the host's name: what is kept here is about the GPU.
-"$heatsink" --address "127.0.0.1:$port" -f all --window "${window}s" -c 1000 --no-hostname \
+# shellcheck disable=SC2086 # several flags
+"$heatsink" --address "127.0.0.1:$port" -f all --window "${window}s" -c 1000 --no-hostname ${THROUGH:-} \
   >"$out/heatsink.log" 2>&1 &
 server=$!
 for ((try = 0; ; try++)); do

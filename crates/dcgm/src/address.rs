@@ -137,20 +137,24 @@ impl Address {
             Self::Tcp { host, port } => reach(host, *port),
             Self::Vsock { .. } => return None,
         };
-        let error = connected.err()?;
-        Some(match error.kind() {
-            io::ErrorKind::NotFound => "no such file: is nv-hostengine running?".to_owned(),
-            io::ErrorKind::ConnectionRefused => {
-                "connection refused: is nv-hostengine running?".to_owned()
-            }
-            io::ErrorKind::PermissionDenied => {
-                "permission denied: run heatsink as a user who may write to the socket".to_owned()
-            }
-            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                "no answer from the network".to_owned()
-            }
-            _ => error.to_string(),
-        })
+        connected.err().map(|error| words(&error))
+    }
+}
+
+/// What an error of connecting means, and what to do.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file: is nv-hostengine running?".to_owned(),
+        io::ErrorKind::ConnectionRefused => {
+            "connection refused: is nv-hostengine running?".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "permission denied: run heatsink as a user who may write to the socket".to_owned()
+        }
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            "no answer from the network".to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -266,5 +270,7 @@ mod tests {
         assert!(missing.diagnosis().unwrap().contains("no such file"));
         let refused = Address::parse("127.0.0.1:1").unwrap();
         assert!(refused.diagnosis().unwrap().contains("refused"));
+        let denied = words(&io::ErrorKind::PermissionDenied.into());
+        assert!(denied.contains("permission denied") && denied.contains("write to the socket"));
     }
 }

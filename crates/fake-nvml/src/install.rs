@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-const FILE_NAME: &str = "libfake_nvml.so";
-
 /// The library that cargo built beside the running test.
 ///
 /// # Panics
@@ -11,19 +9,30 @@ const FILE_NAME: &str = "libfake_nvml.so";
 /// When it is not there: the test's package must have `fake-nvml` among its dependencies.
 #[must_use]
 pub fn library_path() -> PathBuf {
+    built("fake-nvml")
+}
+
+/// The library of a package that cargo built beside the running test.
+///
+/// # Panics
+///
+/// When it is not there: the test's package must have that one among its dependencies.
+#[must_use]
+pub fn built(package: &str) -> PathBuf {
+    let file_name = format!("lib{}.so", package.replace('-', "_"));
     let test = std::env::current_exe()
         .unwrap_or_else(|error| panic!("the path of the running program is not known: {error}"));
     let folders: Vec<&Path> = test.ancestors().skip(1).take(2).collect();
     // Cargo refreshes the copy in deps with every build, the one above it only when asked for it.
     let candidates: Vec<PathBuf> = folders
         .iter()
-        .flat_map(|folder| [folder.join("deps").join(FILE_NAME), folder.join(FILE_NAME)])
+        .flat_map(|folder| [folder.join("deps").join(&file_name), folder.join(&file_name)])
         .collect();
     let found = candidates.iter().find(|path| path.is_file());
     found.cloned().unwrap_or_else(|| {
         panic!(
-            "{FILE_NAME} is at none of {candidates:?}; build it with `cargo build -p fake-nvml`, or \
-             name fake-nvml among the dependencies of the package under test"
+            "{file_name} is at none of {candidates:?}; build it with `cargo build -p {package}`, or \
+             name {package} among the dependencies of the package under test"
         )
     })
 }

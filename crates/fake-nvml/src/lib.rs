@@ -56,4 +56,4 @@ mod refusal;
 mod session;
 
 pub use control::Control;
-pub use install::{install_in, library_path};
+pub use install::{built, install_in, library_path};

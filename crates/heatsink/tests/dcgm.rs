@@ -19,6 +19,8 @@ mod conversion;
 mod fixture;
 #[path = "machines/oracle.rs"]
 mod oracle;
+#[path = "machines/settled.rs"]
+mod settled;
 
 #[path = "dcgm/engine.rs"]
 mod engine;

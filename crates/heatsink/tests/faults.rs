@@ -7,24 +7,8 @@ mod suite;
 
 use std::time::{Duration, Instant};
 
-use rig::{PATIENCE, Rig, down, is_absent, is_present, up};
-use testkit::exporter::Exporter;
+use rig::{PATIENCE, Rig, SCRAPE, down, is_absent, is_present, up, watch};
 use testkit::page::{Page, metric};
-
-/// No scrape may take longer, whatever a GPU does.
-const SCRAPE: Duration = Duration::from_secs(1);
-
-/// Watches a running exporter for `time`; every page must satisfy `always`.
-fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
-        let answer = exporter.get("/metrics");
-        assert!(answer.took < SCRAPE, "a scrape took {:?}", answer.took);
-        assert_eq!(answer.status, 200);
-        always(&Page::parse(&answer.body).expect("a well-formed page"));
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 #[test]
 fn one_hung_gpu_is_absent_alone_and_comes_back() {

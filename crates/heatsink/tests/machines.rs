@@ -13,31 +13,17 @@ mod oracle;
 mod conversion;
 #[path = "machines/fixture.rs"]
 mod fixture;
+#[path = "machines/settled.rs"]
+mod settled;
 #[path = "machines/twins.rs"]
 mod twins;
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use fixture::Machine;
-use oracle::{Oracle, Row, is_not_checked};
-use rig::{PATIENCE, Rig};
-use testkit::exporter::{Exporter, repository_file};
+use oracle::{Row, is_not_checked};
+use rig::Rig;
+use settled::{ALIAS, BASE_UNITS, EVERYTHING, in_the_full_set, settled};
+use testkit::exporter::repository_file;
 use testkit::golden::{check_golden, normalise};
 use testkit::page::Page;
-use testkit::promtool;
-
-/// The whole catalogue, and nothing that comes from elsewhere or changes by itself.
-const EVERYTHING: &[&str] = &["-f", "all", "-c", "500", "--kernel-log", "none", "--window", "0"];
-
-/// How long a page has to stay as it should be.
-const STEADY: Duration = Duration::from_millis(1500);
-
-/// Rows of base units came with 4.9, and have these numbers.
-const BASE_UNITS: std::ops::Range<u16> = 1600..1700;
-
-/// The other name of a field, which the full set leaves out.
-const ALIAS: &str = "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS";
 
 #[test]
 fn h100x8() {
@@ -131,55 +117,9 @@ fn check_twins(name: &str) {
     settled(&rig.start(&args), name, &rows, twins::differences);
 }
 
-/// What the built-in set `all` shows.
-fn in_the_full_set() -> Vec<Row> {
-    let shown = |row: &Row| {
-        let is_left_out = row.is_label() && row.field != twins::LABEL.0;
-        !is_left_out && row.field != ALIAS && !BASE_UNITS.contains(&row.id)
-    };
-    oracle::rows().into_iter().filter(shown).collect()
-}
-
 fn rig_of(name: &str) -> Rig {
     let fixture = repository_file(&format!("fixtures/machines/{name}.toml"));
     Rig::new().with("FAKE_NVML_FIXTURE", fixture.to_str().expect("a UTF-8 path"))
-}
-
-/// A page that is as the oracle says, and stays so; `further` finds more differences.
-fn settled(
-    exporter: &Exporter,
-    name: &str,
-    rows: &[Row],
-    further: fn(&Page) -> Vec<String>,
-) -> (String, Oracle) {
-    let machine = Machine::read(name);
-    let oracle = Oracle::new(&machine, rows);
-    assert!(oracle.len() > 50, "{} are few", oracle.len());
-    let began = Instant::now();
-    let mut right_since: Option<Instant> = None;
-    loop {
-        let text = exporter.get("/metrics").body;
-        let page = Page::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let mut differences = oracle.differences(&machine, &page);
-        differences.extend(further(&page));
-        if differences.is_empty() {
-            if right_since.get_or_insert_with(Instant::now).elapsed() >= STEADY {
-                promtool::assert_accepts(&text);
-                return (text, oracle);
-            }
-        } else {
-            right_since = None;
-            assert!(
-                began.elapsed() < PATIENCE,
-                "{name}: {} differences, {} samples expected:\n{}\n{}",
-                differences.len(),
-                oracle.len(),
-                differences.join("\n"),
-                exporter.log()
-            );
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
 }
 
 /// Families whose values go on with time, whatever the fixture says.

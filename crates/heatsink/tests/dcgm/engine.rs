@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 use testkit::exporter::Exporter;
 use testkit::page::{Page, metric};
 
-use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
-
-/// No scrape may take longer, whatever an engine does.
-const SCRAPE: Duration = Duration::from_secs(1);
+use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up, watch};
 
 /// How soon everything is back once the engine is.
 const RECOVERY: Duration = Duration::from_secs(5);
@@ -19,18 +16,6 @@ const REMOTE: &[&str] = &["-r", "localhost:5555", "-c", "500"];
 
 fn remote(rig: &Rig) -> Exporter {
     rig.started(REMOTE, 8)
-}
-
-/// Watches a running exporter for `time`; every page must satisfy `always`.
-fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
-        let answer = exporter.get("/metrics");
-        assert!(answer.took < SCRAPE, "a scrape took {:?}", answer.took);
-        assert_eq!(answer.status, 200);
-        always(&Page::parse(&answer.body).expect("a well-formed page"));
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn source_up(page: &Page) -> bool {

@@ -7,7 +7,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fake_nvml::control::Control;
 use tempfile::TempDir;
@@ -121,6 +121,21 @@ impl Rig {
         let exporter = self.start(args);
         exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == gpus);
         exporter
+    }
+}
+
+/// No scrape may take longer, whatever a GPU or an engine does.
+pub(crate) const SCRAPE: Duration = Duration::from_secs(1);
+
+/// Watches a running exporter for `time`; every page must satisfy `always`.
+pub(crate) fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        let answer = exporter.get("/metrics");
+        assert!(answer.took < SCRAPE, "a scrape took {:?}", answer.took);
+        assert_eq!(answer.status, 200);
+        always(&Page::parse(&answer.body).expect("a well-formed page"));
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -2,25 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::exporter::Exporter;
 use testkit::page::{Page, metric};
 
-use crate::rig::{PATIENCE, Rig, down, is_absent, is_present, up};
-
-/// No scrape may take longer, whatever a GPU does.
-const SCRAPE: Duration = Duration::from_secs(1);
-
-/// Watches a running exporter for `time`; every page must satisfy `always`.
-fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
-        let answer = exporter.get("/metrics");
-        assert!(answer.took < SCRAPE, "a scrape took {:?}", answer.took);
-        assert_eq!(answer.status, 200);
-        always(&Page::parse(&answer.body).expect("a well-formed page"));
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use crate::rig::{PATIENCE, Rig, down, is_absent, is_present, up, watch};
 
 #[test]
 fn all_hung_all_absent_and_the_page_still_answers() {
