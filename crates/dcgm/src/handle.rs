@@ -15,9 +15,6 @@ use crate::source::Log;
 /// For how long DCGM itself tries to reach a host engine.
 const TRIES: Duration = Duration::from_secs(1);
 
-/// The stack of the thread that does: as much as a program's first thread has.
-const STACK: usize = 8 * 1024 * 1024;
-
 /// How long anybody waits for that in one go.
 const DEADLINE: Duration = Duration::from_millis(2500);
 
@@ -270,7 +267,6 @@ impl Attempt {
         let engine = engine.clone();
         thread::Builder::new()
             .name("dcgm connect".to_owned())
-            .stack_size(STACK)
             .spawn(move || {
                 // If nobody waits any more, the handle is dropped, and with it the connection.
                 let _ = sender.send(Handle::open(api, &engine));

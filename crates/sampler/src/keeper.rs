@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use model::{Rhythm, Session, Source};
 
+use crate::Selection;
 use crate::board::{Busy, LaneBoard, Place, Shared};
 use crate::lane::Lane;
 use crate::plan::Plan;
-use crate::{DRIVER_STACK, Selection};
 
 /// From one look at the world to the next.
 const LOOK: Duration = Duration::from_secs(1);
@@ -250,7 +250,7 @@ impl Keeper<'_> {
             let id = self.next_id;
             let lane = Lane { id, place, reader, busy, shared, plan, cadence: tick, stopped };
             let spawned = thread::Builder::new().name(format!("{place} {name}"));
-            match spawned.stack_size(DRIVER_STACK).spawn(move || lane.run()) {
+            match spawned.spawn(move || lane.run()) {
                 Ok(thread) => {
                     let busy = its_busy;
                     self.running.push(Running { place, name, rhythm, busy, stop, thread });

@@ -74,10 +74,6 @@ impl Selection {
     }
 }
 
-/// The stack of a thread that calls a driver: as much as a program's first thread has, for which such
-/// libraries are written; some put answers of a megabyte there. What is not used takes no memory.
-const DRIVER_STACK: usize = 8 * 1024 * 1024;
-
 /// However long the interval, no pass may take longer.
 const LONGEST_PASS: Duration = Duration::from_secs(5);
 
@@ -160,7 +156,6 @@ impl Sampler {
         let for_keeper = Arc::clone(&shared);
         let keeper = thread::Builder::new()
             .name("keeper".to_owned())
-            .stack_size(DRIVER_STACK)
             .spawn(move || keeper::run(source, &for_keeper, &ordered))?;
         let for_supervisor = Arc::clone(&shared);
         thread::Builder::new()
