@@ -11,6 +11,8 @@ pub(crate) struct Code(pub(crate) i32);
 impl Code {
     /// A parameter that the engine does not take.
     pub(crate) const BAD_PARAMETER: Self = Self(-1);
+    /// There is no room for it.
+    pub(crate) const NO_MEMORY: Self = Self(-4);
     /// It cannot be done here.
     pub(crate) const NOT_SUPPORTED: Self = Self(-6);
     /// Nobody watches it.
@@ -45,6 +47,7 @@ impl Code {
     fn row(self) -> (&'static str, Reason) {
         match self.0 {
             -1 => ("bad parameter", Reason::Failed),
+            -4 => ("no memory", Reason::Failed),
             -5 => ("not configured", Reason::NotSupported),
             -6 => ("not supported", Reason::NotSupported),
             -8 => ("the driver answered with an error", Reason::Failed),

@@ -1,6 +1,7 @@
 //! How GPUs are, as the engine judges.
 
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::Duration;
 
 use model::{Health, HealthStatus, Pace};
@@ -23,6 +24,9 @@ const SYSTEMS: [(u32, &str); 10] = [
     (0x100, "POWER"),
     (0x200, "DRIVER"),
 ];
+
+/// The stack of the thread that asks: as much as a program's first thread has.
+const STACK: usize = 8 * 1024 * 1024;
 
 /// What the engine found wrong with one entity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +63,19 @@ pub(crate) fn begin(handle: &Handle, group: &Group, interval: Duration) -> Resul
 ///
 /// When the engine does not say.
 pub(crate) fn incidents(handle: &Handle, group: &Group) -> Result<Vec<Incident>, Code> {
+    // An answer is a megabyte, and a library that puts one on the stack needs a larger one than
+    // threads here have.
+    thread::scope(|scope| {
+        let asked = thread::Builder::new()
+            .name("dcgm health".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || ask(handle, group));
+        let answer = asked.map_err(|_| Code::NO_MEMORY)?.join();
+        answer.unwrap_or(Err(Code::NO_MEMORY))
+    })
+}
+
+fn ask(handle: &Handle, group: &Group) -> Result<Vec<Incident>, Code> {
     let check = handle.api.check_health.ok_or(Code::NOT_SUPPORTED)?;
     let mut found: Box<abi::HealthResponse> = abi::empty();
     // SAFETY: the structure bears its version, and outlives the call.

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 
 use crate::abi;
 use crate::code::Code;
@@ -88,7 +88,7 @@ impl Api {
     /// One line that says what was tried and what to do.
     pub(crate) fn open(name: &Path) -> Result<&'static Self, String> {
         // Its symbols stay its own: among them is one that is called `errorString`.
-        let flags = RTLD_NOW | RTLD_LOCAL;
+        let flags = RTLD_LAZY | RTLD_LOCAL;
         // SAFETY: loading a library runs its initialisers. DCGM's are made for being loaded at any
         // time; a path given by the user is the user's word that it is DCGM.
         let library = unsafe { Library::open(Some(name), flags) }.map_err(|error| {
