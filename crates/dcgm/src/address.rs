@@ -115,11 +115,7 @@ impl Address {
 
     /// As DCGM wants it. The text has no zero byte.
     pub(crate) fn as_c(&self) -> CString {
-        let text = match self {
-            Self::Unix(path) => format!("unix://{}", path.display()),
-            _ => self.to_string(),
-        };
-        CString::new(text).unwrap_or_default()
+        CString::new(self.to_string()).unwrap_or_default()
     }
 
     /// The path of a socket, as the older way to connect wants it.

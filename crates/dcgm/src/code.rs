@@ -38,9 +38,10 @@ impl Code {
         matches!(self.0, -11 | -21)
     }
 
-    /// Whether it may be otherwise in a while: paused, in use, pending, a GPU that is lost.
+    /// Whether it may be otherwise in a while: paused, in use, pending, no group left, a GPU that is
+    /// lost.
     pub(crate) fn is_passing(self) -> bool {
-        matches!(self.0, -9 | -18 | -34 | -54 | -57 | -67)
+        matches!(self.0, -9 | -18 | -24 | -34 | -54 | -57 | -67)
     }
 
     /// Our words for it, and the reason it makes.
@@ -103,5 +104,6 @@ mod tests {
         assert_eq!(Code(-99).reason(), Reason::Failed);
         assert_eq!(Code(-21).to_string(), "not connected (DCGM -21)");
         assert!(Code(-21).is_about_the_engine() && !Code::MAX_LIMIT.is_about_the_engine());
+        assert!(Code::MAX_LIMIT.is_passing() && !Code::NOT_SUPPORTED.is_passing());
     }
 }

@@ -328,8 +328,15 @@ impl Collection {
         let newest = self.fresh.iter().filter_map(|fresh| fresh.stamp).max();
         let before = self.polled;
         let poll = newest.map(|newest| Poll { now, wall, before, newest });
-        if let Some(poll) = &poll {
-            self.moments.check(poll);
+        // What is asked for more seldom was not asked for at the poll before, and may be older.
+        let since = before.map(|before| now.saturating_duration_since(before));
+        let is_often = |fresh: &&Fresh| {
+            let plan = &self.plans[self.kept[fresh.kept].plan].1;
+            since.is_some_and(|since| plan.fields[fresh.field].period <= 2 * since)
+        };
+        let often = self.fresh.iter().filter(is_often).filter_map(|fresh| fresh.stamp).max();
+        if let (Some(poll), Some(newest)) = (poll, often) {
+            self.moments.check(&Poll { newest, ..poll });
         }
         for Fresh { kept, field, stamp } in &self.fresh {
             let kept = &mut self.kept[*kept];

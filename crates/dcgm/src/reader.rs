@@ -70,11 +70,10 @@ impl Shared {
 
     /// What a GPU is. It stays what it is for as long as the session.
     pub(crate) fn identity(&self, gpu: u32) -> Result<Arc<Identity>, Reason> {
-        let known = |shared: &Self| {
-            let identities = shared.identities.lock().unwrap_or_else(PoisonError::into_inner);
-            identities.get(&gpu).map(Arc::clone)
-        };
-        if let Some(identity) = known(self) {
+        let identities = || self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not held while the engine is asked.
+        let known = identities().get(&gpu).map(Arc::clone);
+        if let Some(identity) = known {
             return Ok(identity);
         }
         let found = entities::attributes(&self.handle, gpu).map_err(|code| code.reason())?;
@@ -87,8 +86,7 @@ impl Shared {
         };
         let model_name = found.name.unwrap_or_default();
         let identity = Arc::new(Identity { index: gpu, uuid, pci_bus_id, model_name });
-        let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
-        identities.insert(gpu, Arc::clone(&identity));
+        identities().insert(gpu, Arc::clone(&identity));
         Ok(identity)
     }
 }

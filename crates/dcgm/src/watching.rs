@@ -226,13 +226,13 @@ impl Watching {
         let mut refused = Vec::new();
         let mut is_watched = false;
         for key in batch.keys.iter().take(MOST_ALONE) {
-            let (group, left_out) = Group::new(batch.handle, &[*key])?;
-            if !left_out.is_empty() {
-                continue;
-            }
-            let (keys, group) = (vec![*key], Arc::new(group));
-            let alone = Batch { keys, group, ..*batch };
-            match alone.watch(fields) {
+            let watch = Group::new(batch.handle, &[*key]).and_then(|(group, left_out)| {
+                if let Some((_, code)) = left_out.first() {
+                    return Err(*code);
+                }
+                Batch { keys: vec![*key], group: Arc::new(group), ..*batch }.watch(fields)
+            });
+            match watch {
                 Ok(watch) => {
                     is_watched = true;
                     self.watched.push(Watched { watch, kind: batch.kind, period: batch.period });

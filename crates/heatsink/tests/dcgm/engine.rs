@@ -216,6 +216,20 @@ fn when_all_groups_are_taken_it_is_said_and_waited_for() {
 }
 
 #[test]
+fn with_room_for_the_gpus_only_nothing_else_suffers() {
+    let rig = Rig::machine("h100x8");
+    rig.engine.set(&["limit groups 63"]);
+    let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", "all"], 8);
+    let link = metric("DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_PER_LINK_TOTAL");
+    watch(&exporter, Duration::from_secs(2), |page| {
+        assert!((0..8).all(|gpu| is_present(page, gpu)));
+        link.assert_absent_from(page);
+    });
+    let log = exporter.log();
+    assert_eq!(log.matches("the engine's limit is reached").count(), 1, "{log}");
+}
+
+#[test]
 fn groups_are_given_back_whatever_happens() {
     let rig = Rig::new();
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
