@@ -23,6 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("heatsink", PRODUCT),
     ("fake-nvml", &["sim"]),
     ("fake-dcgm", &["model", "catalog", "nvml", "fake-nvml"]),
+    ("monitoring", &["model", "catalog"]),
     ("testkit", &["model"]),
     ("xtask", &[]),
 ];
