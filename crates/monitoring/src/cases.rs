@@ -1,0 +1,428 @@
+//! What `promtool test rules` tests the alerts with: cases in base units, made into the names and
+//! units of a generation.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::duration;
+use crate::expand::{self, Names};
+use crate::source::{Alert, Source};
+
+/// Cases for every alert.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Cases {
+    #[serde(rename = "case")]
+    cases: Vec<Case>,
+}
+
+/// One way in which an alert fires, the nearest ways in which it does not, and what it does when
+/// the series are no longer there.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    alert: String,
+    /// The time between two samples, and between two evaluations.
+    #[serde(default = "minute")]
+    interval: String,
+    /// When it fires.
+    at: String,
+    /// When it does not fire yet.
+    not_yet: Option<String>,
+    /// `NAME{label="value"} VALUES`, values as promtool writes them, in base units.
+    fires: Vec<String>,
+    /// How many alerts there are then.
+    #[serde(default = "one")]
+    count: u32,
+    /// Each a set of series that stand in place of those of the same name and labels.
+    quiet: Vec<Vec<String>>,
+    /// `resolved after 1m` or `firing after 1m`: what is so when all series ended at `at`.
+    gone: String,
+}
+
+fn minute() -> String {
+    "1m".to_owned()
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Serialize)]
+struct TestFile {
+    rule_files: Vec<String>,
+    evaluation_interval: &'static str,
+    tests: Vec<Test>,
+}
+
+#[derive(Serialize)]
+struct Test {
+    name: String,
+    interval: String,
+    input_series: Vec<InputSeries>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    promql_expr_test: Vec<ExprTest>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alert_rule_test: Vec<AlertTest>,
+}
+
+#[derive(Serialize)]
+struct InputSeries {
+    series: String,
+    values: String,
+}
+
+#[derive(Serialize)]
+struct ExprTest {
+    expr: String,
+    eval_time: String,
+    exp_samples: Vec<Sample>,
+}
+
+#[derive(Serialize)]
+struct Sample {
+    labels: &'static str,
+    value: u32,
+}
+
+#[derive(Serialize)]
+struct AlertTest {
+    eval_time: String,
+    alertname: String,
+}
+
+impl Cases {
+    /// Reads cases, and refuses those that leave an alert of `source` untested.
+    pub fn parse(text: &str, source: &Source) -> Result<Self> {
+        let cases: Self = toml::from_str(text).context("the cases")?;
+        for case in &cases.cases {
+            let alert = source.alerts().find(|alert| alert.name == case.alert);
+            let alert = alert.with_context(|| format!("there is no alert `{}`", case.alert))?;
+            case.check(alert).with_context(|| format!("case of `{}`", case.alert))?;
+        }
+        for alert in source.alerts() {
+            let tested = cases.cases.iter().any(|case| case.alert == alert.name);
+            ensure!(tested, "no case for alert `{}`", alert.name);
+        }
+        Ok(cases)
+    }
+
+    /// The file for `promtool test rules`, over the rules in `rule_file`.
+    pub fn to_yaml(&self, names: Names, source: &Source, rule_file: &str) -> Result<String> {
+        let mut tests = Vec::new();
+        for case in &self.cases {
+            let alert = source.alerts().find(|alert| alert.name == case.alert);
+            let severity = alert.map(|alert| alert.severity.as_str()).unwrap_or_default();
+            let made = case.tests(names, severity);
+            tests.extend(made.with_context(|| format!("case of `{}`", case.alert))?);
+        }
+        file(rule_file, tests)
+    }
+
+    /// A file whose tests all fail, for promtool then says what each alert says.
+    pub fn to_yaml_of_texts(&self, names: Names, rule_file: &str) -> Result<String> {
+        let texts = self.cases.iter().map(|case| case.text(names));
+        file(rule_file, texts.collect::<Result<_>>()?)
+    }
+}
+
+fn file(rule_file: &str, tests: Vec<Test>) -> Result<String> {
+    let rule_files = vec![rule_file.to_owned()];
+    Ok(yaml_serde::to_string(&TestFile { rule_files, evaluation_interval: "15s", tests })?)
+}
+
+impl Case {
+    fn check(&self, alert: &Alert) -> Result<()> {
+        ensure!(!self.fires.is_empty(), "nothing to fire on");
+        ensure!(
+            !self.quiet.is_empty() && self.quiet.iter().all(|set| !set.is_empty()),
+            "no case in which it just does not fire"
+        );
+        ensure!(
+            alert.hold.is_none() || self.not_yet.is_some(),
+            "`not_yet`: when it does not fire yet, since it has `for`"
+        );
+        Ok(())
+    }
+
+    fn tests(&self, names: Names, severity: &str) -> Result<Vec<Test>> {
+        let series = |lines: &[String]| -> Result<Vec<Series>> {
+            lines.iter().map(|line| Series::parse(line).with_context(|| line.clone())).collect()
+        };
+        let interval = time(&self.interval)?;
+        let at = time(&self.at)?;
+        let fires = series(&self.fires)?;
+        let alert = &self.alert;
+        let firing = |when: Duration, count: u32| ExprTest {
+            expr: format!(
+                "count(ALERTS{{alertname=\"{alert}\",alertstate=\"firing\",\
+                 severity=\"{severity}\"}}) or vector(0)"
+            ),
+            eval_time: duration::write(when),
+            exp_samples: vec![Sample { labels: "{}", value: count }],
+        };
+        let test = |name: &str, series: &[Series], checks: Vec<ExprTest>| -> Result<Test> {
+            let input = series.iter().map(|series| series.input(names));
+            Ok(Test {
+                name: format!("{alert}: {name}"),
+                interval: self.interval.clone(),
+                input_series: input.collect::<Result<_>>()?,
+                promql_expr_test: checks,
+                alert_rule_test: Vec::new(),
+            })
+        };
+
+        let mut checks = vec![firing(at, self.count)];
+        if let Some(not_yet) = &self.not_yet {
+            checks.push(firing(time(not_yet)?, 0));
+        }
+        let mut tests = vec![test("fires", &fires, checks)?];
+        for set in &self.quiet {
+            let quiet = replaced(&fires, series(set)?)?;
+            tests.push(test("stays quiet", &quiet, vec![firing(at, 0)])?);
+        }
+        let (then, after) = self.gone.split_once(" after ").context("`gone`: resolved after 1m")?;
+        let count = match then {
+            "resolved" => 0,
+            "firing" => self.count,
+            other => bail!("`gone`: {other}"),
+        };
+        let samples = (at.as_millis() / interval.as_millis()) as u64 + 1;
+        let ended: Vec<Series> = fires.iter().map(|series| series.ended_after(samples)).collect();
+        let checks = vec![firing(at, self.count), firing(at + time(after)?, count)];
+        tests.push(test("its series end", &ended, checks)?);
+        Ok(tests)
+    }
+
+    fn text(&self, names: Names) -> Result<Test> {
+        let series = self.fires.iter().map(|line| Series::parse(line)?.input(names));
+        Ok(Test {
+            name: self.alert.clone(),
+            interval: self.interval.clone(),
+            input_series: series.collect::<Result<_>>()?,
+            promql_expr_test: Vec::new(),
+            alert_rule_test: vec![AlertTest {
+                eval_time: self.at.clone(),
+                alertname: self.alert.clone(),
+            }],
+        })
+    }
+}
+
+fn time(text: &str) -> Result<Duration> {
+    duration::parse(text).with_context(|| format!("`{text}` is no duration"))
+}
+
+/// `base`, with each of `instead` in place of the series of the same name and labels.
+fn replaced(base: &[Series], instead: Vec<Series>) -> Result<Vec<Series>> {
+    let mut replaced = base.to_vec();
+    for series in instead {
+        let same = |other: &&mut Series| other.name == series.name && other.labels == series.labels;
+        let place = replaced.iter_mut().find(same);
+        *place.with_context(|| format!("`{}` stands in place of nothing", series.name))? = series;
+    }
+    Ok(replaced)
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Series {
+    name: String,
+    labels: BTreeMap<String, String>,
+    runs: Vec<Run>,
+}
+
+/// Samples that follow each other in equal steps.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Run {
+    Values { start: f64, step: f64, count: u64 },
+    Nothing { count: u64 },
+    Stale,
+}
+
+impl Series {
+    fn parse(line: &str) -> Result<Self> {
+        let (head, values) = match line.split_once('}') {
+            Some((head, values)) => (head, values),
+            None => line.split_once(' ').context("no values")?,
+        };
+        let (name, given) = head.split_once('{').unwrap_or((head, ""));
+        let mut labels = defaults(name);
+        for pair in given.split(',').filter(|pair| !pair.trim().is_empty()) {
+            let (label, value) = pair.split_once('=').context("a label without a value")?;
+            labels.insert(label.trim().to_owned(), value.trim().trim_matches('"').to_owned());
+        }
+        labels.retain(|_, value| !value.is_empty());
+        let runs = values.split_whitespace().map(Run::parse);
+        Ok(Self { name: name.to_owned(), labels, runs: runs.collect::<Result<_>>()? })
+    }
+
+    fn ended_after(&self, samples: u64) -> Self {
+        let mut left = samples;
+        let mut runs = Vec::new();
+        for run in &self.runs {
+            let taken = run.first(left);
+            left -= taken.count();
+            runs.push(taken);
+            if left == 0 {
+                break;
+            }
+        }
+        runs.push(Run::Stale);
+        Self { runs, ..self.clone() }
+    }
+
+    fn input(&self, names: Names) -> Result<InputSeries> {
+        let (name, factor) = match self.name.starts_with("DCGM_") {
+            true => expand::from_base(&self.name, names)?,
+            false => (self.name.as_str(), 1.0),
+        };
+        let labels = self.labels.iter().map(|(label, value)| format!("{label}=\"{value}\""));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        let mut values = String::new();
+        for run in &self.runs {
+            run.write(&mut values, factor);
+        }
+        Ok(InputSeries {
+            series: format!("{name}{{{labels}}}"),
+            values: values.trim_end().to_owned(),
+        })
+    }
+}
+
+impl Run {
+    fn parse(token: &str) -> Result<Self> {
+        if token == "stale" {
+            return Ok(Self::Stale);
+        }
+        let (values, times) = token.split_once('x').unwrap_or((token, "0"));
+        let times: u64 = times.parse().with_context(|| token.to_owned())?;
+        if values == "_" {
+            return Ok(Self::Nothing { count: times.max(1) });
+        }
+        let sign = values[1..].find(['+', '-']).map_or(values.len(), |at| at + 1);
+        let (start, step) = values.split_at(sign);
+        let number = |text: &str| text.parse::<f64>().with_context(|| token.to_owned());
+        let step = if step.is_empty() { 0.0 } else { number(step)? };
+        // As promtool counts: the first one, and so many more.
+        Ok(Self::Values { start: number(start)?, step, count: times + 1 })
+    }
+
+    fn count(&self) -> u64 {
+        match self {
+            Self::Values { count, .. } | Self::Nothing { count } => *count,
+            Self::Stale => 1,
+        }
+    }
+
+    fn first(self, most: u64) -> Self {
+        match self {
+            Self::Values { start, step, count } => {
+                Self::Values { start, step, count: count.min(most) }
+            }
+            Self::Nothing { count } => Self::Nothing { count: count.min(most) },
+            Self::Stale => Self::Stale,
+        }
+    }
+
+    fn write(self, out: &mut String, factor: f64) {
+        // Writing to a string cannot fail.
+        let _ = match self {
+            Self::Values { count: 0, .. } | Self::Nothing { count: 0 } => Ok(()),
+            Self::Values { start, step, count } => {
+                let (start, step) = (tidy(start / factor), tidy(step / factor));
+                write!(out, "{start}{step:+}x{} ", count - 1)
+            }
+            Self::Nothing { count } => write!(out, "_x{count} "),
+            Self::Stale => write!(out, "stale "),
+        };
+    }
+}
+
+/// Without what a division leaves behind.
+fn tidy(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6
+}
+
+/// The labels that a series of this name has unless a case says otherwise; an empty value takes
+/// one away.
+fn defaults(name: &str) -> BTreeMap<String, String> {
+    let machine = [("instance", "node-1"), ("job", "heatsink")];
+    let gpu = [("gpu", "3"), ("UUID", "GPU-3")];
+    let more = [
+        ("modelName", "NVIDIA H100 80GB HBM3"),
+        ("hostname", "node-1"),
+        ("pci_bus_id", "00000000:41:00.0"),
+        ("device", "nvidia3"),
+        ("DCGM_FI_DRIVER_VERSION", "570.86.15"),
+    ];
+    let of_machine = ["up", "heatsink_source_", "heatsink_build_", "heatsink_config_", "heatsink_xid_info"];
+    let mut labels: Vec<(&str, &str)> = machine.to_vec();
+    if name.contains("NVLINK_GET_STATE") {
+        labels.extend([("gpu", "3"), ("gpu_uuid", "GPU-3"), ("hostname", "node-1")]);
+    } else if !of_machine.iter().any(|prefix| name.starts_with(prefix)) {
+        labels.extend(gpu);
+        if name.starts_with("DCGM_") {
+            labels.extend(more);
+        }
+    }
+    labels.into_iter().map(|(label, value)| (label.to_owned(), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(line: &str, names: Names) -> (String, String) {
+        let made = Series::parse(line).unwrap().input(names).unwrap();
+        (made.series, made.values)
+    }
+
+    #[test]
+    fn values_are_in_base_units_whatever_the_generation_counts_in() {
+        let line = "DCGM_FI_DEV_FB_USED{gpu=\"0\", pod=\"p\"} 1073741824+1048576x3 _x2 stale";
+        let (series, values) = input(line, Names::V4_8);
+        assert!(series.starts_with("DCGM_FI_DEV_FB_USED{"), "{series}");
+        assert!(series.contains("gpu=\"0\"") && series.contains("pod=\"p\""), "{series}");
+        assert_eq!(values, "1024+1x3 _x2 stale");
+        let (series, values) = input(line, Names::V4_9);
+        assert!(series.starts_with("DCGM_FI_DEV_FB_USED_BYTES{"), "{series}");
+        assert_eq!(values, "1073741824+1048576x3 _x2 stale");
+    }
+
+    #[test]
+    fn a_series_ends_where_it_is_cut() {
+        let series = Series::parse("heatsink_gpu_up 1x4 0x9").unwrap();
+        assert_eq!(series.ended_after(7).input(Names::V4_8).unwrap().values, "1+0x4 0+0x1 stale");
+        assert_eq!(series.ended_after(5).input(Names::V4_8).unwrap().values, "1+0x4 stale");
+    }
+
+    #[test]
+    fn a_case_that_tests_nothing_is_refused() {
+        let source = r#"
+            runbooks = "https://example.org"
+            thresholds = {}
+            words = {}
+            [[group]]
+            name = "g"
+            [[group.alert]]
+            name = "A"
+            severity = "info"
+            for = "1m"
+            expr = "x"
+            summary = "s"
+            description = "d."
+        "#;
+        let source = Source::parse(source).unwrap();
+        let refused = |text: &str| format!("{:#}", Cases::parse(text, &source).unwrap_err());
+        assert!(refused("case = []").contains("no case for alert `A`"));
+        let case = "[[case]]\nalert = \"A\"\nat = \"2m\"\nfires = [\"x 1x9\"]\n\
+                    quiet = []\ngone = \"resolved after 1m\"\n";
+        assert!(refused(case).contains("just does not fire"));
+        assert!(refused(&case.replace("[]", "[[\"x 0x9\"]]")).contains("not_yet"));
+        assert!(refused(&case.replace("\"A\"", "\"B\"")).contains("no alert `B`"));
+    }
+}

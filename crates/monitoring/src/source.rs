@@ -1,0 +1,277 @@
+//! The source of the rules: what may stand in `rules.toml`, and what is refused.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::duration;
+
+/// All recording rules and alerts, and what they are made of.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The address below which the runbooks can be read.
+    pub runbooks: String,
+    /// Numbers, by name.
+    pub thresholds: BTreeMap<String, Threshold>,
+    /// Pieces of text, by name.
+    pub words: BTreeMap<String, String>,
+    /// Rules that are evaluated together, in order.
+    #[serde(rename = "group")]
+    pub groups: Vec<Group>,
+}
+
+/// A number that users may turn, and between what it makes sense.
+#[derive(Clone, Copy, PartialEq, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    /// What is compared with, in `unit`.
+    pub value: f64,
+    /// What it is a number of.
+    pub unit: Unit,
+    /// The least that makes sense.
+    pub least: f64,
+    /// The most that makes sense.
+    pub most: f64,
+}
+
+/// What a threshold is a number of. Some of them change where time is scaled.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A share, 0 to 1.
+    Ratio,
+    /// °C.
+    Celsius,
+    /// W.
+    Watts,
+    /// Bytes.
+    Bytes,
+    /// How many.
+    Count,
+    /// How long; shorter where time is scaled.
+    Seconds,
+    /// How long by the clock on the wall, however time is scaled.
+    ClockSeconds,
+    /// How many a second; more where time is scaled.
+    PerSecond,
+}
+
+/// Rules that are evaluated together.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// What the group is called in Prometheus.
+    pub name: String,
+    /// Recording rules.
+    #[serde(default, rename = "record")]
+    pub records: Vec<Record>,
+    /// Alerts.
+    #[serde(default, rename = "alert")]
+    pub alerts: Vec<Alert>,
+}
+
+/// A recording rule.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The name of the family that it makes: `level:metric:operation`.
+    pub name: String,
+    /// What is recorded, with placeholders.
+    pub expr: String,
+}
+
+/// An alert.
+#[derive(Clone, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Alert {
+    /// Its name, which is that of its runbook too.
+    pub name: String,
+    /// Who is to know.
+    pub severity: Severity,
+    /// For how long it has to be so; at once if not given.
+    #[serde(rename = "for")]
+    pub hold: Option<String>,
+    /// When it fires, with placeholders.
+    pub expr: String,
+    /// One line: what, where, how much.
+    pub summary: String,
+    /// What that means to the job.
+    pub description: String,
+}
+
+/// Who is to know of an alert.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Somebody, at night.
+    Critical,
+    /// Somebody, in the morning.
+    Warning,
+    /// Whoever looks.
+    Info,
+}
+
+impl Severity {
+    /// The value of the label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+impl Source {
+    /// Reads a source, and refuses one whose rules could not mean what they say.
+    pub fn parse(text: &str) -> Result<Self> {
+        let source: Self = toml::from_str(text).context("the source of the rules")?;
+        for (name, threshold) in &source.thresholds {
+            threshold.check().with_context(|| format!("threshold `{name}`"))?;
+        }
+        for group in &source.groups {
+            for record in &group.records {
+                record.check().with_context(|| format!("recording rule `{}`", record.name))?;
+            }
+            for alert in &group.alerts {
+                alert.check().with_context(|| format!("alert `{}`", alert.name))?;
+            }
+        }
+        ensure!(source.runbooks.starts_with("http"), "`runbooks` is not an address: http...");
+        each_once(source.groups.iter().map(|group| &group.name))?;
+        each_once(source.alerts().map(|alert| &alert.name))?;
+        each_once(source.groups.iter().flat_map(|group| &group.records).map(|rule| &rule.name))?;
+        if let Some(name) = source.words.keys().find(|name| source.thresholds.contains_key(*name)) {
+            bail!("`{name}` is a threshold and a word");
+        }
+        Ok(source)
+    }
+
+    /// Every alert, in order.
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.groups.iter().flat_map(|group| &group.alerts)
+    }
+}
+
+impl Threshold {
+    fn check(&self) -> Result<()> {
+        let Self { value, unit, least, most } = *self;
+        let sane = [value, least, most].iter().all(|number| number.is_finite()) && least < most;
+        ensure!(sane, "{value} is to lie between {least} and {most}, which makes no sense");
+        ensure!(
+            (least..=most).contains(&value),
+            "{value} is not between {least} and {most}{}",
+            hint(unit, value)
+        );
+        if unit == Unit::Ratio {
+            ensure!(least > 0.0 && most < 1.0, "a ratio has bounds between 0 and 1");
+        }
+        Ok(())
+    }
+}
+
+/// What somebody most likely meant.
+fn hint(unit: Unit, value: f64) -> String {
+    match unit {
+        Unit::Ratio if value > 1.0 && value <= 100.0 => {
+            format!(": it is a ratio, not a percentage; {value} % is {}", value / 100.0)
+        }
+        Unit::Celsius if value > 130.0 => ": degrees Celsius".to_owned(),
+        Unit::Seconds if value < 10.0 => ": it is in seconds".to_owned(),
+        _ => String::new(),
+    }
+}
+
+impl Record {
+    fn check(&self) -> Result<()> {
+        let parts: Vec<&str> = self.name.split(':').collect();
+        ensure!(
+            parts.len() == 3 && parts[1].starts_with("heatsink_"),
+            "the name is not of the form level:heatsink_metric:operation"
+        );
+        Ok(())
+    }
+}
+
+impl Alert {
+    fn check(&self) -> Result<()> {
+        let is_name = self.name.chars().all(|c| c.is_ascii_alphanumeric());
+        ensure!(is_name && !self.name.is_empty(), "a name has letters and digits only");
+        if let Some(hold) = &self.hold {
+            let parsed = duration::parse(hold).filter(|duration| !duration.is_zero());
+            ensure!(parsed.is_some(), "`for` is not a duration: `{hold}`; 5m is one");
+        }
+        for (what, text) in [("summary", &self.summary), ("description", &self.description)] {
+            ensure!(!text.trim().is_empty(), "the {what} is empty");
+        }
+        ensure!(self.description.ends_with('.'), "the description is not a sentence");
+        Ok(())
+    }
+}
+
+fn each_once<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        ensure!(seen.insert(name), "`{name}` is there twice");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        runbooks = "https://example.org"
+        [thresholds]
+        full = { value = 0.9, unit = "ratio", least = 0.5, most = 0.99 }
+        [words]
+        [[group]]
+        name = "g"
+        [[group.alert]]
+        name = "Full"
+        severity = "warning"
+        for = "5m"
+        expr = "x > [[full]]"
+        summary = "s"
+        description = "d."
+    "#;
+
+    fn refused(from: &str, to: &str) -> String {
+        assert!(GOOD.contains(from), "{from}");
+        format!("{:#}", Source::parse(&GOOD.replace(from, to)).unwrap_err())
+    }
+
+    #[test]
+    fn what_makes_sense_is_read() {
+        assert_eq!(Source::parse(GOOD).unwrap().alerts().count(), 1);
+    }
+
+    #[test]
+    fn thresholds_that_make_no_sense_are_refused_with_a_hint() {
+        let said = refused("value = 0.9", "value = 90");
+        assert!(said.contains("threshold `full`: 90 is not between 0.5 and 0.99"), "{said}");
+        assert!(said.contains("90 % is 0.9"), "{said}");
+        for value in ["0", "-1", "nan", "inf", "1.0"] {
+            refused("value = 0.9", &format!("value = {value}"));
+        }
+        refused("value = 0.9", "value = \"0.9\"");
+        refused("least = 0.5", "least = 5");
+        refused("most = 0.99", "most = 2");
+    }
+
+    #[test]
+    fn everything_else_that_could_fire_by_accident_is_refused() {
+        let said = refused("for = \"5m\"", "for = \"5\"");
+        assert!(said.contains("alert `Full`: `for` is not a duration: `5`"), "{said}");
+        refused("for = \"5m\"", "for = \"0s\"");
+        refused("severity = \"warning\"", "severity = \"loud\"");
+        refused("severity", "sevrity");
+        refused("description = \"d.\"", "description = \"\"");
+        refused("name = \"Full\"", "name = \"Full of it\"");
+        refused("https://example.org", "docs");
+        refused("[words]", "[words]\nfull = \"x\"");
+    }
+}
