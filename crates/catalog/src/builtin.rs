@@ -17,16 +17,21 @@ pub const MINIMAL: &str = include_str!("../../../deploy/counters/minimal.csv");
 /// another set, since alone it says nothing of GPUs.
 pub const MACHINE: &str = include_str!("../../../deploy/counters/machine.csv");
 
+/// What the shipped alert rules and dashboards look at beyond the default set. Beside that one.
+pub const MONITORING: &str = include_str!("../../../deploy/counters/monitoring.csv");
+
 /// The names of dcgm-exporter 1.x.
 pub const FIRST_GENERATION: &str = include_str!("../../../deploy/counters/1.x-compatibility.csv");
 
-/// The counters file with this name: `default`, `all`, `minimal`, `machine` or `1.x`.
+/// The counters file with this name: `default`, `all`, `minimal`, `machine`, `monitoring` or
+/// `1.x`.
 pub fn by_name(name: &str) -> Option<&'static str> {
     match name {
         "default" => Some(DEFAULT),
         "all" => Some(ALL),
         "minimal" => Some(MINIMAL),
         "machine" => Some(MACHINE),
+        "monitoring" => Some(MONITORING),
         "1.x" => Some(FIRST_GENERATION),
         _ => None,
     }
@@ -54,8 +59,14 @@ mod tests {
     use crate::{FIELDS, Level, ValueType, by_id, field};
 
     /// With the number of rows in force.
-    const FILES: [(&str, usize); 5] =
-        [(DEFAULT, 36), (ALL, 389), (MINIMAL, 13), (MACHINE, 86), (FIRST_GENERATION, 41)];
+    const FILES: [(&str, usize); 6] = [
+        (DEFAULT, 36),
+        (ALL, 389),
+        (MINIMAL, 13),
+        (MACHINE, 86),
+        (MONITORING, 18),
+        (FIRST_GENERATION, 41),
+    ];
 
     fn read(text: &str) -> Counters {
         counters::parse(text.as_bytes())
@@ -137,7 +148,7 @@ mod tests {
     #[test]
     fn machine_shares_no_row_with_the_sets_of_gpus() {
         let machine = read(&with_comments_taken(MACHINE)).watches;
-        for text in [DEFAULT, ALL, MINIMAL, FIRST_GENERATION] {
+        for text in [DEFAULT, ALL, MINIMAL, MONITORING, FIRST_GENERATION] {
             for watch in read(&with_comments_taken(text)).watches {
                 let twin = machine.iter().find(|other| other.field == watch.field);
                 assert_eq!(twin.map(|twin| &twin.name), None);
@@ -145,10 +156,19 @@ mod tests {
         }
     }
 
+    /// A row of the default set would be written twice, and be changed in one place only.
+    #[test]
+    fn monitoring_has_no_row_that_is_read_anyway() {
+        let default = read(DEFAULT).watches;
+        for watch in read(&with_comments_taken(MONITORING)).watches {
+            assert!(default.iter().all(|other| other.field != watch.field), "{}", watch.name);
+        }
+    }
+
     #[test]
     fn a_field_is_explained_in_the_same_words_everywhere() {
         let mut seen = HashMap::new();
-        for text in [ALL, DEFAULT, MINIMAL, MACHINE] {
+        for text in [ALL, DEFAULT, MINIMAL, MACHINE, MONITORING] {
             for watch in read(&with_comments_taken(text)).watches {
                 let help = seen.entry(watch.field).or_insert_with(|| watch.help.clone());
                 assert_eq!(*help, watch.help, "{}", watch.name);
@@ -235,6 +255,7 @@ mod tests {
             ("all", ALL),
             ("minimal", MINIMAL),
             ("machine", MACHINE),
+            ("monitoring", MONITORING),
             ("1.x", FIRST_GENERATION),
         ] {
             assert_eq!(by_name(name), Some(text));

@@ -340,6 +340,7 @@ mod tests {
             (builtin::DEFAULT, 1),
             (builtin::ALL, 1),
             (builtin::MINIMAL, 0),
+            (builtin::MONITORING, 0),
             (builtin::FIRST_GENERATION, 0),
             ("", 0),
         ] {

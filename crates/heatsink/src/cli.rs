@@ -54,7 +54,8 @@ pub(crate) struct ServeArgs {
     pub(crate) collectors: Option<OsString>,
 
     /// Another counters file, beside the first: adds its rows, and replaces those of the same name;
-    /// the built-in `machine` adds NVSwitches and CPUs, which DCGM has
+    /// the built-in `machine` adds NVSwitches and CPUs, which DCGM has; `monitoring` what the shipped
+    /// alert rules and dashboards look at beyond `default`
     #[arg(long, env = "HEATSINK_EXTRA_COLLECTORS", value_name = "FILE")]
     pub(crate) extra_collectors: Option<OsString>,
 

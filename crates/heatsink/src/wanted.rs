@@ -100,9 +100,11 @@ fn file_or_builtin(path: &Path, flag: &str) -> Result<(Counters, bool)> {
     match file(path) {
         Ok(counters) => Ok((counters, false)),
         Err(error) => {
-            let is_absent = error
-                .downcast_ref::<io::Error>()
-                .is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+            // A folder that happens to have the name of a set is no counters file.
+            let is_no_file = |error: &io::Error| {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory)
+            };
+            let is_absent = error.downcast_ref().is_some_and(is_no_file);
             let builtin = path.to_str().and_then(builtin::builtin_for).filter(|_| is_absent);
             let Some(builtin) = builtin else {
                 return Err(error.context(unreadable(path, flag)));

@@ -222,6 +222,21 @@ fn wait_for_health(address: &str) {
 }
 
 #[test]
+fn a_folder_does_not_stand_in_the_way_of_a_built_in_set() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("monitoring")).expect("a folder in it");
+    let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
+    let args = ["--source", "sim", "--extra-collectors", "monitoring", "--address", &address];
+    let child = testkit::exporter::command(BINARY, &args, &[])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    wait_for_health(&address);
+    child_ended_well(&terminated(child));
+}
+
+#[test]
 fn it_listens_on_ipv6_too() {
     let Some(port) = free_port("[::1]") else {
         panic!("this machine has no IPv6 on its loopback interface: the test cannot be run here")
