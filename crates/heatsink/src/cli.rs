@@ -367,6 +367,11 @@ pub(crate) struct DemoArgs {
     #[arg(short = 'a', long, default_value = ADDRESS, value_name = "ADDRESS")]
     pub(crate) address: String,
 
+    /// Whose metric names to serve: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
+    /// and 4.9's side by side
+    #[arg(long, default_value = "4.8", value_name = "GENERATION")]
+    pub(crate) metric_names: String,
+
     /// Simulated seconds per second, up to 1000; the story takes 20 minutes at 1
     #[arg(long, default_value = "1", value_name = "FACTOR")]
     pub(crate) speed: f64,

@@ -7,13 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use catalog::builtin;
 use exposition::Show;
 use model::Windows;
 use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;
 use crate::serve::{self, Setup};
-use crate::wanted::Wanted;
+use crate::wanted::{Extra, Wanted};
 use crate::{Outcome, listen, logging, origin, settings};
 
 /// Serves the story until told to stop.
@@ -28,8 +29,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let count_window = Duration::from_secs(300);
     let wanted = Wanted {
         counters: None,
-        extra: None,
-        generation: None,
+        // So that the alert rules and dashboards have all that they look at.
+        extra: Some(Extra::Builtin(builtin::MONITORING)),
+        generation: settings::generation(&args.metric_names)?,
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
     };
@@ -55,12 +57,13 @@ fn tell(address: SocketAddr, speed: f64, chapters: Vec<Chapter>) {
         ip => ip.to_string(),
     };
     let url = format!("http://{host}:{}", address.port());
+    // What is looked for begins alike under the names of every generation.
     say(format_args!(
         "Eight simulated H100s: nothing here is measured.\n\n  \
          metrics   {url}/metrics\n  \
          overview  {url}/\n\n\
          Watch the job slow down, and see why:\n\n  \
-         curl -s {url}/metrics | grep -E '^DCGM_FI_DEV_(GPU_TEMP|SM_CLOCK|XID_ERRORS){{'\n\n\
+         curl -s {url}/metrics | grep -E '^DCGM_FI_DEV_(GPU_TEMP|SM_CLOCK|XID_ERROR)'\n\n\
          The story, in simulated time at {speed} times the real one; Ctrl-C ends it:\n"
     ));
     let began = Instant::now();

@@ -20,7 +20,7 @@ use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
 use crate::http::{self, App};
 use crate::pages::Pages;
 use crate::settings::{COMPUTE_INSTANCES, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS};
-use crate::wanted::{Asked, Wanted};
+use crate::wanted::{Asked, Extra, Wanted};
 use crate::{DONE, Outcome, devices, listen, logging, origin, settings};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
@@ -57,8 +57,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     let interval = settings::interval(or_default(&args.collect_interval, INTERVAL))?;
     let wanted = Wanted {
         counters: cli::path(&args.collectors).map(Path::to_owned),
-        extra: cli::path(&args.extra_collectors).map(Path::to_owned),
-        generation: settings::generation(args)?,
+        extra: cli::path(&args.extra_collectors).map(|path| Extra::Path(path.to_owned())),
+        generation: settings::generation(&args.metric_names)?,
         interval,
         windows: settings::windows(args)?,
     };

@@ -42,8 +42,8 @@ pub(crate) fn windows(args: &ServeArgs) -> Result<Windows> {
 }
 
 /// Whose names were asked for, if any.
-pub(crate) fn generation(args: &ServeArgs) -> Result<Option<Generation>> {
-    let text = args.metric_names.trim();
+pub(crate) fn generation(text: &str) -> Result<Option<Generation>> {
+    let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }

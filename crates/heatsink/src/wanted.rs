@@ -19,13 +19,22 @@ const MOST_BYTES: u64 = 1024 * 1024;
 pub(crate) struct Wanted {
     /// A counters file, or the name of a built-in set; none for the default one.
     pub(crate) counters: Option<PathBuf>,
-    /// A counters file beside it.
-    pub(crate) extra: Option<PathBuf>,
+    /// Rows beside it.
+    pub(crate) extra: Option<Extra>,
     /// Whose names; none for those of the files, and of 4.8 in built-in sets.
     pub(crate) generation: Option<Generation>,
     /// From one reading to the next.
     pub(crate) interval: Duration,
     pub(crate) windows: Windows,
+}
+
+/// Where further rows come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Extra {
+    /// A counters file, or the name of a built-in set.
+    Path(PathBuf),
+    /// The text of a built-in set, whatever files are in the working directory.
+    Builtin(&'static str),
 }
 
 /// What came of it.
@@ -54,8 +63,11 @@ impl Wanted {
             // Their names are those of 4.8, and so are the types as long as nobody says otherwise.
             watches = generation::builtin_types(watches, self.generation.unwrap_or_default());
         }
-        if let Some(path) = &self.extra {
-            let (extra, _) = file_or_builtin(path, EXTRA)?;
+        if let Some(extra) = &self.extra {
+            let extra = match extra {
+                Extra::Path(path) => file_or_builtin(path, EXTRA)?.0,
+                Extra::Builtin(text) => counters::parse(text.as_bytes()),
+            };
             rows_skipped += extra.skipped.len();
             watches = counters::merge(watches, extra.watches);
         }
@@ -185,7 +197,7 @@ mod tests {
         std::fs::write(&path, rows).unwrap();
         let mut wanted = wanted(None, None);
         let before = shown(&wanted).len();
-        wanted.extra = Some(path);
+        wanted.extra = Some(Extra::Path(path));
         let asked = wanted.read().unwrap();
         assert_eq!(shown(&wanted).len(), before + 2, "a name of 4.9 stays beside its twin");
         assert_eq!(asked.rows_skipped, 1);

@@ -43,16 +43,15 @@ fn frozen_rig() -> Rig {
         .with("FAKE_NVML_DRIVER", "simulated")
 }
 
-fn simulated() -> String {
+fn simulated(more: &[&str]) -> String {
     let environment = [("NODE_NAME", "node-1")];
-    let mut args = FROZEN.to_vec();
-    args.extend(["-c", "200"]);
+    let args = [FROZEN, &["-c", "200"], more].concat();
     settled(&Exporter::start(BINARY, &args, &environment))
 }
 
 #[test]
 fn the_simulation_s_page() {
-    let page = simulated();
+    let page = simulated(&[]);
     Page::parse(&page).expect("a well-formed page");
     promtool::assert_accepts(&page);
     check_golden("pages/sim.prom", &normalise(&page));
@@ -95,10 +94,11 @@ fn both_ways_to_the_simulation_agree() {
             .map(|sample| (format!("{}{:?}", sample.name, sample.labels), sample.value))
             .collect()
     };
+    let more = ["--extra-collectors", "monitoring"];
     let rig = frozen_rig();
-    let through_nvml = key_values(&settled(&rig.start(&["-c", "200"])));
-    let direct = key_values(&simulated());
-    assert!(direct.len() > 200);
+    let through_nvml = key_values(&settled(&rig.start(&[&["-c", "200"], &more[..]].concat())));
+    let direct = key_values(&simulated(&more));
+    assert!(direct.len() > 400);
     let names = |map: &BTreeMap<String, f64>| map.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&direct), names(&through_nvml));
     for (key, value) in &direct {
@@ -131,7 +131,7 @@ fn labels_and_their_order() {
 
 #[test]
 fn every_page_of_simulated_numbers_says_so() {
-    let page = Page::parse(&simulated()).expect("a well-formed page");
+    let page = Page::parse(&simulated(&[])).expect("a well-formed page");
     metric("heatsink_source_info").label("source", "sim").assert_in(&page);
 }
 

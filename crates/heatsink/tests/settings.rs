@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
 use testkit::exporter::{Exporter, run};
-use testkit::page::metric;
+use testkit::page::{Page, metric};
 
 /// Starts the binary with settings that cannot work.
 fn refused(args: &[&str], environment: &[(&str, &str)]) -> String {
@@ -45,6 +45,8 @@ fn settings_that_cannot_work_end_it_before_anything_is_served() {
         (&["-p", "g:5-2"], "--cpu-devices"),
         (&["--source", "dcgm", "--dcgm-log-level", "loud"], "NONE, FATAL, ERROR"),
         (&["--source", "dcgm", "--fake-gpus=maybe"], "true, false"),
+        (&["--metric-names", "4.7"], "4.8, 4.8.2, 4.9, both"),
+        (&["demo", "--metric-names", "4.7"], "4.8, 4.8.2, 4.9, both"),
         (&["--nonsense"], "--nonsense"),
     ] {
         let said = refused(args, &[]);
@@ -322,6 +324,54 @@ fn the_demo_says_where_to_look() {
     let said = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(said.contains("/metrics"), "{said}");
     assert!(said.contains("XID 79"), "{said}");
+}
+
+/// The demo's page, once each of the eight GPUs has a sample of the family.
+fn page_of_the_demo(args: &[&str], family: &str) -> Page {
+    let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
+    let child =
+        testkit::exporter::command(BINARY, &[&["demo", "--address", &address], args].concat(), &[])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+    wait_for_health(&address);
+    let url = format!("http://{address}/metrics");
+    let until = Instant::now() + PATIENCE;
+    let page = loop {
+        let mut answer = ureq::get(&url).call().expect("a page");
+        let text = answer.body_mut().read_to_string().expect("text");
+        let page = Page::parse(&text).expect("a well-formed page");
+        if page.samples(family).len() == 8 {
+            break page;
+        }
+        assert!(Instant::now() < until, "no {family} of eight GPUs:\n{text}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    child_ended_well(&terminated(child));
+    page
+}
+
+#[test]
+fn the_demo_has_what_the_alert_rules_look_at() {
+    let page = page_of_the_demo(&[], "DCGM_FI_DEV_GPU_TEMP");
+    metric("heatsink_source_info").label("source", "sim").assert_in(&page);
+    for watch in catalog::counters::parse(catalog::builtin::MONITORING.as_bytes()).watches {
+        let series = match &*watch.name {
+            // An H100 remaps rows, and retires no pages.
+            "DCGM_FI_DEV_RETIRED_SBE" | "DCGM_FI_DEV_RETIRED_DBE" => 0,
+            "DCGM_FI_DEV_NVLINK_GET_STATE" => 8 * 18,
+            _ => 8,
+        };
+        assert_eq!(page.samples(&watch.name).len(), series, "{}", watch.name);
+    }
+}
+
+#[test]
+fn the_demo_takes_the_names_of_another_generation() {
+    let page = page_of_the_demo(&["--metric-names", "4.9"], "DCGM_FI_DEV_GPU_TEMP_CELSIUS");
+    assert!(page.family("DCGM_FI_DEV_GPU_TEMP").is_none());
+    metric("DCGM_FI_DEV_PCIE_LINK_WIDTH").label("gpu", "7").value(16.0).assert_in(&page);
 }
 
 #[test]

@@ -262,6 +262,8 @@ fields! {
     PCIE_COUNT_CORRECTABLE_ERRORS = 1501;
     /// Whether memory is beyond repair, 0 or 1.
     MEMORY_UNREPAIRABLE_FLAG = 1507;
+    /// State of one NVLink: 0 inactive, 1 active, 2 asleep.
+    NVLINK_GET_STATE = 1508;
     /// What the driver asks for: 0 nothing, 1 GPU reset, 2 reboot, 3 drain P2P, 4 drain and reset.
     GET_GPU_RECOVERY_ACTION = 1523;
     /// SM clock, in Hz.

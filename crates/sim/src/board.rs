@@ -35,6 +35,16 @@ const MEMORY_HEAT_SECONDS: f64 = 25.0;
 const MEMORY_OFFSET_CELSIUS: f64 = 3.0;
 const MEMORY_LOAD_CELSIUS: f64 = 10.0;
 
+/// Up to where the memory is meant to run, °C.
+const MAX_MEMORY_CELSIUS: f64 = 95.0;
+
+const PCIE_GENERATION: u32 = 5;
+const PCIE_LANES: u32 = 16;
+const NVLINKS: u32 = 18;
+
+const NO_ACTION: u32 = 0;
+const DRAIN_AND_RESET: u32 = 4;
+
 /// The driver's utilisation figures average over about this long, s.
 const UTILIZATION_SECONDS: f64 = 0.8;
 
@@ -79,6 +89,7 @@ impl Board {
             lost: false,
             temperature_celsius: temperature,
             memory_temperature_celsius: temperature + MEMORY_OFFSET_CELSIUS,
+            max_memory_celsius: MAX_MEMORY_CELSIUS,
             slowdown_celsius: SLOWDOWN_CELSIUS,
             shutdown_celsius: SHUTDOWN_CELSIUS,
             power_watts: IDLE_WATTS,
@@ -102,11 +113,22 @@ impl Board {
             rows_remapped_uncorrectable: 0,
             row_remap_failed: false,
             row_remap_pending: false,
+            sram_threshold_exceeded: false,
+            recovery_action: NO_ACTION,
+            pcie_generation: PCIE_GENERATION,
+            max_pcie_generation: PCIE_GENERATION,
+            pcie_lanes: PCIE_LANES,
+            max_pcie_lanes: PCIE_LANES,
             pcie_tx_bytes_per_second: 0.0,
             pcie_rx_bytes_per_second: 0.0,
             pcie_tx_bytes: 0.0,
             pcie_rx_bytes: 0.0,
             pcie_replays: 0,
+            nvlinks: NVLINKS,
+            nvlink_crc_flit_errors: 0,
+            nvlink_crc_data_errors: 0,
+            nvlink_replays: 0,
+            nvlink_recoveries: 0,
             nvlink_tx_bytes_per_second: 0.0,
             nvlink_rx_bytes_per_second: 0.0,
             nvlink_tx_bytes: 0.0,
@@ -191,6 +213,8 @@ impl Board {
         gpu.ecc_uncorrectable = fate.uncorrectable;
         gpu.rows_remapped_uncorrectable = fate.uncorrectable;
         gpu.row_remap_pending = fate.uncorrectable > 0;
+        gpu.recovery_action = if gpu.row_remap_pending { DRAIN_AND_RESET } else { NO_ACTION };
+        gpu.pcie_lanes = (f64::from(gpu.max_pcie_lanes) * fate.lanes_share) as u32;
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct View<'a> {
     pub(crate) rates: Option<Rates>,
 }
 
-/// How one field is read; none for what does not travel as a reading.
+/// How one field is read of the GPU itself; none for what does not travel as a reading of it.
 pub(crate) type Getter = Option<fn(&View<'_>) -> Reading>;
 
 /// The driver version, which says honestly what this is.
@@ -27,6 +27,20 @@ pub(crate) fn getter(field: FieldId) -> Option<Getter> {
     Some(row.1)
 }
 
+/// How one field is read of an NVLink.
+pub(crate) type LinkGetter = fn(&GpuState) -> Reading;
+
+/// How `field` is read of each NVLink, if it is of links.
+pub(crate) fn link_getter(field: FieldId) -> Option<LinkGetter> {
+    let row = LINK_FIELDS.iter().find(|(id, _)| *id == field)?;
+    Some(row.1)
+}
+
+/// The GPU has joined its NVLink fabric, and its part of it is healthy.
+const FABRIC_JOINED: u64 = 3;
+const FABRIC_HEALTHY: u64 = 1;
+const LINK_ACTIVE: u64 = 1;
+
 /// Every field that this source knows.
 #[rustfmt::skip]
 const FIELDS: &[(FieldId, Getter)] = &[
@@ -37,12 +51,15 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::MAX_SM_CLOCK,             Some(|v| whole(v.gpu.max_sm_clock_mhz))),
     (field::MEMORY_TEMP,              Some(|v| whole(v.gpu.memory_temperature_celsius))),
     (field::GPU_TEMP,                 Some(|v| whole(v.gpu.temperature_celsius))),
+    (field::MEM_MAX_OP_TEMP,          Some(|v| whole(v.gpu.max_memory_celsius))),
     (field::POWER_USAGE,              Some(|v| Ok(Value::Float(milliwatts(v.gpu.power_watts) as f64 / 1000.0)))),
     (field::TOTAL_ENERGY_CONSUMPTION,             Some(|v| truncated(v.gpu.energy_joules * 1000.0))),
     (field::SLOWDOWN_TEMP,            Some(|v| whole(v.gpu.slowdown_celsius))),
     (field::SHUTDOWN_TEMP,            Some(|v| whole(v.gpu.shutdown_celsius))),
     (field::POWER_MGMT_LIMIT,              Some(|v| Ok(Value::Float((milliwatts(v.gpu.power_limit_watts) / 1000) as f64)))),
     (field::ENFORCED_POWER_LIMIT,     Some(|v| Ok(Value::Float((milliwatts(v.gpu.power_limit_watts) / 1000) as f64)))),
+    (field::FABRIC_MANAGER_STATUS,    Some(|_| count(FABRIC_JOINED))),
+    (field::FABRIC_HEALTH_SUMMARY,    Some(|_| count(FABRIC_HEALTHY))),
     (field::FAN_SPEED,                Some(|v| v.gpu.fan_percent.map_or(Err(Reason::NotSupported), whole))),
     (field::PCIE_TX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_tx_bytes_per_second / 1000.0))),
     (field::PCIE_RX_THROUGHPUT,       Some(|v| truncated(v.gpu.pcie_rx_bytes_per_second / 1000.0))),
@@ -52,6 +69,10 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::ENC_UTIL,                 Some(|v| whole(v.gpu.encoder_utilization * 100.0))),
     (field::DEC_UTIL,                 Some(|v| whole(v.gpu.decoder_utilization * 100.0))),
     (field::XID_ERRORS,               None),
+    (field::PCIE_MAX_LINK_GEN,        Some(|v| count(v.gpu.max_pcie_generation.into()))),
+    (field::PCIE_MAX_LINK_WIDTH,      Some(|v| count(v.gpu.max_pcie_lanes.into()))),
+    (field::PCIE_LINK_GEN,            Some(|v| count(v.gpu.pcie_generation.into()))),
+    (field::PCIE_LINK_WIDTH,          Some(|v| count(v.gpu.pcie_lanes.into()))),
     (field::FB_TOTAL,                 Some(|v| mebibytes(v.gpu.memory_total_bytes))),
     (field::FB_FREE,                  Some(|v| mebibytes(allocatable(v.gpu) - v.gpu.memory_used_bytes))),
     (field::FB_USED,                  Some(|v| mebibytes(v.gpu.memory_used_bytes))),
@@ -59,10 +80,18 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::FB_USED_PERCENT,            Some(|v| Ok(Value::Float(v.gpu.memory_used_bytes as f64 / allocatable(v.gpu) as f64)))),
     (field::ECC_SBE_VOL_TOTAL,          Some(|v| count(v.gpu.ecc_correctable))),
     (field::ECC_DBE_VOL_TOTAL,        Some(|v| count(v.gpu.ecc_uncorrectable))),
+    (field::THRESHOLD_SRM,            Some(|v| count(v.gpu.sram_threshold_exceeded.into()))),
+    // Hopper remaps rows, and retires no pages.
+    (field::RETIRED_SBE,              Some(|_| Err(Reason::NotSupported))),
+    (field::RETIRED_DBE,              Some(|_| Err(Reason::NotSupported))),
     (field::UNCORRECTABLE_REMAPPED_ROWS,       Some(|v| count(v.gpu.rows_remapped_uncorrectable))),
     (field::CORRECTABLE_REMAPPED_ROWS,         Some(|v| count(v.gpu.rows_remapped_correctable))),
     (field::ROW_REMAP_FAILURE,         Some(|v| count(v.gpu.row_remap_failed.into()))),
     (field::ROW_REMAP_PENDING,        Some(|v| count(v.gpu.row_remap_pending.into()))),
+    (field::NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL, Some(|v| count(v.gpu.nvlink_crc_flit_errors))),
+    (field::NVLINK_CRC_DATA_ERROR_COUNT_TOTAL, Some(|v| count(v.gpu.nvlink_crc_data_errors))),
+    (field::NVLINK_REPLAY_ERROR_COUNT_TOTAL, Some(|v| count(v.gpu.nvlink_replays))),
+    (field::NVLINK_RECOVERY_ERROR_COUNT_TOTAL, Some(|v| count(v.gpu.nvlink_recoveries))),
     (field::NVLINK_BANDWIDTH_TOTAL,         Some(|v| rate(v, |r| r.nvlink_bytes_per_second / 1024.0 / 1000.0))),
     (field::VGPU_LICENSE_STATUS,             Some(|_| count(0))),
     (field::PROF_GR_ENGINE_ACTIVE,          Some(|v| ratio(v, |a| a.graphics))),
@@ -72,6 +101,8 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::PROF_DRAM_ACTIVE,              Some(|v| ratio(v, |a| a.dram))),
     (field::PROF_PCIE_TX_BYTES,            Some(|v| rate(v, |r| r.pcie_tx_bytes_per_second))),
     (field::PROF_PCIE_RX_BYTES,            Some(|v| rate(v, |r| r.pcie_rx_bytes_per_second))),
+    (field::NVLINK_GET_STATE,         None),
+    (field::GET_GPU_RECOVERY_ACTION,  Some(|v| count(v.gpu.recovery_action.into()))),
     (field::SM_CLOCK_HERTZ,           Some(|v| whole(v.gpu.sm_clock_mhz).map(|mhz| scaled(mhz, 1_000_000)))),
     (field::MEMORY_CLOCK_HERTZ,       Some(|v| whole(v.gpu.memory_clock_mhz).map(|mhz| scaled(mhz, 1_000_000)))),
     (field::GPU_ENERGY_JOULES_TOTAL,  Some(|v| truncated((v.gpu.energy_joules * 1000.0).floor() / 1000.0))),
@@ -86,6 +117,9 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::NVLINK_THROUGHPUT_BYTES_PER_SECOND, Some(|v| rate(v, |r| r.nvlink_bytes_per_second))),
     (field::MAX_SM_CLOCK_OF_PSTATE,   Some(|v| whole(v.gpu.max_sm_clock_mhz))),
 ];
+
+/// Those of them that are of each NVLink, and of the GPU itself have no value.
+const LINK_FIELDS: &[(FieldId, LinkGetter)] = &[(field::NVLINK_GET_STATE, |_| count(LINK_ACTIVE))];
 
 /// Averages over a time, or what is so at one moment.
 #[derive(Clone, Copy, Debug)]

@@ -39,7 +39,7 @@ const STORY: &[(u64, Option<usize>, &str)] = &[
     (315,  Some(5), "Its process runs again; the remapping waits for a reset."),
     (360,  Some(4), "Its memory is full, and its process dies of it: no XID, for the fault is the program's."),
     (420,  Some(4), "Its process runs again, without the leak."),
-    (450,  Some(7), "Its PCIe link begins to repeat packets."),
+    (450,  Some(7), "Its PCIe link begins to repeat packets, and loses half of its lanes."),
     (480,  Some(7), "It falls off the bus (XID 79); the others go on without it."),
     (900,  Some(2), "Its cooling is repaired: it cools down, and the job is fast again."),
     (1200, Some(7), "It is back after a reset, and joins the job ten seconds later."),
@@ -72,6 +72,7 @@ impl Scenario {
         scripts[7].off_bus = Some(OffBus {
             falters: seconds(450),
             replays_per_second: 3.0,
+            lanes_share: 0.5,
             lost: seconds(480),
             back: seconds(1200),
             restarted: seconds(1210),

@@ -53,12 +53,14 @@ pub(crate) struct BadMemory {
     pub(crate) restarted: Duration,
 }
 
-/// A PCIe link that falters, breaks, and is mended by a reset.
+/// A PCIe link that falters, with fewer lanes than it had, breaks, and is mended by a reset.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OffBus {
     pub(crate) falters: Duration,
     /// Replays per second while it falters.
     pub(crate) replays_per_second: f64,
+    /// Share of its lanes that it keeps while it falters.
+    pub(crate) lanes_share: f64,
     pub(crate) lost: Duration,
     pub(crate) back: Duration,
     pub(crate) restarted: Duration,
@@ -81,6 +83,8 @@ pub(crate) struct Fate {
     pub(crate) uncorrectable: u64,
     /// PCIe replays per second.
     pub(crate) replays_per_second: f64,
+    /// PCIe lanes in use, as a share of all.
+    pub(crate) lanes_share: f64,
 }
 
 impl Script {
@@ -101,6 +105,7 @@ impl Script {
             correctable_per_second: 0.0,
             uncorrectable: 0,
             replays_per_second: 0.0,
+            lanes_share: 1.0,
         };
         if let Some(it) = self.cooling
             && within(it.begins, it.repaired)
@@ -126,6 +131,7 @@ impl Script {
         if let Some(it) = self.off_bus {
             if within(it.falters, it.lost) {
                 fate.replays_per_second = it.replays_per_second;
+                fate.lanes_share = it.lanes_share;
             }
             fate.lost = within(it.lost, it.back);
             fate.running &= !within(it.lost, it.restarted);
@@ -189,23 +195,21 @@ mod tests {
         let off_bus = OffBus {
             falters: seconds(5),
             replays_per_second: 2.0,
+            lanes_share: 0.25,
             lost: seconds(10),
             back: seconds(20),
             restarted: seconds(25),
         };
         let script = Script { off_bus: Some(off_bus), ..Script::training(Duration::ZERO) };
         let told = |s| {
-            (
-                script.at(seconds(s)).lost,
-                script.at(seconds(s)).running,
-                script.at(seconds(s)).replays_per_second,
-            )
+            let fate = script.at(seconds(s));
+            (fate.lost, fate.running, fate.replays_per_second, fate.lanes_share)
         };
-        assert_eq!(told(4), (false, true, 0.0));
-        assert_eq!(told(9), (false, true, 2.0));
-        assert_eq!(told(10), (true, false, 0.0));
-        assert_eq!(told(20), (false, false, 0.0));
-        assert_eq!(told(25), (false, true, 0.0));
+        assert_eq!(told(4), (false, true, 0.0, 1.0));
+        assert_eq!(told(9), (false, true, 2.0, 0.25));
+        assert_eq!(told(10), (true, false, 0.0, 1.0));
+        assert_eq!(told(20), (false, false, 0.0, 1.0));
+        assert_eq!(told(25), (false, true, 0.0, 1.0));
         assert_eq!(script.xids(), [XidEvent { at: seconds(10), code: 79 }]);
     }
 }

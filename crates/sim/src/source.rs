@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use catalog::xid;
 use model::{
-    FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source, SourceError,
-    Watch, XidEvent,
+    Entity, FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source,
+    SourceError, Watch, XidEvent,
 };
 
-use crate::readings::{self, DRIVER_VERSION, Getter, Rates, Totals, View};
+use crate::readings::{self, DRIVER_VERSION, Getter, LinkGetter, Rates, Totals, View};
 use crate::{GpuState, World};
 
 /// Faster than this, a pass would have to live through hours.
@@ -124,10 +124,16 @@ impl Session for SimSession {
         };
         let mut positions = Vec::new();
         let mut rows = Vec::new();
+        let mut link_positions = Vec::new();
+        let mut link_rows = Vec::new();
         for (position, watch) in self.watches.iter().enumerate() {
             let Some(getter) = readings::getter(watch.field) else { continue };
             positions.push(position);
             rows.push(Row { getter, pace: watch.pace });
+            if let Some(getter) = readings::link_getter(watch.field) {
+                link_positions.push(position);
+                link_rows.push(Row { getter, pace: watch.pace });
+            }
         }
         vec![Box::new(GpuReader {
             shared: self.shared.clone(),
@@ -135,6 +141,8 @@ impl Session for SimSession {
             identity,
             positions: positions.into(),
             rows,
+            link_positions: link_positions.into(),
+            link_rows,
             totals: None,
             rates: None,
             xids: Vec::new(),
@@ -155,8 +163,8 @@ fn identity(index: u32, gpu: &GpuState) -> Identity {
     }
 }
 
-struct Row {
-    getter: Getter,
+struct Row<G> {
+    getter: G,
     pace: Pace,
 }
 
@@ -166,7 +174,10 @@ struct GpuReader {
     gpu: usize,
     identity: Arc<Identity>,
     positions: Arc<[usize]>,
-    rows: Vec<Row>,
+    rows: Vec<Row<Getter>>,
+    /// Of what is read of each NVLink.
+    link_positions: Arc<[usize]>,
+    link_rows: Vec<Row<LinkGetter>>,
     /// As of the last such pass; none before the first, and after the GPU was lost.
     totals: Option<Totals>,
     /// Averages between the last two passes that were a collection interval apart.
@@ -185,6 +196,17 @@ impl GpuReader {
             before: None,
         }));
         *heard += new.len();
+    }
+
+    fn read_links(&self, gpu: &GpuState, pass: Pass, out: &mut Readings) {
+        for link in 0..gpu.nvlinks {
+            let part = out.part(&Entity::Link(link), &self.link_positions);
+            for (slot, row) in self.link_rows.iter().enumerate() {
+                if pass.is_due(row.pace) {
+                    out.set_in(part, slot, (row.getter)(gpu));
+                }
+            }
+        }
     }
 }
 
@@ -248,6 +270,9 @@ impl Reader for GpuReader {
             if pass.is_due(row.pace) {
                 out.set(slot, get(&view));
             }
+        }
+        if self.link_rows.iter().any(|row| pass.is_due(row.pace)) {
+            self.read_links(gpu, pass, out);
         }
         Ok(())
     }

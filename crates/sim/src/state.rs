@@ -16,6 +16,8 @@ pub struct GpuState {
     pub temperature_celsius: f64,
     /// Temperature of the memory, °C.
     pub memory_temperature_celsius: f64,
+    /// Temperature of the memory up to which the board is meant to run, °C.
+    pub max_memory_celsius: f64,
     /// Core temperature at which the driver begins to slow the GPU down, °C.
     pub slowdown_celsius: f64,
     /// Core temperature at which the GPU switches itself off, °C.
@@ -67,7 +69,19 @@ pub struct GpuState {
     pub row_remap_failed: bool,
     /// Whether a remapping waits for a reset.
     pub row_remap_pending: bool,
+    /// Whether SRAM errors are past their threshold.
+    pub sram_threshold_exceeded: bool,
+    /// NVML's number for what the driver asks for: 0 nothing, 4 drain and reset.
+    pub recovery_action: u32,
 
+    /// PCIe generation that the link runs at.
+    pub pcie_generation: u32,
+    /// Highest PCIe generation that GPU and slot have in common.
+    pub max_pcie_generation: u32,
+    /// PCIe lanes in use.
+    pub pcie_lanes: u32,
+    /// Most PCIe lanes that GPU and slot have in common.
+    pub max_pcie_lanes: u32,
     /// PCIe, bytes per second sent by the GPU.
     pub pcie_tx_bytes_per_second: f64,
     /// PCIe, bytes per second received by the GPU.
@@ -78,6 +92,16 @@ pub struct GpuState {
     pub pcie_rx_bytes: f64,
     /// PCIe replays since the simulation began.
     pub pcie_replays: u64,
+    /// How many NVLinks it has; all of them are up.
+    pub nvlinks: u32,
+    /// NVLink flit checksum errors over all links since the simulation began.
+    pub nvlink_crc_flit_errors: u64,
+    /// NVLink data checksum errors over all links since the simulation began.
+    pub nvlink_crc_data_errors: u64,
+    /// NVLink replays over all links since the simulation began.
+    pub nvlink_replays: u64,
+    /// NVLink recoveries over all links since the simulation began.
+    pub nvlink_recoveries: u64,
     /// NVLink over all links, bytes per second sent.
     pub nvlink_tx_bytes_per_second: f64,
     /// NVLink over all links, bytes per second received.

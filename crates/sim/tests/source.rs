@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
 use model::{
-    FieldId, Kind, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Session, Source, Value,
-    Watch,
+    Entity, FieldId, Kind, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Session, Source,
+    Value, Watch,
 };
 use sim::{Options, Scenario, SimSource, World};
 
 const FIELDS: &[u16] = &[
-    1, 100, 101, 112, 140, 150, 155, 156, 158, 159, 160, 191, 200, 201, 202, 203, 204, 206, 207,
-    230, 250, 251, 252, 253, 254, 310, 311, 393, 394, 395, 396, 449, 526, 1001, 1002, 1003, 1004,
-    1005, 1009, 1010,
+    1, 100, 101, 112, 140, 150, 151, 155, 156, 158, 159, 160, 164, 170, 175, 191, 200, 201, 202,
+    203, 204, 206, 207, 230, 235, 236, 237, 238, 250, 251, 252, 253, 254, 310, 311, 346, 390, 391,
+    393, 394, 395, 396, 409, 419, 429, 439, 449, 526, 1001, 1002, 1003, 1004, 1005, 1009, 1010,
+    1508, 1523,
 ];
 
 fn watches(fields: &[u16], pace: Pace) -> Arc<[Watch]> {
@@ -111,11 +112,15 @@ fn gpu_5_goes_bad() {
              112  1                     0                     0                     1
              140  35                    51                    52                    65
              150  32                    53                    53                    58
+             151  95                    95                    95                    95
              155  70.0                  620.392               639.078               88.457
              156  0                     30045279              30674061              165419145
              158  87                    87                    87                    87
              159  92                    92                    92                    92
              160  700.0                 700.0                 700.0                 700.0
+             164  700.0                 700.0                 700.0                 700.0
+             170  3                     3                     3                     3
+             175  1                     1                     1                     1
              191  not_supported         not_supported         not_supported         not_supported
              200  0                     147809                149279                0
              201  0                     1573008               1592310               0
@@ -125,6 +130,10 @@ fn gpu_5_goes_bad() {
              206  0                     0                     0                     0
              207  0                     0                     0                     0
              230  no_data               no_data               no_data               no_data
+             235  5                     5                     5                     5
+             236  16                    16                    16                    16
+             237  5                     5                     5                     5
+             238  16                    16                    16                    16
              250  81559                 81559                 81559                 81559
              251  81008                 23500                 23500                 81008
              252  0                     57508                 57508                 0
@@ -132,10 +141,17 @@ fn gpu_5_goes_bad() {
              254  0.0                   0.7099051945486865    0.7099051945486865    0.0
              310  0                     0                     0                     312
              311  0                     0                     0                     1
+             346  0                     0                     0                     0
+             390  not_supported         not_supported         not_supported         not_supported
+             391  not_supported         not_supported         not_supported         not_supported
              393  0                     0                     0                     1
              394  0                     0                     0                     0
              395  0                     0                     0                     0
              396  0                     0                     0                     1
+             409  0                     0                     0                     0
+             419  0                     0                     0                     0
+             429  0                     0                     0                     0
+             439  0                     0                     0                     0
              449  no_data               141793                179634                145572
              526  0                     0                     0                     0
             1001  no_data               0.7610333333333383    0.9960000000000093    0.962866666666648
@@ -145,6 +161,8 @@ fn gpu_5_goes_bad() {
             1005  no_data               0.3193891880594346    0.4084736437074028    0.33616695425929394
             1009  no_data               140821259             163362995             508825261
             1010  no_data               2218625588            1929208875            1555720374
+            1508  no_data               no_data               no_data               no_data
+            1523  0                     0                     0                     4
         "#]],
     );
 }
@@ -162,11 +180,15 @@ fn gpu_2_frozen_in_the_heat() {
              112  96                    96
              140  95                    95
              150  89                    89
+             151  95                    95
              155  180.581               180.581
              156  126572662             126572662
              158  87                    87
              159  92                    92
              160  700.0                 700.0
+             164  700.0                 700.0
+             170  3                     3
+             175  1                     1
              191  not_supported         not_supported
              200  152676                152676
              201  1628553               1628553
@@ -176,6 +198,10 @@ fn gpu_2_frozen_in_the_heat() {
              206  0                     0
              207  0                     0
              230  no_data               no_data
+             235  5                     5
+             236  16                    16
+             237  5                     5
+             238  16                    16
              250  81559                 81559
              251  23754                 23754
              252  57254                 57254
@@ -183,10 +209,17 @@ fn gpu_2_frozen_in_the_heat() {
              254  0.706769701757851     0.706769701757851
              310  0                     0
              311  0                     0
+             346  0                     0
+             390  not_supported         not_supported
+             391  not_supported         not_supported
              393  0                     0
              394  0                     0
              395  0                     0
              396  0                     0
+             409  0                     0
+             419  0                     0
+             429  0                     0
+             439  0                     0
              449  74549                 74549
              526  0                     0
             1001  1.0                   1.0
@@ -196,6 +229,8 @@ fn gpu_2_frozen_in_the_heat() {
             1005  0.19847989763054472   0.19847989763054472
             1009  152676844             152676844
             1010  1628553006            1628553006
+            1508  no_data               no_data
+            1523  0                     0
         "#]],
     );
 }
@@ -214,6 +249,33 @@ fn it_says_what_it_is() {
     assert_eq!((identity.index, identity.pci_bus_id.as_str()), (0, "00000000:1A:00.0"));
     assert_eq!(identity.model_name, "NVIDIA H100 80GB HBM3");
     assert!(identity.uuid.starts_with("GPU-"));
+}
+
+#[test]
+fn each_nvlink_has_a_state_of_its_own() {
+    let mut session = connect(Options::default(), &watches(&[203, 1508], Pace::Slow));
+    let mut driven = Driven::new(session.as_mut(), 0);
+    driven.pass(0).unwrap();
+    let (gpu, links) = driven.readings.parts().split_first().unwrap();
+    assert_eq!(gpu.slots[1].reading, Err(Reason::NoData), "it is of links, not of the GPU");
+    assert_eq!(links.len(), 18);
+    for (number, link) in (0..).zip(links) {
+        assert_eq!((&link.entity, &*link.watches), (&Entity::Link(number), &[1][..]));
+        assert_eq!(link.slots[0].reading, Ok(Value::Int(1)));
+    }
+    let first = links[17].slots[0].at;
+    driven.pass(9_999).unwrap();
+    assert_eq!(driven.readings.parts()[18].slots[0].at, first);
+    driven.pass(10_000).unwrap();
+    assert!(driven.readings.parts()[18].slots[0].at > first);
+}
+
+#[test]
+fn without_a_watch_on_them_there_are_no_links() {
+    let mut session = connect(Options::default(), &watches(&[203], Pace::Every));
+    let mut driven = Driven::new(session.as_mut(), 0);
+    driven.pass(0).unwrap();
+    assert_eq!(driven.readings.parts().len(), 1);
 }
 
 #[test]

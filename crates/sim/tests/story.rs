@@ -138,6 +138,10 @@ fn gpu_5_has_bad_memory() {
         assert_eq!(codes, [48, 94, 63]);
         assert_eq!(gpu.memory_used_bytes, 0, "its process died");
         assert!(used_share(&at(seed, 330).gpus()[5]) > 0.68, "and was started again");
+
+        let asked = |world: &World| world.gpus()[5].recovery_action;
+        assert_eq!([asked(&before), asked(&after), asked(&at(seed, 3_000))], [0, 4, 4]);
+        assert!(after.gpus().iter().all(|gpu| gpu.row_remap_pending == (gpu.recovery_action == 4)));
     }
 }
 
@@ -154,5 +158,9 @@ fn gpu_7_falls_off_the_bus_and_comes_back() {
         let after = at(seed, 1_240);
         assert!(!after.gpus()[7].lost && after.gpus()[7].power_watts > 500.0);
         assert_eq!(after.events(7).len(), 1);
+
+        let lanes = |t| at(seed, t).gpus()[7].pcie_lanes;
+        assert_eq!([449, 450, 479, 1_200].map(lanes), [16, 8, 8, 16]);
+        assert!(before.gpus()[..7].iter().all(|gpu| gpu.pcie_lanes == gpu.max_pcie_lanes));
     }
 }

@@ -32,6 +32,7 @@ fn assert_possible(gpu: &GpuState) {
     assert_eq!(gpu.sm_clock_mhz % 15.0, 0.0, "{gpu:?}");
     assert!((0.0..450e9).contains(&gpu.nvlink_tx_bytes_per_second), "{gpu:?}");
     assert!((0.0..64e9).contains(&gpu.pcie_rx_bytes_per_second), "{gpu:?}");
+    assert!((1..=gpu.max_pcie_lanes).contains(&gpu.pcie_lanes), "{gpu:?}");
 }
 
 fn assert_grew(before: &GpuState, after: &GpuState) {

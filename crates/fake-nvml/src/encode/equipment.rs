@@ -2,7 +2,7 @@
 
 use sim::GpuState;
 
-use super::{NVLINKS, rounded};
+use super::rounded;
 use crate::board::{Bar1, Nvlink, Peers, Ports, RowHistogram, SupportedClocks};
 
 /// More GPUs than any host has.
@@ -29,10 +29,10 @@ pub(super) fn bar1(state: &GpuState) -> Bar1 {
     Bar1 { total, free: total - USED, used: USED }
 }
 
-pub(super) fn nvlink() -> Nvlink {
-    let none = vec![0; NVLINKS as usize];
+pub(super) fn nvlink(state: &GpuState) -> Nvlink {
+    let none = vec![0; state.nvlinks as usize];
     Nvlink {
-        active: vec![1; NVLINKS as usize],
+        active: vec![1; state.nvlinks as usize],
         replay: none.clone(),
         recovery: none.clone(),
         crc_flit: none.clone(),

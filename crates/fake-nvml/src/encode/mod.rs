@@ -28,10 +28,11 @@ pub(crate) enum Pace {
 
 const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * 1024.0;
-const NVLINKS: u32 = 18;
 const HOPPER: u32 = 9;
 const BRAND_NVIDIA: u32 = 14;
 const FABRIC_COMPLETED: u8 = 3;
+const FABRIC_HEALTHY: u8 = 1;
+const LINK_ACTIVE: u64 = 1;
 /// How often the driver puts a sample into its buffers.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
 const SAMPLING_US: u32 = 167_000;
@@ -85,6 +86,7 @@ pub(crate) fn board(
         thresholds: Thresholds {
             shutdown: Some(rounded(state.shutdown_celsius)),
             slowdown: Some(rounded(state.slowdown_celsius)),
+            mem_max: Some(rounded(state.max_memory_celsius)),
             ..Thresholds::default()
         },
         margin_temperature: Some(equipment::margin(state)),
@@ -124,17 +126,24 @@ pub(crate) fn board(
         }),
         pcie_replay: u32::try_from(state.pcie_replays).ok(),
         pcie_link: PcieLink {
-            generation: Some(5),
-            width: Some(16),
-            max_generation: Some(5),
-            max_width: Some(16),
+            generation: Some(state.pcie_generation),
+            width: Some(state.pcie_lanes),
+            max_generation: Some(state.max_pcie_generation),
+            max_width: Some(state.max_pcie_lanes),
         },
         bar1: Some(equipment::bar1(state)),
-        nvlink: equipment::nvlink(),
-        fabric: Some(Fabric { state: FABRIC_COMPLETED, ..Fabric::default() }),
+        nvlink: equipment::nvlink(state),
+        fabric: Some(Fabric {
+            state: FABRIC_COMPLETED,
+            health_summary: FABRIC_HEALTHY,
+            ..Fabric::default()
+        }),
         p2p: equipment::peers(index),
         ecc: Some(Ecc { current: 1, pending: 1 }),
-        sram_ecc: Some(SramEcc::default()),
+        sram_ecc: Some(SramEcc {
+            threshold_exceeded: state.sram_threshold_exceeded.into(),
+            ..SramEcc::default()
+        }),
         remapped_rows: Some(RemappedRows {
             corrected: equipment::count(state.rows_remapped_correctable),
             uncorrected: equipment::count(state.rows_remapped_uncorrectable),
@@ -177,11 +186,16 @@ fn fields(state: &GpuState, timestamp_us: i64, pace: Pace) -> Vec<Field> {
         flag(Kind::U64, 4, unc),
         flag(Kind::U64, 5, cor),
         flag(Kind::U64, 6, unc),
+        // NVLink errors over all links: checksums of flits and of data, replays, recoveries.
+        flag(Kind::U64, 38, state.nvlink_crc_flit_errors),
+        flag(Kind::U64, 45, state.nvlink_crc_data_errors),
+        flag(Kind::U64, 52, state.nvlink_replays),
+        flag(Kind::U64, 59, state.nvlink_recoveries),
         flag(Kind::U32, 82, rounded(state.memory_temperature_celsius).into()),
         // Energy is a total that people read, not one that a rate is made of: it stands still with
         // the rest, so that a page of a frozen simulation is always the same.
         flag(Kind::U64, 83, millijoules(state.energy_joules)),
-        flag(Kind::U32, 91, NVLINKS.into()),
+        flag(Kind::U32, 91, state.nvlinks.into()),
         flag(Kind::U32, 94, state.pcie_replays),
         flag(Kind::U32, 142, state.rows_remapped_correctable),
         flag(Kind::U32, 143, state.rows_remapped_uncorrectable),
@@ -192,7 +206,9 @@ fn fields(state: &GpuState, timestamp_us: i64, pace: Pace) -> Vec<Field> {
         flag(Kind::U32, 186, rounded(state.power_watts * 1e3).into()),
         counter(197, whole(state.pcie_tx_bytes), whole(state.pcie_tx_bytes_per_second)),
         counter(198, whole(state.pcie_rx_bytes), whole(state.pcie_rx_bytes_per_second)),
+        flag(Kind::U32, 230, state.recovery_action.into()),
     ];
+    fields.extend((0..state.nvlinks).map(|link| flag(Kind::U32, 165, LINK_ACTIVE).in_scope(link)));
     // NVLink in KiB: field, then bytes so far and bytes per second over all links.
     for (id, bytes, bytes_per_second) in [
         (138, state.nvlink_tx_bytes, state.nvlink_tx_bytes_per_second),
@@ -200,9 +216,9 @@ fn fields(state: &GpuState, timestamp_us: i64, pace: Pace) -> Vec<Field> {
     ] {
         let (kib, rate) = (bytes / KIB, bytes_per_second / KIB);
         fields.push(counter(id, whole(kib), whole(rate)).in_scope(u32::MAX));
-        let links = f64::from(NVLINKS);
+        let links = f64::from(state.nvlinks);
         fields.extend(
-            (0..NVLINKS)
+            (0..state.nvlinks)
                 .map(|link| counter(id, whole(kib / links), whole(rate / links)).in_scope(link)),
         );
     }
