@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod code;
+mod generate;
 mod setup;
 mod steps;
 mod tidy;
@@ -14,6 +15,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::generate::RulesArgs;
 use crate::steps::{Outcome, Step};
 
 const USAGE: &str = "\
@@ -23,6 +25,9 @@ Usage: cargo xtask <COMMAND>
                    ARGS go to `cargo test`: `-- hung_gpu`, `-- -- --nocapture`
   ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`
   tidy             check the rules of this repository that no compiler checks
+  generate         write all files that are generated: rules, dashboards
+  rules [OPTIONS]  print the rules for Prometheus, checked: --metric-names 4.8|4.9,
+                   --time-scale N (durations divided by N, for demonstrations), --from FILE
 ";
 
 /// What was asked for.
@@ -31,6 +36,8 @@ enum Command {
     Test(Vec<String>),
     Ci(Vec<String>),
     Tidy,
+    Generate,
+    Rules(RulesArgs),
     Help,
 }
 
@@ -49,6 +56,19 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Command::Tidy => steps::run(&root, vec![TIDY]),
+        Command::Generate => steps::run(&root, vec![Step::call("generate", generate::write)]),
+        Command::Rules(args) => {
+            return match generate::rules(&root, &args) {
+                Ok(rules) => {
+                    print!("{rules}");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("error: {error:#}");
+                    ExitCode::from(2)
+                }
+            };
+        }
         Command::Test(args) => steps::run(&root, test(args)),
         Command::Ci(args) => steps::run(&root, ci(args)),
     };
@@ -60,6 +80,9 @@ fn main() -> ExitCode {
 
 fn parse(args: Vec<String>) -> Result<Command, String> {
     let Some((name, rest)) = args.split_first() else { return Ok(Command::Help) };
+    if name == "rules" {
+        return generate::parse(rest).map(Command::Rules);
+    }
     let extra = match rest.split_first() {
         None => Vec::new(),
         Some((dashes, extra)) if dashes == "--" => extra.to_vec(),
@@ -71,7 +94,8 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
         "test" => Ok(Command::Test(extra)),
         "ci" => Ok(Command::Ci(extra)),
         "tidy" if extra.is_empty() => Ok(Command::Tidy),
-        "tidy" => Err("`tidy` takes no arguments".to_owned()),
+        "generate" if extra.is_empty() => Ok(Command::Generate),
+        "tidy" | "generate" => Err(format!("`{name}` takes no arguments")),
         "help" | "-h" | "--help" => Ok(Command::Help),
         other => Err(format!("there is no command `{other}`")),
     }

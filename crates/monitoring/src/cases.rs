@@ -55,7 +55,7 @@ fn one() -> u32 {
 #[derive(Serialize)]
 struct TestFile {
     rule_files: Vec<String>,
-    evaluation_interval: &'static str,
+    evaluation_interval: String,
     tests: Vec<Test>,
 }
 
@@ -111,28 +111,39 @@ impl Cases {
         Ok(cases)
     }
 
-    /// The file for `promtool test rules`, over the rules in `rule_file`.
-    pub fn to_yaml(&self, names: Names, source: &Source, rule_file: &str) -> Result<String> {
-        let mut tests = Vec::new();
-        for case in &self.cases {
+    /// The files for `promtool test rules`, over the rules in `rule_file`: one per interval, since
+    /// rules are evaluated as often as there are samples.
+    pub fn to_yaml(&self, names: Names, source: &Source, rule_file: &str) -> Result<Vec<String>> {
+        self.files(rule_file, |case| {
             let alert = source.alerts().find(|alert| alert.name == case.alert);
             let severity = alert.map(|alert| alert.severity.as_str()).unwrap_or_default();
-            let made = case.tests(names, severity);
-            tests.extend(made.with_context(|| format!("case of `{}`", case.alert))?);
+            case.tests(names, severity)
+        })
+    }
+
+    /// Files whose tests all fail, for promtool then says what each alert says.
+    pub fn to_yaml_of_texts(&self, names: Names, rule_file: &str) -> Result<Vec<String>> {
+        self.files(rule_file, |case| Ok(vec![case.text(names)?]))
+    }
+
+    fn files(
+        &self,
+        rule_file: &str,
+        tests: impl Fn(&Case) -> Result<Vec<Test>>,
+    ) -> Result<Vec<String>> {
+        let mut by_interval: BTreeMap<&str, Vec<Test>> = BTreeMap::new();
+        for case in &self.cases {
+            let made = tests(case).with_context(|| format!("case of `{}`", case.alert))?;
+            by_interval.entry(&case.interval).or_default().extend(made);
         }
-        file(rule_file, tests)
+        let file = |(interval, tests): (&str, Vec<Test>)| TestFile {
+            rule_files: vec![rule_file.to_owned()],
+            evaluation_interval: interval.to_owned(),
+            tests,
+        };
+        let files = by_interval.into_iter().map(file);
+        files.map(|file| Ok(yaml_serde::to_string(&file)?)).collect()
     }
-
-    /// A file whose tests all fail, for promtool then says what each alert says.
-    pub fn to_yaml_of_texts(&self, names: Names, rule_file: &str) -> Result<String> {
-        let texts = self.cases.iter().map(|case| case.text(names));
-        file(rule_file, texts.collect::<Result<_>>()?)
-    }
-}
-
-fn file(rule_file: &str, tests: Vec<Test>) -> Result<String> {
-    let rule_files = vec![rule_file.to_owned()];
-    Ok(yaml_serde::to_string(&TestFile { rule_files, evaluation_interval: "15s", tests })?)
 }
 
 impl Case {
@@ -221,9 +232,11 @@ fn time(text: &str) -> Result<Duration> {
 fn replaced(base: &[Series], instead: Vec<Series>) -> Result<Vec<Series>> {
     let mut replaced = base.to_vec();
     for series in instead {
-        let same = |other: &&mut Series| other.name == series.name && other.labels == series.labels;
-        let place = replaced.iter_mut().find(same);
-        *place.with_context(|| format!("`{}` stands in place of nothing", series.name))? = series;
+        let same = |other: &Series| other.name == series.name && other.labels == series.labels;
+        let place = replaced.iter().position(same);
+        let place =
+            place.with_context(|| format!("`{}` stands in place of nothing", series.name))?;
+        replaced[place] = series;
     }
     Ok(replaced)
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use catalog::{builtin, counters};
 
+use crate::dashboards;
 use crate::expand::{self, Names};
+use crate::pages;
 use crate::rules::RuleFile;
 use crate::source::{Alert, Source};
 
@@ -60,6 +62,13 @@ pub fn generated(source: &Source) -> Result<Vec<Generated>> {
             rules.to_yaml(&heading)?,
         );
     }
+    for dashboard in dashboards::all(source)? {
+        let mut text = serde_json::to_string_pretty(&dashboard.json)?;
+        text.push('\n');
+        let path = format!("monitoring/dashboards/heatsink-{}.json", dashboard.name);
+        files.push(Generated { path, text });
+    }
+    files.push(Generated { path: "docs/alerts.md".to_owned(), text: pages::alerts(source)? });
     Ok(files)
 }
 

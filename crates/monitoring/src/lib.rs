@@ -4,6 +4,9 @@
 //! - [`source`] reads `monitoring/rules/rules.toml` and refuses what makes no sense.
 //! - [`expand`] turns its placeholders into the names and units of one generation.
 //! - [`rules`] writes rule files, [`cases`] what `promtool` tests them with.
+//! - [`pages`] makes pages of the book.
+//! - [`ask`] asks a real Prometheus.
+//! - [`dashboards`] builds what Grafana reads.
 //! - [`files`] knows every file that is generated, and whether one has drifted.
 //!
 //! Nothing here is part of the exporter; `cargo xtask` is the program.
@@ -12,8 +15,10 @@
 
 pub mod ask;
 pub mod cases;
+pub mod dashboards;
 pub mod duration;
 pub mod expand;
 pub mod files;
+pub mod pages;
 pub mod rules;
 pub mod source;

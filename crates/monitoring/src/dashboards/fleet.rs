@@ -1,0 +1,178 @@
+//! *Fleet*: every node and GPU at a glance, the worst of them, and what they use.
+
+use serde_json::json;
+
+use super::panel::{Panel, Steps};
+use super::{CLUSTER, NODES, Plan};
+
+pub(super) const PLAN: Plan = Plan {
+    name: "fleet",
+    title: "GPU fleet",
+    description: "Every node and GPU at a glance: who is hot, slow, full or gone.",
+    from: "now-1h",
+    variables: &[CLUSTER, NODES],
+    annotations: Vec::new,
+    panels,
+};
+
+/// What chooses nodes, in every query.
+const AT: &str = r#"cluster=~"$cluster", instance=~"$node""#;
+
+const HEAT: Steps = &[(50.0, "semi-dark-green"), (70.0, "yellow"), (80.0, "orange"), (87.0, "red")];
+const SHARE_OF_SLOWNESS: Steps = &[(0.01, "yellow"), (0.1, "orange"), (0.25, "red")];
+const FULLNESS: Steps = &[(0.02, "semi-dark-green"), (0.8, "yellow"), (0.9, "orange"), (0.95, "red")];
+const WORK: Steps = &[(0.02, "semi-dark-blue"), (0.5, "semi-dark-green"), (0.8, "green")];
+const POWER: Steps = &[(100.0, "semi-dark-green"), (400.0, "yellow"), (650.0, "orange")];
+
+fn panels() -> Vec<Panel> {
+    let mut panels = totals();
+    panels.push(Panel::heading("Every GPU now: nodes down, GPUs across"));
+    panels.extend(heat_maps());
+    panels.push(Panel::heading("The ten worst"));
+    panels.extend(worst());
+    panels.push(Panel::heading("Over time, by node"));
+    panels.extend(over_time());
+    panels
+}
+
+fn totals() -> Vec<Panel> {
+    let size = (3, 4);
+    vec![
+        Panel::stat("Recording rules", "none", size)
+            .about("Totals and nodes come from recording rules. Where it says MISSING, this Prometheus has not loaded monitoring/rules/heatsink.rules.yml, and panels by node stay empty.")
+            .ask(format!("count(instance:heatsink_gpus_up:sum{{{AT}}}) > bool 0 or vector(0)"), "rules")
+            .steps("red", &[(1.0, "green")])
+            .words(&[("0", "MISSING", "red"), ("1", "loaded", "green")]),
+        Panel::stat("Alerts firing", "none", size)
+            .about("Critical alerts and warnings of heatsink's rules that are firing now.")
+            .ask(format!(r#"count(ALERTS{{alertstate="firing", alertname=~"(Gpu|Heatsink).+", severity=~"critical|warning", {AT}}}) or vector(0)"#), "alerts")
+            .steps("green", &[(1.0, "orange"), (5.0, "red")]),
+        Panel::stat("GPUs that answer", "none", size)
+            .about("GPUs that heatsink can read, on the nodes chosen.")
+            .ask(format!("sum(heatsink_gpu_up{{{AT}}})"), "up")
+            .steps("green", &[]),
+        Panel::stat("GPUs that do not", "none", size)
+            .about("Lost, hung, missing or refused by the driver. The heat maps below leave them blank.")
+            .ask(format!("count(heatsink_gpu_up{{{AT}}}) - sum(heatsink_gpu_up{{{AT}}})"), "down")
+            .steps("green", &[(1.0, "red")]),
+        Panel::stat("Utilisation", "percentunit", size)
+            .about("Mean share of time in which a kernel ran. A busy GPU is not always one that works: see the profiling figures of each GPU.")
+            .ask(format!("avg([[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]])"), "utilisation")
+            .decimals(0)
+            .steps("blue", &[(0.5, "green")]),
+        Panel::stat("Memory used", "percentunit", size)
+            .about("Of what can be allocated: what the driver keeps for itself is left out.")
+            .ask(format!("sum([[DCGM_FI_DEV_FB_USED{{{AT}}}]]) / sum([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "memory")
+            .decimals(0)
+            .steps("green", &[(0.9, "orange")]),
+        Panel::stat("Power", "watt", size)
+            .about("What all GPUs draw now. Cooling and the rest of the machines come on top.")
+            .ask(format!("sum([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]])"), "power")
+            .decimals(1)
+            .steps("text", &[]),
+        Panel::stat("Energy", "kwatth", size)
+            .about("What they used in the time shown, by the boards' own counters.")
+            .ask(format!("sum(increase(([[DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{AT}}}]])[$__range:])) / 3600000"), "energy")
+            .decimals(2)
+            .steps("text", &[]),
+    ]
+}
+
+fn heat_maps() -> Vec<Panel> {
+    let size = (8, 7);
+    let by = "by (instance, gpu)";
+    vec![
+        Panel::matrix("Temperature", "celsius", size)
+            .about("Of the GPU core. Orange is above 80 °C, where the alert fires; red is where most data centre GPUs slow down. A blank cell is a GPU that does not answer.")
+            .ask(format!("max {by} ([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]])"), "")
+            .steps("dark-green", HEAT),
+        Panel::matrix("Slowed down by heat or power brake", "percentunit", size)
+            .about("Share of the last five minutes. Anything but 0 costs the whole job, for the others wait for this GPU.")
+            .ask(format!(r#"max {by} (rate(heatsink_clock_event_seconds_total{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))"#), "")
+            .decimals(0)
+            .steps("dark-green", SHARE_OF_SLOWNESS),
+        Panel::matrix("Answers", "none", size)
+            .about("Whether the GPU answers. The reason why not is in heatsink_gpu_down_info, on the page of the node.")
+            .ask(format!("min {by} (heatsink_gpu_up{{{AT}}})"), "")
+            .steps("red", &[(1.0, "dark-green")])
+            .words(&[("0", "DOWN", "red"), ("1", "up", "dark-green")]),
+        Panel::matrix("Memory used", "percentunit", size)
+            .about("Of what can be allocated. From 90 % on, the next allocation may fail.")
+            .ask(format!("sum {by} ([[DCGM_FI_DEV_FB_USED{{{AT}}}]]) / sum {by} ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "")
+            .decimals(0)
+            .steps("dark-blue", FULLNESS),
+        Panel::matrix("Utilisation", "percentunit", size)
+            .about("Share of time in which a kernel ran; where a GPU is partitioned, how busy its engines were. Dark blue is idle.")
+            .ask(format!("max {by} ([[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]] or [[DCGM_FI_PROF_GR_ENGINE_ACTIVE{{{AT}}}]])"), "")
+            .decimals(0)
+            .steps("dark-blue", WORK),
+        Panel::matrix("Power", "watt", size)
+            .about("Drawn by the board. Neighbours under the same work draw much the same: one that draws less is slowed down or waits.")
+            .ask(format!("max {by} ([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]])"), "")
+            .decimals(0)
+            .steps("dark-blue", POWER),
+    ]
+}
+
+fn worst() -> Vec<Panel> {
+    let size = (6, 8);
+    let legend = "{{instance}} GPU {{gpu}}";
+    vec![
+        Panel::bars("Hottest", "celsius", size)
+            .about("The ten hottest GPU cores.")
+            .ask(format!("topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]))"), legend)
+            .between(20.0, 100.0)
+            .steps("dark-green", HEAT),
+        Panel::bars("Slowest", "percentunit", size)
+            .about("The ten GPUs with the lowest SM clock of what they could have, an idle one counting as fast. A whole job runs at the pace of its slowest.")
+            .ask(format!(r#"bottomk(10, min by (instance, gpu) ((heatsink_gpu_slowdown_ratio{{{AT}}} unless on (instance, gpu, UUID) heatsink_clock_event_active{{reason="gpu_idle", {AT}}} == 1) or on (instance, gpu, UUID) heatsink_clock_event_active{{reason="gpu_idle", {AT}}} == 1))"#), legend)
+            .between(0.0, 1.0)
+            .decimals(0)
+            .steps("red", &[(0.6, "orange"), (0.85, "green")]),
+        Panel::bars("Fullest memory", "percentunit", size)
+            .about("The ten GPUs with the least memory left.")
+            .ask(format!("topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] / ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])))"), legend)
+            .between(0.0, 1.0)
+            .decimals(0)
+            .steps("dark-blue", FULLNESS),
+        Panel::bars("XIDs in the time shown", "none", size)
+            .about("Errors that the driver reported, by GPU. Which they were, and what they ask for, is on the page of the node.")
+            .ask(format!("topk(10, sum by (instance, gpu) (increase(heatsink_xid_errors_total{{{AT}}}[$__range])))"), legend)
+            .from_zero()
+            .decimals(0)
+            .steps("green", &[(0.5, "red")]),
+    ]
+}
+
+fn over_time() -> Vec<Panel> {
+    let size = (12, 8);
+    let at = AT;
+    vec![
+        Panel::lines("Hottest GPU of each node", "celsius", size)
+            .about("The dashed line is where the alert fires.")
+            .ask(format!("instance:heatsink_temperature_celsius:max{{{at}}}"), "{{instance}}")
+            .steps("transparent", &[(80.0, "orange")])
+            .drawn(),
+        Panel::lines("Slowed down by heat", "percentunit", size)
+            .about("Share of time, of the GPU of the node that it holds back most.")
+            .ask(format!("instance:heatsink_thermal_slowdown_ratio:max{{{at}}}"), "{{instance}}")
+            .between(0.0, 1.0)
+            .filled(),
+        Panel::lines("Power", "watt", size)
+            .about("Of all GPUs of a node.")
+            .ask(format!("instance:heatsink_power_watts:sum{{{at}}}"), "{{instance}}")
+            .from_zero()
+            .stacked(),
+        Panel::lines("Utilisation and GPUs that do not answer", "percentunit", size)
+            .about("Mean utilisation of a node's GPUs on the left; on the right, how many of them do not answer.")
+            .ask(format!("instance:heatsink_utilization_ratio:avg{{{at}}}"), "{{instance}}")
+            .ask(format!("instance:heatsink_gpus:count{{{at}}} - instance:heatsink_gpus_up:sum{{{at}}}"), "down: {{instance}}")
+            .between(0.0, 1.0)
+            .matching("/^down/", &[
+                ("unit", json!("none")),
+                ("custom.axisPlacement", json!("right")),
+                ("max", json!(8)),
+                ("custom.lineStyle", json!({ "fill": "dash", "dash": [6, 4] })),
+            ]),
+    ]
+}

@@ -1,0 +1,154 @@
+//! *Jobs*: who uses the GPUs, how well, and what that costs.
+
+use serde_json::json;
+
+use super::panel::Panel;
+use super::{CLUSTER, NAMESPACE, Plan};
+
+pub(super) const PLAN: Plan = Plan {
+    name: "jobs",
+    title: "GPU jobs",
+    description: "By namespace, pod or Slurm job: GPU hours, how well they are used, memory, energy. GPUs that nobody is known to use are counted as nobody's.",
+    from: "now-6h",
+    variables: &[CLUSTER, NAMESPACE],
+    annotations: Vec::new,
+    panels,
+};
+
+/// What chooses owners, in every query.
+const AT: &str = r#"cluster=~"$cluster", namespace=~"$namespace""#;
+const OWNER: &str = "{{owner}}";
+
+/// With one label `owner`: `namespace/pod`, the number of a job, or `nobody`.
+fn owned(expr: &str) -> String {
+    format!(
+        "label_replace(label_replace(label_join({expr}, \"owner\", \"/\", \"namespace\", \"pod\", \"hpc_job\"), \
+         \"owner\", \"nobody\", \"owner\", \"/*\"), \"owner\", \"$1\", \"owner\", \"/*(.*[^/])/*\")"
+    )
+}
+
+/// One sum for each owner.
+fn by_owner(expr: &str) -> String {
+    owned(&format!("sum by (namespace, pod, hpc_job) ({expr})"))
+}
+
+const HOURS: &str = "sum_over_time(owner:heatsink_gpus:count{AT}[$__range:1m]) / 60";
+const IDLE_HOURS: &str = "sum_over_time((owner:heatsink_gpus:count{AT} * (1 - owner:heatsink_activity_ratio:avg{AT}))[$__range:1m]) / 60";
+const ENERGY: &str = "sum_over_time(owner:heatsink_power_watts:sum{AT}[$__range:1m]) / 60000";
+
+fn at(expr: &str) -> String {
+    expr.replace("{AT}", &format!("{{{AT}}}"))
+}
+
+fn panels() -> Vec<Panel> {
+    let mut panels = totals();
+    panels.push(Panel::heading("Who"));
+    panels.push(owners());
+    panels.push(Panel::heading("Over time"));
+    panels.extend(over_time());
+    panels
+}
+
+fn totals() -> Vec<Panel> {
+    let size = (4, 4);
+    vec![
+        Panel::stat("Recording rules", "none", size)
+            .about("This dashboard is made of recording rules. Where it says MISSING, this Prometheus has not loaded monitoring/rules/heatsink.rules.yml.")
+            .ask("count(owner:heatsink_gpus:count) > bool 0 or vector(0)", "rules")
+            .steps("red", &[(1.0, "green")])
+            .words(&[("0", "MISSING", "red"), ("1", "loaded", "green")]),
+        Panel::stat("GPUs in use", "none", size)
+            .about("GPUs, or instances of them, that belong to a pod or a job now. Where the exporter does not know whose they are, 0.")
+            .ask(format!("sum(owner:heatsink_gpus:count{{{AT}, pod!=\"\"}} or owner:heatsink_gpus:count{{{AT}, hpc_job!=\"\"}}) or vector(0)"), "GPUs")
+            .steps("text", &[]),
+        Panel::stat("GPU hours", "h", size)
+            .about("In the time shown. Who shares a GPU is given a part of it.")
+            .ask(at(&format!("sum({HOURS})")), "hours")
+            .decimals(1)
+            .steps("text", &[]),
+        Panel::stat("GPU hours without work", "h", size)
+            .about("The part of those hours in which the engines were idle: what could have been used by somebody else.")
+            .ask(at(&format!("sum({IDLE_HOURS})")), "hours")
+            .decimals(1)
+            .steps("orange", &[]),
+        Panel::stat("Used well", "percentunit", size)
+            .about("Share of the GPU hours in which the engines worked.")
+            .ask(at(&format!("1 - sum({IDLE_HOURS}) / sum({HOURS})")), "share")
+            .decimals(0)
+            .steps("red", &[(0.3, "orange"), (0.6, "green")]),
+        Panel::stat("Energy", "kwatth", size)
+            .about("Drawn by the GPUs in the time shown.")
+            .ask(at(&format!("sum({ENERGY})")), "energy")
+            .decimals(2)
+            .steps("text", &[]),
+    ]
+}
+
+fn owners() -> Panel {
+    Panel::table("Pods and jobs", (24, 10))
+        .about("One row for each owner in the time shown, most hours without work first. `nobody` are GPUs that no pod and no job is known to use.")
+        .ask(by_owner(&at("owner:heatsink_gpus:count{AT}")), "")
+        .ask(by_owner(&at(HOURS)), "")
+        .ask(by_owner(&at(IDLE_HOURS)), "")
+        .ask(owned(&at("avg by (namespace, pod, hpc_job) (avg_over_time(owner:heatsink_activity_ratio:avg{AT}[$__range]))")), "")
+        .ask(by_owner(&at("owner:heatsink_memory_used_bytes:sum{AT}")), "")
+        .ask(by_owner(&at("owner:heatsink_power_watts:sum{AT}")), "")
+        .ask(by_owner(&at(ENERGY)), "")
+        .columns(
+            &[
+                ("owner", "Owner"),
+                ("Value #A", "GPUs now"),
+                ("Value #B", "GPU hours"),
+                ("Value #C", "Without work"),
+                ("Value #D", "Activity"),
+                ("Value #E", "Memory"),
+                ("Value #F", "Power"),
+                ("Value #G", "Energy"),
+            ],
+            &["Time", "namespace", "pod", "hpc_job", "cluster"],
+        )
+        .column("GPUs now", &[("decimals", json!(1))])
+        .column("GPU hours", &[("unit", json!("h")), ("decimals", json!(1))])
+        .column("Without work", &[("unit", json!("h")), ("decimals", json!(1))])
+        .column("Activity", &[
+            ("unit", json!("percentunit")),
+            ("decimals", json!(0)),
+            ("min", json!(0)),
+            ("max", json!(1)),
+            ("custom.cellOptions", json!({ "type": "gauge", "mode": "basic" })),
+            ("color", json!({ "mode": "thresholds" })),
+            ("thresholds", json!({ "mode": "absolute", "steps": [
+                { "color": "red", "value": null },
+                { "color": "orange", "value": 0.3 },
+                { "color": "green", "value": 0.6 },
+            ] })),
+        ])
+        .column("Memory", &[("unit", json!("bytes"))])
+        .column("Power", &[("unit", json!("watt"))])
+        .column("Energy", &[("unit", json!("kwatth")), ("decimals", json!(2))])
+        .sorted_by("Without work")
+}
+
+fn over_time() -> Vec<Panel> {
+    let size = (12, 8);
+    vec![
+        Panel::lines("GPUs", "none", size)
+            .about("How many each of them holds.")
+            .ask(by_owner(&at("owner:heatsink_gpus:count{AT}")), OWNER)
+            .from_zero()
+            .stacked(),
+        Panel::lines("Activity", "percentunit", size)
+            .about("Share of time in which the engines of its GPUs worked. A job that stays near 0 holds GPUs that others wait for.")
+            .ask(owned(&at("avg by (namespace, pod, hpc_job) (owner:heatsink_activity_ratio:avg{AT})")), OWNER)
+            .between(0.0, 1.0),
+        Panel::lines("Memory", "bytes", size)
+            .about("Used on all of its GPUs.")
+            .ask(by_owner(&at("owner:heatsink_memory_used_bytes:sum{AT}")), OWNER)
+            .from_zero(),
+        Panel::lines("Power", "watt", size)
+            .about("Drawn by its GPUs; who shares one is given a part of it.")
+            .ask(by_owner(&at("owner:heatsink_power_watts:sum{AT}")), OWNER)
+            .from_zero()
+            .stacked(),
+    ]
+}

@@ -1,0 +1,220 @@
+//! *Node and GPU*: everything that is known of the GPUs of one node, on one axis of time.
+
+use serde_json::{Value, json};
+
+use super::panel::Panel;
+use super::{CLUSTER, GPU, NODE, Plan, data_source};
+
+pub(super) const PLAN: Plan = Plan {
+    name: "node",
+    title: "GPU node",
+    description: "All signals of the GPUs of one node: why one is slow, how long its memory lasts, what went wrong when.",
+    from: "now-30m",
+    variables: &[CLUSTER, NODE, GPU],
+    annotations,
+    panels,
+};
+
+/// What chooses GPUs, in every query.
+const AT: &str = r#"cluster=~"$cluster", instance=~"$node", gpu=~"$gpu""#;
+const NAME: &str = "GPU {{gpu}}";
+
+fn annotations() -> Vec<Value> {
+    let annotation = |name: &str, expr: String, title: &str, colour: &str| {
+        json!({
+            "name": name,
+            "datasource": data_source(),
+            "enable": true,
+            "hide": false,
+            "iconColor": colour,
+            "expr": expr,
+            "titleFormat": title,
+            "textFormat": "GPU {{gpu}}",
+            "step": "15s",
+            "useValueForTime": false,
+        })
+    };
+    vec![
+        annotation(
+            "XIDs",
+            format!("changes(heatsink_xid_last_timestamp_seconds{{{AT}}}[$__interval]) > 0 or (heatsink_xid_last_timestamp_seconds{{{AT}}} unless heatsink_xid_last_timestamp_seconds{{{AT}}} offset $__interval)"),
+            "XID {{xid}}",
+            "red",
+        ),
+        annotation(
+            "Slowed down",
+            format!(r#"heatsink_clock_event_active{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}} == 1"#),
+            "{{reason}}",
+            "orange",
+        ),
+    ]
+}
+
+fn panels() -> Vec<Panel> {
+    let mut panels = now();
+    panels.push(Panel::heading("Why is it slow"));
+    panels.extend(slowness());
+    panels.push(Panel::heading("Memory and heat"));
+    panels.extend(memory_and_heat());
+    panels.push(Panel::heading("Work"));
+    panels.extend(work());
+    panels.push(Panel::heading("Errors"));
+    panels.extend(errors());
+    panels
+}
+
+fn now() -> Vec<Panel> {
+    let size = (4, 5);
+    vec![
+        Panel::stat("Answers", "none", size)
+            .about("Whether each GPU answers. Where one does not, nothing else of it is shown.")
+            .ask(format!("heatsink_gpu_up{{{AT}}}"), NAME)
+            .steps("red", &[(1.0, "green")])
+            .words(&[("0", "DOWN", "red"), ("1", "up", "green")]),
+        Panel::stat("Left until it slows down", "celsius", size)
+            .about("Between its temperature now and the one at which this model slows down; of the hottest where several are chosen.")
+            .ask(format!("min([[DCGM_FI_DEV_SLOWDOWN_TEMP{{{AT}}}]] - [[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]) or max([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]) * 0"), "margin")
+            .steps("red", &[(0.5, "orange"), (5.0, "yellow"), (10.0, "green")]),
+        Panel::stat("Speed", "percentunit", size)
+            .about("SM clock of what it could be. Below 100 % with work to do, something holds the GPU back: see below what. Of the slowest where several are chosen.")
+            .ask(format!("min(heatsink_gpu_slowdown_ratio{{{AT}}}) or min(heatsink_gpu_up{{{AT}}})"), "speed")
+            .decimals(0)
+            .steps("red", &[(0.6, "orange"), (0.85, "green")]),
+        Panel::stat("Memory left", "bytes", size)
+            .about("What can still be allocated; of the fullest where several are chosen.")
+            .ask(format!("min([[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "free")
+            .steps("red", &[(1_073_741_824.0, "orange"), (8_589_934_592.0, "green")]),
+        Panel::stat("Power", "watt", size)
+            .about("Of all GPUs that are chosen.")
+            .ask(format!("sum([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]])"), "power")
+            .steps("text", &[]),
+        Panel::stat("XIDs in the time shown", "none", size)
+            .about("Errors that the driver reported. The table below says which.")
+            .ask(format!("sum(increase(heatsink_xid_errors_total{{{AT}}}[$__range]))"), "XIDs")
+            .decimals(0)
+            .steps("green", &[(0.5, "red")]),
+    ]
+}
+
+fn slowness() -> Vec<Panel> {
+    let name_and_reason = "GPU {{gpu}} {{reason}}";
+    vec![
+        Panel::lines("Clock against temperature", "hertz", (24, 10))
+            .about("SM clock on the left, temperature (dashed) on the right. Where the clock falls as the temperature reaches its end, that is throttling.")
+            .ask(format!("[[DCGM_FI_DEV_SM_CLOCK{{{AT}}}]]"), "clock GPU {{gpu}}")
+            .ask(format!("[[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]"), "°C GPU {{gpu}}")
+            .from_zero()
+            .matching("/^°C/", &[
+                ("unit", json!("celsius")),
+                ("min", json!(20)),
+                ("max", json!(100)),
+                ("custom.axisPlacement", json!("right")),
+                ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
+            ]),
+        Panel::states("Held back by", (12, 8))
+            .about("When which reason was in force. sw_thermal and hw_thermal are heat, hw_power_brake is the power supply, power_cap the power limit.")
+            .ask(format!(r#"max by (gpu, reason) (heatsink_clock_event_active{{reason=~"power_cap|sw_thermal|hw_thermal|hw_power_brake", {AT}}})"#), name_and_reason)
+            .steps("transparent", &[(1.0, "orange")])
+            .words(&[("0", "no", "transparent"), ("1", "yes", "orange")]),
+        Panel::lines("Share of time held back", "percentunit", (12, 8))
+            .about("By reason, idle time left out. Several can be in force at once, so they may add up to more than 100 %.")
+            .ask(format!(r#"rate(heatsink_clock_event_seconds_total{{reason=~"power_cap|sw_thermal|hw_thermal|hw_power_brake|hw_slowdown|sync_boost", {AT}}}[$__rate_interval])"#), name_and_reason)
+            .between(0.0, 1.0)
+            .filled(),
+    ]
+}
+
+fn memory_and_heat() -> Vec<Panel> {
+    let size = (12, 9);
+    vec![
+        Panel::lines("Memory and its forecast", "bytes", size)
+            .about("Used, and (dashed) what it comes to in an hour if it goes on as in the last half hour. The red line is all that there is: a forecast above it is a job that dies.")
+            .ask(format!("[[DCGM_FI_DEV_FB_USED{{{AT}}}]]"), "used GPU {{gpu}}")
+            .ask(format!("clamp_min(predict_linear(([[DCGM_FI_DEV_FB_USED{{{AT}}}]])[30m:], 3600), 0)"), "in an hour GPU {{gpu}}")
+            .ask(format!("max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "all that there is")
+            .between(0.0, 200_000_000_000.0)
+            .matching("/^in an hour/", &[
+                ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
+            ])
+            .matching("/^all/", &[
+                ("color", json!({ "mode": "fixed", "fixedColor": "red" })),
+                ("custom.lineWidth", json!(2)),
+            ]),
+        Panel::lines("Temperature", "celsius", size)
+            .about("Core and memory. The dashed lines are where the alert fires, 80 °C, and 87 °C, where an H100 slows down; the number for this model is in DCGM_FI_DEV_SLOWDOWN_TEMP.")
+            .ask(format!("[[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]"), "core GPU {{gpu}}")
+            .ask(format!("[[DCGM_FI_DEV_MEMORY_TEMP{{{AT}}}]]"), "memory GPU {{gpu}}")
+            .between(20.0, 110.0)
+            .steps("transparent", &[(80.0, "orange"), (87.0, "red")])
+            .drawn(),
+        Panel::lines("Power and its limit", "watt", size)
+            .about("Drawn by the board; the red line is the limit in force.")
+            .ask(format!("[[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]]"), NAME)
+            .ask(format!("max([[DCGM_FI_DEV_ENFORCED_POWER_LIMIT{{{AT}}}]])"), "limit")
+            .from_zero()
+            .matching("/^limit/", &[
+                ("color", json!({ "mode": "fixed", "fixedColor": "red" })),
+                ("custom.lineWidth", json!(2)),
+            ]),
+        Panel::lines("Between scrapes: power", "watt", size)
+            .about("The highest and the lowest of each rolling window, so that no peak falls between two scrapes.")
+            .ask(format!("max without (samples) (heatsink_power_max_watts{{{AT}}})"), "highest GPU {{gpu}}")
+            .ask(format!("min without (samples) (heatsink_power_min_watts{{{AT}}})"), "lowest GPU {{gpu}}")
+            .from_zero(),
+    ]
+}
+
+fn work() -> Vec<Panel> {
+    let size = (12, 8);
+    vec![
+        Panel::lines("Utilisation", "percentunit", size)
+            .about("Share of time in which any kernel ran. One small kernel is enough for 100 %: the panel beside this one says how much of the GPU it used.")
+            .ask(format!("[[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]]"), NAME)
+            .between(0.0, 1.0),
+        Panel::lines("How much of the GPU works", "percentunit", size)
+            .about("SMs with work, tensor cores and memory interface, where the GPU can tell (Hopper and newer; through DCGM, Volta and newer); memory controller utilisation on all.")
+            .ask(format!("avg([[DCGM_FI_PROF_SM_ACTIVE{{{AT}}}]])"), "SMs with work")
+            .ask(format!("avg([[DCGM_FI_PROF_PIPE_TENSOR_ACTIVE{{{AT}}}]])"), "tensor cores")
+            .ask(format!("avg([[DCGM_FI_PROF_DRAM_ACTIVE{{{AT}}}]])"), "memory interface")
+            .ask(format!("avg([[DCGM_FI_DEV_MEM_COPY_UTIL{{{AT}}}]])"), "memory controller")
+            .between(0.0, 1.0),
+        Panel::lines("PCIe and NVLink", "Bps", size)
+            .about("PCIe sent and received by each GPU, and all of its NVLinks together where it has any.")
+            .ask(format!("[[DCGM_FI_DEV_PCIE_TX_THROUGHPUT{{{AT}}}]]"), "PCIe sent GPU {{gpu}}")
+            .ask(format!("[[DCGM_FI_DEV_PCIE_RX_THROUGHPUT{{{AT}}}]]"), "PCIe received GPU {{gpu}}")
+            .ask(format!("[[DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL{{{AT}}}]]"), "NVLink GPU {{gpu}}")
+            .from_zero(),
+        Panel::lines("Memory clock and PCIe lanes", "hertz", size)
+            .about("Both stand still on a healthy GPU under load. Lanes, on the right, fall where a link is narrower than it was.")
+            .ask(format!("[[DCGM_FI_DEV_MEM_CLOCK{{{AT}}}]]"), "memory clock GPU {{gpu}}")
+            .ask(format!("[[DCGM_FI_DEV_PCIE_LINK_WIDTH{{{AT}}}]]"), "lanes GPU {{gpu}}")
+            .from_zero()
+            .matching("/^lanes/", &[
+                ("unit", json!("none")),
+                ("max", json!(17)),
+                ("custom.axisPlacement", json!("right")),
+                ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
+            ]),
+    ]
+}
+
+fn errors() -> Vec<Panel> {
+    vec![
+        Panel::lines("Errors, counted", "none", (12, 8))
+            .about("Corrected and uncorrectable memory errors since the last reset, PCIe packets sent again, NVLink replays. What a board does not have is not drawn.")
+            .ask(format!("[[DCGM_FI_DEV_ECC_SBE_VOL_TOTAL{{{AT}}}]]"), "corrected GPU {{gpu}}")
+            .ask(format!("[[DCGM_FI_DEV_ECC_DBE_VOL_TOTAL{{{AT}}}]]"), "uncorrectable GPU {{gpu}}")
+            .ask(format!("[[DCGM_FI_DEV_PCIE_REPLAY_COUNTER{{{AT}}}]]"), "PCIe replays GPU {{gpu}}")
+            .ask(format!("[[DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL{{{AT}}}]]"), "NVLink replays GPU {{gpu}}")
+            .from_zero(),
+        Panel::table("XIDs", (12, 8))
+            .about("How often the driver reported each error in the time shown, most first. What a code asks for: the runbook of GpuXidCritical, or `heatsink fields --xids`.")
+            .ask(format!("sort_desc(topk(12, sum by (gpu, xid) (increase(heatsink_xid_errors_total{{{AT}}}[$__range])) + on (xid) group_left (name, class) 0 * max by (xid, name, class) (heatsink_xid_info{{cluster=~\"$cluster\", instance=~\"$node\"}})))"), "")
+            .columns(
+                &[("gpu", "GPU"), ("xid", "XID"), ("name", "What"), ("class", "Asks for"), ("Value", "Times")],
+                &["Time"],
+            )
+            .column("Times", &[("decimals", json!(0))])
+            .sorted_by("Times"),
+    ]
+}
