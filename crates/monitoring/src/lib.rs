@@ -4,6 +4,7 @@
 //! - [`source`] reads `monitoring/rules/rules.toml` and refuses what makes no sense.
 //! - [`expand`] turns its placeholders into the names and units of one generation.
 //! - [`rules`] writes rule files, [`cases`] what `promtool` tests them with.
+//! - [`picture`] draws a dashboard from what a real Prometheus answers.
 //! - [`files`] knows every file that is generated, and whether one has drifted.
 //!
 //! Nothing here is part of the exporter; `cargo xtask` is the program.
@@ -15,5 +16,6 @@ pub mod cases;
 pub mod duration;
 pub mod expand;
 pub mod files;
+pub mod picture;
 pub mod rules;
 pub mod source;
