@@ -4,10 +4,10 @@
 //! - [`source`] reads `monitoring/rules/rules.toml` and refuses what makes no sense.
 //! - [`expand`] turns its placeholders into the names and units of one generation.
 //! - [`rules`] writes rule files, [`cases`] what `promtool` tests them with.
-//! - [`pages`] makes pages of the book.
-//! - [`ask`] asks a real Prometheus.
-//! - [`dashboards`] builds what Grafana reads.
-//! - [`files`] knows every file that is generated, and whether one has drifted.
+//! - [`dashboards`] builds what Grafana reads, [`picture`] draws it from a real Prometheus, which
+//!   [`ask`] asks.
+//! - [`chain`] makes the shipped configurations fit for a test that cannot wait.
+//! - [`files`] knows every file that is generated, [`pages`] those of the book.
 //!
 //! Nothing here is part of the exporter; `cargo xtask` is the program.
 
@@ -15,10 +15,12 @@
 
 pub mod ask;
 pub mod cases;
+pub mod chain;
 pub mod dashboards;
 pub mod duration;
 pub mod expand;
 pub mod files;
 pub mod pages;
+pub mod picture;
 pub mod rules;
 pub mod source;
