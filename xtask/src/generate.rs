@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use monitoring::expand::Names;
@@ -75,6 +76,36 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let generated = files::generated(&source)?;
     ensure!(!generated.is_empty(), "nothing is generated");
     files::check(root, &source, &generated)
+}
+
+/// Checks the dashboards against Grafana's own types, of every major version that they are for.
+pub(crate) fn schema(root: &Path) -> Result<()> {
+    let folder = root.join("monitoring/dashboards/schema");
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]), &folder)?;
+    run(Command::new("node").arg("check.mjs"), &folder)
+}
+
+/// Lets Prometheus' and Alertmanager's own tools read their configurations.
+pub(crate) fn configs(root: &Path) -> Result<()> {
+    run(
+        Command::new("amtool").args(["check-config", "alertmanager.yml"]),
+        &root.join("monitoring/alertmanager"),
+    )?;
+    run(
+        Command::new("promtool").args(["check", "config", "prometheus.yml"]),
+        &root.join("monitoring/prometheus"),
+    )
+}
+
+fn run(command: &mut Command, folder: &Path) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("{program} could not be started"))?;
+    ensure!(status.success(), "{program}: {status}");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod code;
 mod generate;
+mod pictures;
 mod setup;
 mod steps;
 mod tidy;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::generate::RulesArgs;
+use crate::pictures::PicturesArgs;
 use crate::steps::{Outcome, Step};
 
 const USAGE: &str = "\
@@ -23,9 +25,14 @@ Usage: cargo xtask <COMMAND>
 
   test [-- ARGS]   set up what the tests need, build the workspace, run all tests;
                    ARGS go to `cargo test`: `-- hung_gpu`, `-- -- --nocapture`
-  ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`
+  ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, then `monitoring`
+  monitoring       everything about rules and dashboards, with real servers: nothing generated
+                   has drifted, promtool's tests, Grafana's schema, every query, the whole chain
   tidy             check the rules of this repository that no compiler checks
   generate         write all files that are generated: rules, dashboards
+  pictures URL [OPTIONS]
+                   draw the dashboards from the Prometheus at URL into docs/pictures:
+                   --node NAME, --from and --to in seconds before now
   rules [OPTIONS]  print the rules for Prometheus, checked: --metric-names 4.8|4.9,
                    --time-scale N (durations divided by N, for demonstrations), --from FILE
 ";
@@ -36,8 +43,10 @@ enum Command {
     Test(Vec<String>),
     Ci(Vec<String>),
     Tidy,
+    Monitoring,
     Generate,
     Rules(RulesArgs),
+    Pictures(PicturesArgs),
     Help,
 }
 
@@ -56,19 +65,10 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Command::Tidy => steps::run(&root, vec![TIDY]),
+        Command::Monitoring => steps::run(&root, monitoring()),
         Command::Generate => steps::run(&root, vec![Step::call("generate", generate::write)]),
-        Command::Rules(args) => {
-            return match generate::rules(&root, &args) {
-                Ok(rules) => {
-                    print!("{rules}");
-                    ExitCode::SUCCESS
-                }
-                Err(error) => {
-                    eprintln!("error: {error:#}");
-                    ExitCode::from(2)
-                }
-            };
-        }
+        Command::Rules(args) => return printed(generate::rules(&root, &args)),
+        Command::Pictures(args) => return printed(pictures::draw(&root, &args)),
         Command::Test(args) => steps::run(&root, test(args)),
         Command::Ci(args) => steps::run(&root, ci(args)),
     };
@@ -78,10 +78,27 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints what was asked for, or why it cannot be had.
+fn printed(text: anyhow::Result<String>) -> ExitCode {
+    match text {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 fn parse(args: Vec<String>) -> Result<Command, String> {
     let Some((name, rest)) = args.split_first() else { return Ok(Command::Help) };
     if name == "rules" {
         return generate::parse(rest).map(Command::Rules);
+    }
+    if name == "pictures" {
+        return pictures::parse(rest).map(Command::Pictures);
     }
     let extra = match rest.split_first() {
         None => Vec::new(),
@@ -94,8 +111,9 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
         "test" => Ok(Command::Test(extra)),
         "ci" => Ok(Command::Ci(extra)),
         "tidy" if extra.is_empty() => Ok(Command::Tidy),
+        "monitoring" if extra.is_empty() => Ok(Command::Monitoring),
         "generate" if extra.is_empty() => Ok(Command::Generate),
-        "tidy" | "generate" => Err(format!("`{name}` takes no arguments")),
+        "tidy" | "generate" | "monitoring" => Err(format!("`{name}` takes no arguments")),
         "help" | "-h" | "--help" => Ok(Command::Help),
         other => Err(format!("there is no command `{other}`")),
     }
@@ -108,27 +126,61 @@ fn root() -> PathBuf {
 }
 
 const TIDY: Step = Step::call("tidy", tidy::run);
+const DRIFT: Step = Step::call("drift", generate::check);
+const SCHEMA: Step = Step::call("schema", generate::schema);
+const CONFIGS: Step = Step::call("configs", generate::configs);
 
 fn test(extra: Vec<String>) -> Vec<Step> {
     // Cargo builds a library of C ABI only for its own package's tests, and it is the tests of
     // another package that open it: hence the build before the tests.
     vec![
         Step::call("test set-up", setup::run),
-        Step::cargo("build", &["build", "--workspace", "--locked"]),
+        DRIFT,
+        SCHEMA,
+        CONFIGS,
+        build(),
         Step::cargo("test", &["test", "--workspace", "--locked"]).with(extra),
     ]
 }
 
+/// What takes servers or minutes, of all that is about rules and dashboards.
+fn with_servers() -> Vec<Step> {
+    let servers = |test| {
+        let of_package = ["test", "--package", "monitoring", "--features", "servers", "--locked"];
+        Step::cargo(test, &[&of_package[..], &["--test", test]].concat())
+    };
+    ["dashboards", "chain", "newcomer"].map(servers).into()
+}
+
+fn monitoring() -> Vec<Step> {
+    let rules = ["test", "--package", "monitoring", "--locked"];
+    let mut steps = vec![
+        Step::call("test set-up", setup::run),
+        DRIFT,
+        SCHEMA,
+        CONFIGS,
+        build(),
+        Step::cargo("rules", &rules),
+    ];
+    steps.extend(with_servers());
+    steps
+}
+
+fn build() -> Step {
+    Step::cargo("build", &["build", "--workspace", "--locked"])
+}
+
 fn ci(extra: Vec<String>) -> Vec<Step> {
-    let clippy = &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    let clippy = &["clippy", "--workspace", "--all-targets", "--all-features", "--locked"];
     let docs = &["doc", "--workspace", "--no-deps", "--locked"];
     let mut steps = vec![
         Step::cargo("format", &["fmt", "--all", "--check"]),
-        Step::cargo("clippy", clippy),
+        Step::cargo("clippy", clippy).with(["--", "-D", "warnings"].map(str::to_owned).to_vec()),
         TIDY,
         Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
     ];
     steps.extend(test(extra));
+    steps.extend(with_servers());
     steps
 }
 
@@ -159,9 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn ci_ends_with_all_that_test_does() {
+    fn ci_does_all_that_test_and_monitoring_do() {
         let names = |steps: Vec<Step>| steps.iter().map(|step| step.name).collect::<Vec<_>>();
+        let ci = names(ci(vec![]));
         let test = names(test(vec![]));
-        assert!(names(ci(vec![])).ends_with(&test));
+        assert!(ci.windows(test.len()).any(|steps| *steps == *test));
+        assert!(ci.ends_with(&names(with_servers())));
+        // Which it tests with all the others.
+        let rules = |name: &&str| *name == "rules";
+        assert!(names(monitoring()).iter().all(|name| rules(&name) || ci.contains(name)));
     }
 }

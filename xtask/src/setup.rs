@@ -1,5 +1,6 @@
 //! What the tests need beside Rust and a C compiler: `promtool` and `prometheus`, to judge our
-//! pages by Prometheus' own parser.
+//! pages by Prometheus' own parser; Alertmanager, to get its messages; Node.js, to check the
+//! dashboards against Grafana's types.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +16,10 @@ struct Tool {
 const TOOLS: &[Tool] = &[
     Tool { program: "promtool", package: "prometheus" },
     Tool { program: "prometheus", package: "prometheus" },
+    Tool { program: "prometheus-alertmanager", package: "prometheus-alertmanager" },
+    Tool { program: "amtool", package: "prometheus-alertmanager" },
+    Tool { program: "node", package: "nodejs" },
+    Tool { program: "npm", package: "npm" },
 ];
 
 /// What this process may do about a missing package.
@@ -41,8 +46,8 @@ pub(crate) fn run(_: &Path) -> Result<()> {
     }
     if Path::new("/run/systemd/system").exists() {
         println!(
-            "note: Debian starts a Prometheus server with the package; the tests do not need it: \
-             sudo systemctl disable --now prometheus"
+            "note: Debian starts a server with each of its packages; the tests do not need them: \
+             sudo systemctl disable --now prometheus prometheus-alertmanager"
         );
     }
     Ok(())

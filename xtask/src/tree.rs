@@ -69,7 +69,7 @@ fn visit(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<()> {
         let path = format!("{prefix}{name}");
         let kind = entry.file_type().with_context(|| path.clone())?;
         if kind.is_dir() {
-            if name != ".git" {
+            if name != ".git" && name != "node_modules" {
                 visit(&entry.path(), &format!("{path}/"), files)?;
             }
         } else if kind.is_file() {

@@ -23,12 +23,36 @@ pub struct Chain {
     pub time_scale: f64,
     /// The names that the exporters serve.
     pub names: Names,
-    /// The exporters, as `host:port`.
-    pub targets: Vec<String>,
+    /// The exporters.
+    pub targets: Vec<Target>,
+    /// Who uses which GPUs, for exporters that do not know.
+    pub owners: Vec<Owner>,
     /// The Alertmanager, as `host:port`.
     pub alertmanager: String,
     /// The address that gets the messages; the receiver's name is added as its path.
     pub webhook: String,
+}
+
+/// An exporter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Where it is: `host:port`.
+    pub address: String,
+    /// What its node is called; by its address unless said.
+    pub name: Option<String>,
+}
+
+/// Who uses some of a node's GPUs: a pod, as labels that Prometheus adds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Owner {
+    /// The node, as a regular expression.
+    pub instance: String,
+    /// The GPUs, as a regular expression.
+    pub gpu: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod.
+    pub pod: String,
 }
 
 /// The durations of the two configurations.
@@ -54,8 +78,14 @@ impl Chain {
         let mut prometheus = read(root, "monitoring/prometheus/prometheus.yml")?;
         self.scale(&mut prometheus)?;
         set(&mut prometheus, &["rule_files"], vec![Value::from("heatsink.rules.yml")])?;
-        let targets: Vec<Value> = self.targets.iter().map(|at| at.as_str().into()).collect();
-        set(&mut prometheus, &["scrape_configs", "0", "static_configs", "0", "targets"], targets)?;
+        let scrape = at(&mut prometheus, &["scrape_configs", "0"])?;
+        scrape["static_configs"] = Value::Sequence(self.targets.iter().map(Target::yaml).collect());
+        if self.targets.iter().any(|target| target.name.is_some()) {
+            // It would call a node by its address.
+            scrape["relabel_configs"] = Value::Sequence(Vec::new());
+        }
+        let owners = self.owners.iter().flat_map(Owner::relabelling).collect();
+        scrape["metric_relabel_configs"] = Value::Sequence(owners);
         let managers = &["alerting", "alertmanagers", "0", "static_configs", "0", "targets"];
         set(&mut prometheus, managers, vec![Value::from(self.alertmanager.as_str())])?;
 
@@ -107,8 +137,7 @@ fn read(root: &Path, path: &str) -> Result<Value> {
     yaml_serde::from_str(&text).with_context(|| path.to_owned())
 }
 
-/// Replaces a list that is there.
-fn set(value: &mut Value, path: &[&str], list: Vec<Value>) -> Result<()> {
+fn at<'a>(value: &'a mut Value, path: &[&str]) -> Result<&'a mut Value> {
     let mut place = value;
     for step in path {
         let next = match step.parse::<usize>() {
@@ -117,9 +146,48 @@ fn set(value: &mut Value, path: &[&str], list: Vec<Value>) -> Result<()> {
         };
         place = next.with_context(|| format!("no {}", path.join(".")))?;
     }
+    Ok(place)
+}
+
+/// Replaces a list that is there.
+fn set(value: &mut Value, path: &[&str], list: Vec<Value>) -> Result<()> {
+    let place = at(value, path)?;
     ensure!(place.is_sequence(), "{} is no list", path.join("."));
     *place = Value::Sequence(list);
     Ok(())
+}
+
+fn mapping<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::Mapping(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+}
+
+impl Target {
+    fn yaml(&self) -> Value {
+        let targets = Value::Sequence(vec![self.address.as_str().into()]);
+        match &self.name {
+            Some(name) => {
+                let labels = mapping([("instance", name.as_str().into())]);
+                mapping([("targets", targets), ("labels", labels)])
+            }
+            None => mapping([("targets", targets)]),
+        }
+    }
+}
+
+impl Owner {
+    /// A rule for each of the two labels, on what is said of a GPU under DCGM's names.
+    fn relabelling(&self) -> [Value; 2] {
+        let Self { instance, gpu, namespace, pod } = self;
+        [("namespace", namespace), ("pod", pod)].map(|(label, value)| {
+            let sources = ["__name__", "instance", "gpu"].map(Value::from).to_vec();
+            mapping([
+                ("source_labels", Value::Sequence(sources)),
+                ("regex", format!("DCGM_.+;{instance};{gpu}").into()),
+                ("target_label", label.into()),
+                ("replacement", value.as_str().into()),
+            ])
+        })
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +202,10 @@ mod tests {
         let chain = Chain {
             time_scale: 60.0,
             names: Names::V4_9,
-            targets: vec!["127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned()],
+            targets: ["127.0.0.1:1", "127.0.0.1:2"]
+                .map(|address| Target { address: address.to_owned(), name: None })
+                .to_vec(),
+            owners: Vec::new(),
             alertmanager: "127.0.0.1:3".to_owned(),
             webhook: "http://127.0.0.1:4".to_owned(),
         };

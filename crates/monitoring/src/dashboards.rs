@@ -138,7 +138,6 @@ impl Variable {
             "type": "query",
             "datasource": data_source(),
             "query": { "query": self.query, "refId": self.name },
-            "definition": self.query,
             "refresh": 2,
             "sort": 3,
             "multi": self.many,

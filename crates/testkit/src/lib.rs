@@ -1,4 +1,5 @@
-//! What the tests of the other rooms share: a strict reader of pages, a matcher, golden files.
+//! What the tests of the other rooms share: a strict reader of pages, a matcher, golden files,
+//! and the servers that tests run.
 //!
 //! The reader is written from the description of the text format, not from the encoder in
 //! `exposition`, so that a mistake has to be made twice to go unseen.
@@ -9,3 +10,4 @@ pub mod exporter;
 pub mod golden;
 pub mod page;
 pub mod promtool;
+pub mod server;

@@ -18,11 +18,12 @@ pub(super) const PLAN: Plan = Plan {
 /// What chooses nodes, in every query.
 const AT: &str = r#"cluster=~"$cluster", instance=~"$node""#;
 
-const HEAT: Steps = &[(50.0, "semi-dark-green"), (70.0, "yellow"), (80.0, "orange"), (87.0, "red")];
+// Yellow, orange and red are for trouble; how hard a GPU works is a shade of blue.
+const HEAT: Steps = &[(50.0, "semi-dark-green"), (75.0, "yellow"), (80.0, "orange"), (87.0, "red")];
 const SHARE_OF_SLOWNESS: Steps = &[(0.01, "yellow"), (0.1, "orange"), (0.25, "red")];
-const FULLNESS: Steps = &[(0.02, "semi-dark-green"), (0.8, "yellow"), (0.9, "orange"), (0.95, "red")];
-const WORK: Steps = &[(0.02, "semi-dark-blue"), (0.5, "semi-dark-green"), (0.8, "green")];
-const POWER: Steps = &[(100.0, "semi-dark-green"), (400.0, "yellow"), (650.0, "orange")];
+const FULLNESS: Steps = &[(0.02, "semi-dark-blue"), (0.8, "yellow"), (0.9, "orange"), (0.95, "red")];
+const WORK: Steps = &[(0.02, "semi-dark-blue"), (0.5, "blue"), (0.9, "light-blue")];
+const POWER: Steps = &[(100.0, "semi-dark-blue"), (300.0, "blue"), (500.0, "light-blue")];
 
 fn panels() -> Vec<Panel> {
     let mut panels = totals();
@@ -79,7 +80,7 @@ fn totals() -> Vec<Panel> {
 }
 
 fn heat_maps() -> Vec<Panel> {
-    let size = (8, 7);
+    let size = (12, 6);
     let by = "by (instance, gpu)";
     vec![
         Panel::matrix("Temperature", "celsius", size)
@@ -91,7 +92,7 @@ fn heat_maps() -> Vec<Panel> {
             .ask(format!(r#"max {by} (rate(heatsink_clock_event_seconds_total{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))"#), "")
             .decimals(0)
             .steps("dark-green", SHARE_OF_SLOWNESS),
-        Panel::matrix("Answers", "none", size)
+        Panel::matrix("Does it answer", "none", size)
             .about("Whether the GPU answers. The reason why not is in heatsink_gpu_down_info, on the page of the node.")
             .ask(format!("min {by} (heatsink_gpu_up{{{AT}}})"), "")
             .steps("red", &[(1.0, "dark-green")])
@@ -115,29 +116,29 @@ fn heat_maps() -> Vec<Panel> {
 }
 
 fn worst() -> Vec<Panel> {
-    let size = (6, 8);
-    let legend = "{{instance}} GPU {{gpu}}";
+    let size = (6, 9);
+    let legend = "{{instance}} / {{gpu}}";
     vec![
         Panel::bars("Hottest", "celsius", size)
             .about("The ten hottest GPU cores.")
-            .ask(format!("topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]))"), legend)
+            .ask(format!("sort_desc(topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]])))"), legend)
             .between(20.0, 100.0)
             .steps("dark-green", HEAT),
-        Panel::bars("Slowest", "percentunit", size)
-            .about("The ten GPUs with the lowest SM clock of what they could have, an idle one counting as fast. A whole job runs at the pace of its slowest.")
-            .ask(format!(r#"bottomk(10, min by (instance, gpu) ((heatsink_gpu_slowdown_ratio{{{AT}}} unless on (instance, gpu, UUID) heatsink_clock_event_active{{reason="gpu_idle", {AT}}} == 1) or on (instance, gpu, UUID) heatsink_clock_event_active{{reason="gpu_idle", {AT}}} == 1))"#), legend)
+        Panel::bars("Most held back", "percentunit", size)
+            .about("Share of the last five minutes in which anything held the clocks down: heat, the power supply, or the power limit, which is harmless. A whole job runs at the pace of its slowest GPU.")
+            .ask(format!(r#"sort_desc(topk(10, max by (instance, gpu) (rate(heatsink_clock_event_seconds_total{{reason=~"power_cap|sync_boost|hw_slowdown|sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))))"#), legend)
             .between(0.0, 1.0)
             .decimals(0)
-            .steps("red", &[(0.6, "orange"), (0.85, "green")]),
+            .steps("dark-green", &[(0.25, "yellow"), (0.9, "orange")]),
         Panel::bars("Fullest memory", "percentunit", size)
             .about("The ten GPUs with the least memory left.")
-            .ask(format!("topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] / ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])))"), legend)
+            .ask(format!("sort_desc(topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] / ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]]))))"), legend)
             .between(0.0, 1.0)
             .decimals(0)
             .steps("dark-blue", FULLNESS),
         Panel::bars("XIDs in the time shown", "none", size)
             .about("Errors that the driver reported, by GPU. Which they were, and what they ask for, is on the page of the node.")
-            .ask(format!("topk(10, sum by (instance, gpu) (increase(heatsink_xid_errors_total{{{AT}}}[$__range])))"), legend)
+            .ask(format!("sort_desc(topk(10, sum by (instance, gpu) (increase(heatsink_xid_errors_total{{{AT}}}[$__range]))))"), legend)
             .from_zero()
             .decimals(0)
             .steps("green", &[(0.5, "red")]),
@@ -164,11 +165,11 @@ fn over_time() -> Vec<Panel> {
             .from_zero()
             .stacked(),
         Panel::lines("Utilisation and GPUs that do not answer", "percentunit", size)
-            .about("Mean utilisation of a node's GPUs on the left; on the right, how many of them do not answer.")
+            .about("Mean utilisation of a node's GPUs on the left; on the right, how many GPUs of all nodes do not answer.")
             .ask(format!("instance:heatsink_utilization_ratio:avg{{{at}}}"), "{{instance}}")
-            .ask(format!("instance:heatsink_gpus:count{{{at}}} - instance:heatsink_gpus_up:sum{{{at}}}"), "down: {{instance}}")
+            .ask(format!("sum(instance:heatsink_gpus:count{{{at}}}) - sum(instance:heatsink_gpus_up:sum{{{at}}})"), "GPUs down")
             .between(0.0, 1.0)
-            .matching("/^down/", &[
+            .matching("/^GPUs down/", &[
                 ("unit", json!("none")),
                 ("custom.axisPlacement", json!("right")),
                 ("max", json!(8)),

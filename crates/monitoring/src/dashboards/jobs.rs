@@ -32,9 +32,9 @@ fn by_owner(expr: &str) -> String {
     owned(&format!("sum by (namespace, pod, hpc_job) ({expr})"))
 }
 
-const HOURS: &str = "sum_over_time(owner:heatsink_gpus:count{AT}[$__range:1m]) / 60";
-const IDLE_HOURS: &str = "sum_over_time((owner:heatsink_gpus:count{AT} * (1 - owner:heatsink_activity_ratio:avg{AT}))[$__range:1m]) / 60";
-const ENERGY: &str = "sum_over_time(owner:heatsink_power_watts:sum{AT}[$__range:1m]) / 60000";
+const HOURS: &str = "sum_over_time(owner:heatsink_gpus:count{AT}[$__range:$__interval]) * $__interval_ms / 3600000";
+const IDLE_HOURS: &str = "sum_over_time((owner:heatsink_gpus:count{AT} * (1 - owner:heatsink_activity_ratio:avg{AT}))[$__range:$__interval]) * $__interval_ms / 3600000";
+const ENERGY: &str = "sum_over_time(owner:heatsink_power_watts:sum{AT}[$__range:$__interval]) * $__interval_ms / 3600000000";
 
 fn at(expr: &str) -> String {
     expr.replace("{AT}", &format!("{{{AT}}}"))

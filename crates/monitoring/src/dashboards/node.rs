@@ -27,10 +27,9 @@ fn annotations() -> Vec<Value> {
             "enable": true,
             "hide": false,
             "iconColor": colour,
-            "expr": expr,
+            "target": { "refId": name, "expr": expr, "interval": "15s" },
             "titleFormat": title,
             "textFormat": "GPU {{gpu}}",
-            "step": "15s",
             "useValueForTime": false,
         })
     };
@@ -66,20 +65,19 @@ fn panels() -> Vec<Panel> {
 fn now() -> Vec<Panel> {
     let size = (4, 5);
     vec![
-        Panel::stat("Answers", "none", size)
-            .about("Whether each GPU answers. Where one does not, nothing else of it is shown.")
-            .ask(format!("heatsink_gpu_up{{{AT}}}"), NAME)
-            .steps("red", &[(1.0, "green")])
-            .words(&[("0", "DOWN", "red"), ("1", "up", "green")]),
+        Panel::stat("GPUs that do not answer", "none", size)
+            .about("Where one does not, nothing else of it is shown. Why not: heatsink_gpu_down_info.")
+            .ask(format!("count(heatsink_gpu_up{{{AT}}}) - sum(heatsink_gpu_up{{{AT}}})"), "down")
+            .steps("green", &[(1.0, "red")]),
         Panel::stat("Left until it slows down", "celsius", size)
             .about("Between its temperature now and the one at which this model slows down; of the hottest where several are chosen.")
-            .ask(format!("min([[DCGM_FI_DEV_SLOWDOWN_TEMP{{{AT}}}]] - [[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]) or max([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]) * 0"), "margin")
+            .ask(format!("min([[DCGM_FI_DEV_SLOWDOWN_TEMP{{{AT}}}]] - [[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]])"), "margin")
             .steps("red", &[(0.5, "orange"), (5.0, "yellow"), (10.0, "green")]),
-        Panel::stat("Speed", "percentunit", size)
-            .about("SM clock of what it could be. Below 100 % with work to do, something holds the GPU back: see below what. Of the slowest where several are chosen.")
-            .ask(format!("min(heatsink_gpu_slowdown_ratio{{{AT}}}) or min(heatsink_gpu_up{{{AT}}})"), "speed")
+        Panel::stat("Held back by heat", "percentunit", size)
+            .about("Or by the power supply: share of the last five minutes, of the GPU that is held back most where several are chosen. Below is which and why.")
+            .ask(format!(r#"max(rate(heatsink_clock_event_seconds_total{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))"#), "share")
             .decimals(0)
-            .steps("red", &[(0.6, "orange"), (0.85, "green")]),
+            .steps("green", &[(0.01, "yellow"), (0.1, "orange"), (0.25, "red")]),
         Panel::stat("Memory left", "bytes", size)
             .about("What can still be allocated; of the fullest where several are chosen.")
             .ask(format!("min([[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "free")
@@ -97,7 +95,6 @@ fn now() -> Vec<Panel> {
 }
 
 fn slowness() -> Vec<Panel> {
-    let name_and_reason = "GPU {{gpu}} {{reason}}";
     vec![
         Panel::lines("Clock against temperature", "hertz", (24, 10))
             .about("SM clock on the left, temperature (dashed) on the right. Where the clock falls as the temperature reaches its end, that is throttling.")
@@ -112,16 +109,32 @@ fn slowness() -> Vec<Panel> {
                 ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
             ]),
         Panel::states("Held back by", (12, 8))
-            .about("When which reason was in force. sw_thermal and hw_thermal are heat, hw_power_brake is the power supply, power_cap the power limit.")
-            .ask(format!(r#"max by (gpu, reason) (heatsink_clock_event_active{{reason=~"power_cap|sw_thermal|hw_thermal|hw_power_brake", {AT}}})"#), name_and_reason)
-            .steps("transparent", &[(1.0, "orange")])
-            .words(&[("0", "no", "transparent"), ("1", "yes", "orange")]),
+            .about("What held each GPU back, and when; the gravest where several did at once. The power limit is harmless.")
+            .ask(held_back(), NAME)
+            .steps("transparent", &[(1.0, "blue"), (2.0, "orange"), (3.0, "red"), (4.0, "purple")])
+            .words(&[
+                ("0", "nothing", "transparent"),
+                ("1", "power limit", "blue"),
+                ("2", "heat, by the driver", "orange"),
+                ("3", "heat, by the hardware", "red"),
+                ("4", "power supply", "purple"),
+            ]),
         Panel::lines("Share of time held back", "percentunit", (12, 8))
-            .about("By reason, idle time left out. Several can be in force at once, so they may add up to more than 100 %.")
-            .ask(format!(r#"rate(heatsink_clock_event_seconds_total{{reason=~"power_cap|sw_thermal|hw_thermal|hw_power_brake|hw_slowdown|sync_boost", {AT}}}[$__rate_interval])"#), name_and_reason)
+            .about("By reason, of the GPU that is held back most by it. Several can be in force at once.")
+            .ask(format!(r#"max by (reason) (rate(heatsink_clock_event_seconds_total{{reason=~"power_cap|sw_thermal|hw_thermal|hw_power_brake|hw_slowdown|sync_boost", {AT}}}[$__rate_interval]))"#), "{{reason}}")
             .between(0.0, 1.0)
             .filled(),
     ]
+}
+
+/// The gravest reason in force on each GPU, as a number; 0 where there is none.
+fn held_back() -> String {
+    let reasons = ["power_cap", "sw_thermal", "hw_thermal", "hw_power_brake"];
+    let of = |(index, reason): (usize, &&str)| {
+        format!("{} * heatsink_clock_event_active{{reason=\"{reason}\", {AT}}}", index + 1)
+    };
+    let all: Vec<String> = reasons.iter().enumerate().map(of).collect();
+    format!("max by (gpu) ({})", all.join(" or "))
 }
 
 fn memory_and_heat() -> Vec<Panel> {
@@ -130,9 +143,9 @@ fn memory_and_heat() -> Vec<Panel> {
         Panel::lines("Memory and its forecast", "bytes", size)
             .about("Used, and (dashed) what it comes to in an hour if it goes on as in the last half hour. The red line is all that there is: a forecast above it is a job that dies.")
             .ask(format!("[[DCGM_FI_DEV_FB_USED{{{AT}}}]]"), "used GPU {{gpu}}")
-            .ask(format!("clamp_min(predict_linear(([[DCGM_FI_DEV_FB_USED{{{AT}}}]])[30m:], 3600), 0)"), "in an hour GPU {{gpu}}")
+            .ask(format!("clamp(predict_linear(([[DCGM_FI_DEV_FB_USED{{{AT}}}]])[30m:], 3600), 0, 1.25 * scalar(max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])))"), "in an hour GPU {{gpu}}")
             .ask(format!("max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "all that there is")
-            .between(0.0, 200_000_000_000.0)
+            .from_zero()
             .matching("/^in an hour/", &[
                 ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
             ])

@@ -224,12 +224,6 @@ impl Panel {
         self
     }
 
-    /// The background in the colour of the value.
-    pub(super) fn background(mut self) -> Self {
-        self.options.insert("colorMode".into(), json!("background"));
-        self
-    }
-
     /// Words in place of values.
     pub(super) fn words(mut self, words: &[(&str, &str, &str)]) -> Self {
         let options: Map<String, Value> = words

@@ -27,7 +27,7 @@ pub(super) fn ask(
     let mut marks = Vec::new();
     for annotation in list.into_iter().flatten().filter(|one| one["enable"] != false) {
         // What Grafana stores itself, by hand, has no query.
-        let Some(expr) = annotation["expr"].as_str() else { continue };
+        let Some(expr) = annotation["target"]["expr"].as_str() else { continue };
         let named = || format!("the annotation {}", annotation["name"]);
         let expr = variables.fill(expr).with_context(named)?;
         let series =

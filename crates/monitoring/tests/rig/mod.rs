@@ -1,0 +1,138 @@
+//! Exporters, a real Prometheus, a real Alertmanager and somebody who gets its messages.
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use monitoring::chain::{Chain, Owner, Target};
+use monitoring::expand::Names;
+use monitoring::files;
+use monitoring::source::Source;
+use testkit::exporter::{command, repository_file};
+use testkit::server::{Server, alertmanager, prometheus};
+
+pub(crate) mod webhook;
+
+pub(crate) fn root() -> PathBuf {
+    repository_file("")
+}
+
+pub(crate) fn source() -> Source {
+    files::source(&root()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// The program, which `cargo xtask` builds before the tests: it is another package's.
+pub(crate) fn binary() -> String {
+    let test = std::env::current_exe().expect("a test has a path");
+    let folder = test.parent().and_then(Path::parent).expect("target/debug/deps");
+    let binary = folder.join("heatsink");
+    assert!(binary.exists(), "{} is not there: `cargo build` first", binary.display());
+    binary.to_string_lossy().into_owned()
+}
+
+/// An exporter on an address of its own. Killed when dropped.
+pub(crate) struct Exporter {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Exporter {
+    /// Starts the program at `host`, an address of the loopback network.
+    pub(crate) fn start(host: &str, args: &[&str]) -> Self {
+        Self::start_in(host, args, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub(crate) fn start_in(host: &str, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let port = testkit::server::free_address().rsplit(':').next().map(str::to_owned);
+        let address = format!("{host}:{}", port.expect("a port"));
+        let args = [args, &["--address", &address]].concat();
+        let environment = [environment, &[("NODE_NAME", host)]].concat();
+        let child = command(&binary(), &args, &environment)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let exporter = Self { child, address };
+        wait_for("the exporter listens", Duration::from_secs(20), || {
+            ureq::get(format!("http://{}/metrics", exporter.address)).call().is_ok()
+        });
+        exporter
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Exporters and all that watches them, with the shipped configurations at another pace.
+pub(crate) struct Watched {
+    pub(crate) prometheus: Server,
+    pub(crate) alertmanager: Server,
+    pub(crate) webhook: webhook::Webhook,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Watched {
+    pub(crate) fn start(
+        exporters: &[&Exporter],
+        names: Names,
+        time_scale: f64,
+        owners: Vec<Owner>,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let webhook = webhook::Webhook::start();
+        let manager = testkit::server::free_address();
+        let target = |exporter: &&Exporter| Target { address: exporter.address.clone(), name: None };
+        let chain = Chain {
+            time_scale,
+            names,
+            targets: exporters.iter().map(target).collect(),
+            owners,
+            alertmanager: manager.clone(),
+            webhook: webhook.url(),
+        };
+        let made = chain.files(&root(), &source()).unwrap_or_else(|error| panic!("{error:#}"));
+        for file in made {
+            fs::write(folder.path().join(&file.path), &file.text).expect("a file can be written");
+        }
+        let alertmanager =
+            alertmanager(&manager, &folder.path().join("alertmanager.yml"), folder.path());
+        let prometheus = prometheus(&folder.path().join("prometheus.yml"), folder.path());
+        Self { prometheus, alertmanager, webhook, folder }
+    }
+
+    pub(crate) fn ask(&self) -> monitoring::ask::Prometheus {
+        monitoring::ask::Prometheus::new(&self.prometheus.url())
+    }
+
+    /// The names of the alerts that fire now, with their GPU.
+    pub(crate) fn firing(&self) -> Vec<String> {
+        let found = self.ask().query("ALERTS{alertstate=\"firing\"}", None);
+        let label = |series: &monitoring::ask::Series, name: &str| {
+            series.labels.get(name).cloned().unwrap_or_default()
+        };
+        let names = found.unwrap_or_else(|error| panic!("{error:#}")).into_iter();
+        names.map(|alert| format!("{} {}", label(&alert, "alertname"), label(&alert, "gpu"))).collect()
+    }
+}
+
+/// Asks again and again.
+///
+/// # Panics
+///
+/// When it is not so within `patience`.
+pub(crate) fn wait_for(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + patience;
+    while !is_so() {
+        assert!(Instant::now() < until, "not within {patience:?}: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
