@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use monitoring::chain::{self, Chain, Target};
 use monitoring::expand::Names;
+use monitoring::files;
 use monitoring::rules::RuleFile;
 use monitoring::source::Source;
-use monitoring::files;
 
 /// What `rules` was told.
 #[derive(PartialEq, Debug)]
@@ -16,11 +17,12 @@ pub(crate) struct RulesArgs {
     names: Names,
     time_scale: f64,
     from: Option<PathBuf>,
+    out: Option<PathBuf>,
 }
 
 /// What stands behind `rules` on the command line.
 pub(crate) fn parse(args: &[String]) -> Result<RulesArgs, String> {
-    let mut parsed = RulesArgs { names: Names::V4_8, time_scale: 1.0, from: None };
+    let mut parsed = RulesArgs { names: Names::V4_8, time_scale: 1.0, from: None, out: None };
     let mut args = args.iter();
     while let Some(flag) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("`{flag}` wants a value"));
@@ -35,6 +37,7 @@ pub(crate) fn parse(args: &[String]) -> Result<RulesArgs, String> {
                     scale.ok_or_else(|| format!("`{text}`: a time scale is from 1 to 1000"))?;
             }
             "--from" => parsed.from = Some(value()?.into()),
+            "--out" => parsed.out = Some(value()?.into()),
             other => return Err(format!("`rules` does not know `{other}`")),
         }
     }
@@ -50,14 +53,28 @@ pub(crate) fn rules(root: &Path, args: &RulesArgs) -> Result<String> {
         }
         None => files::source(root)?,
     };
+    if let Some(folder) = &args.out {
+        return chain(root, &source, args, folder);
+    }
     let heading = match args.time_scale {
         1.0 => "Printed by `cargo xtask rules`.".to_owned(),
-        scale => format!(
-            "Printed by `cargo xtask rules`: every wait {scale} times shorter than it should be.\n\
-             For demonstrations and tests only."
-        ),
+        scale => chain::heading(scale),
     };
     RuleFile::new(&source, args.names, args.time_scale)?.to_yaml(&heading)
+}
+
+/// Writes rules and configurations that fit together into `folder`; says which files.
+fn chain(root: &Path, source: &Source, args: &RulesArgs, folder: &Path) -> Result<String> {
+    let chain = Chain {
+        time_scale: args.time_scale,
+        names: args.names,
+        targets: vec![Target { address: "localhost:9400".to_owned(), name: None }],
+        owners: Vec::new(),
+        alertmanager: "localhost:9093".to_owned(),
+        webhook: "http://localhost:9095".to_owned(),
+    };
+    let written = files::write(folder, &chain.files(root, source)?)?;
+    Ok(written.iter().map(|path| format!("wrote {}\n", folder.join(path).display())).collect())
 }
 
 /// Writes every generated file that is not as it should be.

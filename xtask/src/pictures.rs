@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn a_picture_needs_a_prometheus_and_a_time() {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let parsed = parse(&words("http://localhost:9090 --node gpu-1 --from 600 --to 60")).unwrap();
+        let parsed =
+            parse(&words("http://localhost:9090 --node gpu-1 --from 600 --to 60")).unwrap();
         assert_eq!((parsed.node.as_str(), parsed.from, parsed.to), ("gpu-1", 600.0, 60.0));
         for bad in ["", "http://x --from soon", "http://x --until 3", "http://x --node"] {
             assert!(parse(&words(bad)).is_err(), "{bad}");

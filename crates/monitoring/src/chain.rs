@@ -66,13 +66,17 @@ const DURATIONS: [&str; 7] = [
     "resolve_timeout",
 ];
 
+/// What stands above files whose time is scaled.
+pub fn heading(time_scale: f64) -> String {
+    format!(
+        "Every duration is {time_scale} times shorter than it should be: for demonstrations only."
+    )
+}
+
 impl Chain {
     /// `heatsink.rules.yml`, `prometheus.yml` and `alertmanager.yml`, to lie in one folder.
     pub fn files(&self, root: &Path, source: &Source) -> Result<Vec<Generated>> {
-        let heading = format!(
-            "Every duration is {} times shorter than it should be: for demonstrations only.",
-            self.time_scale
-        );
+        let heading = heading(self.time_scale);
         let rules = RuleFile::new(source, self.names, self.time_scale)?;
         let file = |path: &str, text| Generated { path: path.to_owned(), text };
         let mut prometheus = read(root, "monitoring/prometheus/prometheus.yml")?;
@@ -95,7 +99,8 @@ impl Chain {
         for receiver in receivers.context("no receivers")? {
             let name = receiver.get("name").and_then(Value::as_str).unwrap_or_default();
             let url = Value::from(format!("{}/{name}", self.webhook));
-            if let Some(hook) = receiver.get_mut("webhook_configs").and_then(|hooks| hooks.get_mut(0))
+            if let Some(hook) =
+                receiver.get_mut("webhook_configs").and_then(|hooks| hooks.get_mut(0))
             {
                 *hook.get_mut("url").context("a webhook without url")? = url;
             }

@@ -32,7 +32,7 @@ pub fn source(root: &Path) -> Result<Source> {
     let source = Source::parse(&text)?;
     let known = shipped_rows();
     for alert in source.alerts() {
-        for field in expand::fields(&source, &alert.expr)? {
+        for field in fields(&source, alert)? {
             ensure!(
                 known.contains(field),
                 "alert `{}` needs `{field}`, and neither the default counters file nor \
@@ -132,11 +132,20 @@ fn runbooks(root: &Path, source: &Source) -> Result<()> {
     Ok(())
 }
 
-/// The rows that an alert needs beyond the default counters file.
-pub fn extra_rows(source: &Source, alert: &Alert) -> Result<Vec<&'static str>> {
+/// Whether an alert needs rows beyond those of the default counters file to fire at all.
+pub fn needs_extra_rows(source: &Source, alert: &Alert) -> Result<bool> {
     let default = rows(builtin::DEFAULT);
-    let fields = expand::fields(source, &alert.expr)?;
-    Ok(fields.into_iter().filter(|field| !default.contains(*field)).collect())
+    Ok(fields(source, alert)?.iter().any(|field| !default.contains(*field)))
+}
+
+/// The fields that an alert stands on, those of recorded series included.
+fn fields(source: &Source, alert: &Alert) -> Result<BTreeSet<&'static str>> {
+    let mut fields = expand::fields(source, &alert.expr)?;
+    let records = source.groups.iter().flat_map(|group| &group.records);
+    for record in records.filter(|record| alert.expr.contains(&record.name)) {
+        fields.extend(expand::fields(source, &record.expr)?);
+    }
+    Ok(fields)
 }
 
 fn shipped_rows() -> BTreeSet<String> {

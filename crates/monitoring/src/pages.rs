@@ -41,8 +41,9 @@ pub fn alerts(source: &Source) -> Result<String> {
 
 fn row(source: &Source, alert: &Alert, description: &str) -> Result<String> {
     let Alert { name, severity, hold, .. } = alert;
-    let needs = files::extra_rows(source, alert)?;
-    let needs = if needs.is_empty() { "" } else { "`--extra-collectors monitoring`" };
+    let rows = files::needs_extra_rows(source, alert)?.then_some("`--extra-collectors monitoring`");
+    let needs: Vec<&str> = rows.into_iter().chain(alert.needs.as_deref()).collect();
+    let needs = needs.join(", ");
     let hold = hold.as_deref().unwrap_or("at once");
     let description = description.replace("{{ $labels.class }}", "that it names");
     Ok(format!(

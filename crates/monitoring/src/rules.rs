@@ -87,10 +87,7 @@ pub(crate) fn yaml(heading: &str, content: &impl Serialize) -> Result<String> {
 fn group_of(group: &Group, expander: &Expander<'_>) -> Result<RuleGroup> {
     let records = group.records.iter().map(|record| record_of(record, expander));
     let alerts = group.alerts.iter().map(|alert| alert_of(alert, expander));
-    Ok(RuleGroup {
-        name: group.name.clone(),
-        rules: records.chain(alerts).collect::<Result<_>>()?,
-    })
+    Ok(RuleGroup { name: group.name.clone(), rules: records.chain(alerts).collect::<Result<_>>()? })
 }
 
 fn record_of(record: &Record, expander: &Expander<'_>) -> Result<Rule> {

@@ -95,6 +95,8 @@ pub struct Alert {
     pub hold: Option<String>,
     /// When it fires, with placeholders.
     pub expr: String,
+    /// What it needs beside rows of a counters file.
+    pub needs: Option<String>,
     /// One line: what, where, how much.
     pub summary: String,
     /// What that means to the job.

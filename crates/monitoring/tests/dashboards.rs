@@ -29,9 +29,15 @@ fn now() -> f64 {
 fn variables(node: &str) -> Variables {
     let to = now();
     let all = ["cluster", "gpu", "namespace"];
-    let chosen = all.iter().fold(Variables::new(1.0), |chosen, name| chosen.with(name, Choice::All));
+    let chosen =
+        all.iter().fold(Variables::new(1.0), |chosen, name| chosen.with(name, Choice::All));
     let chosen = chosen.with("node", Choice::One(node.to_owned()));
     chosen.over(Window { from: to - 60.0, to, step: 2.0 })
+}
+
+/// With the variables filled in.
+fn filled(chosen: &Variables, expr: &str) -> String {
+    chosen.fill(expr).unwrap_or_else(|error| panic!("{expr}: {error:#}"))
 }
 
 /// Every query of a dashboard, with the panel that it is of.
@@ -56,15 +62,14 @@ fn answers(
 ) -> Vec<(String, String, usize)> {
     let window = variables.window.expect("a window");
     let answer = |(title, expr, instant): (String, String, bool)| {
-        let filled = variables.fill(&expr).unwrap_or_else(|error| panic!("{title}: {error:#}"));
+        let filled = filled(variables, &expr);
         let found = match instant {
             true => prometheus.query(&filled, Some(window.to)),
             false => prometheus.range(&filled, window.from, window.to, window.step),
         };
         let found = found.unwrap_or_else(|error| panic!("{}: {title}: {error:#}", dashboard.name));
-        let with_values = found.iter().filter(|series| {
-            series.points.iter().any(|(_, value)| value.is_finite())
-        });
+        let with_values =
+            found.iter().filter(|series| series.points.iter().any(|(_, value)| value.is_finite()));
         (title, expr, with_values.count())
     };
     queries(&dashboard.json).into_iter().map(answer).collect()
@@ -91,18 +96,19 @@ fn demo_answers_everything(host: &str, names: Names, flag: &str) {
         for (title, expr, answers) in answers(&dashboard, &prometheus, &chosen) {
             assert!(answers > 0, "{} / {title} is empty: {expr}", dashboard.name);
         }
-        let annotations = dashboard.json["annotations"]["list"].as_array().expect("a list").clone();
-        for annotation in annotations {
-            let expr = chosen.fill(annotation["target"]["expr"].as_str().expect("an expression")).unwrap();
-            let window = chosen.window.unwrap();
-            let found = prometheus.range(&expr, window.from, window.to, window.step).unwrap();
-            assert!(!found.is_empty(), "{}: no {}", dashboard.name, annotation["name"]);
+        let window = chosen.window.expect("a window");
+        for annotation in dashboard.json["annotations"]["list"].as_array().expect("a list") {
+            let expr = annotation["target"]["expr"].as_str().expect("an expression");
+            let expr = filled(&chosen, expr);
+            let found = prometheus.range(&expr, window.from, window.to, window.step);
+            assert!(!found.expect("an answer").is_empty(), "no {}", annotation["name"]);
         }
         for variable in dashboard.json["templating"]["list"].as_array().expect("a list") {
             let Some(query) = variable["query"]["query"].as_str() else { continue };
             let inside = query.strip_prefix("label_values(").and_then(|q| q.strip_suffix(')'));
             let (selector, label) = inside.expect("label_values").rsplit_once(", ").expect("two");
-            let values = prometheus.label_values(label, &chosen.fill(selector).unwrap()).unwrap();
+            let values = prometheus.label_values(label, &filled(&chosen, selector));
+            let values = values.expect("an answer");
             // This Prometheus has no clusters; every dashboard works without.
             assert!(!values.is_empty() || label == "cluster", "{query}");
         }
@@ -160,25 +166,27 @@ fn no_panel_is_empty_on_common_hardware() {
 fn missing_recording_rules_are_named() {
     let exporter = Exporter::start("127.0.0.43", &["demo"]);
     let watched = Watched::start(&[&exporter], Names::V4_8, TIME_SCALE, Vec::new());
-    fs::write(watched.folder.path().join("heatsink.rules.yml"), "groups: []\n").unwrap();
+    fs::write(watched.folder.path().join("heatsink.rules.yml"), "groups: []\n")
+        .expect("a file can be written");
     ureq::post(format!("{}/-/reload", watched.prometheus.url())).send_empty().expect("it reloads");
     let prometheus = watched.ask();
     wait_for("the rules are forgotten", Duration::from_secs(30), || {
-        prometheus.query("instance:heatsink_gpus_up:sum", None).unwrap().is_empty()
+        prometheus.query("instance:heatsink_gpus_up:sum", None).is_ok_and(|found| found.is_empty())
     });
     let mut told = 0;
     for dashboard in all() {
         let panels = dashboard.json["panels"].as_array().expect("panels").clone();
         for panel in panels.iter().filter(|panel| panel["title"] == "Recording rules") {
             let expr = panel["targets"][0]["expr"].as_str().expect("an expression");
-            let expr = variables("127.0.0.43").fill(expr).unwrap();
-            let found = prometheus.query(&expr, None).unwrap();
+            let expr = filled(&variables("127.0.0.43"), expr);
+            let found = prometheus.query(&expr, None).expect("an answer");
             assert_eq!(found.iter().map(|series| series.points[0].1).collect::<Vec<_>>(), [0.0]);
             let words = &panel["fieldConfig"]["defaults"]["mappings"][0]["options"]["0"];
             assert_eq!(words["text"], "MISSING");
             told += 1;
         }
-        let records = |expr: &String| expr.contains("instance:heatsink_") || expr.contains("owner:");
+        let records =
+            |expr: &String| expr.contains("instance:heatsink_") || expr.contains("owner:");
         let needs = queries(&dashboard.json).iter().any(|(_, expr, _)| records(expr));
         let says = panels.iter().any(|panel| panel["title"] == "Recording rules");
         assert_eq!(needs, says, "{}", dashboard.name);

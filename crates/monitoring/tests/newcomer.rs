@@ -32,14 +32,21 @@ impl Drop for Shell {
         let group = format!("-{}", self.0.id());
         let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
         let _ = self.0.wait();
-        let _ = fs::remove_dir_all("/tmp/heatsink-prometheus");
+        forget();
     }
+}
+
+/// Takes away what the commands leave behind.
+fn forget() {
+    // It may not be there.
+    let _ = fs::remove_dir_all("/tmp/heatsink-prometheus");
+    let _ = fs::remove_file("/tmp/heatsink-prometheus.log");
 }
 
 #[test]
 fn the_readme_leads_to_an_alert_within_five_minutes() {
     let commands = commands();
-    let _ = fs::remove_dir_all("/tmp/heatsink-prometheus");
+    forget();
     for port in [9099, 9400] {
         let free = std::net::TcpListener::bind(("localhost", port)).is_ok();
         assert!(free, "port {port} is taken, and the README's commands need it");

@@ -39,14 +39,15 @@ fn promtool(folder: &Path, args: &[String]) -> (bool, String) {
 /// Writes the rules of `source` and `tests` into a folder, and lets promtool try them.
 fn test(source: &Source, names: Names, tests: Vec<String>) -> (bool, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let rules = RuleFile::new(source, names, 1.0).unwrap().to_yaml("").unwrap();
-    fs::write(folder.path().join("rules.yml"), rules).unwrap();
+    let rules = RuleFile::new(source, names, 1.0).and_then(|rules| rules.to_yaml(""));
+    let rules = rules.unwrap_or_else(|error| panic!("{error:#}"));
+    fs::write(folder.path().join("rules.yml"), rules).expect("a file can be written");
     let checked = promtool(folder.path(), &["check", "rules", "rules.yml"].map(str::to_owned));
     assert!(checked.0, "{}", checked.1);
     let mut args = vec!["test".to_owned(), "rules".to_owned()];
     for (number, text) in tests.into_iter().enumerate() {
         let name = format!("tests-{number}.yml");
-        fs::write(folder.path().join(&name), text).unwrap();
+        fs::write(folder.path().join(&name), text).expect("a file can be written");
         args.push(name);
     }
     promtool(folder.path(), &args)
@@ -54,7 +55,8 @@ fn test(source: &Source, names: Names, tests: Vec<String>) -> (bool, String) {
 
 fn judge(names: Names) {
     let source = source();
-    let tests = cases(&source).to_yaml(names, &source, "rules.yml").unwrap();
+    let tests = cases(&source).to_yaml(names, &source, "rules.yml");
+    let tests = tests.unwrap_or_else(|error| panic!("{error:#}"));
     let (passed, said) = test(&source, names, tests);
     assert!(passed, "{said}");
 }

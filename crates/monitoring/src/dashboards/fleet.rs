@@ -21,7 +21,8 @@ const AT: &str = r#"cluster=~"$cluster", instance=~"$node""#;
 // Yellow, orange and red are for trouble; how hard a GPU works is a shade of blue.
 const HEAT: Steps = &[(50.0, "semi-dark-green"), (75.0, "yellow"), (80.0, "orange"), (87.0, "red")];
 const SHARE_OF_SLOWNESS: Steps = &[(0.01, "yellow"), (0.1, "orange"), (0.25, "red")];
-const FULLNESS: Steps = &[(0.02, "semi-dark-blue"), (0.8, "yellow"), (0.9, "orange"), (0.95, "red")];
+const FULLNESS: Steps =
+    &[(0.02, "semi-dark-blue"), (0.8, "yellow"), (0.9, "orange"), (0.95, "red")];
 const WORK: Steps = &[(0.02, "semi-dark-blue"), (0.5, "blue"), (0.9, "light-blue")];
 const POWER: Steps = &[(100.0, "semi-dark-blue"), (300.0, "blue"), (500.0, "light-blue")];
 
@@ -139,7 +140,7 @@ fn worst() -> Vec<Panel> {
         Panel::bars("XIDs in the time shown", "none", size)
             .about("Errors that the driver reported, by GPU. Which they were, and what they ask for, is on the page of the node.")
             .ask(format!("sort_desc(topk(10, sum by (instance, gpu) (increase(heatsink_xid_errors_total{{{AT}}}[$__range]))))"), legend)
-            .from_zero()
+            .zero_based()
             .decimals(0)
             .steps("green", &[(0.5, "red")]),
     ]
@@ -162,7 +163,7 @@ fn over_time() -> Vec<Panel> {
         Panel::lines("Power", "watt", size)
             .about("Of all GPUs of a node.")
             .ask(format!("instance:heatsink_power_watts:sum{{{at}}}"), "{{instance}}")
-            .from_zero()
+            .zero_based()
             .stacked(),
         Panel::lines("Utilisation and GPUs that do not answer", "percentunit", size)
             .about("Mean utilisation of a node's GPUs on the left; on the right, how many GPUs of all nodes do not answer.")

@@ -32,7 +32,8 @@ fn by_owner(expr: &str) -> String {
     owned(&format!("sum by (namespace, pod, hpc_job) ({expr})"))
 }
 
-const HOURS: &str = "sum_over_time(owner:heatsink_gpus:count{AT}[$__range:$__interval]) * $__interval_ms / 3600000";
+const HOURS: &str =
+    "sum_over_time(owner:heatsink_gpus:count{AT}[$__range:$__interval]) * $__interval_ms / 3600000";
 const IDLE_HOURS: &str = "sum_over_time((owner:heatsink_gpus:count{AT} * (1 - owner:heatsink_activity_ratio:avg{AT}))[$__range:$__interval]) * $__interval_ms / 3600000";
 const ENERGY: &str = "sum_over_time(owner:heatsink_power_watts:sum{AT}[$__range:$__interval]) * $__interval_ms / 3600000000";
 
@@ -135,7 +136,7 @@ fn over_time() -> Vec<Panel> {
         Panel::lines("GPUs", "none", size)
             .about("How many each of them holds.")
             .ask(by_owner(&at("owner:heatsink_gpus:count{AT}")), OWNER)
-            .from_zero()
+            .zero_based()
             .stacked(),
         Panel::lines("Activity", "percentunit", size)
             .about("Share of time in which the engines of its GPUs worked. A job that stays near 0 holds GPUs that others wait for.")
@@ -144,11 +145,11 @@ fn over_time() -> Vec<Panel> {
         Panel::lines("Memory", "bytes", size)
             .about("Used on all of its GPUs.")
             .ask(by_owner(&at("owner:heatsink_memory_used_bytes:sum{AT}")), OWNER)
-            .from_zero(),
+            .zero_based(),
         Panel::lines("Power", "watt", size)
             .about("Drawn by its GPUs; who shares one is given a part of it.")
             .ask(by_owner(&at("owner:heatsink_power_watts:sum{AT}")), OWNER)
-            .from_zero()
+            .zero_based()
             .stacked(),
     ]
 }

@@ -36,13 +36,17 @@ fn annotations() -> Vec<Value> {
     vec![
         annotation(
             "XIDs",
-            format!("changes(heatsink_xid_last_timestamp_seconds{{{AT}}}[$__interval]) > 0 or (heatsink_xid_last_timestamp_seconds{{{AT}}} unless heatsink_xid_last_timestamp_seconds{{{AT}}} offset $__interval)"),
+            format!(
+                "changes(heatsink_xid_last_timestamp_seconds{{{AT}}}[$__interval]) > 0 or (heatsink_xid_last_timestamp_seconds{{{AT}}} unless heatsink_xid_last_timestamp_seconds{{{AT}}} offset $__interval)"
+            ),
             "XID {{xid}}",
             "red",
         ),
         annotation(
             "Slowed down",
-            format!(r#"heatsink_clock_event_active{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}} == 1"#),
+            format!(
+                r#"heatsink_clock_event_active{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}} == 1"#
+            ),
             "{{reason}}",
             "orange",
         ),
@@ -100,7 +104,7 @@ fn slowness() -> Vec<Panel> {
             .about("SM clock on the left, temperature (dashed) on the right. Where the clock falls as the temperature reaches its end, that is throttling.")
             .ask(format!("[[DCGM_FI_DEV_SM_CLOCK{{{AT}}}]]"), "clock GPU {{gpu}}")
             .ask(format!("[[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]"), "°C GPU {{gpu}}")
-            .from_zero()
+            .zero_based()
             .matching("/^°C/", &[
                 ("unit", json!("celsius")),
                 ("min", json!(20)),
@@ -145,7 +149,7 @@ fn memory_and_heat() -> Vec<Panel> {
             .ask(format!("[[DCGM_FI_DEV_FB_USED{{{AT}}}]]"), "used GPU {{gpu}}")
             .ask(format!("clamp(predict_linear(([[DCGM_FI_DEV_FB_USED{{{AT}}}]])[30m:], 3600), 0, 1.25 * scalar(max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])))"), "in an hour GPU {{gpu}}")
             .ask(format!("max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "all that there is")
-            .from_zero()
+            .zero_based()
             .matching("/^in an hour/", &[
                 ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
             ])
@@ -164,7 +168,7 @@ fn memory_and_heat() -> Vec<Panel> {
             .about("Drawn by the board; the red line is the limit in force.")
             .ask(format!("[[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]]"), NAME)
             .ask(format!("max([[DCGM_FI_DEV_ENFORCED_POWER_LIMIT{{{AT}}}]])"), "limit")
-            .from_zero()
+            .zero_based()
             .matching("/^limit/", &[
                 ("color", json!({ "mode": "fixed", "fixedColor": "red" })),
                 ("custom.lineWidth", json!(2)),
@@ -173,7 +177,7 @@ fn memory_and_heat() -> Vec<Panel> {
             .about("The highest and the lowest of each rolling window, so that no peak falls between two scrapes.")
             .ask(format!("max without (samples) (heatsink_power_max_watts{{{AT}}})"), "highest GPU {{gpu}}")
             .ask(format!("min without (samples) (heatsink_power_min_watts{{{AT}}})"), "lowest GPU {{gpu}}")
-            .from_zero(),
+            .zero_based(),
     ]
 }
 
@@ -196,12 +200,12 @@ fn work() -> Vec<Panel> {
             .ask(format!("[[DCGM_FI_DEV_PCIE_TX_THROUGHPUT{{{AT}}}]]"), "PCIe sent GPU {{gpu}}")
             .ask(format!("[[DCGM_FI_DEV_PCIE_RX_THROUGHPUT{{{AT}}}]]"), "PCIe received GPU {{gpu}}")
             .ask(format!("[[DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL{{{AT}}}]]"), "NVLink GPU {{gpu}}")
-            .from_zero(),
+            .zero_based(),
         Panel::lines("Memory clock and PCIe lanes", "hertz", size)
             .about("Both stand still on a healthy GPU under load. Lanes, on the right, fall where a link is narrower than it was.")
             .ask(format!("[[DCGM_FI_DEV_MEM_CLOCK{{{AT}}}]]"), "memory clock GPU {{gpu}}")
             .ask(format!("[[DCGM_FI_DEV_PCIE_LINK_WIDTH{{{AT}}}]]"), "lanes GPU {{gpu}}")
-            .from_zero()
+            .zero_based()
             .matching("/^lanes/", &[
                 ("unit", json!("none")),
                 ("max", json!(17)),
@@ -219,7 +223,7 @@ fn errors() -> Vec<Panel> {
             .ask(format!("[[DCGM_FI_DEV_ECC_DBE_VOL_TOTAL{{{AT}}}]]"), "uncorrectable GPU {{gpu}}")
             .ask(format!("[[DCGM_FI_DEV_PCIE_REPLAY_COUNTER{{{AT}}}]]"), "PCIe replays GPU {{gpu}}")
             .ask(format!("[[DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL{{{AT}}}]]"), "NVLink replays GPU {{gpu}}")
-            .from_zero(),
+            .zero_based(),
         Panel::table("XIDs", (12, 8))
             .about("How often the driver reported each error in the time shown, most first. What a code asks for: the runbook of GpuXidCritical, or `heatsink fields --xids`.")
             .ask(format!("sort_desc(topk(12, sum by (gpu, xid) (increase(heatsink_xid_errors_total{{{AT}}}[$__range])) + on (xid) group_left (name, class) 0 * max by (xid, name, class) (heatsink_xid_info{{cluster=~\"$cluster\", instance=~\"$node\"}})))"), "")

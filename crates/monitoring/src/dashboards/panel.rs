@@ -202,7 +202,7 @@ impl Panel {
         self
     }
 
-    pub(super) fn from_zero(mut self) -> Self {
+    pub(super) fn zero_based(mut self) -> Self {
         self.defaults.insert("min".into(), json!(0));
         self
     }

@@ -56,14 +56,16 @@ pub(super) fn ask(
     Ok(answers)
 }
 
-/// The series of all answers, named, in the order of the queries and then of their names: the
-/// server's own order is not always the same.
+/// The series of all answers, named, in the order of the queries and then of their names, since
+/// the server's own order is not always the same; unless the query sorts them.
 pub(super) fn lines(panel: &Value, answers: &[Answer]) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for answer in answers {
         let named = answer.series.iter().map(|series| (name(answer, &series.labels), series));
         let mut named: Vec<(String, &Series)> = named.collect();
-        named.sort_by_cached_key(|(name, _)| natural(name));
+        if !answer.expr.starts_with("sort") {
+            named.sort_by_cached_key(|(name, _)| natural(name));
+        }
         for (name, series) in named {
             let mut field = Field::of(panel, &name, &answer.ref_id)?;
             let name = match field.display_name.take() {

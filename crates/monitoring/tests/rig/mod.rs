@@ -90,7 +90,8 @@ impl Watched {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let webhook = webhook::Webhook::start();
         let manager = testkit::server::free_address();
-        let target = |exporter: &&Exporter| Target { address: exporter.address.clone(), name: None };
+        let target =
+            |exporter: &&Exporter| Target { address: exporter.address.clone(), name: None };
         let chain = Chain {
             time_scale,
             names,
@@ -120,7 +121,9 @@ impl Watched {
             series.labels.get(name).cloned().unwrap_or_default()
         };
         let names = found.unwrap_or_else(|error| panic!("{error:#}")).into_iter();
-        names.map(|alert| format!("{} {}", label(&alert, "alertname"), label(&alert, "gpu"))).collect()
+        names
+            .map(|alert| format!("{} {}", label(&alert, "alertname"), label(&alert, "gpu")))
+            .collect()
     }
 }
 

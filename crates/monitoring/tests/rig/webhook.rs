@@ -53,7 +53,8 @@ impl Webhook {
         let messages = Arc::new(Mutex::new(Vec::new()));
         let began = Instant::now();
         let kept = Arc::clone(&messages);
-        thread::spawn(move || listen(listener, &kept, began));
+        let thread = thread::Builder::new().name("webhook".to_owned());
+        thread.spawn(move || listen(listener, &kept, began)).expect("a thread for the webhook");
         Self { url, began, messages }
     }
 
