@@ -49,11 +49,11 @@ fn totals() -> Vec<Panel> {
             .about("Critical alerts and warnings of heatsink's rules that are firing now.")
             .ask(format!(r#"count(ALERTS{{alertstate="firing", alertname=~"(Gpu|Heatsink).+", severity=~"critical|warning", {AT}}}) or vector(0)"#), "alerts")
             .steps("green", &[(1.0, "orange"), (5.0, "red")]),
-        Panel::stat("GPUs that answer", "none", size)
+        Panel::stat("GPUs up", "none", size)
             .about("GPUs that heatsink can read, on the nodes chosen.")
             .ask(format!("sum(heatsink_gpu_up{{{AT}}})"), "up")
             .steps("green", &[]),
-        Panel::stat("GPUs that do not", "none", size)
+        Panel::stat("GPUs down", "none", size)
             .about("Lost, hung, missing or refused by the driver. The heat maps below leave them blank.")
             .ask(format!("count(heatsink_gpu_up{{{AT}}}) - sum(heatsink_gpu_up{{{AT}}})"), "down")
             .steps("green", &[(1.0, "red")]),
@@ -165,7 +165,7 @@ fn over_time() -> Vec<Panel> {
             .ask(format!("instance:heatsink_power_watts:sum{{{at}}}"), "{{instance}}")
             .zero_based()
             .stacked(),
-        Panel::lines("Utilisation and GPUs that do not answer", "percentunit", size)
+        Panel::lines("Utilisation and GPUs down", "percentunit", size)
             .about("Mean utilisation of a node's GPUs on the left; on the right, how many GPUs of all nodes do not answer.")
             .ask(format!("instance:heatsink_utilization_ratio:avg{{{at}}}"), "{{instance}}")
             .ask(format!("sum(instance:heatsink_gpus:count{{{at}}}) - sum(instance:heatsink_gpus_up:sum{{{at}}})"), "GPUs down")

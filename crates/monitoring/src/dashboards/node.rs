@@ -69,8 +69,8 @@ fn panels() -> Vec<Panel> {
 fn now() -> Vec<Panel> {
     let size = (4, 5);
     vec![
-        Panel::stat("GPUs that do not answer", "none", size)
-            .about("Where one does not, nothing else of it is shown. Why not: heatsink_gpu_down_info.")
+        Panel::stat("GPUs down", "none", size)
+            .about("Those that do not answer: nothing else of them is shown. Why not: heatsink_gpu_down_info.")
             .ask(format!("count(heatsink_gpu_up{{{AT}}}) - sum(heatsink_gpu_up{{{AT}}})"), "down")
             .steps("green", &[(1.0, "red")]),
         Panel::stat("Left until it slows down", "celsius", size)
