@@ -33,21 +33,26 @@ const TOLD: &[(&str, &str)] = &[
     ("GpuDown 7 resolved", "on-call"),
 ];
 
-#[test]
-fn the_story_reaches_the_right_people() {
-    let exporter = Exporter::start("127.0.0.11", &["demo", "--speed", SPEED]);
-    let watched = Watched::start(&[&exporter], Names::V4_8, TIME_SCALE, Vec::new());
+/// Waits until each of these messages has reached its receiver.
+fn are_told(watched: &Watched, lines: &[(&str, &str)], patience: Duration) {
     let told = |line: &str, receiver: &str| {
         let messages = watched.webhook.messages();
         messages.iter().any(|message| message.line() == line && message.receiver == receiver)
     };
-    for (line, receiver) in TOLD {
+    for (line, receiver) in lines {
         while !told(line, receiver) {
-            let in_time = watched.webhook.elapsed() < Duration::from_secs(200);
+            let in_time = watched.webhook.elapsed() < patience;
             assert!(in_time, "{receiver} is not told `{line}`:\n{}", watched.webhook.story());
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+}
+
+#[test]
+fn the_story_reaches_the_right_people() {
+    let exporter = Exporter::start("127.0.0.11", &["demo", "--speed", SPEED]);
+    let watched = Watched::start(&[&exporter], Names::V4_8, TIME_SCALE, Vec::new());
+    are_told(&watched, TOLD, Duration::from_secs(200));
     let messages = watched.webhook.messages();
     let story = watched.webhook.story();
     println!("{story}");
@@ -103,6 +108,16 @@ fn nothing_fires_on_healthy_machines() {
         std::thread::sleep(Duration::from_millis(500));
     }
     assert_eq!(watched.webhook.story(), "");
+}
+
+/// The same under the names of 4.9, as far as names and units matter.
+#[test]
+fn the_story_is_told_under_the_names_of_4_9() {
+    let demo = ["demo", "--speed", SPEED, "--metric-names", "4.9"];
+    let exporter = Exporter::start("127.0.0.12", &demo);
+    let watched = Watched::start(&[&exporter], Names::V4_9, TIME_SCALE, Vec::new());
+    let firing = TOLD.iter().filter(|(line, _)| line.ends_with("firing"));
+    are_told(&watched, &firing.copied().collect::<Vec<_>>(), Duration::from_secs(120));
 }
 
 /// Rules for other names than those that are served: one alert says so, and no other fires.
