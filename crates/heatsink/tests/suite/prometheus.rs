@@ -2,27 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testkit::exporter::{Exporter, repository_file};
+use testkit::server::{self, Server};
 
 use crate::rig::{PATIENCE, Rig, up};
 
 struct Prometheus {
-    child: Child,
-    url: String,
+    server: Server,
     _data: tempfile::TempDir,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Prometheus {
@@ -35,24 +25,12 @@ impl Prometheus {
              static_configs:\n      - targets: ['{target}']\n"
         );
         fs::write(&config, text).expect("the configuration can be written");
-        let port = {
-            let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            free.local_addr().expect("its address").port()
-        };
-        let child = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.path().join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("prometheus, from Debian's package; `cargo xtask test` installs it");
-        Self { child, url: format!("http://127.0.0.1:{port}"), _data: data }
+        Self { server: server::prometheus(&config, data.path()), _data: data }
     }
 
-    /// The result of an instant query, by (name, gpu, all labels); empty until it is up.
+    /// The result of an instant query, by all labels.
     fn query(&self, query: &str) -> BTreeMap<String, f64> {
-        let url = format!("{}/api/v1/query", self.url);
+        let url = format!("{}/api/v1/query", self.server.url());
         let Ok(mut response) = ureq::get(&url).query("query", query).call() else {
             return BTreeMap::new();
         };
