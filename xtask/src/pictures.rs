@@ -27,13 +27,19 @@ pub(crate) fn parse(args: &[String]) -> Result<PicturesArgs, String> {
     let mut parsed = PicturesArgs { url, node: "localhost".to_owned(), from: 1800.0, to: 0.0 };
     while let Some(flag) = args.next() {
         let value = args.next().ok_or_else(|| format!("`{flag}` wants a value"))?;
-        let seconds = || value.parse().map_err(|_| format!("`{value}` is no number of seconds"));
+        let seconds = || {
+            let seconds = value.parse().ok().filter(|seconds: &f64| seconds.is_finite());
+            seconds.ok_or_else(|| format!("`{value}` is no number of seconds"))
+        };
         match flag.as_str() {
             "--node" => parsed.node.clone_from(value),
             "--from" => parsed.from = seconds()?,
             "--to" => parsed.to = seconds()?,
             other => return Err(format!("`pictures` does not know `{other}`")),
         }
+    }
+    if parsed.from <= parsed.to {
+        return Err("`--from` has to be longer ago than `--to`".to_owned());
     }
     Ok(parsed)
 }
@@ -74,7 +80,14 @@ mod tests {
         let parsed =
             parse(&words("http://localhost:9090 --node gpu-1 --from 600 --to 60")).unwrap();
         assert_eq!((parsed.node.as_str(), parsed.from, parsed.to), ("gpu-1", 600.0, 60.0));
-        for bad in ["", "http://x --from soon", "http://x --until 3", "http://x --node"] {
+        for bad in [
+            "",
+            "http://x --from soon",
+            "http://x --from nan",
+            "http://x --from 9 --to 60",
+            "http://x --until 3",
+            "http://x --node",
+        ] {
             assert!(parse(&words(bad)).is_err(), "{bad}");
         }
     }

@@ -52,6 +52,16 @@ fn one() -> u32 {
     1
 }
 
+/// A file for `promtool test rules`.
+pub struct Tests {
+    /// The alert that it tests.
+    pub alert: String,
+    /// The file that it looks for that alert in, beside itself.
+    pub rule_file: String,
+    /// All of it.
+    pub text: String,
+}
+
 #[derive(Serialize)]
 struct TestFile {
     rule_files: Vec<String>,
@@ -111,10 +121,10 @@ impl Cases {
         Ok(cases)
     }
 
-    /// The files for `promtool test rules`, over the rules in `rule_file`: one per interval, since
-    /// rules are evaluated as often as there are samples.
-    pub fn to_yaml(&self, names: Names, source: &Source, rule_file: &str) -> Result<Vec<String>> {
-        self.files(rule_file, |case| {
+    /// The files for `promtool test rules`: one per alert and interval, since rules are evaluated as
+    /// often as there are samples.
+    pub fn tests(&self, names: Names, source: &Source) -> Result<Vec<Tests>> {
+        self.files(|case| {
             let alert = source.alerts().find(|alert| alert.name == case.alert);
             let severity = alert.map(|alert| alert.severity.as_str()).unwrap_or_default();
             case.tests(names, severity)
@@ -122,33 +132,34 @@ impl Cases {
     }
 
     /// Files whose tests all fail, for promtool then says what each alert says.
-    pub fn to_yaml_of_texts(&self, names: Names, rule_file: &str) -> Result<Vec<String>> {
-        self.files(rule_file, |case| Ok(vec![case.text(names)?]))
+    pub fn texts(&self, names: Names) -> Result<Vec<Tests>> {
+        self.files(|case| Ok(vec![case.text(names)?]))
     }
 
-    fn files(
-        &self,
-        rule_file: &str,
-        tests: impl Fn(&Case) -> Result<Vec<Test>>,
-    ) -> Result<Vec<String>> {
-        let mut by_interval: BTreeMap<&str, Vec<Test>> = BTreeMap::new();
+    fn files(&self, tests: impl Fn(&Case) -> Result<Vec<Test>>) -> Result<Vec<Tests>> {
+        let mut sorted: BTreeMap<(&str, &str), Vec<Test>> = BTreeMap::new();
         for case in &self.cases {
             let made = tests(case).with_context(|| format!("case of `{}`", case.alert))?;
-            by_interval.entry(&case.interval).or_default().extend(made);
+            sorted.entry((&case.alert, &case.interval)).or_default().extend(made);
         }
-        let file = |(interval, tests): (&str, Vec<Test>)| TestFile {
-            rule_files: vec![rule_file.to_owned()],
-            evaluation_interval: interval.to_owned(),
-            tests,
-        };
-        let files = by_interval.into_iter().map(file);
-        files.map(|file| Ok(yaml_serde::to_string(&file)?)).collect()
+        let files = sorted.into_iter().map(|((alert, interval), tests)| {
+            let rule_file = format!("{alert}.rules.yml");
+            let file = TestFile {
+                rule_files: vec![rule_file.clone()],
+                evaluation_interval: interval.to_owned(),
+                tests,
+            };
+            let text = yaml_serde::to_string(&file)?;
+            Ok(Tests { alert: alert.to_owned(), rule_file, text })
+        });
+        files.collect()
     }
 }
 
 impl Case {
     fn check(&self, alert: &Alert) -> Result<()> {
         ensure!(!self.fires.is_empty(), "nothing to fire on");
+        ensure!(!time(&self.interval)?.is_zero(), "an interval of nothing");
         ensure!(
             !self.quiet.is_empty() && self.quiet.iter().all(|set| !set.is_empty()),
             "no case in which it just does not fire"
@@ -316,8 +327,8 @@ impl Run {
         if values == "_" {
             return Ok(Self::Nothing { count: times.max(1) });
         }
-        let sign = values[1..].find(['+', '-']).map_or(values.len(), |at| at + 1);
-        let (start, step) = values.split_at(sign);
+        let sign = values.char_indices().skip(1).find(|(_, c)| matches!(c, '+' | '-'));
+        let (start, step) = values.split_at(sign.map_or(values.len(), |(at, _)| at));
         let number = |text: &str| text.parse::<f64>().with_context(|| token.to_owned());
         let step = if step.is_empty() { 0.0 } else { number(step)? };
         // As promtool counts: the first one, and so many more.
@@ -421,7 +432,7 @@ mod tests {
             thresholds = {}
             words = {}
             [[group]]
-            name = "g"
+            name = "heatsink.g"
             [[group.alert]]
             name = "A"
             severity = "info"
@@ -438,5 +449,9 @@ mod tests {
         assert!(refused(case).contains("just does not fire"));
         assert!(refused(&case.replace("[]", "[[\"x 0x9\"]]")).contains("not_yet"));
         assert!(refused(&case.replace("\"A\"", "\"B\"")).contains("no alert `B`"));
+        assert!(refused(&case.replace("at =", "interval = \"0s\"\nat =")).contains("interval"));
+        for odd in ["heatsink_gpu_up x5", "heatsink_gpu_up \u{2212}1x5", "heatsink_gpu_up"] {
+            assert!(Series::parse(odd).is_err(), "{odd}");
+        }
     }
 }

@@ -76,9 +76,22 @@ const GPU: Variable = Variable {
 const NAMESPACE: Variable = Variable {
     name: "namespace",
     label: "Namespace",
-    query: "label_values(owner:heatsink_gpus:count{cluster=~\"$cluster\"}, namespace)",
+    query: "label_values(owner:heatsink_gpus:sum{cluster=~\"$cluster\"}, namespace)",
     many: true,
 };
+
+/// How often each XID came in the time shown: also the first of a code that has no zero before it,
+/// and never one that came before.
+fn xids(at: &str) -> String {
+    let (count, time) = ("heatsink_xid_errors_total", "heatsink_xid_last_timestamp_seconds");
+    format!(
+        "(increase({count}{{{at}}}[$__range]) \
+         + ((min_over_time({count}{{{at}}}[$__range]) unless {count}{{{at}}} offset $__range) \
+         or 0 * {count}{{{at}}})) \
+         * ({time}{{{at}}} > bool time() - $__range_s) \
+         or 0 * {count}{{{at}}}"
+    )
+}
 
 /// The data source that every query goes to.
 fn data_source() -> Value {

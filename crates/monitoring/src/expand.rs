@@ -5,6 +5,7 @@
 //! `DCGM_FI_DEV_FB_USED_BYTES` from 4.9 on.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use catalog::generation::PAIRS;
@@ -105,6 +106,12 @@ impl Expander<'_> {
         if let Some(name) = inside.strip_prefix("unit ") {
             return Ok(self.one(field(name)?.0)?.1.to_string());
         }
+        if let Some(name) = inside.strip_prefix("time ") {
+            let threshold = self.source.thresholds.get(name);
+            let threshold = threshold.with_context(|| format!("`{name}` is no threshold"))?;
+            ensure!(threshold.unit == Unit::Seconds, "`{name}` is no time");
+            return Ok(duration::write(Duration::from_secs_f64(self.threshold(*threshold))));
+        }
         if inside.starts_with("DCGM_") {
             let (name, matchers) = field(inside)?;
             return self.in_base_units(name, matchers);
@@ -113,7 +120,7 @@ impl Expander<'_> {
             return Ok(self.threshold(*threshold).to_string());
         }
         if let Some(word) = self.source.words.get(inside) {
-            return self.fill(word);
+            return Ok(word.clone());
         }
         bail!("`[[{inside}]]` is no field, no threshold and no word")
     }
@@ -127,9 +134,10 @@ impl Expander<'_> {
     }
 
     fn in_base_units(&self, field: &str, matchers: &str) -> Result<String> {
+        let product = |(name, factor): (&str, f64)| format!("{name}{matchers} * {factor}");
         let one = |(name, factor): (&str, f64)| match factor {
             1.0 => format!("{name}{matchers}"),
-            _ => format!("({name}{matchers} * {factor})"),
+            _ => format!("({})", product((name, factor))),
         };
         let old = named(field, Names::V4_8)?;
         let new = named(field, Names::V4_9)?;
@@ -137,7 +145,8 @@ impl Expander<'_> {
             Names::V4_8 => one(old),
             Names::V4_9 => one(new),
             Names::Either if old == new => one(old),
-            Names::Either => format!("({} or {})", one(old), one(new)),
+            // Products have no name of their own, so that one can take over from the other.
+            Names::Either => format!("({} or {})", product(old), product(new)),
         })
     }
 
@@ -232,15 +241,13 @@ pub(crate) fn from_base(name: &str, names: Names) -> Result<(&'static str, f64)>
 }
 
 /// The fields that a text with placeholders asks for, by their names of 4.8.
-pub fn fields(source: &Source, text: &str) -> Result<BTreeSet<&'static str>> {
+pub fn fields(text: &str) -> Result<BTreeSet<&'static str>> {
     let mut fields = BTreeSet::new();
     for inside in text.split("[[").skip(1).filter_map(|tail| tail.split("]]").next()) {
         let inside = inside.strip_prefix("raw ").unwrap_or(inside);
         let inside = inside.strip_prefix("unit ").unwrap_or(inside);
         if inside.starts_with("DCGM_") {
             fields.insert(named(field(inside)?.0, Names::V4_8)?.0);
-        } else if let Some(word) = source.words.get(inside) {
-            fields.extend(self::fields(source, word)?);
         }
     }
     Ok(fields)
@@ -279,7 +286,7 @@ mod tests {
         );
         assert_eq!(
             expand(Names::Either, 1.0, "[[DCGM_FI_DEV_GPU_UTIL]]").unwrap(),
-            "((DCGM_FI_DEV_GPU_UTIL * 0.01) or DCGM_FI_DEV_GPU_UTIL_RATIO)"
+            "(DCGM_FI_DEV_GPU_UTIL * 0.01 or DCGM_FI_DEV_GPU_UTIL_RATIO * 1)"
         );
         let same = "max [[gpu]] ([[DCGM_FI_DEV_SLOWDOWN_TEMP]])";
         for names in [Names::V4_8, Names::V4_9, Names::Either] {
@@ -304,6 +311,7 @@ mod tests {
         assert!(refused("[[DCGM_FI_DEV_FB_USED]][5m]").contains("[[raw DCGM_FI_DEV_FB_USED]]"));
         assert!(refused("[[DCGM_FI_DEV_FB_USEDD]]").contains("is no field"));
         assert!(refused("[[ful]]").contains("no threshold"));
+        assert!(refused("[[time full]]").contains("is no time"));
         assert!(refused("x[5mm]").contains("no duration"));
         assert!(refused("[[DCGM_FI_DEV_FB_USED_BYTES]]").contains("write `DCGM_FI_DEV_FB_USED`"));
         assert!(expand(Names::Either, 1.0, "[[raw DCGM_FI_DEV_FB_USED]]").is_err());
@@ -322,7 +330,7 @@ mod tests {
         let source = Source::parse(SOURCE).unwrap();
         let text =
             "[[raw DCGM_FI_DEV_GPU_TEMP{a=\"b\"}]][5m] [[gpu]] [[unit DCGM_FI_DEV_GPU_UTIL]]";
-        let found: Vec<_> = fields(&source, text).unwrap().into_iter().collect();
+        let found: Vec<_> = fields(text).unwrap().into_iter().collect();
         assert_eq!(found, ["DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_GPU_UTIL"]);
     }
 }

@@ -31,13 +31,14 @@ pub fn source(root: &Path) -> Result<Source> {
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let source = Source::parse(&text)?;
     let known = shipped_rows();
-    for alert in source.alerts() {
-        for field in fields(&source, alert)? {
+    let alerts = source.alerts().map(|alert| (&alert.name, &alert.expr));
+    let records = source.groups.iter().flat_map(|group| &group.records);
+    for (name, expr) in alerts.chain(records.map(|record| (&record.name, &record.expr))) {
+        for field in expand::fields(expr)? {
             ensure!(
                 known.contains(field),
-                "alert `{}` needs `{field}`, and neither the default counters file nor \
-                 deploy/counters/monitoring.csv asks for it: it could never fire",
-                alert.name
+                "`{name}` needs `{field}`, and neither the default counters file nor \
+                 deploy/counters/monitoring.csv asks for it: it could never be true"
             );
         }
     }
@@ -111,10 +112,34 @@ pub fn check(root: &Path, source: &Source, files: &[Generated]) -> Result<()> {
             Err(error) => wrong.push(format!("{}: {error}", file.path)),
         }
     }
+    wrong.extend(left_over(root, files)?);
     if !wrong.is_empty() {
         bail!("{}; run `cargo xtask generate`", wrong.join(", "));
     }
     runbooks(root, source)
+}
+
+/// Where nothing lies but what is generated, as far as it ends so.
+const FOLDERS: [(&str, &str); 4] = [
+    ("monitoring/rules", "yml"),
+    ("monitoring/rules", "yaml"),
+    ("monitoring/dashboards", "json"),
+    ("deploy/helm/heatsink/files/rules", "yaml"),
+];
+
+/// Files that look generated, and that nothing generates any more.
+fn left_over(root: &Path, files: &[Generated]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (folder, ending) in FOLDERS {
+        for entry in fs::read_dir(root.join(folder)).with_context(|| folder.to_owned())? {
+            let path = format!("{folder}/{}", entry?.file_name().to_string_lossy());
+            let is_made = files.iter().any(|file| file.path == path);
+            if path.ends_with(&format!(".{ending}")) && !is_made {
+                found.push(format!("{path} is made by nothing: remove it"));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn runbooks(root: &Path, source: &Source) -> Result<()> {
@@ -140,10 +165,10 @@ pub fn needs_extra_rows(source: &Source, alert: &Alert) -> Result<bool> {
 
 /// The fields that an alert stands on, those of recorded series included.
 fn fields(source: &Source, alert: &Alert) -> Result<BTreeSet<&'static str>> {
-    let mut fields = expand::fields(source, &alert.expr)?;
+    let mut fields = expand::fields(&alert.expr)?;
     let records = source.groups.iter().flat_map(|group| &group.records);
     for record in records.filter(|record| alert.expr.contains(&record.name)) {
-        fields.extend(expand::fields(source, &record.expr)?);
+        fields.extend(expand::fields(&record.expr)?);
     }
     Ok(fields)
 }

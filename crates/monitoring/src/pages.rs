@@ -30,13 +30,18 @@ pub fn alerts(source: &Source) -> Result<String> {
     for group in source.groups.iter().filter(|group| !group.alerts.is_empty()) {
         let title = group.name.trim_start_matches("heatsink.");
         // Writing to a string cannot fail.
-        let _ = writeln!(page, "\n## {}{}\n", title[..1].to_uppercase(), &title[1..]);
+        let _ = writeln!(page, "\n## {}\n", capitalised(title));
         page += "| alert | severity | after | what it means | needs |\n|---|---|---|---|---|\n";
         for alert in &group.alerts {
             page += &row(source, alert, &expander.text(&alert.description)?)?;
         }
     }
     Ok(page)
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn row(source: &Source, alert: &Alert, description: &str) -> Result<String> {

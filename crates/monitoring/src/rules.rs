@@ -17,6 +17,8 @@ pub struct RuleFile {
 #[derive(Clone, PartialEq, Serialize, Debug)]
 struct RuleGroup {
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<String>,
     rules: Vec<Rule>,
 }
 
@@ -87,7 +89,12 @@ pub(crate) fn yaml(heading: &str, content: &impl Serialize) -> Result<String> {
 fn group_of(group: &Group, expander: &Expander<'_>) -> Result<RuleGroup> {
     let records = group.records.iter().map(|record| record_of(record, expander));
     let alerts = group.alerts.iter().map(|alert| alert_of(alert, expander));
-    Ok(RuleGroup { name: group.name.clone(), rules: records.chain(alerts).collect::<Result<_>>()? })
+    let interval = group.interval.as_deref().map(|interval| expander.duration(interval));
+    Ok(RuleGroup {
+        name: group.name.clone(),
+        interval: interval.transpose()?,
+        rules: records.chain(alerts).collect::<Result<_>>()?,
+    })
 }
 
 fn record_of(record: &Record, expander: &Expander<'_>) -> Result<Rule> {

@@ -64,6 +64,8 @@ pub enum Unit {
 pub struct Group {
     /// What the group is called in Prometheus.
     pub name: String,
+    /// How often it is evaluated; as often as all others if not given.
+    pub interval: Option<String>,
     /// Recording rules.
     #[serde(default, rename = "record")]
     pub records: Vec<Record>,
@@ -134,6 +136,7 @@ impl Source {
             threshold.check().with_context(|| format!("threshold `{name}`"))?;
         }
         for group in &source.groups {
+            group.check().with_context(|| format!("group `{}`", group.name))?;
             for record in &group.records {
                 record.check().with_context(|| format!("recording rule `{}`", record.name))?;
             }
@@ -145,10 +148,24 @@ impl Source {
         each_once(source.groups.iter().map(|group| &group.name))?;
         each_once(source.alerts().map(|alert| &alert.name))?;
         each_once(source.groups.iter().flat_map(|group| &group.records).map(|rule| &rule.name))?;
+        for (name, word) in &source.words {
+            ensure!(!word.contains("[["), "word `{name}` has a placeholder of its own");
+        }
         if let Some(name) = source.words.keys().find(|name| source.thresholds.contains_key(*name)) {
             bail!("`{name}` is a threshold and a word");
         }
         Ok(source)
+    }
+
+    /// The same with one alert only, and all recording rules.
+    #[must_use]
+    pub fn only(&self, alert: &str) -> Self {
+        let mut source = self.clone();
+        for group in &mut source.groups {
+            group.alerts.retain(|other| other.name == alert);
+        }
+        source.groups.retain(|group| !group.alerts.is_empty() || !group.records.is_empty());
+        source
     }
 
     /// Every alert, in order.
@@ -186,6 +203,23 @@ fn hint(unit: Unit, value: f64) -> String {
     }
 }
 
+impl Group {
+    fn check(&self) -> Result<()> {
+        let title = self.name.strip_prefix("heatsink.").unwrap_or_default();
+        let is_word = !title.is_empty() && title.chars().all(|c| c.is_ascii_lowercase());
+        ensure!(is_word, "the name is not of the form heatsink.word");
+        is_duration("interval", self.interval.as_deref())
+    }
+}
+
+/// Whether a duration that may be left out is one.
+fn is_duration(what: &str, text: Option<&str>) -> Result<()> {
+    let Some(text) = text else { return Ok(()) };
+    let parsed = duration::parse(text).filter(|duration| !duration.is_zero());
+    ensure!(parsed.is_some(), "`{what}` is not a duration: `{text}`; 5m is one");
+    Ok(())
+}
+
 impl Record {
     fn check(&self) -> Result<()> {
         let parts: Vec<&str> = self.name.split(':').collect();
@@ -201,10 +235,7 @@ impl Alert {
     fn check(&self) -> Result<()> {
         let is_name = self.name.chars().all(|c| c.is_ascii_alphanumeric());
         ensure!(is_name && !self.name.is_empty(), "a name has letters and digits only");
-        if let Some(hold) = &self.hold {
-            let parsed = duration::parse(hold).filter(|duration| !duration.is_zero());
-            ensure!(parsed.is_some(), "`for` is not a duration: `{hold}`; 5m is one");
-        }
+        is_duration("for", self.hold.as_deref())?;
         for (what, text) in [("summary", &self.summary), ("description", &self.description)] {
             ensure!(!text.trim().is_empty(), "the {what} is empty");
         }
@@ -231,7 +262,7 @@ mod tests {
         full = { value = 0.9, unit = "ratio", least = 0.5, most = 0.99 }
         [words]
         [[group]]
-        name = "g"
+        name = "heatsink.g"
         [[group.alert]]
         name = "Full"
         severity = "warning"
@@ -275,5 +306,8 @@ mod tests {
         refused("name = \"Full\"", "name = \"Full of it\"");
         refused("https://example.org", "docs");
         refused("[words]", "[words]\nfull = \"x\"");
+        refused("[words]", "[words]\nround = \"[[round]]\"");
+        refused("\"heatsink.g\"", "\"heatsink.\"");
+        refused("name = \"heatsink.g\"", "name = \"heatsink.g\"\ninterval = \"0s\"");
     }
 }

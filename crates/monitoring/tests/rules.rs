@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use monitoring::cases::Cases;
+use monitoring::cases::{Cases, Tests};
 use monitoring::expand::Names;
 use monitoring::files;
 use monitoring::rules::RuleFile;
@@ -36,18 +36,24 @@ fn promtool(folder: &Path, args: &[String]) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
-/// Writes the rules of `source` and `tests` into a folder, and lets promtool try them.
-fn test(source: &Source, names: Names, tests: Vec<String>) -> (bool, String) {
+/// Lets promtool try `tests`, each over the rules that it is about.
+fn test(source: &Source, names: Names, tests: &[Tests]) -> (bool, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let rules = RuleFile::new(source, names, 1.0).and_then(|rules| rules.to_yaml(""));
-    let rules = rules.unwrap_or_else(|error| panic!("{error:#}"));
-    fs::write(folder.path().join("rules.yml"), rules).expect("a file can be written");
-    let checked = promtool(folder.path(), &["check", "rules", "rules.yml"].map(str::to_owned));
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).expect("a file can be written");
+    };
+    let rules = |source: &Source| {
+        let rules = RuleFile::new(source, names, 1.0).and_then(|rules| rules.to_yaml(""));
+        rules.unwrap_or_else(|error| panic!("{error:#}"))
+    };
+    write("all.yml", &rules(source));
+    let checked = promtool(folder.path(), &["check", "rules", "all.yml"].map(str::to_owned));
     assert!(checked.0, "{}", checked.1);
     let mut args = vec!["test".to_owned(), "rules".to_owned()];
-    for (number, text) in tests.into_iter().enumerate() {
-        let name = format!("tests-{number}.yml");
-        fs::write(folder.path().join(&name), text).expect("a file can be written");
+    for (number, file) in tests.iter().enumerate() {
+        write(&file.rule_file, &rules(&source.only(&file.alert)));
+        let name = format!("{number}.test.yml");
+        write(&name, &file.text);
         args.push(name);
     }
     promtool(folder.path(), &args)
@@ -55,9 +61,9 @@ fn test(source: &Source, names: Names, tests: Vec<String>) -> (bool, String) {
 
 fn judge(names: Names) {
     let source = source();
-    let tests = cases(&source).to_yaml(names, &source, "rules.yml");
+    let tests = cases(&source).tests(names, &source);
     let tests = tests.unwrap_or_else(|error| panic!("{error:#}"));
-    let (passed, said) = test(&source, names, tests);
+    let (passed, said) = test(&source, names, &tests);
     assert!(passed, "{said}");
 }
 
@@ -78,8 +84,8 @@ fn an_alert_that_is_wrong_is_found_out() {
     let wrong = text.replace("> [[temperature_high]]", ">= [[temperature_high]]");
     assert_ne!(text, wrong);
     let source = Source::parse(&wrong).unwrap();
-    let tests = cases(&source).to_yaml(Names::V4_8, &source, "rules.yml").unwrap();
-    let (passed, said) = test(&source, Names::V4_8, tests);
+    let tests = cases(&source).tests(Names::V4_8, &source).unwrap();
+    let (passed, said) = test(&source, Names::V4_8, &tests);
     assert!(!passed && said.contains("GpuTemperatureHigh"), "{said}");
 }
 
@@ -87,8 +93,8 @@ fn an_alert_that_is_wrong_is_found_out() {
 #[test]
 fn what_they_say() {
     let source = source();
-    let tests = cases(&source).to_yaml_of_texts(Names::V4_8, "rules.yml").unwrap();
-    let (_, said) = test(&source, Names::V4_8, tests);
+    let tests = cases(&source).texts(Names::V4_8).unwrap();
+    let (_, said) = test(&source, Names::V4_8, &tests);
     let mut texts = std::collections::BTreeMap::new();
     for (labels, annotations) in firing(&said) {
         let alert = value(labels, "alertname").expect("a name");

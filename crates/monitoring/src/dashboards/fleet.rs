@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use super::panel::Bound::{Alert, At};
 use super::panel::{Panel, Steps};
-use super::{CLUSTER, NODES, Plan};
+use super::{CLUSTER, NODES, Plan, xids};
 
 pub(super) const PLAN: Plan = Plan {
     name: "fleet",
@@ -19,12 +20,22 @@ pub(super) const PLAN: Plan = Plan {
 const AT: &str = r#"cluster=~"$cluster", instance=~"$node""#;
 
 // Yellow, orange and red are for trouble; how hard a GPU works is a shade of blue.
-const HEAT: Steps = &[(50.0, "semi-dark-green"), (75.0, "yellow"), (80.0, "orange"), (87.0, "red")];
-const SHARE_OF_SLOWNESS: Steps = &[(0.01, "yellow"), (0.1, "orange"), (0.25, "red")];
-const FULLNESS: Steps =
-    &[(0.02, "semi-dark-blue"), (0.8, "yellow"), (0.9, "orange"), (0.95, "red")];
-const WORK: Steps = &[(0.02, "semi-dark-blue"), (0.5, "blue"), (0.9, "light-blue")];
-const POWER: Steps = &[(100.0, "semi-dark-blue"), (300.0, "blue"), (500.0, "light-blue")];
+const HEAT: Steps = &[
+    (At(50.0), "semi-dark-green"),
+    (At(75.0), "yellow"),
+    (Alert("temperature_high"), "orange"),
+    (At(87.0), "red"),
+];
+const SHARE_OF_SLOWNESS: Steps = &[(At(0.01), "yellow"), (At(0.1), "orange"), (At(0.25), "red")];
+const FULLNESS: Steps = &[
+    (At(0.02), "semi-dark-blue"),
+    (At(0.8), "yellow"),
+    (Alert("memory_full"), "orange"),
+    (At(0.97), "red"),
+];
+const WORK: Steps = &[(At(0.02), "semi-dark-blue"), (At(0.5), "blue"), (At(0.9), "light-blue")];
+const POWER: Steps =
+    &[(At(100.0), "semi-dark-blue"), (At(300.0), "blue"), (At(500.0), "light-blue")];
 
 fn panels() -> Vec<Panel> {
     let mut panels = totals();
@@ -38,17 +49,21 @@ fn panels() -> Vec<Panel> {
 }
 
 fn totals() -> Vec<Panel> {
-    let size = (3, 4);
+    let (size, wide) = ((4, 4), (8, 3));
     vec![
         Panel::stat("Recording rules", "none", size)
             .about("Totals and nodes come from recording rules. Where it says MISSING, this Prometheus has not loaded monitoring/rules/heatsink.rules.yml, and panels by node stay empty.")
             .ask(format!("count(instance:heatsink_gpus_up:sum{{{AT}}}) > bool 0 or vector(0)"), "rules")
-            .steps("red", &[(1.0, "green")])
+            .steps("red", &[(At(1.0), "green")])
             .words(&[("0", "MISSING", "red"), ("1", "loaded", "green")]),
         Panel::stat("Alerts firing", "none", size)
             .about("Critical alerts and warnings of heatsink's rules that are firing now.")
             .ask(format!(r#"count(ALERTS{{alertstate="firing", alertname=~"(Gpu|Heatsink).+", severity=~"critical|warning", {AT}}}) or vector(0)"#), "alerts")
-            .steps("green", &[(1.0, "orange"), (5.0, "red")]),
+            .steps("green", &[(At(1.0), "orange"), (At(5.0), "red")]),
+        Panel::stat("Nodes unseen", "none", size)
+            .about("Nodes that had GPUs in the time shown and that cannot be scraped now. They are in none of the maps below.")
+            .ask(format!("count(up{{{AT}}} == 0 and on (cluster, instance, job) max_over_time(instance:heatsink_gpus:count{{{AT}}}[$__range])) or vector(0)"), "nodes")
+            .steps("green", &[(At(1.0), "red")]),
         Panel::stat("GPUs up", "none", size)
             .about("GPUs that heatsink can read, on the nodes chosen.")
             .ask(format!("sum(heatsink_gpu_up{{{AT}}})"), "up")
@@ -56,25 +71,25 @@ fn totals() -> Vec<Panel> {
         Panel::stat("GPUs down", "none", size)
             .about("Lost, hung, missing or refused by the driver. The heat maps below leave them blank.")
             .ask(format!("count(heatsink_gpu_up{{{AT}}}) - sum(heatsink_gpu_up{{{AT}}})"), "down")
-            .steps("green", &[(1.0, "red")]),
+            .steps("green", &[(At(1.0), "red")]),
         Panel::stat("Utilisation", "percentunit", size)
             .about("Mean share of time in which a kernel ran. A busy GPU is not always one that works: see the profiling figures of each GPU.")
             .ask(format!("avg([[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]])"), "utilisation")
             .decimals(0)
-            .steps("blue", &[(0.5, "green")]),
-        Panel::stat("Memory used", "percentunit", size)
+            .steps("blue", &[(At(0.5), "green")]),
+        Panel::stat("Memory used", "percentunit", wide)
             .about("Of what can be allocated: what the driver keeps for itself is left out.")
             .ask(format!("sum([[DCGM_FI_DEV_FB_USED{{{AT}}}]]) / sum([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "memory")
             .decimals(0)
-            .steps("green", &[(0.9, "orange")]),
-        Panel::stat("Power", "watt", size)
+            .steps("green", &[(At(0.9), "orange")]),
+        Panel::stat("Power", "watt", wide)
             .about("What all GPUs draw now. Cooling and the rest of the machines come on top.")
-            .ask(format!("sum([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]])"), "power")
+            .ask(format!("sum(max [[per_gpu]] ([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]]))"), "power")
             .decimals(1)
             .steps("text", &[]),
-        Panel::stat("Energy", "kwatth", size)
+        Panel::stat("Energy", "kwatth", wide)
             .about("What they used in the time shown, by the boards' own counters.")
-            .ask(format!("sum(increase(([[DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{AT}}}]])[$__range:])) / 3600000"), "energy")
+            .ask(format!("sum(max [[per_gpu]] (increase(DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{AT}}}[$__range]) * 0.001 or increase(DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL{{{AT}}}[$__range]) * 1)) / 3600000"), "energy")
             .decimals(2)
             .steps("text", &[]),
     ]
@@ -85,7 +100,7 @@ fn heat_maps() -> Vec<Panel> {
     let by = "by (instance, gpu)";
     vec![
         Panel::matrix("Temperature", "celsius", size)
-            .about("Of the GPU core. Orange is above 80 °C, where the alert fires; red is where most data centre GPUs slow down. A blank cell is a GPU that does not answer.")
+            .about("Of the GPU core. Orange is above [[temperature_high]] °C, where the alert fires; red is where most data centre GPUs slow down. A blank cell is a GPU that does not answer.")
             .ask(format!("max {by} ([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]])"), "")
             .steps("dark-green", HEAT),
         Panel::matrix("Slowed down by heat or power brake", "percentunit", size)
@@ -96,10 +111,10 @@ fn heat_maps() -> Vec<Panel> {
         Panel::matrix("Does it answer", "none", size)
             .about("Whether the GPU answers. The reason why not is in heatsink_gpu_down_info, on the page of the node.")
             .ask(format!("min {by} (heatsink_gpu_up{{{AT}}})"), "")
-            .steps("red", &[(1.0, "dark-green")])
+            .steps("red", &[(At(1.0), "dark-green")])
             .words(&[("0", "DOWN", "red"), ("1", "up", "dark-green")]),
         Panel::matrix("Memory used", "percentunit", size)
-            .about("Of what can be allocated. From 90 % on, the next allocation may fail.")
+            .about("Of what can be allocated. From orange on, the alert fires: the next allocation may fail.")
             .ask(format!("sum {by} ([[DCGM_FI_DEV_FB_USED{{{AT}}}]]) / sum {by} ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "")
             .decimals(0)
             .steps("dark-blue", FULLNESS),
@@ -130,7 +145,7 @@ fn worst() -> Vec<Panel> {
             .ask(format!(r#"sort_desc(topk(10, max by (instance, gpu) (rate(heatsink_clock_event_seconds_total{{reason=~"power_cap|sync_boost|hw_slowdown|sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))))"#), legend)
             .between(0.0, 1.0)
             .decimals(0)
-            .steps("dark-green", &[(0.25, "yellow"), (0.9, "orange")]),
+            .steps("dark-green", &[(At(0.25), "yellow"), (At(0.9), "orange")]),
         Panel::bars("Fullest memory", "percentunit", size)
             .about("The ten GPUs with the least memory left.")
             .ask(format!("sort_desc(topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] / ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]]))))"), legend)
@@ -139,10 +154,10 @@ fn worst() -> Vec<Panel> {
             .steps("dark-blue", FULLNESS),
         Panel::bars("XIDs in the time shown", "none", size)
             .about("Errors that the driver reported, by GPU. Which they were, and what they ask for, is on the page of the node.")
-            .ask(format!("sort_desc(topk(10, sum by (instance, gpu) (increase(heatsink_xid_errors_total{{{AT}}}[$__range]))))"), legend)
+            .ask(format!("sort_desc(topk(10, sum by (instance, gpu) ({})))", xids(AT)), legend)
             .zero_based()
             .decimals(0)
-            .steps("green", &[(0.5, "red")]),
+            .steps("green", &[(At(0.5), "red")]),
     ]
 }
 
@@ -153,7 +168,7 @@ fn over_time() -> Vec<Panel> {
         Panel::lines("Hottest GPU of each node", "celsius", size)
             .about("The dashed line is where the alert fires.")
             .ask(format!("instance:heatsink_temperature_celsius:max{{{at}}}"), "{{instance}}")
-            .steps("transparent", &[(80.0, "orange")])
+            .steps("transparent", &[(Alert("temperature_high"), "orange")])
             .drawn(),
         Panel::lines("Slowed down by heat", "percentunit", size)
             .about("Share of time, of the GPU of the node that it holds back most.")
@@ -173,7 +188,6 @@ fn over_time() -> Vec<Panel> {
             .matching("/^GPUs down/", &[
                 ("unit", json!("none")),
                 ("custom.axisPlacement", json!("right")),
-                ("max", json!(8)),
                 ("custom.lineStyle", json!({ "fill": "dash", "dash": [6, 4] })),
             ]),
     ]

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::panel::Bound::At;
 use super::panel::Panel;
 use super::{CLUSTER, NAMESPACE, Plan};
 
@@ -32,10 +33,10 @@ fn by_owner(expr: &str) -> String {
     owned(&format!("sum by (namespace, pod, hpc_job) ({expr})"))
 }
 
-const HOURS: &str =
-    "sum_over_time(owner:heatsink_gpus:count{AT}[$__range:$__interval]) * $__interval_ms / 3600000";
-const IDLE_HOURS: &str = "sum_over_time((owner:heatsink_gpus:count{AT} * (1 - owner:heatsink_activity_ratio:avg{AT}))[$__range:$__interval]) * $__interval_ms / 3600000";
-const ENERGY: &str = "sum_over_time(owner:heatsink_power_watts:sum{AT}[$__range:$__interval]) * $__interval_ms / 3600000000";
+// The rules of owners are evaluated once a minute.
+const HOURS: &str = "sum_over_time(owner:heatsink_gpus:sum{AT}[$__range]) / 60";
+const IDLE_HOURS: &str = "sum_over_time(owner:heatsink_idle_gpus:sum{AT}[$__range]) / 60";
+const ENERGY: &str = "sum_over_time(owner:heatsink_power_watts:sum{AT}[$__range]) / 60000";
 
 fn at(expr: &str) -> String {
     expr.replace("{AT}", &format!("{{{AT}}}"))
@@ -55,12 +56,12 @@ fn totals() -> Vec<Panel> {
     vec![
         Panel::stat("Recording rules", "none", size)
             .about("This dashboard is made of recording rules. Where it says MISSING, this Prometheus has not loaded monitoring/rules/heatsink.rules.yml.")
-            .ask("count(owner:heatsink_gpus:count) > bool 0 or vector(0)", "rules")
-            .steps("red", &[(1.0, "green")])
+            .ask("count(owner:heatsink_gpus:sum) > bool 0 or vector(0)", "rules")
+            .steps("red", &[(At(1.0), "green")])
             .words(&[("0", "MISSING", "red"), ("1", "loaded", "green")]),
         Panel::stat("GPUs in use", "none", size)
             .about("GPUs, or instances of them, that belong to a pod or a job now. Where the exporter does not know whose they are, 0.")
-            .ask(format!("sum(owner:heatsink_gpus:count{{{AT}, pod!=\"\"}} or owner:heatsink_gpus:count{{{AT}, hpc_job!=\"\"}}) or vector(0)"), "GPUs")
+            .ask(format!("sum(owner:heatsink_gpus:sum{{{AT}, pod!=\"\"}} or owner:heatsink_gpus:sum{{{AT}, hpc_job!=\"\"}}) or vector(0)"), "GPUs")
             .steps("text", &[]),
         Panel::stat("GPU hours", "h", size)
             .about("In the time shown. Who shares a GPU is given a part of it.")
@@ -68,15 +69,15 @@ fn totals() -> Vec<Panel> {
             .decimals(1)
             .steps("text", &[]),
         Panel::stat("GPU hours without work", "h", size)
-            .about("The part of those hours in which the engines were idle: what could have been used by somebody else.")
+            .about("The part of those hours in which the engines were idle, of GPUs that can tell: what could have been used by somebody else.")
             .ask(at(&format!("sum({IDLE_HOURS})")), "hours")
             .decimals(1)
             .steps("orange", &[]),
         Panel::stat("Used well", "percentunit", size)
-            .about("Share of the GPU hours in which the engines worked.")
-            .ask(at(&format!("1 - sum({IDLE_HOURS}) / sum({HOURS})")), "share")
+            .about("Share of the GPU hours in which the engines worked, of GPUs that can tell.")
+            .ask(at(&format!("1 - sum({IDLE_HOURS}) / sum(({HOURS}) and ({IDLE_HOURS}))")), "share")
             .decimals(0)
-            .steps("red", &[(0.3, "orange"), (0.6, "green")]),
+            .steps("red", &[(At(0.3), "orange"), (At(0.6), "green")]),
         Panel::stat("Energy", "kwatth", size)
             .about("Drawn by the GPUs in the time shown.")
             .ask(at(&format!("sum({ENERGY})")), "energy")
@@ -88,7 +89,7 @@ fn totals() -> Vec<Panel> {
 fn owners() -> Panel {
     Panel::table("Pods and jobs", (24, 10))
         .about("One row for each owner in the time shown, most hours without work first. `nobody` are GPUs that no pod and no job is known to use.")
-        .ask(by_owner(&at("owner:heatsink_gpus:count{AT}")), "")
+        .ask(by_owner(&at("owner:heatsink_gpus:sum{AT}")), "")
         .ask(by_owner(&at(HOURS)), "")
         .ask(by_owner(&at(IDLE_HOURS)), "")
         .ask(owned(&at("avg by (namespace, pod, hpc_job) (avg_over_time(owner:heatsink_activity_ratio:avg{AT}[$__range]))")), "")
@@ -135,7 +136,7 @@ fn over_time() -> Vec<Panel> {
     vec![
         Panel::lines("GPUs", "none", size)
             .about("How many each of them holds.")
-            .ask(by_owner(&at("owner:heatsink_gpus:count{AT}")), OWNER)
+            .ask(by_owner(&at("owner:heatsink_gpus:sum{AT}")), OWNER)
             .zero_based()
             .stacked(),
         Panel::lines("Activity", "percentunit", size)

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::panel::Bound::{Alert, At};
 use super::panel::Panel;
-use super::{CLUSTER, GPU, NODE, Plan, data_source};
+use super::{CLUSTER, GPU, NODE, Plan, data_source, xids};
 
 pub(super) const PLAN: Plan = Plan {
     name: "node",
@@ -20,7 +21,7 @@ const AT: &str = r#"cluster=~"$cluster", instance=~"$node", gpu=~"$gpu""#;
 const NAME: &str = "GPU {{gpu}}";
 
 fn annotations() -> Vec<Value> {
-    let annotation = |name: &str, expr: String, title: &str, colour: &str| {
+    let annotation = |name: &str, expr: String, title: &str, colour: &str, is_time: bool| {
         json!({
             "name": name,
             "datasource": data_source(),
@@ -30,17 +31,17 @@ fn annotations() -> Vec<Value> {
             "target": { "refId": name, "expr": expr, "interval": "15s" },
             "titleFormat": title,
             "textFormat": "GPU {{gpu}}",
-            "useValueForTime": false,
+            "useValueForTime": is_time,
         })
     };
     vec![
         annotation(
             "XIDs",
-            format!(
-                "changes(heatsink_xid_last_timestamp_seconds{{{AT}}}[$__interval]) > 0 or (heatsink_xid_last_timestamp_seconds{{{AT}}} unless heatsink_xid_last_timestamp_seconds{{{AT}}} offset $__interval)"
-            ),
+            // At the time that it came, whenever it was first seen.
+            format!("1000 * heatsink_xid_last_timestamp_seconds{{{AT}}}"),
             "XID {{xid}}",
             "red",
+            true,
         ),
         annotation(
             "Slowed down",
@@ -49,6 +50,7 @@ fn annotations() -> Vec<Value> {
             ),
             "{{reason}}",
             "orange",
+            false,
         ),
     ]
 }
@@ -72,29 +74,29 @@ fn now() -> Vec<Panel> {
         Panel::stat("GPUs down", "none", size)
             .about("Those that do not answer: nothing else of them is shown. Why not: heatsink_gpu_down_info.")
             .ask(format!("count(heatsink_gpu_up{{{AT}}}) - sum(heatsink_gpu_up{{{AT}}})"), "down")
-            .steps("green", &[(1.0, "red")]),
+            .steps("green", &[(At(1.0), "red")]),
         Panel::stat("Left until it slows down", "celsius", size)
             .about("Between its temperature now and the one at which this model slows down; of the hottest where several are chosen.")
             .ask(format!("min([[DCGM_FI_DEV_SLOWDOWN_TEMP{{{AT}}}]] - [[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]])"), "margin")
-            .steps("red", &[(0.5, "orange"), (5.0, "yellow"), (10.0, "green")]),
+            .steps("red", &[(At(0.5), "orange"), (At(5.0), "yellow"), (At(10.0), "green")]),
         Panel::stat("Held back by heat", "percentunit", size)
             .about("Or by the power supply: share of the last five minutes, of the GPU that is held back most where several are chosen. Below is which and why.")
             .ask(format!(r#"max(rate(heatsink_clock_event_seconds_total{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))"#), "share")
             .decimals(0)
-            .steps("green", &[(0.01, "yellow"), (0.1, "orange"), (0.25, "red")]),
+            .steps("green", &[(At(0.01), "yellow"), (At(0.1), "orange"), (At(0.25), "red")]),
         Panel::stat("Memory left", "bytes", size)
             .about("What can still be allocated; of the fullest where several are chosen.")
             .ask(format!("min([[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "free")
-            .steps("red", &[(1_073_741_824.0, "orange"), (8_589_934_592.0, "green")]),
+            .steps("red", &[(At(1_073_741_824.0), "orange"), (At(8_589_934_592.0), "green")]),
         Panel::stat("Power", "watt", size)
             .about("Of all GPUs that are chosen.")
-            .ask(format!("sum([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]])"), "power")
+            .ask(format!("sum(max [[per_gpu]] ([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]]))"), "power")
             .steps("text", &[]),
         Panel::stat("XIDs in the time shown", "none", size)
             .about("Errors that the driver reported. The table below says which.")
-            .ask(format!("sum(increase(heatsink_xid_errors_total{{{AT}}}[$__range]))"), "XIDs")
+            .ask(format!("sum({})", xids(AT)), "XIDs")
             .decimals(0)
-            .steps("green", &[(0.5, "red")]),
+            .steps("green", &[(At(0.5), "red")]),
     ]
 }
 
@@ -115,7 +117,7 @@ fn slowness() -> Vec<Panel> {
         Panel::states("Held back by", (12, 8))
             .about("What held each GPU back, and when; the gravest where several did at once. The power limit is harmless.")
             .ask(held_back(), NAME)
-            .steps("transparent", &[(1.0, "blue"), (2.0, "orange"), (3.0, "red"), (4.0, "purple")])
+            .steps("transparent", &[(At(1.0), "blue"), (At(2.0), "orange"), (At(3.0), "red"), (At(4.0), "purple")])
             .words(&[
                 ("0", "nothing", "transparent"),
                 ("1", "power limit", "blue"),
@@ -145,7 +147,7 @@ fn memory_and_heat() -> Vec<Panel> {
     let size = (12, 9);
     vec![
         Panel::lines("Memory and its forecast", "bytes", size)
-            .about("Used, and (dashed) what it comes to in an hour if it goes on as in the last half hour. The red line is all that there is: a forecast above it is a job that dies.")
+            .about("Used, and (dashed) what it comes to in an hour if it goes on as in the last half hour. The red line is all that there is. A job that loads its model draws a steep forecast too; GpuMemoryFillingUp tells the two apart.")
             .ask(format!("[[DCGM_FI_DEV_FB_USED{{{AT}}}]]"), "used GPU {{gpu}}")
             .ask(format!("clamp(predict_linear(([[DCGM_FI_DEV_FB_USED{{{AT}}}]])[30m:], 3600), 0, 1.25 * scalar(max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])))"), "in an hour GPU {{gpu}}")
             .ask(format!("max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "all that there is")
@@ -158,11 +160,11 @@ fn memory_and_heat() -> Vec<Panel> {
                 ("custom.lineWidth", json!(2)),
             ]),
         Panel::lines("Temperature", "celsius", size)
-            .about("Core and memory. The dashed lines are where the alert fires, 80 °C, and 87 °C, where an H100 slows down; the number for this model is in DCGM_FI_DEV_SLOWDOWN_TEMP.")
+            .about("Core and memory. The dashed lines are where the alert fires, [[temperature_high]] °C, and 87 °C, where an H100 slows down; the number for this model is in DCGM_FI_DEV_SLOWDOWN_TEMP.")
             .ask(format!("[[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]"), "core GPU {{gpu}}")
             .ask(format!("[[DCGM_FI_DEV_MEMORY_TEMP{{{AT}}}]]"), "memory GPU {{gpu}}")
             .between(20.0, 110.0)
-            .steps("transparent", &[(80.0, "orange"), (87.0, "red")])
+            .steps("transparent", &[(Alert("temperature_high"), "orange"), (At(87.0), "red")])
             .drawn(),
         Panel::lines("Power and its limit", "watt", size)
             .about("Drawn by the board; the red line is the limit in force.")
@@ -226,7 +228,7 @@ fn errors() -> Vec<Panel> {
             .zero_based(),
         Panel::table("XIDs", (12, 8))
             .about("How often the driver reported each error in the time shown, most first. What a code asks for: the runbook of GpuXidCritical, or `heatsink fields --xids`.")
-            .ask(format!("sort_desc(topk(12, sum by (gpu, xid) (increase(heatsink_xid_errors_total{{{AT}}}[$__range])) + on (xid) group_left (name, class) 0 * max by (xid, name, class) (heatsink_xid_info{{cluster=~\"$cluster\", instance=~\"$node\"}})))"), "")
+            .ask(format!("sort_desc(topk(12, sum by (gpu, xid) ({})) + on (xid) group_left (name, class) 0 * max by (xid, name, class) (heatsink_xid_info{{cluster=~\"$cluster\", instance=~\"$node\"}})))", xids(AT)), "")
             .columns(
                 &[("gpu", "GPU"), ("xid", "XID"), ("name", "What"), ("class", "Asks for"), ("Value", "Times")],
                 &["Time"],

@@ -16,6 +16,7 @@ pub(super) struct Panel {
     size: (u32, u32),
     queries: Vec<Query>,
     unit: &'static str,
+    steps: Option<(&'static str, Steps)>,
     defaults: Map<String, Value>,
     custom: Map<String, Value>,
     overrides: Vec<Value>,
@@ -40,7 +41,28 @@ struct Query {
 }
 
 /// Colours from a value on, beginning with that of everything below the first.
-pub(super) type Steps = &'static [(f64, &'static str)];
+pub(super) type Steps = &'static [(Bound, &'static str)];
+
+/// Where a colour begins.
+#[derive(Clone, Copy)]
+pub(super) enum Bound {
+    /// At a value that means something on this panel only.
+    At(f64),
+    /// Where an alert fires, by the name of its threshold.
+    Alert(&'static str),
+}
+
+impl Bound {
+    fn value(self, expander: &Expander<'_>) -> Result<f64> {
+        match self {
+            Self::At(value) => Ok(value),
+            Self::Alert(name) => {
+                let threshold = expander.source.thresholds.get(name);
+                Ok(threshold.with_context(|| format!("`{name}` is no threshold"))?.value)
+            }
+        }
+    }
+}
 
 impl Panel {
     fn new(kind: Kind, title: &'static str, unit: &'static str, size: (u32, u32)) -> Self {
@@ -51,6 +73,7 @@ impl Panel {
             size,
             queries: Vec::new(),
             unit,
+            steps: None,
             defaults: Map::new(),
             custom: Map::new(),
             overrides: Vec::new(),
@@ -106,10 +129,21 @@ impl Panel {
             "inspect": false,
             "filterable": false,
         }));
-        panel.transformations = vec![json!({
-            "id": "groupingToMatrix",
-            "options": { "columnField": "gpu", "rowField": "instance", "valueField": "Value" },
-        })];
+        // It keeps the order in which it first sees rows and columns.
+        let sorted = |field: &str| {
+            json!({
+                "id": "sortBy",
+                "options": { "fields": {}, "sort": [{ "field": field, "desc": false }] },
+            })
+        };
+        panel.transformations = vec![
+            sorted("gpu"),
+            sorted("instance"),
+            json!({
+                "id": "groupingToMatrix",
+                "options": { "columnField": "gpu", "rowField": "instance", "valueField": "Value" },
+            }),
+        ];
         panel.overrides = vec![json!({
             "matcher": { "id": "byName", "options": "instance\\gpu" },
             "properties": [
@@ -182,9 +216,7 @@ impl Panel {
 
     /// Colours by value.
     pub(super) fn steps(mut self, first: &'static str, steps: Steps) -> Self {
-        let mut list = vec![json!({ "color": first, "value": null })];
-        list.extend(steps.iter().map(|(value, color)| json!({ "color": color, "value": value })));
-        self.defaults.insert("thresholds".into(), json!({ "mode": "absolute", "steps": list }));
+        self.steps = Some((first, steps));
         self.defaults.insert("color".into(), json!({ "mode": "thresholds" }));
         self
     }
@@ -306,6 +338,13 @@ impl Panel {
         let targets = targets.map(|(index, query)| self.target(index, query, expander));
         let mut defaults = self.defaults.clone();
         defaults.insert("unit".into(), json!(self.unit));
+        if let Some((first, steps)) = self.steps {
+            let mut list = vec![json!({ "color": first, "value": null })];
+            for (bound, color) in steps {
+                list.push(json!({ "color": color, "value": bound.value(expander)? }));
+            }
+            defaults.insert("thresholds".into(), json!({ "mode": "absolute", "steps": list }));
+        }
         defaults.entry("color").or_insert(json!({ "mode": "palette-classic" }));
         if !self.custom.is_empty() {
             defaults.insert("custom".into(), json!(self.custom));
@@ -314,7 +353,7 @@ impl Panel {
             "id": id,
             "type": kind,
             "title": self.title,
-            "description": self.description,
+            "description": expander.text(self.description).with_context(|| self.title.to_owned())?,
             "datasource": data_source(),
             "gridPos": place,
             "targets": targets.collect::<Result<Vec<_>>>()?,

@@ -54,6 +54,11 @@ fn moments(annotation: &Value, series: &Series, window: Window) -> Vec<Mark> {
         colour: Colour::of(text("iconColor")),
         text: templated(format, &series.labels),
     };
+    if annotation["useValueForTime"] == true {
+        // The values are the moments, in milliseconds.
+        let times = series.points.iter().map(|(_, value)| value / 1e3);
+        return times.filter(|time| (window.from..=window.to).contains(time)).map(mark).collect();
+    }
     let mut marks = Vec::new();
     let mut before: Option<(f64, f64)> = None;
     let mut calm = 0;
