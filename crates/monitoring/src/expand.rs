@@ -327,7 +327,6 @@ mod tests {
 
     #[test]
     fn the_fields_of_an_expression_are_known() {
-        let source = Source::parse(SOURCE).unwrap();
         let text =
             "[[raw DCGM_FI_DEV_GPU_TEMP{a=\"b\"}]][5m] [[gpu]] [[unit DCGM_FI_DEV_GPU_UTIL]]";
         let found: Vec<_> = fields(text).unwrap().into_iter().collect();

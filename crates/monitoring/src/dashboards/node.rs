@@ -228,7 +228,7 @@ fn errors() -> Vec<Panel> {
             .zero_based(),
         Panel::table("XIDs", (12, 8))
             .about("How often the driver reported each error in the time shown, most first. What a code asks for: the runbook of GpuXidCritical, or `heatsink fields --xids`.")
-            .ask(format!("sort_desc(topk(12, sum by (gpu, xid) ({})) + on (xid) group_left (name, class) 0 * max by (xid, name, class) (heatsink_xid_info{{cluster=~\"$cluster\", instance=~\"$node\"}})))", xids(AT)), "")
+            .ask(format!("sort_desc(topk(12, sum by (gpu, xid) ({}) + on (xid) group_left (name, class) 0 * max by (xid, name, class) (heatsink_xid_info{{cluster=~\"$cluster\", instance=~\"$node\"}})))", xids(AT)), "")
             .columns(
                 &[("gpu", "GPU"), ("xid", "XID"), ("name", "What"), ("class", "Asks for"), ("Value", "Times")],
                 &["Time"],
