@@ -52,7 +52,7 @@ fn are_told(watched: &Watched, lines: &[(&str, &str)], patience: Duration) {
 fn the_story_reaches_the_right_people() {
     let exporter = Exporter::start("127.0.0.11", &["demo", "--speed", SPEED]);
     let watched = Watched::start(&[&exporter], Names::V4_8, TIME_SCALE, Vec::new());
-    are_told(&watched, TOLD, Duration::from_secs(200));
+    are_told(&watched, TOLD, Duration::from_secs(300));
     let messages = watched.webhook.messages();
     let story = watched.webhook.story();
     println!("{story}");
