@@ -1,6 +1,5 @@
 //! `cargo xtask generate` and `cargo xtask rules`: what `monitoring/` is made with.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -47,10 +46,7 @@ pub(crate) fn parse(args: &[String]) -> Result<RulesArgs, String> {
 /// The rules as Prometheus reads them.
 pub(crate) fn rules(root: &Path, args: &RulesArgs) -> Result<String> {
     let source = match &args.from {
-        Some(path) => {
-            let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            Source::parse(&text)?
-        }
+        Some(path) => files::source_at(path)?,
         None => files::source(root)?,
     };
     if let Some(folder) = &args.out {

@@ -27,8 +27,12 @@ pub struct Generated {
 
 /// Reads the source of the rules below `root`, and checks it against what is served.
 pub fn source(root: &Path) -> Result<Source> {
-    let path = root.join(SOURCE);
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    source_at(&root.join(SOURCE))
+}
+
+/// The same for a source that lies elsewhere.
+pub fn source_at(path: &Path) -> Result<Source> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let source = Source::parse(&text)?;
     let known = shipped_rows();
     let alerts = source.alerts().map(|alert| (&alert.name, &alert.expr));
