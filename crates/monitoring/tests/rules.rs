@@ -77,6 +77,59 @@ fn under_the_names_of_4_9() {
     judge(Names::V4_9);
 }
 
+/// One GPU in two instances of a fifth and four fifths, and one that two pods take turns on: each is
+/// counted once, and each owner is given a part.
+#[test]
+fn shared_gpus_are_counted_once() {
+    let gpus = [
+        (r#"gpu="0",UUID="GPU-0",GPU_I_ID="1",namespace="n",pod="a""#, 1_000, 3_000, 300),
+        (r#"gpu="0",UUID="GPU-0",GPU_I_ID="2",namespace="n",pod="b""#, 4_000, 12_000, 300),
+        (r#"gpu="1",UUID="GPU-1",namespace="n",pod="c""#, 8_000, 2_000, 500),
+        (r#"gpu="1",UUID="GPU-1",namespace="n",pod="d""#, 8_000, 2_000, 500),
+    ];
+    let mut tests = "rule_files: [HeatsinkDown.rules.yml]\nevaluation_interval: 1m\n\
+                     tests:\n- interval: 1m\n  input_series:\n"
+        .to_owned();
+    let mut series = |name: &str, labels: &str, value: i32| {
+        tests += &format!(
+            "  - series: '{name}{{instance=\"node-1\",job=\"heatsink\",{labels}}}'\n    \
+             values: '{value}x5'\n"
+        );
+    };
+    for (labels, used, free, power) in gpus {
+        series("DCGM_FI_DEV_FB_USED", labels, used);
+        series("DCGM_FI_DEV_FB_FREE", labels, free);
+        series("DCGM_FI_DEV_POWER_USAGE", labels, power);
+    }
+    tests += "  promql_expr_test:\n";
+    let node = r#"instance="node-1",job="heatsink""#;
+    let owner = |pod: &str| format!("namespace=\"n\",pod=\"{pod}\"");
+    let mut expect = |record: &str, samples: &[(String, f64)]| {
+        tests += &format!("  - expr: {record}\n    eval_time: 3m\n    exp_samples:\n");
+        for (labels, value) in samples {
+            tests += &format!("    - labels: '{record}{{{labels}}}'\n      value: {value}\n");
+        }
+    };
+    let mib = 1_048_576.0;
+    let owners = |values: [f64; 4]| -> Vec<(String, f64)> {
+        ["a", "b", "c", "d"].into_iter().map(owner).zip(values).collect()
+    };
+    expect("owner:heatsink_gpus:sum", &owners([0.2, 0.8, 0.5, 0.5]));
+    expect("owner:heatsink_power_watts:sum", &owners([60.0, 240.0, 250.0, 250.0]));
+    let used = [1_000.0, 4_000.0, 4_000.0, 4_000.0].map(|used| used * mib);
+    expect("owner:heatsink_memory_used_bytes:sum", &owners(used));
+    expect("instance:heatsink_power_watts:sum", &[(node.to_owned(), 800.0)]);
+    expect("instance:heatsink_memory_used_bytes:sum", &[(node.to_owned(), 13_000.0 * mib)]);
+    expect("instance:heatsink_memory_usable_bytes:sum", &[(node.to_owned(), 30_000.0 * mib)]);
+    let file = Tests {
+        alert: "HeatsinkDown".to_owned(),
+        rule_file: "HeatsinkDown.rules.yml".to_owned(),
+        text: tests,
+    };
+    let (passed, said) = test(&source(), Names::V4_8, &[file]);
+    assert!(passed, "{said}");
+}
+
 /// A test that cannot fail tests nothing.
 #[test]
 fn an_alert_that_is_wrong_is_found_out() {
