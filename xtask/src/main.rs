@@ -149,7 +149,9 @@ fn test(extra: Vec<String>) -> Vec<Step> {
 fn with_servers() -> Vec<Step> {
     let servers = |test| {
         let of_package = ["test", "--package", "monitoring", "--features", "servers", "--locked"];
-        Step::cargo(test, &[&of_package[..], &["--test", test]].concat())
+        // They wait most of the time, so all of a file run at once, however few cores there are.
+        let all_at_once = ["--test", test, "--", "--test-threads=8"];
+        Step::cargo(test, &[&of_package[..], &all_at_once].concat())
     };
     ["dashboards", "chain", "newcomer"].map(servers).into()
 }

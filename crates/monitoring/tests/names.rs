@@ -141,6 +141,24 @@ fn every_xid_is_somebodys() {
     }
 }
 
+/// Whoever looks at a panel has to know what it shows, in which unit, and what is too much.
+#[test]
+fn every_panel_has_a_unit_thresholds_and_a_description() {
+    for dashboard in dashboards::all(&source()).expect("dashboards") {
+        let panels = dashboard.json["panels"].as_array().expect("panels").clone();
+        for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+            let title = &panel["title"];
+            let defaults = &panel["fieldConfig"]["defaults"];
+            assert!(
+                panel["description"].as_str().is_some_and(|text| text.ends_with('.')),
+                "{title}"
+            );
+            assert!(defaults["unit"].is_string(), "{title}");
+            assert!(defaults["thresholds"]["steps"].is_array(), "{title}");
+        }
+    }
+}
+
 /// The names of 4.9 are another generation's, and no rule for it has one of the old.
 #[test]
 fn no_name_of_one_generation_stands_in_the_rules_of_the_other() {

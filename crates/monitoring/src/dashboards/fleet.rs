@@ -26,7 +26,13 @@ const HEAT: Steps = &[
     (Alert("temperature_high"), "orange"),
     (At(87.0), "red"),
 ];
-const SHARE_OF_SLOWNESS: Steps = &[(At(0.01), "yellow"), (At(0.1), "orange"), (At(0.25), "red")];
+pub(super) const SLOWNESS: Steps =
+    &[(Alert("hardware_slowdown_share"), "orange"), (Alert("software_slowdown_share"), "red")];
+const SHARE_OF_SLOWNESS: Steps = &[
+    (At(0.01), "yellow"),
+    (Alert("hardware_slowdown_share"), "orange"),
+    (Alert("software_slowdown_share"), "red"),
+];
 const FULLNESS: Steps = &[
     (At(0.02), "semi-dark-blue"),
     (At(0.8), "yellow"),
@@ -171,9 +177,11 @@ fn over_time() -> Vec<Panel> {
             .steps("transparent", &[(Alert("temperature_high"), "orange")])
             .drawn(),
         Panel::lines("Slowed down by heat", "percentunit", size)
-            .about("Share of time, of the GPU of the node that it holds back most.")
+            .about("Share of time, of the GPU of the node that it holds back most. The dashed lines are where the alerts fire: by the hardware, and by the driver.")
             .ask(format!("instance:heatsink_thermal_slowdown_ratio:max{{{at}}}"), "{{instance}}")
             .between(0.0, 1.0)
+            .steps("transparent", SLOWNESS)
+            .drawn()
             .filled(),
         Panel::lines("Power", "watt", size)
             .about("Of all GPUs of a node.")

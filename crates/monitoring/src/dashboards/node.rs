@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::fleet::SLOWNESS;
 use super::panel::Bound::{Alert, At};
 use super::panel::Panel;
 use super::{CLUSTER, GPU, NODE, Plan, data_source, xids};
@@ -126,9 +127,11 @@ fn slowness() -> Vec<Panel> {
                 ("4", "power supply", "purple"),
             ]),
         Panel::lines("Share of time held back", "percentunit", (12, 8))
-            .about("By reason, of the GPU that is held back most by it. Several can be in force at once.")
+            .about("By reason, of the GPU that is held back most by it. Several can be in force at once. The dashed lines are where the alerts about heat fire: by the hardware, and by the driver.")
             .ask(format!(r#"max by (reason) (rate(heatsink_clock_event_seconds_total{{reason=~"power_cap|sw_thermal|hw_thermal|hw_power_brake|hw_slowdown|sync_boost", {AT}}}[$__rate_interval]))"#), "{{reason}}")
             .between(0.0, 1.0)
+            .steps("transparent", SLOWNESS)
+            .drawn()
             .filled(),
     ]
 }
@@ -187,9 +190,11 @@ fn work() -> Vec<Panel> {
     let size = (12, 8);
     vec![
         Panel::lines("Utilisation", "percentunit", size)
-            .about("Share of time in which any kernel ran. One small kernel is enough for 100 %: the panel beside this one says how much of the GPU it used.")
+            .about("Share of time in which any kernel ran; below the dashed line a GPU counts as idle. One small kernel is enough for 100 %: the panel beside this one says how much of the GPU it used.")
             .ask(format!("[[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]]"), NAME)
-            .between(0.0, 1.0),
+            .between(0.0, 1.0)
+            .steps("transparent", &[(Alert("idle"), "blue"), (Alert("busy"), "transparent")])
+            .drawn(),
         Panel::lines("How much of the GPU works", "percentunit", size)
             .about("SMs with work, tensor cores and memory interface, where the GPU can tell (Hopper and newer; through DCGM, Volta and newer); memory controller utilisation on all.")
             .ask(format!("avg([[DCGM_FI_PROF_SM_ACTIVE{{{AT}}}]])"), "SMs with work")

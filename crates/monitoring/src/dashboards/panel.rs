@@ -338,13 +338,13 @@ impl Panel {
         let targets = targets.map(|(index, query)| self.target(index, query, expander));
         let mut defaults = self.defaults.clone();
         defaults.insert("unit".into(), json!(self.unit));
-        if let Some((first, steps)) = self.steps {
-            let mut list = vec![json!({ "color": first, "value": null })];
-            for (bound, color) in steps {
-                list.push(json!({ "color": color, "value": bound.value(expander)? }));
-            }
-            defaults.insert("thresholds".into(), json!({ "mode": "absolute", "steps": list }));
+        // Grafana's own default would colour what is above 80 red, whatever it is.
+        let (first, steps) = self.steps.unwrap_or(("green", &[]));
+        let mut list = vec![json!({ "color": first, "value": null })];
+        for (bound, color) in steps {
+            list.push(json!({ "color": color, "value": bound.value(expander)? }));
         }
+        defaults.insert("thresholds".into(), json!({ "mode": "absolute", "steps": list }));
         defaults.entry("color").or_insert(json!({ "mode": "palette-classic" }));
         if !self.custom.is_empty() {
             defaults.insert("custom".into(), json!(self.custom));
