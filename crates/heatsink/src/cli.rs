@@ -8,7 +8,9 @@ use std::path::Path;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
+use crate::fleet::MOST_NODES;
 use crate::upstream::Upstream;
 
 /// The defaults that an empty variable stands for, too.
@@ -44,6 +46,10 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List all fields that can be asked for
     Fields(FieldsArgs),
+    /// Print the manual page, or that of a command
+    Man(ManArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -74,6 +80,21 @@ pub(crate) struct ServeArgs {
         value_name = "ADDRESS"
     )]
     pub(crate) address: String,
+
+    /// Listen on the socket that systemd passes, and on nothing else; without this flag, --address
+    /// is listened on where systemd passes none
+    #[arg(
+        long,
+        env = "DCGM_EXPORTER_SYSTEMD_SOCKET",
+        value_parser = text(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true,
+        value_name = "BOOL"
+    )]
+    pub(crate) web_systemd_socket: String,
 
     /// Milliseconds from one reading to the next
     #[arg(
@@ -380,6 +401,11 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) seed: u64,
 
+    /// Be as many nodes, up to 10000, each with a page of its own: the first tells the story, the
+    /// others are copies of one healthy node; /targets lists them for Prometheus' http_sd_configs
+    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_NODES)), value_name = "N")]
+    pub(crate) nodes: u16,
+
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -415,6 +441,20 @@ pub(crate) struct FieldsArgs {
     /// As a page in Markdown, with heatsink's own families
     #[arg(long, conflicts_with_all = ["json", "xids"])]
     pub(crate) markdown: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// Of which command
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
 }
 
 /// The arguments with two dashes before each long flag that has one: Go programs, and so manifests

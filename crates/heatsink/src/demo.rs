@@ -13,9 +13,9 @@ use model::Windows;
 use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;
-use crate::serve::{self, Setup};
+use crate::serve::{self, Setup, Twins};
 use crate::wanted::{Extra, Wanted};
-use crate::{Outcome, listen, logging, origin, settings};
+use crate::{Outcome, fleet, listen, logging, origin, settings};
 
 /// Serves the story until told to stop.
 pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
@@ -35,6 +35,12 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
     };
+    let nodes = args.nodes;
+    let twins = (nodes > 1).then(|| {
+        let world = World::new(Scenario::steady(8), args.seed);
+        Twins { source: Box::new(SimSource::new(world, options)), nodes }
+    });
+    let own_name = twins.as_ref().map(|_| fleet::name(1).into());
     let setup = Setup {
         listener: listen::bind(&args.address)?,
         source: Box::new(SimSource::new(world, options)),
@@ -42,21 +48,31 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         wanted,
         kernel_log: None,
         show: Show::default(),
-        hostname: origin::hostname(None),
+        hostname: own_name.or_else(|| origin::hostname(None)),
         old_namespace: false,
         replace_blanks_in_model_name: false,
+        twins,
     };
-    serve::serve(setup, |address| tell(address, speed, chapters))
+    serve::serve(setup, |address| tell(address, speed, nodes, chapters))
 }
 
 /// Says where to look, and then what happens when it happens.
-fn tell(address: SocketAddr, speed: f64, chapters: Vec<Chapter>) {
+fn tell(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
     let host = match address.ip() {
         ip if ip.is_unspecified() => "localhost".to_owned(),
         ip if ip.is_ipv6() => format!("[{ip}]"),
         ip => ip.to_string(),
     };
     let url = format!("http://{host}:{}", address.port());
+    if nodes > 1 {
+        say(format_args!(
+            "{nodes} simulated nodes with eight H100s each. The first tells the story below; the\n\
+             others are copies of one healthy node, under names and UUIDs of their own.\n\n  \
+             targets   {url}/targets (for http_sd_configs)\n  \
+             a node    {url}/nodes/{}/metrics\n",
+            fleet::name(2)
+        ));
+    }
     // What is looked for begins alike under the names of every generation.
     say(format_args!(
         "Eight simulated H100s: nothing here is measured.\n\n  \

@@ -1,4 +1,4 @@
-//! The HTTP side: four endpoints, bounded in connections and in patience.
+//! The HTTP side: a few endpoints, bounded in connections and in patience.
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::crowd::{Crowd, Place};
+use crate::fleet::Fleet;
 use crate::pages::{Encoding, Pages};
 
 /// Connections at once. One more, and the one that has been quiet longest makes room for it.
@@ -43,6 +44,8 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) struct App {
     pub(crate) sampler: Sampler,
     pub(crate) pages: Pages,
+    /// The other nodes of a demo of many.
+    pub(crate) fleet: Option<Fleet>,
 }
 
 /// Serves until `stop` turns true; then lets the answers under way finish.
@@ -133,13 +136,37 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             let page = overview(&app.sampler.snapshot());
             respond(StatusCode::OK, "text/html; charset=utf-8", page)
         }
-        _ => text(StatusCode::NOT_FOUND, "try /metrics, /health, /ready or /\n"),
+        path => match &app.fleet {
+            Some(fleet) => of_fleet(app, fleet, path, request.headers()),
+            None => text(StatusCode::NOT_FOUND, "try /metrics, /health, /ready or /\n"),
+        },
+    }
+}
+
+/// What a demo of many nodes has besides.
+fn of_fleet(app: &App, fleet: &Fleet, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    if path == "/targets" {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        return match host {
+            Some(host) => respond(StatusCode::OK, "application/json", fleet.targets(host)),
+            None => text(StatusCode::BAD_REQUEST, "the header Host is missing\n"),
+        };
+    }
+    match fleet.node_of(path) {
+        Some(1) => metrics(app, headers),
+        Some(node) => page(headers, |encoding| fleet.page(node, encoding)),
+        None => text(StatusCode::NOT_FOUND, "there is no such node: /targets has all of them\n"),
     }
 }
 
 fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    page(headers, |encoding| app.pages.get(app.sampler.snapshot(), encoding))
+}
+
+/// A page for Prometheus, as this client takes it.
+fn page(headers: &HeaderMap, make: impl FnOnce(Encoding) -> Bytes) -> Response<Full<Bytes>> {
     let encoding = if wants_gzip(headers) { Encoding::Gzip } else { Encoding::Identity };
-    let page = app.pages.get(app.sampler.snapshot(), encoding);
+    let page = make(encoding);
     let mut response = respond(StatusCode::OK, METRICS_TYPE, page);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));

@@ -1,10 +1,12 @@
-//! Where it listens: `-a, --address`, as a socket.
+//! Where it listens: on systemd's socket, or on one for `-a, --address`.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
 use anyhow::{Context, Result, anyhow};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::systemd;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -12,6 +14,22 @@ const BACKLOG: i32 = 1024;
 /// Bytes of an answer that the kernel takes from us for a client that does not read. Left to
 /// itself, it takes megabytes: a crowd of such clients would cost a gigabyte.
 const SEND_BUFFER: usize = 256 * 1024;
+
+/// Systemd's socket, if it passes one; else, and only if that is not `required`, one for `address`.
+///
+/// # Errors
+///
+/// One line that says what is wrong with the address, or with what systemd passes.
+pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
+    match systemd::socket(required)? {
+        Some(listener) => {
+            let bounded = SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER);
+            bounded.context("systemd's socket cannot be set up")?;
+            Ok(listener)
+        }
+        None => bind(address),
+    }
+}
 
 /// A listening socket.
 ///

@@ -10,13 +10,16 @@ mod crowd;
 mod demo;
 mod devices;
 mod fields;
+mod fleet;
 mod http;
 mod listen;
 mod logging;
+mod manual;
 mod origin;
 mod pages;
 mod serve;
 mod settings;
+mod systemd;
 mod upstream;
 mod wanted;
 
@@ -70,6 +73,8 @@ fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Fields(args)) => fields::run(&args),
+        Some(Command::Man(args)) => manual::man(&args),
+        Some(Command::Completions(args)) => manual::completions(&args),
     };
     match result {
         Ok(Outcome { status, stuck: false }) => ExitCode::from(status),

@@ -62,12 +62,18 @@ impl Pages {
         };
         let Page { snapshot, identity, gzip } = page;
         let bytes = match encoding {
-            Encoding::Identity => {
-                identity.get_or_insert_with(|| exposition::render(snapshot, settings).into())
-            }
-            Encoding::Gzip => gzip.get_or_insert_with(|| compressed(snapshot, settings)),
+            Encoding::Identity => identity,
+            Encoding::Gzip => gzip,
         };
-        bytes.clone()
+        bytes.get_or_insert_with(|| rendered(snapshot, settings, encoding)).clone()
+    }
+}
+
+/// A page, made now.
+pub(crate) fn rendered(snapshot: &Snapshot, settings: &Settings, encoding: Encoding) -> Bytes {
+    match encoding {
+        Encoding::Identity => exposition::render(snapshot, settings).into(),
+        Encoding::Gzip => compressed(snapshot, settings),
     }
 }
 

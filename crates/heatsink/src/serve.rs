@@ -17,11 +17,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
+use crate::fleet::Fleet;
 use crate::http::{self, App};
 use crate::pages::Pages;
-use crate::settings::{COMPUTE_INSTANCES, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS};
+use crate::settings::{
+    COMPUTE_INSTANCES, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS, SYSTEMD_SOCKET,
+};
 use crate::wanted::{Asked, Extra, Wanted};
-use crate::{DONE, Outcome, devices, listen, logging, origin, settings};
+use crate::{DONE, Outcome, devices, listen, logging, origin, settings, systemd};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -37,6 +40,16 @@ pub(crate) struct Setup {
     pub(crate) hostname: Option<Arc<str>>,
     pub(crate) old_namespace: bool,
     pub(crate) replace_blanks_in_model_name: bool,
+    /// Further nodes to pretend to be.
+    pub(crate) twins: Option<Twins>,
+}
+
+/// Nodes that are all alike.
+pub(crate) struct Twins {
+    /// What is read of them.
+    pub(crate) source: Box<dyn Source>,
+    /// How many nodes there are, the first, which is none of them, included.
+    pub(crate) nodes: u16,
 }
 
 /// Serves this machine's GPUs until told to stop.
@@ -76,8 +89,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
             &REPLACE_BLANKS,
             &args.replace_blanks_in_model_name,
         )?,
+        twins: None,
         // Last, so that nothing listens unless everything else is in order.
-        listener: listen::bind(or_default(&args.address, ADDRESS))?,
+        listener: listen::listener(
+            settings::boolean(&SYSTEMD_SOCKET, &args.web_systemd_socket)?,
+            or_default(&args.address, ADDRESS),
+        )?,
     };
     serve(setup, |address| tracing::info!("serving on http://{address}/metrics"))
 }
@@ -95,9 +112,17 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         expected_xids: xid::critical().collect(),
         kernel_log: setup.kernel_log,
     };
-    let sampler = Sampler::start(setup.source, watches, settings)
-        .context("cannot start the reader threads")?;
-    let pages = Pages::new(exposition::Settings {
+    let start = |source, watches, settings| {
+        Sampler::start(source, watches, settings).context("cannot start the reader threads")
+    };
+    let twins = match setup.twins {
+        None => None,
+        Some(Twins { source, nodes }) => {
+            Some((start(source, Arc::clone(&watches), settings.clone())?, nodes))
+        }
+    };
+    let sampler = start(setup.source, watches, settings)?;
+    let page = exposition::Settings {
         hostname: setup.hostname,
         host_label: wanted.generation.unwrap_or_default().host_label(),
         version: env!("CARGO_PKG_VERSION"),
@@ -106,8 +131,9 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         replace_blanks_in_model_name: setup.replace_blanks_in_model_name,
         old_namespace: setup.old_namespace,
         show: setup.show,
-    });
-    let app = Arc::new(App { sampler, pages });
+    };
+    let fleet = twins.map(|(twin, nodes)| Fleet::new(twin, nodes, page.clone()));
+    let app = Arc::new(App { sampler, pages: Pages::new(page), fleet });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -120,6 +146,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         let listener = TcpListener::from_std(listener)?;
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(until_told(stop, Arc::downgrade(&served), wanted, unserved));
+        tokio::spawn(systemd::report(Arc::downgrade(&served)));
         ready(address);
         http::serve(listener, served, stopped).await;
         std::io::Result::Ok(())
@@ -161,6 +188,7 @@ async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted, u
             _ = hangup.recv() => drop(reloads.send(())),
         }
     }
+    systemd::stopping();
     // Nobody listens any more only if the server is gone already.
     let _ = stop.send(true);
 }

@@ -67,6 +67,8 @@ pub(crate) const OLD_NAMESPACE: Written =
     Written { flag: "-o, --use-old-namespace", variable: "DCGM_EXPORTER_USE_OLD_NAMESPACE" };
 pub(crate) const COMPUTE_INSTANCES: Written =
     Written { flag: "--compute-instances", variable: "HEATSINK_COMPUTE_INSTANCES" };
+pub(crate) const SYSTEMD_SOCKET: Written =
+    Written { flag: "--web-systemd-socket", variable: "DCGM_EXPORTER_SYSTEMD_SOCKET" };
 const METRIC_NAMES: Written = Written { flag: "--metric-names", variable: "HEATSINK_METRIC_NAMES" };
 const DEBUG: Written = Written { flag: "--debug", variable: "DCGM_EXPORTER_DEBUG" };
 const LOG: Written = Written { flag: "--log-format", variable: "DCGM_EXPORTER_LOG_FORMAT" };

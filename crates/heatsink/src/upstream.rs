@@ -57,7 +57,6 @@ const FLAGS: &[Flag] = {
         flag("nvidia-resource-names",                None,      "NVIDIA_RESOURCE_NAMES",                              Value, Nothing),
         flag("configmap-data",                       Some('m'), "DCGM_EXPORTER_CONFIGMAP_DATA",                       Value, Missing("counters from a ConfigMap; mount it and name the file with -f")),
         flag("web-config-file",                      None,      "DCGM_EXPORTER_WEB_CONFIG_FILE",                      Value, Refused("TLS and passwords are not served yet; without them the page would be open to all")),
-        flag("web-systemd-socket",                   None,      "DCGM_EXPORTER_SYSTEMD_SOCKET",                       Bool,  Missing("systemd's socket; --address is listened on instead")),
         flag("hpc-job-mapping-dir",                  None,      "DCGM_HPC_JOB_MAPPING_DIR",                           Value, Missing("the label hpc_job")),
         flag("dump-enabled",                         None,      "DCGM_EXPORTER_DUMP_ENABLED",                         Bool,  Missing("dumps")),
         flag("dump-directory",                       None,      "DCGM_EXPORTER_DUMP_DIRECTORY",                       Value, Nothing),

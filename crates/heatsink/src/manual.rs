@@ -1,0 +1,138 @@
+//! `heatsink man` and `heatsink completions`: made from the flags, so that they cannot be others.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::Outcome;
+use crate::cli::{Cli, CompletionsArgs, ManArgs};
+
+/// Prints a manual page.
+pub(crate) fn man(args: &ManArgs) -> Result<Outcome> {
+    print(&page(args.command.as_deref())?)
+}
+
+/// Prints the completions of a shell.
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<Outcome> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "heatsink", &mut script);
+    print(&script)
+}
+
+fn print(text: &[u8]) -> Result<Outcome> {
+    match io::stdout().lock().write_all(text) {
+        // Who closes the other end has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(Outcome::DONE),
+    }
+}
+
+/// The page of a command, or of heatsink itself.
+fn page(command: Option<&str>) -> Result<Vec<u8>> {
+    let mut whole = Cli::command();
+    whole.build();
+    let about = match command {
+        None => whole,
+        Some(name) => whole
+            .find_subcommand(name)
+            .with_context(|| format!("there is no command `{name}`: try `heatsink --help`"))?
+            .clone(),
+    };
+    let is_whole = command.is_none();
+    let name = about.get_display_name().unwrap_or_else(|| about.get_name()).to_owned();
+    let title = name.replace(' ', "-");
+    let source = concat!("heatsink ", env!("CARGO_PKG_VERSION"));
+    let about = about.display_name(title.clone());
+    let man = Man::new(about).title(title).source(source);
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if is_whole {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut more = Roff::new();
+    for (heading, entries) in if is_whole { SECTIONS } else { &SECTIONS[..1] } {
+        more.control("SH", [*heading]);
+        for (term, text) in *entries {
+            more.control("TP", []).text([bold(*term)]).text([roman(*text)]);
+        }
+    }
+    more.to_writer(&mut page)?;
+    Ok(page)
+}
+
+type Section = (&'static str, &'static [(&'static str, &'static str)]);
+
+/// What the flags do not say. The first is of every command.
+const SECTIONS: &[Section] = &[
+    (
+        "EXIT STATUS",
+        &[
+            ("0", "All went well; of check, data flows."),
+            ("1", "The answer is no: of check, no data flows."),
+            ("2", "Settings that cannot work. Nothing was served."),
+        ],
+    ),
+    (
+        "SIGNALS",
+        &[
+            ("SIGHUP", "The counters files are read again, without a gap on the page."),
+            ("SIGTERM, SIGINT", "The answers under way are finished, within two seconds."),
+        ],
+    ),
+    (
+        "ENVIRONMENT",
+        &[
+            ("NODE_NAME", "The label hostname, in place of the system's name."),
+            (
+                "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS",
+                "systemd's: it is told when heatsink serves and that it is alive, and may pass the \
+                 socket to listen on.",
+            ),
+            (
+                "Variables of flags",
+                "Each flag names its own. One that is empty counts as not set, and the flag goes \
+                 before the variable. Those of dcgm-exporter are understood, all of them.",
+            ),
+        ],
+    ),
+    (
+        "FILES",
+        &[
+            ("/etc/default/heatsink", "Variables for the service, in Debian's package."),
+            (
+                "/usr/share/heatsink/",
+                "Counters files to begin with, rules for Prometheus, dashboards for Grafana.",
+            ),
+            ("/dev/kmsg", "The kernel's log, for XIDs from before the start."),
+        ],
+    ),
+    (
+        "SEE ALSO",
+        &[
+            ("heatsink-demo(1), heatsink-check(1), heatsink-fields(1)", "The commands."),
+            ("nvidia-smi(1), prometheus(1), systemctl(1)", "What it works with."),
+        ],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_for_every_command_and_for_none_that_there_is_not() {
+        for command in [None, Some("serve"), Some("demo"), Some("check"), Some("fields")] {
+            let page = String::from_utf8(page(command).unwrap()).unwrap();
+            assert!(page.contains(".SH \"EXIT STATUS\""), "{command:?}: {page}");
+        }
+        let error = page(Some("serfe")).unwrap_err().to_string();
+        assert_eq!(error, "there is no command `serfe`: try `heatsink --help`");
+    }
+}
