@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod code;
+mod deploy;
 mod generate;
 mod pictures;
+mod run;
 mod setup;
 mod steps;
 mod tidy;
@@ -25,11 +27,14 @@ Usage: cargo xtask <COMMAND>
 
   test [-- ARGS]   set up what the tests need, build the workspace, run all tests;
                    ARGS go to `cargo test`: `-- hung_gpu`, `-- -- --nocapture`
-  ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, then `monitoring`
+  ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, `monitoring`, `deploy`
   monitoring       everything about rules and dashboards, with real servers: nothing generated
                    has drifted, promtool's tests, Grafana's schema, every query, the whole chain
+  deploy           everything that is installed, built and tried: chart, unit, release, package,
+                   image; as root
   tidy             check the rules of this repository that no compiler checks
-  generate         write all files that are generated: rules, dashboards
+  generate         write the files that are made from the rules: for Prometheus, Grafana, the chart
+  generate chart   write those that are made from the chart: plain manifests, renderings
   pictures URL [OPTIONS]
                    draw the dashboards from the Prometheus at URL into docs/pictures:
                    --node NAME, --from and --to in seconds before now
@@ -47,6 +52,8 @@ enum Command {
     Tidy,
     Monitoring,
     Generate,
+    GenerateChart,
+    Deploy,
     Rules(RulesArgs),
     Pictures(PicturesArgs),
     Help,
@@ -69,6 +76,12 @@ fn main() -> ExitCode {
         Command::Tidy => steps::run(&root, vec![TIDY]),
         Command::Monitoring => steps::run(&root, monitoring()),
         Command::Generate => steps::run(&root, vec![Step::call("generate", generate::write)]),
+        Command::GenerateChart => {
+            steps::run(&root, vec![Step::call("generate chart", deploy::write_chart)])
+        }
+        Command::Deploy => {
+            steps::run(&root, [vec![build()], deploy::steps()].into_iter().flatten().collect())
+        }
         Command::Rules(args) => return printed(generate::rules(&root, &args)),
         Command::Pictures(args) => return printed(pictures::draw(&root, &args)),
         Command::Test(args) => steps::run(&root, test(args)),
@@ -102,6 +115,9 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
     if name == "pictures" {
         return pictures::parse(rest).map(Command::Pictures);
     }
+    if (name.as_str(), rest) == ("generate", &["chart".to_owned()]) {
+        return Ok(Command::GenerateChart);
+    }
     let extra = match rest.split_first() {
         None => Vec::new(),
         Some((dashes, extra)) if dashes == "--" => extra.to_vec(),
@@ -114,8 +130,11 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
         "ci" => Ok(Command::Ci(extra)),
         "tidy" if extra.is_empty() => Ok(Command::Tidy),
         "monitoring" if extra.is_empty() => Ok(Command::Monitoring),
+        "deploy" if extra.is_empty() => Ok(Command::Deploy),
         "generate" if extra.is_empty() => Ok(Command::Generate),
-        "tidy" | "generate" | "monitoring" => Err(format!("`{name}` takes no arguments")),
+        "tidy" | "generate" | "monitoring" | "deploy" => {
+            Err(format!("`{name}` takes no arguments"))
+        }
         "help" | "-h" | "--help" => Ok(Command::Help),
         other => Err(format!("there is no command `{other}`")),
     }
@@ -185,6 +204,7 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
     ];
     steps.extend(test(extra));
     steps.extend(with_servers());
+    steps.extend(deploy::steps());
     steps
 }
 
@@ -215,12 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn ci_does_all_that_test_and_monitoring_do() {
+    fn ci_does_all_that_test_monitoring_and_deploy_do() {
         let names = |steps: Vec<Step>| steps.iter().map(|step| step.name).collect::<Vec<_>>();
         let ci = names(ci(vec![]));
         let test = names(test(vec![]));
         assert!(ci.windows(test.len()).any(|steps| *steps == *test));
-        assert!(ci.ends_with(&names(with_servers())));
+        let servers = names(with_servers());
+        assert!(ci.windows(servers.len()).any(|steps| *steps == *servers));
+        assert!(ci.ends_with(&names(deploy::steps())));
         // Which it tests with all the others.
         let is_done = |name: &&str| *name == "rules" || ci.contains(name);
         assert!(names(monitoring()).iter().all(is_done));

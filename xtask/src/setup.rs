@@ -1,11 +1,12 @@
 //! What the tests need beside Rust and a C compiler: `promtool` and `prometheus`, to judge our
 //! pages by Prometheus' own parser; Alertmanager, to get its messages; Node.js, to check the
-//! dashboards against Grafana's types.
+//! dashboards against Grafana's types; systemd, to pass a socket. And what it takes to build and try
+//! packages and images.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// A program that the tests start, and the Debian package that brings it.
 struct Tool {
@@ -20,6 +21,21 @@ const TOOLS: &[Tool] = &[
     Tool { program: "amtool", package: "prometheus-alertmanager" },
     Tool { program: "node", package: "nodejs" },
     Tool { program: "npm", package: "npm" },
+    Tool { program: "systemd-socket-activate", package: "systemd" },
+];
+
+/// For everything that is deployed.
+const DEPLOY_TOOLS: &[Tool] = &[
+    Tool { program: "npm", package: "npm" },
+    Tool { program: "amtool", package: "prometheus-alertmanager" },
+    Tool { program: "promtool", package: "prometheus" },
+    Tool { program: "python3", package: "python3-venv" },
+    Tool { program: "objdump", package: "binutils" },
+    Tool { program: "systemd-analyze", package: "systemd" },
+    Tool { program: "dpkg-deb", package: "dpkg" },
+    Tool { program: "debootstrap", package: "debootstrap" },
+    Tool { program: "setpriv", package: "util-linux" },
+    Tool { program: "buildah", package: "buildah" },
 ];
 
 /// What this process may do about a missing package.
@@ -30,9 +46,24 @@ enum Rights {
     None,
 }
 
-/// Installs what is missing where it may, and otherwise says what to install.
+/// For tests.
 pub(crate) fn run(_: &Path) -> Result<()> {
-    let packages = missing(TOOLS, &search_path());
+    install(TOOLS)
+}
+
+/// For what is deployed. Only root may make a Debian to install into.
+pub(crate) fn deploy(_: &Path) -> Result<()> {
+    install(DEPLOY_TOOLS)?;
+    ensure!(
+        rights() == Rights::Root,
+        "packages and images are tried in folders of root's: as root, or with sudo, run this again"
+    );
+    Ok(())
+}
+
+/// Installs what is missing where it may, and otherwise says what to install.
+fn install(tools: &[Tool]) -> Result<()> {
+    let packages = missing(tools, &search_path());
     if packages.is_empty() {
         return Ok(());
     }
@@ -40,7 +71,7 @@ pub(crate) fn run(_: &Path) -> Result<()> {
         println!("$ {}", command.join(" "));
         execute(&command)?;
     }
-    let still = missing(TOOLS, &search_path());
+    let still = missing(tools, &search_path());
     if !still.is_empty() {
         bail!("{} installed, but its programs are not on PATH", still.join(" "));
     }

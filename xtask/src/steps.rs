@@ -16,13 +16,26 @@ pub(crate) struct Step {
 
 enum Action {
     Call(fn(&Path) -> Result<()>),
-    Cargo { args: Vec<String>, env: Option<(&'static str, &'static str)> },
+    /// Gives back why it cannot be done here, if so.
+    Optional(fn(&Path) -> Result<Option<String>>),
+    Cargo {
+        args: Vec<String>,
+        env: Option<(&'static str, &'static str)>,
+    },
 }
 
 impl Step {
     /// A step done by this program; it is given the root of the repository.
     pub(crate) const fn call(name: &'static str, action: fn(&Path) -> Result<()>) -> Self {
         Self { name, action: Action::Call(action) }
+    }
+
+    /// The same for what cannot be done everywhere: it says what is missing, and is listed as not run.
+    pub(crate) const fn optional(
+        name: &'static str,
+        action: fn(&Path) -> Result<Option<String>>,
+    ) -> Self {
+        Self { name, action: Action::Optional(action) }
     }
 
     /// A step done by cargo.
@@ -47,10 +60,11 @@ impl Step {
         self
     }
 
-    fn run(&self, root: &Path) -> Result<()> {
+    fn run(&self, root: &Path) -> Result<Option<String>> {
         match &self.action {
-            Action::Call(action) => action(root),
-            Action::Cargo { args, env } => run_cargo(root, args, *env),
+            Action::Call(action) => action(root).map(|()| None),
+            Action::Optional(action) => action(root),
+            Action::Cargo { args, env } => run_cargo(root, args, *env).map(|()| None),
         }
     }
 }
@@ -86,7 +100,12 @@ pub(crate) fn run(root: &Path, steps: Vec<Step>) -> Outcome {
         println!("==> {} ({} of {})", step.name, index + 1, steps.len());
         let began = Instant::now();
         let result = step.run(root);
-        done.push((step.name, began.elapsed(), result.is_ok()));
+        let verdict = match &result {
+            Ok(None) => "ok".to_owned(),
+            Ok(Some(missing)) => format!("not run: {missing}"),
+            Err(_) => "FAILED".to_owned(),
+        };
+        done.push((step.name, began.elapsed(), verdict));
         if let Err(error) = result {
             failure = Some(format!("{}: {error:#}", step.name));
             break;
@@ -105,14 +124,13 @@ pub(crate) fn run(root: &Path, steps: Vec<Step>) -> Outcome {
     }
 }
 
-fn table(done: &[(&str, Duration, bool)], not_run: &[&str]) -> String {
+fn table(done: &[(&str, Duration, String)], not_run: &[&str]) -> String {
     let mut text = String::new();
-    for (name, took, passed) in done {
-        let verdict = if *passed { "ok" } else { "FAILED" };
-        text += &format!("  {name:<12} {:>8.1} s  {verdict}\n", took.as_secs_f64());
+    for (name, took, verdict) in done {
+        text += &format!("  {name:<13} {:>8.1} s  {verdict}\n", took.as_secs_f64());
     }
     for name in not_run {
-        text += &format!("  {name:<12} {:>8}    not run\n", "-");
+        text += &format!("  {name:<13} {:>8}    not run\n", "-");
     }
     text
 }
@@ -129,6 +147,10 @@ mod tests {
         bail!("on purpose")
     }
 
+    fn cannot(_: &Path) -> Result<Option<String>> {
+        Ok(Some("nothing to run it with".to_owned()))
+    }
+
     fn must_not_run(_: &Path) -> Result<()> {
         panic!("a step ran after one had failed")
     }
@@ -142,18 +164,24 @@ mod tests {
         ];
         assert_eq!(run(Path::new("."), steps), Outcome::Failed);
         assert_eq!(run(Path::new("."), vec![Step::call("one", passes)]), Outcome::AllPassed);
+        let not_run = vec![Step::optional("one", cannot), Step::call("two", passes)];
+        assert_eq!(run(Path::new("."), not_run), Outcome::AllPassed);
     }
 
     #[test]
     fn the_table_names_every_step() {
-        let done =
-            [("format", Duration::from_millis(1250), true), ("clippy", Duration::ZERO, false)];
+        let done = [
+            ("format", Duration::from_millis(1250), "ok".to_owned()),
+            ("arm", Duration::ZERO, "not run: no such target".to_owned()),
+            ("clippy", Duration::ZERO, "FAILED".to_owned()),
+        ];
         assert_eq!(
             table(&done, &["test set-up"]),
             concat!(
-                "  format            1.2 s  ok\n",
-                "  clippy            0.0 s  FAILED\n",
-                "  test set-up         -    not run\n",
+                "  format             1.2 s  ok\n",
+                "  arm                0.0 s  not run: no such target\n",
+                "  clippy             0.0 s  FAILED\n",
+                "  test set-up          -    not run\n",
             )
         );
     }

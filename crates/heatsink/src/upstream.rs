@@ -57,7 +57,7 @@ const FLAGS: &[Flag] = {
         flag("nvidia-resource-names",                None,      "NVIDIA_RESOURCE_NAMES",                              Value, Nothing),
         flag("configmap-data",                       Some('m'), "DCGM_EXPORTER_CONFIGMAP_DATA",                       Value, Missing("counters from a ConfigMap; mount it and name the file with -f")),
         flag("web-config-file",                      None,      "DCGM_EXPORTER_WEB_CONFIG_FILE",                      Value, Refused("TLS and passwords are not served yet; without them the page would be open to all")),
-        flag("hpc-job-mapping-dir",                  None,      "DCGM_HPC_JOB_MAPPING_DIR",                           Value, Missing("the label hpc_job")),
+        flag("hpc-job-mapping-dir",                  None,      "DCGM_HPC_JOB_MAPPING_DIR",                           Value, Missing("label hpc_job")),
         flag("dump-enabled",                         None,      "DCGM_EXPORTER_DUMP_ENABLED",                         Bool,  Missing("dumps")),
         flag("dump-directory",                       None,      "DCGM_EXPORTER_DUMP_DIRECTORY",                       Value, Nothing),
         flag("dump-retention",                       None,      "DCGM_EXPORTER_DUMP_RETENTION",                       Value, Nothing),
@@ -65,6 +65,7 @@ const FLAGS: &[Flag] = {
         flag("disable-startup-validate",             None,      "DISABLE_STARTUP_VALIDATE",                           Bool,  Nothing),
         flag("enable-gpu-bind-unbind-watch",         None,      "DCGM_EXPORTER_ENABLE_GPU_BIND_UNBIND_WATCH",         Bool,  Nothing),
         flag("gpu-bind-unbind-poll-interval",        None,      "DCGM_EXPORTER_GPU_BIND_UNBIND_POLL_INTERVAL",        Value, Nothing),
+        flag("health-require-gpus",                  None,      "DCGM_EXPORTER_HEALTH_REQUIRE_GPUS",                  Bool,  Nothing),
         flag("enable-pprof",                         None,      "DCGM_EXPORTER_ENABLE_PPROF",                         Bool,  Nothing),
     ]
 };
@@ -128,7 +129,7 @@ impl FromArgMatches for Upstream {
             };
             match flag.about {
                 About::Missing(what) => {
-                    self.missing.push(format!("{from} has no effect yet: there is no {what}"));
+                    self.missing.push(format!("{from} has no effect yet: no {what}"));
                 }
                 About::Refused(why) => self.refused.push(format!("{from}: {why}")),
                 About::Nothing => {}

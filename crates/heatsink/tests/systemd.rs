@@ -137,10 +137,8 @@ fn it_serves_on_the_socket_that_systemd_passes() {
         let rig = Rig::new();
         let address = free_address();
         let _service = Activated::on(&[&address], &rig, flag);
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .build()
-            .into();
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
         let until = Instant::now() + PATIENCE;
         let url = format!("http://{address}/ready");
         while agent.get(&url).call().is_err() {

@@ -70,8 +70,11 @@ pub fn generated(source: &Source) -> Result<Vec<Generated>> {
     for dashboard in dashboards::all(source)? {
         let mut text = serde_json::to_string_pretty(&dashboard.json)?;
         text.push('\n');
-        let path = format!("monitoring/dashboards/heatsink-{}.json", dashboard.name);
-        files.push(Generated { path, text });
+        // The chart can only ship what lies inside it.
+        for folder in ["monitoring/dashboards", "deploy/helm/heatsink/files/dashboards"] {
+            let path = format!("{folder}/heatsink-{}.json", dashboard.name);
+            files.push(Generated { path, text: text.clone() });
+        }
     }
     files.push(Generated { path: "docs/alerts.md".to_owned(), text: pages::alerts(source)? });
     Ok(files)
@@ -124,11 +127,12 @@ pub fn check(root: &Path, source: &Source, files: &[Generated]) -> Result<()> {
 }
 
 /// Where nothing lies but what is generated, as far as it ends so.
-const FOLDERS: [(&str, &str); 4] = [
+const FOLDERS: [(&str, &str); 5] = [
     ("monitoring/rules", "yml"),
     ("monitoring/rules", "yaml"),
     ("monitoring/dashboards", "json"),
     ("deploy/helm/heatsink/files/rules", "yaml"),
+    ("deploy/helm/heatsink/files/dashboards", "json"),
 ];
 
 /// Files that look generated, and that nothing generates any more.

@@ -1,0 +1,45 @@
+{{/* Wishes that cannot be granted stop the installation, each with one line that says what to do. */}}
+{{- define "heatsink.checks" -}}
+{{- $instead := "close the port with networkPolicy.enabled, or let a service mesh or a proxy do it; then take this value away" -}}
+{{- if .Values.tlsServerConfig.enabled -}}
+{{- fail (printf "tlsServerConfig.enabled: heatsink %s serves no TLS, and the page would be open: %s" .Chart.AppVersion $instead) -}}
+{{- end -}}
+{{- if .Values.basicAuth.users -}}
+{{- fail (printf "basicAuth.users: heatsink %s asks for no password, and the page would be open: %s" .Chart.AppVersion $instead) -}}
+{{- end -}}
+{{- if .Values.processes.enabled -}}
+{{- fail (printf "processes.enabled: heatsink %s has no metrics of processes: take this value away" .Chart.AppVersion) -}}
+{{- end -}}
+{{- if .Values.config.enabled -}}
+{{- fail (printf "config.enabled: heatsink %s reads no YAML configuration: put the metrics into customMetrics, the interval into collectInterval" .Chart.AppVersion) -}}
+{{- end -}}
+
+{{- $image := printf "%s:%s" .Values.image.repository .Values.image.tag -}}
+{{- if regexMatch "(^|/)dcgm-exporter:|:[0-9.]+-[0-9.]+-(ubuntu|ubi|distroless)" $image -}}
+{{- fail (printf "image: %s is dcgm-exporter's: take image out of your values, or name a copy of heatsink's" $image) -}}
+{{- end -}}
+
+{{- if and (include "heatsink.usesApi" .) (not .Values.kubernetes.rbac.create) (not .Values.serviceAccount.name) -}}
+{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs and kubernetesDRA need rights: name a ServiceAccount that has them in serviceAccount.name, or set it to true" -}}
+{{- end -}}
+
+{{- if and .Values.podMonitor.enabled (include "heatsink.serviceMonitor" .) -}}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled: everything would be scraped twice: set one of them to false" -}}
+{{- end -}}
+{{- if and (include "heatsink.serviceMonitor" .) (not .Values.service.enable) -}}
+{{- fail "serviceMonitor.enabled needs service.enable: set that to true, or take podMonitor.enabled" -}}
+{{- end -}}
+{{- range $name := list "serviceMonitor" "podMonitor" -}}
+{{- $monitor := index $.Values $name -}}
+{{- if and $monitor.interval $monitor.scrapeTimeout (gt (include "heatsink.seconds" $monitor.scrapeTimeout | int) (include "heatsink.seconds" $monitor.interval | int)) -}}
+{{- fail (printf "%s.scrapeTimeout, %s, is longer than its interval, %s: the operator would drop the whole monitor" $name $monitor.scrapeTimeout $monitor.interval) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Seconds of a duration such as 15s, 1m or 1m30s; the schema allows no other kind. */}}
+{{- define "heatsink.seconds" -}}
+{{- $minutes := regexFind "^[0-9]+m" . | trimSuffix "m" | int -}}
+{{- $seconds := regexFind "[0-9]+s$" . | trimSuffix "s" | int -}}
+{{- add (mul 60 $minutes) $seconds -}}
+{{- end -}}

@@ -1,0 +1,113 @@
+{{/* Names. Kubernetes allows 63 letters. */}}
+{{- define "heatsink.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "heatsink.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- .Values.fullnameOverride | default $full | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "heatsink.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "heatsink.serviceAccountName" -}}
+{{- $default := .Values.serviceAccount.create | ternary (include "heatsink.fullname" .) "default" -}}
+{{- .Values.serviceAccount.name | default $default -}}
+{{- end -}}
+
+{{- define "heatsink.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "heatsink.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "heatsink.labels" -}}
+{{ include "heatsink.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Where it listens, and on which port. */}}
+{{- define "heatsink.address" -}}
+{{- .Values.service.address | default (printf ":%d" (int .Values.service.port)) -}}
+{{- end -}}
+
+{{- define "heatsink.port" -}}
+{{- include "heatsink.address" . | regexFind "[0-9]+$" -}}
+{{- end -}}
+
+{{- define "heatsink.image" -}}
+{{- $tag := .Values.image.digest | default .Values.image.tag | default .Chart.AppVersion -}}
+{{- .Values.image.repository }}{{ hasPrefix "sha256:" $tag | ternary "@" ":" }}{{ $tag -}}
+{{- end -}}
+
+{{/* The following three say "true" or nothing. The first: is the API of the cluster asked? */}}
+{{- define "heatsink.usesApi" -}}
+{{- with .Values -}}
+{{- if or .kubernetes.enablePodLabels .kubernetes.enablePodUID .kubernetesDRA.enabled -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Is the kubelet asked? mapPodsMetrics is what dcgm-exporter's chart 2.x called it. */}}
+{{- define "heatsink.usesKubelet" -}}
+{{- if or .Values.kubernetes.enabled .Values.mapPodsMetrics (include "heatsink.usesApi" .) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Is there a ServiceMonitor? */}}
+{{- define "heatsink.serviceMonitor" -}}
+{{- $wish := .Values.serviceMonitor.enabled -}}
+{{- $auto := and (eq (toString $wish) "auto") .Values.service.enable (not .Values.podMonitor.enabled) -}}
+{{- if or (eq (toString $wish) "true") (and $auto (.Capabilities.APIVersions.Has .Values.serviceMonitor.apiVersion)) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "heatsink.automountToken" -}}
+{{- $wish := .Values.serviceAccount.automountServiceAccountToken -}}
+{{- kindIs "bool" $wish | ternary $wish (eq (include "heatsink.usesApi" .) "true") -}}
+{{- end -}}
+
+{{/* The kubelet's socket is root's. Whoever runs as root must not promise otherwise. */}}
+{{- define "heatsink.podSecurityContext" -}}
+{{- $id := include "heatsink.usesKubelet" . | empty | ternary 65532 0 -}}
+{{- $given := .Values.podSecurityContext | default dict -}}
+{{- $user := dig "runAsUser" (dig "runAsUser" $id $given) (.Values.securityContext | default dict) -}}
+{{- $default := dict "runAsUser" $id "runAsGroup" $id "runAsNonRoot" (ne (toString $user) "0") -}}
+{{- mergeOverwrite $default $given | toYaml -}}
+{{- end -}}
+
+{{/* Kubernetes refuses these two together with "allowPrivilegeEscalation: false". */}}
+{{- define "heatsink.securityContext" -}}
+{{- $context := .Values.securityContext | default dict -}}
+{{- if or $context.privileged (has "CAP_SYS_ADMIN" (dig "capabilities" "add" list $context)) -}}
+{{- $context = omit $context "allowPrivilegeEscalation" -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
+{{/* What a monitor asks of each pod. The operator's own relabelings, which set pod, namespace and the
+like, come before these. */}}
+{{- define "heatsink.endpoint" -}}
+port: metrics
+path: /metrics
+{{- with .interval }}
+interval: {{ . }}
+{{- end }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+honorLabels: {{ .honorLabels }}
+relabelings:
+  - sourceLabels: [__meta_kubernetes_pod_node_name]
+    targetLabel: instance
+  - action: labeldrop
+    regex: pod|namespace|container|endpoint|service
+  {{- with .relabelings }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,31 @@
+//! `cargo xtask deploy`: everything that reaches users besides source code, built and tried: the
+//! chart, the unit, the package, the image.
+
+mod chart;
+mod image;
+mod package;
+mod release;
+mod rootfs;
+mod schema;
+mod trial;
+mod unit;
+
+use crate::setup;
+use crate::steps::Step;
+
+/// The steps, in the order in which one needs the other.
+pub(crate) fn steps() -> Vec<Step> {
+    vec![
+        Step::call("deploy set-up", setup::deploy),
+        Step::call("chart", chart::check),
+        Step::call("unit", unit::check),
+        Step::call("release", release::build),
+        Step::optional("release arm64", release::build_arm64),
+        Step::call("package", package::check),
+        Step::call("image", image::check),
+        Step::call("compose", image::check_compose),
+    ]
+}
+
+/// Writes what is generated from the chart.
+pub(crate) use chart::write as write_chart;

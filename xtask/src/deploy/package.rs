@@ -1,0 +1,120 @@
+//! Debian's package: built, installed into a fresh Debian, and started as its unit says.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{release, rootfs, trial};
+use crate::run::{quietly, run};
+
+/// Which cargo-deb builds it.
+const CARGO_DEB: &str = "3.8.0";
+
+/// What the package has to bring.
+const FILES: &[&str] = &[
+    "etc/default/heatsink",
+    "usr/bin/heatsink",
+    "usr/lib/systemd/system/heatsink.service",
+    "usr/lib/systemd/system/heatsink.socket",
+    "usr/share/bash-completion/completions/heatsink",
+    "usr/share/doc/heatsink/copyright",
+    "usr/share/heatsink/counters/default.csv",
+    "usr/share/heatsink/dashboards/heatsink-fleet.json",
+    "usr/share/heatsink/rules/heatsink.rules.yml",
+    "usr/share/man/man1/heatsink.1.gz",
+];
+
+/// Builds the package and tries it.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let package = build(root)?;
+    let debian = rootfs::fresh(root, "installed")?;
+    run(Command::new("cp").arg(&package).arg(debian.join("heatsink.deb")))?;
+    quietly(rootfs::inside(&debian).args(["dpkg", "--install", "/heatsink.deb"]))?;
+    // What apt says of it: no file of another package, none missing, none changed.
+    quietly(rootfs::inside(&debian).args(["dpkg", "--verify", "heatsink"]))?;
+    for file in FILES {
+        ensure!(debian.join(file).exists(), "the package has not brought /{file}");
+    }
+    trial::with_driver(root, &debian)?;
+    let unit = read(&debian.join("usr/lib/systemd/system/heatsink.service"))?;
+    let mut environment = variables(&unit, &debian)?;
+    environment.push(("NODE_NAME".to_owned(), "debian".to_owned()));
+    trial::serves(&debian, trial::NOBODY, &environment, &start_line(&unit)?)?;
+    quietly(rootfs::inside(&debian).args(["dpkg", "--purge", "heatsink"]))?;
+    for file in FILES {
+        ensure!(!debian.join(file).exists(), "the package has left /{file} behind");
+    }
+    rootfs::remove(&debian)
+}
+
+fn build(root: &Path) -> Result<PathBuf> {
+    let tools = root.join("target/tools");
+    let cargo_deb = tools.join("bin/cargo-deb");
+    let version = quietly(Command::new(&cargo_deb).arg("--version")).unwrap_or_default();
+    if version.trim().rsplit(' ').next() != Some(CARGO_DEB) {
+        println!("cargo-deb {CARGO_DEB}: building it, two minutes");
+        let install = ["install", "--quiet", "--locked", "--force", "cargo-deb", "--version"];
+        run(Command::new("cargo").args(install).args([CARGO_DEB, "--root"]).arg(&tools))?;
+    }
+    let package = root.join("target/deploy/heatsink_amd64.deb");
+    // Stripped already.
+    let built = ["--package", "heatsink", "--no-build", "--no-strip", "--target", release::X86_64];
+    quietly(
+        Command::new(&cargo_deb)
+            .arg("deb")
+            .args(built)
+            .arg("--output")
+            .arg(&package)
+            .current_dir(root),
+    )?;
+    let size = std::fs::metadata(&package).context("there is no package")?.len();
+    println!("{}: {size} bytes", package.display());
+    Ok(package)
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The words of the unit's start line.
+fn start_line(unit: &str) -> Result<Vec<String>> {
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart="));
+    let line = line.context("the unit starts nothing")?;
+    Ok(line.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The variables that the unit sets, of itself and from its file.
+fn variables(unit: &str, installed: &Path) -> Result<Vec<(String, String)>> {
+    let mut variables = Vec::new();
+    for line in unit.lines() {
+        if let Some(assignments) = line.strip_prefix("Environment=") {
+            variables.extend(assignments.split_whitespace().filter_map(assignment));
+        }
+        if let Some(path) = line.strip_prefix("EnvironmentFile=-/") {
+            variables.extend(read(&installed.join(path))?.lines().filter_map(assignment));
+        }
+    }
+    Ok(variables)
+}
+
+fn assignment(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=').filter(|_| !text.starts_with('#'))?;
+    Some((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_is_read_as_systemd_reads_it() {
+        let unit = "[Service]\nExecStart=/usr/bin/heatsink serve\nEnvironment=A=1 B=x=y\n";
+        assert_eq!(start_line(unit).unwrap(), ["/usr/bin/heatsink", "serve"]);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let variables = variables(unit, Path::new("/")).unwrap();
+        assert_eq!(variables, [pair("A", "1"), pair("B", "x=y")]);
+        assert_eq!(assignment("#A=1"), None);
+        assert!(start_line("[Service]").is_err());
+    }
+}

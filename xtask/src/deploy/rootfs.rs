@@ -1,0 +1,84 @@
+//! A Debian of nothing but its base system, to install into.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::run::{quietly, run};
+
+/// Debian's release that packages are tried on.
+const RELEASE: &str = "bookworm";
+
+/// The base system, made once. To be copied or read, and left as it is.
+pub(crate) fn base(root: &Path) -> Result<PathBuf> {
+    let base = root.join("target/deploy").join(RELEASE);
+    let whole = base.join("etc/heatsink-base-is-whole");
+    if whole.exists() {
+        return Ok(base);
+    }
+    remove(&base)?;
+    println!("debootstrap: Debian {RELEASE}, about half a minute");
+    quietly(
+        Command::new("debootstrap").args(["--variant=minbase", RELEASE]).arg(&base).arg(mirror()),
+    )?;
+    run(Command::new("touch").arg(&whole))?;
+    Ok(base)
+}
+
+/// A fresh copy of the base system.
+pub(crate) fn fresh(root: &Path, name: &str) -> Result<PathBuf> {
+    let base = base(root)?;
+    let copy = root.join("target/deploy").join(name);
+    remove(&copy)?;
+    run(Command::new("cp").args(["--archive", "--reflink=auto"]).arg(&base).arg(&copy))?;
+    Ok(copy)
+}
+
+/// Removes a folder whose files are root's.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
+    run(Command::new("rm").args(["--recursive", "--force", "--one-file-system"]).arg(folder))
+}
+
+/// Runs a command inside, as root.
+pub(crate) fn inside(folder: &Path) -> Command {
+    let mut command = Command::new("chroot");
+    command.arg(folder).args(["env", "-i", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]);
+    command.arg("PATH=/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
+/// Where this machine gets Debian's packages from; Debian's own address where it is no Debian.
+fn mirror() -> String {
+    let sources = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"];
+    let texts = sources.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+    let address = texts.into_iter().find_map(|text| {
+        let words = text.split_whitespace();
+        words
+            .filter(|word| {
+                word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian")
+            })
+            .map(str::to_owned)
+            .next()
+    });
+    address.unwrap_or_else(|| "http://deb.debian.org/debian".to_owned())
+}
+
+/// The files of a Debian package, unpacked, by the base system's own apt.
+pub(crate) fn unpacked(root: &Path, package: &str, into: &Path) -> Result<()> {
+    let copy = fresh(root, "fetch")?;
+    // Without the sandbox user, who may not write where it downloads to.
+    let options = ["-q", "-o", "APT::Sandbox::User=root"];
+    quietly(inside(&copy).args(["apt-get"]).args(options).arg("update"))?;
+    quietly(
+        inside(&copy)
+            .args(["sh", "-c", "cd /root && apt-get -q -o APT::Sandbox::User=root download \"$0\""])
+            .arg(package),
+    )?;
+    let folder = copy.join("root");
+    let found = quietly(Command::new("find").arg(&folder).args(["-name", "*.deb"]))?;
+    let deb = found.lines().next().with_context(|| format!("no {package}.deb"))?;
+    std::fs::create_dir_all(into).context("cannot make a folder")?;
+    run(Command::new("dpkg-deb").arg("--extract").arg(deb).arg(into))?;
+    remove(&copy)
+}

@@ -1,0 +1,46 @@
+//! The systemd unit: read by systemd itself, and judged by it.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::run::quietly;
+
+/// systemd's own measure of what a service could do, from 0 to 10. At most this, in tenths.
+const MOST_EXPOSURE: u32 = 25;
+
+/// The unit as it comes, and with its drop-in.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let folder = root.join("deploy/systemd");
+    let read = |name: &str| {
+        let path = folder.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let unit = read("heatsink.service")?;
+    let kernel_log = format!("{unit}\n{}", read("options/kernel-log.conf")?);
+    let socket = read("options/heatsink.socket")?;
+    // What it is about has to be there, and the program is not installed here.
+    let scratch = root.join("target/deploy/unit");
+    let stand_in = scratch.join("heatsink");
+    for (name, unit) in [("plain", &unit), ("kernel-log", &kernel_log)] {
+        let folder = scratch.join(name);
+        std::fs::create_dir_all(&folder).context("cannot make a folder")?;
+        std::fs::copy("/bin/true", &stand_in).context("cannot copy /bin/true")?;
+        let here = unit.replace("/usr/bin/heatsink", &stand_in.display().to_string());
+        ensure!(here != **unit, "heatsink.service does not start /usr/bin/heatsink");
+        let service = folder.join("heatsink.service");
+        std::fs::write(&service, here).context("cannot write")?;
+        std::fs::write(folder.join("heatsink.socket"), &socket).context("cannot write")?;
+        let verify = ["verify", "--man=no", "--recursive-errors=no"];
+        let mut analyze = Command::new("systemd-analyze");
+        analyze.args(verify).arg(&service).arg(folder.join("heatsink.socket"));
+        quietly(&mut analyze)?;
+        let threshold = format!("--threshold={MOST_EXPOSURE}");
+        let security = ["security", "--no-pager", "--offline=true", &threshold];
+        let said = quietly(Command::new("systemd-analyze").args(security).arg(&service))?;
+        let exposure = said.lines().rfind(|line| line.contains("exposure level"));
+        println!("{name}: {}", exposure.context("systemd-analyze says nothing")?.trim());
+    }
+    Ok(())
+}
