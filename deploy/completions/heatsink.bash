@@ -65,7 +65,7 @@ _heatsink() {
 
     case "${cmd}" in
         heatsink)
-            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h -V --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --enable-pprof --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help --version serve demo check fields man completions help"
+            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h -V --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --health-require-gpus --enable-pprof --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help --version serve demo check fields man completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -268,6 +268,10 @@ _heatsink() {
                     return 0
                     ;;
                 --gpu-bind-unbind-poll-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --health-require-gpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -609,7 +613,7 @@ _heatsink() {
             return 0
             ;;
         heatsink__subcmd__serve)
-            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --enable-pprof --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help"
+            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --health-require-gpus --enable-pprof --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -812,6 +816,10 @@ _heatsink() {
                     return 0
                     ;;
                 --gpu-bind-unbind-poll-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --health-require-gpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_heatsink_global_optspecs
-    string join \n f/collectors= extra-collectors= metric-names= a/address= web-systemd-socket= c/collect-interval= n/no-hostname= d/devices= s/switch-devices= p/cpu-devices= compute-instances= o/use-old-namespace= window= x/xid-count-window-size= clock-events-count-window-size= kernel-log= replace-blanks-in-model-name= log-format= debug= k/kubernetes= kubernetes-enable-pod-labels= kubernetes-enable-pod-uid= kubernetes-gpu-id-type= kubernetes-pod-label-allowlist-regex= kubernetes-virtual-gpus= kubernetes-enable-dra= pod-resources-kubelet-socket= nvidia-resource-names= m/configmap-data= web-config-file= hpc-job-mapping-dir= dump-enabled= dump-directory= dump-retention= dump-compression= disable-startup-validate= enable-gpu-bind-unbind-watch= gpu-bind-unbind-poll-interval= enable-pprof= source= nvml-library= dcgm-library= r/remote-hostengine-info= fake-gpus= enable-dcgm-log= dcgm-log-level= sim-scenario= sim-gpus= sim-seed= sim-at= speed= h/help V/version
+    string join \n f/collectors= extra-collectors= metric-names= a/address= web-systemd-socket= c/collect-interval= n/no-hostname= d/devices= s/switch-devices= p/cpu-devices= compute-instances= o/use-old-namespace= window= x/xid-count-window-size= clock-events-count-window-size= kernel-log= replace-blanks-in-model-name= log-format= debug= k/kubernetes= kubernetes-enable-pod-labels= kubernetes-enable-pod-uid= kubernetes-gpu-id-type= kubernetes-pod-label-allowlist-regex= kubernetes-virtual-gpus= kubernetes-enable-dra= pod-resources-kubelet-socket= nvidia-resource-names= m/configmap-data= web-config-file= hpc-job-mapping-dir= dump-enabled= dump-directory= dump-retention= dump-compression= disable-startup-validate= enable-gpu-bind-unbind-watch= gpu-bind-unbind-poll-interval= health-require-gpus= enable-pprof= source= nvml-library= dcgm-library= r/remote-hostengine-info= fake-gpus= enable-dcgm-log= dcgm-log-level= sim-scenario= sim-gpus= sim-seed= sim-at= speed= h/help V/version
 end
 
 function __fish_heatsink_needs_command
@@ -62,6 +62,7 @@ complete -c heatsink -n "__fish_heatsink_needs_command" -l dump-compression -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l disable-startup-validate -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l enable-gpu-bind-unbind-watch -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l gpu-bind-unbind-poll-interval -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l health-require-gpus -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l enable-pprof -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l source -d 'Where readings come from: `nvml`, the driver library; `dcgm`, NVIDIA\'s DCGM; `sim`, made-up numbers; `auto`, DCGM if a host engine is named, else the driver library' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l nvml-library -d 'The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]' -r
@@ -124,6 +125,7 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l dump-compres
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l disable-startup-validate -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l enable-gpu-bind-unbind-watch -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l gpu-bind-unbind-poll-interval -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l health-require-gpus -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l enable-pprof -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l source -d 'Where readings come from: `nvml`, the driver library; `dcgm`, NVIDIA\'s DCGM; `sim`, made-up numbers; `auto`, DCGM if a host engine is named, else the driver library' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l nvml-library -d 'The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]' -r

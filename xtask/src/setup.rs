@@ -29,7 +29,7 @@ const DEPLOY_TOOLS: &[Tool] = &[
     Tool { program: "npm", package: "npm" },
     Tool { program: "amtool", package: "prometheus-alertmanager" },
     Tool { program: "promtool", package: "prometheus" },
-    Tool { program: "python3", package: "python3-venv" },
+    Tool { program: "python3", package: "python3" },
     Tool { program: "objdump", package: "binutils" },
     Tool { program: "systemd-analyze", package: "systemd" },
     Tool { program: "dpkg-deb", package: "dpkg" },
@@ -48,32 +48,44 @@ enum Rights {
 
 /// For tests.
 pub(crate) fn run(_: &Path) -> Result<()> {
-    install(TOOLS)
+    provide(TOOLS)
 }
 
 /// For what is deployed. Only root may make a Debian to install into.
 pub(crate) fn deploy(_: &Path) -> Result<()> {
-    install(DEPLOY_TOOLS)?;
+    provide(DEPLOY_TOOLS)?;
+    // Debian has the half of Python that makes environments in a package of its own.
+    let makes_environments =
+        Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
+    if !makes_environments.is_ok_and(|output| output.status.success()) {
+        install(&["python3-venv"])?;
+    }
     ensure!(
         rights() == Rights::Root,
-        "packages and images are tried in folders of root's: as root, or with sudo, run this again"
+        "packages and images are tried in folders of root's: run this as root, in a checkout of root's"
     );
     Ok(())
 }
 
-/// Installs what is missing where it may, and otherwise says what to install.
-fn install(tools: &[Tool]) -> Result<()> {
+/// Installs what is missing, and sees that it is there.
+fn provide(tools: &[Tool]) -> Result<()> {
     let packages = missing(tools, &search_path());
     if packages.is_empty() {
         return Ok(());
     }
-    for command in plan(&packages, has_program("apt-get"), rights())? {
-        println!("$ {}", command.join(" "));
-        execute(&command)?;
-    }
+    install(&packages)?;
     let still = missing(tools, &search_path());
     if !still.is_empty() {
         bail!("{} installed, but its programs are not on PATH", still.join(" "));
+    }
+    Ok(())
+}
+
+/// Installs packages where this process may, and otherwise says what to install.
+fn install(packages: &[&str]) -> Result<()> {
+    for command in plan(packages, has_program("apt-get"), rights())? {
+        println!("$ {}", command.join(" "));
+        execute(&command)?;
     }
     if Path::new("/run/systemd/system").exists() {
         println!(
@@ -89,8 +101,8 @@ fn plan(packages: &[&str], debian: bool, rights: Rights) -> Result<Vec<Vec<Strin
     let names = packages.join(" ");
     if !debian {
         bail!(
-            "missing: {names} (Debian's package name). Install it from your distribution or from \
-             https://prometheus.io/download/ so that promtool and prometheus are on PATH"
+            "missing: {names} (Debian's names). Install what has these programs from your distribution, \
+             or Prometheus from https://prometheus.io/download/, so that they are on PATH"
         );
     }
     let prefix: &[&str] = match rights {

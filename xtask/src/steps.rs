@@ -1,6 +1,7 @@
 //! Steps that run one after the other, stop at the first failure, and say how long each took.
 
 use std::ffi::OsString;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -99,7 +100,9 @@ pub(crate) fn run(root: &Path, steps: Vec<Step>) -> Outcome {
     for (index, step) in steps.iter().enumerate() {
         println!("==> {} ({} of {})", step.name, index + 1, steps.len());
         let began = Instant::now();
-        let result = step.run(root);
+        // What the test kit finds, it says by panicking.
+        let result = catch_unwind(|| step.run(root))
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("it panicked; what it said is above")));
         let verdict = match &result {
             Ok(None) => "ok".to_owned(),
             Ok(Some(missing)) => format!("not run: {missing}"),
@@ -151,6 +154,10 @@ mod tests {
         Ok(Some("nothing to run it with".to_owned()))
     }
 
+    fn panics(_: &Path) -> Result<()> {
+        panic!("on purpose")
+    }
+
     fn must_not_run(_: &Path) -> Result<()> {
         panic!("a step ran after one had failed")
     }
@@ -162,6 +169,8 @@ mod tests {
             Step::call("two", fails),
             Step::call("three", must_not_run),
         ];
+        assert_eq!(run(Path::new("."), steps), Outcome::Failed);
+        let steps = vec![Step::call("one", panics), Step::call("two", must_not_run)];
         assert_eq!(run(Path::new("."), steps), Outcome::Failed);
         assert_eq!(run(Path::new("."), vec![Step::call("one", passes)]), Outcome::AllPassed);
         let not_run = vec![Step::optional("one", cannot), Step::call("two", passes)];

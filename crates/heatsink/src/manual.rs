@@ -76,7 +76,10 @@ const SECTIONS: &[Section] = &[
         &[
             ("0", "All went well; of check, data flows."),
             ("1", "The answer is no: of check, no data flows."),
-            ("2", "Settings that cannot work. Nothing was served."),
+            (
+                "2",
+                "It could not start: settings that cannot work, a port that is taken. Nothing was served.",
+            ),
         ],
     ),
     (

@@ -2,7 +2,8 @@
 //! process is alive. Without systemd, all of it does nothing.
 
 use std::net::TcpListener;
-use std::sync::Weak;
+use std::sync::{Weak, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +16,9 @@ use crate::http::{self, App};
 
 /// How often systemd is told how it goes; more often only if its watchdog is less patient.
 const PULSE: Duration = Duration::from_secs(1);
+
+/// Messages that wait for systemd to hear them.
+const MOST_UNHEARD: usize = 16;
 
 /// The socket that systemd listens on for this process (`heatsink.socket`), if it does.
 ///
@@ -48,9 +52,22 @@ pub(crate) async fn report(app: Weak<App>) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
-    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+    // systemd may be slow to hear, and must not hold up a scrape: what it does not hear in time it
+    // does without.
+    let (messages, said) = mpsc::sync_channel::<String>(MOST_UNHEARD);
+    let messenger = thread::Builder::new().name("systemd".to_owned()).spawn(move || {
+        for message in said {
+            if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&message)]) {
+                tracing::debug!("systemd does not hear: {error}");
+            }
+        }
+    });
+    if let Err(error) = messenger {
         tracing::warn!("systemd cannot be told that heatsink serves: {error}");
+        return;
     }
+    let tell = |message: String| messages.try_send(message).is_ok();
+    tell("READY=1".to_owned());
     let watchdog = sd_notify::watchdog_enabled();
     let period = watchdog.map_or(PULSE, |patience| PULSE.min(patience / 3));
     let mut pulse = interval(period.max(Duration::from_millis(1)));
@@ -59,13 +76,11 @@ pub(crate) async fn report(app: Weak<App>) {
     loop {
         pulse.tick().await;
         let Some(app) = app.upgrade() else { return };
-        // Of what is not heard, systemd makes its own conclusions.
         if watchdog.is_some() {
-            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+            tell("WATCHDOG=1".to_owned());
         }
         let status = status(&app.sampler.snapshot());
-        if status != told {
-            let _ = sd_notify::notify(&[NotifyState::Status(&status)]);
+        if status != told && tell(format!("STATUS={status}")) {
             told = status;
         }
     }

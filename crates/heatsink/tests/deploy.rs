@@ -1,5 +1,5 @@
-//! What is deployed starts heatsink: each DaemonSet that the chart renders, and the shipped units, with
-//! the real binary and the test library in the driver's place.
+//! What is deployed starts heatsink: each DaemonSet that the chart renders, with the real binary and the
+//! test library in the driver's place.
 
 mod rig;
 

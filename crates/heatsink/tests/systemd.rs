@@ -105,6 +105,17 @@ fn the_watchdog_hears_a_pulse_as_long_as_it_serves() {
     systemd.hear_until("WATCHDOG=1");
 }
 
+/// Whoever does not read his messages holds up nobody else.
+#[test]
+fn a_systemd_that_does_not_hear_holds_up_no_scrape() {
+    let rig = Rig::new();
+    let systemd = Listener::on(&rig);
+    // A message every millisecond, and the kernel keeps but a few.
+    let exporter = start(&rig, &systemd, &[("WATCHDOG_USEC", "3000")]);
+    rig::watch(&exporter, Duration::from_secs(2), |_| {});
+    exporter.terminate();
+}
+
 /// A heatsink that systemd starts as soon as somebody connects to one of these addresses.
 struct Activated(Child);
 

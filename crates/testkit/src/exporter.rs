@@ -1,6 +1,6 @@
 //! Runs the built binary as a user would, and asks it over HTTP.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +41,21 @@ impl Answer {
     }
 }
 
+/// Adds all that is written to the log.
+fn keep(written: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+    let log = Arc::clone(log);
+    let reader = thread::Builder::new().name("log".to_owned());
+    reader
+        .spawn(move || {
+            for line in BufReader::new(written).lines().map_while(Result::ok) {
+                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                log.push_str(&line);
+                log.push('\n');
+            }
+        })
+        .expect("a thread for the log");
+}
+
 /// A command whose environment is that of a service: nothing but a path, and what the test adds.
 pub fn command(binary: &str, args: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary);
@@ -71,23 +86,14 @@ impl Exporter {
         let mut args = args.to_vec();
         args.extend(["--address", "127.0.0.1:0"]);
         let mut child = command(binary, &args, environment)
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
-        let stderr = child.stderr.take().expect("stderr is piped");
         let log = Arc::new(Mutex::new(String::new()));
-        let copy = Arc::clone(&log);
-        let reader = thread::Builder::new().name("log".to_owned());
-        reader
-            .spawn(move || {
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    let mut log = copy.lock().unwrap_or_else(PoisonError::into_inner);
-                    log.push_str(&line);
-                    log.push('\n');
-                }
-            })
-            .expect("a thread for the log");
+        // The demo tells its story on the one, and all log on the other.
+        keep(child.stdout.take().expect("stdout is piped"), &log);
+        keep(child.stderr.take().expect("stderr is piped"), &log);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(10)))

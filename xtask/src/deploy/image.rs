@@ -105,6 +105,7 @@ fn compiles(root: &Path, buildah: &Buildah) -> Result<()> {
         .env("CARGO_TARGET_DIR", root.join("target/deploy/sources"))
         .current_dir(sources))?;
     buildah.said(&["unmount", &container])?;
+    rootfs::remove(&folder)?;
     println!("what Dockerfile.dockerignore leaves is enough to compile");
     Ok(())
 }

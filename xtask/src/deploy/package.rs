@@ -30,9 +30,15 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let package = build(root)?;
     let debian = rootfs::fresh(root, "installed")?;
     run(Command::new("cp").arg(&package).arg(debian.join("heatsink.deb")))?;
-    quietly(rootfs::inside(&debian).args(["dpkg", "--install", "/heatsink.deb"]))?;
-    // What apt says of it: no file of another package, none missing, none changed.
-    quietly(rootfs::inside(&debian).args(["dpkg", "--verify", "heatsink"]))?;
+    // Twice: the second time is an upgrade.
+    for _ in 0..2 {
+        quietly(rootfs::inside(&debian).args(["dpkg", "--install", "/heatsink.deb"]))?;
+    }
+    // It says what is missing or changed, and exits as if all were well.
+    let verified = quietly(rootfs::inside(&debian).args(["dpkg", "--verify", "heatsink"]))?;
+    ensure!(verified.is_empty(), "dpkg --verify heatsink:\n{verified}");
+    ensure!(is_there(&debian, ENABLED), "the package does not enable its service");
+    ensure!(!is_there(&debian, "sockets.target.wants/heatsink.socket"), "it enables the socket");
     for file in FILES {
         ensure!(debian.join(file).exists(), "the package has not brought /{file}");
     }
@@ -45,7 +51,18 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     for file in FILES {
         ensure!(!debian.join(file).exists(), "the package has left /{file} behind");
     }
+    let state = ["var/lib/systemd/deb-systemd-helper-enabled/heatsink.service.dsh-also"];
+    ensure!(!is_there(&debian, ENABLED), "purged, and its service is still enabled");
+    ensure!(!state.iter().any(|file| debian.join(file).exists()), "purged, and not forgotten");
     rootfs::remove(&debian)
+}
+
+/// That the service is enabled, below systemd's folder.
+const ENABLED: &str = "multi-user.target.wants/heatsink.service";
+
+/// Whether there is such a link in systemd's folder, wherever it points.
+fn is_there(debian: &Path, link: &str) -> bool {
+    debian.join("etc/systemd/system").join(link).symlink_metadata().is_ok()
 }
 
 fn build(root: &Path) -> Result<PathBuf> {

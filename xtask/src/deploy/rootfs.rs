@@ -20,7 +20,10 @@ pub(crate) fn base(root: &Path) -> Result<PathBuf> {
     remove(&base)?;
     println!("debootstrap: Debian {RELEASE}, about half a minute");
     quietly(
-        Command::new("debootstrap").args(["--variant=minbase", RELEASE]).arg(&base).arg(mirror()),
+        Command::new("debootstrap")
+            .args(["--variant=minbase", "--force-check-gpg", RELEASE])
+            .arg(&base)
+            .arg(mirror()),
     )?;
     run(Command::new("touch").arg(&whole))?;
     Ok(base)

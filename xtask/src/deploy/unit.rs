@@ -32,10 +32,11 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         let service = folder.join("heatsink.service");
         std::fs::write(&service, here).context("cannot write")?;
         std::fs::write(folder.join("heatsink.socket"), &socket).context("cannot write")?;
-        let verify = ["verify", "--man=no", "--recursive-errors=no"];
-        let mut analyze = Command::new("systemd-analyze");
-        analyze.args(verify).arg(&service).arg(folder.join("heatsink.socket"));
-        quietly(&mut analyze)?;
+        let faults = faults(&service)? + &self::faults(&folder.join("heatsink.socket"))?;
+        ensure!(faults.is_empty(), "systemd-analyze verify:\n{faults}");
+        let misspelt = folder.join("misspelt.service");
+        std::fs::write(&misspelt, "[Service]\nExecStart=/bin/true\nProtectSystm=yes\n")?;
+        ensure!(!self::faults(&misspelt)?.is_empty(), "a misspelt setting was not found");
         let threshold = format!("--threshold={MOST_EXPOSURE}");
         let security = ["security", "--no-pager", "--offline=true", &threshold];
         let said = quietly(Command::new("systemd-analyze").args(security).arg(&service))?;
@@ -43,4 +44,13 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         println!("{name}: {}", exposure.context("systemd-analyze says nothing")?.trim());
     }
     Ok(())
+}
+
+/// What systemd finds wrong with a unit. It says so, and mostly exits as if all were well.
+fn faults(unit: &Path) -> Result<String> {
+    let mut analyze = Command::new("systemd-analyze");
+    analyze.args(["verify", "--man=no", "--recursive-errors=no"]).arg(unit);
+    let output = analyze.output().context("systemd-analyze could not be started")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok(if output.status.success() { said } else { format!("{said}{}\n", output.status) })
 }

@@ -31,15 +31,38 @@
 {{- end -}}
 {{- range $name := list "serviceMonitor" "podMonitor" -}}
 {{- $monitor := index $.Values $name -}}
-{{- if and $monitor.interval $monitor.scrapeTimeout (gt (include "heatsink.seconds" $monitor.scrapeTimeout | int) (include "heatsink.seconds" $monitor.interval | int)) -}}
+{{- if and $monitor.interval $monitor.scrapeTimeout (gt (include "heatsink.milliseconds" $monitor.scrapeTimeout | int) (include "heatsink.milliseconds" $monitor.interval | int)) -}}
 {{- fail (printf "%s.scrapeTimeout, %s, is longer than its interval, %s: the operator would drop the whole monitor" $name $monitor.scrapeTimeout $monitor.interval) -}}
 {{- end -}}
 {{- end -}}
+
+{{- range .Values.arguments -}}
+{{- if regexMatch "^(-a|--?address)(=|$)|^-a." . -}}
+{{- fail (printf "arguments: %s would move the port away from where the probes ask: use service.port or service.address" .) -}}
+{{- end -}}
 {{- end -}}
 
-{{/* Seconds of a duration such as 15s, 1m or 1m30s; the schema allows no other kind. */}}
-{{- define "heatsink.seconds" -}}
-{{- $minutes := regexFind "^[0-9]+m" . | trimSuffix "m" | int -}}
-{{- $seconds := regexFind "[0-9]+s$" . | trimSuffix "s" | int -}}
-{{- add (mul 60 $minutes) $seconds -}}
+{{- with .Values.rollingUpdate -}}
+{{- $none := list "" "0" "0%" "<nil>" -}}
+{{- $unavailable := has (toString .maxUnavailable) $none | not -}}
+{{- $surge := has (toString .maxSurge) $none | not -}}
+{{- if eq $unavailable $surge -}}
+{{- fail (printf "rollingUpdate: maxUnavailable is %v and maxSurge %v; Kubernetes wants one of them to be 0, and the other not" .maxUnavailable .maxSurge) -}}
+{{- end -}}
+{{- end -}}
+
+{{- $pod := include "heatsink.podSecurityContext" . | fromYaml -}}
+{{- $container := include "heatsink.securityContext" . | fromYaml -}}
+{{- if and (dig "runAsNonRoot" $pod.runAsNonRoot $container) (eq (dig "runAsUser" $pod.runAsUser $container | toString) "0") -}}
+{{- fail "runAsNonRoot is true, and the user is root, as kubernetes.enabled needs it for the kubelet's socket: take one of them away" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Milliseconds of a duration such as 15s, 1m30s or 500ms; the schema allows no other kind. */}}
+{{- define "heatsink.milliseconds" -}}
+{{- $hours := regexFind "[0-9]+h" . | trimSuffix "h" | int -}}
+{{- $minutes := regexFind "[0-9]+m([^s]|$)" . | regexFind "[0-9]+" | int -}}
+{{- $seconds := regexFind "[0-9]+s" . | trimSuffix "s" | int -}}
+{{- $milliseconds := regexFind "[0-9]+ms" . | trimSuffix "ms" | int -}}
+{{- add (mul 3600000 $hours) (mul 60000 $minutes) (mul 1000 $seconds) $milliseconds -}}
 {{- end -}}

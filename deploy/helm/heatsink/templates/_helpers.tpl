@@ -19,15 +19,15 @@
 {{- end -}}
 
 {{- define "heatsink.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "heatsink.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "heatsink.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "heatsink.labels" -}}
 {{ include "heatsink.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
 {{/* Where it listens, and on which port. */}}
@@ -73,13 +73,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $id := include "heatsink.usesKubelet" . | empty | ternary 65532 0 -}}
 {{- $given := .Values.podSecurityContext | default dict -}}
 {{- $user := dig "runAsUser" (dig "runAsUser" $id $given) (.Values.securityContext | default dict) -}}
-{{- $default := dict "runAsUser" $id "runAsGroup" $id "runAsNonRoot" (ne (toString $user) "0") -}}
+{{- $default := dict "runAsUser" $id "runAsGroup" $id "runAsNonRoot" (ne (toString $user) "0") "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- mergeOverwrite $default $given | toYaml -}}
 {{- end -}}
 
 {{/* Kubernetes refuses these two together with "allowPrivilegeEscalation: false". */}}
 {{- define "heatsink.securityContext" -}}
-{{- $context := .Values.securityContext | default dict -}}
+{{- $default := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) -}}
+{{- $context := mergeOverwrite $default (.Values.securityContext | default dict) -}}
 {{- if or $context.privileged (has "CAP_SYS_ADMIN" (dig "capabilities" "add" list $context)) -}}
 {{- $context = omit $context "allowPrivilegeEscalation" -}}
 {{- end -}}
