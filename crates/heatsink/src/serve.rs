@@ -23,8 +23,9 @@ use crate::pages::Pages;
 use crate::settings::{
     COMPUTE_INSTANCES, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS, SYSTEMD_SOCKET,
 };
+use crate::systemd::{self, Messenger};
 use crate::wanted::{Asked, Extra, Wanted};
-use crate::{DONE, Outcome, devices, listen, logging, origin, settings, systemd};
+use crate::{DONE, Outcome, devices, listen, logging, origin, settings};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const PATIENCE: Duration = Duration::from_millis(1200);
@@ -145,8 +146,10 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(until_told(stop, Arc::downgrade(&served), wanted, unserved));
-        tokio::spawn(systemd::report(Arc::downgrade(&served)));
+        let messenger = Messenger::start();
+        tokio::spawn(systemd::report(messenger.clone(), Arc::downgrade(&served)));
+        let reloads = Reloads { app: Arc::downgrade(&served), wanted, unserved };
+        tokio::spawn(until_told(stop, messenger, reloads));
         ready(address);
         http::serve(listener, served, stopped).await;
         std::io::Result::Ok(())
@@ -159,7 +162,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
 }
 
 /// Tells `stop` when the process is told to end.
-async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted, unserved: Unserved) {
+async fn until_told(stop: watch::Sender<bool>, messenger: Messenger, reloads: Reloads) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -169,12 +172,12 @@ async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted, u
         return std::future::pending().await;
     };
     // A thread that nobody waits for: files may be slow to read, as on a network that is gone.
-    let (reloads, asked) = mpsc::channel();
+    let (orders, asked) = mpsc::channel();
     let spawned = thread::Builder::new().name("reload".to_owned()).spawn(move || {
         while asked.recv().is_ok() {
             // What was asked for many times is done once.
             while asked.try_recv().is_ok() {}
-            reload(&app, &wanted, &unserved);
+            reloads.reload();
         }
     });
     if let Err(error) = spawned {
@@ -185,31 +188,40 @@ async fn until_told(stop: watch::Sender<bool>, app: Weak<App>, wanted: Wanted, u
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             // Nobody listens only where that has been said.
-            _ = hangup.recv() => drop(reloads.send(())),
+            _ = hangup.recv() => drop(orders.send(())),
         }
     }
-    systemd::stopping();
+    messenger.stopping();
     // Nobody listens any more only if the server is gone already.
     let _ = stop.send(true);
 }
 
-/// Reads the counters files anew. What cannot be read changes nothing.
-fn reload(app: &Weak<App>, wanted: &Wanted, unserved: &Unserved) {
-    let asked = wanted.read();
-    let Some(app) = app.upgrade() else { return };
-    match asked {
-        Ok(Asked { watches, rows_skipped }) => {
-            let shown = watches.iter().filter(|watch| watch.kind != Kind::Hidden).count();
-            tracing::info!("SIGHUP: serving {shown} rows, {rows_skipped} skipped");
-            unserved.say(&watches);
-            app.sampler.replan(watches);
-            app.pages.change(|settings| {
-                (settings.rows_skipped, settings.is_reloaded) = (rows_skipped, true);
-            });
-        }
-        Err(error) => {
-            tracing::error!("SIGHUP: going on as before: {error:#}");
-            app.pages.change(|settings| settings.is_reloaded = false);
+/// What a reload needs.
+struct Reloads {
+    app: Weak<App>,
+    wanted: Wanted,
+    unserved: Unserved,
+}
+
+impl Reloads {
+    /// Reads the counters files anew. What cannot be read changes nothing.
+    fn reload(&self) {
+        let asked = self.wanted.read();
+        let Some(app) = self.app.upgrade() else { return };
+        match asked {
+            Ok(Asked { watches, rows_skipped }) => {
+                let shown = watches.iter().filter(|watch| watch.kind != Kind::Hidden).count();
+                tracing::info!("SIGHUP: serving {shown} rows, {rows_skipped} skipped");
+                self.unserved.say(&watches);
+                app.sampler.replan(watches);
+                app.pages.change(|settings| {
+                    (settings.rows_skipped, settings.is_reloaded) = (rows_skipped, true);
+                });
+            }
+            Err(error) => {
+                tracing::error!("SIGHUP: going on as before: {error:#}");
+                app.pages.change(|settings| settings.is_reloaded = false);
+            }
         }
     }
 }

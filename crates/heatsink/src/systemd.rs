@@ -2,7 +2,8 @@
 //! process is alive. Without systemd, all of it does nothing.
 
 use std::net::TcpListener;
-use std::sync::{Weak, mpsc};
+use std::sync::Weak;
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 
@@ -46,28 +47,53 @@ pub(crate) fn socket(required: bool) -> Result<Option<TcpListener>> {
     Ok(listener)
 }
 
+/// Where systemd is told things: a thread of its own does it, since systemd may be slow to hear, and
+/// must hold up neither a scrape nor the end. What it does not hear in time it does without.
+#[derive(Clone)]
+pub(crate) struct Messenger {
+    /// None where nobody listens.
+    messages: Option<SyncSender<String>>,
+}
+
+impl Messenger {
+    /// Starts to listen to what is to be told.
+    pub(crate) fn start() -> Self {
+        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+            return Self { messages: None };
+        }
+        let (messages, said) = mpsc::sync_channel::<String>(MOST_UNHEARD);
+        let messenger = thread::Builder::new().name("systemd".to_owned()).spawn(move || {
+            for message in said {
+                if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&message)]) {
+                    tracing::debug!("systemd does not hear: {error}");
+                }
+            }
+        });
+        if let Err(error) = messenger {
+            tracing::warn!("systemd cannot be told that heatsink serves: {error}");
+            return Self { messages: None };
+        }
+        Self { messages: Some(messages) }
+    }
+
+    /// Tells systemd that the end has begun.
+    pub(crate) fn stopping(&self) {
+        self.tell("STOPPING=1".to_owned());
+    }
+
+    /// Whether there is room for this among what is to be told.
+    fn tell(&self, message: String) -> bool {
+        self.messages.as_ref().is_some_and(|messages| messages.try_send(message).is_ok())
+    }
+}
+
 /// Tells systemd that this process serves, and from then on how it goes. Runs where connections are
 /// served, so that a server that hangs is silent, and systemd's watchdog restarts it.
-pub(crate) async fn report(app: Weak<App>) {
-    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+pub(crate) async fn report(messenger: Messenger, app: Weak<App>) {
+    if messenger.messages.is_none() {
         return;
     }
-    // systemd may be slow to hear, and must not hold up a scrape: what it does not hear in time it
-    // does without.
-    let (messages, said) = mpsc::sync_channel::<String>(MOST_UNHEARD);
-    let messenger = thread::Builder::new().name("systemd".to_owned()).spawn(move || {
-        for message in said {
-            if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&message)]) {
-                tracing::debug!("systemd does not hear: {error}");
-            }
-        }
-    });
-    if let Err(error) = messenger {
-        tracing::warn!("systemd cannot be told that heatsink serves: {error}");
-        return;
-    }
-    let tell = |message: String| messages.try_send(message).is_ok();
-    tell("READY=1".to_owned());
+    messenger.tell("READY=1".to_owned());
     let watchdog = sd_notify::watchdog_enabled();
     let period = watchdog.map_or(PULSE, |patience| PULSE.min(patience / 3));
     let mut pulse = interval(period.max(Duration::from_millis(1)));
@@ -77,19 +103,13 @@ pub(crate) async fn report(app: Weak<App>) {
         pulse.tick().await;
         let Some(app) = app.upgrade() else { return };
         if watchdog.is_some() {
-            tell("WATCHDOG=1".to_owned());
+            messenger.tell("WATCHDOG=1".to_owned());
         }
         let status = status(&app.sampler.snapshot());
-        if status != told && tell(format!("STATUS={status}")) {
+        if status != told && messenger.tell(format!("STATUS={status}")) {
             told = status;
         }
     }
-}
-
-/// Tells systemd that the end has begun.
-pub(crate) fn stopping() {
-    // Nothing would be different if it were not heard.
-    let _ = sd_notify::notify(&[NotifyState::Stopping]);
 }
 
 /// What `systemctl status` shows.
