@@ -5,7 +5,8 @@
 #   scripts/fleet-cost.sh NODES [MINUTES] [INTERVAL]      (default: 10 minutes, 15s)
 #
 # Prints one line of Markdown table, for docs/scaling.md. Needs `prometheus`, `curl`, `jq` and `bc` on
-# the PATH, and target/release/heatsink (or HEATSINK=FILE). RULES=none leaves the rules out. SPEED=15 lets
+# the PATH, and target/release/heatsink (or HEATSINK=FILE). RULES=none leaves the rules out; EVALUATE=60s
+# evaluates them less often than nodes are scraped. SPEED=15 lets
 # simulated time run: with an interval of 1s, samples differ as they would after 15 seconds. REMOTE=1
 # sends everything on to a second Prometheus, as to Thanos or Mimir, and says what that weighs.
 set -euo pipefail
@@ -30,7 +31,7 @@ if [ -n "${REMOTE:-}" ]; then
     --web.listen-address=127.0.0.1:19091 --web.enable-remote-write-receiver 2> "$folder/receiver.log" &
 fi
 {
-  echo "global: {scrape_interval: $interval, evaluation_interval: $interval}"
+  echo "global: {scrape_interval: $interval, evaluation_interval: ${EVALUATE:-$interval}}"
   [ "$rules" = none ] || echo "rule_files: ['$rules']"
   [ -z "${REMOTE:-}" ] || echo "remote_write: [{url: 'http://127.0.0.1:19091/api/v1/write'}]"
   echo "scrape_configs:"
@@ -97,4 +98,7 @@ echo "rules, by group:" >&2
 curl -sf http://127.0.0.1:19090/api/v1/query \
   --data-urlencode 'query=sort_desc(prometheus_rule_group_last_duration_seconds)' |
   jq -r '.data.result[] | "  \(.metric.rule_group | split(";")[1]): \(.value[1]) s"' >&2
+echo "rules that take longest:" >&2
+curl -sf http://127.0.0.1:19090/api/v1/rules |
+  jq -r '[.data.groups[].rules[]] | sort_by(-.evaluationTime) | .[:6][] | "  \(.name): \(.evaluationTime) s"' >&2
 echo "one query for all nodes by a recording rule: $fleet s" >&2

@@ -7,6 +7,7 @@ mod package;
 mod release;
 mod rootfs;
 mod schema;
+mod service;
 mod trial;
 mod unit;
 
@@ -22,6 +23,7 @@ pub(crate) fn steps() -> Vec<Step> {
         Step::call("release", release::build),
         Step::optional("release arm64", release::build_arm64),
         Step::call("package", package::check),
+        Step::optional("service", service::check),
         Step::call("image", image::check),
         Step::call("compose", image::check_compose),
     ]

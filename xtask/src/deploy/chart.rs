@@ -1,7 +1,7 @@
 //! The Helm chart: rendered with each of its values files by Helm's own engine, every object held
 //! against its schema, and what comes out against what was read in review.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -40,10 +40,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             }
         }
     }
-    let paths = wanted.keys().chain(kept.keys());
-    let mut wrong: Vec<&str> =
-        paths.filter(|path| wanted.get(*path) != kept.get(*path)).map(String::as_str).collect();
-    wrong.dedup();
+    let paths: BTreeSet<&String> = wanted.keys().chain(kept.keys()).collect();
+    let wrong = paths.into_iter().filter(|path| wanted.get(*path) != kept.get(*path));
+    let wrong: Vec<&str> = wrong.map(String::as_str).collect();
     ensure!(
         wrong.is_empty(),
         "not as the chart renders: {}; run `cargo xtask generate chart` and read the difference",

@@ -65,6 +65,11 @@ fn is_there(debian: &Path, link: &str) -> bool {
     debian.join("etc/systemd/system").join(link).symlink_metadata().is_ok()
 }
 
+/// Where the package lies once it is built.
+pub(crate) fn file(root: &Path) -> PathBuf {
+    root.join("target/deploy/heatsink_amd64.deb")
+}
+
 fn build(root: &Path) -> Result<PathBuf> {
     let tools = root.join("target/tools");
     let cargo_deb = tools.join("bin/cargo-deb");
@@ -74,7 +79,7 @@ fn build(root: &Path) -> Result<PathBuf> {
         let install = ["install", "--quiet", "--locked", "--force", "cargo-deb", "--version"];
         run(Command::new("cargo").args(install).args([CARGO_DEB, "--root"]).arg(&tools))?;
     }
-    let package = root.join("target/deploy/heatsink_amd64.deb");
+    let package = file(root);
     // Stripped already.
     let built = ["--package", "heatsink", "--no-build", "--no-strip", "--target", release::X86_64];
     quietly(

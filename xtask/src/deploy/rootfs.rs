@@ -1,4 +1,4 @@
-//! A Debian of nothing but its base system, to install into.
+//! A Debian of nothing but its base system and systemd, to install into.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ pub(crate) fn base(root: &Path) -> Result<PathBuf> {
     println!("debootstrap: Debian {RELEASE}, about half a minute");
     quietly(
         Command::new("debootstrap")
-            .args(["--variant=minbase", "--force-check-gpg", RELEASE])
+            .args(["--variant=minbase", "--include=systemd,dbus", "--force-check-gpg", RELEASE])
             .arg(&base)
             .arg(mirror()),
     )?;
