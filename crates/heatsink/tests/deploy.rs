@@ -191,3 +191,42 @@ fn manifests_have_the_rules_and_dashboards_that_are_tested() {
         }
     }
 }
+
+/// The table of the chart's README says what happens to each key of dcgm-exporter's chart.
+#[test]
+fn the_table_of_values_has_every_key_of_dcgm_exporters_chart() {
+    let read = |path| fs::read_to_string(repository_file(path)).expect("it is there");
+    let readme = read("deploy/helm/heatsink/README.md");
+    let (_, table) = readme.split_once("## In place of dcgm-exporter").expect("the section");
+    let (table, _) = table.split_once("## Keys of its own").expect("the next section");
+    let rows: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix('|')?.split(" | ").next()).collect();
+    let values = read("deploy/helm/heatsink/ci/dcgm-exporter-all-values.yaml");
+    let values: Value = yaml_serde::from_str(&values).expect("YAML");
+    let says = |row: &str, first: &str, second: Option<&str>| match second {
+        None => row.contains(&format!("`{first}`")) || row.contains(&format!("`{first}.")),
+        Some(second) => {
+            let begins = row.contains(&format!("`{first}.")) || row.contains(&format!("`{first}`"));
+            let short = format!("`.{second}");
+            let whole = format!("`{first}.{second}");
+            let all = [format!("`{first}.*`"), format!("`{first}`")];
+            row.contains(&whole)
+                || begins && (row.contains(&short) || all.iter().any(|all| row.contains(all)))
+        }
+    };
+    let mut missing = Vec::new();
+    for (key, value) in values.as_mapping().expect("values") {
+        let first = text(key);
+        let inner = value.as_mapping().map(|map| map.keys().map(text).collect::<Vec<_>>());
+        let inner = inner.filter(|_| !["resources", "affinity", "nodeSelector"].contains(&first));
+        for second in inner
+            .filter(|keys| !keys.is_empty())
+            .map_or_else(|| vec![None], |keys| keys.into_iter().map(Some).collect())
+        {
+            if !rows.iter().any(|row| says(row, first, second)) {
+                missing.push(format!("{first}.{}", second.unwrap_or("")));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not in the table: {missing:?}");
+}
