@@ -1,14 +1,16 @@
 //! `cargo xtask generate` and `cargo xtask rules`: what `monitoring/` is made with.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use monitoring::chain::{self, Chain, Target};
 use monitoring::expand::Names;
 use monitoring::files;
 use monitoring::rules::RuleFile;
 use monitoring::source::Source;
+
+use crate::run::run;
 
 /// What `rules` was told.
 #[derive(PartialEq, Debug)]
@@ -94,31 +96,19 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 /// Checks the dashboards against Grafana's own types, of every major version that they are for.
 pub(crate) fn schema(root: &Path) -> Result<()> {
     let folder = root.join("monitoring/dashboards/schema");
-    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]), &folder)?;
-    run(Command::new("node").arg("check.mjs"), &folder)
+    let install = ["ci", "--no-audit", "--no-fund", "--silent"];
+    run(Command::new("npm").args(install).current_dir(&folder))?;
+    run(Command::new("node").arg("check.mjs").current_dir(&folder))
 }
 
 /// Lets Prometheus' and Alertmanager's own tools read their configurations.
 pub(crate) fn configs(root: &Path) -> Result<()> {
-    run(
-        Command::new("amtool").args(["check-config", "alertmanager.yml"]),
-        &root.join("monitoring/alertmanager"),
-    )?;
-    run(
-        Command::new("promtool").args(["check", "config", "prometheus.yml"]),
-        &root.join("monitoring/prometheus"),
-    )
-}
-
-fn run(command: &mut Command, folder: &Path) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("{program} could not be started"))?;
-    ensure!(status.success(), "{program}: {status}");
-    Ok(())
+    run(Command::new("amtool")
+        .args(["check-config", "alertmanager.yml"])
+        .current_dir(root.join("monitoring/alertmanager")))?;
+    run(Command::new("promtool")
+        .args(["check", "config", "prometheus.yml"])
+        .current_dir(root.join("monitoring/prometheus")))
 }
 
 #[cfg(test)]

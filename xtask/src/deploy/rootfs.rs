@@ -10,22 +10,22 @@ use crate::run::{quietly, run};
 /// Debian's release that packages are tried on.
 const RELEASE: &str = "bookworm";
 
+/// How debootstrap makes it.
+const MAKE: [&str; 3] = ["--variant=minbase", "--include=systemd,dbus", "--force-check-gpg"];
+
 /// The base system, made once. To be copied or read, and left as it is.
 pub(crate) fn base(root: &Path) -> Result<PathBuf> {
     let base = root.join("target/deploy").join(RELEASE);
-    let whole = base.join("etc/heatsink-base-is-whole");
-    if whole.exists() {
+    let recipe = format!("{RELEASE} {}\n", MAKE.join(" "));
+    let whole = base.join("etc/heatsink-base");
+    if std::fs::read_to_string(&whole).is_ok_and(|text| text == recipe) {
         return Ok(base);
     }
     remove(&base)?;
     println!("debootstrap: Debian {RELEASE}, about half a minute");
-    quietly(
-        Command::new("debootstrap")
-            .args(["--variant=minbase", "--include=systemd,dbus", "--force-check-gpg", RELEASE])
-            .arg(&base)
-            .arg(mirror()),
-    )?;
-    run(Command::new("touch").arg(&whole))?;
+    quietly(Command::new("debootstrap").args(MAKE).arg(RELEASE).arg(&base).arg(mirror()))?;
+    // Last: what is half made is made again.
+    std::fs::write(&whole, recipe).context("cannot write into the base system")?;
     Ok(base)
 }
 
