@@ -19,9 +19,6 @@ _heatsink() {
             heatsink,check)
                 cmd="heatsink__subcmd__check"
                 ;;
-            heatsink,completions)
-                cmd="heatsink__subcmd__completions"
-                ;;
             heatsink,demo)
                 cmd="heatsink__subcmd__demo"
                 ;;
@@ -31,17 +28,11 @@ _heatsink() {
             heatsink,help)
                 cmd="heatsink__subcmd__help"
                 ;;
-            heatsink,man)
-                cmd="heatsink__subcmd__man"
-                ;;
             heatsink,serve)
                 cmd="heatsink__subcmd__serve"
                 ;;
             heatsink__subcmd__help,check)
                 cmd="heatsink__subcmd__help__subcmd__check"
-                ;;
-            heatsink__subcmd__help,completions)
-                cmd="heatsink__subcmd__help__subcmd__completions"
                 ;;
             heatsink__subcmd__help,demo)
                 cmd="heatsink__subcmd__help__subcmd__demo"
@@ -51,9 +42,6 @@ _heatsink() {
                 ;;
             heatsink__subcmd__help,help)
                 cmd="heatsink__subcmd__help__subcmd__help"
-                ;;
-            heatsink__subcmd__help,man)
-                cmd="heatsink__subcmd__help__subcmd__man"
                 ;;
             heatsink__subcmd__help,serve)
                 cmd="heatsink__subcmd__help__subcmd__serve"
@@ -65,7 +53,7 @@ _heatsink() {
 
     case "${cmd}" in
         heatsink)
-            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h -V --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --health-require-gpus --enable-pprof --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help --version serve demo check fields man completions help"
+            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h -V --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --health-require-gpus --enable-pprof --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help --version serve demo check fields help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -412,20 +400,6 @@ _heatsink() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        heatsink__subcmd__completions)
-            opts="-h --help bash elvish fish powershell zsh"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         heatsink__subcmd__demo)
             opts="-a -h --address --metric-names --speed --seed --nodes --log-format --debug --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -487,7 +461,7 @@ _heatsink() {
             return 0
             ;;
         heatsink__subcmd__help)
-            opts="serve demo check fields man completions help"
+            opts="serve demo check fields help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -501,20 +475,6 @@ _heatsink() {
             return 0
             ;;
         heatsink__subcmd__help__subcmd__check)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        heatsink__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -570,37 +530,9 @@ _heatsink() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        heatsink__subcmd__help__subcmd__man)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
         heatsink__subcmd__help__subcmd__serve)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        heatsink__subcmd__man)
-            opts="-h --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
 
 use crate::fleet::MOST_NODES;
 use crate::upstream::Upstream;
@@ -46,10 +45,6 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List all fields that can be asked for
     Fields(FieldsArgs),
-    /// Print the manual page, or that of a command
-    Man(ManArgs),
-    /// Print completions for a shell
-    Completions(CompletionsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -441,20 +436,6 @@ pub(crate) struct FieldsArgs {
     /// As a page in Markdown, with heatsink's own families
     #[arg(long, conflicts_with_all = ["json", "xids"])]
     pub(crate) markdown: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ManArgs {
-    /// Of which command
-    #[arg(value_name = "COMMAND")]
-    pub(crate) command: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct CompletionsArgs {
-    /// For which shell
-    #[arg(value_name = "SHELL")]
-    pub(crate) shell: Shell,
 }
 
 /// The arguments with two dashes before each long flag that has one: Go programs, and so manifests

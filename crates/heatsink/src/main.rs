@@ -14,6 +14,7 @@ mod fleet;
 mod http;
 mod listen;
 mod logging;
+#[cfg(test)]
 mod manual;
 mod origin;
 mod pages;
@@ -73,8 +74,6 @@ fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Fields(args)) => fields::run(&args),
-        Some(Command::Man(args)) => manual::man(&args),
-        Some(Command::Completions(args)) => manual::completions(&args),
     };
     match result {
         Ok(Outcome { status, stuck: false }) => ExitCode::from(status),

@@ -1,34 +1,16 @@
-//! `heatsink man` and `heatsink completions`: made from the flags, so that they cannot be others.
-
-use std::io::{self, Write};
+//! The manual pages and completions that are shipped: made from the flags, so that they cannot be
+//! others, and made here rather than in the program, which would be larger for it on every node.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink manual` writes them anew.
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
+use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use testkit::golden::check_golden;
 
-use crate::Outcome;
-use crate::cli::{Cli, CompletionsArgs, ManArgs};
-
-/// Prints a manual page.
-pub(crate) fn man(args: &ManArgs) -> Result<Outcome> {
-    print(&page(args.command.as_deref())?)
-}
-
-/// Prints the completions of a shell.
-pub(crate) fn completions(args: &CompletionsArgs) -> Result<Outcome> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "heatsink", &mut script);
-    print(&script)
-}
-
-fn print(text: &[u8]) -> Result<Outcome> {
-    match io::stdout().lock().write_all(text) {
-        // Who closes the other end has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Outcome::DONE),
-    }
-}
+use crate::cli::Cli;
 
 /// The page of a command, or of heatsink itself.
 fn page(command: Option<&str>) -> Result<Vec<u8>> {
@@ -38,7 +20,7 @@ fn page(command: Option<&str>) -> Result<Vec<u8>> {
         None => whole,
         Some(name) => whole
             .find_subcommand(name)
-            .with_context(|| format!("there is no command `{name}`: try `heatsink --help`"))?
+            .with_context(|| format!("there is no command `{name}`"))?
             .clone(),
     };
     let is_whole = command.is_none();
@@ -125,17 +107,23 @@ const SECTIONS: &[Section] = &[
     ),
 ];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[test]
+fn the_manual_is_that_of_the_flags() {
+    let page = |command| String::from_utf8(page(command).unwrap()).unwrap();
+    check_golden("../deploy/man/heatsink.1", &page(None));
+    for command in ["demo", "check", "fields"] {
+        check_golden(format!("../deploy/man/heatsink-{command}.1"), &page(Some(command)));
+    }
+}
 
-    #[test]
-    fn a_page_for_every_command_and_for_none_that_there_is_not() {
-        for command in [None, Some("serve"), Some("demo"), Some("check"), Some("fields")] {
-            let page = String::from_utf8(page(command).unwrap()).unwrap();
-            assert!(page.contains(".SH \"EXIT STATUS\""), "{command:?}: {page}");
-        }
-        let error = page(Some("serfe")).unwrap_err().to_string();
-        assert_eq!(error, "there is no command `serfe`: try `heatsink --help`");
+#[test]
+fn completions_are_those_of_the_flags() {
+    for (shell, file) in
+        [(Shell::Bash, "heatsink.bash"), (Shell::Zsh, "_heatsink"), (Shell::Fish, "heatsink.fish")]
+    {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "heatsink", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        check_golden(format!("../deploy/completions/{file}"), &script);
     }
 }
