@@ -6,9 +6,9 @@
 #
 # Prints one line of Markdown table, for docs/scaling.md. Needs `prometheus`, `curl`, `jq` and `bc` on
 # the PATH, and target/release/heatsink (or HEATSINK=FILE). RULES=none leaves the rules out; EVALUATE=60s
-# evaluates them less often than nodes are scraped. SPEED=15 lets
-# simulated time run: with an interval of 1s, samples differ as they would after 15 seconds. REMOTE=1
-# sends everything on to a second Prometheus, as to Thanos or Mimir, and says what that weighs.
+# evaluates them less often than nodes are scraped. SPEED=15 lets simulated time run: with an interval of
+# 1s, samples differ as they would after 15 seconds. REMOTE=1 sends everything on to a second Prometheus,
+# as to Thanos or Mimir, and says what that weighs.
 set -euo pipefail
 
 for tool in prometheus curl jq bc; do

@@ -40,19 +40,8 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 
     let dockerfile = root.join("deploy/docker/Dockerfile");
     let context = format!("--build-context=build={}", built.display());
-    let arguments = ["bud", "--quiet", "--isolation=chroot", "--build-arg=BASE=localhost/libc"];
-    let ignored = format!("--ignorefile={}.dockerignore", dockerfile.display());
-    let mut arguments: Vec<&str> = arguments.to_vec();
-    let (file, root_text) = (dockerfile.display().to_string(), root.display().to_string());
-    arguments.extend([
-        &*context,
-        &ignored,
-        "--tag=localhost/heatsink",
-        "--file",
-        &file,
-        &root_text,
-    ]);
-    buildah.said(&arguments)?;
+    let stand_ins = ["--build-arg=BASE=localhost/libc", &context];
+    buildah.build(root, &dockerfile, "localhost/heatsink", &stand_ins)?;
 
     let config = Config::of(&buildah.said(&["inspect", "--type=image", "localhost/heatsink"])?)?;
     ensure!(config.user == "65532:65532", "it would run as `{}`", config.user);
@@ -83,20 +72,7 @@ fn compiles(root: &Path, buildah: &Buildah) -> Result<()> {
     let folder = root.join("target/deploy/image");
     let dockerfile = folder.join("Everything");
     fs::write(&dockerfile, "FROM scratch\nCOPY . /\n").context("cannot write")?;
-    let ignored = root.join("deploy/docker/Dockerfile.dockerignore");
-    let ignored = format!("--ignorefile={}", ignored.display());
-    let (file, root_text) = (dockerfile.display().to_string(), root.display().to_string());
-    let tag = "--tag=localhost/sources";
-    buildah.said(&[
-        "bud",
-        "--quiet",
-        "--isolation=chroot",
-        &ignored,
-        tag,
-        "--file",
-        &file,
-        &root_text,
-    ])?;
+    buildah.build(root, &dockerfile, "localhost/sources", &[])?;
     let container = buildah.said(&["from", "localhost/sources"])?;
     let sources = buildah.said(&["mount", &container])?;
     let check = ["check", "--quiet", "--locked", "--package", "heatsink", "--bin", "heatsink"];
@@ -144,6 +120,19 @@ struct Buildah {
 }
 
 impl Buildah {
+    /// Builds an image of what Dockerfile.dockerignore leaves of the repository.
+    fn build(&self, root: &Path, dockerfile: &Path, tag: &str, more: &[&str]) -> Result<()> {
+        let ignored = root.join("deploy/docker/Dockerfile.dockerignore");
+        let ignored = format!("--ignorefile={}", ignored.display());
+        let file = format!("--file={}", dockerfile.display());
+        let mut arguments = vec!["bud", "--quiet", "--isolation=chroot", "--tag", tag];
+        arguments.extend([ignored.as_str(), &file]);
+        arguments.extend(more);
+        let root = root.display().to_string();
+        arguments.push(&root);
+        self.said(&arguments).map(drop)
+    }
+
     fn said(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("buildah");
         command.arg("--root").arg(&self.storage).arg("--runroot").arg(&self.run);
