@@ -6,11 +6,11 @@
 use std::fs;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use catalog::FIELDS;
 use dcgm::{DcgmSource, Log, Options};
-use model::{Kind, Pace, Pass, Readings, Rhythm, Source, Watch};
+use model::{Kind, Moment, Pace, Pass, Readings, Rhythm, Source, Watch};
 
 const GPUS: u32 = 8;
 const FIELDS_OF_EACH: usize = 40;
@@ -44,16 +44,16 @@ fn main() {
         .iter_mut()
         .map(|reader| {
             reader.open().expect("a GPU that answers");
-            Readings::new(&reader.watches(), Instant::now())
+            Readings::new(&reader.watches(), Moment::now())
         })
         .collect();
-    let began = Instant::now();
+    let began = Moment::now();
     let before = cpu();
     for pass in 1..=PASSES {
         let elapsed = INTERVAL * pass;
         thread::sleep(elapsed.saturating_sub(began.elapsed()));
         for (reader, out) in readers.iter_mut().zip(&mut outs) {
-            let now = Instant::now();
+            let now = Moment::now();
             out.begin(now);
             let previous = Some(elapsed - INTERVAL);
             let pass = Pass { now, elapsed, previous, interval: INTERVAL, cadence: INTERVAL };
@@ -63,7 +63,7 @@ fn main() {
     // The kernel counts a thread's time when it goes to sleep.
     thread::sleep(INTERVAL);
     let spent = (cpu() - before).as_secs_f64() * 1e3 / f64::from(PASSES);
-    let is_fresh = |at: Option<Instant>| at.is_some_and(|at| at.elapsed() < INTERVAL * 3);
+    let is_fresh = |at: Option<Moment>| at.is_some_and(|at| at.elapsed() < INTERVAL * 3);
     let slots = outs.iter().flat_map(|out| out.slots());
     let fresh = slots.filter(|slot| slot.reading.is_ok() && is_fresh(slot.at)).count();
     println!(

@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use catalog::ValueType;
-use model::{Entity, Health, Pace, Pass, Reason, Slot, Value, XidEvent};
+use model::{Entity, Health, Moment, Pace, Pass, Reason, Slot, Value, XidEvent};
 
 use crate::abi::{EntityPair, FieldValue, TakeValues, entity, status};
 use crate::entities::{self, Kind, Member};
@@ -50,14 +50,14 @@ pub(crate) struct Collection {
     wants_health: bool,
     wants_ways: bool,
     pub(crate) ways: Vec<Way>,
-    began: Instant,
+    began: Moment,
     /// When the last pass began, by the sampler's clock.
     last: Option<Duration>,
     /// When the engine was last asked for values.
-    polled: Option<Instant>,
+    polled: Option<Moment>,
     /// Whether it said that it does not watch what it has watched, and when that was last mended.
     unwatched: bool,
-    mended: Option<Instant>,
+    mended: Option<Moment>,
     outcome: Result<(), Reason>,
     fresh: Vec<Fresh>,
 }
@@ -117,7 +117,7 @@ pub(crate) struct Parts {
 impl Collection {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { handle, plans, members, watching, .. } = parts;
-        let now = Instant::now();
+        let now = Moment::now();
         let has_links =
             |gpu| members.iter().any(|member| member.kind == Kind::Link && member.gpu == Some(gpu));
         let fixed = |reason| Slot { reading: Err(reason), at: Some(now) };
@@ -184,7 +184,7 @@ impl Collection {
         });
         let listens = self.outcome.is_ok() && !self.watching.xids.is_empty();
         let again = 2 * tick.max(Duration::from_secs(1));
-        self.heard.listen_until(listens.then(|| Instant::now() + again));
+        self.heard.listen_until(listens.then(|| Moment::now() + again));
         self.last = Some(pass.elapsed);
         self.outcome
     }
@@ -211,7 +211,7 @@ impl Collection {
     pub(crate) fn prime(&mut self, patience: Duration) -> Result<(), Code> {
         while self.began.elapsed() < patience {
             self.poll(|_| true)?;
-            let now = Instant::now();
+            let now = Moment::now();
             let has_pulse =
                 |kept: &Kept| pulse(kept, &self.plans[kept.plan].1, Duration::ZERO, now).is_ok();
             let mut gpus = self.kept.iter().filter(|kept| kept.member.kind == Kind::Gpu);
@@ -227,7 +227,7 @@ impl Collection {
     fn poll(&mut self, due: impl Fn(Duration) -> bool) -> Result<(), Code> {
         self.fresh.clear();
         // Before it is asked: if it hangs, what it tells afterwards is of now at best.
-        let (now, wall) = (Instant::now(), SystemTime::now());
+        let (now, wall) = (Moment::now(), SystemTime::now());
         let watches = std::mem::take(&mut self.watching.watched);
         let asked = watches.iter().filter(|watched| due(watched.period)).try_for_each(|watched| {
             match latest_values(&watched.watch, &mut |key, value| self.take(key, value)) {
@@ -313,7 +313,7 @@ impl Collection {
         if !std::mem::take(&mut self.unwatched) || !is_time {
             return;
         }
-        self.mended = Some(Instant::now());
+        self.mended = Some(Moment::now());
         let watches = self.watching.watched.iter().map(|watched| &watched.watch);
         let xids = self.watching.xids.iter().map(|xids| &xids.watch);
         for watch in watches.chain(xids) {
@@ -324,7 +324,7 @@ impl Collection {
     }
 
     /// Says of all that is new how old it is.
-    fn stamp(&mut self, now: Instant, wall: SystemTime) {
+    fn stamp(&mut self, now: Moment, wall: SystemTime) {
         let newest = self.fresh.iter().filter_map(|fresh| fresh.stamp).max();
         let before = self.polled;
         let poll = newest.map(|newest| Poll { now, wall, before, newest });
@@ -409,7 +409,7 @@ impl Collection {
 
     /// Finds out which GPUs answer, and of those that do not, why.
     fn feel_pulses(&mut self, pass: &Pass) -> Result<(), Code> {
-        let now = Instant::now();
+        let now = Moment::now();
         let look_at_all = pass.is_due(Pace::Slow);
         for (gpu, state) in &mut self.gpus {
             let key = EntityPair { group: entity::GPU, id: *gpu };
@@ -461,7 +461,7 @@ impl Collection {
 
 /// Whether a GPU has shown a number lately, or why not. Of those that it shows, the ones that are
 /// sampled most often tell first.
-fn pulse(kept: &Kept, plan: &Plan, cadence: Duration, now: Instant) -> Result<(), Reason> {
+fn pulse(kept: &Kept, plan: &Plan, cadence: Duration, now: Moment) -> Result<(), Reason> {
     let shown = plan.fields.iter().enumerate().filter_map(|(number, field)| {
         let (slot, _) = field.targets[0];
         let Slot { reading: Ok(Value::Int(_) | Value::Float(_)), at: Some(at) } = kept.slots[slot]

@@ -1,7 +1,9 @@
 //! How old values are. The engine stamps each with its own clock, which may be that of another
 //! machine.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use model::Moment;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How far the engine's stamps may be off before its clock is not ours.
 const TOLERANCE: Duration = Duration::from_millis(200);
@@ -24,11 +26,11 @@ const CONVINCED: u32 = 3;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Poll {
     /// When it was made.
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
     /// The same by the clock on the wall.
     pub(crate) wall: SystemTime,
     /// When the poll before was made.
-    pub(crate) before: Option<Instant>,
+    pub(crate) before: Option<Moment>,
     /// The newest stamp that it brought, in microseconds since 1970.
     pub(crate) newest: i64,
 }
@@ -61,7 +63,7 @@ impl Moments {
     }
 
     /// When a value was sampled. With another clock, the newest value counts as sampled just now.
-    pub(crate) fn of(&self, stamp: i64, poll: &Poll) -> Instant {
+    pub(crate) fn of(&self, stamp: i64, poll: &Poll) -> Moment {
         let age = match self.is_ours {
             true => age_by(poll.wall, stamp).unwrap_or_default(),
             false => micros(poll.newest.saturating_sub(stamp)),
@@ -93,7 +95,7 @@ mod tests {
 
     /// A poll at 1000 s, a second after the one before; the newest stamp is at this second.
     fn poll(newest: f64) -> Poll {
-        let now = Instant::now() + 100 * SECOND;
+        let now = Moment::now() + 100 * SECOND;
         let wall = UNIX_EPOCH + 1000 * SECOND;
         Poll { now, wall, before: now.checked_sub(SECOND), newest: stamp(newest) }
     }

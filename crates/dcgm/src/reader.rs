@@ -77,15 +77,15 @@ impl Shared {
             return Ok(identity);
         }
         let found = entities::attributes(&self.handle, gpu).map_err(|code| code.reason())?;
-        let (Some(uuid), Some(pci_bus_id)) = (found.uuid, found.pci_bus_id) else {
+        let entities::Attributes { uuid, pci_bus_id, name: model_name, .. } = found;
+        if uuid.is_none() && pci_bus_id.is_none() {
             // The engine has not seen it alive.
             let status = entities::gpu_status(&self.handle, gpu).map_err(|code| code.reason())?;
             let is_lost =
                 matches!(status, Some(status::LOST | status::INACCESSIBLE | status::DETACHED));
             return Err(if is_lost { Reason::Lost } else { Reason::Failed });
-        };
-        let model_name = found.name.unwrap_or_default();
-        let identity = Arc::new(Identity { index: gpu, uuid, pci_bus_id, model_name });
+        }
+        let identity = Arc::new(Identity { index: Some(gpu), uuid, pci_bus_id, model_name });
         identities().insert(gpu, Arc::clone(&identity));
         Ok(identity)
     }

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use catalog::xid;
-use model::XidEvent;
+use model::{Moment, XidEvent};
 
 use crate::Code;
 use crate::abi::{EntityPair, FieldValue, TakeValues, entity};
@@ -35,7 +35,7 @@ struct State {
     /// The last ones: GPU, entity, stamp and code.
     recent: VecDeque<(u32, EntityPair, i64, u32)>,
     /// Until when silence means that nothing happened.
-    listening_until: Option<Instant>,
+    listening_until: Option<Moment>,
 }
 
 /// How many wait for a GPU that nobody reads.
@@ -88,13 +88,13 @@ impl Heard {
     }
 
     /// Notes that the engine tells of XIDs, and will have been asked again by then.
-    pub(crate) fn listen_until(&self, until: Option<Instant>) {
+    pub(crate) fn listen_until(&self, until: Option<Moment>) {
         self.state().listening_until = until;
     }
 
     /// Whether silence means that nothing happened.
     pub(crate) fn is_listening(&self) -> bool {
-        self.state().listening_until.is_some_and(|until| Instant::now() <= until)
+        self.state().listening_until.is_some_and(|until| Moment::now() <= until)
     }
 
     /// Looks at the newest XID of each entity. One that was there before anybody listened is told as

@@ -6,7 +6,7 @@ use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot};
 
 use crate::Settings;
 use crate::asked::Asked;
-use crate::naming::{Naming, uuid};
+use crate::naming::{Naming, pci_bus_id, uuid};
 use crate::parts::Part;
 use crate::text::{Labels, Number};
 
@@ -59,7 +59,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Every GPU of the snapshot, by index.
+/// Every GPU of the snapshot, by index; last those that have none, by PCI address.
 ///
 /// An index may occur twice: a GPU that was there before and is missing, and the one that has its
 /// place now. Their UUIDs tell them apart; where they do not, the one that is up is shown.
@@ -69,9 +69,16 @@ pub(crate) fn rows<'a>(
     asked: &'a Asked<'a>,
 ) -> Vec<Row<'a>> {
     let mut views: Vec<&GpuView> = snapshot.gpus.iter().collect();
-    views.sort_by_key(|view| (view.gpu.index, view.up.is_err()));
+    let by_address = |view: &GpuView| match view.gpu.index {
+        None => pci_bus_id(view).map(str::to_owned),
+        Some(_) => None,
+    };
+    views.sort_by_key(|view| {
+        let index = view.gpu.index;
+        (index.is_none(), index, by_address(view), view.up.is_err())
+    });
     let mut seen = HashSet::new();
-    views.retain(|view| seen.insert((view.gpu.index, uuid(view))));
+    views.retain(|view| seen.insert((view.gpu.index, uuid(view), by_address(view))));
     views.into_iter().map(|view| row(view, settings, asked)).collect()
 }
 

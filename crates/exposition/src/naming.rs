@@ -33,12 +33,18 @@ pub(crate) struct Naming<'a> {
 }
 
 impl<'a> Naming<'a> {
-    /// `gpu` and `UUID`: those of heatsink's own families.
+    /// `gpu` and `UUID`: those of heatsink's own families. A GPU that the driver does not list has
+    /// `pci_bus_id` in place of its index.
     pub(crate) fn short(&self) -> Labels {
         let mut labels = Labels::default();
-        labels.number("gpu", self.view.gpu.index);
+        if let Some(index) = self.view.gpu.index {
+            labels.number("gpu", index);
+        }
         if let Some(uuid) = uuid(self.view) {
             labels.text(if self.settings.old_namespace { "uuid" } else { "UUID" }, uuid);
+        }
+        if self.view.gpu.index.is_none() {
+            add(&mut labels, "pci_bus_id", pci_bus_id(self.view));
         }
         labels
     }
@@ -52,9 +58,11 @@ impl<'a> Naming<'a> {
         reading: impl Fn(usize) -> Option<&'a Reading>,
     ) -> Labels {
         let mut labels = self.short();
-        labels.text("pci_bus_id", &identity.pci_bus_id);
-        labels.text("device", &self.device_name());
-        labels.text("modelName", &self.model_name(identity));
+        if self.view.gpu.index.is_some() {
+            add(&mut labels, "pci_bus_id", identity.pci_bus_id.as_deref());
+        }
+        add(&mut labels, "device", self.device_name().as_deref());
+        add(&mut labels, "modelName", self.model_name(identity).as_deref());
         if let Some(instance) = instance {
             labels.text("GPU_I_PROFILE", &instance.profile);
             labels.number("GPU_I_ID", instance.gpu_instance);
@@ -72,29 +80,30 @@ impl<'a> Naming<'a> {
     pub(crate) fn link(&self, identity: &Identity, link: u32) -> Labels {
         let mut labels = Labels::default();
         labels.number("nvlink", link);
-        labels.number("gpu", self.view.gpu.index);
-        if let Some(uuid) = uuid(self.view) {
-            labels.text("gpu_uuid", uuid);
+        if let Some(index) = self.view.gpu.index {
+            labels.number("gpu", index);
         }
-        labels.text("pci_bus_id", &identity.pci_bus_id);
-        labels.text("device", &self.device_name());
-        labels.text("model_name", &identity.model_name);
+        add(&mut labels, "gpu_uuid", uuid(self.view));
+        add(&mut labels, "pci_bus_id", identity.pci_bus_id.as_deref());
+        add(&mut labels, "device", self.device_name().as_deref());
+        add(&mut labels, "model_name", identity.model_name.as_deref());
         add_hostname(&mut labels, self.settings, HOST_LABEL_OF_LINKS);
         add_rows(&mut labels, self.asked, |position| self.view.readings.get(position));
         labels
     }
 
-    fn device_name(&self) -> String {
-        format!("nvidia{}", self.view.gpu.index)
+    fn device_name(&self) -> Option<String> {
+        Some(format!("nvidia{}", self.view.gpu.index?))
     }
 
-    fn model_name<'i>(&self, identity: &'i Identity) -> Cow<'i, str> {
+    fn model_name<'i>(&self, identity: &'i Identity) -> Option<Cow<'i, str>> {
+        let name = identity.model_name.as_deref()?;
         if !self.settings.replace_blanks_in_model_name {
-            return Cow::Borrowed(&identity.model_name);
+            return Some(Cow::Borrowed(name));
         }
         // Several blanks become one dash, those at the ends none: as dcgm-exporter does.
-        let words: Vec<&str> = identity.model_name.split_whitespace().collect();
-        Cow::Owned(words.join("-"))
+        let words: Vec<&str> = name.split_whitespace().collect();
+        Some(Cow::Owned(words.join("-")))
     }
 }
 
@@ -162,5 +171,16 @@ fn add_rows<'a>(
 
 /// To Prometheus a label without a value is no label, so neither is an empty UUID.
 pub(crate) fn uuid(view: &GpuView) -> Option<&str> {
-    view.gpu.identity.as_deref().map(|identity| &*identity.uuid).filter(|uuid| !uuid.is_empty())
+    view.gpu.identity.as_deref()?.uuid.as_deref().filter(|uuid| !uuid.is_empty())
+}
+
+/// The PCI address, where it is known.
+pub(crate) fn pci_bus_id(view: &GpuView) -> Option<&str> {
+    view.gpu.identity.as_deref()?.pci_bus_id.as_deref()
+}
+
+fn add(labels: &mut Labels, name: &str, text: Option<&str>) {
+    if let Some(text) = text {
+        labels.text(name, text);
+    }
 }

@@ -34,6 +34,11 @@ pub enum Devices {
 }
 
 impl Devices {
+    /// Whether everything of the kind appears, so that what has no number does, too.
+    fn has_all(&self) -> bool {
+        matches!(self, Self::Flexible | Self::Listed { gpus: Choice::All, .. })
+    }
+
     fn has_whole(&self, number: u32) -> bool {
         match self {
             Self::Flexible => true,
@@ -72,9 +77,10 @@ impl Choice {
 
 impl Show {
     /// Whether a GPU as a whole appears.
-    pub(crate) fn has_gpu(&self, index: u32, has_instances: bool) -> bool {
+    pub(crate) fn has_gpu(&self, index: Option<u32>, has_instances: bool) -> bool {
         let replaced = has_instances && self.devices == Devices::Flexible;
-        !replaced && self.devices.has_whole(index)
+        let is_wanted = index.map_or(self.devices.has_all(), |index| self.devices.has_whole(index));
+        !replaced && is_wanted
     }
 
     /// Whether an instance appears.
@@ -111,15 +117,15 @@ mod tests {
             ..Show::default()
         };
         let some = show(Choice::Only(vec![1]), Choice::Only(vec![9, 16]));
-        assert_eq!([0, 1, 2].map(|gpu| some.has_gpu(gpu, true)), [false, true, false]);
+        assert_eq!([0, 1, 2].map(|gpu| some.has_gpu(Some(gpu), true)), [false, true, false]);
         let chosen = |number| some.has_instance(&instance(number, None));
         assert_eq!([chosen(8), chosen(9), chosen(16)], [false, true, true]);
         assert!(!some.has_instance(&instance(9, Some(0))));
-        assert!(!show(Choice::None, Choice::All).has_gpu(0, false));
+        assert!(!show(Choice::None, Choice::All).has_gpu(Some(0), false));
         assert!(show(Choice::None, Choice::All).has_instance(&instance(0, None)));
 
         let flexible = Show { compute_instances: true, ..Show::default() };
-        assert_eq!([true, false].map(|has| flexible.has_gpu(3, has)), [false, true]);
+        assert_eq!([true, false].map(|has| flexible.has_gpu(Some(3), has)), [false, true]);
         assert!(flexible.has_instance(&instance(0, Some(0))));
     }
 

@@ -6,11 +6,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use catalog::field;
-use model::{Pass, Reader, Readings, Reason, XidEvent};
+use model::{Moment, Pass, Reader, Readings, Reason, XidEvent};
 
 use crate::{
     engine::Engine,
@@ -56,7 +56,7 @@ fn round(reader: &mut dyn Reader, was_open: bool) -> Result<(), Reason> {
     if !was_open {
         reader.open()?;
     }
-    let (now, zero) = (Instant::now(), Duration::ZERO);
+    let (now, zero) = (Moment::now(), Duration::ZERO);
     let second = Duration::from_secs(1);
     let pass = Pass { now, elapsed: zero, previous: None, interval: second, cadence: second };
     reader.read(pass, &mut Readings::new(&reader.watches(), now))

@@ -1,11 +1,8 @@
 //! The readers of one GPU, called in turn.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use model::{Entity, Part, Pass, Reader, Reading, Readings, Reason, Rhythm};
+use model::{Entity, Moment, Part, Pass, Reader, Reading, Readings, Reason, Rhythm};
 
 /// How far the readers' clock goes from one pass to the next. It is no real time: to them every
 /// pass is one in which all is due, and none comes too soon for a call that takes long.
@@ -43,7 +40,7 @@ impl Readers {
             readers.into_iter().partition(|reader| reader.rhythm() == Rhythm::Waiting);
         let polled = polled.into_iter().map(|reader| {
             let watches = reader.watches();
-            let out = Readings::new(&watches, Instant::now());
+            let out = Readings::new(&watches, Moment::now());
             Polled { reader, watches, out, is_open: false, failed: None }
         });
         Self { polled: polled.collect(), waiting: waiting.into_iter().next(), passes: 0 }
@@ -106,7 +103,7 @@ impl Polled {
             self.reader.open()?;
         }
         let previous = was_open.then(|| elapsed - STEP);
-        let now = Instant::now();
+        let now = Moment::now();
         let pass = Pass { now, elapsed, previous, interval: STEP, cadence: STEP };
         self.out.begin(now);
         self.reader.read(pass, &mut self.out)?;

@@ -118,10 +118,12 @@ fn report(snapshot: &Snapshot) -> String {
 }
 
 fn gpu(snapshot: &Snapshot, view: &GpuView) -> String {
-    let who = view.gpu.identity.as_ref().map_or(String::new(), |identity| {
-        format!(": {}, {}, {}", identity.model_name, identity.uuid, identity.pci_bus_id)
+    let known = view.gpu.identity.as_deref().map_or(Vec::new(), |identity| {
+        let texts = [&identity.model_name, &identity.uuid, &identity.pci_bus_id];
+        texts.into_iter().filter_map(Option::as_deref).collect()
     });
-    let mut text = format!("\nGPU {}{who}\n", view.gpu.index);
+    let who = if known.is_empty() { String::new() } else { format!(": {}", known.join(", ")) };
+    let mut text = format!("\nGPU {}{who}\n", http::name_of(&view.gpu));
     if let Err(down) = view.up {
         return text + &format!("  down: {down}\n");
     }
@@ -198,10 +200,10 @@ fn line(indent: &str, widest: usize, watch: &Watch, reading: &Reading) -> String
 
 /// How long each driver call takes on the first GPU that answers.
 fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
-    let Some(view) = snapshot.gpus.iter().find(|view| view.up.is_ok()) else {
+    let mut answering = snapshot.gpus.iter().filter(|view| view.up.is_ok());
+    let Some(index) = answering.find_map(|view| view.gpu.index) else {
         return "\nNo GPU to time driver calls on.\n".to_owned();
     };
-    let index = view.gpu.index;
     match nvml::time_calls(cli::path(&args.source.nvml_library), index) {
         Err(error) => format!("\nDriver calls cannot be timed: {error}\n"),
         Ok(timings) => {

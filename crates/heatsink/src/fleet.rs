@@ -45,8 +45,8 @@ impl Fleet {
         let mut snapshot = Snapshot::clone(&self.twin.snapshot());
         for view in &mut snapshot.gpus {
             if let Some(identity) = &mut view.gpu.identity {
-                *identity =
-                    Arc::new(Identity { uuid: uuid(node, &identity.uuid), ..(**identity).clone() });
+                let uuid = identity.uuid.as_ref().map(|twin| uuid(node, twin));
+                *identity = Arc::new(Identity { uuid, ..(**identity).clone() });
             }
         }
         pages::rendered(&snapshot, &settings, encoding)

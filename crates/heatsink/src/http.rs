@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::Snapshot;
+use model::{Gpu, Snapshot};
 use sampler::Sampler;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -226,16 +226,15 @@ fn overview(snapshot: &Snapshot) -> String {
     };
     page.push_str("</p><table><tr><th>GPU<th>Model<th>UUID<th>State");
     for view in &snapshot.gpus {
-        let (model, uuid) =
-            view.gpu.identity.as_ref().map_or(("", ""), |identity| {
-                (identity.model_name.as_str(), identity.uuid.as_str())
-            });
+        let identity = view.gpu.identity.as_deref();
+        let model = identity.and_then(|identity| identity.model_name.as_deref());
+        let uuid = identity.and_then(|identity| identity.uuid.as_deref());
         let _ = write!(
             page,
             "<tr><td>{}<td>{}<td>{}<td>",
-            view.gpu.index,
-            escaped(model),
-            escaped(uuid)
+            escaped(&name_of(&view.gpu)),
+            escaped(model.unwrap_or_default()),
+            escaped(uuid.unwrap_or_default())
         );
         let _ = match view.up {
             Ok(()) => write!(page, "up"),
@@ -247,6 +246,12 @@ fn overview(snapshot: &Snapshot) -> String {
          <a href=\"/ready\">Readiness</a></p></html>\n",
     );
     page
+}
+
+/// What a GPU is called where people read it: its index, or its PCI address.
+pub(crate) fn name_of(gpu: &Gpu) -> String {
+    let address = || gpu.identity.as_deref()?.pci_bus_id.clone();
+    gpu.index.map(|index| index.to_string()).or_else(address).unwrap_or_default()
 }
 
 fn escaped(text: &str) -> String {

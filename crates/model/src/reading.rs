@@ -95,6 +95,10 @@ pub enum Down {
     Lost,
     /// It was asked for, or was there before, and the driver does not list it.
     Missing,
+    /// It is on the PCI bus and belongs to the driver, which does not list it.
+    NotInitialized,
+    /// The system gives no thread to read it with, or the thread ended; it is started again.
+    NoThread,
     /// The driver refuses this process.
     NotPermitted,
     /// The driver answers with errors.
@@ -112,6 +116,8 @@ impl Down {
             Self::Late => "late",
             Self::Lost => "lost",
             Self::Missing => "missing",
+            Self::NotInitialized => "not_initialized",
+            Self::NoThread => "no_thread",
             Self::NotPermitted => "not_permitted",
             Self::Failed => "failed",
             Self::Starting => "starting",

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::{Entity, Reading, Reason};
+use crate::{Entity, Moment, Reading, Reason};
 
 /// A reading, and the moment its pass began or the driver sampled it, so that its age is never
 /// understated.
@@ -13,7 +13,7 @@ pub struct Slot {
     /// What was read.
     pub reading: Reading,
     /// When that was; `None` before the first answer.
-    pub at: Option<Instant>,
+    pub at: Option<Moment>,
 }
 
 impl Slot {
@@ -54,22 +54,22 @@ impl Part {
 #[derive(Clone, Debug)]
 pub struct Readings {
     parts: Vec<Part>,
-    now: Instant,
+    now: Moment,
 }
 
 impl Readings {
     /// The slots of the GPU itself, without data, in a pass that begins at `now`.
-    pub fn new(watches: &Arc<[usize]>, now: Instant) -> Self {
+    pub fn new(watches: &Arc<[usize]>, now: Moment) -> Self {
         Self { parts: vec![Part::new(Entity::Gpu, watches)], now }
     }
 
     /// Begins a pass: what is set from here on is stamped with `now`.
-    pub fn begin(&mut self, now: Instant) {
+    pub fn begin(&mut self, now: Moment) {
         self.now = now;
     }
 
     /// The moment this pass began.
-    pub fn now(&self) -> Instant {
+    pub fn now(&self) -> Moment {
         self.now
     }
 
@@ -85,7 +85,7 @@ impl Readings {
 
     /// Writes what the driver read by itself at `at`, of slot `index` of part number `part`: news only
     /// if it is another moment than before.
-    pub fn set_sampled_in(&mut self, part: usize, index: usize, reading: Reading, at: Instant) {
+    pub fn set_sampled_in(&mut self, part: usize, index: usize, reading: Reading, at: Moment) {
         let part = &mut self.parts[part];
         part.sampled = true;
         part.slots[index] = Slot { reading, at: Some(at) };

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::{
-    CLOCK_REASONS, ClockEvent, Down, Entity, Extent, FieldId, Health, Identity, Instance, Reading,
-    Reason, Watch, Xid, XidLog,
+    CLOCK_REASONS, ClockEvent, Down, Entity, Extent, FieldId, Health, Identity, Instance, Moment,
+    Reading, Reason, Watch, Xid, XidLog,
 };
 
 /// Everything that is known at one moment. Immutable; a new one replaces it.
@@ -14,7 +14,7 @@ use crate::{
 pub struct Snapshot {
     /// What was asked for, in page order; readings are by position in it.
     pub watches: Arc<[Watch]>,
-    /// By index, each with what it answered.
+    /// By index, each with what it answered; those that have none come last.
     pub gpus: Vec<GpuView>,
     /// The machine's NVSwitches with their links, its CPUs and their cores, in order: what belongs to
     /// no GPU. Empty where the source reads none, or none now.
@@ -26,7 +26,7 @@ pub struct Snapshot {
     /// The windows behind what is counted and measured over some time.
     pub windows: Windows,
     /// Until when nothing in it is too old.
-    pub good_until: Instant,
+    pub good_until: Moment,
 }
 
 /// How long the windows are.
@@ -43,8 +43,8 @@ pub struct Windows {
 /// A GPU, present or only expected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gpu {
-    /// The driver's index.
-    pub index: u32,
+    /// The driver's index; none if the driver does not list it.
+    pub index: Option<u32>,
     /// Known once it has answered.
     pub identity: Option<Arc<Identity>>,
 }

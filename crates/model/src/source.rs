@@ -4,9 +4,9 @@
 //! therefore makes each of them on a thread that nothing else waits for.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::{FieldId, Health, Pace, Readings, Reason, Samples, Watch, XidEvent};
+use crate::{FieldId, Health, Moment, Pace, Readings, Reason, Samples, Watch, XidEvent};
 
 /// A way to read GPUs: the driver library, DCGM, a simulation.
 pub trait Source: Send {
@@ -75,24 +75,39 @@ pub enum Rhythm {
     Waiting,
 }
 
-/// What a GPU is.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a GPU is. What the driver does not say is absent: integrated GPUs have no PCI address, some
+/// virtual ones no UUID.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Identity {
-    /// The driver's index.
-    pub index: u32,
+    /// The driver's index; none if the driver does not list the GPU.
+    pub index: Option<u32>,
     /// `GPU-` and a UUID.
-    pub uuid: String,
+    pub uuid: Option<String>,
     /// `00000000:1A:00.0`: eight-digit domain, upper-case hex.
-    pub pci_bus_id: String,
+    pub pci_bus_id: Option<String>,
     /// As the driver says: `NVIDIA H100 80GB HBM3`.
-    pub model_name: String,
+    pub model_name: Option<String>,
+}
+
+impl Identity {
+    /// Whether both are the same GPU: by UUID, else by PCI address, else by index, whichever is known
+    /// of both.
+    pub fn is_same_gpu(&self, other: &Self) -> bool {
+        if let (Some(one), Some(other)) = (&self.uuid, &other.uuid) {
+            return one == other;
+        }
+        if let (Some(one), Some(other)) = (&self.pci_bus_id, &other.pci_bus_id) {
+            return one == other;
+        }
+        self.index.is_some() && self.index == other.index
+    }
 }
 
 /// One pass of a reader.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
     /// When it began.
-    pub now: Instant,
+    pub now: Moment,
     /// How long the sampler has been running: the simulation's clock.
     pub elapsed: Duration,
     /// What `elapsed` was at the pass before; none if the GPU was opened for this one.
@@ -174,8 +189,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_gpu_is_known_by_the_best_that_both_have() {
+        let text = |text: &str| Some(text.to_owned());
+        let full =
+            Identity { index: Some(0), uuid: text("GPU-a"), pci_bus_id: text("A"), ..none() };
+        assert!(full.is_same_gpu(&Identity {
+            index: Some(3),
+            pci_bus_id: text("B"),
+            ..full.clone()
+        }));
+        assert!(!full.is_same_gpu(&Identity { uuid: text("GPU-b"), ..full.clone() }));
+        assert!(full.is_same_gpu(&Identity { uuid: None, index: Some(3), ..full.clone() }));
+        assert!(!full.is_same_gpu(&Identity { uuid: None, pci_bus_id: text("B"), ..full.clone() }));
+        assert!(full.is_same_gpu(&Identity { index: Some(0), ..none() }));
+        assert!(!none().is_same_gpu(&none()));
+    }
+
+    fn none() -> Identity {
+        Identity::default()
+    }
+
+    #[test]
     fn a_pace_is_due_once_in_each_of_its_periods() {
-        let now = Instant::now();
+        let now = Moment::now();
         let pass = |previous: u64, elapsed: u64| Pass {
             now,
             elapsed: Duration::from_millis(elapsed),

@@ -1,8 +1,6 @@
 //! What happened between scrapes: the least, the mean and the most over a rolling window.
 
-use std::time::Instant;
-
-use crate::{FieldId, field};
+use crate::{FieldId, Moment, field};
 
 /// What is watched between scrapes, always in base units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -55,7 +53,7 @@ pub struct Samples {
     /// Of what.
     pub quantity: Quantity,
     /// When, and what, in the quantity's unit.
-    pub samples: Vec<(Instant, f64)>,
+    pub samples: Vec<(Moment, f64)>,
 }
 
 /// One quantity of one GPU over the window.

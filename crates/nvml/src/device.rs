@@ -105,11 +105,17 @@ impl Device {
 
     /// What the GPU is.
     pub(crate) fn identity(&self, index: u32) -> Result<Identity, Code> {
+        // Integrated GPUs have no PCI address, and some virtual ones lack more. That costs a label.
+        let optional = |answer: Result<String, Code>| match answer {
+            Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+            Err(code) if code.reason().is_lasting() => Ok(None),
+            Err(code) => Err(code),
+        };
         Ok(Identity {
-            index,
-            uuid: self.uuid()?,
-            pci_bus_id: self.pci_bus_id()?,
-            model_name: self.name()?,
+            index: Some(index),
+            uuid: optional(self.uuid())?,
+            pci_bus_id: optional(self.pci_bus_id())?,
+            model_name: optional(self.name())?,
         })
     }
 

@@ -1,8 +1,8 @@
 //! Reads field values: all that are due in one call.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::{FieldId, Reading, Reason};
+use model::{FieldId, Moment, Reading, Reason};
 
 use crate::call_times::{CallTimes, Function};
 use crate::demotion;
@@ -47,15 +47,15 @@ struct Answer {
 #[derive(Clone, Copy)]
 struct Total {
     kibibytes: u64,
-    at: Moment,
+    at: Stamp,
 }
 
 #[derive(Clone, Copy)]
-enum Moment {
+enum Stamp {
     /// The driver's own time stamp, µs.
     Driver(i64),
     /// Ours, where the driver gives none.
-    Ours(Instant),
+    Ours(Moment),
 }
 
 impl FieldValues {
@@ -153,7 +153,7 @@ impl FieldValues {
                 Err(code) => chunk.iter_mut().for_each(|entry| refuse(entry, code)),
             }
         }
-        let read_at = Instant::now();
+        let read_at = Moment::now();
         let mut weigh = false;
         let mut answers = &self.entries[..];
         for group in self.groups.iter_mut().filter(|group| group.took.is_some()) {
@@ -195,7 +195,7 @@ impl Group {
     fn answer(
         &mut self,
         entries: &[Entry],
-        read_at: Instant,
+        read_at: Moment,
         device: &Device,
         round: &mut Round,
     ) -> Result<(), Code> {
@@ -249,21 +249,21 @@ fn latency(entries: &[Entry]) -> Duration {
 }
 
 /// By how many KiB the sum of `entries` grew since it was last read, and in how many µs.
-fn growth(entries: &[Entry], now: Instant, last: &mut Option<Total>) -> Result<(u64, u64), Reason> {
+fn growth(entries: &[Entry], now: Moment, last: &mut Option<Total>) -> Result<(u64, u64), Reason> {
     let mut kibibytes = 0u64;
     for entry in entries {
         kibibytes = kibibytes.wrapping_add(entry::unsigned(entry)?);
     }
     let at = match entries[0].timestamp {
-        0 => Moment::Ours(now),
-        stamp => Moment::Driver(stamp),
+        0 => Stamp::Ours(now),
+        stamp => Stamp::Driver(stamp),
     };
     let Some(before) = last.replace(Total { kibibytes, at }) else { return Err(Reason::NoData) };
     let micros = match (before.at, at) {
-        (Moment::Driver(then), Moment::Driver(now)) => {
+        (Stamp::Driver(then), Stamp::Driver(now)) => {
             now.checked_sub(then).and_then(|micros| u64::try_from(micros).ok()).unwrap_or(0)
         }
-        (Moment::Ours(then), Moment::Ours(now)) => (now - then).as_micros() as u64,
+        (Stamp::Ours(then), Stamp::Ours(now)) => (now - then).as_micros() as u64,
         _ => 0,
     };
     // A counter that fell was reset: there is no rate across that.
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_rate_needs_two_readings_and_a_counter_that_grew() {
-        let now = Instant::now();
+        let now = Moment::now();
         let mut last = None;
         let mut growth = |rx, tx, at| growth(&[entry(rx, at), entry(tx, at)], now, &mut last);
         assert_eq!(growth(5, 7, 1_000_000), Err(Reason::NoData));

@@ -3,9 +3,9 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::{FieldId, Reading, Reason};
+use model::{FieldId, Moment, Reading, Reason};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::call_times::{CallTimes, Function};
@@ -49,7 +49,7 @@ pub(crate) struct Gpm {
     /// Unknown until the first pass asked.
     supported: Option<bool>,
     /// The earlier sample, and when it was taken.
-    before: Option<(Sample, Instant)>,
+    before: Option<(Sample, Moment)>,
     spare: Option<Sample>,
 }
 
@@ -239,7 +239,7 @@ impl Gpm {
         let whole = self.whole;
         round.times.time(request.sample_get, || sample.take(device, whole)).0?;
         // The moment is taken after the call, which may itself have been long in coming back.
-        let now = Instant::now();
+        let now = Moment::now();
         let Some((earlier, then)) = self.before.replace((sample, now)) else {
             self.set_all(&mut round.sink, Reason::NoData);
             return Ok(());

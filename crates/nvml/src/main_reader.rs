@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use catalog::field;
 use model::{
-    Entity, FieldId, Identity, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Samples,
-    Watch,
+    Entity, FieldId, Identity, Moment, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm,
+    Samples, Watch,
 };
 
 use crate::call_times::CallTimes;
@@ -75,7 +75,7 @@ pub(crate) struct MainReader {
     /// Whether no pass has been made since the GPU was opened.
     fresh: bool,
     /// When everything was last asked for, supported or not.
-    asked_all: Option<Instant>,
+    asked_all: Option<Moment>,
     /// What has been logged as not supported, so that it is said once.
     logged: BTreeSet<FieldId>,
 }

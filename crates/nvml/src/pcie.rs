@@ -6,9 +6,9 @@
 //! right number.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::{FieldId, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch};
+use model::{FieldId, Identity, Moment, Pass, Reader, Readings, Reason, Rhythm, Watch};
 
 use crate::call_times::{CallTimes, Function};
 use crate::convert::int32;
@@ -26,7 +26,7 @@ pub(crate) struct PcieReader {
     directions: Vec<Direction>,
     device: Option<Device>,
     /// When everything was last asked for, supported or not.
-    asked_all: Option<Instant>,
+    asked_all: Option<Moment>,
     times: CallTimes,
     function: Function,
 }

@@ -120,9 +120,8 @@ impl Paces {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
-    use model::Kind;
+    use model::{Kind, Moment};
 
     use super::*;
 
@@ -160,7 +159,7 @@ mod tests {
         assert_eq!(paces.turn(Pace::Every), every);
         let interval = Duration::from_secs(3);
         let pass = |from: u64, to: u64| Pass {
-            now: Instant::now(),
+            now: Moment::now(),
             elapsed: Duration::from_secs(to),
             previous: Some(Duration::from_secs(from)),
             interval,

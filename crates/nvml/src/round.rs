@@ -126,9 +126,8 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Instant;
 
-    use model::{Pace, Readings};
+    use model::{Moment, Pace, Readings};
 
     use super::*;
 
@@ -137,7 +136,7 @@ mod tests {
         let mut paces = Paces::new();
         let every = paces.turn(Pace::Every);
         let watches: Arc<[usize]> = Arc::from([0, 1]);
-        let now = Instant::now();
+        let now = Moment::now();
         let mut out = Readings::new(&watches, now);
         let second = Duration::from_secs(1);
         let (elapsed, previous) = (second * 5, Some(second * 4));

@@ -1,9 +1,9 @@
 //! What the driver samples by itself, many times a second: power, utilisation, the SM clock.
 
 use std::ptr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use model::{Kind, Pace, Quantity, Reading, Samples, Value, Watch};
+use model::{Kind, Moment, Pace, Quantity, Reading, Samples, Value, Watch};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::call_times::{CallTimes, Function};
@@ -36,7 +36,7 @@ struct Stream {
     /// The time stamp of the newest sample so far.
     newest: u64,
     /// When samples were last fetched, and what the wall clock said then, in µs.
-    fetched: Option<(Instant, u64)>,
+    fetched: Option<(Moment, u64)>,
     supported: bool,
     /// How many samples there can be at once.
     room: usize,
@@ -114,7 +114,7 @@ impl DriverSamples {
             let fetch = || stream.fetch(device, buffer);
             match round.times.time(*function, fetch).0 {
                 Ok(kind) => {
-                    let (wall, now) = (SystemTime::now(), Instant::now());
+                    let (wall, now) = (SystemTime::now(), Moment::now());
                     let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                     taken.extend(stream.samples(kind, buffer, wall.as_micros() as u64, now));
                 }
@@ -157,7 +157,7 @@ impl Stream {
         kind: sys::nvmlValueType_t,
         buffer: &[sys::nvmlSample_t],
         wall: u64,
-        now: Instant,
+        now: Moment,
     ) -> Option<Samples> {
         let mut values: Vec<(u64, f64)> = buffer
             .iter()
@@ -208,7 +208,7 @@ const CLOCK_SET_MICROS: u64 = 2_000_000;
 /// The moment of a sample with the driver's time stamp `at`, in a buffer whose newest has `newest`:
 /// by its age on the wall clock, or, where the driver's clock is another one, as if the newest were
 /// of now.
-fn moment(at: u64, newest: u64, wall: u64, now: Instant) -> Option<Instant> {
+fn moment(at: u64, newest: u64, wall: u64, now: Moment) -> Option<Moment> {
     let is_wall = wall.checked_sub(newest).is_some_and(|age| u128::from(age) <= OLDEST.as_micros());
     let age = if is_wall { wall } else { newest }.checked_sub(at)?;
     now.checked_sub(Duration::from_micros(age))
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn time_stamps_of_the_wall_clock_are_moments_by_their_age() {
-        let now = Instant::now() + Duration::from_secs(7200);
+        let now = Moment::now() + Duration::from_secs(7200);
         let wall = 100 * HOUR;
         let age = |at, newest| moment(at, newest, wall, now).map(|moment| now - moment);
         assert_eq!(age(wall - 1_500, wall - 500), Some(Duration::from_micros(1_500)));
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn only_new_and_plausible_samples_are_handed_on() {
         let mut stream = stream(Quantity::Power);
-        let now = Instant::now();
+        let now = Moment::now();
         let wall = 50 * HOUR;
         let uint = sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT;
         let buffer = [
@@ -292,7 +292,7 @@ mod tests {
     fn after_hours_without_samples_each_is_handed_on_once() {
         let mut stream = stream(Quantity::Power);
         let uint = sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT;
-        let (wall, now) = (50 * HOUR, Instant::now());
+        let (wall, now) = (50 * HOUR, Moment::now());
         assert!(stream.samples(uint, &[sample(wall, 300_000)], wall, now).is_some());
         let (wall, now) = (wall + 3 * HOUR, now + Duration::from_secs(3 * 3600));
         let buffer = [sample(wall, 310_000)];

@@ -6,11 +6,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use catalog::counters;
 use fake_nvml::Control;
-use model::{Entity, Pass, Reader, Reading, Readings, Reason, Source, Value, Watch};
+use model::{Entity, Moment, Pass, Reader, Reading, Readings, Reason, Source, Value, Watch};
 use nvml::{NvmlSource, Options};
 
 const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/machines/gb200x4.toml");
@@ -23,7 +23,7 @@ const LATER: Duration = Duration::from_secs(601);
 struct Watched {
     reader: Box<dyn Reader>,
     out: Readings,
-    start: Instant,
+    start: Moment,
 }
 
 impl Watched {
@@ -35,7 +35,7 @@ impl Watched {
         let mut readers = session.readers(gpu);
         readers.retain(|one| one.name() == reader);
         let mut reader = readers.pop().unwrap();
-        let start = Instant::now();
+        let start = Moment::now();
         let out = Readings::new(&reader.watches(), start);
         reader.open().unwrap();
         Self { reader, out, start }

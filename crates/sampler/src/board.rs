@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{
-    Down, Entity, FieldId, Health, Identity, Instance, Kind, Part, Process, Quantity, Reader,
-    Reason, Rhythm, Snapshot, SourceView, Value, Watch, XidCount, XidLog,
+    Down, Entity, FieldId, Health, Identity, Instance, Kind, Moment, Part, Process, Quantity,
+    Reader, Reason, Rhythm, Snapshot, SourceView, Value, Watch, XidCount, XidLog,
 };
 
 use crate::Settings;
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     /// What to say when all GPUs are late.
     pub(crate) when_all_are_late: Option<&'static str>,
     /// Ticks are counted from here, so that all lanes read at the same moments.
-    pub(crate) epoch: Instant,
+    pub(crate) epoch: Moment,
     pub(crate) board: Mutex<Board>,
     /// Wakes the supervisor.
     pub(crate) wake: Condvar,
@@ -41,14 +41,14 @@ pub(crate) struct Board {
     pub(crate) plan: Arc<Plan>,
     pub(crate) source: SourceView,
     /// Since when the keeper has been inside the source, opening it.
-    pub(crate) connecting: Option<Instant>,
+    pub(crate) connecting: Option<Moment>,
     pub(crate) gpus: Vec<GpuBoard>,
     /// What belongs to no GPU.
     pub(crate) machine: GpuBoard,
     /// GPUs that were there once, and whose index another one has now.
     pub(crate) former: Vec<(Arc<Identity>, History)>,
     pub(crate) process: Process,
-    pub(crate) process_read: Instant,
+    pub(crate) process_read: Moment,
     /// Whether there is something that no snapshot shows yet.
     pub(crate) dirty: bool,
     /// Whether that should not wait for the next tick.
@@ -112,7 +112,7 @@ pub(crate) struct History {
     /// Its instances, when it was last up.
     pub(crate) instances: Vec<Arc<Instance>>,
     /// Since when somebody listens to its events, or listened last, and until when.
-    pub(crate) heard: Option<(Instant, Instant)>,
+    pub(crate) heard: Option<(Moment, Moment)>,
     /// Its XIDs of late, by code.
     pub(crate) xid_window: Option<Counts>,
     pub(crate) clock_events: Option<ClockEvents>,
@@ -120,7 +120,7 @@ pub(crate) struct History {
     /// What its counters were of late.
     pub(crate) trends: Trends,
     /// How its subsystems are as the driver judges, and when it did.
-    pub(crate) health: Option<(Instant, Vec<Health>)>,
+    pub(crate) health: Option<(Moment, Vec<Health>)>,
     /// How long each kind of driver call took the last time.
     pub(crate) calls: Arc<BTreeMap<&'static str, Duration>>,
 }
@@ -130,14 +130,14 @@ pub(crate) struct History {
 pub(crate) struct Extent {
     pub(crate) window: Extents,
     /// When the driver last had samples of its own; as long as it has, none are polled.
-    pub(crate) from_driver: Option<Instant>,
+    pub(crate) from_driver: Option<Moment>,
 }
 
 impl History {
     /// Notes that somebody listens to the events now, and has since `since`.
-    pub(crate) fn note_heard(&mut self, since: Instant, goes_on: bool) {
+    pub(crate) fn note_heard(&mut self, since: Moment, goes_on: bool) {
         let since = self.heard.filter(|_| goes_on).map_or(since, |(before, _)| before);
-        self.heard = Some((since, Instant::now()));
+        self.heard = Some((since, Moment::now()));
     }
 
     /// Counts an XID that has been recorded in the window of its kind.
@@ -193,7 +193,7 @@ pub(crate) struct LaneBoard {
     pub(crate) parts: Vec<LanePart>,
     pub(crate) down: Option<Reason>,
     /// When the last complete pass began.
-    pub(crate) last_ok: Option<Instant>,
+    pub(crate) last_ok: Option<Moment>,
     pub(crate) busy: Arc<Busy>,
     /// From one pass to the next: the tick, or, where passes take longer than that, the ticks that
     /// one takes.
@@ -259,17 +259,17 @@ impl LaneBoard {
 
 /// Since when a lane has been inside its reader, readable without a lock.
 pub(crate) struct Busy {
-    epoch: Instant,
+    epoch: Moment,
     /// Microseconds since the epoch, plus one; 0 means idle.
     since: AtomicU64,
 }
 
 impl Busy {
-    pub(crate) fn new(epoch: Instant) -> Self {
+    pub(crate) fn new(epoch: Moment) -> Self {
         Self { epoch, since: AtomicU64::new(0) }
     }
 
-    pub(crate) fn begin(&self, now: Instant) {
+    pub(crate) fn begin(&self, now: Moment) {
         let micros = (now - self.epoch).as_micros() as u64;
         self.since.store(micros + 1, Ordering::Relaxed);
     }
@@ -278,7 +278,7 @@ impl Busy {
         self.since.store(0, Ordering::Relaxed);
     }
 
-    pub(crate) fn since(&self) -> Option<Instant> {
+    pub(crate) fn since(&self) -> Option<Moment> {
         let micros = self.since.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.epoch + Duration::from_micros(micros))
     }
@@ -286,7 +286,7 @@ impl Busy {
 
 impl Shared {
     pub(crate) fn new(source: &'static str, watches: Arc<[Watch]>, settings: Settings) -> Self {
-        let now = Instant::now();
+        let now = Moment::now();
         let source = SourceView {
             name: source,
             up: Err("the source is being opened".to_owned()),
@@ -385,8 +385,10 @@ impl Board {
     /// If another one was there before, that one is remembered as missing, unless it is elsewhere
     /// by now; and what is remembered of the new one comes with it from wherever it was.
     pub(crate) fn identify(&mut self, index: u32, identity: Arc<Identity>) {
-        let is_it = |other: &Arc<Identity>| other.uuid == identity.uuid;
+        let is_it = |other: &Arc<Identity>| other.is_same_gpu(&identity);
         if self.gpu(index).identity.as_ref().is_some_and(is_it) {
+            // It may be known better by now.
+            self.gpu(index).identity = Some(identity);
             return;
         }
         let mut history = History::default();

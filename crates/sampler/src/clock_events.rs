@@ -1,8 +1,8 @@
 //! Why clocks are low, and for how long: what the samples of the driver's mask add up to.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::{CLOCK_REASONS, ClockEvent, FieldId, Reading, Reason, Value};
+use model::{CLOCK_REASONS, ClockEvent, FieldId, Moment, Reading, Reason, Value};
 
 use crate::rolling::Counts;
 
@@ -10,7 +10,7 @@ use crate::rolling::Counts;
 #[derive(Clone, Debug)]
 pub(crate) struct ClockEvents {
     /// The newest sample.
-    last: Option<(Instant, u64)>,
+    last: Option<(Moment, u64)>,
     seconds: [f64; CLOCK_REASONS.len()],
     begun: [u64; CLOCK_REASONS.len()],
     /// Which ones the driver has counted itself: from then on, nobody else does.
@@ -27,7 +27,7 @@ impl ClockEvents {
 
     /// Takes a sample of the mask. What was in force at the one before counts for the time between
     /// them, unless that was so long ago that nobody knows.
-    pub(crate) fn sample(&mut self, at: Instant, mask: u64, longest: Duration) {
+    pub(crate) fn sample(&mut self, at: Moment, mask: u64, longest: Duration) {
         let before = self.last.replace((at, mask));
         let Some((then, before)) = before else { return };
         let between = at.saturating_duration_since(then);
@@ -94,7 +94,7 @@ mod tests {
 
     fn sampled(masks: &[u64]) -> ClockEvents {
         let mut events = ClockEvents::new(300 * SECOND);
-        let start = Instant::now();
+        let start = Moment::now();
         for (second, mask) in (0..).zip(masks) {
             events.sample(start + second * SECOND, *mask, 5 * SECOND);
             events.count(second * SECOND, *mask);

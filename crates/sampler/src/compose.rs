@@ -1,11 +1,11 @@
 //! A snapshot of the board: what is good at one moment, and until when.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use model::{
-    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Instance, Kind, Pace, Part, PartView,
-    Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, field,
+    ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Instance, Kind, Moment, Pace, Part,
+    PartView, Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, field,
 };
 
 use crate::board::{Board, GpuBoard, History, LaneBoard, Shared};
@@ -20,7 +20,7 @@ const LISTENING: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Makes a snapshot of what is good at `now`, and publishes it.
-    pub(crate) fn publish(&self, now: Instant) -> Arc<Snapshot> {
+    pub(crate) fn publish(&self, now: Moment) -> Arc<Snapshot> {
         let mut board = self.board();
         let snapshot = Arc::new(self.compose(&mut board, now));
         // Stored under the lock, so that an older one never replaces a newer one.
@@ -29,7 +29,7 @@ impl Shared {
     }
 
     /// What the board says at `now`.
-    fn compose(&self, board: &mut Board, now: Instant) -> Snapshot {
+    fn compose(&self, board: &mut Board, now: Moment) -> Snapshot {
         board.dirty = false;
         board.urgent = false;
         let plan = Arc::clone(&board.plan);
@@ -65,14 +65,14 @@ impl Shared {
 struct Composer<'a> {
     shared: &'a Shared,
     plan: &'a Plan,
-    now: Instant,
+    now: Moment,
     /// The first moment at which something that is good now would not be.
-    good_until: Instant,
+    good_until: Moment,
 }
 
 impl Composer<'_> {
     /// What is good until `end`: either it is over, or that is noted.
-    fn expires<E>(&mut self, end: Instant, over: E) -> Result<(), E> {
+    fn expires<E>(&mut self, end: Moment, over: E) -> Result<(), E> {
         if self.now > end {
             return Err(over);
         }
@@ -84,7 +84,7 @@ impl Composer<'_> {
         let up = if source_up { self.state(gpu) } else { Err(Down::SourceDown) };
         gpu.state = up;
         self.note_listening(gpu);
-        let identity = Gpu { index: gpu.index, identity: gpu.identity.clone() };
+        let identity = Gpu { index: Some(gpu.index), identity: gpu.identity.clone() };
         let mut view = match up {
             Ok(()) => GpuView { up, ..self.down(identity, &gpu.history, Down::Starting) },
             Err(down) => return self.down(identity, &gpu.history, down),
@@ -243,7 +243,7 @@ impl Composer<'_> {
         }
         if self.shared.judges_health {
             let period = Pace::Slow.period(self.shared.settings.interval);
-            let is_good = |at: &Instant| self.now.saturating_duration_since(*at) <= 2 * period;
+            let is_good = |at: &Moment| self.now.saturating_duration_since(*at) <= 2 * period;
             let judged = history.health.as_ref().filter(|(at, _)| is_good(at));
             view.health = judged.map(|(_, health)| health.clone()).unwrap_or_default();
         } else if self.plan.assesses_health() {
@@ -276,10 +276,10 @@ fn nothing_of(instance: &Arc<Instance>) -> PartView {
 fn reason(down: Down) -> Reason {
     match down {
         Down::Late => Reason::Late,
-        Down::Lost | Down::Missing => Reason::Lost,
+        Down::Lost | Down::Missing | Down::NotInitialized => Reason::Lost,
         Down::NotPermitted => Reason::NotPermitted,
         Down::Failed => Reason::Failed,
-        Down::Starting | Down::SourceDown => Reason::NoData,
+        Down::Starting | Down::SourceDown | Down::NoThread => Reason::NoData,
     }
 }
 
@@ -298,7 +298,7 @@ mod tests {
     /// One GPU whose main lane has read both of its watches once, at `at`.
     struct Scene {
         shared: Shared,
-        at: Instant,
+        at: Moment,
     }
 
     impl Scene {
@@ -360,7 +360,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn filled(watches: &[usize], at: Instant) -> LanePart {
+    fn filled(watches: &[usize], at: Moment) -> LanePart {
         let mut kept = LanePart::new(Entity::Gpu, &Arc::from(watches));
         let slot = Slot { reading: Ok(Value::Int(61)), at: Some(at) };
         kept.part.slots.fill(slot);
@@ -580,8 +580,8 @@ mod tests {
     }
 
     fn identity(index: u32, uuid: &str) -> Arc<Identity> {
-        let (uuid, text) = (uuid.to_owned(), String::new);
-        Arc::new(Identity { index, uuid, pci_bus_id: text(), model_name: text() })
+        let uuid = Some(uuid.to_owned());
+        Arc::new(Identity { index: Some(index), uuid, ..Identity::default() })
     }
 
     #[test]
@@ -594,14 +594,14 @@ mod tests {
         let snapshot = scene.after(0);
         assert_eq!(snapshot.gpus.len(), 2);
         assert_eq!(snapshot.gpus[1].up, Err(Down::Missing));
-        assert_eq!(snapshot.gpus[1].gpu.identity.as_ref().unwrap().uuid, "GPU-a");
+        assert_eq!(snapshot.gpus[1].gpu.identity.as_ref().unwrap().uuid.as_deref(), Some("GPU-a"));
         let mut board = scene.shared.board();
         board.gpu(1).listed = true;
         board.identify(1, identity(1, "GPU-a"));
         drop(board);
         let uuids = |snapshot: &Snapshot| -> Vec<String> {
             let identities = snapshot.gpus.iter().filter_map(|view| view.gpu.identity.clone());
-            identities.map(|identity| identity.uuid.clone()).collect()
+            identities.filter_map(|identity| identity.uuid.clone()).collect()
         };
         assert_eq!(uuids(&scene.after(0)), ["GPU-b", "GPU-a"], "it is back, under a new index");
     }
@@ -628,7 +628,11 @@ mod tests {
             .iter()
             .map(|view| {
                 let identity = view.gpu.identity.as_ref().unwrap();
-                (view.gpu.index, identity.uuid.as_str(), view.xids.last.unwrap().code)
+                (
+                    view.gpu.index.unwrap(),
+                    identity.uuid.as_deref().unwrap(),
+                    view.xids.last.unwrap().code,
+                )
             })
             .collect();
         assert_eq!(known, [(0, "GPU-b", 11), (1, "GPU-c", 12), (0, "GPU-a", 10)]);

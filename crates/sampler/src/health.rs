@@ -14,9 +14,9 @@
 //! | `ALL` | the worst of these | |
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use model::{FieldId, Health, HealthStatus, Reading, Value, XidLog, field};
+use model::{FieldId, Health, HealthStatus, Moment, Reading, Value, XidLog, field};
 
 use HealthStatus::{Fail, Pass, Warn};
 
@@ -64,11 +64,11 @@ const FATAL_CLASSES: [&str; 3] = ["reset_gpu", "restart_node", "restart_vm"];
 
 /// What counters were over the last minute.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Trends(BTreeMap<FieldId, VecDeque<(Instant, i64)>>);
+pub(crate) struct Trends(BTreeMap<FieldId, VecDeque<(Moment, i64)>>);
 
 impl Trends {
     /// Notes what a counter is now.
-    pub(crate) fn note(&mut self, field: FieldId, at: Instant, reading: &Reading) {
+    pub(crate) fn note(&mut self, field: FieldId, at: Moment, reading: &Reading) {
         let Ok(Value::Int(count)) = reading else { return };
         let noted = self.0.entry(field).or_default();
         // One that fell was reset: what came before says nothing of now.
@@ -271,7 +271,7 @@ mod tests {
     impl Case {
         /// A counter that grew by so much in the last minute.
         fn grown(mut self, field: FieldId, by: i64) -> Self {
-            let start = Instant::now();
+            let start = Moment::now();
             for (second, count) in [(0, 0), (30, by / 2), (60, by)] {
                 let at = start + Duration::from_secs(second);
                 self.trends.note(field, at, &Ok(Value::Int(1000 + count)));

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::{Rhythm, Session, Source};
+use model::{Moment, Rhythm, Session, Source};
 
 use crate::Selection;
 use crate::board::{Busy, LaneBoard, Place, Shared};
@@ -100,7 +100,7 @@ pub(crate) fn run(mut source: Box<dyn Source>, shared: &Arc<Shared>, orders: &Re
         // The lanes of the session before go on until there is another one, and while they do, it
         // does not matter how long that takes.
         let is_gap = keeper.running.is_empty();
-        shared.changed(|board| board.connecting = is_gap.then(Instant::now));
+        shared.changed(|board| board.connecting = is_gap.then(Moment::now));
         let told = match source.connect(&plan.watches) {
             Ok(session) => {
                 pause = RECONNECT.0;
@@ -170,7 +170,7 @@ impl Keeper<'_> {
             self.start_lanes(session.as_mut(), Place::Gpu(*gpu));
         }
         self.start_lanes(session.as_mut(), Place::Machine);
-        let began = Instant::now();
+        let began = Moment::now();
         let why = loop {
             match self.listen(LOOK) {
                 Told::Nothing => {}
@@ -276,8 +276,8 @@ impl Keeper<'_> {
         let hangs = |busy: &Busy| busy.since().is_some_and(|since| since.elapsed() > HANG);
         let worth_waiting =
             |(busy, lane): &(Arc<Busy>, Detained)| !lane.thread.is_finished() && !hangs(busy);
-        let until = Instant::now() + END;
-        while ending.iter().any(worth_waiting) && Instant::now() < until {
+        let until = Moment::now() + END;
+        while ending.iter().any(worth_waiting) && Moment::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
         let stuck = ending.into_iter().map(|(_, lane)| lane);
@@ -312,7 +312,7 @@ impl Keeper<'_> {
     /// Whether GPUs have been down for so long that only a new session may help: a driver that was
     /// reloaded, or a GPU that was reset, answers old handles with errors for ever. A GPU that
     /// hangs is no reason: its old reader would be in the way of a new one.
-    fn out_of_patience(&mut self, session_began: Instant) -> Option<String> {
+    fn out_of_patience(&mut self, session_began: Moment) -> Option<String> {
         let board = self.shared.board();
         let settings = &self.shared.settings;
         let listed = board.gpus.iter().filter(|gpu| gpu.listed);

@@ -11,9 +11,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use model::{LinkFault, Xid};
+use model::{LinkFault, Moment, Xid};
 
 use crate::board::{Board, Shared};
 use crate::merge::is_worth_a_line;
@@ -69,7 +69,7 @@ struct Entry {
 struct Waiting {
     entry: Entry,
     time: SystemTime,
-    seen: Instant,
+    seen: Moment,
     /// Whether it was in the log before this process began: nobody can have listened then.
     is_old: bool,
 }
@@ -91,7 +91,7 @@ pub(crate) fn run(log: &KernelLog, shared: &Arc<Shared>) {
     let mut is_first_look = true;
     loop {
         let more = lines.read_from(&mut file);
-        let seen = Instant::now();
+        let seen = Moment::now();
         for line in lines.take() {
             if let Some(entry) = entry(&line) {
                 // Lines may come while those of before are read.
@@ -148,11 +148,12 @@ fn note(
     said: &mut Vec<(u32, Xid, u64)>,
 ) -> bool {
     let is_its = |pci: &str| pci.eq_ignore_ascii_case(&waiting.entry.pci_bus_id);
-    let Some(gpu) = board
-        .gpus
-        .iter_mut()
-        .find(|gpu| gpu.identity.as_ref().is_some_and(|identity| is_its(&identity.pci_bus_id)))
-    else {
+    let Some(gpu) = board.gpus.iter_mut().find(|gpu| {
+        gpu.identity
+            .as_ref()
+            .and_then(|identity| identity.pci_bus_id.as_deref())
+            .is_some_and(is_its)
+    }) else {
         return false;
     };
     let is_in = |(since, last)| since <= waiting.seen && waiting.seen < last + HEARD;

@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use model::{Identity, Pace, Pass, Reader, Readings, Reason, Rhythm};
+use model::{Identity, Moment, Pace, Pass, Reader, Readings, Reason, Rhythm};
 
 use crate::board::{Busy, GpuBoard, LaneBoard, Place, Shared};
 use crate::merge::{Merge, News};
@@ -45,11 +45,11 @@ impl Lane {
     /// Runs until it is stopped. May never return, if the reader does not.
     pub(crate) fn run(mut self) {
         let rhythm = self.reader.rhythm();
-        let mut out = Readings::new(&self.reader.watches(), Instant::now());
+        let mut out = Readings::new(&self.reader.watches(), Moment::now());
         let mut is_open;
         let mut previous: Option<Duration> = None;
         loop {
-            let now = Instant::now();
+            let now = Moment::now();
             let outcome = self.pass(now, previous, &mut out);
             is_open = outcome.result.is_ok();
             previous = is_open.then(|| now - self.shared.epoch);
@@ -65,7 +65,7 @@ impl Lane {
         }
     }
 
-    fn pass(&mut self, now: Instant, previous: Option<Duration>, out: &mut Readings) -> Outcome {
+    fn pass(&mut self, now: Moment, previous: Option<Duration>, out: &mut Readings) -> Outcome {
         self.busy.begin(now);
         let (elapsed, interval) = (now - self.shared.epoch, self.shared.settings.interval);
         let pass = Pass { now, elapsed, previous, interval, cadence: self.cadence };
@@ -76,7 +76,7 @@ impl Lane {
         let result = catch_unwind(AssertUnwindSafe(|| {
             if previous.is_none() {
                 identity = reader.open()?;
-                opened = Instant::now();
+                opened = Moment::now();
             }
             out.begin(now);
             reader.read(pass, out)
@@ -132,7 +132,7 @@ impl Lane {
         lane.cadence = self.cadence;
         if lane.listens {
             // Since when it was open.
-            let since = Instant::now().checked_sub(took).unwrap_or(pass.now);
+            let since = Moment::now().checked_sub(took).unwrap_or(pass.now);
             gpu.history.note_heard(since, before.1);
         }
         let changed = (lane.down, lane.listens) != before || opened;
@@ -188,15 +188,15 @@ impl Lane {
         if rhythm == Rhythm::Waiting && is_open {
             return self.stopped.try_recv() != Err(TryRecvError::Disconnected);
         }
-        let now = Instant::now();
+        let now = Moment::now();
         let due = if is_open { next_tick(self.shared.epoch, tick, now) } else { now + RETRY };
-        let pause = due.saturating_duration_since(Instant::now());
+        let pause = due.saturating_duration_since(Moment::now());
         self.stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
     }
 }
 
 /// The first tick after `now`.
-pub(crate) fn next_tick(epoch: Instant, interval: Duration, now: Instant) -> Instant {
+pub(crate) fn next_tick(epoch: Moment, interval: Duration, now: Moment) -> Moment {
     let passed = (now - epoch).as_nanos() / interval.as_nanos().max(1) + 1;
     let nanos = passed.saturating_mul(interval.as_nanos());
     epoch + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn ticks_are_counted_from_the_epoch() {
-        let epoch = Instant::now();
+        let epoch = Moment::now();
         let second = Duration::from_secs(1);
         assert_eq!(next_tick(epoch, second, epoch), epoch + second);
         assert_eq!(next_tick(epoch, second, epoch + second / 2), epoch + second);

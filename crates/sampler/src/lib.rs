@@ -31,9 +31,9 @@ mod supervisor;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use model::{FieldId, Kind, Pace, Quantity, Snapshot, Source, Watch, Windows, Xid, field};
+use model::{FieldId, Kind, Moment, Pace, Quantity, Snapshot, Source, Watch, Windows, Xid, field};
 
 use board::Shared;
 pub use kernel_log::KernelLog;
@@ -174,7 +174,7 @@ impl Sampler {
     /// who does.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         let current = self.shared.current.load_full();
-        let now = Instant::now();
+        let now = Moment::now();
         if now <= current.good_until {
             return current;
         }
@@ -196,8 +196,8 @@ impl Sampler {
     /// are inside the driver.
     pub fn stop(mut self, patience: Duration) -> bool {
         self.end();
-        let until = Instant::now() + patience;
-        while !self.keeper.is_finished() && Instant::now() < until {
+        let until = Moment::now() + patience;
+        while !self.keeper.is_finished() && Moment::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
         let detained = self.shared.board().detained;

@@ -1,11 +1,11 @@
 //! What becomes of a pass on the board: readings, events, samples, and what is derived from them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use model::{
-    Entity, FieldId, Health, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value, Watch,
-    XidEvent, field,
+    Entity, FieldId, Health, Moment, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value,
+    Watch, XidEvent, field,
 };
 
 use crate::board::{Extent, History, LaneBoard, Shared};
@@ -122,7 +122,7 @@ impl Merge<'_> {
     }
 
     /// The readings of one entity.
-    pub(crate) fn part(&mut self, new: &Part, now: Instant, lane: &mut LaneBoard) {
+    pub(crate) fn part(&mut self, new: &Part, now: Moment, lane: &mut LaneBoard) {
         let kept = lane.part(new);
         kept.part.slower.clone_from(&new.slower);
         kept.part.sampled = new.sampled;
@@ -172,7 +172,7 @@ impl Merge<'_> {
     }
 
     /// What follows from the readings that this pass brought of the GPU itself.
-    pub(crate) fn derive(&mut self, part: &Part, now: Instant) {
+    pub(crate) fn derive(&mut self, part: &Part, now: Moment) {
         let (shared, plan) = (self.shared, self.plan);
         let elapsed = self.pass.elapsed;
         let news = std::mem::take(&mut self.news);
@@ -184,7 +184,7 @@ impl Merge<'_> {
         for quantity in Quantity::ALL {
             let Some(value) = read(quantity.field()).and_then(number) else { continue };
             let Some(extent) = self.extent(quantity) else { break };
-            let has_own = |at: Instant| now.saturating_duration_since(at) < DRIVER_SAMPLES;
+            let has_own = |at: Moment| now.saturating_duration_since(at) < DRIVER_SAMPLES;
             if !extent.from_driver.is_some_and(has_own) {
                 extent.window.add(elapsed, value, false);
             }

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::{Down, Identity};
+use model::{Down, Identity, Moment};
 
 use crate::board::{Board, Shared};
 use crate::compose::LONGEST;
@@ -25,10 +25,10 @@ const PROCESS_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn run(shared: &Arc<Shared>) {
     let mut all_late = false;
     loop {
-        let due = next_publication(shared, Instant::now());
+        let due = next_publication(shared, Moment::now());
         let mut board = shared.board();
-        while !board.stopping && !board.urgent && Instant::now() < due {
-            let pause = due.saturating_duration_since(Instant::now());
+        while !board.stopping && !board.urgent && Moment::now() < due {
+            let pause = due.saturating_duration_since(Moment::now());
             let woken = shared.wake.wait_timeout(board, pause);
             board = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -40,7 +40,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         if urgent {
             thread::sleep(COALESCE);
         }
-        let now = Instant::now();
+        let now = Moment::now();
         let expired = now > shared.current.load().good_until;
         let mut board = shared.board();
         if !board.dirty && !expired {
@@ -66,7 +66,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 
 /// When to publish next, if nothing urgent comes: shortly after the next tick, or when something of
 /// the current snapshot is too old.
-fn next_publication(shared: &Shared, now: Instant) -> Instant {
+fn next_publication(shared: &Shared, now: Moment) -> Moment {
     let before = now.checked_sub(GRACE).filter(|before| *before > shared.epoch);
     let tick = next_tick(shared.epoch, shared.board().plan.tick, before.unwrap_or(shared.epoch));
     // A little later than the last good moment, since that itself is still good.
@@ -104,7 +104,7 @@ fn changes(board: &mut Board) -> Vec<Change> {
 impl Change {
     fn say(self) {
         let gpu = self.gpu;
-        let uuid = self.identity.as_ref().map_or("", |identity| identity.uuid.as_str());
+        let uuid = self.identity.as_ref().and_then(|identity| identity.uuid.as_deref());
         match self.now {
             Ok(()) if matches!(self.before, None | Some(Err(Down::Starting))) => {
                 tracing::info!(gpu, uuid, "answers");
@@ -115,6 +115,14 @@ impl Change {
             Err(Down::Missing) => {
                 tracing::warn!(gpu, uuid, "the driver does not list it; it is awaited");
             }
+            Err(Down::NotInitialized) => {
+                tracing::warn!(gpu, uuid, "on the PCI bus, and not listed by the driver");
+            }
+            Err(Down::NoThread) => tracing::warn!(
+                gpu,
+                uuid,
+                "no thread to read it with: raise the limit on tasks (TasksMax=, pids.max)"
+            ),
             Err(Down::Late) => tracing::warn!(
                 gpu,
                 uuid,

@@ -69,10 +69,9 @@ impl Reader for RogueReader {
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         Ok(Some(Arc::new(Identity {
-            index: self.gpu,
-            uuid: format!("GPU-{}", self.gpu),
-            pci_bus_id: String::new(),
-            model_name: String::new(),
+            index: Some(self.gpu),
+            uuid: Some(format!("GPU-{}", self.gpu)),
+            ..Identity::default()
         })))
     }
 

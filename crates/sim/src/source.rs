@@ -156,10 +156,10 @@ impl Session for SimSession {
 
 fn identity(index: u32, gpu: &GpuState) -> Identity {
     Identity {
-        index,
-        uuid: gpu.uuid.clone(),
-        pci_bus_id: format!("00000000:{:02X}:00.0", gpu.pci_bus),
-        model_name: gpu.model_name.clone(),
+        index: Some(index),
+        uuid: Some(gpu.uuid.clone()),
+        pci_bus_id: Some(format!("00000000:{:02X}:00.0", gpu.pci_bus)),
+        model_name: Some(gpu.model_name.clone()),
     }
 }
 
@@ -288,7 +288,7 @@ impl Reader for GpuReader {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use model::Moment;
 
     use super::*;
 
@@ -322,11 +322,11 @@ mod tests {
         let mut reader = session.readers(7).remove(0);
         assert_eq!(reader.open().unwrap_err(), Reason::Lost);
         let (interval, cadence) = (seconds(1), seconds(1));
-        let (now, elapsed) = (Instant::now(), Duration::ZERO);
+        let (now, elapsed) = (Moment::now(), Duration::ZERO);
         let pass = Pass { now, elapsed, previous: None, interval, cadence };
         let mut out = Readings::new(&reader.watches(), pass.now);
         assert_eq!(reader.read(pass, &mut out), Err(Reason::Lost));
         std::thread::sleep(Duration::from_millis(15));
-        assert_eq!(reader.open().unwrap().unwrap().index, 7);
+        assert_eq!(reader.open().unwrap().unwrap().index, Some(7));
     }
 }

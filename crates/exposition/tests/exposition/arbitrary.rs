@@ -101,7 +101,10 @@ fn any_gpu() -> impl Strategy<Value = GpuView> {
             let (xids, xids_in_window) = events;
             let (clock_events, extents, health) = derived;
             GpuView {
-                gpu: Gpu { index, identity: uuid.map(|uuid| Arc::new(identity(index, uuid))) },
+                gpu: Gpu {
+                    index: Some(index),
+                    identity: uuid.map(|uuid| Arc::new(identity(index, uuid))),
+                },
                 up,
                 readings,
                 parts,

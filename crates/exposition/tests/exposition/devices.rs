@@ -252,7 +252,7 @@ fn label_rows_cannot_have_a_name_that_any_family_adds() {
     let mut watches = vec![watch(150, "T", Kind::Gauge, "T.")];
     watches.extend(reserved.map(|name| watch(1, name, Kind::Label, "")));
     let readings = (0..8).map(|_| text("7")).collect();
-    let gpu = up(Identity { model_name: "M".into(), ..identity(0, "GPU-a") }, readings);
+    let gpu = up(Identity { model_name: Some("M".into()), ..identity(0, "GPU-a") }, readings);
     let mut gpu = gpu;
     gpu.readings[0] = int(1);
     let page = Page::parse(&render(&snapshot(watches, vec![gpu]), &settings())).unwrap();

@@ -1,11 +1,11 @@
 //! Snapshots of machines that never were.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use exposition::{Settings, Show};
 use model::{
-    Down, Entity, FieldId, Gpu, GpuView, Identity, Instance, Kind, Pace, PartView, Process,
+    Down, Entity, FieldId, Gpu, GpuView, Identity, Instance, Kind, Moment, Pace, PartView, Process,
     Reading, Snapshot, SourceView, Value, Watch, Windows, Xid, XidEvent, XidLog,
 };
 
@@ -18,10 +18,10 @@ pub(crate) fn watch(field: u16, name: &str, kind: Kind, help: &str) -> Watch {
 /// What a GPU is.
 pub(crate) fn identity(index: u32, uuid: &str) -> Identity {
     Identity {
-        index,
-        uuid: uuid.into(),
-        pci_bus_id: format!("00000000:{:02X}:00.0", 0x1a + index),
-        model_name: "NVIDIA H100 80GB HBM3".into(),
+        index: Some(index),
+        uuid: Some(uuid.into()),
+        pci_bus_id: Some(format!("00000000:{:02X}:00.0", 0x1a + index)),
+        model_name: Some("NVIDIA H100 80GB HBM3".into()),
     }
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn down(identity: Identity, why: Down, readings: Vec<Reading>) -> Gpu
 /// A GPU that has never answered.
 pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
     GpuView {
-        gpu: Gpu { index, identity: None },
+        gpu: Gpu { index: Some(index), identity: None },
         up: Err(why),
         readings: Vec::new(),
         parts: Vec::new(),
@@ -107,7 +107,7 @@ pub(crate) fn snapshot(watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
             xids: Duration::from_secs(300),
             clock_events: Duration::from_secs(300),
         },
-        good_until: Instant::now(),
+        good_until: Moment::now(),
     }
 }
 

@@ -208,7 +208,7 @@ fn readings_that_are_no_numbers_give_no_sample() {
 #[test]
 fn the_hostname_may_be_left_out_and_the_model_name_dashed() {
     let mut identity = identity(0, "GPU-aaaa");
-    identity.model_name = " NVIDIA  H100 80GB".into();
+    identity.model_name = Some(" NVIDIA  H100 80GB".into());
     let settings = Settings {
         hostname: None,
         replace_blanks_in_model_name: true,

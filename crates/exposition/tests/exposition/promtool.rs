@@ -37,7 +37,7 @@ fn worst() -> Snapshot {
     let mut readings = vec![text(NASTY), float(5e-324), text("never"), float(f64::MAX)];
     readings.extend((4..=10).map(|_| absent()));
     readings.extend([int(1), int(2), absent()]);
-    let identity_of = |index| Identity { model_name: NASTY.into(), ..identity(index, NASTY) };
+    let identity_of = |index| Identity { model_name: Some(NASTY.into()), ..identity(index, NASTY) };
 
     let mut whole = known(up(identity_of(0), readings.clone()));
     whole.parts =

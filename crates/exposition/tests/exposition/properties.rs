@@ -30,7 +30,7 @@ proptest! {
             watch(1, "L", Kind::Label, ""),
             watch(150, "T", Kind::Gauge, &help),
         ];
-        let identity = Identity { model_name: model_name.clone(), ..identity(0, "GPU-aaaa") };
+        let identity = Identity { model_name: Some(model_name.clone()), ..identity(0, "GPU-aaaa") };
         let gpu = up(identity, vec![Ok(Value::Text(label.as_str().into())), int(61)]);
         let mut snapshot = snapshot(watches, vec![gpu]);
         snapshot.source.driver_version = Some(driver.as_str().into());
@@ -205,11 +205,12 @@ fn device(sample: &Sample) -> Option<String> {
 fn same_gpu(gpu: &GpuView, sample: &Sample) -> bool {
     let names = ["UUID", "uuid", "gpu_uuid"];
     let shown = names.iter().find_map(|name| sample.label(name)).unwrap_or_default();
-    sample.label("gpu") == Some(&gpu.gpu.index.to_string()) && shown == uuid(gpu)
+    sample.label("gpu").map(str::to_owned) == gpu.gpu.index.map(|index| index.to_string())
+        && shown == uuid(gpu)
 }
 
 fn uuid(gpu: &GpuView) -> &str {
-    gpu.gpu.identity.as_deref().map_or("", |identity| &identity.uuid)
+    gpu.gpu.identity.as_deref().and_then(|identity| identity.uuid.as_deref()).unwrap_or_default()
 }
 
 /// Whether a GPU is up, identified, and the only one of its index and UUID.
@@ -227,7 +228,9 @@ fn is_shown(gpu: &GpuView, show: &Show) -> bool {
         Devices::Flexible => !any_instance,
         Devices::Listed { gpus: Choice::None, .. } => false,
         Devices::Listed { gpus: Choice::All, .. } => true,
-        Devices::Listed { gpus: Choice::Only(list), .. } => list.contains(&gpu.gpu.index),
+        Devices::Listed { gpus: Choice::Only(list), .. } => {
+            gpu.gpu.index.is_some_and(|index| list.contains(&index))
+        }
     }
 }
 

@@ -38,7 +38,7 @@ proptest! {
         let help = format!("H{help}.");
         let watches =
             vec![watch(1, "L", Kind::Label, ""), watch(150, "T", Kind::Gauge, &help)];
-        let identity = Identity { model_name: model_name.clone(), ..identity(0, "GPU-aaaa") };
+        let identity = Identity { model_name: Some(model_name.clone()), ..identity(0, "GPU-aaaa") };
         let gpu = up(identity, vec![Ok(Value::Text(label.as_str().into())), int(61)]);
         let settings = Settings { hostname: Some(hostname.as_str().into()), ..settings() };
 
