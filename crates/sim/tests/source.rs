@@ -249,7 +249,7 @@ fn it_says_what_it_is() {
     assert_eq!(identity.index, Some(0));
     assert_eq!(identity.pci_bus_id.as_deref(), Some("00000000:1A:00.0"));
     assert_eq!(identity.model_name.as_deref(), Some("NVIDIA H100 80GB HBM3"));
-    assert!(identity.uuid.is_some_and(|uuid| uuid.starts_with("GPU-")));
+    assert!(identity.uuid.as_ref().is_some_and(|uuid| uuid.starts_with("GPU-")));
 }
 
 #[test]

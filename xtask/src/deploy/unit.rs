@@ -18,12 +18,12 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
     let unit = read("heatsink.service")?;
-    let kernel_log = format!("{unit}\n{}", read("options/kernel-log.conf")?);
+    let no_kernel_log = format!("{unit}\n{}", read("options/no-kernel-log.conf")?);
     let socket = read("options/heatsink.socket")?;
     // What it is about has to be there, and the program is not installed here.
     let scratch = root.join("target/deploy/unit");
     let stand_in = scratch.join("heatsink");
-    for (name, unit) in [("plain", &unit), ("kernel-log", &kernel_log)] {
+    for (name, unit) in [("plain", &unit), ("no-kernel-log", &no_kernel_log)] {
         let folder = scratch.join(name);
         std::fs::create_dir_all(&folder).context("cannot make a folder")?;
         std::fs::copy("/bin/true", &stand_in).context("cannot copy /bin/true")?;
