@@ -53,7 +53,7 @@ pub(crate) fn check(root: &Path) -> Result<Option<String>> {
 }
 
 fn tries(booted: &Booted) -> Result<()> {
-    // Installed, and running at once.
+    // Installed, and running at once. There is no kernel's log to read here: it has to go on without.
     booted.said(&["dpkg", "--install", "/heatsink.deb"])?;
     booted.wait("the service says how it goes", || {
         Ok(booted.property("StatusText")? == "8 of 8 GPUs answer")

@@ -54,7 +54,7 @@
 {{- $pod := include "heatsink.podSecurityContext" . | fromYaml -}}
 {{- $container := include "heatsink.securityContext" . | fromYaml -}}
 {{- if and (dig "runAsNonRoot" $pod.runAsNonRoot $container) (eq (dig "runAsUser" $pod.runAsUser $container | toString) "0") -}}
-{{- fail "runAsNonRoot is true, and the user is root, as kubernetes.enabled needs it for the kubelet's socket: take one of them away" -}}
+{{- fail "runAsNonRoot is true, and the user is root, as kubernetes.enabled needs it for the kubelet's socket and kernelLog for the journal: take one of them away" -}}
 {{- end -}}
 {{- end -}}
 

@@ -44,6 +44,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- .Values.image.repository }}{{ hasPrefix "sha256:" $tag | ternary "@" ":" }}{{ $tag -}}
 {{- end -}}
 
+{{/* Where the node's kernel log is read. */}}
+{{- define "heatsink.kernelLog" -}}
+{{- .Values.kernelLog | default "none" -}}
+{{- end -}}
+
 {{/* The following three say "true" or nothing. The first: is the API of the cluster asked? */}}
 {{- define "heatsink.usesApi" -}}
 {{- with .Values -}}
@@ -68,19 +73,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- kindIs "bool" $wish | ternary $wish (eq (include "heatsink.usesApi" .) "true") -}}
 {{- end -}}
 
-{{/* The kubelet's socket is root's. Whoever runs as root must not promise otherwise. */}}
+{{/* The kubelet's socket and the journal's files are root's. Whoever runs as root must not promise otherwise. */}}
 {{- define "heatsink.podSecurityContext" -}}
-{{- $id := include "heatsink.usesKubelet" . | empty | ternary 65532 0 -}}
+{{- $isRoot := or (eq (include "heatsink.usesKubelet" .) "true") (ne (include "heatsink.kernelLog" .) "none") -}}
+{{- $id := $isRoot | ternary 0 65532 -}}
 {{- $given := .Values.podSecurityContext | default dict -}}
 {{- $user := dig "runAsUser" (dig "runAsUser" $id $given) (.Values.securityContext | default dict) -}}
 {{- $default := dict "runAsUser" $id "runAsGroup" $id "runAsNonRoot" (ne (toString $user) "0") "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- mergeOverwrite $default $given | toYaml -}}
 {{- end -}}
 
-{{/* Kubernetes refuses these two together with "allowPrivilegeEscalation: false". */}}
 {{- define "heatsink.securityContext" -}}
+{{- $given := .Values.securityContext | default dict -}}
 {{- $default := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) -}}
-{{- $context := mergeOverwrite $default (.Values.securityContext | default dict) -}}
+{{- /* The cgroup of any other container keeps it from opening /dev/kmsg. */ -}}
+{{- if eq (include "heatsink.kernelLog" .) "kmsg" }}{{ $_ := set $default "privileged" true }}{{ end -}}
+{{- $context := mergeOverwrite $default $given -}}
+{{- /* A privileged container has all capabilities, whatever is dropped: the manifest should not say otherwise. */ -}}
+{{- if and $context.privileged (not $given.capabilities) -}}
+{{- $context = omit $context "capabilities" -}}
+{{- end -}}
+{{- /* Kubernetes refuses these two together with "allowPrivilegeEscalation: false". */ -}}
 {{- if or $context.privileged (has "CAP_SYS_ADMIN" (dig "capabilities" "add" list $context)) -}}
 {{- $context = omit $context "allowPrivilegeEscalation" -}}
 {{- end -}}
