@@ -133,6 +133,17 @@ pub fn critical() -> impl Iterator<Item = Xid> {
 /// errors, retired memory, NVLink, and the driver's own wish for a recovery.
 const ALERTED_ON: [u32; 7] = [48, 63, 74, 94, 145, 149, 154];
 
+/// Whether NVML's events may bring this code, so that silence means that there was none.
+///
+/// NVIDIA says that 79, 119 and 120 never come as events (NVIDIA/DCGM issue 162), users that 62 does
+/// not (issue 235). The driver's source prints 140, 143 and 172 without raising an event, and raises
+/// an event of another kind for 154.
+pub fn is_an_nvml_event(code: u32) -> bool {
+    !NO_NVML_EVENTS.contains(&code)
+}
+
+const NO_NVML_EVENTS: [u32; 8] = [62, 79, 119, 120, 140, 143, 154, 172];
+
 /// Whether the table has this code. It does not have 0, which is no XID.
 pub fn known(code: u32) -> bool {
     entry(code).is_some()

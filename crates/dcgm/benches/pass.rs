@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use catalog::FIELDS;
 use dcgm::{DcgmSource, Log, Options};
-use model::{Kind, Moment, Pace, Pass, Readings, Rhythm, Source, Watch};
+use model::{Kind, Moment, Pace, Pass, Readings, Renew, Rhythm, Source, Watch};
 
 const GPUS: u32 = 8;
 const FIELDS_OF_EACH: usize = 40;
@@ -32,7 +32,8 @@ fn main() {
         log: Log::default(),
     });
     let watches = watches();
-    let mut session = source.connect(&watches).unwrap_or_else(|error| panic!("{}", error.message));
+    let mut session =
+        source.connect(&watches, Renew::Driver).unwrap_or_else(|error| panic!("{}", error.message));
     let mut readers: Vec<_> = session
         .gpus()
         .into_iter()

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use catalog::{Level, field};
-use model::{FieldId, Kind as Type, Reader, Session, Source, SourceError, Watch};
+use model::{FieldId, Kind as Type, Outdated, Reader, Renew, Session, Source, SourceError, Watch};
 
 use crate::abi::{self, status};
 use crate::address::Address;
@@ -342,10 +342,20 @@ impl Source for DcgmSource {
         )
     }
 
-    fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
+    fn delivers_xid(&self, code: u32) -> bool {
+        // A host engine reads the kernel's log for those that NVML does not deliver. One inside this
+        // process has no more rights than this process, which would read that log itself.
+        self.options.address.is_some() || catalog::xid::is_an_nvml_event(code)
+    }
+
+    fn connect(
+        &mut self,
+        watches: &Arc<[Watch]>,
+        _: Renew,
+    ) -> Result<Box<dyn Session>, SourceError> {
         match self.open(watches) {
             Ok(session) => Ok(Box::new(session)),
-            Err(message) => Err(SourceError { message }),
+            Err(message) => Err(SourceError::new(message)),
         }
     }
 }
@@ -417,16 +427,21 @@ impl Session for DcgmSession {
         }
     }
 
-    fn outdated(&mut self) -> Option<String> {
+    fn outdated(&mut self) -> Option<Outdated> {
         if self.shared.handle.is_dead() {
-            return Some(format!("{} is gone", self.engine));
+            return Some(Outdated::Over(format!("{} is gone", self.engine)));
         }
         // Whoever asks a second thing of one that hangs hangs, too.
         drop(self.shared.idle_collection()?);
         match self.is_other() {
             Ok(false) => None,
-            Ok(true) => Some("what the engine has, or takes, may be other than before".to_owned()),
-            Err(code) if code.is_about_the_engine() => Some(format!("{}: {code}", self.engine)),
+            Ok(true) => {
+                let why = "what the engine has, or takes, may be other than before";
+                Some(Outdated::Improvable(why.to_owned()))
+            }
+            Err(code) if code.is_about_the_engine() => {
+                Some(Outdated::Over(format!("{}: {code}", self.engine)))
+            }
             Err(code) => {
                 tracing::debug!("cannot look for GPUs: {code}");
                 None

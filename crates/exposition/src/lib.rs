@@ -51,6 +51,8 @@ pub struct Settings {
     pub is_reloaded: bool,
     /// Whether `NVIDIA H100 80GB HBM3` is written `NVIDIA-H100-80GB-HBM3`.
     pub replace_blanks_in_model_name: bool,
+    /// How many GPUs the machine should have, if that was said.
+    pub expected_gpus: Option<u32>,
 }
 
 /// The page of a snapshot.

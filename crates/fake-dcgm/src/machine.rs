@@ -1,6 +1,7 @@
 //! The GPUs of an engine: the session with the driver library, and the readers of each GPU.
 
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use catalog::field;
-use model::{FieldId, Kind, Pace, Session, Source, Watch};
+use model::{FieldId, Kind, Pace, Renew, Session, Source, Watch};
 use nvml::{NvmlSource, Options};
 
 use crate::{engine::Engine, gpu::Gpu, listener, look::complain, readers::Readers};
@@ -60,7 +61,11 @@ impl Machine {
         if path.is_none() {
             complain("FAKE_DCGM_NVML is not set, so there are no GPUs");
         }
-        let options = Options { compute_instances: true };
+        let options = Options {
+            compute_instances: true,
+            // Where the fake driver has its files, if it has any.
+            root: std::env::var_os("FAKE_NVML_ROOT").map_or_else(|| "/".into(), PathBuf::from),
+        };
         Self {
             source: path.map(|path| NvmlSource::new(Some(path), options)),
             session: None,
@@ -112,7 +117,8 @@ impl Machine {
     fn connect(&mut self, engine: &Engine, fields: Vec<FieldId>) {
         self.tried = Some(Instant::now());
         let watches: Arc<[Watch]> = fields.iter().filter_map(|field| watch(*field)).collect();
-        let session = self.source.as_mut().and_then(|source| source.connect(&watches).ok());
+        let renew = if self.session.is_some() { Renew::Watches } else { Renew::Driver };
+        let session = self.source.as_mut().and_then(|source| source.connect(&watches, renew).ok());
         let known = std::mem::take(&mut self.gpus).into_iter().map(|(gpu, _)| gpu);
         let mut known: Vec<Gpu> = known.collect();
         if let Some(mut session) = session {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use catalog::{FIELDS, Field};
@@ -34,17 +34,15 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
     // Nothing is counted or averaged here.
     let (extents, count) = (Duration::ZERO, Duration::from_secs(1));
     let settings = sampler::Settings {
-        interval: INTERVAL,
         gpus: devices::gpus(&devices),
-        started: SystemTime::now(),
         windows: Windows { extents, xids: count, clock_events: count },
-        expected_xids: Vec::new(),
-        kernel_log: None,
+        ..sampler::Settings::new(INTERVAL)
     };
+    let log = kernel_log(args)?;
     let sampler =
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
-    let mut text = report(&snapshot);
+    let mut text = report(&snapshot, &log);
     if args.timings && snapshot.source.name == "nvml" {
         text += &timings(args, &snapshot);
     }
@@ -94,7 +92,21 @@ fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     sampler.snapshot()
 }
 
-fn report(snapshot: &Snapshot) -> String {
+/// What XIDs come from here, and why.
+fn kernel_log(args: &CheckArgs) -> Result<String> {
+    let without = "without it XIDs come from the driver's events, which never bring 79 (the GPU has \
+                   fallen off the bus), 119 and 120 (its firmware does not answer)";
+    Ok(match origin::kernel_log(&args.source, &args.kernel_log)? {
+        Some(log) => match log.probe() {
+            Ok(name) => format!("Kernel log: {name}; XIDs come from it"),
+            Err(why) => format!("Kernel log: {why}; {without}"),
+        },
+        None if args.kernel_log == "none" => format!("Kernel log: not read; {without}"),
+        None => "Kernel log: not read, since the GPUs are not of this machine".to_owned(),
+    })
+}
+
+fn report(snapshot: &Snapshot, log: &str) -> String {
     let source = &snapshot.source;
     let mut text = match &source.up {
         Ok(()) => format!(
@@ -105,6 +117,7 @@ fn report(snapshot: &Snapshot) -> String {
         ),
         Err(why) => format!("Source {}: {why}\n", source.name),
     };
+    text += &format!("{log}\n");
     for view in &snapshot.gpus {
         text += &gpu(snapshot, view);
     }

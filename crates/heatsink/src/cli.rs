@@ -20,7 +20,9 @@ pub(crate) const SOURCE: &str = "auto";
 pub(crate) const LOG_FORMAT: &str = "text";
 pub(crate) const WINDOW: &str = "60s";
 pub(crate) const COUNT_WINDOW: &str = "300000";
-pub(crate) const KERNEL_LOG: &str = "/dev/kmsg";
+pub(crate) const KERNEL_LOG: &str = "auto";
+pub(crate) const FORGET_MISSING: &str = "24h";
+pub(crate) const ROOT: &str = "/";
 pub(crate) const DCGM_LOG_LEVEL: &str = "NONE";
 
 /// GPU telemetry for Prometheus: every NVIDIA GPU of this machine at /metrics.
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List all fields that can be asked for
     Fields(FieldsArgs),
+    /// Say by the exit status whether a GPU can be read by a new process
+    #[command(hide = true)]
+    ProbeGpu(ProbeArgs),
 }
 
 #[derive(Args, Debug)]
@@ -209,10 +214,34 @@ pub(crate) struct ServeArgs {
     )]
     pub(crate) clock_events_count_window_size: String,
 
-    /// The kernel's log, for XIDs from before the start and for the details of NVLink's; `none` to
-    /// leave it alone
-    #[arg(long, env = "HEATSINK_KERNEL_LOG", value_parser = text(), default_value = KERNEL_LOG, value_name = "FILE")]
+    /// Where XIDs are read: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`, the
+    /// first of the two that can be read; a file in the format of kmsg or syslog, or a folder of a
+    /// journal; `none`, only from the driver's events, which lack XIDs 79, 119 and 120
+    #[arg(long, env = "HEATSINK_KERNEL_LOG", value_parser = text(), default_value = KERNEL_LOG, value_name = "LOG")]
     pub(crate) kernel_log: String,
+
+    /// How many GPUs this machine should have, as `heatsink_gpus_expected`, so that an alert can tell
+    /// when one is missing even from the bus
+    #[arg(long, env = "HEATSINK_EXPECTED_GPUS", value_parser = text(), default_value = "", hide_default_value = true, value_name = "N")]
+    pub(crate) expected_gpus: String,
+
+    /// How long a GPU that is missing is shown as such; `0` for ever. SIGHUP forgets it at once
+    #[arg(long, env = "HEATSINK_FORGET_MISSING", value_parser = text(), default_value = FORGET_MISSING, value_name = "DURATION")]
+    pub(crate) forget_missing: String,
+
+    /// Let /health fail once the kernel's module was replaced and the driver library, as in a
+    /// container, was not for a minute: a liveness probe then restarts the container
+    #[arg(
+        long,
+        env = "HEATSINK_FAIL_HEALTH_AFTER_DRIVER_UPGRADE",
+        value_parser = text(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub(crate) fail_health_after_driver_upgrade: String,
 
     /// Write model names with dashes instead of blanks
     #[arg(
@@ -256,6 +285,11 @@ pub(crate) struct SourceArgs {
     /// The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]
     #[arg(long, env = "HEATSINK_NVML_LIBRARY", value_name = "FILE")]
     pub(crate) nvml_library: Option<OsString>,
+
+    /// Below which `/proc`, `/sys`, `/dev` and the journal are looked at: the host's root, where a
+    /// container has it elsewhere
+    #[arg(long = "path.rootfs", env = "HEATSINK_ROOTFS", value_name = "FOLDER")]
+    pub(crate) rootfs: Option<OsString>,
 
     /// DCGM's library [default: libdcgm.so.4, where the dynamic linker finds it]
     #[arg(long, env = "HEATSINK_DCGM_LIBRARY", value_name = "FILE")]
@@ -406,6 +440,25 @@ pub(crate) struct DemoArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct ProbeArgs {
+    /// The driver library
+    #[arg(long)]
+    pub(crate) nvml_library: Option<OsString>,
+
+    /// The UUID of the GPU
+    #[arg(long)]
+    pub(crate) uuid: Option<String>,
+
+    /// Its PCI address
+    #[arg(long)]
+    pub(crate) pci_bus_id: Option<String>,
+
+    /// Its index, where nothing else is known of it
+    #[arg(long)]
+    pub(crate) index: Option<u32>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     /// GPUs to check, with their instances and links: `f` for all, `g:0,2-4` for some
     #[arg(short = 'd', long, default_value = DEVICES, value_name = "DEVICES")]
@@ -414,6 +467,10 @@ pub(crate) struct CheckArgs {
     /// Time every driver call, too
     #[arg(long)]
     pub(crate) timings: bool,
+
+    /// Which of the kernel's logs to check, as for `serve`
+    #[arg(long, env = "HEATSINK_KERNEL_LOG", value_parser = text(), default_value = KERNEL_LOG, value_name = "LOG")]
+    pub(crate) kernel_log: String,
 
     #[command(flatten)]
     pub(crate) source: SourceArgs,

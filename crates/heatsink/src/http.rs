@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::{Gpu, Snapshot};
+use model::{Gpu, Moment, Snapshot};
 use sampler::Sampler;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -46,6 +46,8 @@ pub(crate) struct App {
     pub(crate) pages: Pages,
     /// The other nodes of a demo of many.
     pub(crate) fleet: Option<Fleet>,
+    /// Whether `/health` fails once only a restart of this process would help.
+    pub(crate) fail_health: bool,
 }
 
 /// Serves until `stop` turns true; then lets the answers under way finish.
@@ -127,7 +129,12 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     }
     match request.uri().path() {
         "/metrics" => metrics(app, request.headers()),
-        "/health" => text(StatusCode::OK, "OK\n"),
+        "/health" => match health(&app.sampler.snapshot(), Moment::now()) {
+            Err(why) if app.fail_health => {
+                text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
+            }
+            _ => text(StatusCode::OK, "OK\n"),
+        },
         "/ready" => match readiness(&app.sampler.snapshot()) {
             Ok(()) => text(StatusCode::OK, "OK\n"),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
@@ -195,6 +202,21 @@ fn wants_gzip(headers: &HeaderMap) -> bool {
         }
     }
     wants.unwrap_or(false)
+}
+
+/// How long only a restart has to help before one is asked for: a driver that is being upgraded does
+/// not fit its library for a while.
+const UPGRADE: Duration = Duration::from_secs(60);
+
+/// Whether this process can do what it is for, or why only a restart would help.
+fn health(snapshot: &Snapshot, now: Moment) -> Result<(), String> {
+    match (snapshot.source.needs_restart, &snapshot.source.up) {
+        (Some(since), Err(why)) if now - since > UPGRADE => Err(format!(
+            "the kernel's module was replaced, and the driver library that this process can open does \
+             not fit it: a restart of the container may bring the new one ({why})"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Whether data flows, or why not.

@@ -18,6 +18,7 @@ mod logging;
 mod manual;
 mod origin;
 mod pages;
+mod probe;
 mod serve;
 mod settings;
 mod systemd;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Fields(args)) => fields::run(&args),
+        Some(Command::ProbeGpu(args)) => probe::run(&args),
     };
     match result {
         Ok(Outcome { status, stuck: false }) => ExitCode::from(status),

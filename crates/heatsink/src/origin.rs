@@ -1,7 +1,7 @@
 //! Which source readings come from, and what follows from that.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use catalog::xid;
 use dcgm::{Address, DcgmSource};
 use model::Source;
 use nvml::NvmlSource;
-use sampler::KernelLog;
+use sampler::{KernelLog, LogPlace, Trial};
 use sim::{Scenario, SimSource, World};
 
 use crate::cli::{
-    self, DCGM_LOG_LEVEL, KERNEL_LOG, SOURCE, ScenarioName, ServeArgs, SimArgs, SourceArgs,
-    or_default,
+    self, DCGM_LOG_LEVEL, KERNEL_LOG, ROOT, SOURCE, ScenarioName, SimArgs, SourceArgs, or_default,
 };
+use crate::probe;
 use crate::settings::{self, DCGM_LOG, DCGM_LOG_LEVELS, FAKE_GPUS, FROM};
 
 /// A source that was asked for.
@@ -60,7 +60,8 @@ pub(crate) fn source(
                 tracing::warn!("-r, --remote-hostengine-info has no effect with --source nvml");
             }
             let library = library(&args.nvml_library).context("--nvml-library")?;
-            Ok(Box::new(NvmlSource::new(library, nvml::Options { compute_instances })))
+            let options = nvml::Options { compute_instances, root: root(args) };
+            Ok(Box::new(NvmlSource::new(library, options)))
         }
         Origin::Dcgm => Ok(Box::new(DcgmSource::new(dcgm::Options {
             library: library(&args.dcgm_library).context("--dcgm-library")?,
@@ -72,6 +73,19 @@ pub(crate) fn source(
         }))),
         Origin::Sim => simulation(&args.sim),
     }
+}
+
+/// Below which the operating system's files are looked at.
+fn root(args: &SourceArgs) -> PathBuf {
+    cli::path(&args.rootfs).map_or_else(|| ROOT.into(), PathBuf::from)
+}
+
+/// What tries aside whether a new session would read a GPU that is down: where it is NVML that reads.
+/// DCGM's engine is one for all GPUs, and is never given up for one.
+pub(crate) fn trial(args: &SourceArgs) -> Result<Option<Trial>> {
+    let is_nvml = Origin::of(args)? == Origin::Nvml;
+    let library = library(&args.nvml_library).context("--nvml-library")?;
+    Ok(is_nvml.then(|| probe::trial(library.as_deref())))
 }
 
 fn library(path: &Option<OsString>) -> Result<Option<PathBuf>> {
@@ -90,22 +104,23 @@ fn dcgm_log(args: &SourceArgs) -> Result<dcgm::Log> {
     Ok(dcgm::Log { file: Some(STANDARD_OUTPUT.into()), severity })
 }
 
-/// Where XIDs are found beside the source's events: not where they are made up, and not in the log of
-/// this machine where the GPUs may be in another.
-pub(crate) fn kernel_log(args: &ServeArgs) -> Result<Option<KernelLog>> {
-    let path = or_default(&args.kernel_log, KERNEL_LOG);
-    let is_ours = match Origin::of(&args.source)? {
+/// The kernel's log that XIDs are counted from, if one is to be read: not where they are made up, and
+/// not the log of this machine where the GPUs are in another.
+pub(crate) fn kernel_log(args: &SourceArgs, log: &str) -> Result<Option<KernelLog>> {
+    let log = or_default(log, KERNEL_LOG);
+    let is_ours = match Origin::of(args)? {
         Origin::Nvml => true,
-        Origin::Dcgm => match engine(&args.source) {
+        Origin::Dcgm => match engine(args) {
             None => true,
-            // Whoever names a log says that it is the right one.
-            Some(_) if path != KERNEL_LOG => true,
+            // A log that is named is the right one.
+            Some(_) if log != KERNEL_LOG => true,
             Some(text) => Address::parse(text).is_ok_and(|address| address.is_local()),
         },
         Origin::Sim => false,
     };
-    let wanted = is_ours && path != "none";
-    Ok(wanted.then(|| KernelLog { path: Path::new(path).to_owned(), meaning: xid::lookup }))
+    let (place, root) = (LogPlace::parse(log), root(args));
+    let wanted = is_ours && log != "none";
+    Ok(wanted.then_some(KernelLog { place, root, meaning: xid::lookup }))
 }
 
 /// The label `hostname`: the node's name where Kubernetes gives it, else that of the host engine's
@@ -152,7 +167,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::{Cli, ServeArgs};
 
     fn serve(line: &str) -> ServeArgs {
         Cli::try_parse_from(line.split(' ')).unwrap().serve
@@ -173,13 +188,19 @@ mod tests {
 
     #[test]
     fn the_kernels_log_is_that_of_the_gpus_machine() {
-        let log = |line| kernel_log(&serve(line)).unwrap().map(|log| log.path);
-        let default = Some(PathBuf::from("/dev/kmsg"));
+        let log = |line| {
+            let args = serve(line);
+            kernel_log(&args.source, &args.kernel_log).unwrap().map(|log| log.place)
+        };
+        let default = Some(LogPlace::Auto);
         assert_eq!(log("heatsink"), default);
         assert_eq!(log("heatsink --source dcgm"), default);
         assert_eq!(log("heatsink -r unix:///run/dcgm"), default);
         assert_eq!(log("heatsink -r node-7:5555"), None);
-        assert_eq!(log("heatsink -r node-7:5555 --kernel-log /log"), Some("/log".into()));
+        let path = Some(LogPlace::Path("/log".into()));
+        assert_eq!(log("heatsink -r node-7:5555 --kernel-log /log"), path);
+        assert_eq!(log("heatsink --kernel-log journal"), Some(LogPlace::Journal));
+        assert_eq!(log("heatsink --kernel-log kmsg"), Some(LogPlace::Kmsg));
         assert_eq!(log("heatsink --kernel-log none"), None);
         assert_eq!(log("heatsink --source sim"), None);
     }

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak, mpsc};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use catalog::xid;
 use exposition::Show;
 use model::{FieldId, Kind, Source, Watch};
-use sampler::{KernelLog, Sampler};
+use sampler::{KernelLog, Sampler, Trial};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use crate::fleet::Fleet;
 use crate::http::{self, App};
 use crate::pages::Pages;
 use crate::settings::{
-    COMPUTE_INSTANCES, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS, SYSTEMD_SOCKET,
+    COMPUTE_INSTANCES, FAIL_HEALTH, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS, SYSTEMD_SOCKET,
 };
 use crate::systemd::{self, Messenger};
 use crate::wanted::{Asked, Extra, Wanted};
@@ -37,6 +37,13 @@ pub(crate) struct Setup {
     pub(crate) wanted: Wanted,
     pub(crate) asked: Asked,
     pub(crate) kernel_log: Option<KernelLog>,
+    pub(crate) trial: Option<Trial>,
+    /// How many GPUs there should be.
+    pub(crate) expected_gpus: Option<u32>,
+    /// How long a GPU that is missing is remembered; none for ever.
+    pub(crate) forget_missing: Option<Duration>,
+    /// Whether `/health` fails once only a restart of this process would help.
+    pub(crate) fail_health: bool,
     pub(crate) show: Show,
     pub(crate) hostname: Option<Arc<str>>,
     pub(crate) old_namespace: bool,
@@ -82,7 +89,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
         asked: wanted.read()?,
         wanted,
         source: origin::source(&args.source, interval, compute_instances)?,
-        kernel_log: origin::kernel_log(args)?,
+        kernel_log: origin::kernel_log(&args.source, &args.kernel_log)?,
+        trial: origin::trial(&args.source)?,
+        expected_gpus: settings::expected_gpus(&args.expected_gpus)?,
+        forget_missing: settings::forget_missing(&args.forget_missing)?,
+        fail_health: settings::boolean(&FAIL_HEALTH, &args.fail_health_after_driver_upgrade)?,
         show: Show { devices, compute_instances, switches, cpus },
         hostname: if no_hostname { None } else { origin::hostname(Some(&args.source)) },
         old_namespace: settings::boolean(&OLD_NAMESPACE, &args.use_old_namespace)?,
@@ -106,12 +117,13 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
     let unserved = Unserved::by(setup.source.as_ref());
     unserved.say(&watches);
     let settings = sampler::Settings {
-        interval: wanted.interval,
         gpus: devices::gpus(&setup.show.devices),
-        started: SystemTime::now(),
         windows: wanted.windows,
         expected_xids: xid::critical().collect(),
         kernel_log: setup.kernel_log,
+        trial: setup.trial,
+        forget_missing: setup.forget_missing,
+        ..sampler::Settings::new(wanted.interval)
     };
     let start = |source, watches, settings| {
         Sampler::start(source, watches, settings).context("cannot start the reader threads")
@@ -131,10 +143,12 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         is_reloaded: true,
         replace_blanks_in_model_name: setup.replace_blanks_in_model_name,
         old_namespace: setup.old_namespace,
+        expected_gpus: setup.expected_gpus,
         show: setup.show,
     };
     let fleet = twins.map(|(twin, nodes)| Fleet::new(twin, nodes, page.clone()));
-    let app = Arc::new(App { sampler, pages: Pages::new(page), fleet });
+    let fail_health = setup.fail_health;
+    let app = Arc::new(App { sampler, pages: Pages::new(page), fleet, fail_health });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -208,14 +222,20 @@ impl Reloads {
     fn reload(&self) {
         let asked = self.wanted.read();
         let Some(app) = self.app.upgrade() else { return };
+        app.sampler.forget_missing();
         match asked {
             Ok(Asked { watches, rows_skipped }) => {
                 let shown = watches.iter().filter(|watch| watch.kind != Kind::Hidden).count();
-                tracing::info!("SIGHUP: serving {shown} rows, {rows_skipped} skipped");
+                tracing::info!("SIGHUP: read {shown} rows, {rows_skipped} skipped");
                 self.unserved.say(&watches);
-                app.sampler.replan(watches);
-                app.pages.change(|settings| {
-                    (settings.rows_skipped, settings.is_reloaded) = (rows_skipped, true);
+                let for_pages = Weak::clone(&self.app);
+                // Said once it is true: the driver may be long in coming.
+                app.sampler.replan(watches, move || {
+                    let Some(app) = for_pages.upgrade() else { return };
+                    tracing::info!("serving {shown} rows");
+                    app.pages.change(|settings| {
+                        (settings.rows_skipped, settings.is_reloaded) = (rows_skipped, true);
+                    });
                 });
             }
             Err(error) => {

@@ -6,7 +6,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use catalog::{Generation, counters};
 use model::Windows;
 
-use crate::cli::{COUNT_WINDOW, LOG_FORMAT, LogArgs, ServeArgs, WINDOW, or_default};
+use crate::cli::{
+    COUNT_WINDOW, FORGET_MISSING, LOG_FORMAT, LogArgs, ServeArgs, WINDOW, or_default,
+};
 use crate::logging::{Format, Log};
 
 /// The interval, from milliseconds.
@@ -41,6 +43,29 @@ pub(crate) fn windows(args: &ServeArgs) -> Result<Windows> {
     })
 }
 
+/// How many GPUs there should be, if that was said.
+pub(crate) fn expected_gpus(text: &str) -> Result<Option<u32>> {
+    match text.trim() {
+        "" => Ok(None),
+        text => match text.parse::<u32>() {
+            Ok(count @ 0..=1024) => Ok(Some(count)),
+            _ => bail!(
+                "--expected-gpus (HEATSINK_EXPECTED_GPUS): `{text}` is not between 0 and 1024"
+            ),
+        },
+    }
+}
+
+/// How long a GPU that is missing is remembered; none for ever.
+pub(crate) fn forget_missing(text: &str) -> Result<Option<Duration>> {
+    match or_default(text, FORGET_MISSING).trim() {
+        "0" | "0s" => Ok(None),
+        text => counters::duration(text).map(Some).with_context(|| {
+            format!("--forget-missing (HEATSINK_FORGET_MISSING): `{text}` is no time such as 24h, and not 0")
+        }),
+    }
+}
+
 /// Whose names were asked for, if any.
 pub(crate) fn generation(text: &str) -> Result<Option<Generation>> {
     let text = text.trim();
@@ -70,6 +95,10 @@ pub(crate) const COMPUTE_INSTANCES: Written =
 pub(crate) const SYSTEMD_SOCKET: Written =
     Written { flag: "--web-systemd-socket", variable: "DCGM_EXPORTER_SYSTEMD_SOCKET" };
 const METRIC_NAMES: Written = Written { flag: "--metric-names", variable: "HEATSINK_METRIC_NAMES" };
+pub(crate) const FAIL_HEALTH: Written = Written {
+    flag: "--fail-health-after-driver-upgrade",
+    variable: "HEATSINK_FAIL_HEALTH_AFTER_DRIVER_UPGRADE",
+};
 const DEBUG: Written = Written { flag: "--debug", variable: "DCGM_EXPORTER_DEBUG" };
 const LOG: Written = Written { flag: "--log-format", variable: "DCGM_EXPORTER_LOG_FORMAT" };
 pub(crate) const FROM: Written = Written { flag: "--source", variable: "HEATSINK_SOURCE" };

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod driver_log;
 mod entity;
 pub mod field;
 mod health;
@@ -19,13 +20,16 @@ mod window;
 mod xid;
 
 pub use clock::{CLOCK_REASONS, ClockEvent, ClockReason};
+pub use driver_log::{DriverError, DriverEvent, DriverLog};
 pub use entity::{Entity, Instance};
 pub use health::{Health, HealthStatus};
 pub use moment::Moment;
 pub use reading::{Down, Reading, Reason, Text, Value};
 pub use readings::{Part, Readings, Slot};
 pub use snapshot::{Gpu, GpuView, PartView, Process, Snapshot, SourceView, Windows};
-pub use source::{Identity, Pass, Reader, Rhythm, Session, Source, SourceError};
+pub use source::{
+    Bus, Identity, Outdated, Pass, Reader, Renew, Rhythm, Session, Source, SourceError,
+};
 pub use watch::{FieldId, Kind, Pace, SLOW_INTERVAL, Watch};
 pub use window::{Extent, Quantity, Samples};
-pub use xid::{LinkFault, Xid, XidCount, XidEvent, XidLog};
+pub use xid::{LinkFault, When, Xid, XidCount, XidEvent, XidLog, XidSource};

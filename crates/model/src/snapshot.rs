@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    CLOCK_REASONS, ClockEvent, Down, Entity, Extent, FieldId, Health, Identity, Instance, Moment,
-    Reading, Reason, Watch, Xid, XidLog,
+    CLOCK_REASONS, ClockEvent, Down, DriverLog, Entity, Extent, FieldId, Health, Identity,
+    Instance, Moment, Reading, Reason, Watch, Xid, XidLog, XidSource,
 };
 
 /// Everything that is known at one moment. Immutable; a new one replaces it.
@@ -21,6 +21,12 @@ pub struct Snapshot {
     pub machine: Vec<PartView>,
     /// Where the readings come from.
     pub source: SourceView,
+    /// Where XIDs come from; none while nothing brings any.
+    pub xid_source: Option<XidSource>,
+    /// What else the kernel's log says; none where it is not read.
+    pub driver_log: Option<Arc<DriverLog>>,
+    /// Reader threads that were started again, or could not be started, since this process began.
+    pub reader_restarts: u64,
     /// What this process uses.
     pub process: Process,
     /// The windows behind what is counted and measured over some time.
@@ -135,6 +141,8 @@ pub struct SourceView {
     pub up: Result<(), String>,
     /// The driver's version.
     pub driver_version: Option<Arc<str>>,
+    /// Since when only a restart of this process would help.
+    pub needs_restart: Option<Moment>,
 }
 
 /// What this process uses, as the kernel says.

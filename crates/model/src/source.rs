@@ -26,12 +26,37 @@ pub trait Source: Send {
         None
     }
 
+    /// Whether its events bring XIDs of this code. Of one that they never bring, silence says nothing.
+    fn delivers_xid(&self, _code: u32) -> bool {
+        true
+    }
+
+    /// The machine's PCI bus, where its GPUs are on one. The sampler looks at it on a thread of its
+    /// own.
+    fn bus(&self) -> Option<Box<dyn Bus>> {
+        None
+    }
+
     /// Opens the driver, to read `watches`. May block.
     ///
     /// # Errors
     ///
     /// When there is nothing to read from now; the sampler says so and tries again.
-    fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError>;
+    fn connect(
+        &mut self,
+        watches: &Arc<[Watch]>,
+        renew: Renew,
+    ) -> Result<Box<dyn Session>, SourceError>;
+}
+
+/// What becomes of the driver that earlier sessions opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Renew {
+    /// It is used again: only what is read is different.
+    Watches,
+    /// It is opened once more, even while an earlier session is in use: it knows only the GPUs that
+    /// were there when it was opened.
+    Driver,
 }
 
 /// Why a source cannot be opened now.
@@ -39,6 +64,27 @@ pub trait Source: Send {
 pub struct SourceError {
     /// One line: what was tried, what came back, what to do.
     pub message: String,
+    /// Whether a restart of this process, and nothing that it can do itself, would help: the driver
+    /// was replaced, and what this process can open does not fit the new one.
+    pub needs_restart: bool,
+}
+
+impl SourceError {
+    /// One that goes away without a restart.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), needs_restart: false }
+    }
+}
+
+/// The GPUs that the operating system knows of, whether the driver's library lists them or not.
+pub trait Bus: Send {
+    /// The GPUs that belong to the driver and that this process may use, by PCI address. An answer
+    /// takes seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system does not say.
+    fn gpus(&mut self) -> std::io::Result<Vec<Identity>>;
 }
 
 /// An open source. Dropping it closes it, once every reader of it is gone.
@@ -59,9 +105,19 @@ pub trait Session: Send {
         Vec::new()
     }
 
-    /// Whether the world has changed so that this session no longer fits it, and how: a GPU came
-    /// or went, the library was replaced. Asked every second or so; may block.
-    fn outdated(&mut self) -> Option<String>;
+    /// Whether the world has changed so that this session no longer fits it. Asked every second or
+    /// so; may block.
+    fn outdated(&mut self) -> Option<Outdated>;
+}
+
+/// Why a session should be replaced.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outdated {
+    /// Its readers still read what they did; a new session would read more: a GPU came or went, the
+    /// library was replaced.
+    Improvable(String),
+    /// Its readers read nothing more: the driver is gone.
+    Over(String),
 }
 
 /// When a reader wants to be called.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use crate::Moment;
+
 /// One kind of XID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Xid {
@@ -34,6 +36,40 @@ pub struct XidEvent {
     pub before: Option<SystemTime>,
 }
 
+/// When something happened, on both clocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct When {
+    /// By the wall clock, as it is set now.
+    pub time: SystemTime,
+    /// By the clock that is never set.
+    pub moment: Moment,
+}
+
+/// Where XIDs come from. There is one source at a time: two would count some of them twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum XidSource {
+    /// The kernel's log, which has all of them.
+    KernelLog,
+    /// The events of NVML, which never bring some.
+    NvmlEvents,
+    /// DCGM, which has NVML's events and reads the kernel's log of its machine for the rest.
+    Dcgm,
+    /// A simulation.
+    Sim,
+}
+
+impl XidSource {
+    /// The word used in labels and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KernelLog => "kernel_log",
+            Self::NvmlEvents => "nvml_events",
+            Self::Dcgm => "dcgm",
+            Self::Sim => "sim",
+        }
+    }
+}
+
 /// What is known of one code on one GPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct XidCount {
@@ -42,7 +78,7 @@ pub struct XidCount {
     /// How many.
     pub count: u64,
     /// When the last one came; none as long as there was none.
-    pub last: Option<SystemTime>,
+    pub last: Option<When>,
 }
 
 /// What the kernel's log says of an NVLink XID beyond its code.
@@ -72,8 +108,8 @@ pub struct XidLog {
     pub counts: BTreeMap<u32, XidCount>,
     /// What the kernel's log adds of NVLinks.
     pub link_faults: BTreeMap<LinkFault, u64>,
-    /// Whether the driver currently delivers events for this GPU. Only then does silence mean that
-    /// nothing happened.
+    /// Whether XIDs of this GPU would be seen now. Only then does silence mean that nothing
+    /// happened.
     pub listening: bool,
 }
 
@@ -87,15 +123,16 @@ impl XidLog {
     /// Stands for all codes beyond those.
     pub const OTHER: u32 = u32::MAX;
 
-    /// Counts one event that has just happened, and says how many of its code there are now.
-    pub fn record(&mut self, event: XidEvent, at: SystemTime) -> u64 {
+    /// Counts one event, and says how many of its code there are now. Events come in their order; of
+    /// old ones it may not be known when they happened.
+    pub fn record(&mut self, event: XidEvent, at: Option<When>) -> u64 {
         self.note_last(event);
         self.count(event.xid, at)
     }
 
-    /// Notes one event that happened before anybody listened, of which it is only known that it was
-    /// the last one. One that was heard of since is newer.
-    pub fn note(&mut self, event: XidEvent, at: SystemTime) {
+    /// Notes one event that happened before its source was listened to, of which it is only known
+    /// that it was the last one. One that was delivered since is newer.
+    pub fn note(&mut self, event: XidEvent, at: When) {
         if self.last.is_some() {
             return;
         }
@@ -103,17 +140,13 @@ impl XidLog {
         let known = self.counts.len() < Self::MOST_CODES;
         let none = XidCount { xid: event.xid, count: 0, last: None };
         if let Some(entry) = known.then(|| self.counts.entry(event.xid.code).or_insert(none)) {
-            entry.last = entry.last.max(Some(at));
+            entry.last = entry.last.or(Some(at));
         }
     }
 
-    /// Counts one event about the whole GPU that is told late. It is the last one only if it is not
-    /// older than any other.
-    pub fn record_late(&mut self, xid: Xid, at: SystemTime) -> u64 {
-        if self.counts.values().all(|entry| entry.last.is_none_or(|last| last <= at)) {
-            self.note_last(XidEvent { xid, instance: None, before: None });
-        }
-        self.count(xid, at)
+    /// Forgets the instances that are gone: one that is made under the same number is another one.
+    pub fn retain_instances(&mut self, is_there: impl Fn(u32) -> bool) {
+        self.last_of_instances.retain(|instance, _| is_there(*instance));
     }
 
     fn note_last(&mut self, event: XidEvent) {
@@ -132,18 +165,26 @@ impl XidLog {
         }
     }
 
-    fn count(&mut self, xid: Xid, at: SystemTime) -> u64 {
+    fn count(&mut self, xid: Xid, at: Option<When>) -> u64 {
         let known = self.counts.len() < Self::MOST_CODES || self.counts.contains_key(&xid.code);
         let key = if known { xid.code } else { Self::OTHER };
         let entry = self.counts.entry(key).or_insert(XidCount { xid, count: 0, last: None });
         entry.count += 1;
-        entry.last = entry.last.max(Some(at));
+        entry.last = at.or(entry.last);
         entry.count
     }
 
     /// Lets a code be counted from 0 on, so that its first event is an increase.
     pub fn expect(&mut self, xid: Xid) {
         self.counts.entry(xid.code).or_insert(XidCount { xid, count: 0, last: None });
+    }
+
+    /// Takes back the zeros of codes that are not expected any more.
+    pub fn expect_only(&mut self, is_expected: impl Fn(u32) -> bool) {
+        let stays = |code: &u32, entry: &mut XidCount| {
+            entry.count > 0 || entry.last.is_some() || is_expected(*code)
+        };
+        self.counts.retain(stays);
     }
 
     /// Counts one fault of a link.
@@ -164,6 +205,11 @@ impl XidLog {
 mod tests {
     use super::*;
 
+    fn at(seconds: u64) -> When {
+        let since = std::time::Duration::from_secs(seconds);
+        When { time: SystemTime::UNIX_EPOCH + since, moment: Moment::BOOT + since }
+    }
+
     fn event(code: u32, instance: Option<u32>) -> XidEvent {
         let xid = Xid { code, message: "?", class: "?", action: "?" };
         XidEvent { xid, instance, before: None }
@@ -173,7 +219,7 @@ mod tests {
     fn codes_take_bounded_room() {
         let mut log = XidLog::default();
         for code in 0..10_000 {
-            log.record(event(code, Some(code)), SystemTime::UNIX_EPOCH);
+            log.record(event(code, Some(code)), Some(at(0)));
         }
         assert_eq!(log.counts.len(), XidLog::MOST_CODES + 1);
         assert_eq!(log.counts.values().map(|entry| entry.count).sum::<u64>(), 10_000);
@@ -182,25 +228,35 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_told_late_is_counted_and_is_not_the_last() {
+    fn an_instance_that_is_made_again_has_no_past() {
         let mut log = XidLog::default();
-        let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-        log.record(event(79, None), at(20));
-        log.record(event(48, None), at(10));
-        log.record(event(79, None), at(5));
-        assert_eq!(log.last.map(|xid| xid.code), Some(79));
-        assert_eq!((log.counts[&48].count, log.counts[&79].count), (1, 2));
-        assert_eq!(log.counts[&79].last, Some(at(20)));
+        log.record(event(43, Some(1)), Some(at(1)));
+        log.record(event(31, Some(2)), Some(at(2)));
+        log.retain_instances(|instance| instance == 2);
+        assert_eq!(log.last_of(1), None);
+        assert_eq!(log.last_of(2).map(|xid| xid.code), Some(31));
+        assert_eq!(log.counts[&43].count, 1, "the GPU's count stays");
+    }
+
+    #[test]
+    fn zeros_go_with_the_source_that_could_contradict_them() {
+        let mut log = XidLog::default();
+        for code in [48, 79] {
+            log.expect(event(code, None).xid);
+        }
+        log.record(event(119, None), Some(at(1)));
+        log.expect_only(|code| code == 48);
+        assert_eq!(log.counts.keys().copied().collect::<Vec<_>>(), [48, 119]);
     }
 
     #[test]
     fn one_from_before_anybody_listened_is_the_last_and_is_not_counted() {
         let mut log = XidLog::default();
-        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(5);
+        let at = at(5);
         log.note(event(79, None), at);
         assert_eq!(log.last.map(|xid| xid.code), Some(79));
         assert_eq!((log.counts[&79].count, log.counts[&79].last), (0, Some(at)));
-        log.record(event(48, None), at);
+        log.record(event(48, None), Some(at));
         log.note(event(31, None), at);
         assert_eq!(log.last.map(|xid| xid.code), Some(48), "one that was heard of is newer");
     }
@@ -209,11 +265,11 @@ mod tests {
     fn an_event_of_the_whole_gpu_is_one_of_each_instance() {
         let mut log = XidLog::default();
         let last = |log: &XidLog, instance| log.last_of(instance).map(|xid| xid.code);
-        log.record(event(43, Some(1)), SystemTime::UNIX_EPOCH);
+        log.record(event(43, Some(1)), Some(at(0)));
         assert_eq!((last(&log, 1), last(&log, 2)), (Some(43), None));
-        log.record(event(79, None), SystemTime::UNIX_EPOCH);
+        log.record(event(79, None), Some(at(0)));
         assert_eq!((last(&log, 1), last(&log, 2)), (Some(79), Some(79)));
-        log.record(event(31, Some(2)), SystemTime::UNIX_EPOCH);
+        log.record(event(31, Some(2)), Some(at(0)));
         assert_eq!((last(&log, 1), last(&log, 2)), (Some(79), Some(31)));
     }
 }

@@ -15,16 +15,16 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use catalog::{builtin, counters, field};
 use model::{
-    FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Samples, Session, Source,
-    SourceError, Watch, Windows, XidEvent,
+    FieldId, Identity, Outdated, Pace, Pass, Reader, Readings, Reason, Renew, Rhythm, Samples,
+    Session, Source, SourceError, Watch, Windows, XidEvent,
 };
 use nvml::{NvmlSource, Options};
 use nvml_wrapper_sys::bindings::{self as sys, NvmlLib, field_id as fi};
-use sampler::{Sampler, Selection, Settings};
+use sampler::{Sampler, Settings};
 
 const GPUS: usize = 8;
 const PASSES: u64 = 10_000;
@@ -77,12 +77,8 @@ fn sampled(library: &Path, watches: &Arc<[Watch]>, interval: Duration, passes: u
     let source = Counting { inner: Box::new(source) as Box<dyn Source>, count: Arc::clone(&count) };
     let (extents, minutes) = (Duration::ZERO, Duration::from_secs(300));
     let settings = Settings {
-        interval,
-        gpus: Selection::All,
-        started: SystemTime::now(),
         windows: Windows { extents, xids: minutes, clock_events: minutes },
-        expected_xids: Vec::new(),
-        kernel_log: None,
+        ..Settings::new(interval)
     };
     let sampler = Sampler::start(Box::new(source), Arc::clone(watches), settings).expect("threads");
     while sampler.snapshot().gpus.iter().filter(|view| view.up.is_ok()).count() < GPUS {
@@ -112,8 +108,12 @@ impl Source for Counting<Box<dyn Source>> {
         self.inner.serves(field)
     }
 
-    fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
-        let inner = self.inner.connect(watches)?;
+    fn connect(
+        &mut self,
+        watches: &Arc<[Watch]>,
+        renew: Renew,
+    ) -> Result<Box<dyn Session>, SourceError> {
+        let inner = self.inner.connect(watches, renew)?;
         Ok(Box::new(Counting { inner, count: Arc::clone(&self.count) }))
     }
 }
@@ -136,7 +136,7 @@ impl Session for Counting<Box<dyn Session>> {
             .collect()
     }
 
-    fn outdated(&mut self) -> Option<String> {
+    fn outdated(&mut self) -> Option<Outdated> {
         self.inner.outdated()
     }
 }

@@ -17,7 +17,8 @@ use crate::{Code, Device, Library, Options, gpm_table};
 
 /// The instances of one GPU, as they were when last looked at.
 pub(crate) struct Instances {
-    options: Options,
+    /// Whether compute instances are read, too.
+    reads_compute: bool,
     /// The index of their GPU.
     gpu: u32,
     gpu_plan: Plan,
@@ -49,7 +50,7 @@ struct Member {
 }
 
 impl Instances {
-    pub(crate) fn new(options: Options, gpu: u32, watches: &[Watch], paces: &mut Paces) -> Self {
+    pub(crate) fn new(options: &Options, gpu: u32, watches: &[Watch], paces: &mut Paces) -> Self {
         let gpu_plan = Plan::of(watches, is_read);
         let compute_plan = Plan::of(watches, |field| is_read(field) && is_of_compute(field));
         // Paces of instances are paces of the reader, whether there are instances now or not.
@@ -57,7 +58,7 @@ impl Instances {
             paces.turn(watch.pace);
         });
         Self {
-            options,
+            reads_compute: options.compute_instances,
             gpu,
             gpu_plan,
             compute_plan,
@@ -153,7 +154,7 @@ impl Instances {
             let whole = first.map_or(Whole::Nothing, |_| Whole::GpuInstance(id));
             let plan = &self.gpu_plan;
             members.push(Member::new(instance(None), first, whole, plan, library, paces, times));
-            for found in inside.iter().filter(|_| self.options.compute_instances) {
+            for found in inside.iter().filter(|_| self.reads_compute) {
                 let (plan, whole) = (&self.compute_plan, Whole::Device);
                 let instance = instance(Some(found));
                 let member = Member::new(instance, Some(found), whole, plan, library, paces, times);

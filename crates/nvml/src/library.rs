@@ -1,10 +1,13 @@
 //! The library itself: opened, initialised, and closed when the last user of it is gone.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nvml_wrapper_sys::bindings::NvmlLib;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::Code;
 
@@ -21,6 +24,18 @@ pub(crate) struct Library {
     initialised: bool,
     file: Option<FileId>,
     path: Option<PathBuf>,
+    /// The memory that it was loaded from, if it is a copy. The linker tells libraries apart by
+    /// their paths, and this one's holds the number of the file: it stays taken.
+    _copy: Option<File>,
+}
+
+/// Why it cannot be used.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenError {
+    /// One line that says what was tried and what to do.
+    pub(crate) message: String,
+    /// Whether it is of another version than the kernel's module.
+    pub(crate) is_mismatch: bool,
 }
 
 /// Which file a library was loaded from, so that a replaced one is noticed.
@@ -43,31 +58,59 @@ impl Library {
     ///
     /// # Errors
     ///
-    /// One line that says what was tried and what to do.
-    pub(crate) fn open(name: &Path) -> Result<Self, String> {
-        // SAFETY: loading a library runs its initialisers. NVML's are made for being loaded at any
-        // time and from any thread; a path given by the user is the user's word that it is NVML.
-        let symbols = unsafe { NvmlLib::new(name) }.map_err(|error| {
-            format!(
-                "cannot open {}: {error}; install the NVIDIA driver, or name the library with \
-                 --nvml-library",
-                name.display()
-            )
-        })?;
+    /// What was tried and what to do.
+    pub(crate) fn open(name: &Path) -> Result<Self, OpenError> {
+        let symbols = Self::load(name)?;
         let path = match name.is_absolute() {
             true => Some(name.to_owned()),
             false => loaded_from(name),
         };
         let file = path.as_deref().and_then(FileId::of);
-        let mut library = Self { symbols: Box::new(symbols), initialised: false, file, path };
-        library.initialise()?;
-        Ok(library)
+        Self { symbols, initialised: false, file, path, _copy: None }.initialised()
     }
 
-    fn initialise(&mut self) -> Result<(), String> {
+    /// Opens and initialises one more copy of the library at this path, beside those that are open.
+    ///
+    /// NVML learns which GPUs there are when its first user initialises it, and forgets that when the
+    /// last one is gone. As long as one reader is stuck in a call, that never happens; and the linker
+    /// does not load the same file twice. So the copy is loaded from memory.
+    ///
+    /// # Errors
+    ///
+    /// What was tried and what to do.
+    pub(crate) fn open_copy(path: &Path) -> Result<Self, OpenError> {
+        let file = FileId::of(path);
+        let copy = in_memory(path).map_err(|error| OpenError {
+            message: format!("cannot copy {} to memory: {error}", path.display()),
+            is_mismatch: false,
+        })?;
+        let name = format!("/proc/self/fd/{}", copy.as_raw_fd());
+        let symbols = Self::load(Path::new(&name))?;
+        let path = Some(path.to_owned());
+        Self { symbols, initialised: false, file, path, _copy: Some(copy) }.initialised()
+    }
+
+    fn load(name: &Path) -> Result<Box<NvmlLib>, OpenError> {
+        // SAFETY: loading a library runs its initialisers. NVML's are made for being loaded at any
+        // time and from any thread; a path given by the user is the user's word that it is NVML.
+        let symbols = unsafe { NvmlLib::new(name) }.map_err(|error| OpenError {
+            message: format!(
+                "cannot open {}: {error}; install the NVIDIA driver, or name the library with \
+                 --nvml-library",
+                name.display()
+            ),
+            is_mismatch: false,
+        })?;
+        Ok(Box::new(symbols))
+    }
+
+    fn initialised(mut self) -> Result<Self, OpenError> {
         let Ok(init) = self.symbols.nvmlInit_v2.as_ref() else {
-            return Err("the library has no nvmlInit_v2: it is not NVML, or older than driver 319"
-                .to_owned());
+            return Err(OpenError {
+                message: "the library has no nvmlInit_v2: it is not NVML, or older than driver 319"
+                    .to_owned(),
+                is_mismatch: false,
+            });
         };
         // SAFETY: no arguments; NVML allows it from any thread.
         Code::check(unsafe { init() }).map_err(|code| {
@@ -75,10 +118,13 @@ impl Library {
                 true => "; load the NVIDIA kernel module that fits the library (a reboot does)",
                 false => "",
             };
-            format!("NVML does not start: {code}{hint}")
+            OpenError {
+                message: format!("NVML does not start: {code}{hint}"),
+                is_mismatch: code == Code::LIB_RM_VERSION_MISMATCH,
+            }
         })?;
         self.initialised = true;
-        Ok(())
+        Ok(self)
     }
 
     /// The file it was loaded from.
@@ -109,6 +155,13 @@ impl Drop for Library {
             unsafe { shutdown() };
         }
     }
+}
+
+/// A file that has no name, with what is in the one at `path`.
+fn in_memory(path: &Path) -> io::Result<File> {
+    let mut memory = File::from(memfd_create("libnvidia-ml.so.1", MemfdFlags::CLOEXEC)?);
+    io::copy(&mut File::open(path)?, &mut memory)?;
+    Ok(memory)
 }
 
 /// Where the linker found the library: the folder of the mapped file, with the name that was asked

@@ -85,7 +85,7 @@ impl MainReader {
         library: Arc<Library>,
         index: u32,
         facts: &Facts,
-        options: Options,
+        options: &Options,
         watches: &[Watch],
     ) -> Self {
         let plan = Plan::of(watches, is_mine);

@@ -1,35 +1,43 @@
 //! The source: opens sessions with the driver, and hands out the readers of each GPU.
 
-use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use model::{FieldId, Reader, Session, Source, SourceError, Watch};
+use catalog::xid;
+use model::{Bus, FieldId, Outdated, Reader, Renew, Session, Source, SourceError, Watch};
 
 use crate::events::EventReader;
 use crate::facts::Facts;
-use crate::library::{DEFAULT_NAME, FileId, Library};
+use crate::host::{Host, PciBus};
+use crate::library::{DEFAULT_NAME, FileId, Library, OpenError};
 use crate::main_reader::MainReader;
 use crate::pcie::PcieReader;
 use crate::peers::PeerReader;
 use crate::served;
 
-/// The GPUs that the kernel driver is bound to, one folder each. Telling a GPU that came or went by
-/// it touches no GPU. Absent in some containers; then only the driver's count tells.
-const BOUND_GPUS: &str = "/proc/driver/nvidia/gpus";
-
-/// What is read beyond what every reader wants.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+/// How GPUs are read.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// Of a partitioned GPU, also its compute instances, not only its GPU instances.
     pub compute_instances: bool,
+    /// Below which `proc`, `sys` and `dev` are looked at: `/`, or the host's root in a container.
+    pub root: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { compute_instances: false, root: "/".into() }
+    }
 }
 
 /// Reads GPUs through NVML.
 pub struct NvmlSource {
     files: Arc<Files>,
     options: Options,
+    host: Host,
+    /// The version of the kernel's module when this program began.
+    first_module: Option<String>,
 }
 
 /// Which files the library was opened from so far.
@@ -39,6 +47,8 @@ struct Files {
     opened: Mutex<Vec<(FileId, PathBuf)>>,
     /// A new library on disk that does not start.
     misfit: Mutex<Option<Misfit>>,
+    /// Those that are in use: a reader that is stuck in a call keeps its own.
+    alive: Mutex<Vec<Weak<Library>>>,
 }
 
 /// A library that was put in the place of the one in use, and does not start yet: as a rule because
@@ -53,8 +63,22 @@ struct Misfit {
 impl NvmlSource {
     /// A source that opens the library at `path`, or else the one that the dynamic linker finds.
     pub fn new(path: Option<PathBuf>, options: Options) -> Self {
-        let files = Files { path, opened: Mutex::default(), misfit: Mutex::default() };
-        Self { files: Arc::new(files), options }
+        let files = Files {
+            path,
+            opened: Mutex::default(),
+            misfit: Mutex::default(),
+            alive: Mutex::default(),
+        };
+        let host = Host::new(&options.root);
+        let first_module = host.module_version();
+        Self { files: Arc::new(files), options, host, first_module }
+    }
+
+    /// Whether the module was replaced since this program began, so that a library that does not fit
+    /// it may be an old one that only a restart of the container would replace.
+    fn module_was_replaced(&self) -> bool {
+        let module = self.host.module_version();
+        module.is_some() && module != self.first_module
     }
 }
 
@@ -69,7 +93,7 @@ impl Files {
 
     /// The library to use: the one on disk, or, where that does not start, the one that was kept
     /// because it still works.
-    fn best(&self) -> Result<Arc<Library>, String> {
+    fn best(&self) -> Result<Arc<Library>, OpenError> {
         let opened = self.open();
         let misfit = self.misfit().take();
         match (opened, misfit) {
@@ -110,15 +134,36 @@ impl Files {
         }
     }
 
-    fn open(&self) -> Result<Arc<Library>, String> {
-        let library = Library::open(&self.spelling())?;
+    /// The newest library that is in use and is still the one on disk.
+    fn in_use(&self) -> Option<Arc<Library>> {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.retain(|library| library.strong_count() > 0);
+        let in_use = alive.iter().rev().filter_map(Weak::upgrade);
+        in_use.into_iter().find(|library| library.replacement().is_none())
+    }
+
+    fn open(&self) -> Result<Arc<Library>, OpenError> {
+        let in_use = self.in_use();
+        let copy = in_use.as_deref().and_then(Library::path).map(Library::open_copy);
+        let library = match copy {
+            Some(Ok(library)) => library,
+            Some(Err(error)) => {
+                // Better the copy that is open, which may not know of new GPUs, than none.
+                tracing::debug!("no second copy of the driver library: {}", error.message);
+                Library::open(&self.spelling())?
+            }
+            None => Library::open(&self.spelling())?,
+        };
         if let (Some(file), Some(path)) = (library.file(), library.path()) {
             let mut opened = self.opened();
             if !opened.iter().any(|(earlier, _)| *earlier == file) {
                 opened.push((file, path.to_owned()));
             }
         }
-        Ok(Arc::new(library))
+        let library = Arc::new(library);
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.push(Arc::downgrade(&library));
+        Ok(library)
     }
 }
 
@@ -131,18 +176,40 @@ impl Source for NvmlSource {
         served(field).is_some()
     }
 
-    fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
-        let library = self.files.best().map_err(|message| SourceError { message })?;
-        let count = library.device_count().map_err(|code| SourceError {
-            message: format!("the driver does not say how many GPUs there are: {code}"),
+    fn delivers_xid(&self, code: u32) -> bool {
+        xid::is_an_nvml_event(code)
+    }
+
+    fn bus(&self) -> Option<Box<dyn Bus>> {
+        Some(Box::new(PciBus::new(self.host.clone())))
+    }
+
+    fn connect(
+        &mut self,
+        watches: &Arc<[Watch]>,
+        renew: Renew,
+    ) -> Result<Box<dyn Session>, SourceError> {
+        let kept = self.files.in_use().filter(|_| renew == Renew::Watches);
+        let library = match kept {
+            Some(library) => library,
+            None => self.files.best().map_err(|error| SourceError {
+                needs_restart: error.is_mismatch && self.module_was_replaced(),
+                message: error.message,
+            })?,
+        };
+        // Before the count: what comes in between makes this session outdated.
+        let bound = self.host.bound();
+        let count = library.device_count().map_err(|code| {
+            SourceError::new(format!("the driver does not say how many GPUs there are: {code}"))
         })?;
         let facts = Facts::of(&library, watches);
         Ok(Box::new(NvmlSession {
             library,
             count,
-            bound: bound_gpus(),
+            bound,
+            host: self.host.clone(),
             facts,
-            options: self.options,
+            options: self.options.clone(),
             watches: Arc::clone(watches),
             files: Arc::clone(&self.files),
         }))
@@ -153,6 +220,7 @@ struct NvmlSession {
     library: Arc<Library>,
     count: u32,
     bound: Option<Vec<String>>,
+    host: Host,
     facts: Facts,
     options: Options,
     watches: Arc<[Watch]>,
@@ -175,7 +243,8 @@ impl NvmlSession {
             Ok(_) => true,
             Err(error) => {
                 if !is_known {
-                    tracing::warn!("staying with the old driver library, for the new one: {error}");
+                    let why = error.message;
+                    tracing::warn!("staying with the old driver library, for the new one: {why}");
                 }
                 let (tried, kept) = (Instant::now(), Arc::clone(&self.library));
                 *self.files.misfit() = Some(Misfit { file, tried, kept });
@@ -198,7 +267,7 @@ impl Session for NvmlSession {
         let library = || Arc::clone(&self.library);
         let watches = &self.watches;
         let mut readers: Vec<Box<dyn Reader>> = vec![
-            Box::new(MainReader::new(library(), gpu, &self.facts, self.options, watches)),
+            Box::new(MainReader::new(library(), gpu, &self.facts, &self.options, watches)),
             Box::new(EventReader::new(library(), gpu)),
         ];
         if let Some(pcie) = PcieReader::new(library(), gpu, watches) {
@@ -210,28 +279,22 @@ impl Session for NvmlSession {
         readers
     }
 
-    fn outdated(&mut self) -> Option<String> {
+    fn outdated(&mut self) -> Option<Outdated> {
         if self.has_successor() {
-            return Some("the driver library was replaced".to_owned());
+            return Some(Outdated::Improvable("the driver library was replaced".to_owned()));
         }
         match self.library.device_count() {
             Ok(count) if count != self.count => {
-                return Some(format!("the driver lists {count} GPUs instead of {}", self.count));
+                let why = format!("the driver lists {count} GPUs instead of {}", self.count);
+                return Some(Outdated::Improvable(why));
             }
             Ok(_) => {}
-            Err(code) if code.is_about_the_driver() => return Some(format!("the driver: {code}")),
+            Err(code) if code.is_about_the_driver() => {
+                return Some(Outdated::Over(format!("the driver: {code}")));
+            }
             Err(code) => tracing::debug!("cannot count GPUs: {code}"),
         }
-        let bound = bound_gpus();
-        (bound != self.bound).then(|| "a GPU was bound to the driver or unbound from it".to_owned())
+        let why = "a GPU was bound to the driver or unbound from it";
+        (self.host.bound() != self.bound).then(|| Outdated::Improvable(why.to_owned()))
     }
-}
-
-fn bound_gpus() -> Option<Vec<String>> {
-    let mut names: Vec<String> = fs::read_dir(BOUND_GPUS)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    Some(names)
 }

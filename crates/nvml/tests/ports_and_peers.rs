@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use catalog::counters;
 use fake_nvml::Control;
-use model::{Entity, Moment, Pass, Reader, Reading, Readings, Reason, Source, Value, Watch};
+use model::{Entity, Moment, Pass, Reader, Reading, Readings, Reason, Renew, Source, Value, Watch};
 use nvml::{NvmlSource, Options};
 
 const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/machines/gb200x4.toml");
@@ -31,7 +31,7 @@ impl Watched {
         let watches: Arc<[Watch]> =
             counters::parse(format!("{field}, gauge, x\n").as_bytes()).watches.into();
         let mut source = NvmlSource::new(Some(library.to_owned()), Options::default());
-        let mut session = source.connect(&watches).unwrap();
+        let mut session = source.connect(&watches, Renew::Driver).unwrap();
         let mut readers = session.readers(gpu);
         readers.retain(|one| one.name() == reader);
         let mut reader = readers.pop().unwrap();

@@ -1,24 +1,26 @@
 //! Where lanes leave what they read, and where the supervisor finds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{
-    Down, Entity, FieldId, Health, Identity, Instance, Kind, Moment, Part, Process, Quantity,
-    Reader, Reason, Rhythm, Snapshot, SourceView, Value, Watch, XidCount, XidLog,
+    Down, DriverEvent, DriverLog, Entity, FieldId, Health, Identity, Instance, Kind, Moment, Part,
+    Process, Quantity, Reader, Reason, Rhythm, Snapshot, SourceView, Value, Watch, Xid, XidCount,
+    XidLog,
 };
 
-use crate::Settings;
 use crate::clock_events::ClockEvents;
 use crate::growth::Growth;
 use crate::health::Trends;
 use crate::plan::{self, Plan};
 use crate::process;
 use crate::rolling::{Counts, Extents};
+use crate::{Selection, Settings};
 
 /// What all threads of one sampler share.
 pub(crate) struct Shared {
@@ -32,6 +34,12 @@ pub(crate) struct Shared {
     pub(crate) board: Mutex<Board>,
     /// Wakes the supervisor.
     pub(crate) wake: Condvar,
+    /// The codes of the settings' expected XIDs that the source's events may bring.
+    pub(crate) event_xids: Vec<Xid>,
+    /// The thread that follows the kernel's log, which an event wakes.
+    pub(crate) log_thread: OnceLock<Thread>,
+    /// Threads that are parked, to be woken at the end.
+    pub(crate) sleepers: Mutex<Vec<Thread>>,
     pub(crate) current: ArcSwap<Snapshot>,
 }
 
@@ -45,8 +53,24 @@ pub(crate) struct Board {
     pub(crate) gpus: Vec<GpuBoard>,
     /// What belongs to no GPU.
     pub(crate) machine: GpuBoard,
+    /// How many GPUs the session lists.
+    pub(crate) listed: usize,
     /// GPUs that were there once, and whose index another one has now.
-    pub(crate) former: Vec<(Arc<Identity>, History)>,
+    pub(crate) former: Vec<Absent>,
+    /// GPUs that are on the bus, and that the driver does not list.
+    pub(crate) unlisted: Vec<Absent>,
+    /// GPUs on the bus, by PCI address, of which it is not known yet whether the driver will list
+    /// them, each with when it was first seen.
+    unsettled: BTreeMap<String, Moment>,
+    /// The PCI addresses on the bus, as it was last looked at.
+    pub(crate) on_bus: Arc<BTreeSet<String>>,
+    pub(crate) xid_authority: XidAuthority,
+    /// What the kernel's log says beside XIDs; none until it is read.
+    pub(crate) driver_log: Option<Arc<DriverLog>>,
+    /// What it said last, the newest last.
+    pub(crate) driver_events: VecDeque<DriverEvent>,
+    /// How often reader threads were started again, or could not be started.
+    pub(crate) reader_restarts: u64,
     pub(crate) process: Process,
     pub(crate) process_read: Moment,
     /// Whether there is something that no snapshot shows yet.
@@ -56,6 +80,24 @@ pub(crate) struct Board {
     pub(crate) stopping: bool,
     /// How many lanes of earlier sessions are still inside the driver.
     pub(crate) detained: usize,
+}
+
+/// Which source of XIDs counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum XidAuthority {
+    /// The kernel's log.
+    KernelLog,
+    /// The events that readers wait for.
+    Events,
+}
+
+/// A GPU that has no place among those that the driver lists.
+#[derive(Clone)]
+pub(crate) struct Absent {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) history: History,
+    /// Since when.
+    pub(crate) since: Moment,
 }
 
 /// Whose readings a lane brings.
@@ -92,6 +134,8 @@ pub(crate) struct GpuBoard {
     pub(crate) identity: Option<Arc<Identity>>,
     /// Whether the session lists it.
     pub(crate) listed: bool,
+    /// Since when it is not listed any more.
+    pub(crate) missing_since: Option<Moment>,
     pub(crate) lanes: Vec<LaneBoard>,
     pub(crate) history: History,
     pub(crate) pass_duration: Option<Duration>,
@@ -111,8 +155,8 @@ pub(crate) struct History {
     pub(crate) labels: Vec<(usize, Value)>,
     /// Its instances, when it was last up.
     pub(crate) instances: Vec<Arc<Instance>>,
-    /// Since when somebody listens to its events, or listened last, and until when.
-    pub(crate) heard: Option<(Moment, Moment)>,
+    /// Whose zeros stand among its XIDs.
+    pub(crate) expected_from: Option<XidAuthority>,
     /// Its XIDs of late, by code.
     pub(crate) xid_window: Option<Counts>,
     pub(crate) clock_events: Option<ClockEvents>,
@@ -134,12 +178,6 @@ pub(crate) struct Extent {
 }
 
 impl History {
-    /// Notes that somebody listens to the events now, and has since `since`.
-    pub(crate) fn note_heard(&mut self, since: Moment, goes_on: bool) {
-        let since = self.heard.filter(|_| goes_on).map_or(since, |(before, _)| before);
-        self.heard = Some((since, Moment::now()));
-    }
-
     /// Counts an XID that has been recorded in the window of its kind.
     pub(crate) fn count_in_window(&mut self, code: u32, window: Duration, elapsed: Duration) {
         let known = self.xids.counts.contains_key(&code);
@@ -163,7 +201,7 @@ impl History {
                 let none = XidCount { count: 0, last: None, ..*of_code };
                 let entry = log.counts.entry(*code).or_insert(none);
                 entry.count += of_code.count;
-                entry.last = entry.last.max(of_code.last);
+                entry.last = entry.last.or(of_code.last);
             }
             for (fault, count) in &earlier.link_faults {
                 *log.link_faults.entry(fault.clone()).or_insert(0) += count;
@@ -177,7 +215,6 @@ impl History {
             }
         }
         self.last_success = self.last_success.max(earlier.last_success);
-        self.heard = self.heard.or(earlier.heard);
         self
     }
 }
@@ -202,6 +239,8 @@ pub(crate) struct LaneBoard {
     pub(crate) listens: bool,
     /// Whether its session is over while it is still inside the driver.
     pub(crate) detained: bool,
+    /// Whether it has a thread, as it should.
+    pub(crate) has_thread: bool,
 }
 
 /// What one reader has read of one entity.
@@ -230,6 +269,7 @@ impl LaneBoard {
             cadence: tick,
             listens: false,
             detained: false,
+            has_thread: true,
         }
     }
 
@@ -291,6 +331,7 @@ impl Shared {
             name: source,
             up: Err("the source is being opened".to_owned()),
             driver_version: None,
+            needs_restart: None,
         };
         let process = process::usage(settings.started);
         let snapshot = Snapshot {
@@ -298,6 +339,9 @@ impl Shared {
             gpus: Vec::new(),
             machine: Vec::new(),
             source: source.clone(),
+            xid_source: None,
+            driver_log: None,
+            reader_restarts: 0,
             process,
             windows: settings.windows,
             good_until: now,
@@ -308,7 +352,15 @@ impl Shared {
             connecting: None,
             gpus: Vec::new(),
             machine: GpuBoard::new(0),
+            listed: 0,
             former: Vec::new(),
+            unlisted: Vec::new(),
+            unsettled: BTreeMap::new(),
+            on_bus: Arc::default(),
+            xid_authority: XidAuthority::Events,
+            driver_log: None,
+            driver_events: VecDeque::new(),
+            reader_restarts: 0,
             process,
             process_read: now,
             dirty: true,
@@ -323,6 +375,9 @@ impl Shared {
             epoch: now,
             board: Mutex::new(board),
             wake: Condvar::new(),
+            event_xids: Vec::new(),
+            log_thread: OnceLock::new(),
+            sleepers: Mutex::default(),
             current: ArcSwap::from_pointee(snapshot),
         }
     }
@@ -330,6 +385,31 @@ impl Shared {
     /// The board. A lane that panicked has not left it half-written: a pass is published whole.
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn sleepers(&self) -> MutexGuard<'_, Vec<Thread>> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes which GPUs are on the bus.
+    pub(crate) fn note_bus(&self, gpus: Vec<Identity>) {
+        let mut board = self.board();
+        if board.note_bus(gpus, Moment::now()) {
+            board.dirty = true;
+            board.urgent = true;
+            drop(board);
+            self.wake.notify_all();
+        }
+    }
+
+    /// Forgets GPUs that have been missing for this long, unless they were asked for.
+    pub(crate) fn forget_missing(&self, after: Duration) {
+        let wanted = &self.settings.gpus;
+        let is_asked_for = |index: u32| *wanted != Selection::All && wanted.includes(index);
+        let mut board = self.board();
+        if board.forget_missing(after, is_asked_for) {
+            board.dirty = true;
+        }
     }
 
     /// Marks the board as changed, and wakes the supervisor.
@@ -392,8 +472,10 @@ impl Board {
             return;
         }
         let mut history = History::default();
-        if let Some(at) = self.former.iter().position(|(former, _)| is_it(former)) {
-            history = self.former.remove(at).1;
+        for absent in [&mut self.former, &mut self.unlisted] {
+            if let Some(at) = absent.iter().position(|gpu| is_it(&gpu.identity)) {
+                history = absent.remove(at).history;
+            }
         }
         for gpu in self.gpus.iter_mut().filter(|gpu| gpu.index != index) {
             if gpu.identity.as_ref().is_some_and(is_it) {
@@ -415,7 +497,8 @@ impl Board {
             Some(before) => {
                 // Neither may a lane that is still inside the driver, for the GPU that was here.
                 gpu.lanes.retain(|lane| !lane.detained);
-                self.former.push((before, earlier));
+                let since = Moment::now();
+                self.former.push(Absent { identity: before, history: earlier, since });
             }
             // What was heard before anybody knew of which GPU was of this one.
             None => gpu.history = std::mem::take(&mut gpu.history).after(earlier),
@@ -427,7 +510,8 @@ impl Board {
     /// Goes over to another plan, with all that was read for the old one.
     pub(crate) fn replan(&mut self, plan: &Arc<Plan>) {
         let earlier = std::mem::replace(&mut self.plan, Arc::clone(plan));
-        let histories = self.former.iter_mut().map(|(_, history)| history);
+        let absent = self.former.iter_mut().chain(&mut self.unlisted);
+        let histories = absent.map(|gpu| &mut gpu.history);
         for history in self.gpus.iter_mut().map(|gpu| &mut gpu.history).chain(histories) {
             let labels = std::mem::take(&mut history.labels);
             let field = |position: usize| earlier.watches[position].field;
@@ -447,6 +531,114 @@ impl Board {
         }
     }
 
+    /// What the kernel's log says beside XIDs.
+    pub(crate) fn driver_log(&mut self) -> &mut DriverLog {
+        Arc::make_mut(self.driver_log.get_or_insert_default())
+    }
+
+    /// Notes that a lane has no thread. Its GPU is down for that reason.
+    pub(crate) fn lose_thread(&mut self, place: Place, id: u64) {
+        let lanes = self.at(place).map(|gpu| &mut gpu.lanes);
+        if let Some(lane) = lanes.into_iter().flatten().find(|lane| lane.id == id) {
+            lane.has_thread = false;
+            lane.listens = false;
+            // One that ended in the middle of a pass is inside the driver no more.
+            lane.busy.end();
+        }
+    }
+
+    /// Notes which GPUs are on the bus. Says whether anything is different.
+    ///
+    /// The driver counts its GPUs in the order of their addresses. So one that it lists and that has
+    /// never answered is known by its place, as long as that is beyond doubt.
+    pub(crate) fn note_bus(&mut self, mut gpus: Vec<Identity>, now: Moment) -> bool {
+        gpus.sort_by(|one, other| one.pci_bus_id.cmp(&other.pci_bus_id));
+        let address = |gpu: &Identity| gpu.pci_bus_id.clone();
+        let on_bus: BTreeSet<String> = gpus.iter().filter_map(address).collect();
+        let mut is_news = *self.on_bus != on_bus;
+        if is_news {
+            self.on_bus = Arc::new(on_bus);
+        }
+        if self.source.up.is_err() {
+            return is_news;
+        }
+        is_news |= self.identify_by_place(&gpus);
+        let has_unknown = self.gpus.iter().any(|gpu| gpu.listed && gpu.identity.is_none());
+        let is_listed = |gpu: &Identity| {
+            let known = self.gpus.iter().filter(|known| known.listed);
+            known.filter_map(|known| known.identity.as_deref()).any(|known| known.is_same_gpu(gpu))
+        };
+        let rest: Vec<Identity> = gpus.into_iter().filter(|gpu| !is_listed(gpu)).collect();
+        // Those that the driver lists and that nothing is known of are among the rest.
+        let rest = if has_unknown { Vec::new() } else { rest };
+        let is_on_bus = |gpu: &Absent| {
+            let address = gpu.identity.pci_bus_id.as_ref();
+            address.is_some_and(|address| self.on_bus.contains(address))
+        };
+        let (stays, gone) = std::mem::take(&mut self.unlisted).into_iter().partition(is_on_bus);
+        let gone: Vec<Absent> = gone;
+        self.unlisted = stays;
+        is_news |= !gone.is_empty();
+        self.former.extend(gone.into_iter().map(|gpu| Absent { since: now, ..gpu }));
+        let is_rest =
+            |address: &String| rest.iter().any(|gpu| gpu.pci_bus_id.as_ref() == Some(address));
+        self.unsettled.retain(|address, _| is_rest(address));
+        for gpu in rest {
+            let Some(address) = gpu.pci_bus_id.clone() else { continue };
+            let since = *self.unsettled.entry(address).or_insert(now);
+            if now - since < SETTLING
+                || self.unlisted.iter().any(|it| it.identity.is_same_gpu(&gpu))
+            {
+                continue;
+            }
+            // One that was listed before has a place of its own, which says that it is missing.
+            let had_place = |known: &GpuBoard| {
+                known.identity.as_deref().is_some_and(|known| known.is_same_gpu(&gpu))
+            };
+            if self.gpus.iter().any(had_place) {
+                continue;
+            }
+            let before = self.former.iter().position(|former| former.identity.is_same_gpu(&gpu));
+            let history = before.map(|at| self.former.remove(at).history).unwrap_or_default();
+            self.unlisted.push(Absent { identity: Arc::new(gpu), history, since });
+            is_news = true;
+        }
+        is_news
+    }
+
+    /// Gives GPUs that are listed and have never answered what is known of them by their place.
+    fn identify_by_place(&mut self, gpus: &[Identity]) -> bool {
+        let at = |index: u32| gpus.get(usize::try_from(index).unwrap_or(usize::MAX));
+        let fits = |known: &GpuBoard| {
+            let identity = known.identity.as_deref();
+            identity.is_none_or(|it| at(known.index).is_some_and(|gpu| gpu.is_same_gpu(it)))
+        };
+        let listed = || self.gpus.iter().filter(|gpu| gpu.listed);
+        if gpus.len() != self.listed || !listed().all(fits) {
+            return false;
+        }
+        let unknown: Vec<u32> =
+            listed().filter(|gpu| gpu.identity.is_none()).map(|gpu| gpu.index).collect();
+        for index in &unknown {
+            if let Some(gpu) = at(*index) {
+                let identity = Identity { index: Some(*index), ..gpu.clone() };
+                self.identify(*index, Arc::new(identity));
+            }
+        }
+        !unknown.is_empty()
+    }
+
+    /// Forgets GPUs that have been missing for this long. Says whether there were any.
+    fn forget_missing(&mut self, after: Duration, is_asked_for: impl Fn(u32) -> bool) -> bool {
+        let before = (self.former.len(), self.gpus.len());
+        self.former.retain(|gpu| gpu.since.elapsed() < after);
+        self.gpus.retain(|gpu| {
+            let is_old = gpu.missing_since.is_some_and(|since| since.elapsed() >= after);
+            gpu.listed || !is_old || is_asked_for(gpu.index)
+        });
+        before != (self.former.len(), self.gpus.len())
+    }
+
     /// Forgets the places that nobody asked for and that no GPU has: those of GPUs that moved.
     pub(crate) fn forget_empty_places(&mut self, wanted: impl Fn(u32) -> bool) {
         self.gpus.retain(|gpu| gpu.listed || gpu.identity.is_some() || wanted(gpu.index));
@@ -456,7 +648,20 @@ impl Board {
 /// How many GPUs that are gone are remembered at most.
 const MOST_FORMER: usize = 64;
 
+/// How long a GPU may be on the bus before the driver lists it: while it is bound, and a new session
+/// is opened for it.
+const SETTLING: Duration = Duration::from_secs(8);
+
 impl GpuBoard {
+    /// Notes whether the session lists it.
+    pub(crate) fn list(&mut self, listed: bool) {
+        self.listed = listed;
+        self.missing_since = match listed {
+            true => None,
+            false => self.missing_since.or_else(|| Some(Moment::now())),
+        };
+    }
+
     /// The lane that decides whether the GPU is up.
     pub(crate) fn main_lane(&self) -> Option<&LaneBoard> {
         self.lanes.iter().find(|lane| lane.rhythm == Rhythm::Main)
@@ -487,6 +692,7 @@ impl GpuBoard {
             index,
             identity: None,
             listed: false,
+            missing_since: None,
             lanes: Vec::new(),
             history: History::default(),
             pass_duration: None,

@@ -1,14 +1,15 @@
 //! A snapshot of the board: what is good at one moment, and until when.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use model::{
     ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Instance, Kind, Moment, Pace, Part,
-    PartView, Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, field,
+    PartView, Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, XidSource, field,
 };
 
-use crate::board::{Board, GpuBoard, History, LaneBoard, Shared};
+use crate::board::{Absent, Board, GpuBoard, History, LaneBoard, Shared, XidAuthority};
 use crate::health::{self, Patient};
 use crate::plan::Plan;
 
@@ -33,7 +34,14 @@ impl Shared {
         board.dirty = false;
         board.urgent = false;
         let plan = Arc::clone(&board.plan);
-        let mut composer = Composer { shared: self, plan: &plan, now, good_until: now + LONGEST };
+        let mut composer = Composer {
+            shared: self,
+            plan: &plan,
+            now,
+            good_until: now + LONGEST,
+            xid_authority: board.xid_authority,
+            on_bus: Arc::clone(&board.on_bus),
+        };
         let mut source = board.source.clone();
         if let Some(since) = board.connecting
             && composer.expires(since + LONGEST, ()).is_err()
@@ -44,16 +52,30 @@ impl Shared {
         let source_up = source.up.is_ok();
         let mut gpus: Vec<GpuView> = Vec::with_capacity(board.gpus.len() + board.former.len());
         gpus.extend(board.gpus.iter_mut().map(|gpu| composer.gpu(gpu, source_up)));
-        gpus.extend(board.former.iter().map(|(identity, history)| {
-            let gpu = Gpu { index: identity.index, identity: Some(Arc::clone(identity)) };
-            composer.down(gpu, history, Down::Missing)
-        }));
+        let unlisted = if source_up { Down::NotInitialized } else { Down::SourceDown };
+        for (absent, down) in [(&board.unlisted, unlisted), (&board.former, Down::Missing)] {
+            gpus.extend(absent.iter().map(|Absent { identity, history, .. }| {
+                let gpu = Gpu { index: identity.index, identity: Some(Arc::clone(identity)) };
+                composer.down(gpu, history, down)
+            }));
+        }
+        let listens = gpus.iter().any(|gpu| gpu.xids.listening);
+        let xid_source = match (board.xid_authority, source.name) {
+            (XidAuthority::KernelLog, _) => Some(XidSource::KernelLog),
+            (XidAuthority::Events, _) if !listens => None,
+            (XidAuthority::Events, "nvml") => Some(XidSource::NvmlEvents),
+            (XidAuthority::Events, "dcgm") => Some(XidSource::Dcgm),
+            (XidAuthority::Events, _) => Some(XidSource::Sim),
+        };
         let machine = if source_up { composer.parts(&board.machine) } else { Vec::new() };
         Snapshot {
             watches: Arc::clone(&plan.watches),
             gpus,
             machine,
             source,
+            xid_source,
+            driver_log: board.driver_log.clone(),
+            reader_restarts: board.reader_restarts,
             process: board.process,
             windows: self.settings.windows,
             good_until: composer.good_until,
@@ -68,6 +90,9 @@ struct Composer<'a> {
     now: Moment,
     /// The first moment at which something that is good now would not be.
     good_until: Moment,
+    xid_authority: XidAuthority,
+    /// The PCI addresses on the bus.
+    on_bus: Arc<BTreeSet<String>>,
 }
 
 impl Composer<'_> {
@@ -123,10 +148,15 @@ impl Composer<'_> {
     /// Whether a GPU answers.
     fn state(&mut self, gpu: &GpuBoard) -> Result<(), Down> {
         if !gpu.listed {
-            return Err(Down::Missing);
+            let address = gpu.identity.as_deref().and_then(|identity| identity.pci_bus_id.as_ref());
+            let is_on_bus = address.is_some_and(|address| self.on_bus.contains(address));
+            return Err(if is_on_bus { Down::NotInitialized } else { Down::Missing });
         }
         let settings = &self.shared.settings;
         let Some(main) = gpu.main_lane() else { return Err(Down::Starting) };
+        if !main.has_thread {
+            return Err(Down::NoThread);
+        }
         // Ticks between two intervals are a bonus: it is the interval that a GPU has to keep.
         let cadence = settings.interval.max(main.cadence);
         if let Some(since) = main.busy.since() {
@@ -139,21 +169,37 @@ impl Composer<'_> {
         self.expires(last_ok + settings.late_after(cadence), Down::Late)
     }
 
-    /// Whether silence means that no XID has happened: somebody listens, and is not stuck in it.
+    /// Whether silence means that no XID has happened: the kernel's log is followed, or a reader
+    /// waits for events and is not stuck in it.
     fn note_listening(&mut self, gpu: &mut GpuBoard) {
-        let settings = &self.shared.settings;
-        let lane = gpu.lanes.iter().find(|lane| lane.listens);
-        let is_listening = lane.is_some_and(|lane| {
-            let since = lane.busy.since().or(lane.last_ok).unwrap_or(self.now);
-            self.expires(since + 2 * LISTENING, ()).is_ok()
-        });
-        if gpu.history.xids.listening != is_listening {
-            let log = Arc::make_mut(&mut gpu.history.xids);
-            log.listening = is_listening;
-            // Whoever listens can say of these that there was none, and so the first is an increase.
-            if is_listening {
-                settings.expected_xids.iter().for_each(|xid| log.expect(*xid));
+        let authority = self.xid_authority;
+        let is_listening = match authority {
+            XidAuthority::KernelLog => {
+                gpu.identity.as_deref().is_some_and(|identity| identity.pci_bus_id.is_some())
             }
+            XidAuthority::Events => {
+                gpu.lanes.iter().find(|lane| lane.listens).is_some_and(|lane| {
+                    let since = lane.busy.since().or(lane.last_ok).unwrap_or(self.now);
+                    self.expires(since + 2 * LISTENING, ()).is_ok()
+                })
+            }
+        };
+        let history = &mut gpu.history;
+        if history.xids.listening == is_listening && history.expected_from == Some(authority) {
+            return;
+        }
+        history.expected_from = Some(authority);
+        // What listens can say of these that there was none, and so the first is an increase. Of
+        // others, silence says nothing.
+        let expected = match authority {
+            XidAuthority::KernelLog => &self.shared.settings.expected_xids,
+            XidAuthority::Events => &self.shared.event_xids,
+        };
+        let log = Arc::make_mut(&mut history.xids);
+        log.listening = is_listening;
+        log.expect_only(|code| is_listening && expected.iter().any(|xid| xid.code == code));
+        if is_listening {
+            expected.iter().for_each(|xid| log.expect(*xid));
         }
     }
 
@@ -221,6 +267,12 @@ impl Composer<'_> {
         });
         if !instances.clone().eq(&gpu.history.instances) {
             gpu.history.instances = instances.map(Arc::clone).collect();
+            // One that is made again under the same number has not had the XIDs of the one before.
+            let there = &gpu.history.instances;
+            let is_there = |number| there.iter().any(|it| it.gpu_instance == number);
+            if !gpu.history.xids.last_of_instances.keys().all(|number| is_there(*number)) {
+                Arc::make_mut(&mut gpu.history.xids).retain_instances(is_there);
+            }
         }
         gpu.history.labels.clear();
         let is_label = |(_, watch): &(usize, &Watch)| watch.kind == Kind::Label;
@@ -248,7 +300,7 @@ impl Composer<'_> {
             view.health = judged.map(|(_, health)| health.clone()).unwrap_or_default();
         } else if self.plan.assesses_health() {
             let (trends, xids) = (&history.trends, &*history.xids);
-            view.health = health::assess(&Patient { read, trends, xids, now: SystemTime::now() });
+            view.health = health::assess(&Patient { read, trends, xids, now: self.now });
         }
         view.calls = Arc::clone(&history.calls);
         let extent = |quantity: Quantity| {
@@ -285,11 +337,11 @@ fn reason(down: Down) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use model::{FieldId, Identity, Rhythm, Slot, Windows, XidEvent};
+    use model::{FieldId, Identity, Rhythm, Slot, XidEvent};
 
     use super::*;
+    use crate::Settings;
     use crate::board::{Busy, LanePart};
-    use crate::{Selection, Settings};
 
     const FAST: usize = 0;
     const SLOW: usize = 1;
@@ -313,16 +365,7 @@ mod tests {
             };
             let watches =
                 [watch(150, Pace::Every), watch(310, Pace::Slow), watch(230, Pace::Every)];
-            let minute = Duration::from_secs(60);
-            let windows = Windows { extents: minute, xids: minute, clock_events: minute };
-            let settings = Settings {
-                interval,
-                gpus: Selection::All,
-                started: SystemTime::UNIX_EPOCH,
-                windows,
-                expected_xids: Vec::new(),
-                kernel_log: None,
-            };
+            let settings = Settings::new(interval);
             let shared = Shared::new("test", Arc::new(watches), settings);
             let at = shared.epoch + Duration::from_secs(1);
             let lane = |rhythm, watches: &[usize]| LaneBoard {
@@ -336,6 +379,7 @@ mod tests {
                 cadence: interval,
                 listens: rhythm == Rhythm::Waiting,
                 detained: false,
+                has_thread: true,
             };
             let lanes = vec![lane(Rhythm::Main, &[FAST, SLOW]), lane(Rhythm::Waiting, &[XID])];
             let mut board = shared.board();
@@ -430,13 +474,157 @@ mod tests {
     }
 
     #[test]
-    fn expected_xids_are_counted_from_nought_once_somebody_listens() {
-        let mut deaf = Scene::new(SECOND).with(|gpu| gpu.lanes[1].listens = false);
-        deaf.shared.settings.expected_xids = vec![xid(79).xid];
-        assert!(deaf.after(0).gpus[0].xids.counts.is_empty());
-        deaf.shared.board().gpu(0).lanes[1].listens = true;
-        assert_eq!(deaf.after(0).gpus[0].xids.counts[&79].count, 0);
-        assert_eq!(deaf.after(0).gpus[0].xids.last, None);
+    fn expected_xids_are_counted_from_nought_by_the_source_that_can_deliver_them() {
+        let mut scene = Scene::new(SECOND).with(|gpu| gpu.lanes[1].listens = false);
+        scene.shared.settings.expected_xids = vec![xid(48).xid, xid(79).xid];
+        scene.shared.event_xids = vec![xid(48).xid];
+        let zeros = |scene: &Scene| -> Vec<u32> {
+            let snapshot = scene.after(0);
+            assert_eq!(snapshot.gpus[0].xids.last, None);
+            snapshot.gpus[0].xids.counts.keys().copied().collect()
+        };
+        assert!(zeros(&scene).is_empty());
+        assert_eq!(scene.after(0).xid_source, None);
+        scene.shared.board().gpu(0).lanes[1].listens = true;
+        assert_eq!(zeros(&scene), [48], "events never bring 79");
+        scene.shared.board().xid_authority = XidAuthority::KernelLog;
+        assert!(zeros(&scene).is_empty(), "the log's lines are told apart by PCI address");
+        let identity = Identity { index: Some(0), ..on_bus("0A") };
+        scene.shared.board().identify(0, Arc::new(identity));
+        assert_eq!(zeros(&scene), [48, 79]);
+        assert_eq!(scene.after(0).xid_source, Some(XidSource::KernelLog));
+        scene.shared.board().xid_authority = XidAuthority::Events;
+        assert_eq!(zeros(&scene), [48]);
+    }
+
+    fn on_bus(bus: &str) -> Identity {
+        let pci_bus_id = Some(format!("00000000:{bus}:00.0"));
+        Identity { uuid: Some(format!("GPU-{bus}")), pci_bus_id, ..Identity::default() }
+    }
+
+    /// The index, the bus and the state of each GPU.
+    fn states(snapshot: &Snapshot) -> Vec<(Option<u32>, &'static str, Option<Down>)> {
+        let bus = |view: &GpuView| {
+            let uuid = view.gpu.identity.as_ref().and_then(|identity| identity.uuid.as_deref());
+            ["A", "B"].into_iter().find(|bus| uuid.is_some_and(|uuid| uuid.ends_with(bus)))
+        };
+        let state = |view: &GpuView| (view.gpu.index, bus(view).unwrap_or("?"), view.up.err());
+        snapshot.gpus.iter().map(state).collect()
+    }
+
+    #[test]
+    fn a_gpu_that_was_lost_before_the_start_is_known_by_its_place() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        board.gpu(1).list(true);
+        board.listed = 2;
+        drop(board);
+        scene.shared.note_bus(vec![on_bus("0B")]);
+        assert_eq!(states(&scene.after(0))[1], (Some(1), "?", Some(Down::Starting)), "not sure");
+        scene.shared.board().identify(0, Arc::new(Identity { index: Some(0), ..on_bus("0A") }));
+        scene.shared.note_bus(vec![on_bus("0B"), on_bus("0A")]);
+        assert_eq!(states(&scene.after(0))[1], (Some(1), "B", Some(Down::Starting)));
+    }
+
+    #[test]
+    fn a_gpu_that_the_driver_does_not_list_is_shown_once_that_is_certain() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        board.listed = 1;
+        board.identify(0, Arc::new(Identity { index: Some(0), ..on_bus("0A") }));
+        let now = Moment::now();
+        let both = || vec![on_bus("0A"), on_bus("0B")];
+        assert!(board.note_bus(both(), now));
+        drop(board);
+        assert_eq!(scene.after(0).gpus.len(), 1, "it may be about to be listed");
+        scene.shared.board().note_bus(both(), now + 9 * SECOND);
+        let not_initialized = (None, "B", Some(Down::NotInitialized));
+        assert_eq!(states(&scene.after(0))[1], not_initialized);
+        // Its XIDs are its own, and go with it once it is listed.
+        let mut board = scene.shared.board();
+        let history = &mut board.unlisted[0].history;
+        Arc::make_mut(&mut history.xids).record(xid(79), None);
+        board.gpu(1).list(true);
+        board.identify(1, Arc::new(Identity { index: Some(1), ..on_bus("0B") }));
+        drop(board);
+        let snapshot = scene.after(0);
+        assert_eq!(states(&snapshot)[1..], [(Some(1), "B", Some(Down::Starting))]);
+        assert_eq!(snapshot.gpus[1].xids.last.unwrap().code, 79);
+        // One that is not listed any more is missing only if it is not on the bus either.
+        let mut board = scene.shared.board();
+        board.gpu(1).list(false);
+        board.listed = 1;
+        board.note_bus(both(), now + 20 * SECOND);
+        drop(board);
+        assert_eq!(states(&scene.after(0))[1..], [(Some(1), "B", Some(Down::NotInitialized))]);
+        scene.shared.board().note_bus(vec![on_bus("0A")], now + 25 * SECOND);
+        assert_eq!(states(&scene.after(0))[1..], [(Some(1), "B", Some(Down::Missing))]);
+    }
+
+    #[test]
+    fn a_gpu_that_is_missing_can_be_forgotten() {
+        let scene = Scene::new(SECOND);
+        let mut board = scene.shared.board();
+        board.identify(0, identity(0, "GPU-a"));
+        board.identify(0, identity(0, "GPU-b"));
+        board.gpu(1).list(true);
+        board.identify(1, identity(1, "GPU-c"));
+        board.gpu(1).list(false);
+        drop(board);
+        assert_eq!(scene.after(0).gpus.len(), 3);
+        scene.shared.forget_missing(3600 * SECOND);
+        assert_eq!(scene.after(0).gpus.len(), 3, "not yet");
+        scene.shared.forget_missing(Duration::ZERO);
+        assert_eq!(scene.after(0).gpus.len(), 1);
+        // One that was asked for by number is awaited for ever.
+        let mut scene = Scene::new(SECOND);
+        scene.shared.settings.gpus = crate::Selection::Only(vec![0, 7]);
+        let mut board = scene.shared.board();
+        board.gpu(7).list(false);
+        drop(board);
+        scene.shared.forget_missing(Duration::ZERO);
+        assert_eq!(scene.after(0).gpus.len(), 2);
+    }
+
+    #[test]
+    fn an_instance_that_is_made_again_has_not_had_the_xids_of_the_one_before() {
+        let instance = |number: u32| {
+            Arc::new(Instance {
+                gpu_instance: number,
+                compute_instance: None,
+                number,
+                profile: "1g.10gb".into(),
+            })
+        };
+        let scene = Scene::new(SECOND);
+        let at = scene.at;
+        let show = |numbers: &[u32]| {
+            let mut board = scene.shared.board();
+            let lane = &mut board.gpu(0).lanes[0];
+            lane.parts.truncate(1);
+            for number in numbers {
+                let mut part = filled(&[FAST], at);
+                part.part.entity = Entity::Instance(instance(*number));
+                lane.parts.push(part);
+            }
+            drop(board);
+            scene.after(0)
+        };
+        show(&[3, 4]);
+        let of = |code, instance| XidEvent { instance: Some(instance), ..xid(code) };
+        let mut board = scene.shared.board();
+        let log = Arc::make_mut(&mut board.gpu(0).history.xids);
+        log.record(of(43, 3), None);
+        log.record(of(31, 4), None);
+        drop(board);
+        let last = |snapshot: &Snapshot, number| {
+            snapshot.gpus[0].last_xid_of(&instance(number)).map(|xid| xid.code)
+        };
+        assert_eq!(last(&show(&[3, 4]), 3), Some(43));
+        show(&[4]);
+        let again = show(&[3, 4]);
+        assert_eq!((last(&again, 3), last(&again, 4)), (Some(0), Some(31)));
+        assert_eq!(again.gpus[0].xids.counts[&43].count, 1);
     }
 
     #[test]
@@ -510,7 +698,7 @@ mod tests {
     #[test]
     fn an_xid_outlives_its_gpu_and_so_do_the_labels_of_its_series() {
         let scene = Scene::new(SECOND).with(|gpu| {
-            Arc::make_mut(&mut gpu.history.xids).record(xid(79), SystemTime::UNIX_EPOCH);
+            Arc::make_mut(&mut gpu.history.xids).record(xid(79), None);
         });
         let mut watches = scene.shared.board().plan.watches.to_vec();
         watches[SLOW].kind = Kind::Label;
@@ -543,7 +731,7 @@ mod tests {
     #[test]
     fn what_was_heard_before_a_gpu_was_known_is_its_own() {
         let scene = Scene::new(SECOND).with(|gpu| {
-            Arc::make_mut(&mut gpu.history.xids).record(xid(79), SystemTime::UNIX_EPOCH);
+            Arc::make_mut(&mut gpu.history.xids).record(xid(79), None);
         });
         scene.shared.board().identify(0, identity(0, "GPU-a"));
         assert_eq!(scene.after(0).gpus[0].xids.counts[&79].count, 1);
@@ -614,7 +802,7 @@ mod tests {
             board.gpu(index).listed = true;
             board.identify(index, identity(index, uuid));
             let log = &mut board.gpu(index).history.xids;
-            Arc::make_mut(log).record(xid(10 + index), SystemTime::UNIX_EPOCH);
+            Arc::make_mut(log).record(xid(10 + index), None);
         }
         // GPU-a was taken out: the others move up, in whatever order they answer.
         board.gpu(2).listed = false;

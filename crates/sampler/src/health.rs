@@ -14,9 +14,9 @@
 //! | `ALL` | the worst of these | |
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use model::{FieldId, Health, HealthStatus, Moment, Reading, Value, XidLog, field};
+use model::{FieldId, Health, HealthStatus, Moment, Reading, Value, When, XidLog, field};
 
 use HealthStatus::{Fail, Pass, Warn};
 
@@ -98,7 +98,7 @@ pub(crate) struct Patient<'a, F> {
     pub(crate) read: F,
     pub(crate) trends: &'a Trends,
     pub(crate) xids: &'a XidLog,
-    pub(crate) now: SystemTime,
+    pub(crate) now: Moment,
 }
 
 /// Whatever was found of one subsystem; none if nothing could be looked at.
@@ -225,12 +225,15 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
             4 => (Fail, "DCGM_FR_GPU_RECOVERY_DRAIN_RESET"),
             _ => (Fail, "HEATSINK_RECOVERY_ACTION_UNKNOWN"),
         });
-        let is_fresh =
-            |last: SystemTime| self.now.duration_since(last).unwrap_or_default() < XID_SPEAKS;
+        // Not by the wall clock, which may have been set since.
+        let is_fresh = |last: When| self.now - last.moment < XID_SPEAKS;
         let fatal = self.xids.counts.values().filter(|entry| {
             FATAL_CLASSES.contains(&entry.xid.class) && entry.last.is_some_and(is_fresh)
         });
-        let xids = match (fatal.max_by_key(|entry| entry.last), self.xids.listening) {
+        let xids = match (
+            fatal.max_by_key(|entry| entry.last.map(|last| last.moment)),
+            self.xids.listening,
+        ) {
             (Some(entry), _) => Some((
                 Fail,
                 match entry.xid.code {
@@ -254,6 +257,8 @@ fn worst<const N: usize>(findings: [Finding; N]) -> Finding {
 #[cfg(test)]
 mod tests {
     use model::{Reason, Xid, XidEvent};
+
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -285,7 +290,7 @@ mod tests {
                 read: |field| self.readings.get(&field),
                 trends: &self.trends,
                 xids: &self.xids,
-                now: SystemTime::UNIX_EPOCH + Duration::from_secs(10_000),
+                now: Moment::BOOT + Duration::from_secs(10_000),
             };
             let all = assess(&patient);
             let health = all.iter().find(|health| health.subsystem == subsystem)?;
@@ -359,8 +364,10 @@ mod tests {
             let mut case = case(&[]);
             case.xids.listening = true;
             let xid = Xid { code: 79, message: "?", class, action: "?" };
-            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000 - age);
-            case.xids.record(XidEvent { xid, instance: None, before: None }, at);
+            // The wall clock was set back since.
+            let time = SystemTime::now() + Duration::from_secs(100_000);
+            let at = When { time, moment: Moment::BOOT + Duration::from_secs(10_000 - age) };
+            case.xids.record(XidEvent { xid, instance: None, before: None }, Some(at));
             case.of("DRIVER").map(|(status, _)| status)
         };
         assert_eq!(of("restart_node", 599), Some(Fail));

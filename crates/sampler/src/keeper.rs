@@ -1,42 +1,73 @@
-//! The keeper: opens the source, starts its lanes, and opens it anew when the world has changed.
+//! The keeper: opens the source, starts its lanes, and opens it again when the world has changed.
+//!
+//! A session is given up only for a better one. As long as any GPU answers, the next session is opened
+//! while the lanes of this one go on, and they end when it is there. Whether a new session would bring
+//! back a GPU that is lost is tried in a process of its own first.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use model::{Moment, Rhythm, Session, Source};
+use model::{Moment, Outdated, Renew, Rhythm, Session, Source, SourceError};
 
-use crate::Selection;
 use crate::board::{Busy, LaneBoard, Place, Shared};
 use crate::lane::Lane;
 use crate::plan::Plan;
+use crate::{Selection, Suspect};
 
 /// From one look at the world to the next.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a source that cannot be opened is left alone: at first, and at most. Whoever brings it
-/// back waits for as long, and one try costs little.
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+/// How long a source that cannot be opened is left alone: at first, and at most. What brings it back
+/// is noticed after as long, and one try costs little.
+const RECONNECT: Backoff =
+    Backoff { now: Duration::from_millis(500), factor: 2, most: Duration::from_secs(2) };
+
+/// The same while there is a session that works.
+const IMPROVE: Backoff =
+    Backoff { now: Duration::from_secs(2), factor: 2, most: Duration::from_secs(60) };
+
+/// The same for a thread that cannot be started, or that ended.
+const RESTART: Backoff =
+    Backoff { now: Duration::from_millis(500), factor: 2, most: Duration::from_secs(30) };
 
 /// How long lanes may take to end before they are left where they are, and how long one may be
-/// inside the driver before nobody waits for it: longer than the longest wait for events.
+/// inside the driver before it is not waited for: longer than the longest wait for events.
 const END: Duration = Duration::from_millis(900);
 const HANG: Duration = Duration::from_millis(700);
 
-/// How long all GPUs have to be down before the source is opened anew, and what that is multiplied
+/// How long all GPUs have to be down before the source is opened again, and what that is multiplied
 /// by each time that it did not help, up to the most. There is nothing to lose then.
-const ALL_DOWN: Patience =
-    Patience { now: Duration::from_secs(2), factor: 2, most: Duration::from_secs(60) };
+const ALL_DOWN: Backoff =
+    Backoff { now: Duration::from_secs(2), factor: 2, most: Duration::from_secs(60) };
 
-/// The same for any one GPU. Its lane opens it anew every second, which is enough in most cases; a
-/// new session is a try in case only that helps, and costs the other GPUs the XIDs of a moment. So
-/// there are a few, and then one an hour.
-const ONE_DOWN: Patience =
-    Patience { now: Duration::from_secs(30), factor: 10, most: Duration::from_secs(3600) };
+/// The same for any one GPU, from the settings' time on, and for whether a new session would help it,
+/// which is tried aside.
+fn one_down(shared: &Shared) -> Backoff {
+    Backoff { now: shared.settings.trial_after, factor: 4, most: Duration::from_secs(3600) }
+}
+
+/// How long to wait, longer each time.
+#[derive(Clone, Copy)]
+struct Backoff {
+    now: Duration,
+    factor: u32,
+    most: Duration,
+}
+
+impl Backoff {
+    /// How long to wait now.
+    fn next(&mut self) -> Duration {
+        let now = self.now;
+        self.now = (now * self.factor).min(self.most);
+        now
+    }
+}
 
 /// A lane's thread, and what ends it.
 struct Running {
+    id: u64,
     place: Place,
     /// The reader's name.
     name: &'static str,
@@ -53,99 +84,173 @@ struct Detained {
     thread: JoinHandle<()>,
 }
 
-/// Patience with GPUs that are down.
-#[derive(Clone, Copy)]
-struct Patience {
-    now: Duration,
-    factor: u32,
-    most: Duration,
+/// A place some of whose lanes have no thread.
+struct Missing {
+    place: Place,
+    backoff: Backoff,
+    /// When to start them; none while they have been started and go on.
+    due: Option<Moment>,
+    /// When they were last started.
+    tried: Moment,
 }
 
 /// What the keeper is told.
-enum Told {
-    /// Nothing, in the time that it listened.
-    Nothing,
+pub(crate) enum Order {
     /// To end.
     Stop,
-    /// To read other watches.
-    Replan(Arc<Plan>),
+    /// To read other watches, and whom to tell when they are read.
+    Replan(Arc<Plan>, InForce),
+    /// That a lane's thread ends.
+    LaneEnded(u64),
+    /// That a new session would help, or not.
+    Tried(bool),
+}
+
+/// Called once a plan is in force; dropped if another one takes its place before.
+pub(crate) type InForce = Box<dyn FnOnce() + Send>;
+
+/// What the keeper has to open.
+struct Wish {
+    renew: Renew,
+    why: String,
+    backoff: Backoff,
+    due: Moment,
+}
+
+impl Wish {
+    fn new(renew: Renew, why: impl Into<String>) -> Self {
+        Self { renew, why: why.into(), backoff: IMPROVE, due: Moment::now() }
+    }
 }
 
 struct Keeper<'a> {
     shared: &'a Arc<Shared>,
-    orders: &'a Receiver<Arc<Plan>>,
+    orders: &'a Receiver<Order>,
+    /// Its own end of the orders, for lanes and trials.
+    tell: Sender<Order>,
+    session: Option<Box<dyn Session>>,
+    session_began: Moment,
     running: Vec<Running>,
     detained: Vec<Detained>,
+    missing: Vec<Missing>,
     next_id: u64,
-    all_down: Patience,
-    one_down: Patience,
+    all_down: Backoff,
+    one_down: Backoff,
+    /// Whether a trial is under way, and of which GPU.
+    trial: bool,
+    /// What is to be read, and whom to tell when it is.
+    plan: Arc<Plan>,
+    in_force: Option<InForce>,
+    /// What was last said of a source that cannot be opened.
+    said: String,
 }
 
-/// Runs until it is stopped, which it is when nobody can tell it anything any more.
-pub(crate) fn run(mut source: Box<dyn Source>, shared: &Arc<Shared>, orders: &Receiver<Arc<Plan>>) {
+/// Runs until it is stopped.
+pub(crate) fn run(
+    mut source: Box<dyn Source>,
+    shared: &Arc<Shared>,
+    orders: &Receiver<Order>,
+    tell: Sender<Order>,
+) {
+    let plan = Arc::clone(&shared.board().plan);
     let mut keeper = Keeper {
         shared,
         orders,
+        tell,
+        session: None,
+        session_began: Moment::now(),
         running: Vec::new(),
         detained: Vec::new(),
+        missing: Vec::new(),
         next_id: 0,
         all_down: ALL_DOWN,
-        one_down: ONE_DOWN,
+        one_down: one_down(shared),
+        trial: false,
+        plan,
+        in_force: None,
+        said: String::new(),
     };
-    let mut pause = RECONNECT.0;
-    let mut said = String::new();
-    let mut plan = Arc::clone(&shared.board().plan);
     keeper.enter(&[]);
+    let mut wish = Some(Wish { backoff: RECONNECT, ..Wish::new(Renew::Driver, "") });
     loop {
-        // The lanes of the session before go on until there is another one, and while they do, it
-        // does not matter how long that takes.
-        let is_gap = keeper.running.is_empty();
-        shared.changed(|board| board.connecting = is_gap.then(Moment::now));
-        let told = match source.connect(&plan.watches) {
-            Ok(session) => {
-                pause = RECONNECT.0;
-                said.clear();
-                keeper.keep(session, &plan)
+        if wish.as_ref().is_some_and(|wish| wish.due <= Moment::now()) {
+            wish = wish.take().and_then(|wish| keeper.open(source.as_mut(), wish));
+        }
+        let due = [wish.as_ref().map(|wish| wish.due), keeper.next_restart()];
+        let pauses = due.into_iter().flatten().map(|due| due - Moment::now());
+        let next = pauses.fold(LOOK, Duration::min);
+        match keeper.orders.recv_timeout(next) {
+            Ok(Order::Replan(plan, in_force)) => {
+                (keeper.plan, keeper.in_force) = (plan, Some(in_force));
+                // One that is under way opens the driver anyhow.
+                wish.get_or_insert_with(|| Wish::new(Renew::Watches, "other watches")).due =
+                    Moment::now();
             }
-            Err(error) => {
-                if error.message != said {
-                    tracing::warn!("{}; trying again until it works", error.message);
-                    said.clone_from(&error.message);
+            Ok(Order::LaneEnded(id)) => keeper.note_ended(id),
+            Ok(Order::Tried(helps)) => {
+                keeper.trial = false;
+                if helps && keeper.session.is_some() {
+                    let why = "a process of its own reads the GPU that is down";
+                    wish = Some(Wish::new(Renew::Driver, why));
                 }
-                if is_gap {
-                    shared.changed(|board| {
-                        board.connecting = None;
-                        board.source.up = Err(error.message);
-                    });
-                }
-                let told = keeper.listen(pause);
-                pause = (pause * 2).min(RECONNECT.1);
-                told
             }
-        };
-        match told {
-            Told::Nothing => {}
-            Told::Stop => {
-                keeper.end_lanes(|_| true);
-                return;
-            }
-            Told::Replan(new) => plan = new,
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if keeper.session.is_some() {
+            wish = keeper.look(wish);
+        }
+        keeper.restart();
+        if let Some(after) = shared.settings.forget_missing {
+            shared.forget_missing(after);
         }
     }
+    keeper.end_lanes(|_| true);
 }
 
 impl Keeper<'_> {
-    /// Waits for orders.
-    fn listen(&self, pause: Duration) -> Told {
-        match self.orders.recv_timeout(pause) {
-            Ok(plan) => Told::Replan(plan),
-            Err(RecvTimeoutError::Timeout) => Told::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Told::Stop,
+    /// Opens what is wished for. Gives it back if that has to be tried again.
+    fn open(&mut self, source: &mut dyn Source, mut wish: Wish) -> Option<Wish> {
+        // The lanes of the session before go on until there is another one, and while they do, it
+        // does not matter how long that takes.
+        let is_gap = self.session.is_none();
+        if is_gap {
+            self.shared.changed(|board| board.connecting = Some(Moment::now()));
+        } else if !wish.why.is_empty() {
+            tracing::info!("opening the source again: {}", wish.why);
+        }
+        let plan = Arc::clone(&self.plan);
+        match source.connect(&plan.watches, wish.renew) {
+            Ok(session) => {
+                self.said.clear();
+                self.change_over(session, &plan, wish.renew);
+                None
+            }
+            Err(error) => {
+                self.note_error(error, is_gap);
+                wish.due = Moment::now() + wish.backoff.next();
+                Some(wish)
+            }
         }
     }
 
-    /// Keeps a session until the world has changed, or it is told something.
-    fn keep(&mut self, mut session: Box<dyn Session>, plan: &Arc<Plan>) -> Told {
+    fn note_error(&mut self, SourceError { message, needs_restart }: SourceError, is_gap: bool) {
+        if message != self.said {
+            tracing::warn!("{message}; trying again until it works");
+            self.said.clone_from(&message);
+        }
+        if is_gap {
+            self.shared.changed(|board| {
+                board.connecting = None;
+                board.source.up = Err(message);
+                let since = board.source.needs_restart.unwrap_or_else(Moment::now);
+                board.source.needs_restart = needs_restart.then_some(since);
+            });
+        }
+    }
+
+    /// Goes over to a new session: the lanes of the one before end, its own take over what they read.
+    fn change_over(&mut self, mut session: Box<dyn Session>, plan: &Arc<Plan>, renew: Renew) {
         let driver_version = session.driver_version();
         let name = self.shared.board().source.name;
         let gpus = session.gpus();
@@ -155,46 +260,69 @@ impl Keeper<'_> {
             gpus = gpus.len(),
             "reading"
         );
-        // Those that wait for events go on where only the plan is another: none is missed.
+        // Those that wait for events go on where only the plan is another: none is missed. Else they
+        // end first, since that takes longest, and readings go on meanwhile.
+        if renew == Renew::Driver {
+            self.end_lanes(|running| running.rhythm == Rhythm::Waiting);
+        }
         self.end_lanes(|running| running.rhythm != Rhythm::Waiting);
         self.shared.changed(|board| {
             board.connecting = None;
             board.source.up = Ok(());
+            board.source.needs_restart = None;
             board.source.driver_version = driver_version;
             if !Arc::ptr_eq(&board.plan, plan) {
                 board.replan(plan);
             }
         });
+        self.missing.clear();
         self.enter(&gpus);
         for gpu in &gpus {
             self.start_lanes(session.as_mut(), Place::Gpu(*gpu));
         }
         self.start_lanes(session.as_mut(), Place::Machine);
-        let began = Moment::now();
-        let why = loop {
-            match self.listen(LOOK) {
-                Told::Nothing => {}
-                Told::Stop => return Told::Stop,
-                // Only the readings' lanes end, and not before there is a session for the new ones;
-                // but not even those go on with a driver that is gone.
-                told @ Told::Replan(_) => {
-                    if session.outdated().is_some() {
-                        self.end_lanes(|_| true);
-                    }
-                    return told;
-                }
+        self.session = Some(session);
+        self.session_began = Moment::now();
+        if let Some(in_force) = self.in_force.take() {
+            in_force();
+        }
+    }
+
+    /// Looks at whether the session still fits the world. Says what has to be opened.
+    fn look(&mut self, wish: Option<Wish>) -> Option<Wish> {
+        let mut session = self.session.take()?;
+        self.release_detained(session.as_mut());
+        let outdated = session.outdated();
+        self.session = Some(session);
+        match outdated {
+            Some(Outdated::Over(why)) => {
+                tracing::info!("the session is over: {why}");
+                self.give_up();
+                return Some(Wish { backoff: RECONNECT, ..Wish::new(Renew::Driver, "") });
             }
-            self.release_detained(session.as_mut());
-            if let Some(why) = session.outdated() {
-                break why;
+            Some(Outdated::Improvable(why)) if wish.is_none() => {
+                return Some(Wish::new(Renew::Driver, why));
             }
-            if let Some(why) = self.out_of_patience(began) {
-                break why;
+            Some(Outdated::Improvable(_)) | None => {}
+        }
+        match self.out_of_patience() {
+            Some(Verdict::Reopen(why)) => {
+                tracing::info!("opening the source again: {why}");
+                self.give_up();
+                Some(Wish { backoff: RECONNECT, ..Wish::new(Renew::Driver, "") })
             }
-        };
-        tracing::info!("opening the source anew: {why}");
+            Some(Verdict::Try(suspect)) => {
+                self.start_trial(suspect);
+                wish
+            }
+            None => wish,
+        }
+    }
+
+    /// Ends a session without which nothing is lost.
+    fn give_up(&mut self) {
         self.end_lanes(|_| true);
-        Told::Nothing
+        self.session = None;
     }
 
     /// Enters the GPUs of a session on the board. Those that are no longer listed stay, as
@@ -210,8 +338,9 @@ impl Keeper<'_> {
                 board.gpu(*index);
             }
             for gpu in &mut board.gpus {
-                gpu.listed = gpus.contains(&gpu.index);
+                gpu.list(gpus.contains(&gpu.index));
             }
+            board.listed = gpus.len();
             board.forget_empty_places(|index| wanted.contains(&index));
         });
     }
@@ -233,6 +362,7 @@ impl Keeper<'_> {
             Place::Gpu(_) => return,
             Place::Machine => session.machine_readers(),
         };
+        let mut failed = None;
         for reader in readers {
             let (name, rhythm) = (reader.name(), reader.rhythm());
             if self.is_detained(place, name) || self.is_running(place, name) {
@@ -249,15 +379,76 @@ impl Keeper<'_> {
             let its_busy = Arc::clone(&busy);
             let id = self.next_id;
             let lane = Lane { id, place, reader, busy, shared, plan, cadence: tick, stopped };
-            let spawned = thread::Builder::new().name(format!("{place} {name}"));
-            match spawned.spawn(move || lane.run()) {
+            let end = TellOfEnd { id, tell: self.tell.clone() };
+            let spawned = thread::Builder::new().name(format!("{place} {name}")).spawn(move || {
+                let _end = end;
+                lane.run();
+            });
+            match spawned {
                 Ok(thread) => {
                     let busy = its_busy;
-                    self.running.push(Running { place, name, rhythm, busy, stop, thread });
+                    self.running.push(Running { id, place, name, rhythm, busy, stop, thread });
                 }
-                Err(error) => tracing::error!("no thread to read {place} with: {error}"),
+                Err(error) => {
+                    failed = Some(error);
+                    self.shared.changed(|board| board.lose_thread(place, id));
+                }
             }
         }
+        if let Some(error) = failed {
+            self.note_missing(place, &format!("no thread can be started: {error}"));
+        }
+    }
+
+    /// Notes that a lane's thread has ended, which it does by itself only if something is wrong.
+    fn note_ended(&mut self, id: u64) {
+        let Some(at) = self.running.iter().position(|running| running.id == id) else { return };
+        let Running { place, name, .. } = self.running.swap_remove(at);
+        self.shared.changed(|board| board.lose_thread(place, id));
+        self.note_missing(place, &format!("the thread of its reader `{name}` ended"));
+    }
+
+    fn note_missing(&mut self, place: Place, why: &str) {
+        let now = Moment::now();
+        let known = self.missing.iter().position(|missing| missing.place == place);
+        let at = known.unwrap_or_else(|| {
+            tracing::error!("{place}: {why}; started again until it works");
+            self.missing.push(Missing { place, backoff: RESTART, due: None, tried: now });
+            self.missing.len() - 1
+        });
+        let missing = &mut self.missing[at];
+        if missing.tried.elapsed() > RESTART.most * 2 {
+            missing.backoff = RESTART;
+        }
+        // Several lanes of one place may end at once.
+        if missing.due.is_none() {
+            missing.due = Some(now + missing.backoff.next());
+        }
+        tracing::debug!("{place}: {why}");
+        self.shared.changed(|board| board.reader_restarts += 1);
+    }
+
+    /// When lanes have to be started again.
+    fn next_restart(&self) -> Option<Moment> {
+        self.missing.iter().filter_map(|missing| missing.due).min()
+    }
+
+    /// Starts the lanes again that have no thread, where that is due.
+    fn restart(&mut self) {
+        let now = Moment::now();
+        let Some(mut session) = self.session.take() else { return };
+        let is_due = |missing: &&mut Missing| missing.due.is_some_and(|due| due <= now);
+        let due = self.missing.iter_mut().filter(is_due);
+        let places: Vec<Place> = due
+            .map(|missing| {
+                (missing.due, missing.tried) = (None, now);
+                missing.place
+            })
+            .collect();
+        for place in places {
+            self.start_lanes(session.as_mut(), place);
+        }
+        self.session = Some(session);
     }
 
     /// Ends the lanes of a session. Those that do not end are inside the driver: they are left
@@ -271,8 +462,8 @@ impl Keeper<'_> {
                 (busy, Detained { place, name, thread })
             })
             .collect();
-        // Nobody waits for one that has been inside the driver for longer than a healthy one ever
-        // is: the others' readings grow old meanwhile.
+        // One that has been inside the driver for longer than a healthy one ever is, is not waited
+        // for: the others' readings grow old meanwhile.
         let hangs = |busy: &Busy| busy.since().is_some_and(|since| since.elapsed() > HANG);
         let worth_waiting =
             |(busy, lane): &(Arc<Busy>, Detained)| !lane.thread.is_finished() && !hangs(busy);
@@ -312,31 +503,80 @@ impl Keeper<'_> {
     /// Whether GPUs have been down for so long that only a new session may help: a driver that was
     /// reloaded, or a GPU that was reset, answers old handles with errors for ever. A GPU that
     /// hangs is no reason: its old reader would be in the way of a new one.
-    fn out_of_patience(&mut self, session_began: Moment) -> Option<String> {
+    fn out_of_patience(&mut self) -> Option<Verdict> {
         let board = self.shared.board();
         let settings = &self.shared.settings;
-        let listed = board.gpus.iter().filter(|gpu| gpu.listed);
-        let main_lanes: Vec<&LaneBoard> = listed.filter_map(|gpu| gpu.main_lane()).collect();
-        // One that is being opened anew just now is down as much as one that waits for that.
+        // One that is being opened just now is down as much as one that waits for that.
         let hangs = |lane: &LaneBoard| {
             let deadline = settings.pass_deadline(settings.interval.max(lane.cadence));
             lane.busy.since().is_some_and(|since| since.elapsed() > deadline)
         };
-        let down = main_lanes.iter().filter(|lane| lane.down.is_some() && !hangs(lane));
-        let since = down.clone().map(|lane| lane.last_ok.unwrap_or(session_began)).min();
-        let all = down.count() == main_lanes.len();
+        let listed: Vec<_> = board.gpus.iter().filter(|gpu| gpu.listed).collect();
+        let lanes = listed.iter().filter_map(|gpu| Some((*gpu, gpu.main_lane()?)));
+        let began = self.session_began;
+        let down = lanes.clone().filter(|(_, lane)| lane.down.is_some() && !hangs(lane));
+        let longest = down.clone().min_by_key(|(_, lane)| lane.last_ok.unwrap_or(began));
+        let longest = longest.map(|(gpu, lane)| {
+            let suspect = Suspect { index: gpu.index, identity: gpu.identity.clone() };
+            (suspect, lane.last_ok.unwrap_or(began))
+        });
+        let all = down.count() == lanes.count();
+        drop(listed);
         drop(board);
-        let Some(since) = since else {
-            (self.all_down, self.one_down) = (ALL_DOWN, ONE_DOWN);
+        let Some((suspect, since)) = longest else {
+            (self.all_down, self.one_down) = (ALL_DOWN, one_down(self.shared));
             return None;
         };
-        let age = since.max(session_began).elapsed();
-        let patience = if all { &mut self.all_down } else { &mut self.one_down };
-        if age < patience.now {
-            return None;
+        let age = since.max(began).elapsed();
+        if all {
+            let is_due = age >= self.all_down.now;
+            return is_due.then(|| {
+                self.all_down.next();
+                Verdict::Reopen(format!("all GPUs are down since {} s", age.as_secs()))
+            });
         }
-        patience.now = (patience.now * patience.factor).min(patience.most);
-        let who = if all { "all GPUs are" } else { "a GPU is" };
-        Some(format!("{who} down since {} s", age.as_secs()))
+        let is_due = age >= self.one_down.now && !self.trial && settings.trial.is_some();
+        is_due.then(|| {
+            self.one_down.next();
+            Verdict::Try(suspect)
+        })
+    }
+
+    /// Lets a process of its own try whether it can read a GPU that is down here.
+    fn start_trial(&mut self, suspect: Suspect) {
+        let Some(trial) = self.shared.settings.trial.clone() else { return };
+        let tell = self.tell.clone();
+        let gpu = suspect.index;
+        let spawned = thread::Builder::new().name("trial".to_owned()).spawn(move || {
+            let outcome = (trial.0)(&suspect);
+            match &outcome {
+                Ok(()) => tracing::info!(gpu, "a new session would read the GPU that is down"),
+                Err(why) => tracing::debug!(gpu, "a new session would not help: {why}"),
+            }
+            // The keeper is gone only when everything is over.
+            let _ = tell.send(Order::Tried(outcome.is_ok()));
+        });
+        self.trial = spawned.is_ok();
+    }
+}
+
+/// What is to be done about GPUs that are down.
+enum Verdict {
+    /// To open the source again: there is nothing to lose.
+    Reopen(String),
+    /// To try aside whether that would help this GPU.
+    Try(Suspect),
+}
+
+/// Tells the keeper of the end of a lane, however it ends.
+struct TellOfEnd {
+    id: u64,
+    tell: Sender<Order>,
+}
+
+impl Drop for TellOfEnd {
+    fn drop(&mut self) {
+        // The keeper is gone only when everything is over.
+        let _ = self.tell.send(Order::LaneEnded(self.id));
     }
 }

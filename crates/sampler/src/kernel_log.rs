@@ -1,30 +1,69 @@
-//! XIDs in the kernel's log: what happened before anybody listened, and which NVLink it was.
+//! The kernel's log: what the driver says there of GPUs and NVSwitches.
 //!
-//! The driver writes each XID to the kernel's log as well as telling those who listen. A line in the
-//! log has nothing to match it to an event by, so it is counted only where nobody listened to its
-//! GPU; otherwise it only adds what the event does not say.
+//! The driver writes every XID to the kernel's log; its events leave some out. So where the log can be
+//! read, XIDs are counted from it and from nothing else, and an event only makes this thread look at
+//! once. Where it cannot, they are counted from events. A line and an event have nothing to be matched
+//! by, so it is never both.
+//!
+//! - `log`: where it is read from; `journal`, `kmsg`, `text`: its forms.
+//! - `line`: what one message says.
 
-use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+mod journal;
+mod kmsg;
+mod line;
+mod log;
+mod text;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use model::{LinkFault, Moment, Xid};
+use model::{DriverError, DriverEvent, Moment, When, Xid, XidEvent};
 
-use crate::board::{Board, Shared};
-use crate::merge::is_worth_a_line;
+use crate::board::{Board, History, Shared, XidAuthority};
+use crate::merge::{Line, is_worth_a_line};
+use line::{Event, XidLine};
+use log::{Log, Message};
 
-/// Where the kernel's log is, and what its codes mean.
+/// Which log is read, and what its codes mean.
 #[derive(Clone, Debug)]
 pub struct KernelLog {
-    /// `/dev/kmsg`, or a file in its format.
-    pub path: PathBuf,
+    /// Where it is.
+    pub place: Place,
+    /// Below which `dev`, `var` and `run` are looked at: `/`, or the host's root in a container.
+    pub root: PathBuf,
     /// The meaning of a code.
     pub meaning: fn(u32) -> Xid,
+}
+
+/// Where the kernel's log is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// From `/dev/kmsg`, or else from the journal. Text files are never chosen by themselves: any
+    /// user can write a line that looks like the kernel's into them.
+    Auto,
+    /// From `/dev/kmsg`.
+    Kmsg,
+    /// From the files of systemd's journal.
+    Journal,
+    /// From a text file, a folder of the journal, or a device like `/dev/kmsg`.
+    Path(PathBuf),
+}
+
+impl KernelLog {
+    /// Whether it can be read: what it is called, or why not and what would make it readable.
+    ///
+    /// # Errors
+    ///
+    /// One line that says why it cannot be read.
+    pub fn probe(&self) -> Result<String, String> {
+        let (mut log, name) = Log::open(&self.place, &self.root)?;
+        log.read().map_err(|error| format!("cannot read {name}: {error}"))?;
+        Ok(name)
+    }
 }
 
 /// From one look at the log to the next; and while XIDs wait for their GPU to be identified, which
@@ -32,313 +71,309 @@ pub struct KernelLog {
 const LOOK: Duration = Duration::from_millis(200);
 const LOOK_AT_BOARD: Duration = Duration::from_millis(5);
 
+/// From one try to open a log that cannot be read to the next.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// How long after the start GPUs are expected to be identified.
 const START: Duration = Duration::from_secs(5);
 
-/// For how long after somebody last listened to a GPU an XID in the log counts as heard: the driver
-/// writes the line and tells the listeners at about the same time, and those who wait for events
-/// are seen to listen twice a second. It is as long until a line is judged: whoever has begun to
-/// listen just before it is seen to do so only after it.
-const HEARD: Duration = Duration::from_secs(1);
-
-/// How long XIDs of GPUs that nobody has identified are kept: there may be none to come, as where
-/// only some of the GPUs are read.
+/// How long XIDs of GPUs that are not known are kept: they may never be, as where only some of the
+/// GPUs are read.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How many XIDs of GPUs that nobody has identified yet are kept.
-const MOST_WAITING: usize = 4096;
+/// How many XIDs of one GPU that is not known are kept, and of how many GPUs.
+const MOST_WAITING: usize = 1024;
+const MOST_UNKNOWN: usize = 64;
 
-/// A line of the log is at most a kilobyte or so long; a longer one is none of the driver's.
-const LONGEST_LINE: usize = 16 * 1024;
+/// How long after an XID 79 the line that the GPU has fallen off the bus is part of the same event.
+const SAME_LOSS: Duration = Duration::from_secs(10);
 
-/// `open`'s flag for reads that do not wait, as Linux has it on x86-64 and aarch64.
-const O_NONBLOCK: i32 = 0o4000;
+/// How many of the last events are kept.
+const MOST_EVENTS: usize = 256;
 
-/// One XID in the log.
-#[derive(Clone, PartialEq, Debug)]
-struct Entry {
-    /// As the board's identities spell it.
-    pci_bus_id: String,
-    code: u32,
-    fault: Option<LinkFault>,
-    /// Since the machine was started.
-    at: Duration,
-}
-
-/// An entry that has not found its GPU yet.
+/// An XID whose GPU is not known yet.
 struct Waiting {
-    entry: Entry,
-    time: SystemTime,
+    xid: XidLine,
+    at: Option<When>,
     seen: Moment,
-    /// Whether it was in the log before this process began: nobody can have listened then.
+    /// Whether it was in the log before this process began.
     is_old: bool,
 }
 
-/// Follows the log until the sampler stops; ends at once where it cannot be read.
-pub(crate) fn run(log: &KernelLog, shared: &Arc<Shared>) {
-    let opened = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&log.path);
-    let mut file = match opened {
-        Ok(file) => file,
-        Err(error) => {
-            let path = log.path.display();
-            tracing::info!("XIDs from before the start are not known: cannot read {path}: {error}");
-            return;
-        }
-    };
-    let mut lines = Lines::default();
-    let mut waiting: VecDeque<Waiting> = VecDeque::new();
-    let began = uptime();
-    let mut is_first_look = true;
+/// What has been read and not been counted.
+#[derive(Default)]
+struct Unknown {
+    /// By PCI address, in their order.
+    waiting: BTreeMap<String, Vec<Waiting>>,
+    /// When the last XID 79 of each GPU was logged.
+    losses: BTreeMap<String, Duration>,
+}
+
+/// Follows the log until the sampler stops. Drops `opened` once it is known which source counts.
+pub(crate) fn run(settings: &KernelLog, shared: &Arc<Shared>, opened: Sender<()>) {
+    let began = Moment::now_without_suspend();
+    let mut log = open(settings, shared, true);
+    drop(opened);
+    let mut tried = Moment::now();
+    let mut unknown = Unknown::default();
+    let mut caught_up = log.is_none();
     loop {
-        let more = lines.read_from(&mut file);
-        let seen = Moment::now();
-        for line in lines.take() {
-            if let Some(entry) = entry(&line) {
-                // Lines may come while those of before are read.
-                let is_old = is_first_look && began.is_none_or(|began| entry.at <= began);
-                let age = began.filter(|_| is_old).map_or(Duration::ZERO, |began| {
-                    began.saturating_sub(entry.at) + shared.epoch.elapsed()
-                });
-                let time = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-                waiting.push_back(Waiting { entry, time, seen, is_old });
-                if waiting.len() > MOST_WAITING {
-                    waiting.pop_front();
-                }
-            }
-        }
-        is_first_look &= more;
-        // A burst is delivered together.
-        if !more && !waiting.is_empty() {
-            deliver(&mut waiting, log, shared);
-        }
         if shared.board().stopping {
             return;
         }
-        if !more {
-            let is_soon = !waiting.is_empty() && shared.epoch.elapsed() < START;
-            thread::sleep(if is_soon { LOOK_AT_BOARD } else { LOOK });
+        if log.is_none() && tried.elapsed() >= RETRY {
+            tried = Moment::now();
+            log = open(settings, shared, false);
+        }
+        // The log itself keeps what is not read yet, while GPUs are being identified.
+        let is_starting = !unknown.waiting.is_empty() && shared.epoch.elapsed() < START;
+        let has_room = unknown.waiting.values().all(|waiting| waiting.len() < MOST_WAITING / 2);
+        let mut is_behind = false;
+        if let Some(open) = log.as_mut().filter(|_| has_room || !is_starting) {
+            match open.read() {
+                Ok(batch) => {
+                    is_behind = batch.is_behind;
+                    let reading = Reading { began, is_old: !caught_up };
+                    unknown.take(&batch.messages, &reading, batch.lost, shared);
+                    caught_up |= !is_behind;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        "the kernel's log cannot be read any more: {error}; XIDs come from events"
+                    );
+                    shared.changed(|board| board.xid_authority = XidAuthority::Events);
+                    log = None;
+                }
+            }
+        }
+        unknown.deliver(settings, shared);
+        if !is_behind {
+            thread::park_timeout(if is_starting { LOOK_AT_BOARD } else { LOOK });
         }
     }
 }
 
-/// Notes the entries whose GPU is known on the board; the others wait.
-fn deliver(waiting: &mut VecDeque<Waiting>, log: &KernelLog, shared: &Shared) {
-    let mut said = Vec::new();
-    let mut board = shared.board();
-    let before = waiting.len();
-    waiting.retain(|waiting| {
-        let age = waiting.seen.elapsed();
-        let is_due = waiting.is_old || age > HEARD;
-        age < PATIENCE && !(is_due && note(&mut board, waiting, log, shared, &mut said))
+/// Opens the log, and lets XIDs come from it. Later than at the start, what is in it by then has been
+/// counted from events.
+fn open(settings: &KernelLog, shared: &Shared, is_start: bool) -> Option<Log> {
+    let opened = Log::open(&settings.place, &settings.root).and_then(|(mut log, name)| {
+        let skipped = if is_start { Ok(()) } else { log.skip() };
+        skipped.map_err(|error| format!("cannot read {name}: {error}"))?;
+        Ok((log, name))
     });
-    board.dirty |= waiting.len() < before;
-    drop(board);
-    for (gpu, xid, count) in said {
-        let times = if count == 1 { String::new() } else { format!(", {count} times by now") };
-        tracing::warn!(gpu, xid = xid.code, "XID in the kernel's log: {}{times}", xid.message);
+    match opened {
+        Ok((log, name)) => {
+            tracing::info!("XIDs come from the kernel's log: {name}");
+            shared.changed(|board| {
+                board.xid_authority = XidAuthority::KernelLog;
+                board.driver_log.get_or_insert_default();
+            });
+            Some(log)
+        }
+        Err(why) if is_start => {
+            tracing::warn!("the kernel's log cannot be read, so XIDs come from events: {why}");
+            None
+        }
+        Err(why) => {
+            tracing::debug!("the kernel's log: {why}");
+            None
+        }
     }
 }
 
-/// Notes one entry, if its GPU is known.
-fn note(
-    board: &mut Board,
+/// What is known of the messages of one read.
+struct Reading {
+    /// When this thread began, by the kernel log's clock.
+    began: Duration,
+    /// Whether the log has not been read to its end yet.
+    is_old: bool,
+}
+
+impl Reading {
+    /// Whether a message was logged before this process began.
+    fn is_old(&self, message: &Message) -> bool {
+        self.is_old && message.at.is_none_or(|at| at <= self.began)
+    }
+
+    /// When a message was logged, if that can be told.
+    fn when(&self, message: &Message) -> Option<When> {
+        let now = When { time: SystemTime::now(), moment: Moment::now() };
+        if !self.is_old(message) {
+            return Some(now);
+        }
+        let age = Moment::now_without_suspend().saturating_sub(message.at?);
+        let time = now.time.checked_sub(age)?;
+        Some(When { time, moment: now.moment.checked_sub(age)? })
+    }
+}
+
+impl Unknown {
+    /// Takes in what was read: XIDs wait for their GPU, all else is counted.
+    fn take(&mut self, messages: &[Message], reading: &Reading, lost: u64, shared: &Shared) {
+        let mut events = Vec::new();
+        let mut dropped = 0;
+        for message in messages {
+            let Some(event) = line::event(&message.text) else { continue };
+            let at = reading.when(message);
+            match event {
+                Event::Xid(xid) => {
+                    events.extend(at.map(|at| of_xid(&xid, at)));
+                    if xid.code == 79 && self.losses.len() < MOST_UNKNOWN {
+                        self.losses.insert(xid.pci_bus_id.clone(), clock_of(message));
+                    }
+                    let is_old = reading.is_old(message);
+                    dropped += self.keep(Waiting { xid, at, seen: Moment::now(), is_old });
+                }
+                Event::Driver { pci_bus_id, kind: DriverError::FallenOffBus }
+                    if self.is_told_by_79(&pci_bus_id, message) => {}
+                Event::Driver { pci_bus_id, kind } => {
+                    let what = kind.as_str().to_owned();
+                    events.extend(at.map(|at| of_driver(&pci_bus_id, what, at)));
+                    shared.changed(|board| board.driver_log().count_error(&pci_bus_id, kind));
+                    tracing::warn!(pci_bus_id, "the driver reports: {}", kind.as_str());
+                }
+                Event::Sxid { pci_bus_id, code, severity, link } => {
+                    let what = format!("sxid {code}");
+                    events.extend(at.map(|at| DriverEvent {
+                        link,
+                        severity,
+                        ..of_driver(&pci_bus_id, what, at)
+                    }));
+                    shared.changed(|board| board.driver_log().count_sxid(&pci_bus_id, code));
+                }
+                Event::Boot => {}
+            }
+        }
+        if events.is_empty() && lost + dropped == 0 {
+            return;
+        }
+        let mut board = shared.board();
+        if lost + dropped > 0 {
+            board.driver_log().lost += lost + dropped;
+            board.dirty = true;
+        }
+        board.driver_events.extend(events);
+        let surplus = board.driver_events.len().saturating_sub(MOST_EVENTS);
+        board.driver_events.drain(..surplus);
+        drop(board);
+        if lost > 0 {
+            tracing::warn!(
+                "{lost} records of the kernel's log were lost before they could be read"
+            );
+        }
+    }
+
+    /// Whether an XID 79 said of this GPU, just before, that it has fallen off the bus.
+    fn is_told_by_79(&self, pci_bus_id: &str, message: &Message) -> bool {
+        let since = |at: &Duration| clock_of(message).saturating_sub(*at);
+        self.losses.get(pci_bus_id).is_some_and(|at| since(at) < SAME_LOSS)
+    }
+
+    /// Lets an XID wait for its GPU. Says how many had to go for want of room.
+    fn keep(&mut self, waiting: Waiting) -> u64 {
+        let address = &waiting.xid.pci_bus_id;
+        if !self.waiting.contains_key(address) && self.waiting.len() >= MOST_UNKNOWN {
+            return 1;
+        }
+        let of_gpu = self.waiting.entry(address.clone()).or_default();
+        if of_gpu.len() >= MOST_WAITING {
+            return 1;
+        }
+        of_gpu.push(waiting);
+        0
+    }
+
+    /// Counts the XIDs whose GPU is known on the board; the others wait.
+    fn deliver(&mut self, settings: &KernelLog, shared: &Shared) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let mut lines = Vec::new();
+        let mut board = shared.board();
+        self.waiting.retain(|pci_bus_id, waiting| {
+            let Some((gpu, history)) = history_of(&mut board, pci_bus_id) else {
+                waiting.retain(|waiting| waiting.seen.elapsed() < PATIENCE);
+                return !waiting.is_empty();
+            };
+            for waiting in waiting.drain(..) {
+                lines.extend(count(history, &waiting, settings, shared).map(|line| (gpu, line)));
+            }
+            board.dirty = true;
+            board.urgent = true;
+            false
+        });
+        drop(board);
+        shared.wake.notify_all();
+        lines.into_iter().for_each(|(gpu, line)| line.say(gpu));
+    }
+}
+
+/// The clock of a message: the log's own, or ours where it has none.
+fn clock_of(message: &Message) -> Duration {
+    message.at.unwrap_or_else(Moment::now_without_suspend)
+}
+
+/// What is remembered of the GPU at this address, with its index, if it has one.
+fn history_of<'b>(
+    board: &'b mut Board,
+    pci_bus_id: &str,
+) -> Option<(Option<u32>, &'b mut History)> {
+    let is_it = |identity: &model::Identity| identity.pci_bus_id.as_deref() == Some(pci_bus_id);
+    let listed = board.gpus.iter_mut().filter(|gpu| gpu.identity.as_deref().is_some_and(is_it));
+    let listed = listed.map(|gpu| (Some(gpu.index), &mut gpu.history));
+    let unlisted = board.unlisted.iter_mut().chain(&mut board.former);
+    let unlisted = unlisted.filter(|gpu| is_it(&gpu.identity)).map(|gpu| (None, &mut gpu.history));
+    listed.chain(unlisted).next()
+}
+
+/// Counts one XID. Says what is worth a line.
+fn count(
+    history: &mut History,
     waiting: &Waiting,
-    log: &KernelLog,
+    settings: &KernelLog,
     shared: &Shared,
-    said: &mut Vec<(u32, Xid, u64)>,
-) -> bool {
-    let is_its = |pci: &str| pci.eq_ignore_ascii_case(&waiting.entry.pci_bus_id);
-    let Some(gpu) = board.gpus.iter_mut().find(|gpu| {
-        gpu.identity
-            .as_ref()
-            .and_then(|identity| identity.pci_bus_id.as_deref())
-            .is_some_and(is_its)
-    }) else {
-        return false;
-    };
-    let is_in = |(since, last)| since <= waiting.seen && waiting.seen < last + HEARD;
-    let is_heard = !waiting.is_old && gpu.history.heard.is_some_and(is_in);
-    let xids = Arc::make_mut(&mut gpu.history.xids);
-    if let Some(fault) = &waiting.entry.fault {
+) -> Option<Line> {
+    let Waiting { xid: XidLine { code, instance, process, fault, .. }, at, is_old, .. } = waiting;
+    let xid = (settings.meaning)(*code);
+    let xids = Arc::make_mut(&mut history.xids);
+    if let Some(fault) = fault {
         xids.record_link_fault(fault.clone());
     }
-    if !is_heard {
-        let xid = (log.meaning)(waiting.entry.code);
-        let count = xids.record_late(xid, waiting.time);
-        // The windows are of what happened since this process began.
-        if !waiting.is_old {
-            let (window, elapsed) = (shared.settings.windows.xids, shared.epoch.elapsed());
-            gpu.history.count_in_window(xid.code, window, elapsed);
+    let count = xids.record(XidEvent { xid, instance: *instance, before: None }, *at);
+    // The windows are of what happened since this process began.
+    if !is_old {
+        let (window, elapsed) = (shared.settings.windows.xids, shared.epoch.elapsed());
+        history.count_in_window(xid.code, window, elapsed);
+    }
+    let process = process.as_ref().map(|process| (process.pid, process.name.clone()));
+    is_worth_a_line(count).then_some(Line::Xid { xid, count, process })
+}
+
+fn of_xid(xid: &XidLine, at: When) -> DriverEvent {
+    let process = xid.process.as_ref().map(|process| (process.pid, process.name.clone()));
+    let fault = xid.fault.as_ref();
+    DriverEvent {
+        process,
+        link: fault.and_then(|fault| fault.link),
+        severity: fault.map(|fault| fault.severity),
+        ..of_driver(&xid.pci_bus_id, format!("xid {}", xid.code), at)
+    }
+}
+
+fn of_driver(pci_bus_id: &str, what: String, at: When) -> DriverEvent {
+    let pci_bus_id = pci_bus_id.to_owned();
+    DriverEvent { time: at.time, pci_bus_id, what, process: None, link: None, severity: None }
+}
+
+/// Where the log is by default, and what it is called on the command line.
+impl Place {
+    /// What the command line says: `auto`, `kmsg`, `journal` or a path.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "auto" => Self::Auto,
+            "kmsg" => Self::Kmsg,
+            "journal" => Self::Journal,
+            path => Self::Path(Path::new(path).to_owned()),
         }
-        if is_worth_a_line(count) {
-            said.push((gpu.index, xid, count));
-        }
-    }
-    true
-}
-
-/// Since the machine was started.
-fn uptime() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/uptime").ok()?;
-    let seconds: f64 = text.split(' ').next()?.parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-/// Puts what is read together to lines. `/dev/kmsg` gives a record at each read, a file anything.
-#[derive(Default)]
-struct Lines {
-    buffer: Vec<u8>,
-}
-
-impl Lines {
-    /// Reads once. Says whether there may be more at once.
-    fn read_from(&mut self, file: &mut File) -> bool {
-        let mut chunk = [0; 8192];
-        match file.read(&mut chunk) {
-            Ok(0) => false,
-            Ok(count) => {
-                self.buffer.extend_from_slice(&chunk[..count]);
-                true
-            }
-            // The kernel has overwritten what was not read in time; the next read goes on after it.
-            Err(error) => matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted),
-        }
-    }
-
-    /// The whole lines, without their ends.
-    fn take(&mut self) -> Vec<String> {
-        let Some(end) = self.buffer.iter().rposition(|byte| *byte == b'\n') else {
-            if self.buffer.len() > LONGEST_LINE {
-                self.buffer.clear();
-            }
-            return Vec::new();
-        };
-        let whole: Vec<u8> = self.buffer.drain(..=end).collect();
-        String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
-    }
-}
-
-/// The XID that a line of `/dev/kmsg` speaks of: `4,1234,5678901,-;NVRM: Xid (PCI:0000:1a:00): 79,
-/// pid=…`, where the third number is µs since the machine was started.
-fn entry(line: &str) -> Option<Entry> {
-    let (head, text) = line.split_once(';')?;
-    let micros: u64 = head.split(',').nth(2)?.parse().ok()?;
-    let (_, rest) = text.split_once("NVRM: Xid (PCI:")?;
-    let (place, rest) = rest.split_once("): ")?;
-    // On a partitioned GPU, the instance may follow.
-    let pci = place.split(' ').next()?;
-    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let code: u32 = rest[..digits].parse().ok()?;
-    let detail = rest[digits..].trim_start_matches(',').trim();
-    let fault = link_fault(code, detail);
-    Some(Entry { pci_bus_id: bus_id(pci)?, code, fault, at: Duration::from_micros(micros) })
-}
-
-/// `0000:1a:00` or `0000:1a:00.0` as identities spell it: `00000000:1A:00.0`.
-fn bus_id(pci: &str) -> Option<String> {
-    let hex = |text: &str| u32::from_str_radix(text, 16).ok();
-    let mut parts = pci.split(':');
-    let (domain, bus, device) = (parts.next()?, parts.next()?, parts.next()?);
-    let device = device.split('.').next()?;
-    Some(format!("{:08X}:{:02X}:{:02X}.0", hex(domain)?, hex(bus)?, hex(device)?))
-}
-
-/// What an NVLink XID (144 to 150) says of the link: `RLW_CTRL Nonfatal XC0 i0 Link 04 (0x…`.
-fn link_fault(code: u32, detail: &str) -> Option<LinkFault> {
-    if !(144..=150).contains(&code) {
-        return None;
-    }
-    let words: Vec<&str> = detail.split([' ', ',']).filter(|word| !word.is_empty()).collect();
-    let at = words.iter().position(|word| severity(word).is_some())?;
-    let unit = at.checked_sub(1).map(|before| words[before])?;
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if unit.len() > 32 || !unit.chars().all(is_name) {
-        return None;
-    }
-    let link = words.iter().position(|word| *word == "Link").and_then(|link| words.get(link + 1));
-    Some(LinkFault {
-        code,
-        unit: unit.to_owned(),
-        severity: severity(words[at])?,
-        // "-1" means all links.
-        link: link.and_then(|number| number.parse().ok()),
-    })
-}
-
-fn severity(word: &str) -> Option<&'static str> {
-    match word {
-        "Fatal" => Some("fatal"),
-        "Nonfatal" => Some("nonfatal"),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_the_driver_are_understood() {
-        let line = "4,1093,12345678,-;NVRM: Xid (PCI:0000:1a:00): 79, pid='<unknown>', \
-                    name=<unknown>, GPU has fallen off the bus.";
-        let expected = Entry {
-            pci_bus_id: "00000000:1A:00.0".to_owned(),
-            code: 79,
-            fault: None,
-            at: Duration::from_micros(12_345_678),
-        };
-        assert_eq!(entry(line), Some(expected.clone()));
-        let with_function = line.replace("1a:00)", "1a:00.0)");
-        assert_eq!(entry(&with_function), Some(expected.clone()));
-        let of_instance = line.replace("1a:00)", "1a:00 GPU-I:05)");
-        assert_eq!(entry(&of_instance), Some(expected));
-    }
-
-    #[test]
-    fn faults_of_links_are_told_apart() {
-        let line = |detail: &str| {
-            entry(&format!("3,1,2,-;NVRM: Xid (PCI:0018:01:00): 145, {detail}"))
-                .and_then(|entry| entry.fault)
-        };
-        let fault = line("RLW_CTRL Nonfatal XC0 i0 Link 04 (0x00000004 0x40000000 0x00000000)");
-        let expected = LinkFault {
-            code: 145,
-            unit: "RLW_CTRL".to_owned(),
-            severity: "nonfatal",
-            link: Some(4),
-        };
-        assert_eq!(fault, Some(expected));
-        let of_all = line("NETIR_LINK_EVT  Fatal   XC0 i0 Link -1 (0x004505c6)").unwrap();
-        assert_eq!((of_all.severity, of_all.link), ("fatal", None));
-        assert_eq!(line("something else"), None);
-        assert_eq!(line("Fatal"), None);
-    }
-
-    #[test]
-    fn other_lines_say_nothing() {
-        for line in [
-            "",
-            ";",
-            "6,1,2,-;usb 1-1: new device",
-            " SUBSYSTEM=pci",
-            "6,1,x,-;NVRM: Xid (PCI:0000:1a:00): 79, x",
-            "6,1,2,-;NVRM: Xid (PCI:zz:1a:00): 79, x",
-            "6,1,2,-;NVRM: Xid (PCI:0000:1a:00): , x",
-            "6,1,2,-;NVRM: Xid (PCI:0000:1a:00): 99999999999999, x",
-            "6,1,2,-;NVRM: Xid (PCI:1a): 79",
-        ] {
-            assert_eq!(entry(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn lines_are_put_together() {
-        let mut lines = Lines { buffer: b"one\ntw".to_vec() };
-        assert_eq!(lines.take(), ["one"]);
-        lines.buffer.extend_from_slice(b"o\n");
-        assert_eq!(lines.take(), ["two"]);
-        lines.buffer = vec![b'x'; LONGEST_LINE + 1];
-        assert!(lines.take().is_empty());
-        assert!(lines.buffer.is_empty(), "what never ends is no line");
     }
 }

@@ -3,16 +3,20 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::thread::Thread;
 use std::time::{Duration, SystemTime};
 
 use model::{Identity, Moment, Pace, Pass, Reader, Readings, Reason, Rhythm};
 
-use crate::board::{Busy, GpuBoard, LaneBoard, Place, Shared};
+use crate::board::{Busy, GpuBoard, LaneBoard, Place, Shared, XidAuthority};
 use crate::merge::{Merge, News};
 use crate::plan::Plan;
 
 /// How long a GPU that does not answer is left alone before it is opened again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// The same for what a GPU does not support, such as events on WSL2 and in vGPU guests.
+const RETRY_UNSUPPORTED: Duration = Duration::from_secs(600);
 
 /// A pass that ends later than this after a tick may miss the snapshot that is made shortly after
 /// it, so it asks for one of its own.
@@ -46,20 +50,19 @@ impl Lane {
     pub(crate) fn run(mut self) {
         let rhythm = self.reader.rhythm();
         let mut out = Readings::new(&self.reader.watches(), Moment::now());
-        let mut is_open;
         let mut previous: Option<Duration> = None;
         loop {
             let now = Moment::now();
             let outcome = self.pass(now, previous, &mut out);
-            is_open = outcome.result.is_ok();
-            previous = is_open.then(|| now - self.shared.epoch);
+            let result = outcome.result;
+            previous = result.is_ok().then(|| now - self.shared.epoch);
             if !self.publish(outcome, &out) {
                 return;
             }
-            if !is_open {
+            if result.is_err() {
                 out.clear();
             }
-            if !self.wait(rhythm, is_open) {
+            if !self.wait(rhythm, result) {
                 return;
             }
         }
@@ -99,12 +102,17 @@ impl Lane {
             samples: reader.take_samples(),
             calls: reader.take_call_times(),
         };
-        let news = catch_unwind(AssertUnwindSafe(take)).unwrap_or_default();
-        let has_xids = !news.xids.is_empty();
+        let mut news = catch_unwind(AssertUnwindSafe(take)).unwrap_or_default();
         // What is to be said is said when the board is free again: a log that nobody reads must not
         // keep the board from the others.
         let mut lines = Vec::new();
         let mut board = self.shared.board();
+        // The kernel's log has what an event says: it is looked at now, and the event is not counted.
+        let is_in_log = board.xid_authority == XidAuthority::KernelLog;
+        if is_in_log && !std::mem::take(&mut news.xids).is_empty() {
+            self.shared.log_thread.get().into_iter().for_each(Thread::unpark);
+        }
+        let has_xids = !news.xids.is_empty();
         // One that waits for events has no readings, and so may outlive its plan.
         let is_of_plan = rhythm == Rhythm::Waiting || Arc::ptr_eq(&board.plan, &self.plan);
         let is_mine = |lane: &LaneBoard| lane.id == self.id;
@@ -130,11 +138,6 @@ impl Lane {
         lane.down = result.err();
         lane.listens = news.listens;
         lane.cadence = self.cadence;
-        if lane.listens {
-            // Since when it was open.
-            let since = Moment::now().checked_sub(took).unwrap_or(pass.now);
-            gpu.history.note_heard(since, before.1);
-        }
         let changed = (lane.down, lane.listens) != before || opened;
         let (shared, plan) = (&*self.shared, &*self.plan);
         let (history, lines_of_merge) = (&mut gpu.history, &mut lines);
@@ -183,13 +186,17 @@ impl Lane {
     }
 
     /// Waits until the next pass is due. Says whether there is to be one.
-    fn wait(&self, rhythm: Rhythm, is_open: bool) -> bool {
+    fn wait(&self, rhythm: Rhythm, result: Result<(), Reason>) -> bool {
         let tick = self.plan.tick;
-        if rhythm == Rhythm::Waiting && is_open {
+        if rhythm == Rhythm::Waiting && result.is_ok() {
             return self.stopped.try_recv() != Err(TryRecvError::Disconnected);
         }
         let now = Moment::now();
-        let due = if is_open { next_tick(self.shared.epoch, tick, now) } else { now + RETRY };
+        let due = match result {
+            Ok(()) => next_tick(self.shared.epoch, tick, now),
+            Err(Reason::NotSupported) if rhythm != Rhythm::Main => now + RETRY_UNSUPPORTED,
+            Err(_) => now + RETRY,
+        };
         let pause = due.saturating_duration_since(Moment::now());
         self.stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
     }

@@ -9,12 +9,14 @@
 //! - `rolling`, `clock_events`, `growth`, `health`: what follows from readings over time, as plain
 //!   data that is told what time it is.
 //! - `kernel_log`: one thread that follows the kernel's log for XIDs.
+//! - `bus`: one thread that looks for GPUs that the driver does not list.
 //!
 //! A lane that is stuck in a driver call is never joined and never waited for.
 
 #![forbid(unsafe_code)]
 
 mod board;
+mod bus;
 mod clock_events;
 mod compose;
 mod growth;
@@ -30,13 +32,17 @@ mod supervisor;
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, SystemTime};
 
-use model::{FieldId, Kind, Moment, Pace, Quantity, Snapshot, Source, Watch, Windows, Xid, field};
+use model::{
+    DriverEvent, FieldId, Identity, Kind, Moment, Pace, Quantity, Snapshot, Source, Watch, Windows,
+    Xid, field,
+};
 
 use board::Shared;
-pub use kernel_log::KernelLog;
+use keeper::Order;
+pub use kernel_log::{KernelLog, Place as LogPlace};
 use plan::Plan;
 
 /// How the sampler runs.
@@ -52,8 +58,35 @@ pub struct Settings {
     pub windows: Windows,
     /// XIDs that are counted from 0 on, so that the first one is an increase.
     pub expected_xids: Vec<Xid>,
-    /// Where else XIDs are found.
+    /// The kernel's log, where it is to be read.
     pub kernel_log: Option<KernelLog>,
+    /// What tries whether a new session would read a GPU that is down. Without it, a session is kept
+    /// as long as any GPU answers.
+    pub trial: Option<Trial>,
+    /// How long a GPU has to be down before that is tried.
+    pub trial_after: Duration,
+    /// How long a GPU that is missing is remembered; none for ever.
+    pub forget_missing: Option<Duration>,
+}
+
+/// Tries in a process of its own, within seconds, whether it can read a GPU that is down in this one;
+/// else says why not.
+#[derive(Clone)]
+pub struct Trial(pub Arc<dyn Fn(&Suspect) -> Result<(), String> + Send + Sync>);
+
+impl std::fmt::Debug for Trial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Trial")
+    }
+}
+
+/// A GPU that is down.
+#[derive(Clone, Debug)]
+pub struct Suspect {
+    /// The index that it has in this session.
+    pub index: u32,
+    /// What it is, if it has ever answered.
+    pub identity: Option<Arc<Identity>>,
 }
 
 /// Which GPUs to read, by the driver's index.
@@ -74,10 +107,33 @@ impl Selection {
     }
 }
 
+/// How long a GPU has to be down before a new session is tried for it. Its reader opens it every
+/// second, which is enough in most cases.
+const TRIAL_AFTER: Duration = Duration::from_secs(30);
+
+/// How long opening the kernel's log may take before events count instead.
+const OPEN: Duration = Duration::from_secs(1);
+
 /// However long the interval, no pass may take longer.
 const LONGEST_PASS: Duration = Duration::from_secs(5);
 
 impl Settings {
+    /// Reads all GPUs at this interval; windows are of a minute, and nothing else is asked for.
+    pub fn new(interval: Duration) -> Self {
+        let minute = Duration::from_secs(60);
+        Self {
+            interval,
+            gpus: Selection::All,
+            started: SystemTime::now(),
+            windows: Windows { extents: minute, xids: minute, clock_events: minute },
+            expected_xids: Vec::new(),
+            kernel_log: None,
+            trial: None,
+            trial_after: TRIAL_AFTER,
+            forget_missing: None,
+        }
+    }
+
     /// The age from which a reading is late: two of its own cadence. The floor of one second keeps
     /// very short intervals from turning a scheduling hiccup into a gap.
     pub(crate) fn late_after(&self, cadence: Duration) -> Duration {
@@ -131,8 +187,8 @@ pub fn inputs(asked: &[Watch], interval: Duration, windows: &Windows) -> Vec<(Fi
 /// A running sampler. Dropping it asks its threads to end and waits for none of them.
 pub struct Sampler {
     shared: Arc<Shared>,
-    /// What the keeper is told; dropped to end it.
-    orders: Option<Sender<Arc<Plan>>>,
+    /// What the keeper is told.
+    orders: Sender<Order>,
     keeper: JoinHandle<()>,
 }
 
@@ -147,27 +203,35 @@ impl Sampler {
         watches: Arc<[Watch]>,
         settings: Settings,
     ) -> std::io::Result<Self> {
+        let event_xids = settings.expected_xids.iter();
+        let event_xids = event_xids.filter(|xid| source.delivers_xid(xid.code)).copied().collect();
         let shared = Arc::new(Shared {
             judges_health: source.judges_health(),
             when_all_are_late: source.when_all_are_late(),
+            event_xids,
             ..Shared::new(source.name(), watches, settings)
         });
-        let (orders, ordered) = mpsc::channel();
-        let for_keeper = Arc::clone(&shared);
-        let keeper = thread::Builder::new()
-            .name("keeper".to_owned())
-            .spawn(move || keeper::run(source, &for_keeper, &ordered))?;
-        let for_supervisor = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("supervisor".to_owned())
-            .spawn(move || supervisor::run(&for_supervisor))?;
-        if let Some(log) = shared.settings.kernel_log.clone() {
-            let for_log = Arc::clone(&shared);
-            thread::Builder::new()
-                .name("kernel log".to_owned())
-                .spawn(move || kernel_log::run(&log, &for_log))?;
+        if let Some(bus) = source.bus().filter(|_| shared.settings.gpus == Selection::All) {
+            let bus = start_thread("bus", &shared, move |shared| bus::run(bus, shared))?;
+            shared.sleepers().push(bus.thread().clone());
         }
-        Ok(Self { shared, orders: Some(orders), keeper })
+        if let Some(log) = shared.settings.kernel_log.clone() {
+            let (opened, is_open) = mpsc::channel();
+            let follow = move |shared: &_| kernel_log::run(&log, shared, opened);
+            let log = start_thread("kernel log", &shared, follow)?;
+            // An event makes it look at once.
+            let _ = shared.log_thread.set(log.thread().clone());
+            shared.sleepers().push(log.thread().clone());
+            // So that no event is counted that is in the log. Where that hangs, events count.
+            let _ = is_open.recv_timeout(OPEN);
+        }
+        let (orders, ordered) = mpsc::channel();
+        let tell = orders.clone();
+        let keeper = start_thread("keeper", &shared, move |shared| {
+            keeper::run(source, shared, &ordered, tell);
+        })?;
+        start_thread("supervisor", &shared, supervisor::run)?;
+        Ok(Self { shared, orders, keeper })
     }
 
     /// What is known now. Makes no driver call, opens no file, writes no log and waits for nobody
@@ -183,13 +247,23 @@ impl Sampler {
     }
 
     /// Reads `watches` from now on. What was read, counted and heard so far stays; no event is missed
-    /// and no series is absent meanwhile.
-    pub fn replan(&self, watches: Arc<[Watch]>) {
+    /// and no series is absent meanwhile. `in_force` is called once they are read, unless others are
+    /// asked for before.
+    pub fn replan(&self, watches: Arc<[Watch]>, in_force: impl FnOnce() + Send + 'static) {
         let plan = Plan::new(watches, self.shared.settings.interval);
-        if let Some(orders) = &self.orders {
-            // Nobody listens only when everything is over.
-            let _ = orders.send(Arc::new(plan));
-        }
+        // The keeper is gone only when everything is over.
+        let _ = self.orders.send(Order::Replan(Arc::new(plan), Box::new(in_force)));
+    }
+
+    /// Forgets the GPUs that are missing and that were not asked for by number.
+    pub fn forget_missing(&self) {
+        self.shared.forget_missing(Duration::ZERO);
+    }
+
+    /// What the kernel's log said last of GPUs and NVSwitches, with what no counter holds: the newest
+    /// last, and a few hundred at most.
+    pub fn driver_events(&self) -> Vec<DriverEvent> {
+        self.shared.board().driver_events.iter().cloned().collect()
     }
 
     /// Ends all threads, and says whether all of them ended within `patience`. Those that did not
@@ -205,9 +279,20 @@ impl Sampler {
     }
 
     fn end(&mut self) {
-        self.orders = None;
         self.shared.changed(|board| board.stopping = true);
+        // The keeper is gone only when everything is over.
+        let _ = self.orders.send(Order::Stop);
+        self.shared.sleepers().iter().for_each(Thread::unpark);
     }
+}
+
+fn start_thread(
+    name: &str,
+    shared: &Arc<Shared>,
+    run: impl FnOnce(&Arc<Shared>) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared))
 }
 
 impl Drop for Sampler {

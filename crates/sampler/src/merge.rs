@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use model::{
     Entity, FieldId, Health, Moment, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value,
-    Watch, XidEvent, field,
+    Watch, When, Xid, XidEvent, field,
 };
 
 use crate::board::{Extent, History, LaneBoard, Shared};
@@ -30,18 +30,18 @@ pub(crate) struct News {
 
 /// A line for the log.
 pub(crate) enum Line {
-    Xid { code: u32, message: &'static str, count: u64 },
+    Xid { xid: Xid, count: u64, process: Option<(Option<u32>, Option<String>)> },
     Unreadable { watch: Arc<str>, reason: Reason },
 }
 
 impl Line {
     pub(crate) fn say(self, gpu: Option<u32>) {
         match self {
-            Self::Xid { code, message, count: 1 } => {
-                tracing::warn!(gpu, xid = code, "XID: {message}");
-            }
-            Self::Xid { code, message, count } => {
-                tracing::warn!(gpu, xid = code, "XID: {message}, for the {count}th time");
+            Self::Xid { xid: Xid { code, message, .. }, count, process } => {
+                let (pid, process) = process.unwrap_or_default();
+                let times =
+                    if count == 1 { String::new() } else { format!(", {count} times by now") };
+                tracing::warn!(gpu, xid = code, pid, process, "XID: {message}{times}");
             }
             Self::Unreadable { watch, reason } => {
                 tracing::warn!(gpu, "cannot read {watch}: {reason}");
@@ -88,17 +88,19 @@ impl Merge<'_> {
         }
         let window = self.shared.settings.windows.xids;
         let elapsed = self.shared.epoch.elapsed();
-        let now = SystemTime::now();
+        let now = When { time: SystemTime::now(), moment: Moment::now() };
         for event in events {
             let XidEvent { xid, before, .. } = event;
             if let Some(before) = before {
-                Arc::make_mut(&mut self.history.xids).note(*event, *before);
+                let age = now.time.duration_since(*before).unwrap_or_default();
+                let at = When { time: *before, moment: now.moment - age };
+                Arc::make_mut(&mut self.history.xids).note(*event, at);
                 continue;
             }
-            let count = Arc::make_mut(&mut self.history.xids).record(*event, now);
+            let count = Arc::make_mut(&mut self.history.xids).record(*event, Some(now));
             self.history.count_in_window(xid.code, window, elapsed);
             if is_worth_a_line(count) {
-                self.lines.push(Line::Xid { code: xid.code, message: xid.message, count });
+                self.lines.push(Line::Xid { xid: *xid, count, process: None });
             }
         }
     }

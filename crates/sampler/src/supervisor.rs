@@ -135,26 +135,16 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
-    use model::{Snapshot, Windows};
+    use model::Snapshot;
 
     use super::*;
-    use crate::{Selection, Settings};
+    use crate::Settings;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn each_tick_is_published_shortly_after_it() {
-        let windows = Windows { extents: SECOND, xids: SECOND, clock_events: SECOND };
-        let settings = Settings {
-            interval: SECOND,
-            gpus: Selection::All,
-            started: SystemTime::UNIX_EPOCH,
-            windows,
-            expected_xids: Vec::new(),
-            kernel_log: None,
-        };
+        let settings = Settings::new(SECOND);
         let shared = Shared::new("test", Arc::new([]), settings);
         // The next snapshot's readings, not the expiry of something in this one, set the time.
         let tick = shared.epoch + SECOND;

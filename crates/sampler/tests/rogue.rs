@@ -1,20 +1,37 @@
-//! Readers that misbehave in ways that no driver should.
+//! Readers, threads and sources that misbehave in ways that no driver should.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use model::{
-    FieldId, Identity, Kind, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Snapshot,
-    Source, SourceError, Value, Watch, Windows,
+    Down, FieldId, Identity, Kind, Outdated, Pace, Pass, Reader, Readings, Reason, Renew, Rhythm,
+    Session, Snapshot, Source, SourceError, Value, Watch,
 };
-use sampler::{Sampler, Selection, Settings};
+use sampler::{Sampler, Settings, Trial};
 
-/// A source of two GPUs, of which the first panics while `panics` is set.
-#[derive(Clone)]
+/// A source of two GPUs, of which the first misbehaves as it is told.
+#[derive(Clone, Default)]
 struct Rogue {
-    panics: Arc<AtomicBool>,
+    wishes: Arc<Wishes>,
+    /// The number of its session; 0 for the source itself.
+    session: usize,
+}
+
+#[derive(Default)]
+struct Wishes {
+    /// Reading panics.
+    panics: AtomicBool,
+    /// Its thread ends by a panic outside of the reading.
+    dies: AtomicBool,
+    /// It is lost in this session and in those before.
+    lost_until: AtomicUsize,
+    /// Opening the source does not come back.
+    hangs: AtomicBool,
+    /// How often the source was opened, and its events.
+    opened: AtomicUsize,
+    events_opened: AtomicUsize,
 }
 
 impl Source for Rogue {
@@ -26,8 +43,12 @@ impl Source for Rogue {
         true
     }
 
-    fn connect(&mut self, _: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
-        Ok(Box::new(self.clone()))
+    fn connect(&mut self, _: &Arc<[Watch]>, _: Renew) -> Result<Box<dyn Session>, SourceError> {
+        let session = self.wishes.opened.fetch_add(1, Ordering::SeqCst) + 1;
+        while self.wishes.hangs.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(Box::new(Self { session, ..self.clone() }))
     }
 }
 
@@ -41,87 +62,197 @@ impl Session for Rogue {
     }
 
     fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>> {
-        vec![Box::new(RogueReader { gpu, panics: Arc::clone(&self.panics) })]
+        let reader = |is_main| Box::new(RogueReader { gpu, is_main, rogue: self.clone() });
+        vec![reader(true), reader(false)]
     }
 
-    fn outdated(&mut self) -> Option<String> {
+    fn outdated(&mut self) -> Option<Outdated> {
         None
     }
 }
 
 struct RogueReader {
     gpu: u32,
-    panics: Arc<AtomicBool>,
+    is_main: bool,
+    rogue: Rogue,
+}
+
+impl RogueReader {
+    fn is_told(&self, wish: &AtomicBool) -> bool {
+        self.gpu == 0 && self.is_main && wish.load(Ordering::SeqCst)
+    }
 }
 
 impl Reader for RogueReader {
     fn name(&self) -> &'static str {
-        "main"
+        if self.is_main { "main" } else { "events" }
     }
 
     fn rhythm(&self) -> Rhythm {
-        Rhythm::Main
+        assert!(!self.is_told(&self.rogue.wishes.dies), "a rogue thread ends");
+        if self.is_main { Rhythm::Main } else { Rhythm::Waiting }
     }
 
     fn watches(&self) -> Arc<[usize]> {
-        Arc::new([0])
+        if self.is_main { Arc::new([0]) } else { Arc::new([]) }
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
-        Ok(Some(Arc::new(Identity {
-            index: Some(self.gpu),
-            uuid: Some(format!("GPU-{}", self.gpu)),
-            ..Identity::default()
-        })))
+        if !self.is_main {
+            self.rogue.wishes.events_opened.fetch_add(1, Ordering::SeqCst);
+            return Err(Reason::NotSupported);
+        }
+        let uuid = Some(format!("GPU-{}", self.gpu));
+        Ok(Some(Arc::new(Identity { index: Some(self.gpu), uuid, ..Identity::default() })))
     }
 
     fn read(&mut self, _: Pass, out: &mut Readings) -> Result<(), Reason> {
-        assert!(self.gpu == 1 || !self.panics.load(Ordering::Relaxed), "a rogue reader panics");
+        let wishes = &self.rogue.wishes;
+        assert!(!self.is_told(&wishes.panics), "a rogue reader panics");
+        if self.gpu == 0 && self.rogue.session <= wishes.lost_until.load(Ordering::SeqCst) {
+            return Err(Reason::Lost);
+        }
         out.set(0, Ok(Value::Int(i64::from(self.gpu))));
         Ok(())
     }
 }
 
-fn wait_for(sampler: &Sampler, wanted: impl Fn(&Snapshot) -> bool) {
+fn watch(field: u16) -> Watch {
+    Watch {
+        field: FieldId(field),
+        name: format!("watch {field}").into(),
+        kind: Kind::Gauge,
+        help: "".into(),
+        pace: Pace::Every,
+        cumulative: false,
+    }
+}
+
+fn start(rogue: &Rogue, settings: Settings) -> Sampler {
+    Sampler::start(Box::new(rogue.clone()), Arc::new([watch(150)]), settings).expect("threads")
+}
+
+fn settings() -> Settings {
+    Settings::new(Duration::from_millis(50))
+}
+
+fn up(snapshot: &Snapshot) -> Vec<bool> {
+    snapshot.gpus.iter().map(|view| view.up.is_ok()).collect()
+}
+
+/// Waits until the snapshot is as wanted. GPU 1 shows its reading all the time, once it has.
+fn wait_for(sampler: &Sampler, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let until = Instant::now() + Duration::from_secs(15);
-    while !wanted(&sampler.snapshot()) {
-        assert!(Instant::now() < until, "{:?}", sampler.snapshot());
-        thread::sleep(Duration::from_millis(10));
+    let mut was_up = false;
+    loop {
+        let snapshot = sampler.snapshot();
+        let is_up = snapshot.gpus.get(1).is_some_and(|view| view.readings[0].is_ok());
+        assert!(is_up || !was_up, "GPU 1 suffers with GPU 0");
+        was_up = is_up;
+        if wanted(&snapshot) {
+            return snapshot;
+        }
+        assert!(Instant::now() < until, "{snapshot:?}");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
 #[test]
 fn a_panic_costs_its_own_gpu_until_it_stops() {
-    let watch = Watch {
-        field: FieldId(150),
-        name: "temperature".into(),
-        kind: Kind::Gauge,
-        help: "".into(),
-        pace: Pace::Every,
-        cumulative: false,
-    };
-    let settings = Settings {
-        interval: Duration::from_millis(50),
-        gpus: Selection::All,
-        started: SystemTime::now(),
-        windows: Windows {
-            extents: Duration::from_secs(60),
-            xids: Duration::from_secs(300),
-            clock_events: Duration::from_secs(300),
-        },
-        expected_xids: Vec::new(),
-        kernel_log: None,
-    };
-    let rogue = Rogue { panics: Arc::new(AtomicBool::new(false)) };
-    let panics = Arc::clone(&rogue.panics);
-    let sampler = Sampler::start(Box::new(rogue), Arc::new([watch]), settings).expect("threads");
-    let up = |snapshot: &Snapshot| -> Vec<bool> {
-        snapshot.gpus.iter().map(|view| view.up.is_ok()).collect()
-    };
+    let rogue = Rogue::default();
+    let sampler = start(&rogue, settings());
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
-    panics.store(true, Ordering::Relaxed);
+    rogue.wishes.panics.store(true, Ordering::SeqCst);
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
-    panics.store(false, Ordering::Relaxed);
+    rogue.wishes.panics.store(false, Ordering::SeqCst);
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+    assert!(sampler.stop(Duration::from_secs(2)));
+}
+
+#[test]
+fn a_thread_that_ends_is_named_and_started_again() {
+    let rogue = Rogue::default();
+    let sampler = start(&rogue, settings());
+    let before = wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+    assert_eq!(before.reader_restarts, 0);
+    rogue.wishes.dies.store(true, Ordering::SeqCst);
+    let ended = Instant::now();
+    let is_named = |snapshot: &Snapshot| snapshot.gpus[0].up == Err(Down::NoThread);
+    wait_for(&sampler, is_named);
+    assert!(ended.elapsed() < Duration::from_millis(500), "it took {:?}", ended.elapsed());
+    rogue.wishes.dies.store(false, Ordering::SeqCst);
+    let after = wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+    assert!(after.reader_restarts > 0);
+    assert_eq!(rogue.wishes.opened.load(Ordering::SeqCst), 1, "the session stays");
+    assert!(sampler.stop(Duration::from_secs(2)));
+}
+
+#[test]
+fn what_is_not_supported_is_not_opened_every_second() {
+    let rogue = Rogue::default();
+    let sampler = start(&rogue, settings());
+    wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+    thread::sleep(Duration::from_millis(2500));
+    assert_eq!(rogue.wishes.events_opened.load(Ordering::SeqCst), 2, "once for each GPU");
+    assert!(sampler.stop(Duration::from_secs(2)));
+}
+
+#[test]
+fn a_session_is_given_up_only_where_that_is_known_to_help() {
+    let rogue = Rogue::default();
+    rogue.wishes.lost_until.store(1, Ordering::SeqCst);
+    let (helps, tries) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (its_helps, its_tries) = (Arc::clone(&helps), Arc::clone(&tries));
+    let trial = Trial(Arc::new(move |suspect| {
+        assert_eq!(suspect.index, 0);
+        its_tries.fetch_add(1, Ordering::SeqCst);
+        its_helps.load(Ordering::SeqCst).then_some(()).ok_or_else(|| "lost there, too".to_owned())
+    }));
+    let trial_after = Duration::from_millis(200);
+    let sampler = start(&rogue, Settings { trial: Some(trial), trial_after, ..settings() });
+    // A source that cannot be opened any more takes nothing away from the session that there is.
+    wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
+    rogue.wishes.hangs.store(true, Ordering::SeqCst);
+    wait_for(&sampler, |_| tries.load(Ordering::SeqCst) >= 2);
+    assert_eq!(rogue.wishes.opened.load(Ordering::SeqCst), 1);
+    helps.store(true, Ordering::SeqCst);
+    wait_for(&sampler, |_| rogue.wishes.opened.load(Ordering::SeqCst) == 2);
+    wait_for(&sampler, |snapshot| snapshot.gpus[0].up == Err(Down::Lost));
+    rogue.wishes.hangs.store(false, Ordering::SeqCst);
+    wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+    assert!(sampler.stop(Duration::from_secs(2)));
+}
+
+#[test]
+fn without_a_trial_the_session_stays() {
+    let rogue = Rogue::default();
+    rogue.wishes.lost_until.store(1, Ordering::SeqCst);
+    let trial_after = Duration::from_millis(100);
+    let sampler = start(&rogue, Settings { trial_after, ..settings() });
+    wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(rogue.wishes.opened.load(Ordering::SeqCst), 1);
+    assert!(sampler.stop(Duration::from_secs(2)));
+}
+
+#[test]
+fn other_watches_are_in_force_when_they_are_read_and_not_before() {
+    let rogue = Rogue::default();
+    rogue.wishes.hangs.store(true, Ordering::SeqCst);
+    let sampler = start(&rogue, settings());
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let replan = |number: u16| {
+        let said = Arc::clone(&said);
+        let watches: Arc<[Watch]> = Arc::new([watch(150), watch(number)]);
+        sampler.replan(watches, move || said.lock().expect("whole").push(number));
+    };
+    replan(155);
+    replan(203);
+    thread::sleep(Duration::from_secs(1));
+    assert!(said.lock().expect("whole").is_empty(), "nothing is read yet");
+    rogue.wishes.hangs.store(false, Ordering::SeqCst);
+    let is_in_force = |snapshot: &Snapshot| snapshot.watches.iter().any(|it| it.field.0 == 203);
+    wait_for(&sampler, is_in_force);
+    wait_for(&sampler, |_| said.lock().expect("whole").last() == Some(&203));
     assert!(sampler.stop(Duration::from_secs(2)));
 }

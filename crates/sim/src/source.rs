@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use catalog::xid;
 use model::{
-    Entity, FieldId, Identity, Pace, Pass, Reader, Readings, Reason, Rhythm, Session, Source,
-    SourceError, Watch, XidEvent,
+    Entity, FieldId, Identity, Outdated, Pace, Pass, Reader, Readings, Reason, Renew, Rhythm,
+    Session, Source, SourceError, Watch, XidEvent,
 };
 
 use crate::readings::{self, DRIVER_VERSION, Getter, LinkGetter, Rates, Totals, View};
@@ -93,7 +93,11 @@ impl Source for SimSource {
         readings::getter(field).is_some()
     }
 
-    fn connect(&mut self, watches: &Arc<[Watch]>) -> Result<Box<dyn Session>, SourceError> {
+    fn connect(
+        &mut self,
+        watches: &Arc<[Watch]>,
+        _: Renew,
+    ) -> Result<Box<dyn Session>, SourceError> {
         // Who opens a GPU before the first pass sees it as it is at the start.
         self.shared.lock().world.advance_to(self.shared.options.start);
         Ok(Box::new(SimSession { shared: self.shared.clone(), watches: watches.clone() }))
@@ -149,7 +153,7 @@ impl Session for SimSession {
         })]
     }
 
-    fn outdated(&mut self) -> Option<String> {
+    fn outdated(&mut self) -> Option<Outdated> {
         None
     }
 }
@@ -318,7 +322,7 @@ mod tests {
         let world = World::new(crate::Scenario::story(), 1);
         let options = Options { speed: 1_000.0, start: seconds(1_190), ..Options::default() };
         let mut source = SimSource::new(world, options);
-        let mut session = source.connect(&Arc::from([])).unwrap();
+        let mut session = source.connect(&Arc::from([]), Renew::Driver).unwrap();
         let mut reader = session.readers(7).remove(0);
         assert_eq!(reader.open().unwrap_err(), Reason::Lost);
         let (interval, cadence) = (seconds(1), seconds(1));

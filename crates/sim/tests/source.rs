@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use model::{
-    Entity, FieldId, Kind, Moment, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm, Session,
-    Source, Value, Watch,
+    Entity, FieldId, Kind, Moment, Pace, Pass, Reader, Reading, Readings, Reason, Renew, Rhythm,
+    Session, Source, Value, Watch,
 };
 use sim::{Options, Scenario, SimSource, World};
 
@@ -32,7 +32,7 @@ fn watches(fields: &[u16], pace: Pace) -> Arc<[Watch]> {
 
 fn connect(options: Options, watches: &Arc<[Watch]>) -> Box<dyn Session> {
     let world = World::new(Scenario::story(), 1);
-    SimSource::new(world, options).connect(watches).expect("sim always connects")
+    SimSource::new(world, options).connect(watches, Renew::Driver).expect("sim always connects")
 }
 
 fn from(start: u64) -> Options {
@@ -240,7 +240,7 @@ fn it_says_what_it_is() {
     let watches = watches(FIELDS, Pace::Every);
     let mut source = SimSource::new(World::new(Scenario::story(), 1), Options::default());
     assert_eq!(source.name(), "sim");
-    let mut session = source.connect(&watches).unwrap();
+    let mut session = source.connect(&watches, Renew::Driver).unwrap();
     assert_eq!(session.driver_version().as_deref(), Some("simulated"));
     assert_eq!(session.gpus(), [0, 1, 2, 3, 4, 5, 6, 7]);
     assert!(session.readers(8).is_empty());
@@ -368,7 +368,7 @@ fn reconnecting_goes_on_with_the_same_world() {
     let world = World::new(Scenario::steady(1), 1);
     let mut source = SimSource::new(world, Options::default());
     let mut energy_after = |elapsed_millis| {
-        let mut driven = Driven::new(source.connect(&watches).unwrap().as_mut(), 0);
+        let mut driven = Driven::new(source.connect(&watches, Renew::Driver).unwrap().as_mut(), 0);
         let readings = driven.pass(elapsed_millis).unwrap();
         let Ok(Value::Int(millijoules)) = readings[0] else { panic!("{readings:?}") };
         millijoules

@@ -3,7 +3,7 @@
 use model::Kind;
 
 use super::{Known, Own, per_gpu, since_1970};
-use crate::text::Family;
+use crate::text::{Family, Labels};
 
 pub(super) const FAMILIES: &[Own] = &[
     Own {
@@ -17,6 +17,16 @@ pub(super) const FAMILIES: &[Own] = &[
         kind: Kind::Gauge,
         help: "Why the GPU shows nothing; 1 while it does not answer.",
         samples: down_info,
+    },
+    Own {
+        name: "heatsink_gpus_expected",
+        kind: Kind::Gauge,
+        help: "How many GPUs the machine should have, as --expected-gpus says (count).",
+        samples: |known, family| {
+            if let Some(expected) = known.settings.expected_gpus {
+                family.sample(&Labels::default(), u64::from(expected));
+            }
+        },
     },
     Own {
         name: "heatsink_gpu_last_success_timestamp_seconds",

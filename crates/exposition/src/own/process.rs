@@ -19,6 +19,12 @@ pub(super) const FAMILIES: &[Own] = &[
         samples: |known, family| family.sample(&Labels::default(), known.settings.is_reloaded),
     },
     Own {
+        name: "heatsink_reader_restarts_total",
+        kind: Kind::Counter,
+        help: "Reader threads that ended or could not be started, and are started again (count).",
+        samples: |known, family| family.sample(&Labels::default(), known.snapshot.reader_restarts),
+    },
+    Own {
         name: "process_cpu_seconds_total",
         kind: Kind::Counter,
         help: "User and system CPU time that this process has spent (in seconds).",

@@ -12,8 +12,14 @@ pub(super) const FAMILIES: &[Own] = &[
     Own {
         name: "heatsink_xid_errors_total",
         kind: Kind::Counter,
-        help: "XIDs of the GPU, by code: from the driver, or from the kernel's log where nobody listened; grave ones from 0 on (count).",
+        help: "XIDs of the GPU, by code; grave ones that the source in heatsink_xid_source_info can deliver from 0 on (count).",
         samples: counts,
+    },
+    Own {
+        name: "heatsink_xid_source_info",
+        kind: Kind::Gauge,
+        help: "Where XIDs come from: kernel_log, nvml_events (without 79, 119 and 120), dcgm, or sim; always 1.",
+        samples: source,
     },
     Own {
         name: "heatsink_xid_last_timestamp_seconds",
@@ -33,7 +39,50 @@ pub(super) const FAMILIES: &[Own] = &[
         help: "NVLink XIDs in the kernel's log, by the unit of the link that reports them (count).",
         samples: link_faults,
     },
+    Own {
+        name: "heatsink_nvswitch_sxid_errors_total",
+        kind: Kind::Counter,
+        help: "Errors of NVSwitches (SXids) in the kernel's log (count).",
+        samples: sxids,
+    },
+    Own {
+        name: "heatsink_driver_errors_total",
+        kind: Kind::Counter,
+        help: "Failures of GPUs in the kernel's log that have no XID: fallen_off_bus, init_failed or probe_failed (count).",
+        samples: driver_errors,
+    },
+    Own {
+        name: "heatsink_kernel_log_lost_records_total",
+        kind: Kind::Counter,
+        help: "Records of the kernel's log that were overwritten or dropped before they were read (count).",
+        samples: |known, family| {
+            if let Some(log) = &known.snapshot.driver_log {
+                family.sample(&Labels::default(), log.lost);
+            }
+        },
+    },
 ];
+
+fn source(known: &Known<'_>, family: &mut Family<'_>) {
+    if let Some(source) = known.snapshot.xid_source {
+        family.line(&Labels::default()).text("source", source.as_str()).value(true);
+    }
+}
+
+fn sxids(known: &Known<'_>, family: &mut Family<'_>) {
+    for ((pci_bus_id, code), count) in known.snapshot.driver_log.iter().flat_map(|log| &log.sxids) {
+        let line = family.line(&Labels::default()).text("pci_bus_id", pci_bus_id);
+        line.number("sxid", *code).value(*count);
+    }
+}
+
+fn driver_errors(known: &Known<'_>, family: &mut Family<'_>) {
+    for ((pci_bus_id, kind), count) in known.snapshot.driver_log.iter().flat_map(|log| &log.errors)
+    {
+        let line = family.line(&Labels::default()).text("pci_bus_id", pci_bus_id);
+        line.text("kind", kind.as_str()).value(*count);
+    }
+}
 
 fn counts(known: &Known<'_>, family: &mut Family<'_>) {
     for row in known.gpus {
@@ -46,7 +95,7 @@ fn counts(known: &Known<'_>, family: &mut Family<'_>) {
 fn last_timestamps(known: &Known<'_>, family: &mut Family<'_>) {
     for row in known.gpus {
         for (code, entry) in &row.view.xids.counts {
-            if let Some(at) = entry.last.and_then(since_1970) {
+            if let Some(at) = entry.last.and_then(|last| since_1970(last.time)) {
                 xid_label(family.line(&row.short), *code).value(at);
             }
         }

@@ -213,7 +213,7 @@ fn any_xids() -> impl Strategy<Value = XidLog> {
     let count = (0..200_u32, 0..4_u64, time).prop_map(move |(code, count, last)| XidCount {
         xid: xid(code),
         count,
-        last,
+        last: last.map(|time| model::When { time, moment: model::Moment::BOOT }),
     });
     let counts = btree_map(select(vec![13, 48, 79, u32::MAX]), count, 0..4);
     let fault = (144..151_u32, select(vec!["", "RLW_CTRL"]), option::of(0..2_u32));

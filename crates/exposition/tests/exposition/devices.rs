@@ -179,7 +179,7 @@ fn of_a_gpu_that_is_down_and_its_instances_only_xids_are_shown() {
 fn an_instance_has_its_own_last_xid_and_that_of_its_whole_gpu() {
     let mut gpu = parted(0);
     let mut log = (*xids(true, &[])).clone();
-    log.record(XidEvent { xid: FALLEN, instance: Some(3), before: None }, std::time::UNIX_EPOCH);
+    log.record(XidEvent { xid: FALLEN, instance: Some(3), before: None }, None);
     gpu.xids = log.into();
     let machine = machine(vec![gpu]);
     let page = Page::parse(&render(&machine, &settings())).unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use exposition::{Settings, Show};
 use model::{
     Down, Entity, FieldId, Gpu, GpuView, Identity, Instance, Kind, Moment, Pace, PartView, Process,
-    Reading, Snapshot, SourceView, Value, Watch, Windows, Xid, XidEvent, XidLog,
+    Reading, Snapshot, SourceView, Value, Watch, When, Windows, Xid, XidEvent, XidLog, XidSource,
 };
 
 /// A row of a counters file.
@@ -84,8 +84,10 @@ pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
     let mut log = XidLog { listening, ..XidLog::default() };
     // They come a second apart.
     for (after, xid) in (0..).zip(xids) {
-        let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500) + Duration::from_secs(after);
-        log.record(XidEvent { xid: *xid, instance: None, before: None }, at);
+        let time =
+            UNIX_EPOCH + Duration::from_millis(1_700_000_000_500) + Duration::from_secs(after);
+        let at = When { time, moment: Moment::BOOT };
+        log.record(XidEvent { xid: *xid, instance: None, before: None }, Some(at));
     }
     Arc::new(log)
 }
@@ -96,7 +98,15 @@ pub(crate) fn snapshot(watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
         watches: watches.into(),
         gpus,
         machine: Vec::new(),
-        source: SourceView { name: "nvml", up: Ok(()), driver_version: Some("570.124.06".into()) },
+        source: SourceView {
+            name: "nvml",
+            up: Ok(()),
+            driver_version: Some("570.124.06".into()),
+            needs_restart: None,
+        },
+        xid_source: Some(XidSource::NvmlEvents),
+        driver_log: None,
+        reader_restarts: 0,
         process: Process {
             cpu: Some(Duration::from_millis(1_250)),
             resident_bytes: Some(7_340_032),
@@ -122,6 +132,7 @@ pub(crate) fn settings() -> Settings {
         rows_skipped: 0,
         is_reloaded: true,
         replace_blanks_in_model_name: false,
+        expected_gpus: None,
     }
 }
 

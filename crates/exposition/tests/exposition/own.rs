@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use exposition::render;
+use exposition::{Settings, render};
 use model::{
-    ClockEvent, Down, Entity, Extent, GpuView, Kind, LinkFault, Quantity, Reading, Reason,
-    Snapshot, Watch, XidLog,
+    ClockEvent, Down, DriverError, DriverLog, Entity, Extent, GpuView, Identity, Kind, LinkFault,
+    Quantity, Reading, Reason, Snapshot, Watch, XidLog,
 };
 use testkit::page::{Page, metric};
 
@@ -51,6 +51,7 @@ fn xids_with_their_time_and_meaning() {
         heatsink_xid_errors_total{gpu="1",xid="48"} 2
         heatsink_xid_errors_total{gpu="1",xid="79"} 1
         heatsink_xid_errors_total{gpu="1",xid="other"} 2
+        heatsink_xid_source_info{source="nvml_events"} 1
         heatsink_xid_last_timestamp_seconds{gpu="1",xid="48"} 1700000002.5
         heatsink_xid_last_timestamp_seconds{gpu="1",xid="79"} 1700000000.5
         heatsink_xid_last_timestamp_seconds{gpu="1",xid="other"} 1700000002.5
@@ -77,6 +78,81 @@ fn faults_of_links() {
         heatsink_nvlink_xid_errors_total{gpu="0",UUID="GPU-aaaa",xid="145",unit="RLW_CTRL",severity="fatal",nvlink="4"} 2
     "#]],
     );
+}
+
+#[test]
+fn what_the_kernels_log_says_beside_xids() {
+    let mut log = DriverLog { lost: 12, ..DriverLog::default() };
+    for _ in 0..2 {
+        log.count_sxid("00000000:0B:00.0", 20034);
+    }
+    log.count_error("00000000:1A:00.0", DriverError::InitFailed);
+    log.count_error("00000000:1A:00.0", DriverError::FallenOffBus);
+    let read = Snapshot { driver_log: Some(Arc::new(log)), ..snapshot(vec![], vec![]) };
+    let shown = |name: &str, expected: Expect| check(&read, name, expected);
+    shown(
+        "heatsink_nvswitch_",
+        expect![[r#"
+        heatsink_nvswitch_sxid_errors_total{pci_bus_id="00000000:0B:00.0",sxid="20034"} 2
+    "#]],
+    );
+    shown(
+        "heatsink_driver_errors",
+        expect![[r#"
+        heatsink_driver_errors_total{pci_bus_id="00000000:1A:00.0",kind="fallen_off_bus"} 1
+        heatsink_driver_errors_total{pci_bus_id="00000000:1A:00.0",kind="init_failed"} 1
+    "#]],
+    );
+    shown(
+        "heatsink_kernel_log",
+        expect![[r#"
+        heatsink_kernel_log_lost_records_total 12
+    "#]],
+    );
+    // Where it is not read, nothing is known to be lost.
+    check(&snapshot(vec![], vec![]), "heatsink_kernel_log", expect![[""]]);
+}
+
+#[test]
+fn a_gpu_that_the_driver_does_not_list_is_known_by_its_address() {
+    let mut unlisted = down(identity(0, "GPU-aaaa"), Down::NotInitialized, vec![]);
+    unlisted.gpu.index = None;
+    unlisted.xids = xids(false, &[FALLEN]);
+    let snapshot = snapshot(vec![], vec![gpu(), unlisted]);
+    check(
+        &snapshot,
+        "heatsink_gpu_",
+        expect![[r#"
+        heatsink_gpu_up{gpu="0",UUID="GPU-aaaa"} 1
+        heatsink_gpu_up{UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0"} 0
+        heatsink_gpu_down_info{UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",reason="not_initialized"} 1
+        heatsink_gpu_last_success_timestamp_seconds{gpu="0",UUID="GPU-aaaa"} 1700000000.25
+        heatsink_gpu_last_success_timestamp_seconds{UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0"} 1700000000.25
+    "#]],
+    );
+    check(
+        &snapshot,
+        "heatsink_xid_errors",
+        expect![[r#"
+        heatsink_xid_errors_total{UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",xid="79"} 1
+    "#]],
+    );
+}
+
+#[test]
+fn how_many_gpus_there_should_be_and_what_is_not_known_of_one() {
+    let integrated = Identity { index: Some(0), model_name: Some("Tegra".into()), ..none() };
+    let gpus = vec![up(integrated, vec![int(61)])];
+    let snapshot = snapshot(vec![watch(150, "TEMP", Kind::Gauge, "Heat.")], gpus);
+    let settings = Settings { expected_gpus: Some(8), hostname: None, ..settings() };
+    let page = render(&snapshot, &settings);
+    assert!(page.contains("\nheatsink_gpus_expected 8\n"), "{page}");
+    let temperature = "\nTEMP{gpu=\"0\",device=\"nvidia0\",modelName=\"Tegra\"} 61\n";
+    assert!(page.contains(temperature), "{page}");
+}
+
+fn none() -> Identity {
+    Identity::default()
 }
 
 #[test]

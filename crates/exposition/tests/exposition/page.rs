@@ -104,10 +104,13 @@ fn a_whole_page() {
         # HELP heatsink_field_unavailable_info Why a field that was asked for cannot be read on any GPU here; 1 as long as machine and driver stay as they are.
         # TYPE heatsink_field_unavailable_info gauge
         heatsink_field_unavailable_info{field="DCGM_FI_DEV_NOBODY_HAS",reason="not_supported"} 1
-        # HELP heatsink_xid_errors_total XIDs of the GPU, by code: from the driver, or from the kernel's log where nobody listened; grave ones from 0 on (count).
+        # HELP heatsink_xid_errors_total XIDs of the GPU, by code; grave ones that the source in heatsink_xid_source_info can deliver from 0 on (count).
         # TYPE heatsink_xid_errors_total counter
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="48"} 2
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="79"} 1
+        # HELP heatsink_xid_source_info Where XIDs come from: kernel_log, nvml_events (without 79, 119 and 120), dcgm, or sim; always 1.
+        # TYPE heatsink_xid_source_info gauge
+        heatsink_xid_source_info{source="nvml_events"} 1
         # HELP heatsink_xid_last_timestamp_seconds When the last XID of this code came (in seconds since 1970).
         # TYPE heatsink_xid_last_timestamp_seconds gauge
         heatsink_xid_last_timestamp_seconds{gpu="1",UUID="GPU-bbbb",xid="48"} 1700000001.5
@@ -122,6 +125,9 @@ fn a_whole_page() {
         # HELP heatsink_config_last_reload_successful Whether the counters files could be read the last time that they were (1) or not (0).
         # TYPE heatsink_config_last_reload_successful gauge
         heatsink_config_last_reload_successful 1
+        # HELP heatsink_reader_restarts_total Reader threads that ended or could not be started, and are started again (count).
+        # TYPE heatsink_reader_restarts_total counter
+        heatsink_reader_restarts_total 0
         # HELP process_cpu_seconds_total User and system CPU time that this process has spent (in seconds).
         # TYPE process_cpu_seconds_total counter
         process_cpu_seconds_total 1.25

@@ -1,0 +1,95 @@
+//! Whether a new session with the driver would read a GPU that is down in this one: tried in a process
+//! of its own, so that what hangs or fails there harms nothing here.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use model::Identity;
+use sampler::{Suspect, Trial};
+
+use crate::cli::{self, ProbeArgs};
+use crate::{DONE, NO, Outcome};
+
+/// How long the process may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// From one look at whether it has ended to the next.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// This very program, however it was replaced on disk meanwhile.
+const MYSELF: &str = "/proc/self/exe";
+
+/// What tries it through NVML, with the library at this path.
+pub(crate) fn trial(library: Option<&Path>) -> Trial {
+    let library = library.map(|path| path.as_os_str().to_owned());
+    // One that cannot even be killed is inside the driver; a second one would only join it there.
+    let stuck: Mutex<Option<Child>> = Mutex::default();
+    Trial(Arc::new(move |suspect| {
+        let mut stuck = stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(child) = stuck.as_mut()
+            && matches!(child.try_wait(), Ok(None))
+        {
+            return Err("the process that tried it last hangs in the driver".to_owned());
+        }
+        *stuck = None;
+        let (outcome, child) = attempt(library.as_ref(), suspect)?;
+        *stuck = child;
+        outcome
+    }))
+}
+
+/// What came of it, and the process if it could not be ended.
+type Attempt = (Result<(), String>, Option<Child>);
+
+fn attempt(library: Option<&OsString>, suspect: &Suspect) -> Result<Attempt, String> {
+    let mut command = Command::new(MYSELF);
+    command.arg("probe-gpu");
+    if let Some(library) = library {
+        command.arg("--nvml-library").arg(library);
+    }
+    let identity = suspect.identity.as_deref();
+    let uuid = identity.and_then(|identity| identity.uuid.as_ref());
+    let address = identity.and_then(|identity| identity.pci_bus_id.as_ref());
+    match (uuid, address) {
+        (Some(uuid), _) => command.arg("--uuid").arg(uuid),
+        (None, Some(address)) => command.arg("--pci-bus-id").arg(address),
+        (None, None) => command.arg("--index").arg(suspect.index.to_string()),
+    };
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| format!("it cannot be tried: {error}"))?;
+    let began = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok((Ok(()), None)),
+            Ok(Some(_)) => return Ok((Err("it cannot be read there either".to_owned()), None)),
+            Ok(None) if began.elapsed() < DEADLINE => thread::sleep(LOOK),
+            Ok(None) => break,
+            Err(error) => return Err(format!("it cannot be tried: {error}")),
+        }
+    }
+    // It may have ended just now, or be unkillable.
+    let _ = child.kill();
+    thread::sleep(LOOK * 5);
+    let ended = matches!(child.try_wait(), Ok(Some(_)));
+    Ok((Err("a new process hangs in the driver".to_owned()), (!ended).then_some(child)))
+}
+
+/// `heatsink probe-gpu`.
+pub(crate) fn run(args: &ProbeArgs) -> Result<Outcome> {
+    let wanted = Identity {
+        index: args.index,
+        uuid: args.uuid.clone(),
+        pci_bus_id: args.pci_bus_id.clone(),
+        model_name: None,
+    };
+    let status = match nvml::probe(cli::path(&args.nvml_library), &wanted) {
+        Ok(()) => DONE,
+        Err(_) => NO,
+    };
+    Ok(Outcome { status, stuck: false })
+}
