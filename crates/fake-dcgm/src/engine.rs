@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub gpus: Vec<Gpu>,
     /// The subsystems whose health is watched, by group.
     pub health: std::collections::BTreeMap<usize, u32>,
+    /// How many XIDs of each GPU it has found in the kernel's log.
+    pub printed: std::collections::BTreeMap<u32, usize>,
     /// How many rounds of sampling were asked for, and which of these have ended.
     pub wanted: u64,
     pub served: u64,

@@ -10,6 +10,7 @@ use std::{
 };
 
 use catalog::field;
+use fake_nvml::control::printed_xids;
 use model::{Moment, Pass, Reader, Readings, Reason, XidEvent};
 
 use crate::{
@@ -38,7 +39,7 @@ pub(crate) fn start(
                 continue;
             }
             is_open = round(&mut *reader, is_open).is_ok();
-            for event in reader.take_xids() {
+            for event in reader.take_xids().into_iter().chain(printed(&engine, gpu)) {
                 tell(&engine, gpu, event);
             }
             if !is_open {
@@ -60,6 +61,22 @@ fn round(reader: &mut dyn Reader, was_open: bool) -> Result<(), Reason> {
     let second = Duration::from_secs(1);
     let pass = Pass { now, elapsed: zero, previous: None, interval: second, cadence: second };
     reader.read(pass, &mut Readings::new(&reader.watches(), now))
+}
+
+/// The XIDs that have come since the last look and that the driver raises no event for. A real engine
+/// reads them in the kernel's log of its machine; here, the driver's control file stands for that.
+fn printed(engine: &Engine, gpu: u32) -> Vec<XidEvent> {
+    let path = std::env::var_os("FAKE_NVML_CONTROL");
+    let commands = path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+    let all = printed_xids(&commands, gpu);
+    let mut state = engine.state();
+    // What was there before the engine is not told.
+    let seen = state.printed.entry(gpu).or_insert(all.len());
+    *seen = all.len().min(*seen);
+    let new = all[*seen..].iter();
+    *seen = all.len();
+    new.map(|code| XidEvent { xid: catalog::xid::lookup(*code), instance: None, before: None })
+        .collect()
 }
 
 /// An event about an instance is told of that instance if somebody watches it there, else of the GPU.

@@ -148,5 +148,5 @@ impl Call {
 
 /// Whether a GPU has fallen off the bus, in the simulation or on command.
 pub(crate) fn is_lost(session: &Session, faults: &Faults, gpu: usize, board: &Board) -> bool {
-    board.lost || gpu >= session.listed(faults) || faults.of(gpu).is_some_and(|faults| faults.lost)
+    board.lost || session.is_lost(faults, gpu)
 }

@@ -9,17 +9,18 @@
 //! | `gpu 3 hang` | every call on GPU 3 blocks until the line is gone; waiting for events goes on |
 //! | `gpu 3 hang-calls FUNCTION,FUNCTION` | only these block |
 //! | `gpu 2 lost` | `GPU_IS_LOST` from every call on GPU 2, getting its handle included |
+//! | `gpu 2 lost until-init` | the same, and a session that has seen it never sees GPU 2 again, as after a reset |
 //! | `gpu 1 slow 200` | each call takes 200 ms longer; `gpu 1 slow 200 FUNCTION`: only that one |
 //! | `gpu 0 unsupported TARGET` | `NOT_SUPPORTED` |
 //! | `gpu 0 denied TARGET` | `NO_PERMISSION` |
 //! | `gpu 4 fail TARGET` | `UNKNOWN` |
-//! | `gpu 5 xid 79` | one XID event, see below |
+//! | `gpu 5 xid 31` | one XID event, see below; none for 79, 119, 120 and others that the driver only prints |
 //! | `gpu 5 xid 43 instance 2` | the same, of a GPU instance; `instance 2 compute 0`: and of the compute instance in it |
 //! | `gpu 0 spike QUANTITY 200 900000` | for 200 ms, samples say 900000, see below |
 //! | `gpu 6 mig on` | MIG mode on, so no utilization, encoder nor decoder; `off` turns it off |
 //! | `gpu 6 mig-create 3 1g.10gb` | GPU instance 3, with one compute instance; with `bare` behind it, none |
 //! | `gpu 6 mig-destroy 3` | GPU instance 3 goes, with what is in it |
-//! | `gpus 7` | the driver lists only the first 7; handles of the others say `GPU_IS_LOST` |
+//! | `gpus 7` | the driver lists only the first 7 to a session that begins now; handles of the others say `GPU_IS_LOST` |
 //! | `init mismatch` | `LIB_RM_VERSION_MISMATCH` from `nvmlInit` and from calls in a live session |
 //! | `init not-loaded` | `DRIVER_NOT_LOADED` from `nvmlInit` |
 //! | `init hang` | `nvmlInit` blocks until the line is gone |
@@ -42,6 +43,7 @@
 //! that time, nowhere else. `QUANTITY` is `power` (mW), `gpu_utilization` or `memory_utilization`
 //! (percent), `sm_clock` or `memory_clock` (MHz). As for events, lines that are added are new.
 
+use crate::events::is_raised;
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -55,12 +57,86 @@ use std::{
 pub struct Control {
     path: PathBuf,
     writes: AtomicU64,
+    host: Option<Host>,
+}
+
+/// What the kernel's module shows of its GPUs below a root of the test's own: in
+/// `proc/driver/nvidia`, `sys/bus/pci` and `dev`. As many are bound to it as `gpus` says.
+#[derive(Debug)]
+pub struct Host {
+    /// Below which that is.
+    pub root: PathBuf,
+    /// The GPUs, in the driver's order.
+    pub gpus: Vec<HostGpu>,
+}
+
+/// A GPU as the kernel's module knows it.
+#[derive(Clone, Debug)]
+pub struct HostGpu {
+    /// `0000:1a:00.0`.
+    pub pci_address: String,
+    /// `GPU-` and a UUID.
+    pub uuid: String,
+}
+
+impl Host {
+    /// Shows the first `bound` GPUs, and no others.
+    fn show(&self, bound: usize) -> io::Result<()> {
+        let module = self.root.join("proc/driver/nvidia");
+        let (listed, driver) = (module.join("gpus"), self.root.join("sys/bus/pci/drivers/nvidia"));
+        for folder in [&listed, &driver, &self.root.join("dev")] {
+            fs::create_dir_all(folder)?;
+        }
+        for (minor, HostGpu { pci_address, uuid }) in self.gpus.iter().enumerate() {
+            let folders = [listed.join(pci_address), driver.join(pci_address)];
+            if minor >= bound {
+                for folder in folders.iter().filter(|folder| folder.exists()) {
+                    fs::remove_dir_all(folder)?;
+                }
+                continue;
+            }
+            for folder in &folders {
+                fs::create_dir_all(folder)?;
+            }
+            let information = folders[0].join("information");
+            if !information.exists() {
+                let text = format!(
+                    "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 98\nGPU UUID: \t {uuid}\n\
+                     Bus Type: \t PCIe\nBus Location: \t {pci_address}\n\
+                     Device Minor: \t {minor}\nGPU Excluded:\t No\n"
+                );
+                fs::write(information, text)?;
+            }
+            fs::write(self.root.join(format!("dev/nvidia{minor}")), "")?;
+        }
+        Ok(())
+    }
+}
+
+/// The XIDs that a text of commands asks for on one GPU and that the driver only prints: DCGM reads
+/// them in the kernel's log of its machine.
+#[must_use]
+pub fn printed_xids(commands: &str, gpu: u32) -> Vec<u32> {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let xid = |words: Vec<String>| match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["gpu", index, "xid", code, ..] if index.parse() == Ok(gpu) => code.parse().ok(),
+        _ => None,
+    };
+    let xids = commands.lines().map(words).filter_map(xid);
+    xids.filter(|code| !is_raised(*code)).collect()
 }
 
 impl Control {
     /// A control file at `path`, which is written only by the methods below.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), writes: AtomicU64::new(0) }
+        Self { path: path.into(), writes: AtomicU64::new(0), host: None }
+    }
+
+    /// Lets the kernel's module show its GPUs, too.
+    #[must_use]
+    pub fn with_host(mut self, host: Host) -> Self {
+        self.host = Some(host);
+        self
     }
 
     /// What `FAKE_NVML_CONTROL` must say.
@@ -119,6 +195,13 @@ impl Control {
         let ordinal = self.writes.fetch_add(1, Ordering::Relaxed);
         file.set_modified(SystemTime::now() + Duration::from_nanos(ordinal))?;
         drop(file);
-        fs::rename(&fresh, &self.path)
+        // What is taken out is gone from the driver first, what is put in is there first.
+        fs::rename(&fresh, &self.path)?;
+        if let Some(host) = &self.host {
+            let listed =
+                text.lines().filter_map(|line| line.trim().strip_prefix("gpus ")?.parse().ok());
+            host.show(listed.last().unwrap_or(host.gpus.len()))?;
+        }
+        Ok(())
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum InitFault {
 #[derive(Default, Debug)]
 pub(crate) struct GpuFaults {
     pub lost: bool,
+    /// Whether a session that has seen it lost never sees it again.
+    pub stays_lost: bool,
     pub mig: Option<bool>,
     pub mig_orders: Vec<MigOrder>,
     /// What its `xid` lines say.
@@ -107,6 +109,7 @@ enum Order {
     Hang,
     HangCalls(Vec<String>),
     Lost,
+    StaysLost,
     Slow(Option<String>, Duration),
     Refuse(Target, Refusal),
     Xid(Xid),
@@ -123,6 +126,7 @@ impl Order {
                 Self::HangCalls(names.split(',').map(function).collect::<Option<_>>()?)
             }
             ["lost"] => Self::Lost,
+            ["lost", "until-init"] => Self::StaysLost,
             ["slow", millis, name @ ..] if name.len() <= 1 => {
                 let name = match name.first() {
                     Some(name) => Some(function(name)?),
@@ -201,6 +205,7 @@ impl GpuFaults {
             Order::Hang => self.hangs = true,
             Order::HangCalls(names) => self.hanging_calls.extend(names),
             Order::Lost => self.lost = true,
+            Order::StaysLost => (self.lost, self.stays_lost) = (true, true),
             Order::Slow(name, by) => self.slow.push((name, by)),
             Order::Refuse(target, refusal) => self.refusals.push((target, refusal)),
             Order::Xid(xid) => self.xids.push(xid),
@@ -265,6 +270,7 @@ mod tests {
              gpu 3 hang            # and one behind a command\n\
              gpu 4 hang-calls nvmlDeviceGetUtilizationRates,nvmlDeviceGetHandleByIndex_v2\n\
              gpu 2 lost\n\
+             gpu 7 lost until-init\n\
              gpu 1 slow 200\n\
              gpu 1 slow 50 nvmlDeviceGetName\n\
              gpu 0 unsupported nvmlDeviceGetFanSpeed\n\
@@ -291,7 +297,8 @@ mod tests {
         assert!(faults.of(3).unwrap().hangs("nvmlDeviceGetName"));
         assert!(faults.of(4).unwrap().hangs("nvmlDeviceGetUtilizationRates"));
         assert!(!faults.of(4).unwrap().hangs("nvmlDeviceGetName"));
-        assert!(faults.of(2).unwrap().lost);
+        assert!(faults.of(2).unwrap().lost && !faults.of(2).unwrap().stays_lost);
+        assert!(faults.of(7).unwrap().lost && faults.of(7).unwrap().stays_lost);
         let slow = faults.of(1).unwrap();
         assert_eq!(slow.delay("nvmlDeviceGetName"), Duration::from_millis(250));
         assert_eq!(slow.delay("nvmlDeviceGetUUID"), Duration::from_millis(200));

@@ -1,6 +1,7 @@
 //! The library's state between `nvmlInit` and `nvmlShutdown`.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard},
     thread,
 };
@@ -41,6 +42,10 @@ pub(crate) struct Session {
     pub samples: Table<Mutex<Option<Sample>>>,
     /// The sample buffers, by GPU.
     pub recorders: Vec<Mutex<Recorder>>,
+    /// How many GPUs the driver listed when this session began: NVML asks it once.
+    listed: usize,
+    /// GPUs that were lost in this session, and stay so in it.
+    lost: Mutex<BTreeSet<usize>>,
 }
 
 /// Which MIG device a handle names.
@@ -126,10 +131,18 @@ fn watch(settings: &Settings) -> Arc<Watch> {
     fresh
 }
 
+/// How many GPUs the driver lists now.
+fn listed(machine: &Machine, faults: &Faults) -> usize {
+    faults.listed.map_or(machine.len(), |listed| listed.min(machine.len()))
+}
+
 impl Session {
     fn new(generation: u16, machine: Machine, watch: Arc<Watch>) -> Self {
         let recorders = (0..machine.len()).map(|_| Mutex::new(Recorder::new())).collect();
+        let listed = listed(&machine, &watch.faults());
         Self {
+            listed,
+            lost: Mutex::default(),
             generation,
             machine,
             watch,
@@ -139,9 +152,20 @@ impl Session {
         }
     }
 
-    /// How many GPUs the driver lists.
-    pub(crate) fn listed(&self, faults: &Faults) -> usize {
-        faults.listed.map_or(self.machine.len(), |listed| listed.min(self.machine.len()))
+    /// How many GPUs this session knows of.
+    pub(crate) fn listed(&self) -> usize {
+        self.listed
+    }
+
+    /// Whether a GPU is gone, be it that the driver does not list it any more.
+    pub(crate) fn is_lost(&self, faults: &Faults, gpu: usize) -> bool {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_gpu = faults.of(gpu);
+        if of_gpu.is_some_and(|faults| faults.stays_lost) {
+            lost.insert(gpu);
+        }
+        let is_lost = of_gpu.is_some_and(|faults| faults.lost) || lost.contains(&gpu);
+        is_lost || gpu >= listed(&self.machine, faults)
     }
 
     /// The handle of a GPU.

@@ -2,6 +2,8 @@
 
 mod rig;
 
+#[path = "suite/counted.rs"]
+mod counted;
 #[path = "suite/events.rs"]
 mod events;
 #[path = "suite/faults.rs"]

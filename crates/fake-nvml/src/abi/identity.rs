@@ -28,7 +28,7 @@ unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(
         // SAFETY: the caller promises NVML a place for one handle.
         let out = unsafe { Out::new(device) }?;
         let gpu = index as usize;
-        if gpu >= session.listed(&faults) {
+        if gpu >= session.listed() {
             return Err(Refusal::INVALID_ARGUMENT);
         }
         let call = Call::reach("nvmlDeviceGetHandleByIndex_v2", session, faults, gpu)?;
@@ -53,7 +53,7 @@ unsafe extern "C" fn nvmlDeviceGetHandleByUUID(
         let uuid = unsafe { CStr::from_ptr(uuid) }.to_bytes();
         let Ok(uuid) = str::from_utf8(uuid) else { return Err(Refusal::NOT_FOUND) };
         let function = "nvmlDeviceGetHandleByUUID";
-        for gpu in 0..session.listed(&faults) {
+        for gpu in 0..session.listed() {
             let Some(board) = session.machine.board(gpu) else { continue };
             if board.uuid == uuid {
                 let call = Call::reach(function, session, faults, gpu)?;

@@ -76,9 +76,9 @@ unsafe extern "C" fn nvmlSystemGetCudaDriverVersion_v2(version: *mut c_int) -> n
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> nvmlReturn_t {
     answer(|| {
-        let (session, faults) = session::current()?;
+        let (session, _) = session::current()?;
         // SAFETY: the caller promises NVML a place for one number.
-        unsafe { Out::new(count) }?.set(session.listed(&faults) as c_uint);
+        unsafe { Out::new(count) }?.set(session.listed() as c_uint);
         Ok(())
     })
 }

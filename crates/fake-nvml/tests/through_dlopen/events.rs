@@ -15,13 +15,13 @@ fn a_burst_of_a_thousand_is_delivered_whole_and_in_order() {
     let driver = Driver::with_gpus("2");
     let gpu = driver.device(1).unwrap();
     let set = driver.event_set(&[gpu]);
-    let lines: Vec<String> = (0..1000).map(|i| format!("gpu 1 xid {}", i + 1)).collect();
+    let lines: Vec<String> = (0..1000).map(|i| format!("gpu 1 xid {}", i + 1001)).collect();
     driver.control.set(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     let got: Vec<u64> = (0..1000).map(|_| set.wait(SOON).unwrap().1).collect();
-    assert_eq!(got, (1..=1000).collect::<Vec<_>>());
+    assert_eq!(got, (1001..=2000).collect::<Vec<_>>());
     assert_eq!(set.wait(BRIEF), Err(TIMEOUT), "each of them once");
-    driver.control.add(&["gpu 1 xid 79"]);
-    assert_eq!(set.wait(SOON), Ok((gpu, 79)));
+    driver.control.add(&["gpu 1 xid 94"]);
+    assert_eq!(set.wait(SOON), Ok((gpu, 94)));
 }
 
 #[test]
@@ -100,12 +100,22 @@ fn a_new_session_does_not_get_the_old_events() {
 }
 
 #[test]
+fn what_the_driver_only_prints_never_comes_as_an_event() {
+    let driver = Driver::with_gpus("1");
+    let gpu = driver.device(0).unwrap();
+    let set = driver.event_set(&[gpu]);
+    driver.control.set(&["gpu 0 xid 79", "gpu 0 xid 119", "gpu 0 xid 31", "gpu 0 xid 120"]);
+    assert_eq!(set.wait(SOON), Ok((gpu, 31)));
+    assert_eq!(set.wait(BRIEF), Err(TIMEOUT));
+}
+
+#[test]
 fn a_lost_gpu_delivers_what_it_has_and_then_says_that_it_is_lost() {
     let driver = Driver::with_gpus("2");
     let (well, sick) = (driver.device(0).unwrap(), driver.device(1).unwrap());
     let (set, other) = (driver.event_set(&[sick]), driver.event_set(&[well]));
-    driver.control.set(&["gpu 1 xid 79", "gpu 1 lost"]);
-    assert_eq!(set.wait(SOON), Ok((sick, 79)));
+    driver.control.set(&["gpu 1 xid 94", "gpu 1 lost"]);
+    assert_eq!(set.wait(SOON), Ok((sick, 94)));
     let began = Instant::now();
     assert_eq!(set.wait(BRIEF), Err(GPU_IS_LOST));
     assert!(began.elapsed() >= BRIEF);

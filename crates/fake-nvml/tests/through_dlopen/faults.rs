@@ -165,11 +165,31 @@ fn the_driver_lists_fewer_gpus() {
     let driver = Driver::with_gpus("8");
     let last = driver.device(7).unwrap();
     set(&driver, &["gpus 7"]);
+    // A session keeps the list that it began with.
+    assert_eq!(driver.count(), Ok(8));
+    assert_eq!(driver.power(last), Err(GPU_IS_LOST));
+    assert_eq!((driver.shutdown(), driver.init()), (Ok(()), Ok(())));
     assert_eq!(driver.count(), Ok(7));
     assert_eq!(driver.device(7), Err(INVALID_ARGUMENT));
-    assert_eq!(driver.power(last), Err(GPU_IS_LOST));
     set(&driver, &["gpus 80"]);
+    assert_eq!(driver.count(), Ok(7));
+    assert_eq!((driver.init(), driver.shutdown()), (Ok(()), Ok(())));
+    assert_eq!(driver.count(), Ok(7), "as long as there is any user, the session goes on");
+    assert_eq!((driver.shutdown(), driver.init()), (Ok(()), Ok(())));
     assert_eq!(driver.count(), Ok(8));
+}
+
+#[test]
+fn a_gpu_that_was_reset_is_back_for_a_new_session() {
+    let driver = Driver::with_gpus("2");
+    let gpu = driver.device(1).unwrap();
+    set(&driver, &["gpu 1 lost until-init"]);
+    assert_eq!(driver.power(gpu), Err(GPU_IS_LOST));
+    set(&driver, &[]);
+    assert_eq!(driver.power(gpu), Err(GPU_IS_LOST));
+    assert_eq!(driver.device(1), Err(GPU_IS_LOST));
+    assert_eq!((driver.shutdown(), driver.init()), (Ok(()), Ok(())));
+    assert!(driver.power(driver.device(1).unwrap()).is_ok());
 }
 
 #[test]

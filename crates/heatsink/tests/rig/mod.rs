@@ -6,10 +6,12 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fake_nvml::control::Control;
+use fake_nvml::control::{Control, Host, HostGpu};
 use tempfile::TempDir;
 use testkit::exporter::{Exporter, repository_file};
 use testkit::page::{Page, metric};
@@ -33,6 +35,38 @@ pub(crate) struct Rig {
     /// What DCGM's engine does.
     pub(crate) engine: Control,
     environment: Vec<(String, String)>,
+    gpus: Vec<HostGpu>,
+    /// How many messages the kernel has logged.
+    logged: AtomicU64,
+}
+
+/// The GPUs that the test library has without a fixture.
+fn simulated() -> Vec<HostGpu> {
+    let world = sim::World::new(sim::Scenario::steady(8), 1);
+    let gpu = |gpu: &sim::GpuState| HostGpu {
+        pci_address: format!("0000:{:02x}:00.0", gpu.pci_bus),
+        uuid: gpu.uuid.clone(),
+    };
+    world.gpus().iter().map(gpu).collect()
+}
+
+/// Those of a fixture, in its order.
+fn of_fixture(path: &Path) -> Vec<HostGpu> {
+    let text = std::fs::read_to_string(path).expect("the fixture can be read");
+    let fixture: toml::Table = text.parse().expect("the fixture is well-formed");
+    let gpus = fixture["gpu"].as_array().expect("it has GPUs");
+    let number = |gpu: &toml::Value, name: &str| gpu["pci"].get(name)?.as_integer();
+    gpus.iter()
+        .map(|gpu| HostGpu {
+            pci_address: format!(
+                "{:04x}:{:02x}:{:02x}.0",
+                number(gpu, "domain").unwrap_or_default(),
+                number(gpu, "bus").unwrap_or_default(),
+                number(gpu, "device").unwrap_or_default()
+            ),
+            uuid: gpu["uuid"].as_str().expect("a UUID").to_owned(),
+        })
+        .collect()
 }
 
 impl Rig {
@@ -46,13 +80,67 @@ impl Rig {
     /// One of the machines of `fixtures/machines`.
     pub(crate) fn machine(name: &str) -> Self {
         let fixture = repository_file(&format!("fixtures/machines/{name}.toml"));
-        Self::new().with("FAKE_NVML_FIXTURE", &fixture.display().to_string())
+        let mut rig = Self::new().with("FAKE_NVML_FIXTURE", &fixture.display().to_string());
+        let gpus = of_fixture(&fixture);
+        std::fs::remove_dir_all(rig.root()).expect("the root can be made again");
+        let host = Host { root: rig.root(), gpus: gpus.clone() };
+        rig.control = Control::new(rig.control.path()).with_host(host);
+        rig.control.clear();
+        rig.gpus = gpus;
+        rig
+    }
+
+    /// The same with a kernel's log, which has nothing in it yet.
+    pub(crate) fn with_kernel_log(self) -> Self {
+        std::fs::write(self.kernel_log(), "").expect("the temporary folder can be written");
+        self
+    }
+
+    /// Where the kernel's log is, in the format of `/dev/kmsg`.
+    pub(crate) fn kernel_log(&self) -> PathBuf {
+        self.root().join("dev/kmsg")
+    }
+
+    /// Below which the files of the operating system are.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// The PCI address of a GPU as the kernel spells it: `0000:1a:00`.
+    pub(crate) fn address(&self, gpu: usize) -> &str {
+        self.gpus[gpu].pci_address.trim_end_matches(".0")
+    }
+
+    /// The kernel logs these messages.
+    pub(crate) fn log(&self, messages: &[&str]) {
+        let uptime = std::fs::read_to_string("/proc/uptime").expect("Linux has it");
+        let seconds: f64 = uptime.split(' ').next().expect("a number").parse().expect("a number");
+        // One that is rounded down would be of before the program that it is told to.
+        let micros = (seconds * 1e6) as u64 + 10_000;
+        let mut log = std::fs::OpenOptions::new();
+        let mut log = log.append(true).open(self.kernel_log()).expect("there is a log");
+        let mut lines = String::new();
+        for message in messages {
+            let sequence = self.logged.fetch_add(1, Ordering::Relaxed);
+            lines += &format!("4,{sequence},{micros},c;{message}\n");
+        }
+        log.write_all(lines.as_bytes()).expect("the log can be written");
+    }
+
+    /// The driver meets an XID: it prints it, and raises an event unless it is one of those of which
+    /// it raises none.
+    pub(crate) fn xid(&self, gpu: usize, code: u32) {
+        let address = self.address(gpu);
+        self.log(&[&format!("NVRM: Xid (PCI:{address}): {code}, pid=4211, name=trainer, Ch 1")]);
+        self.control.add(&[&format!("gpu {gpu} xid {code}")]);
     }
 
     /// A machine whose driver library is not there yet.
     pub(crate) fn without_library() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
+        let root = folder.path().join("root");
         let control = Control::new(folder.path().join("control"));
+        let control = control.with_host(Host { root: root.clone(), gpus: simulated() });
         let engine = Control::new(folder.path().join("engine"));
         control.clear();
         engine.clear();
@@ -62,10 +150,13 @@ impl Rig {
             ("FAKE_DCGM_CONTROL".to_owned(), engine.path().display().to_string()),
             ("FAKE_NVML_CONTROL".to_owned(), control.path().display().to_string()),
             ("NODE_NAME".to_owned(), "node-1".to_owned()),
-            // That of the machine under the test has nothing to do with its GPUs.
-            ("HEATSINK_KERNEL_LOG".to_owned(), "none".to_owned()),
+            // What the machine under the test has is of no concern to its GPUs. There is no kernel's
+            // log here unless a test wants one.
+            ("HEATSINK_ROOTFS".to_owned(), root.display().to_string()),
+            ("FAKE_NVML_ROOT".to_owned(), root.display().to_string()),
         ];
-        Self { folder, control, engine, environment }
+        let (gpus, logged) = (simulated(), AtomicU64::new(0));
+        Self { folder, control, engine, environment, gpus, logged }
     }
 
     /// Adds a variable to the environment.

@@ -26,9 +26,10 @@ fn all_hung_all_absent_and_the_page_still_answers() {
 
 #[test]
 fn one_lost_gpu_is_absent_alone_but_its_xid_is_shown() {
-    let rig = Rig::new();
+    let rig = Rig::new().with_kernel_log();
     let exporter = rig.started(&["-c", "200"], 8);
-    rig.control.set(&["gpu 2 xid 79", "gpu 2 lost"]);
+    rig.control.set(&["gpu 2 lost"]);
+    rig.xid(2, 79);
     let xid = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "2").value(79.0);
     let (page, _) = exporter.wait_for("GPU 2 is lost, by XID 79", PATIENCE, |page| {
         down(page, 2).as_deref() == Some("lost") && xid.is_in(page)
@@ -148,7 +149,7 @@ fn a_burst_of_xids_is_counted_to_the_last() {
         .label("err_msg", "No Error")
         .value(0.0);
     exporter.wait_for("all listen", PATIENCE, |page| quiet.find_in(page).len() == 8);
-    let codes = [13, 31, 43, 45, 48, 63, 64, 74, 79, 94];
+    let codes = [13, 31, 43, 45, 48, 63, 64, 74, 94, 95];
     let lines: Vec<String> =
         (0..1000).map(|n| format!("gpu {} xid {}", n % 8, codes[n / 8 % 10])).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();

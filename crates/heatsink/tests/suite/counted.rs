@@ -1,0 +1,23 @@
+//! How many XIDs a page shows.
+
+use std::collections::BTreeMap;
+
+use testkit::page::Page;
+
+/// By GPU and code, how many XIDs the page shows; codes that have not happened are left out.
+pub(crate) fn counted(page: &Page) -> BTreeMap<(u32, u32), u64> {
+    let samples = page.samples("heatsink_xid_errors_total");
+    let happened = samples.into_iter().filter(|sample| sample.value > 0.0);
+    happened
+        .map(|sample| {
+            let number = |label| sample.label(label).and_then(|text| text.parse().ok());
+            let key = (number("gpu").expect("a GPU"), number("xid").expect("a code"));
+            (key, sample.value as u64)
+        })
+        .collect()
+}
+
+/// How many XIDs that is.
+pub(crate) fn total(counts: &BTreeMap<(u32, u32), u64>) -> u64 {
+    counts.values().sum()
+}
