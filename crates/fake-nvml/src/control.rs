@@ -145,6 +145,27 @@ impl Control {
         &self.path
     }
 
+    /// Lets the kernel's module be bound to the first `count` GPUs, whatever the driver lists.
+    ///
+    /// # Panics
+    ///
+    /// When there is no host, or it cannot be written.
+    pub fn bind(&self, count: usize) {
+        let host = self.host.as_ref().expect("a host");
+        host.show(count).unwrap_or_else(|error| panic!("{}: {error}", host.root.display()));
+    }
+
+    /// Hides a GPU from this machine, as from a container that was given others.
+    ///
+    /// # Panics
+    ///
+    /// When there is no host, or it cannot be written.
+    pub fn hide(&self, gpu: usize) {
+        let host = self.host.as_ref().expect("a host");
+        let node = host.root.join(format!("dev/nvidia{gpu}"));
+        fs::remove_file(&node).unwrap_or_else(|error| panic!("{}: {error}", node.display()));
+    }
+
     /// Puts these commands in force, and no others.
     ///
     /// # Panics

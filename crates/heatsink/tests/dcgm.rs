@@ -30,5 +30,7 @@ mod engine;
 mod equipment;
 #[path = "dcgm/machines.rs"]
 mod machines;
+#[path = "dcgm/memory.rs"]
+mod memory;
 #[path = "dcgm/parity.rs"]
 mod parity;

@@ -195,6 +195,22 @@ impl Rig {
         self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
+    /// Starts the binary as another user may, through another program that is given it and `before`.
+    pub(crate) fn start_through(&self, program: &str, before: &[&str], args: &[&str]) -> Exporter {
+        let open = |path: &Path| {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(path, mode).expect("the temporary folder is ours");
+        };
+        let binary = self.folder.path().join("heatsink");
+        std::fs::copy(BINARY, &binary).expect("the binary can be copied");
+        open(self.folder.path());
+        open(&binary);
+        let (binary, library) =
+            (binary.display().to_string(), self.library().display().to_string());
+        let all = [before, &[&binary, "--nvml-library", &library], args].concat();
+        Exporter::start(program, &all, &self.environment())
+    }
+
     /// Starts the binary on this machine.
     pub(crate) fn start(&self, args: &[&str]) -> Exporter {
         let (nvml, dcgm) = (self.library(), self.dcgm_library());

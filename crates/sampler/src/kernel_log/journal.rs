@@ -317,11 +317,11 @@ impl Journal {
 }
 
 impl Mark {
-    /// Whether an entry with this time and hash has been read from another file.
+    /// Whether an entry with this time and hash has been read from another file. It is not from
+    /// before the mark: such entries are passed.
     fn is_copy(&self, entry: &Entry, file: u64) -> bool {
-        entry.monotonic < self.monotonic
-            || entry.monotonic == self.monotonic
-                && self.entries.iter().any(|&(hash, other)| hash == entry.hash && other != file)
+        let is_copied = |&(hash, other): &(u64, u64)| hash == entry.hash && other != file;
+        entry.monotonic == self.monotonic && self.entries.iter().any(is_copied)
     }
 
     fn pass(&mut self, entry: &Entry, file: u64) {

@@ -117,6 +117,20 @@ mod tests {
         frame
     }
 
+    /// As journald has compressed it: 9 times the text of an XID.
+    const FRAME: &[u8] = b"(\xb5/\xfd`\xfc\x01\x05\x03\x00\xc2\x85\x15\x1bPMu\xffG\xb4X?\xf3\x01\
+        \x8b\x91\xf1\x99!\x85\xaa\xa0\xd1\xa3\xf0L(\x99\x99\xc1\x10\x170\x93\xc7;6\x870\xf2\xd9\x8a\xc2\
+        \xf0\x0c\xc73\xda\xfaYzJ^\x9a\xd4\x10\x9e?\x08\x0d\x08\xe9I\xc9\x8f\xa1\xf0\x0d\xa8.\xeb\xaa\xaa\
+        n\x02\xd1\x00\x7f\xd2\xf1e\x8b\x86\x22\xa9upN\xb1\x01\x00\x5c\xa7\xab\x0aQ";
+
+    #[test]
+    fn what_journald_compresses_is_read() {
+        let text = "NVRM: Xid (PCI:0000:0a:00): 79, pid=4211, name=trainer, GPU has fallen off the \
+            bus. ";
+        let payload = format!("MESSAGE={}", text.repeat(9)).into_bytes();
+        assert_eq!(decompressed(ZSTD, FRAME), Some(payload));
+    }
+
     #[test]
     fn what_is_compressed_stays_small() {
         // The content's length as 4 bytes, as 8 bytes, and not given.
@@ -175,6 +189,18 @@ mod tests {
                 let length = decompressed(flags, &bytes).map_or(0, |bytes| bytes.len());
                 prop_assert!(length <= LONGEST_DECOMPRESSED + 128 * 1024);
             }
+        }
+
+        #[test]
+        fn a_damaged_frame_is_no_danger(
+            changes in prop::collection::vec((0..FRAME.len(), any::<u8>()), 1..9),
+        ) {
+            let mut frame = FRAME.to_vec();
+            for (at, byte) in changes {
+                frame[at] = byte;
+            }
+            let length = decompressed(ZSTD, &frame).map_or(0, |bytes| bytes.len());
+            prop_assert!(length <= LONGEST_DECOMPRESSED + 128 * 1024);
         }
 
         #[test]

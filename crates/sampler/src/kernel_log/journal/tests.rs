@@ -217,6 +217,21 @@ fn entries(bytes: &[u8]) -> Vec<usize> {
     objects(bytes).iter().filter(is_entry).map(|object| object.0).collect()
 }
 
+/// Where arrays of a compact file lead to an entry.
+fn references(bytes: &[u8], entry: usize) -> Vec<usize> {
+    let is_array = |object: &&(usize, u8, usize)| object.1 == 6;
+    let arrays = objects(bytes);
+    let items = arrays.iter().filter(is_array).flat_map(|&(at, _, len)| {
+        (at + 24..at + len).step_by(4).filter(|&item| bytes[item..].starts_with(&offset(entry)))
+    });
+    items.collect()
+}
+
+/// As a compact file has it.
+fn offset(at: usize) -> [u8; 4] {
+    u32::try_from(at).unwrap().to_le_bytes()
+}
+
 fn patch(path: &Path, at: usize, bytes: &[u8]) {
     let file = OpenOptions::new().write(true).open(path).unwrap();
     file.write_all_at(bytes, u64::try_from(at).unwrap()).unwrap();
@@ -239,6 +254,8 @@ fn messages_are_read_in_every_format() {
             kernel(1_004, "no facility, as old versions store it").without("SYSLOG_FACILITY"),
             kernel(7_000_000, &long),
             kernel(8_000_000, "a\tb\u{7f}"),
+            kernel(9_000_000, "twice at once"),
+            kernel(9_000_000, "twice at once"),
         ];
         write(&path, &format, &lines);
         expect(&mut folders.open(), &lines);
@@ -412,8 +429,10 @@ fn a_file_that_is_removed_is_read_to_its_end() {
     fs::remove_dir_all(folders.root.path().join("var")).unwrap();
     let batch = journal.read(3).unwrap();
     assert_eq!(batch, Batch::default());
-    let error = journal.read(3).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
+    for _ in 0..3 {
+        let error = journal.read(3).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
     fs::create_dir_all(folders.root.path().join("var").join(MACHINE)).unwrap();
     write(&path, &COMPACT, &lines[40..60]);
     expect(&mut journal, &kernels(&lines[40..60]));
@@ -529,7 +548,8 @@ fn lz4_is_read_and_what_is_not_read_is_counted() {
 fn damage_costs_what_is_damaged() {
     let folders = Folders::new();
     let path = folders.var("system.journal");
-    let lines = mixed(1..50);
+    let mut lines = mixed(1..50);
+    lines[23] = kernel(12_001, "forged").with("_TRANSPORT", "syslog");
     write(&path, &COMPACT, &lines);
     let bytes = fs::read(&path).unwrap();
     // Every second entry is the kernel's.
@@ -568,6 +588,77 @@ fn damage_costs_what_is_damaged() {
     let more = mixed(50..60);
     write(&folders.run("system.journal"), &COMPACT, &more);
     expect(&mut journal, &kernels(&more));
+}
+
+#[test]
+fn an_array_is_read_as_far_as_it_is_filled() {
+    let folders = Folders::new();
+    let path = folders.var("system.journal");
+    let lines = mixed(1..40);
+    write(&path, &COMPACT, &lines);
+    let bytes = fs::read(&path).unwrap();
+    let entry = entries(&bytes)[40];
+    for item in references(&bytes, entry) {
+        patch(&path, item, &[0; 4]);
+    }
+    let mut journal = folders.open();
+    assert_eq!(read_all(&mut journal).0.len(), 20);
+    for item in references(&bytes, entry) {
+        patch(&path, item, &offset(entry));
+    }
+    expect(&mut journal, &kernels(&lines[40..]));
+    // Nothing will be filled in.
+    for item in references(&bytes, entry) {
+        patch(&path, item, &[0; 4]);
+    }
+    fs::rename(&path, folders.var("system@1-1-1.journal~")).unwrap();
+    let others = [&lines[..40], &lines[41..]].concat();
+    expect(&mut folders.open(), &kernels(&others));
+}
+
+#[test]
+fn an_entry_that_is_listed_twice_is_read_once() {
+    let folders = Folders::new();
+    let path = folders.var("system.journal");
+    let lines = mixed(1..40);
+    write(&path, &COMPACT, &lines);
+    let bytes = fs::read(&path).unwrap();
+    let entries = entries(&bytes);
+    for item in references(&bytes, entries[40]) {
+        patch(&path, item, &offset(entries[38]));
+    }
+    let others = [&lines[..40], &lines[41..]].concat();
+    expect(&mut folders.open(), &kernels(&others));
+}
+
+#[test]
+fn a_circle_is_not_followed() {
+    let (folders, path, bytes, _) = sample(&COMPACT);
+    for (at, kind, _) in objects(&bytes) {
+        let itself = u64::try_from(at).unwrap().to_le_bytes();
+        match kind {
+            // The next one with this hash, the next value, and how many entries there are.
+            1 => {
+                patch(&path, at + 24, &itself);
+                patch(&path, at + 32, &itself);
+                patch(&path, at + 56, &[0xff; 8]);
+            }
+            // The next one with this hash.
+            2 => patch(&path, at + 24, &itself),
+            // The next array.
+            6 => patch(&path, at + 16, &itself),
+            _ => {}
+        }
+    }
+    assert!(read_damaged(&folders) <= 40);
+    for (at, kind, _) in objects(&bytes) {
+        let link = if kind == 1 { at + 32 } else { at + 24 };
+        if matches!(kind, 1 | 2) {
+            patch(&path, link, &bytes[link..link + 8]);
+        }
+    }
+    // The first entry, and those in the first array.
+    assert_eq!(read_damaged(&folders), 5);
 }
 
 #[test]
@@ -683,7 +774,7 @@ fn a_file_that_is_cut_is_read_as_far_as_it_goes() {
         // Growing, so that only what is missing has to be written.
         file.set_len(0).unwrap();
         let mut len = 0;
-        for place in places.into_iter().step_by(7) {
+        for place in places.into_iter().step_by(11) {
             file.write_all_at(&bytes[len..place], u64::try_from(len).unwrap()).unwrap();
             len = place;
             let count = read_damaged(&folders);
@@ -698,7 +789,7 @@ fn a_file_that_is_cut_is_read_as_far_as_it_goes() {
 fn each_byte_may_be_wrong() {
     for format in [COMPACT, REGULAR] {
         let (folders, path, bytes, places) = sample(&format);
-        for (index, &place) in places.iter().enumerate().step_by(3) {
+        for (index, &place) in places.iter().enumerate().step_by(7) {
             let value = [0, 0xff, bytes[place] ^ 1, bytes[place] ^ 0x80][index % 4];
             patch(&path, place, &[value]);
             let count = read_damaged(&folders);
