@@ -22,6 +22,9 @@ const TOOLS: &[Tool] = &[
     Tool { program: "node", package: "nodejs" },
     Tool { program: "npm", package: "npm" },
     Tool { program: "systemd-socket-activate", package: "systemd" },
+    Tool { program: "journalctl", package: "systemd" },
+    Tool { program: "systemd-journal-remote", package: "systemd-journal-remote" },
+    Tool { program: "setpriv", package: "util-linux" },
 ];
 
 /// For everything that is deployed.
@@ -76,7 +79,7 @@ fn provide(tools: &[Tool]) -> Result<()> {
     install(&packages)?;
     let still = missing(tools, &search_path());
     if !still.is_empty() {
-        bail!("{} installed, but its programs are not on PATH", still.join(" "));
+        bail!("{} installed, but its programs are not found", still.join(" "));
     }
     Ok(())
 }
@@ -135,7 +138,9 @@ fn find(program: &str, path: &[PathBuf]) -> Option<PathBuf> {
 }
 
 fn search_path() -> Vec<PathBuf> {
-    std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Where Debian has programs of systemd that people do not start.
+    std::env::split_paths(&path).chain(["/lib/systemd".into()]).collect()
 }
 
 fn has_program(program: &str) -> bool {

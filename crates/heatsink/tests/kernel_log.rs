@@ -8,6 +8,8 @@ mod counted;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use counted::{counted, total};
@@ -187,6 +189,84 @@ fn a_text_log_counts_from_its_last_boot_on() {
     writeln!(file, "Nov 29 10:00:05 node-1 kernel: [   99.1] {}", xid(1, 119)).expect("written");
     let page = settled(&exporter, 3);
     let expected = [(1, 48), (1, 119), (2, 63)].map(|key| (key, 1));
+    assert_eq!(counted(&page), BTreeMap::from(expected));
+}
+
+/// What is written to a journal: a program of systemd's own writes it.
+struct Entry<'a> {
+    transport: &'a str,
+    facility: &'a str,
+    boot: &'a str,
+    message: String,
+}
+
+fn write_journal(file: &Path, entries: &[Entry<'_>]) {
+    fs::create_dir_all(file.parent().expect("a folder")).expect("it can be made");
+    let uptime = fs::read_to_string("/proc/uptime").expect("Linux has it");
+    let seconds: f64 = uptime.split(' ').next().and_then(|up| up.parse().ok()).expect("a number");
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = since.expect("after 1970").as_micros();
+    let mut text = String::new();
+    for (place, Entry { transport, facility, boot, message }) in entries.iter().enumerate() {
+        let (place, mono) = (place as u128, (seconds * 1e6) as u128);
+        text += &format!(
+            "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={}\n_BOOT_ID={boot}\n\
+             _TRANSPORT={transport}\nSYSLOG_FACILITY={facility}\nSYSLOG_IDENTIFIER=kernel\n\
+             PRIORITY=4\nMESSAGE={message}\n\n",
+            now + place,
+            mono + place
+        );
+    }
+    let mut writer = Command::new("/lib/systemd/systemd-journal-remote")
+        .args(["--output", &file.display().to_string(), "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the package systemd-journal-remote is installed");
+    let mut input = writer.stdin.take().expect("it is piped");
+    input.write_all(text.as_bytes()).expect("it reads");
+    drop(input);
+    assert!(writer.wait().expect("it ends").success());
+}
+
+#[test]
+fn the_journal_is_read_where_there_is_no_device() {
+    let rig = Rig::new();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("Linux has it");
+    let boot = boot.trim().replace('-', "");
+    let other = "0123456789abcdef0123456789abcdef";
+    let xid = |gpu: usize, code: u32| {
+        format!("NVRM: Xid (PCI:{}): {code}, pid=1, name=a b, Ch 1", rig.address(gpu))
+    };
+    fn entry<'a>(
+        transport: &'a str,
+        facility: &'a str,
+        boot: &'a str,
+        message: impl Into<String>,
+    ) -> Entry<'a> {
+        Entry { transport, facility, boot, message: message.into() }
+    }
+    let file = rig.root().join("var/log/journal/5a1c6a366d5c4d0e8a0e1f7a6d9e3b11/system.journal");
+    write_journal(
+        &file,
+        &[
+            entry("kernel", "0", other, xid(0, 79)),
+            entry("kernel", "0", &boot, xid(1, 79)),
+            entry("kernel", "0", &boot, "usb 1-1: new device"),
+            entry("syslog", "0", &boot, xid(2, 79)),
+            entry("kernel", "1", &boot, xid(2, 79)),
+        ],
+    );
+    let exporter = rig.started(&["-c", "200"], 8);
+    settled(&exporter, 1);
+    assert!(exporter.log().contains("the kernel's log: systemd's journal"), "{}", exporter.log());
+    write_journal(&file, &[entry("kernel", "0", &boot, xid(1, 119))]);
+    settled(&exporter, 2);
+    // Rotated: renamed, with a new file in its place.
+    fs::rename(&file, file.with_file_name("system@0005f1.journal")).expect("it can be renamed");
+    write_journal(&file, &[entry("kernel", "0", &boot, xid(3, 31))]);
+    let page = settled(&exporter, 3);
+    let expected = [(1, 79), (1, 119), (3, 31)].map(|key| (key, 1));
     assert_eq!(counted(&page), BTreeMap::from(expected));
 }
 

@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("attribution", &["model"]),
     ("exposition", &["model"]),
     ("heatsink", PRODUCT),
+    ("fake-clock", &["fake-nvml"]),
     ("fake-nvml", &["sim"]),
     ("fake-dcgm", &["model", "catalog", "nvml", "fake-nvml"]),
     ("monitoring", &["model", "catalog"]),

@@ -5,7 +5,7 @@ use crate::code::{only_code, words_at};
 use crate::tree::File;
 
 /// The rooms that speak C.
-const ROOMS: &[&str] = &["nvml", "dcgm", "fake-nvml", "fake-dcgm"];
+const ROOMS: &[&str] = &["nvml", "dcgm", "fake-clock", "fake-nvml", "fake-dcgm"];
 
 fn may_be_unsafe(file: &File) -> bool {
     file.room().is_some_and(|room| ROOMS.contains(&room))

@@ -195,16 +195,18 @@ impl Rig {
         self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
+    /// Lets every user read what is in the temporary folder, and write into it: the test library
+    /// keeps notes there.
+    pub(crate) fn open_to_all(&self) {
+        open(self.folder.path(), 0o777);
+    }
+
     /// Starts the binary as another user may, through another program that is given it and `before`.
     pub(crate) fn start_through(&self, program: &str, before: &[&str], args: &[&str]) -> Exporter {
-        let open = |path: &Path| {
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(path, mode).expect("the temporary folder is ours");
-        };
+        self.open_to_all();
         let binary = self.folder.path().join("heatsink");
         std::fs::copy(BINARY, &binary).expect("the binary can be copied");
-        open(self.folder.path());
-        open(&binary);
+        open(&binary, 0o755);
         let (binary, library) =
             (binary.display().to_string(), self.library().display().to_string());
         let all = [before, &[&binary, "--nvml-library", &library], args].concat();
@@ -229,6 +231,11 @@ impl Rig {
         exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == gpus);
         exporter
     }
+}
+
+fn open(path: &Path, mode: u32) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(path, mode).expect("the temporary folder is ours");
 }
 
 /// No scrape may take longer, whatever a GPU or an engine does.
