@@ -53,7 +53,7 @@ _heatsink() {
 
     case "${cmd}" in
         heatsink)
-            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h -V --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --health-require-gpus --enable-pprof --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help --version serve demo check fields help"
+            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h -V --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --expected-gpus --forget-missing --fail-health-after-driver-upgrade --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --health-require-gpus --enable-pprof --source --nvml-library --path.rootfs --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help --version serve demo check fields help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -156,6 +156,18 @@ _heatsink() {
                     return 0
                     ;;
                 --kernel-log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expected-gpus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --forget-missing)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fail-health-after-driver-upgrade)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -275,6 +287,10 @@ _heatsink() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --path.rootfs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --dcgm-library)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -327,7 +343,7 @@ _heatsink() {
             return 0
             ;;
         heatsink__subcmd__check)
-            opts="-d -r -h --devices --timings --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help"
+            opts="-d -r -h --devices --timings --kernel-log --source --nvml-library --path.rootfs --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -341,11 +357,19 @@ _heatsink() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --kernel-log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --source)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --nvml-library)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path.rootfs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -545,7 +569,7 @@ _heatsink() {
             return 0
             ;;
         heatsink__subcmd__serve)
-            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --health-require-gpus --enable-pprof --source --nvml-library --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help"
+            opts="-f -a -c -n -d -s -p -o -x -k -m -r -h --collectors --extra-collectors --metric-names --address --web-systemd-socket --collect-interval --no-hostname --devices --switch-devices --cpu-devices --compute-instances --use-old-namespace --window --xid-count-window-size --clock-events-count-window-size --kernel-log --expected-gpus --forget-missing --fail-health-after-driver-upgrade --rbmn --replace-blanks-in-model-name --log-format --debug --kubernetes --kubernetes-enable-pod-labels --kubernetes-enable-pod-uid --kubernetes-gpu-id-type --kubernetes-pod-label-allowlist-regex --kubernetes-virtual-gpus --kubernetes-enable-dra --pod-resources-kubelet-socket --nvidia-resource-names --configmap-data --web-config-file --hpc-job-mapping-dir --dump-enabled --dump-directory --dump-retention --dump-compression --disable-startup-validate --enable-gpu-bind-unbind-watch --gpu-bind-unbind-poll-interval --health-require-gpus --enable-pprof --source --nvml-library --path.rootfs --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -648,6 +672,18 @@ _heatsink() {
                     return 0
                     ;;
                 --kernel-log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expected-gpus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --forget-missing)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fail-health-after-driver-upgrade)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -764,6 +800,10 @@ _heatsink() {
                     return 0
                     ;;
                 --nvml-library)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path.rootfs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_heatsink_global_optspecs
-    string join \n f/collectors= extra-collectors= metric-names= a/address= web-systemd-socket= c/collect-interval= n/no-hostname= d/devices= s/switch-devices= p/cpu-devices= compute-instances= o/use-old-namespace= window= x/xid-count-window-size= clock-events-count-window-size= kernel-log= replace-blanks-in-model-name= log-format= debug= k/kubernetes= kubernetes-enable-pod-labels= kubernetes-enable-pod-uid= kubernetes-gpu-id-type= kubernetes-pod-label-allowlist-regex= kubernetes-virtual-gpus= kubernetes-enable-dra= pod-resources-kubelet-socket= nvidia-resource-names= m/configmap-data= web-config-file= hpc-job-mapping-dir= dump-enabled= dump-directory= dump-retention= dump-compression= disable-startup-validate= enable-gpu-bind-unbind-watch= gpu-bind-unbind-poll-interval= health-require-gpus= enable-pprof= source= nvml-library= dcgm-library= r/remote-hostengine-info= fake-gpus= enable-dcgm-log= dcgm-log-level= sim-scenario= sim-gpus= sim-seed= sim-at= speed= h/help V/version
+    string join \n f/collectors= extra-collectors= metric-names= a/address= web-systemd-socket= c/collect-interval= n/no-hostname= d/devices= s/switch-devices= p/cpu-devices= compute-instances= o/use-old-namespace= window= x/xid-count-window-size= clock-events-count-window-size= kernel-log= expected-gpus= forget-missing= fail-health-after-driver-upgrade= replace-blanks-in-model-name= log-format= debug= k/kubernetes= kubernetes-enable-pod-labels= kubernetes-enable-pod-uid= kubernetes-gpu-id-type= kubernetes-pod-label-allowlist-regex= kubernetes-virtual-gpus= kubernetes-enable-dra= pod-resources-kubelet-socket= nvidia-resource-names= m/configmap-data= web-config-file= hpc-job-mapping-dir= dump-enabled= dump-directory= dump-retention= dump-compression= disable-startup-validate= enable-gpu-bind-unbind-watch= gpu-bind-unbind-poll-interval= health-require-gpus= enable-pprof= source= nvml-library= path.rootfs= dcgm-library= r/remote-hostengine-info= fake-gpus= enable-dcgm-log= dcgm-log-level= sim-scenario= sim-gpus= sim-seed= sim-at= speed= h/help V/version
 end
 
 function __fish_heatsink_needs_command
@@ -39,7 +39,10 @@ complete -c heatsink -n "__fish_heatsink_needs_command" -s o -l use-old-namespac
 complete -c heatsink -n "__fish_heatsink_needs_command" -l window -d 'How long the window is whose least, mean and most are served, so that nothing falls between two scrapes: longer than the scrape interval, up to 1h; `0` for none' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -s x -l xid-count-window-size -d 'Milliseconds in which DCGM_EXP_XID_ERRORS_COUNT counts' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l clock-events-count-window-size -d 'Milliseconds in which DCGM_EXP_CLOCK_EVENTS_COUNT counts' -r
-complete -c heatsink -n "__fish_heatsink_needs_command" -l kernel-log -d 'The kernel\'s log, for XIDs from before the start and for the details of NVLink\'s; `none` to leave it alone' -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l kernel-log -d 'Where XIDs are read: `kmsg`, /dev/kmsg; `journal`, the files of systemd\'s journal; `auto`, the first of the two that can be read; a file in the format of kmsg or syslog, or a folder of a journal; `none`, only from the driver\'s events, which lack XIDs 79, 119, 120 and a few more' -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l expected-gpus -d 'How many GPUs this machine should have, as `heatsink_gpus_expected`, so that an alert can tell when one is missing even from the bus' -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l forget-missing -d 'How long a GPU that is missing is shown as such; `0` for ever. SIGHUP forgets it at once' -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l fail-health-after-driver-upgrade -d 'Let /health fail once the kernel\'s module was replaced and the driver library, as in a container, was not for a minute: a liveness probe then restarts the container' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l replace-blanks-in-model-name -l rbmn -d 'Write model names with dashes instead of blanks' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l log-format -d 'How log lines look: `text`, a line for people, or `json`, one object a line' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l debug -d 'Log more' -r
@@ -66,6 +69,7 @@ complete -c heatsink -n "__fish_heatsink_needs_command" -l health-require-gpus -
 complete -c heatsink -n "__fish_heatsink_needs_command" -l enable-pprof -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l source -d 'Where readings come from: `nvml`, the driver library; `dcgm`, NVIDIA\'s DCGM; `sim`, made-up numbers; `auto`, DCGM if a host engine is named, else the driver library' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l nvml-library -d 'The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]' -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l path.rootfs -d 'Below which `/proc`, `/sys`, `/dev` and the journal are looked at: the host\'s root, where a container has it elsewhere' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l dcgm-library -d 'DCGM\'s library [default: libdcgm.so.4, where the dynamic linker finds it]' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -s r -l remote-hostengine-info -d 'The DCGM host engine to read through: `host:port`, `[v6]:port`, `tcp://host:port`, `unix:///path`, `vsock://cid:port` [default: none; --source dcgm starts one in this process]' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l fake-gpus -d 'Serve GPUs, too, that DCGM only makes up' -r
@@ -100,7 +104,10 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -s o -l use-old
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l window -d 'How long the window is whose least, mean and most are served, so that nothing falls between two scrapes: longer than the scrape interval, up to 1h; `0` for none' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -s x -l xid-count-window-size -d 'Milliseconds in which DCGM_EXP_XID_ERRORS_COUNT counts' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l clock-events-count-window-size -d 'Milliseconds in which DCGM_EXP_CLOCK_EVENTS_COUNT counts' -r
-complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l kernel-log -d 'The kernel\'s log, for XIDs from before the start and for the details of NVLink\'s; `none` to leave it alone' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l kernel-log -d 'Where XIDs are read: `kmsg`, /dev/kmsg; `journal`, the files of systemd\'s journal; `auto`, the first of the two that can be read; a file in the format of kmsg or syslog, or a folder of a journal; `none`, only from the driver\'s events, which lack XIDs 79, 119, 120 and a few more' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l expected-gpus -d 'How many GPUs this machine should have, as `heatsink_gpus_expected`, so that an alert can tell when one is missing even from the bus' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l forget-missing -d 'How long a GPU that is missing is shown as such; `0` for ever. SIGHUP forgets it at once' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l fail-health-after-driver-upgrade -d 'Let /health fail once the kernel\'s module was replaced and the driver library, as in a container, was not for a minute: a liveness probe then restarts the container' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l replace-blanks-in-model-name -l rbmn -d 'Write model names with dashes instead of blanks' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l log-format -d 'How log lines look: `text`, a line for people, or `json`, one object a line' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l debug -d 'Log more' -r
@@ -127,6 +134,7 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l health-requi
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l enable-pprof -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l source -d 'Where readings come from: `nvml`, the driver library; `dcgm`, NVIDIA\'s DCGM; `sim`, made-up numbers; `auto`, DCGM if a host engine is named, else the driver library' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l nvml-library -d 'The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l path.rootfs -d 'Below which `/proc`, `/sys`, `/dev` and the journal are looked at: the host\'s root, where a container has it elsewhere' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l dcgm-library -d 'DCGM\'s library [default: libdcgm.so.4, where the dynamic linker finds it]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -s r -l remote-hostengine-info -d 'The DCGM host engine to read through: `host:port`, `[v6]:port`, `tcp://host:port`, `unix:///path`, `vsock://cid:port` [default: none; --source dcgm starts one in this process]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l fake-gpus -d 'Serve GPUs, too, that DCGM only makes up' -r
@@ -149,8 +157,10 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -l log-format -d
 complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -l debug -d 'Log more' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -s d -l devices -d 'GPUs to check, with their instances and links: `f` for all, `g:0,2-4` for some' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l kernel-log -d 'Which of the kernel\'s logs to check, as for `serve`' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l source -d 'Where readings come from: `nvml`, the driver library; `dcgm`, NVIDIA\'s DCGM; `sim`, made-up numbers; `auto`, DCGM if a host engine is named, else the driver library' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l nvml-library -d 'The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l path.rootfs -d 'Below which `/proc`, `/sys`, `/dev` and the journal are looked at: the host\'s root, where a container has it elsewhere' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l dcgm-library -d 'DCGM\'s library [default: libdcgm.so.4, where the dynamic linker finds it]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -s r -l remote-hostengine-info -d 'The DCGM host engine to read through: `host:port`, `[v6]:port`, `tcp://host:port`, `unix:///path`, `vsock://cid:port` [default: none; --source dcgm starts one in this process]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l fake-gpus -d 'Serve GPUs, too, that DCGM only makes up' -r

@@ -28,6 +28,8 @@ Usage: cargo xtask <COMMAND>
   test [-- ARGS]   set up what the tests need, build the workspace, run all tests;
                    ARGS go to `cargo test`: `-- hung_gpu`, `-- -- --nocapture`
   ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, `monitoring`, `deploy`
+  nightly          what takes long by its nature, and what `ci` does a short form of: a random walk of
+                   faults for ten minutes, a soak, parsers against many thousand mutated inputs
   monitoring       everything about rules and dashboards, with real servers: nothing generated
                    has drifted, promtool's tests, Grafana's schema, every query, the whole chain
   deploy           everything that is installed, built and tried: chart, unit, release, package,
@@ -49,6 +51,7 @@ Usage: cargo xtask <COMMAND>
 enum Command {
     Test(Vec<String>),
     Ci(Vec<String>),
+    Nightly,
     Tidy,
     Monitoring,
     Generate,
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Command::Pictures(args) => return printed(pictures::draw(&root, &args)),
         Command::Test(args) => steps::run(&root, test(args)),
         Command::Ci(args) => steps::run(&root, ci(args)),
+        Command::Nightly => steps::run(&root, nightly()),
     };
     match outcome {
         Outcome::AllPassed => ExitCode::SUCCESS,
@@ -128,11 +132,12 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
     match name.as_str() {
         "test" => Ok(Command::Test(extra)),
         "ci" => Ok(Command::Ci(extra)),
+        "nightly" if extra.is_empty() => Ok(Command::Nightly),
         "tidy" if extra.is_empty() => Ok(Command::Tidy),
         "monitoring" if extra.is_empty() => Ok(Command::Monitoring),
         "deploy" if extra.is_empty() => Ok(Command::Deploy),
         "generate" if extra.is_empty() => Ok(Command::Generate),
-        "tidy" | "generate" | "monitoring" | "deploy" => {
+        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" => {
             Err(format!("`{name}` takes no arguments"))
         }
         "help" | "-h" | "--help" => Ok(Command::Help),
@@ -208,6 +213,22 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
     steps
 }
 
+/// What takes long by its nature. Each prints its figures.
+fn nightly() -> Vec<Step> {
+    let long = |test| {
+        let args = ["test", "--package", "heatsink", "--locked", "--test", test];
+        Step::cargo(test, &[&args[..], &["--", "--nocapture"]].concat())
+    };
+    let parsers = ["test", "--package", "sampler", "--locked", "--lib", "kernel_log"];
+    vec![
+        Step::call("test set-up", setup::run),
+        build(),
+        long("random_walk").env("HEATSINK_WALK_SECONDS", "600"),
+        long("soak").env("HEATSINK_SOAK_SECONDS", "600"),
+        Step::cargo("parsers", &parsers).env("PROPTEST_CASES", "20000"),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +245,7 @@ mod tests {
         });
         assert_eq!(parse(words("ci")), Ok(Command::Ci(vec![])));
         assert_eq!(parse(words("tidy")), Ok(Command::Tidy));
+        assert_eq!(parse(words("nightly")), Ok(Command::Nightly));
         assert_eq!(parse(vec![]), Ok(Command::Help));
     }
 

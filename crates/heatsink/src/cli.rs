@@ -23,6 +23,10 @@ pub(crate) const COUNT_WINDOW: &str = "300000";
 pub(crate) const KERNEL_LOG: &str = "auto";
 pub(crate) const FORGET_MISSING: &str = "24h";
 pub(crate) const ROOT: &str = "/";
+pub(crate) const FAIL_HEALTH: &str = "true";
+
+/// What heatsink is started with to try whether a GPU can be read by a new process.
+pub(crate) const PROBE_GPU: &str = "probe-gpu";
 pub(crate) const DCGM_LOG_LEVEL: &str = "NONE";
 
 /// GPU telemetry for Prometheus: every NVIDIA GPU of this machine at /metrics.
@@ -47,9 +51,6 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List all fields that can be asked for
     Fields(FieldsArgs),
-    /// Say by the exit status whether a GPU can be read by a new process
-    #[command(hide = true)]
-    ProbeGpu(ProbeArgs),
 }
 
 #[derive(Args, Debug)]
@@ -216,7 +217,7 @@ pub(crate) struct ServeArgs {
 
     /// Where XIDs are read: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`, the
     /// first of the two that can be read; a file in the format of kmsg or syslog, or a folder of a
-    /// journal; `none`, only from the driver's events, which lack XIDs 79, 119 and 120
+    /// journal; `none`, only from the driver's events, which lack XIDs 79, 119, 120 and a few more
     #[arg(long, env = "HEATSINK_KERNEL_LOG", value_parser = text(), default_value = KERNEL_LOG, value_name = "LOG")]
     pub(crate) kernel_log: String,
 
@@ -237,7 +238,7 @@ pub(crate) struct ServeArgs {
         value_parser = text(),
         num_args = 0..=1,
         require_equals = true,
-        default_value = "true",
+        default_value = FAIL_HEALTH,
         default_missing_value = "true",
         value_name = "BOOL"
     )]
@@ -439,7 +440,10 @@ pub(crate) struct DemoArgs {
     pub(crate) log: LogArgs,
 }
 
-#[derive(Args, Debug)]
+/// Whether a GPU can be read by a new process, which the exit status says: heatsink asks itself, and
+/// no user has to know.
+#[derive(Parser, Debug)]
+#[command(name = PROBE_GPU)]
 pub(crate) struct ProbeArgs {
     /// The driver library
     #[arg(long)]
@@ -453,7 +457,7 @@ pub(crate) struct ProbeArgs {
     #[arg(long)]
     pub(crate) pci_bus_id: Option<String>,
 
-    /// Its index, where nothing else is known of it
+    /// Its index in the session that has lost it
     #[arg(long)]
     pub(crate) index: Option<u32>,
 }

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ProbeArgs};
 
 /// One heap for all threads: each of the two dozen that read GPUs allocates now and then, and an
 /// arena for each, as the system's allocator has them, holds megabytes for nothing.
@@ -61,6 +61,10 @@ pub(crate) const NO: u8 = 1;
 const BAD_SETTINGS: u8 = 2;
 
 fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1).peekable();
+    if args.peek().is_some_and(|first| first == cli::PROBE_GPU) {
+        return ExitCode::from(probe::run(&ProbeArgs::parse_from(args)));
+    }
     let cli = match Cli::try_parse_from(cli::with_dashes(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
@@ -75,7 +79,6 @@ fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Fields(args)) => fields::run(&args),
-        Some(Command::ProbeGpu(args)) => probe::run(&args),
     };
     match result {
         Ok(Outcome { status, stuck: false }) => ExitCode::from(status),

@@ -67,7 +67,11 @@ const SECTIONS: &[Section] = &[
     (
         "SIGNALS",
         &[
-            ("SIGHUP", "The counters files are read again, without a gap on the page."),
+            (
+                "SIGHUP",
+                "The counters files are read again, without a gap on the page, and GPUs that are missing \
+                 are forgotten.",
+            ),
             ("SIGTERM, SIGINT", "The answers under way are finished, within two seconds."),
         ],
     ),
@@ -95,7 +99,7 @@ const SECTIONS: &[Section] = &[
                 "/usr/share/heatsink/",
                 "Counters files to begin with, rules for Prometheus, dashboards for Grafana.",
             ),
-            ("/dev/kmsg", "The kernel's log, for XIDs from before the start."),
+            ("/dev/kmsg", "The kernel's log, from which XIDs are counted."),
         ],
     ),
     (

@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use model::Identity;
 use sampler::{Suspect, Trial};
 
-use crate::cli::{self, ProbeArgs};
-use crate::{DONE, NO, Outcome};
+use crate::cli::{self, PROBE_GPU, ProbeArgs};
+use crate::{DONE, NO};
 
 /// How long the process may take.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -48,17 +47,18 @@ type Attempt = (Result<(), String>, Option<Child>);
 
 fn attempt(library: Option<&OsString>, suspect: &Suspect) -> Result<Attempt, String> {
     let mut command = Command::new(MYSELF);
-    command.arg("probe-gpu");
+    command.arg(PROBE_GPU);
     if let Some(library) = library {
         command.arg("--nvml-library").arg(library);
     }
     let identity = suspect.identity.as_deref();
     let uuid = identity.and_then(|identity| identity.uuid.as_ref());
     let address = identity.and_then(|identity| identity.pci_bus_id.as_ref());
+    command.arg("--index").arg(suspect.index.to_string());
     match (uuid, address) {
         (Some(uuid), _) => command.arg("--uuid").arg(uuid),
         (None, Some(address)) => command.arg("--pci-bus-id").arg(address),
-        (None, None) => command.arg("--index").arg(suspect.index.to_string()),
+        (None, None) => &mut command,
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| format!("it cannot be tried: {error}"))?;
@@ -80,16 +80,15 @@ fn attempt(library: Option<&OsString>, suspect: &Suspect) -> Result<Attempt, Str
 }
 
 /// `heatsink probe-gpu`.
-pub(crate) fn run(args: &ProbeArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &ProbeArgs) -> u8 {
     let wanted = Identity {
         index: args.index,
         uuid: args.uuid.clone(),
         pci_bus_id: args.pci_bus_id.clone(),
         model_name: None,
     };
-    let status = match nvml::probe(cli::path(&args.nvml_library), &wanted) {
+    match nvml::probe(cli::path(&args.nvml_library), &wanted) {
         Ok(()) => DONE,
         Err(_) => NO,
-    };
-    Ok(Outcome { status, stuck: false })
+    }
 }

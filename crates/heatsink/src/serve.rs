@@ -93,7 +93,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
         trial: origin::trial(&args.source)?,
         expected_gpus: settings::expected_gpus(&args.expected_gpus)?,
         forget_missing: settings::forget_missing(&args.forget_missing)?,
-        fail_health: settings::boolean(&FAIL_HEALTH, &args.fail_health_after_driver_upgrade)?,
+        fail_health: settings::boolean(
+            &FAIL_HEALTH,
+            or_default(&args.fail_health_after_driver_upgrade, cli::FAIL_HEALTH),
+        )?,
         show: Show { devices, compute_instances, switches, cpus },
         hostname: if no_hostname { None } else { origin::hostname(Some(&args.source)) },
         old_namespace: settings::boolean(&OLD_NAMESPACE, &args.use_old_namespace)?,

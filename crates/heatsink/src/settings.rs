@@ -58,12 +58,12 @@ pub(crate) fn expected_gpus(text: &str) -> Result<Option<u32>> {
 
 /// How long a GPU that is missing is remembered; none for ever.
 pub(crate) fn forget_missing(text: &str) -> Result<Option<Duration>> {
-    match or_default(text, FORGET_MISSING).trim() {
-        "0" | "0s" => Ok(None),
-        text => counters::duration(text).map(Some).with_context(|| {
-            format!("--forget-missing (HEATSINK_FORGET_MISSING): `{text}` is no time such as 24h, and not 0")
-        }),
-    }
+    let text = or_default(text, FORGET_MISSING).trim();
+    let after = if text == "0" { Some(Duration::ZERO) } else { counters::duration(text) };
+    let after = after.with_context(|| {
+        format!("--forget-missing (HEATSINK_FORGET_MISSING): `{text}` is no time; write 24h, or 0")
+    })?;
+    Ok(Some(after).filter(|after| !after.is_zero()))
 }
 
 /// Whose names were asked for, if any.

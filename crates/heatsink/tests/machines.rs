@@ -118,8 +118,7 @@ fn check_twins(name: &str) {
 }
 
 fn rig_of(name: &str) -> Rig {
-    let fixture = repository_file(&format!("fixtures/machines/{name}.toml"));
-    Rig::new().with("FAKE_NVML_FIXTURE", fixture.to_str().expect("a UTF-8 path"))
+    Rig::machine(name)
 }
 
 /// Families whose values go on with time, whatever the fixture says.

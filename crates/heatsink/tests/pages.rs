@@ -69,7 +69,7 @@ fn the_page_through_the_driver_library() {
 #[test]
 fn the_page_of_raw_numbers_is_the_one_written_by_hand() {
     let fixture = repository_file("fixtures/raw-nvml.toml");
-    let rig = Rig::new().with("FAKE_NVML_FIXTURE", fixture.to_str().expect("a UTF-8 path"));
+    let rig = Rig::fixture(&fixture);
     let page = normalise(&settled(&rig.start(&["-c", "200"])));
     promtool::assert_accepts(&page);
     let by_hand = repository_file("fixtures/pages/raw-nvml.prom");

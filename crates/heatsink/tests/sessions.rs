@@ -149,8 +149,9 @@ fn a_stuck_reader_hides_no_new_gpu() {
     rig.control.set(&["gpu 3 hang"]);
     exporter.wait_for("GPU 7 is there", PATIENCE, |page| is_present(page, 7));
     watch(&exporter, Duration::from_secs(2), |page| {
-        assert_eq!((up(page), down(page, 3).as_deref()), (7, Some("late")));
+        assert!(up(page) == 7 && down(page, 3).is_some());
     });
+    assert_eq!(down(&exporter.page(), 3).as_deref(), Some("late"));
     rig.control.clear();
     exporter.wait_for("GPU 3 is back", PATIENCE, |page| up(page) == 8);
 }

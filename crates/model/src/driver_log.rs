@@ -49,7 +49,7 @@ pub struct DriverLog {
     pub sxids: BTreeMap<(String, u32), u64>,
     /// Errors of the driver, by PCI address.
     pub errors: BTreeMap<(String, DriverError), u64>,
-    /// Records that were lost before they could be read.
+    /// Records that were lost before they could be read or counted.
     pub lost: u64,
 }
 
@@ -57,19 +57,22 @@ impl DriverLog {
     /// More different series of each kind than a machine has, by far.
     pub const MOST: usize = 512;
 
-    /// Counts an error of an NVSwitch.
-    pub fn count_sxid(&mut self, pci_bus_id: &str, code: u32) {
-        count(&mut self.sxids, (pci_bus_id.to_owned(), code));
+    /// Counts an error of an NVSwitch. Says how many there are; none where there is no room.
+    pub fn count_sxid(&mut self, pci_bus_id: &str, code: u32) -> u64 {
+        count(&mut self.sxids, (pci_bus_id.to_owned(), code))
     }
 
-    /// Counts an error of the driver.
-    pub fn count_error(&mut self, pci_bus_id: &str, error: DriverError) {
-        count(&mut self.errors, (pci_bus_id.to_owned(), error));
+    /// Counts an error of the driver. Says how many there are; none where there is no room.
+    pub fn count_error(&mut self, pci_bus_id: &str, error: DriverError) -> u64 {
+        count(&mut self.errors, (pci_bus_id.to_owned(), error))
     }
 }
 
-fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
-    if counts.len() < DriverLog::MOST || counts.contains_key(&key) {
-        *counts.entry(key).or_insert(0) += 1;
+fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) -> u64 {
+    if counts.len() >= DriverLog::MOST && !counts.contains_key(&key) {
+        return 0;
     }
+    let count = counts.entry(key).or_insert(0);
+    *count += 1;
+    *count
 }

@@ -48,7 +48,7 @@ pub struct When {
 /// Where XIDs come from. There is one source at a time: two would count some of them twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum XidSource {
-    /// The kernel's log, which has all of them.
+    /// The kernel's log, where the driver writes each of them, unless it was told not to.
     KernelLog,
     /// The events of NVML, which never bring some.
     NvmlEvents,

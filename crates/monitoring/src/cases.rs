@@ -383,8 +383,16 @@ fn defaults(name: &str) -> BTreeMap<String, String> {
         ("device", "nvidia3"),
         ("DCGM_FI_DRIVER_VERSION", "570.86.15"),
     ];
-    let of_machine =
-        ["up", "heatsink_source_", "heatsink_build_", "heatsink_config_", "heatsink_xid_info"];
+    let of_machine = [
+        "up",
+        "heatsink_source_",
+        "heatsink_build_",
+        "heatsink_config_",
+        "heatsink_xid_info",
+        "heatsink_nvswitch_",
+        "heatsink_driver_errors",
+        "heatsink_gpus_expected",
+    ];
     let mut labels: Vec<(&str, &str)> = machine.to_vec();
     if name.contains("NVLINK_GET_STATE") {
         labels.extend([("gpu", "3"), ("gpu_uuid", "GPU-3"), ("hostname", "node-1")]);

@@ -14,9 +14,9 @@ const INTRODUCTION: &str = "\
 Every alert of heatsink's rules, with what it says and its runbook. They are tested: each fires, does
 not fire just below, and does what is meant when its series end.
 
-- **critical** is for now: a job is dead or dying, or nobody is watching.
+- **critical** is for now: a job is dead or dying, or GPUs are not watched.
 - **warning** is for this working day: a job is slow, or will be in trouble.
-- **info** wakes nobody; it is there for whoever looks.
+- **info** is sent to no one; Prometheus and the dashboards show it.
 
 Some need rows that are not in the default counters file: start heatsink with
 `--extra-collectors monitoring` for those, or they can never fire. How to install the rules, what to

@@ -12,9 +12,10 @@ pub(crate) struct Code(pub(crate) u32);
 impl Code {
     /// The GPU has fallen off the bus.
     pub(crate) const GPU_IS_LOST: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST);
-    /// The library does not have the function.
+    /// The library and the kernel's module are of different versions.
     pub(crate) const LIB_RM_VERSION_MISMATCH: Self =
         Self(sys::nvmlReturn_enum_NVML_ERROR_LIB_RM_VERSION_MISMATCH);
+    /// The library does not have the function.
     pub(crate) const FUNCTION_NOT_FOUND: Self =
         Self(sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND);
     /// No such thing, or nothing new.

@@ -38,6 +38,12 @@ impl Host {
         below_proc.or_else(|_| addresses(&self.root.join("sys/bus/pci/drivers/nvidia"))).ok()
     }
 
+    /// Where the device nodes are that this process may use: its own, whatever the host has.
+    fn devices(&self) -> PathBuf {
+        let own = Path::new("/dev");
+        if own.join("nvidiactl").exists() { own.to_owned() } else { self.root.join("dev") }
+    }
+
     fn gpus(&self) -> PathBuf {
         self.root.join("proc/driver/nvidia/gpus")
     }
@@ -98,11 +104,15 @@ impl PciBus {
         Self { host, known: BTreeMap::new() }
     }
 
-    /// What the driver says of a GPU, asked once. Reading it may block in the driver, so a thread that
-    /// nothing else waits for does.
+    /// What the driver says of a GPU, asked until it says all. Reading it may block in the driver, so a
+    /// thread that nothing else waits for does.
     fn information(&mut self, address: &str) -> Option<Information> {
         let path = self.host.gpus().join(address).join("information");
-        let known = self.known.entry(address.to_owned()).or_insert_with(|| ask(path));
+        let known = self.known.entry(address.to_owned()).or_insert_with(|| ask(path.clone()));
+        // The driver knows a UUID once it has initialised the GPU.
+        if matches!(known, Known::Said(said) if said.as_ref().is_none_or(|it| it.uuid.is_none())) {
+            *known = ask(path);
+        }
         if let Known::Asked(answer) = known {
             match answer.recv_timeout(PATIENCE) {
                 Ok(said) => *known = Known::Said(said),
@@ -118,8 +128,7 @@ impl PciBus {
 
     /// Whether this process may use a GPU: a container may have been given others only.
     fn is_visible(&self, address: &str, information: Option<&Information>) -> bool {
-        let has_node =
-            |minor: u32| self.host.root.join("dev").join(format!("nvidia{minor}")).exists();
+        let has_node = |minor: u32| self.host.devices().join(format!("nvidia{minor}")).exists();
         match information {
             Some(Information { is_excluded: true, .. }) => false,
             Some(Information { minor: Some(minor), .. }) => has_node(*minor),

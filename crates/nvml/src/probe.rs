@@ -18,7 +18,10 @@ pub fn probe(library: Option<&Path>, wanted: &Identity) -> Result<(), String> {
     let library = Arc::new(library.map_err(|error| error.message)?);
     let said = |code: Code| code.to_string();
     let mut why = "it is not listed".to_owned();
-    for index in 0..library.device_count().map_err(said)? {
+    // First where it is in another session, so that one that hangs is in the way only if it has to be.
+    let mut indexes: Vec<u32> = (0..library.device_count().map_err(said)?).collect();
+    indexes.sort_by_key(|index| Some(*index) != wanted.index);
+    for index in indexes {
         let opened = Device::by_index(&library, index)
             .and_then(|device| Ok((device.identity(index)?, device)));
         let (identity, device) = match opened {

@@ -48,7 +48,13 @@ struct Files {
     /// A new library on disk that does not start.
     misfit: Mutex<Option<Misfit>>,
     /// Those that are in use: a reader that is stuck in a call keeps its own.
-    alive: Mutex<Vec<Weak<Library>>>,
+    alive: Mutex<Vec<Alive>>,
+}
+
+/// A library that is in use, and the GPUs that the driver was bound to when it was opened.
+struct Alive {
+    library: Weak<Library>,
+    bound: Option<Vec<String>>,
 }
 
 /// A library that was put in the place of the one in use, and does not start yet: as a rule because
@@ -134,17 +140,24 @@ impl Files {
         }
     }
 
-    /// The newest library that is in use and is still the one on disk.
-    fn in_use(&self) -> Option<Arc<Library>> {
+    /// The newest library that is in use and is still the one on disk, with the GPUs that it may know.
+    fn in_use(&self) -> Option<(Arc<Library>, Option<Vec<String>>)> {
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        alive.retain(|library| library.strong_count() > 0);
-        let in_use = alive.iter().rev().filter_map(Weak::upgrade);
-        in_use.into_iter().find(|library| library.replacement().is_none())
+        alive.retain(|alive| alive.library.strong_count() > 0);
+        let in_use = alive.iter().rev().filter_map(|alive| Some((alive.library.upgrade()?, alive)));
+        let mut is_current = in_use.filter(|(library, _)| library.replacement().is_none());
+        is_current.next().map(|(library, alive)| (library, alive.bound.clone()))
+    }
+
+    fn note_alive(&self, library: &Arc<Library>, bound: &Option<Vec<String>>) {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        alive.push(Alive { library: Arc::downgrade(library), bound: bound.clone() });
     }
 
     fn open(&self) -> Result<Arc<Library>, OpenError> {
         let in_use = self.in_use();
-        let copy = in_use.as_deref().and_then(Library::path).map(Library::open_copy);
+        let path = in_use.as_ref().and_then(|(library, _)| library.path());
+        let copy = path.map(Library::open_copy);
         let library = match copy {
             Some(Ok(library)) => library,
             Some(Err(error)) => {
@@ -161,8 +174,6 @@ impl Files {
             }
         }
         let library = Arc::new(library);
-        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        alive.push(Arc::downgrade(&library));
         Ok(library)
     }
 }
@@ -190,15 +201,19 @@ impl Source for NvmlSource {
         renew: Renew,
     ) -> Result<Box<dyn Session>, SourceError> {
         let kept = self.files.in_use().filter(|_| renew == Renew::Watches);
-        let library = match kept {
-            Some(library) => library,
-            None => self.files.best().map_err(|error| SourceError {
-                needs_restart: error.is_mismatch && self.module_was_replaced(),
-                message: error.message,
-            })?,
+        let (library, bound) = match kept {
+            Some(kept) => kept,
+            None => {
+                // Before the library: what comes in between makes this session outdated.
+                let bound = self.host.bound();
+                let library = self.files.best().map_err(|error| SourceError {
+                    needs_restart: error.is_mismatch && self.module_was_replaced(),
+                    message: error.message,
+                })?;
+                self.files.note_alive(&library, &bound);
+                (library, bound)
+            }
         };
-        // Before the count: what comes in between makes this session outdated.
-        let bound = self.host.bound();
         let count = library.device_count().map_err(|code| {
             SourceError::new(format!("the driver does not say how many GPUs there are: {code}"))
         })?;

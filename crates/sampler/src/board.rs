@@ -53,8 +53,9 @@ pub(crate) struct Board {
     pub(crate) gpus: Vec<GpuBoard>,
     /// What belongs to no GPU.
     pub(crate) machine: GpuBoard,
-    /// How many GPUs the session lists.
+    /// How many GPUs the session lists, and when it began.
     pub(crate) listed: usize,
+    pub(crate) session_began: Option<Moment>,
     /// GPUs that were there once, and whose index another one has now.
     pub(crate) former: Vec<Absent>,
     /// GPUs that are on the bus, and that the driver does not list.
@@ -65,6 +66,8 @@ pub(crate) struct Board {
     /// The PCI addresses on the bus, as it was last looked at.
     pub(crate) on_bus: Arc<BTreeSet<String>>,
     pub(crate) xid_authority: XidAuthority,
+    /// Whether events were counted before the kernel's log was open.
+    pub(crate) log_is_late: bool,
     /// What the kernel's log says beside XIDs; none until it is read.
     pub(crate) driver_log: Option<Arc<DriverLog>>,
     /// What it said last, the newest last.
@@ -178,6 +181,14 @@ pub(crate) struct Extent {
 }
 
 impl History {
+    /// Takes back what silence said: nothing is expected of a GPU that is gone.
+    fn expect_nothing(&mut self) {
+        self.expected_from = None;
+        let log = Arc::make_mut(&mut self.xids);
+        log.listening = false;
+        log.expect_only(|_| false);
+    }
+
     /// Counts an XID that has been recorded in the window of its kind.
     pub(crate) fn count_in_window(&mut self, code: u32, window: Duration, elapsed: Duration) {
         let known = self.xids.counts.contains_key(&code);
@@ -353,11 +364,13 @@ impl Shared {
             gpus: Vec::new(),
             machine: GpuBoard::new(0),
             listed: 0,
+            session_began: None,
             former: Vec::new(),
             unlisted: Vec::new(),
             unsettled: BTreeMap::new(),
             on_bus: Arc::default(),
             xid_authority: XidAuthority::Events,
+            log_is_late: false,
             driver_log: None,
             driver_events: VecDeque::new(),
             reader_restarts: 0,
@@ -394,7 +407,7 @@ impl Shared {
     /// Notes which GPUs are on the bus.
     pub(crate) fn note_bus(&self, gpus: Vec<Identity>) {
         let mut board = self.board();
-        if board.note_bus(gpus, Moment::now()) {
+        if board.note_bus(gpus, self.settings.gpus == Selection::All, Moment::now()) {
             board.dirty = true;
             board.urgent = true;
             drop(board);
@@ -498,7 +511,9 @@ impl Board {
                 // Neither may a lane that is still inside the driver, for the GPU that was here.
                 gpu.lanes.retain(|lane| !lane.detained);
                 let since = Moment::now();
-                self.former.push(Absent { identity: before, history: earlier, since });
+                let mut former = Absent { identity: before, history: earlier, since };
+                former.history.expect_nothing();
+                self.former.push(former);
             }
             // What was heard before anybody knew of which GPU was of this one.
             None => gpu.history = std::mem::take(&mut gpu.history).after(earlier),
@@ -549,9 +564,16 @@ impl Board {
 
     /// Notes which GPUs are on the bus. Says whether anything is different.
     ///
+    /// Those that the driver does not list are entered if all GPUs are wanted (`lists_all`).
+    ///
     /// The driver counts its GPUs in the order of their addresses. So one that it lists and that has
     /// never answered is known by its place, as long as that is beyond doubt.
-    pub(crate) fn note_bus(&mut self, mut gpus: Vec<Identity>, now: Moment) -> bool {
+    pub(crate) fn note_bus(
+        &mut self,
+        mut gpus: Vec<Identity>,
+        lists_all: bool,
+        now: Moment,
+    ) -> bool {
         gpus.sort_by(|one, other| one.pci_bus_id.cmp(&other.pci_bus_id));
         let address = |gpu: &Identity| gpu.pci_bus_id.clone();
         let on_bus: BTreeSet<String> = gpus.iter().filter_map(address).collect();
@@ -563,7 +585,7 @@ impl Board {
             return is_news;
         }
         is_news |= self.identify_by_place(&gpus);
-        let has_unknown = self.gpus.iter().any(|gpu| gpu.listed && gpu.identity.is_none());
+        let has_unknown = self.has_unknown();
         let is_listed = |gpu: &Identity| {
             let known = self.gpus.iter().filter(|known| known.listed);
             known.filter_map(|known| known.identity.as_deref()).any(|known| known.is_same_gpu(gpu))
@@ -583,10 +605,11 @@ impl Board {
         let is_rest =
             |address: &String| rest.iter().any(|gpu| gpu.pci_bus_id.as_ref() == Some(address));
         self.unsettled.retain(|address, _| is_rest(address));
-        for gpu in rest {
+        for gpu in rest.into_iter().filter(|_| lists_all) {
             let Some(address) = gpu.pci_bus_id.clone() else { continue };
             let since = *self.unsettled.entry(address).or_insert(now);
-            if now - since < SETTLING
+            let settled = self.session_began.map_or(since, |began| began.max(since));
+            if now - settled < SETTLING
                 || self.unlisted.iter().any(|it| it.identity.is_same_gpu(&gpu))
             {
                 continue;
@@ -599,11 +622,28 @@ impl Board {
                 continue;
             }
             let before = self.former.iter().position(|former| former.identity.is_same_gpu(&gpu));
-            let history = before.map(|at| self.former.remove(at).history).unwrap_or_default();
+            let before = before.map(|at| self.former.remove(at));
+            // What was known of it is known still, whatever the driver says of it now.
+            let known = before.as_ref().map(|before| &*before.identity);
+            let gpu = Identity {
+                uuid: gpu.uuid.or_else(|| known?.uuid.clone()),
+                model_name: gpu.model_name.or_else(|| known?.model_name.clone()),
+                ..gpu
+            };
+            let history = before.map(|before| before.history).unwrap_or_default();
             self.unlisted.push(Absent { identity: Arc::new(gpu), history, since });
             is_news = true;
         }
         is_news
+    }
+
+    /// Whether any listed GPU cannot be told from those on the bus.
+    pub(crate) fn has_unknown(&self) -> bool {
+        let is_unknown = |gpu: &GpuBoard| {
+            let identity = gpu.identity.as_deref();
+            identity.is_none_or(|identity| identity.pci_bus_id.is_none())
+        };
+        self.gpus.iter().any(|gpu| gpu.listed && is_unknown(gpu))
     }
 
     /// Gives GPUs that are listed and have never answered what is known of them by their place.
@@ -632,9 +672,12 @@ impl Board {
     fn forget_missing(&mut self, after: Duration, is_asked_for: impl Fn(u32) -> bool) -> bool {
         let before = (self.former.len(), self.gpus.len());
         self.former.retain(|gpu| gpu.since.elapsed() < after);
+        let on_bus = &self.on_bus;
         self.gpus.retain(|gpu| {
             let is_old = gpu.missing_since.is_some_and(|since| since.elapsed() >= after);
-            gpu.listed || !is_old || is_asked_for(gpu.index)
+            let address = gpu.identity.as_deref().and_then(|it| it.pci_bus_id.as_ref());
+            let is_there = address.is_some_and(|address| on_bus.contains(address));
+            gpu.listed || is_there || !is_old || is_asked_for(gpu.index)
         });
         before != (self.former.len(), self.gpus.len())
     }

@@ -52,14 +52,16 @@ impl Shared {
         let source_up = source.up.is_ok();
         let mut gpus: Vec<GpuView> = Vec::with_capacity(board.gpus.len() + board.former.len());
         gpus.extend(board.gpus.iter_mut().map(|gpu| composer.gpu(gpu, source_up)));
+        let listens = gpus.iter().any(|gpu| gpu.xids.listening);
         let unlisted = if source_up { Down::NotInitialized } else { Down::SourceDown };
-        for (absent, down) in [(&board.unlisted, unlisted), (&board.former, Down::Missing)] {
+        // One of them may be a GPU that is listed and has not answered yet.
+        let certain = if board.has_unknown() { &[][..] } else { &board.unlisted[..] };
+        for (absent, down) in [(certain, unlisted), (&board.former[..], Down::Missing)] {
             gpus.extend(absent.iter().map(|Absent { identity, history, .. }| {
                 let gpu = Gpu { index: identity.index, identity: Some(Arc::clone(identity)) };
                 composer.down(gpu, history, down)
             }));
         }
-        let listens = gpus.iter().any(|gpu| gpu.xids.listening);
         let xid_source = match (board.xid_authority, source.name) {
             (XidAuthority::KernelLog, _) => Some(XidSource::KernelLog),
             (XidAuthority::Events, _) if !listens => None,
@@ -266,12 +268,15 @@ impl Composer<'_> {
             _ => None,
         });
         if !instances.clone().eq(&gpu.history.instances) {
-            gpu.history.instances = instances.map(Arc::clone).collect();
-            // One that is made again under the same number has not had the XIDs of the one before.
-            let there = &gpu.history.instances;
-            let is_there = |number| there.iter().any(|it| it.gpu_instance == number);
-            if !gpu.history.xids.last_of_instances.keys().all(|number| is_there(*number)) {
-                Arc::make_mut(&mut gpu.history.xids).retain_instances(is_there);
+            let now = instances.map(Arc::clone).collect();
+            let before = std::mem::replace(&mut gpu.history.instances, now);
+            // One that is made under a number that was used has not had the XIDs of the one before.
+            let now = &gpu.history.instances;
+            let has =
+                |all: &[Arc<Instance>], number| all.iter().any(|it| it.gpu_instance == number);
+            let stayed = |number| has(&before, number) && has(now, number);
+            if !gpu.history.xids.last_of_instances.keys().all(|number| stayed(*number)) {
+                Arc::make_mut(&mut gpu.history.xids).retain_instances(stayed);
             }
         }
         gpu.history.labels.clear();
@@ -534,10 +539,10 @@ mod tests {
         board.identify(0, Arc::new(Identity { index: Some(0), ..on_bus("0A") }));
         let now = Moment::now();
         let both = || vec![on_bus("0A"), on_bus("0B")];
-        assert!(board.note_bus(both(), now));
+        assert!(board.note_bus(both(), true, now));
         drop(board);
         assert_eq!(scene.after(0).gpus.len(), 1, "it may be about to be listed");
-        scene.shared.board().note_bus(both(), now + 9 * SECOND);
+        scene.shared.board().note_bus(both(), true, now + 9 * SECOND);
         let not_initialized = (None, "B", Some(Down::NotInitialized));
         assert_eq!(states(&scene.after(0))[1], not_initialized);
         // Its XIDs are its own, and go with it once it is listed.
@@ -554,10 +559,10 @@ mod tests {
         let mut board = scene.shared.board();
         board.gpu(1).list(false);
         board.listed = 1;
-        board.note_bus(both(), now + 20 * SECOND);
+        board.note_bus(both(), true, now + 20 * SECOND);
         drop(board);
         assert_eq!(states(&scene.after(0))[1..], [(Some(1), "B", Some(Down::NotInitialized))]);
-        scene.shared.board().note_bus(vec![on_bus("0A")], now + 25 * SECOND);
+        scene.shared.board().note_bus(vec![on_bus("0A")], true, now + 25 * SECOND);
         assert_eq!(states(&scene.after(0))[1..], [(Some(1), "B", Some(Down::Missing))]);
     }
 

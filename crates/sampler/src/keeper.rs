@@ -3,6 +3,9 @@
 //! A session is given up only for a better one. As long as any GPU answers, the next session is opened
 //! while the lanes of this one go on, and they end when it is there. Whether a new session would bring
 //! back a GPU that is lost is tried in a process of its own first.
+//!
+//! The source is opened and closed on a thread of its own (`source`), so that a driver which does not
+//! come back from that keeps the keeper from nothing else.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -82,6 +85,9 @@ struct Detained {
     place: Place,
     name: &'static str,
     thread: JoinHandle<()>,
+    /// Whether no second one of its kind is started at its place. Once indexes may have shifted, its
+    /// GPU may be at another.
+    blocks: bool,
 }
 
 /// A place some of whose lanes have no thread.
@@ -104,13 +110,32 @@ pub(crate) enum Order {
     LaneEnded(u64),
     /// That a new session would help, or not.
     Tried(bool),
+    /// What came of opening the source.
+    Opened(Box<Opened>),
+}
+
+/// What came of opening the source.
+pub(crate) struct Opened {
+    wish: Wish,
+    plan: Arc<Plan>,
+    result: Result<Box<dyn Session>, SourceError>,
+}
+
+/// What the thread that owns the source is told.
+enum Errand {
+    Open {
+        wish: Wish,
+        plan: Arc<Plan>,
+    },
+    /// To close a session, which may take as long as the driver does.
+    Close(Box<dyn Session>),
 }
 
 /// Called once a plan is in force; dropped if another one takes its place before.
 pub(crate) type InForce = Box<dyn FnOnce() + Send>;
 
 /// What the keeper has to open.
-struct Wish {
+pub(crate) struct Wish {
     renew: Renew,
     why: String,
     backoff: Backoff,
@@ -128,6 +153,10 @@ struct Keeper<'a> {
     orders: &'a Receiver<Order>,
     /// Its own end of the orders, for lanes and trials.
     tell: Sender<Order>,
+    /// Where the source is opened and closed.
+    errands: Sender<Errand>,
+    /// Whether it is being opened.
+    opening: bool,
     session: Option<Box<dyn Session>>,
     session_began: Moment,
     running: Vec<Running>,
@@ -136,8 +165,12 @@ struct Keeper<'a> {
     next_id: u64,
     all_down: Backoff,
     one_down: Backoff,
-    /// Whether a trial is under way, and of which GPU.
+    /// Whether a trial is under way, how many there were, and when the last one began.
     trial: bool,
+    trials: usize,
+    tried: Option<Moment>,
+    /// How many GPUs were down when that was last looked at.
+    were_down: usize,
     /// What is to be read, and whom to tell when it is.
     plan: Arc<Plan>,
     in_force: Option<InForce>,
@@ -147,16 +180,28 @@ struct Keeper<'a> {
 
 /// Runs until it is stopped.
 pub(crate) fn run(
-    mut source: Box<dyn Source>,
+    source: Box<dyn Source>,
     shared: &Arc<Shared>,
     orders: &Receiver<Order>,
     tell: Sender<Order>,
 ) {
     let plan = Arc::clone(&shared.board().plan);
+    let (errands, told) = mpsc::channel();
+    let answer = tell.clone();
+    let source_thread = thread::Builder::new()
+        .name("source".to_owned())
+        .spawn(move || run_errands(source, &told, &answer));
+    if let Err(error) = &source_thread {
+        tracing::error!("no thread to open the driver with: {error}");
+        let message = format!("no thread to open the driver with: {error}");
+        shared.changed(|board| board.source.up = Err(message));
+    }
     let mut keeper = Keeper {
         shared,
         orders,
         tell,
+        errands,
+        opening: false,
         session: None,
         session_began: Moment::now(),
         running: Vec::new(),
@@ -166,6 +211,9 @@ pub(crate) fn run(
         all_down: ALL_DOWN,
         one_down: one_down(shared),
         trial: false,
+        trials: 0,
+        tried: None,
+        were_down: 0,
         plan,
         in_force: None,
         said: String::new(),
@@ -173,18 +221,27 @@ pub(crate) fn run(
     keeper.enter(&[]);
     let mut wish = Some(Wish { backoff: RECONNECT, ..Wish::new(Renew::Driver, "") });
     loop {
-        if wish.as_ref().is_some_and(|wish| wish.due <= Moment::now()) {
-            wish = wish.take().and_then(|wish| keeper.open(source.as_mut(), wish));
+        let is_due = |wish: &Wish| wish.due <= Moment::now();
+        if !keeper.opening
+            && let Some(wish) = wish.take_if(|wish| is_due(wish))
+        {
+            keeper.open(wish);
         }
-        let due = [wish.as_ref().map(|wish| wish.due), keeper.next_restart()];
+        let next_wish = wish.as_ref().filter(|_| !keeper.opening).map(|wish| wish.due);
+        let due = [next_wish, keeper.next_restart()];
         let pauses = due.into_iter().flatten().map(|due| due - Moment::now());
         let next = pauses.fold(LOOK, Duration::min);
         match keeper.orders.recv_timeout(next) {
             Ok(Order::Replan(plan, in_force)) => {
                 (keeper.plan, keeper.in_force) = (plan, Some(in_force));
-                // One that is under way opens the driver anyhow.
-                wish.get_or_insert_with(|| Wish::new(Renew::Watches, "other watches")).due =
-                    Moment::now();
+                // A driver that cannot be opened once more is no reason not to read other watches
+                // through the session that there is; what is better is looked for again after it.
+                let renew = keeper.session.as_ref().map_or(Renew::Driver, |_| Renew::Watches);
+                wish = Some(Wish::new(renew, "other watches"));
+            }
+            Ok(Order::Opened(opened)) => {
+                keeper.opening = false;
+                wish = wish.or(keeper.note_opened(*opened));
             }
             Ok(Order::LaneEnded(id)) => keeper.note_ended(id),
             Ok(Order::Tried(helps)) => {
@@ -205,29 +262,41 @@ pub(crate) fn run(
             shared.forget_missing(after);
         }
     }
-    keeper.end_lanes(|_| true);
+    keeper.give_up();
+    drop(keeper);
+    // One that is inside the driver does not end, and so neither does this: it is left there.
+    if let Ok(source) = source_thread {
+        let _ = source.join();
+    }
 }
 
 impl Keeper<'_> {
-    /// Opens what is wished for. Gives it back if that has to be tried again.
-    fn open(&mut self, source: &mut dyn Source, mut wish: Wish) -> Option<Wish> {
+    /// Lets the source be opened as wished for.
+    fn open(&mut self, wish: Wish) {
         // The lanes of the session before go on until there is another one, and while they do, it
         // does not matter how long that takes.
-        let is_gap = self.session.is_none();
-        if is_gap {
+        if self.session.is_none() {
             self.shared.changed(|board| board.connecting = Some(Moment::now()));
-        } else if !wish.why.is_empty() {
+        } else {
             tracing::info!("opening the source again: {}", wish.why);
         }
         let plan = Arc::clone(&self.plan);
-        match source.connect(&plan.watches, wish.renew) {
+        // Without that thread, which has been said, nothing is ever opened.
+        self.opening = self.errands.send(Errand::Open { wish, plan }).is_ok();
+    }
+
+    /// Goes over to the session that was opened. Says what has to be opened next.
+    fn note_opened(&mut self, Opened { mut wish, plan, result }: Opened) -> Option<Wish> {
+        match result {
             Ok(session) => {
                 self.said.clear();
                 self.change_over(session, &plan, wish.renew);
-                None
+                // Others were asked for meanwhile.
+                let is_old = !Arc::ptr_eq(&plan, &self.plan);
+                is_old.then(|| Wish::new(Renew::Watches, "other watches"))
             }
             Err(error) => {
-                self.note_error(error, is_gap);
+                self.note_error(error, self.session.is_none());
                 wish.due = Moment::now() + wish.backoff.next();
                 Some(wish)
             }
@@ -276,6 +345,10 @@ impl Keeper<'_> {
             }
         });
         self.missing.clear();
+        let before = self.session.take();
+        if self.shared.board().listed != gpus.len() {
+            self.detained.iter_mut().for_each(|detained| detained.blocks = false);
+        }
         self.enter(&gpus);
         for gpu in &gpus {
             self.start_lanes(session.as_mut(), Place::Gpu(*gpu));
@@ -283,8 +356,21 @@ impl Keeper<'_> {
         self.start_lanes(session.as_mut(), Place::Machine);
         self.session = Some(session);
         self.session_began = Moment::now();
-        if let Some(in_force) = self.in_force.take() {
+        let began = self.session_began;
+        self.shared.changed(|board| board.session_began = Some(began));
+        if Arc::ptr_eq(plan, &self.plan)
+            && let Some(in_force) = self.in_force.take()
+        {
             in_force();
+        }
+        self.close(before);
+    }
+
+    /// Closes a session, which may take as long as the driver does.
+    fn close(&self, session: Option<Box<dyn Session>>) {
+        if let Some(session) = session {
+            // Without that thread, it is closed here.
+            let _ = self.errands.send(Errand::Close(session));
         }
     }
 
@@ -300,7 +386,7 @@ impl Keeper<'_> {
                 self.give_up();
                 return Some(Wish { backoff: RECONNECT, ..Wish::new(Renew::Driver, "") });
             }
-            Some(Outdated::Improvable(why)) if wish.is_none() => {
+            Some(Outdated::Improvable(why)) if wish.is_none() && !self.opening => {
                 return Some(Wish::new(Renew::Driver, why));
             }
             Some(Outdated::Improvable(_)) | None => {}
@@ -322,7 +408,8 @@ impl Keeper<'_> {
     /// Ends a session without which nothing is lost.
     fn give_up(&mut self) {
         self.end_lanes(|_| true);
-        self.session = None;
+        let session = self.session.take();
+        self.close(session);
     }
 
     /// Enters the GPUs of a session on the board. Those that are no longer listed stay, as
@@ -346,7 +433,8 @@ impl Keeper<'_> {
     }
 
     fn is_detained(&self, place: Place, name: &str) -> bool {
-        self.detained.iter().any(|detained| detained.place == place && detained.name == name)
+        let is_it = |detained: &Detained| detained.place == place && detained.name == name;
+        self.detained.iter().any(|detained| detained.blocks && is_it(detained))
     }
 
     fn is_running(&self, place: Place, name: &str) -> bool {
@@ -459,7 +547,7 @@ impl Keeper<'_> {
             .extract_if(.., |running| which(running))
             .map(|Running { place, name, busy, stop, thread, .. }| {
                 drop(stop);
-                (busy, Detained { place, name, thread })
+                (busy, Detained { place, name, thread, blocks: true })
             })
             .collect();
         // One that has been inside the driver for longer than a healthy one ever is, is not waited
@@ -514,32 +602,47 @@ impl Keeper<'_> {
         let listed: Vec<_> = board.gpus.iter().filter(|gpu| gpu.listed).collect();
         let lanes = listed.iter().filter_map(|gpu| Some((*gpu, gpu.main_lane()?)));
         let began = self.session_began;
-        let down = lanes.clone().filter(|(_, lane)| lane.down.is_some() && !hangs(lane));
-        let longest = down.clone().min_by_key(|(_, lane)| lane.last_ok.unwrap_or(began));
-        let longest = longest.map(|(gpu, lane)| {
-            let suspect = Suspect { index: gpu.index, identity: gpu.identity.clone() };
-            (suspect, lane.last_ok.unwrap_or(began))
-        });
-        let all = down.count() == lanes.count();
+        let mut down: Vec<(Moment, Suspect)> = lanes
+            .clone()
+            .filter(|(_, lane)| lane.down.is_some() && !hangs(lane))
+            .map(|(gpu, lane)| {
+                let suspect = Suspect { index: gpu.index, identity: gpu.identity.clone() };
+                (lane.last_ok.unwrap_or(began).max(began), suspect)
+            })
+            .collect();
+        let all = down.len() == lanes.count();
         drop(listed);
         drop(board);
-        let Some((suspect, since)) = longest else {
+        let Some(since) = down.iter().map(|(since, _)| *since).min() else {
             (self.all_down, self.one_down) = (ALL_DOWN, one_down(self.shared));
+            (self.tried, self.were_down) = (None, 0);
             return None;
         };
-        let age = since.max(began).elapsed();
         if all {
+            let age = since.elapsed();
             let is_due = age >= self.all_down.now;
             return is_due.then(|| {
                 self.all_down.next();
                 Verdict::Reopen(format!("all GPUs are down since {} s", age.as_secs()))
             });
         }
-        let is_due = age >= self.one_down.now && !self.trial && settings.trial.is_some();
-        is_due.then(|| {
-            self.one_down.next();
-            Verdict::Try(suspect)
-        })
+        // One that has come down since is no reason to wait as long as for those before.
+        if std::mem::replace(&mut self.were_down, down.len()) < down.len() {
+            (self.one_down, self.tried) = (one_down(self.shared), None);
+        }
+        down.retain(|(since, _)| since.elapsed() >= settings.trial_after);
+        let is_rested = self.tried.is_none_or(|tried| tried.elapsed() >= self.one_down.now);
+        let may_try = settings.trial.is_some() && !self.trial && !self.opening;
+        if down.is_empty() || !is_rested || !may_try {
+            return None;
+        }
+        // Each in turn: a new session may bring back one of several.
+        self.trials += 1;
+        let at = self.trials % down.len();
+        let suspect = down.into_iter().nth(at).map(|(_, suspect)| suspect)?;
+        self.one_down.next();
+        self.tried = Some(Moment::now());
+        Some(Verdict::Try(suspect))
     }
 
     /// Lets a process of its own try whether it can read a GPU that is down here.
@@ -557,6 +660,22 @@ impl Keeper<'_> {
             let _ = tell.send(Order::Tried(outcome.is_ok()));
         });
         self.trial = spawned.is_ok();
+    }
+}
+
+/// Opens and closes the source, until there is nothing more to do.
+fn run_errands(mut source: Box<dyn Source>, told: &Receiver<Errand>, answer: &Sender<Order>) {
+    while let Ok(errand) = told.recv() {
+        match errand {
+            Errand::Open { wish, plan } => {
+                let result = source.connect(&plan.watches, wish.renew);
+                let opened = Opened { wish, plan, result };
+                if answer.send(Order::Opened(Box::new(opened))).is_err() {
+                    return;
+                }
+            }
+            Errand::Close(session) => drop(session),
+        }
     }
 }
 

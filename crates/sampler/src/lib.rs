@@ -1,7 +1,7 @@
 //! Owns time: reader threads, deadlines, and the snapshots that pages are made of.
 //!
-//! - `keeper`: one thread that opens the source, starts a lane per reader, and opens the source
-//!   anew when the world has changed.
+//! - `keeper`: one thread that has the source opened, starts a lane per reader, and has the source
+//!   opened again when the world has changed.
 //! - `lane`: one thread per reader; the only ones, beside the keeper, that call into a driver.
 //! - `board`: where lanes leave what they read; `merge`: what becomes of it there.
 //! - `supervisor`: one thread that never calls a driver; it drops what is too old and publishes
@@ -211,7 +211,7 @@ impl Sampler {
             event_xids,
             ..Shared::new(source.name(), watches, settings)
         });
-        if let Some(bus) = source.bus().filter(|_| shared.settings.gpus == Selection::All) {
+        if let Some(bus) = source.bus() {
             let bus = start_thread("bus", &shared, move |shared| bus::run(bus, shared))?;
             shared.sleepers().push(bus.thread().clone());
         }
@@ -222,8 +222,11 @@ impl Sampler {
             // An event makes it look at once.
             let _ = shared.log_thread.set(log.thread().clone());
             shared.sleepers().push(log.thread().clone());
-            // So that no event is counted that is in the log. Where that hangs, events count.
-            let _ = is_open.recv_timeout(OPEN);
+            // So that no event is counted that is in the log. Where that takes long, events count until
+            // it is open.
+            if is_open.recv_timeout(OPEN) == Err(mpsc::RecvTimeoutError::Timeout) {
+                shared.board().log_is_late = true;
+            }
         }
         let (orders, ordered) = mpsc::channel();
         let tell = orders.clone();

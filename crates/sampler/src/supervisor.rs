@@ -121,7 +121,7 @@ impl Change {
             Err(Down::NoThread) => tracing::warn!(
                 gpu,
                 uuid,
-                "no thread to read it with: raise the limit on tasks (TasksMax=, pids.max)"
+                "no thread reads it; if there can be none, raise the limit on tasks (TasksMax=, pids.max)"
             ),
             Err(Down::Late) => tracing::warn!(
                 gpu,

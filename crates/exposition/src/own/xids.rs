@@ -18,7 +18,7 @@ pub(super) const FAMILIES: &[Own] = &[
     Own {
         name: "heatsink_xid_source_info",
         kind: Kind::Gauge,
-        help: "Where XIDs come from: kernel_log, nvml_events (without 79, 119 and 120), dcgm, or sim; always 1.",
+        help: "Where XIDs come from: kernel_log; nvml_events, without 79, 119, 120 and a few more; dcgm; sim; always 1.",
         samples: source,
     },
     Own {
@@ -54,7 +54,7 @@ pub(super) const FAMILIES: &[Own] = &[
     Own {
         name: "heatsink_kernel_log_lost_records_total",
         kind: Kind::Counter,
-        help: "Records of the kernel's log that were overwritten or dropped before they were read (count).",
+        help: "Records of the kernel's log that were lost before they were counted (count).",
         samples: |known, family| {
             if let Some(log) = &known.snapshot.driver_log {
                 family.sample(&Labels::default(), log.lost);

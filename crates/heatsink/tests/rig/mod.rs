@@ -79,9 +79,13 @@ impl Rig {
 
     /// One of the machines of `fixtures/machines`.
     pub(crate) fn machine(name: &str) -> Self {
-        let fixture = repository_file(&format!("fixtures/machines/{name}.toml"));
-        let mut rig = Self::new().with("FAKE_NVML_FIXTURE", &fixture.display().to_string());
-        let gpus = of_fixture(&fixture);
+        Self::fixture(&repository_file(&format!("fixtures/machines/{name}.toml")))
+    }
+
+    /// The machine of a fixture.
+    pub(crate) fn fixture(path: &Path) -> Self {
+        let mut rig = Self::new().with("FAKE_NVML_FIXTURE", &path.display().to_string());
+        let gpus = of_fixture(path);
         std::fs::remove_dir_all(rig.root()).expect("the root can be made again");
         let host = Host { root: rig.root(), gpus: gpus.clone() };
         rig.control = Control::new(rig.control.path()).with_host(host);

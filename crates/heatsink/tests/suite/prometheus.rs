@@ -95,14 +95,13 @@ fn the_page_of_simulated_gpus() {
 #[test]
 fn the_page_of_raw_numbers() {
     let fixture = repository_file("fixtures/raw-nvml.toml");
-    let rig = Rig::new().with("FAKE_NVML_FIXTURE", fixture.to_str().expect("a UTF-8 path"));
-    reads_back(&rig.start(&["-c", "200"]), 2, 50);
+    reads_back(&Rig::fixture(&fixture).start(&["-c", "200"]), 2, 50);
 }
 
 /// A label value that needs every escape there is, read back by a parser that is not ours.
 #[test]
 fn a_gpu_name_that_needs_every_escape() {
-    let rig = Rig::new();
+    let files = Rig::new();
     let fixture = r#"
         [[gpu]]
         uuid = "GPU-6f0d2c5e-3b1a-4e57-9c84-d1a2b3c4e5f6"
@@ -114,8 +113,8 @@ fn a_gpu_name_that_needs_every_escape() {
         [gpu.gpm]
         2 = 88.5
     "#;
-    let fixture = rig.file("escapes.toml", fixture);
-    let rig = rig.with("FAKE_NVML_FIXTURE", &fixture);
+    let fixture = files.file("escapes.toml", fixture);
+    let rig = Rig::fixture(fixture.as_ref());
     let exporter = rig.start(&["-c", "200"]);
     reads_back(&exporter, 1, 5);
     let name = "a \"quote\", a \\ and \\n, a\nnewline, {x=\"y\"} # é🔥";

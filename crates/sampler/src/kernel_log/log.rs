@@ -6,11 +6,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::Moment;
+
 use super::journal::Journal;
 use super::{Place, kmsg, line, text};
 
 /// How many messages are read before they are looked at.
-const MOST_AT_ONCE: usize = 1000;
+pub(super) const MOST_AT_ONCE: usize = 1000;
 
 /// The kernel's records are at most 2 KiB long before they are escaped; a longer line of a file is
 /// none of them.
@@ -38,11 +40,20 @@ pub(super) struct Batch {
 }
 
 /// An open log.
-pub(super) enum Log {
+pub(super) struct Log {
+    kind: Kind,
+    /// What the first read brought, which has shown that it is the kernel's log.
+    first: Option<Batch>,
+}
+
+enum Kind {
     Kmsg(Kmsg),
     Journal(Journal),
     Text(TextLog),
 }
+
+/// The number of the device `/dev/kmsg`. Some containers have another device under its name.
+const KMSG: u64 = 1 << 8 | 11;
 
 impl Log {
     /// Opens the log at `place`, below `root`. Says what it is called, too.
@@ -67,12 +78,35 @@ impl Log {
         let name = path.display().to_string();
         let meta = std::fs::metadata(path)?;
         if meta.is_dir() {
-            return Ok((Self::Journal(Journal::open(vec![path.to_owned()], &boot_id()?)?), name));
+            let kind = Kind::Journal(Journal::open(vec![path.to_owned()], &boot_id()?)?);
+            return Ok((Self::that_speaks(kind)?, name));
         }
         if meta.file_type().is_char_device() {
-            return Ok((Self::Kmsg(Kmsg::open(path)?), name));
+            if meta.rdev() != KMSG {
+                let why = "it is another device than the kernel's log";
+                return Err(io::Error::new(ErrorKind::InvalidInput, why));
+            }
+            return Ok((Self::that_speaks(Kind::Kmsg(Kmsg::open(path)?))?, name));
         }
-        Ok((Self::Text(TextLog::open(path)?), name))
+        // A text file may just have been rotated, and so be empty.
+        Ok((Self { kind: Kind::Text(TextLog::open(path)?), first: None }, name))
+    }
+
+    /// A log that has a message of the kernel's: a container's own journal has none, and neither has
+    /// one that is left from before this boot.
+    fn that_speaks(kind: Kind) -> io::Result<Self> {
+        let mut log = Self { kind, first: None };
+        let mut first = log.read()?;
+        while first.messages.is_empty() && first.is_behind {
+            let more = log.read()?;
+            first = Batch { lost: first.lost + more.lost, ..more };
+        }
+        if first.messages.is_empty() {
+            let why = "it has no message of this boot's kernel";
+            return Err(io::Error::new(ErrorKind::NotFound, why));
+        }
+        log.first = Some(first);
+        Ok(log)
     }
 
     fn kmsg(root: &Path) -> Result<(Self, String), String> {
@@ -89,35 +123,41 @@ impl Log {
     fn journal(root: &Path) -> Result<(Self, String), String> {
         let folders: Vec<PathBuf> =
             ["var/log/journal", "run/log/journal"].map(|folder| root.join(folder)).into();
-        let opened = boot_id().and_then(|boot| Journal::open(folders, &boot));
-        let journal = opened.map_err(|error| {
+        let opened = boot_id()
+            .and_then(|boot| Journal::open(folders, &boot))
+            .and_then(|journal| Self::that_speaks(Kind::Journal(journal)));
+        let log = opened.map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::PermissionDenied => " (it takes the group systemd-journal)",
                 _ => "",
             };
             format!("cannot read systemd's journal: {error}{hint}")
         })?;
-        Ok((Self::Journal(journal), "systemd's journal".to_owned()))
+        Ok((log, "systemd's journal".to_owned()))
     }
 
     /// Passes over what is in it now.
     pub(super) fn skip(&mut self) -> io::Result<()> {
-        match self {
-            Self::Kmsg(kmsg) => kmsg.skip(),
-            Self::Text(log) => log.skip(),
-            Self::Journal(_) => {
+        self.first = None;
+        match &mut self.kind {
+            Kind::Kmsg(kmsg) => kmsg.skip(),
+            Kind::Text(log) => log.skip(),
+            Kind::Journal(_) => {
                 while self.read()?.is_behind {}
                 Ok(())
             }
         }
     }
 
-    /// What has come since the last time.
+    /// What has come since the last time, about [`MOST_AT_ONCE`] messages at most.
     pub(super) fn read(&mut self) -> io::Result<Batch> {
-        match self {
-            Self::Kmsg(kmsg) => kmsg.read(),
-            Self::Text(log) => log.read(),
-            Self::Journal(journal) => {
+        if let Some(first) = self.first.take() {
+            return Ok(Batch { is_behind: true, ..first });
+        }
+        match &mut self.kind {
+            Kind::Kmsg(kmsg) => kmsg.read(),
+            Kind::Text(log) => log.read(),
+            Kind::Journal(journal) => {
                 let read = journal.read(MOST_AT_ONCE)?;
                 let messages = read.messages.into_iter();
                 let messages =
@@ -191,31 +231,26 @@ impl Kmsg {
     }
 }
 
-/// A text file: lines of dmesg or of syslog, or in the format of `/dev/kmsg`, which the lines tell.
+/// A text log: lines of dmesg or of syslog, or in the format of `/dev/kmsg`, which the lines tell.
 pub(super) struct TextLog {
     path: PathBuf,
-    file: File,
-    position: u64,
-    buffer: Vec<u8>,
-    /// Whether the line that has begun is too long to be the kernel's.
-    skips_line: bool,
+    file: TextFile,
+    /// The file that was there before this one, and since when it is not. What writes it may go on
+    /// with it until it is told of the rotation.
+    rotated: Option<(TextFile, Moment)>,
 }
+
+/// How long a file that was rotated is read on.
+const ROTATION: Duration = Duration::from_secs(60);
 
 impl TextLog {
     /// Begins where the last boot of the machine does, if the file has several.
     fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
-        let mut log = Self {
-            path: path.to_owned(),
-            file,
-            position: 0,
-            buffer: Vec::new(),
-            skips_line: false,
-        };
+        let mut file = TextFile::open(path)?;
         let mut boot = 0;
         loop {
-            let more = log.fill()?;
-            for (begins, line) in log.take_lines() {
+            let more = file.fill()?;
+            for (begins, line) in file.take_lines() {
                 if message_in(&line).is_some_and(|found| line::event(&found.text) == Some(BOOT)) {
                     boot = begins;
                 }
@@ -224,8 +259,62 @@ impl TextLog {
                 break;
             }
         }
-        log.rewind(boot)?;
-        Ok(log)
+        file.rewind(boot)?;
+        Ok(Self { path: path.to_owned(), file, rotated: None })
+    }
+
+    fn skip(&mut self) -> io::Result<()> {
+        self.rotated = None;
+        let end = self.file.file.metadata()?.len();
+        self.file.rewind(end)
+    }
+
+    fn read(&mut self) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        if let Some((file, _)) = &mut self.rotated {
+            // One that cannot be read any more has nothing more to say.
+            batch.is_behind = file.read(&mut batch.messages).unwrap_or(false);
+        }
+        self.rotated.take_if(|(_, since)| since.elapsed() > ROTATION);
+        batch.is_behind |= self.file.read(&mut batch.messages)?;
+        if !batch.is_behind {
+            batch.is_behind = self.is_rotated()?;
+        }
+        Ok(batch)
+    }
+
+    /// Whether the file was replaced or cut, so that reading goes on at the start of what is there.
+    fn is_rotated(&mut self) -> io::Result<bool> {
+        if self.file.is_cut()? {
+            self.file.rewind(0)?;
+            return Ok(true);
+        }
+        let ours = self.file.file.metadata()?;
+        let is_ours = |now: &std::fs::Metadata| (now.dev(), now.ino()) == (ours.dev(), ours.ino());
+        if std::fs::metadata(&self.path).map_or(true, |now| is_ours(&now)) {
+            return Ok(false);
+        }
+        // A new file may not be readable yet.
+        let Ok(new) = TextFile::open(&self.path) else { return Ok(false) };
+        let old = std::mem::replace(&mut self.file, new);
+        self.rotated = Some((old, Moment::now()));
+        Ok(true)
+    }
+}
+
+/// One file of a text log, read on from where it was.
+struct TextFile {
+    file: File,
+    position: u64,
+    buffer: Vec<u8>,
+    /// Whether the line that has begun is too long to be the kernel's.
+    skips_line: bool,
+}
+
+impl TextFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+        Ok(Self { file, position: 0, buffer: Vec::new(), skips_line: false })
     }
 
     fn rewind(&mut self, position: u64) -> io::Result<()> {
@@ -235,45 +324,18 @@ impl TextLog {
         Ok(())
     }
 
-    fn skip(&mut self) -> io::Result<()> {
-        let end = self.file.metadata()?.len();
-        self.rewind(end)
-    }
-
-    fn read(&mut self) -> io::Result<Batch> {
-        let more = self.fill()?;
-        let lines = self.take_lines();
-        let messages = lines.iter().filter_map(|(_, line)| message_in(line)).collect();
-        let is_behind = more || self.was_rotated()?;
-        Ok(Batch { messages, lost: 0, is_behind })
-    }
-
-    /// Whether the file was replaced or cut, so that reading goes on at its start.
-    fn was_rotated(&mut self) -> io::Result<bool> {
-        let Ok(now) = std::fs::metadata(&self.path) else { return Ok(false) };
-        let ours = self.file.metadata()?;
-        if (now.dev(), now.ino()) != (ours.dev(), ours.ino()) {
-            // What was written to the old one after the last read.
-            if self.fill()? {
-                return Ok(true);
-            }
-            *self = Self {
-                file: OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&self.path)?,
-                path: std::mem::take(&mut self.path),
-                position: 0,
-                buffer: Vec::new(),
-                skips_line: false,
-            };
-            return Ok(true);
-        }
-        if ours.len() < self.position {
-            self.rewind(0)?;
-            return Ok(true);
-        }
-        Ok(false)
+    fn is_cut(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() < self.position)
     }
 
     /// Reads once. Says whether there may be more at once.
+    fn read(&mut self, messages: &mut Vec<Message>) -> io::Result<bool> {
+        let more = self.fill()?;
+        let lines = self.take_lines();
+        messages.extend(lines.iter().filter_map(|(_, line)| message_in(line)));
+        Ok(more)
+    }
+
     fn fill(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 8192];
         match self.file.read(&mut chunk) {
