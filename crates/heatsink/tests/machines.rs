@@ -21,7 +21,6 @@ mod twins;
 use oracle::{Row, is_not_checked};
 use rig::Rig;
 use settled::{ALIAS, BASE_UNITS, EVERYTHING, in_the_full_set, settled};
-use testkit::exporter::repository_file;
 use testkit::golden::{check_golden, normalise};
 use testkit::page::Page;
 
