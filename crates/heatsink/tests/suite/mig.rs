@@ -146,3 +146,26 @@ fn an_event_of_one_instance_is_not_one_of_the_others() {
     assert_eq!(page.value_of(&of(second)), None, "nobody listens any more");
     assert!(instances(&page, "DCGM_FI_DEV_FB_USED").iter().all(|(gpu, _)| gpu != "1"));
 }
+
+#[test]
+fn an_instance_that_is_made_again_has_not_had_the_xids_of_the_one_before() {
+    let rig = Rig::new();
+    let (on, made) = ("gpu 6 mig on", "gpu 6 mig-create 3 1g.10gb");
+    rig.control.set(&[on, made]);
+    let exporter = rig.started(&["-c", "200"], 8);
+    let last = |page: &Page| {
+        let of_instance = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "6").label("GPU_I_ID", "3");
+        page.value_of(&of_instance)
+    };
+    exporter.wait_for("nothing has happened", PATIENCE, |page| last(page) == Some(0.0));
+    let xid = "gpu 6 xid 43 instance 3";
+    rig.control.set(&[on, made, xid]);
+    exporter.wait_for("its XID", PATIENCE, |page| last(page) == Some(43.0));
+    rig.control.set(&[on, made, xid, "gpu 6 mig-destroy 3"]);
+    exporter.wait_for("it is gone", PATIENCE, |page| last(page).is_none());
+    rig.control.set(&[on, made, xid, "gpu 6 mig-destroy 3", made]);
+    let (page, _) =
+        exporter.wait_for("another one is there", PATIENCE, |page| last(page).is_some());
+    assert_eq!(last(&page), Some(0.0), "the XID of the one before");
+    metric("heatsink_xid_errors_total").label("gpu", "6").label("xid", "43").assert_in(&page);
+}

@@ -179,8 +179,8 @@ fn boot_id() -> io::Result<String> {
 }
 
 /// The device `/dev/kmsg`: one record a read, in order, from the oldest that the kernel still has.
-pub(super) struct Kmsg {
-    file: File,
+pub(super) struct Kmsg<F = File> {
+    file: F,
     /// The number of the last record.
     last: Option<u64>,
 }
@@ -190,7 +190,9 @@ impl Kmsg {
         let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
         Ok(Self { file, last: None })
     }
+}
 
+impl<F: Read + Seek> Kmsg<F> {
     fn skip(&mut self) -> io::Result<()> {
         self.last = None;
         self.file.seek(SeekFrom::End(0)).map(drop)
@@ -384,4 +386,116 @@ fn message_in(line: &str) -> Option<Message> {
         return record.is_kernel.then_some(Message { at: Some(record.at), text: record.message });
     }
     Some(Message { at: None, text: text::message(line)?.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// What the device answers, read by read; then that there is no more.
+    struct Device(VecDeque<Result<String, i32>>);
+
+    impl Read for Device {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.pop_front() {
+                Some(Ok(record)) => {
+                    buffer[..record.len()].copy_from_slice(record.as_bytes());
+                    Ok(record.len())
+                }
+                Some(Err(number)) => Err(io::Error::from_raw_os_error(number)),
+                None => Err(io::Error::from_raw_os_error(EAGAIN)),
+            }
+        }
+    }
+
+    impl Seek for Device {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    const EAGAIN: i32 = 11;
+    const EINVAL: i32 = 22;
+    const EPIPE: i32 = 32;
+
+    fn read(answers: Vec<Result<String, i32>>) -> (Vec<String>, u64) {
+        let mut kmsg = Kmsg { file: Device(answers.into()), last: None };
+        let batch = kmsg.read().unwrap();
+        assert!(!batch.is_behind);
+        (batch.messages.into_iter().map(|message| message.text).collect(), batch.lost)
+    }
+
+    fn record(sequence: u64) -> Result<String, i32> {
+        Ok(format!("4,{sequence},99,c;message {sequence}\n SUBSYSTEM=pci\n"))
+    }
+
+    #[test]
+    fn what_a_ring_overran_is_counted_as_lost() {
+        let (messages, lost) = read(vec![record(7), record(8), Err(EPIPE), record(12), record(13)]);
+        assert_eq!(messages, ["message 7", "message 8", "message 12", "message 13"]);
+        assert_eq!(lost, 3);
+        // What was overwritten before this process looked is none that it lost.
+        assert_eq!(read(vec![Err(EPIPE), record(900)]), (vec!["message 900".to_owned()], 0));
+    }
+
+    #[test]
+    fn a_record_of_a_process_is_no_message_and_leaves_no_gap() {
+        let forged = Ok("12,8,99,-;NVRM: Xid (PCI:0000:1a:00): 79".to_owned());
+        let (messages, lost) = read(vec![record(7), forged, record(9)]);
+        assert_eq!((messages.len(), lost), (2, 0));
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_and_nonsense_cost_themselves() {
+        let nonsense = Ok("\u{0}".repeat(100));
+        let (messages, lost) = read(vec![record(7), Err(EINVAL), nonsense, record(20)]);
+        assert_eq!((messages.len(), lost), (2, 1));
+    }
+
+    #[test]
+    fn a_reader_that_is_behind_says_so() {
+        let all = (0..2 * MOST_AT_ONCE as u64 + 5).map(record).collect();
+        let mut kmsg = Kmsg { file: Device(all), last: None };
+        let read = |kmsg: &mut Kmsg<Device>| {
+            let batch = kmsg.read().unwrap();
+            (batch.messages.len(), batch.is_behind, batch.lost)
+        };
+        assert_eq!(read(&mut kmsg), (MOST_AT_ONCE, true, 0));
+        assert_eq!(read(&mut kmsg), (MOST_AT_ONCE, true, 0));
+        assert_eq!(read(&mut kmsg), (5, false, 0));
+    }
+
+    #[test]
+    fn a_rotated_file_is_read_on_while_it_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kern.log");
+        let line = |text: &str| format!("4,1,1,-;{text}\n");
+        std::fs::write(&path, line("one")).unwrap();
+        let mut log = TextLog::open(&path).unwrap();
+        let mut all = Vec::new();
+        let mut read = |log: &mut TextLog| {
+            while {
+                let batch = log.read().unwrap();
+                all.extend(batch.messages.into_iter().map(|message| message.text));
+                batch.is_behind
+            } {}
+            all.clone()
+        };
+        assert_eq!(read(&mut log), ["one"]);
+        let mut old = OpenOptions::new().append(true).open(&path).unwrap();
+        let write = |file: &mut File, text: &str| {
+            std::io::Write::write_all(file, text.as_bytes()).unwrap();
+        };
+        write(&mut old, "4,2,1,-;half a ");
+        read(&mut log);
+        std::fs::rename(&path, folder.path().join("kern.log.1")).unwrap();
+        read(&mut log);
+        std::fs::write(&path, line("new")).unwrap();
+        assert_eq!(read(&mut log), ["one", "new"]);
+        // What writes the log has not been told of the rotation yet.
+        write(&mut old, "line\n");
+        assert_eq!(read(&mut log), ["one", "new", "half a line"]);
+    }
 }
