@@ -19,6 +19,8 @@ impl Code {
     pub(crate) const NOT_WATCHED: Self = Self(-16);
     /// Of groups or of something else there are as many as there can be.
     pub(crate) const MAX_LIMIT: Self = Self(-24);
+    /// There is too little room for an answer.
+    pub(crate) const INSUFFICIENT_SIZE: Self = Self(-31);
     /// A module of the engine is not there.
     pub(crate) const MODULE_NOT_LOADED: Self = Self(-33);
 
@@ -69,6 +71,7 @@ impl Code {
             -24 => ("no more of these: the engine's limit is reached", Reason::Failed),
             -25 => ("a library is missing", Reason::NotSupported),
             -29 => ("only root may", Reason::NotPermitted),
+            -31 => ("too little room for the answer", Reason::Failed),
             -32 => ("not supported for this field", Reason::NotSupported),
             -33 => ("the engine's module for it is not loaded", Reason::NotSupported),
             -34 => ("in use by somebody else", Reason::NoData),

@@ -60,8 +60,13 @@ pub(crate) struct Needs {
     pub(crate) fake_gpus: bool,
 }
 
-/// The links of GPUs and of switches, the most that there can be: 32 x 18 and 12 x 256.
-const MOST_LISTED: usize = 4096;
+/// The places in a list of GPUs. DCGM is not told how many there are: today's releases fill 32, and a
+/// later one may fill more.
+const GPU_PLACES: usize = 4 * abi::MOST_GPUS;
+
+/// The places in any other list, of which DCGM is told: more than twice the most links that there can
+/// be today, 32 x 18 of GPUs and 12 x 256 of switches.
+const PLACES: usize = 8192;
 
 /// The GPUs, by the engine's number.
 ///
@@ -69,22 +74,36 @@ const MOST_LISTED: usize = 4096;
 ///
 /// When the engine does not list them.
 pub(crate) fn gpus(handle: &Handle, needs: Needs) -> Result<Vec<u32>, Code> {
-    let mut ids = [0; abi::MOST_GPUS];
+    let mut ids = vec![0; GPU_PLACES];
     let mut count = 0;
-    // SAFETY: there is room for as many as DCGM ever lists.
+    // SAFETY: there is room for four times as many as DCGM lists; both outlive the call.
     let answer = unsafe { (handle.api.devices)(handle.raw, ids.as_mut_ptr(), &mut count) };
     handle.check(answer)?;
-    let count = usize::try_from(count).unwrap_or(0).min(ids.len());
     let mut gpus = Vec::new();
-    for id in &ids[..count] {
-        match gpu_status(handle, *id)? {
+    for id in written(ids, count)? {
+        match gpu_status(handle, id)? {
             Some(status::FAKE) if !needs.fake_gpus => {}
             Some(status::DETACHED) => {}
-            _ => gpus.push(*id),
+            _ => gpus.push(id),
         }
     }
-    gpus.sort_unstable();
     Ok(gpus)
+}
+
+/// The first `count` of a list, ascending, each once.
+///
+/// # Errors
+///
+/// When the list has no room for so many: then it is not what was written there.
+fn written(mut ids: Vec<u32>, count: i32) -> Result<Vec<u32>, Code> {
+    let count = usize::try_from(count).unwrap_or(0);
+    if count > ids.len() {
+        return Err(Code::INSUFFICIENT_SIZE);
+    }
+    ids.truncate(count);
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// What the engine says of a GPU as a whole; none if it does not say.
@@ -180,16 +199,13 @@ fn switch(id: u32) -> Member {
 
 /// The entities of one kind, by number.
 fn listed(handle: &Handle, kind: u32) -> Result<Vec<u32>, Code> {
-    let mut ids = vec![0; MOST_LISTED];
-    let mut count = MOST_LISTED as i32;
+    let mut ids = vec![0; PLACES];
+    let mut count = PLACES as i32;
     // SAFETY: `count` says how much room there is; both outlive the call.
     let answer =
         unsafe { (handle.api.entities)(handle.raw, kind, ids.as_mut_ptr(), &mut count, 0) };
     handle.check(answer)?;
-    ids.truncate(usize::try_from(count).unwrap_or(0));
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(ids)
+    written(ids, count)
 }
 
 /// A link, from its number: whose it is, and which.

@@ -4,7 +4,8 @@
 //! The library is opened at run time, so the binary starts on machines that have none. Every call
 //! of it may block for as long as the engine does. The rooms of this crate:
 //!
-//! - `abi`: DCGM's structures and functions; `library`: opening it; `code`: what its answers mean.
+//! - `abi`: DCGM's structures and functions; `library`: opening it; `malloc`: what of its memory is
+//!   kept; `code`: what its answers mean.
 //! - `address`: where a host engine is; `handle`: a connection, and how one is made in bounded time.
 //! - `group`: groups of entities, groups of fields, watches: each undoes itself when dropped.
 //! - `entities`: what there is to read; `wanted`: which fields of it, and how often; `watching`: puts
@@ -23,6 +24,7 @@ mod group;
 mod handle;
 mod health;
 mod library;
+mod malloc;
 mod moments;
 mod peers;
 mod plausible;

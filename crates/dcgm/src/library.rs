@@ -6,8 +6,8 @@ use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 
-use crate::abi;
 use crate::code::Code;
+use crate::{abi, malloc};
 
 /// The name that the dynamic linker searches for when no path is given.
 pub(crate) const DEFAULT_NAME: &str = "libdcgm.so.4";
@@ -87,6 +87,7 @@ impl Api {
     ///
     /// One line that says what was tried and what to do.
     pub(crate) fn open(name: &Path) -> Result<&'static Self, String> {
+        malloc::give_back();
         // Its symbols stay its own: among them is one that is called `errorString`.
         let flags = RTLD_LAZY | RTLD_LOCAL;
         // SAFETY: loading a library runs its initialisers. DCGM's are made for being loaded at any

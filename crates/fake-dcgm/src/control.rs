@@ -13,6 +13,8 @@
 //! | `engine version 3.3.9` | what the host engine says it is |
 //! | `engine dead-handle` | connecting succeeds, and every call on that handle answers -21 |
 //! | `engine slow 200` | every call takes 200 ms longer |
+//! | `engine lists 48` | it lists 48 GPUs, those first that are not there: they are detached |
+//! | `engine counts gpus 5000` | the list of GPUs is said to have 5000, and has those that there are; `entities`: all other lists |
 //! | `limit groups 50` | others have 50 groups, so fewer are left; beyond: -24 |
 //! | `limit field-groups 50` | the same of field groups |
 //! | `field 155 unsupported` | watching it answers -33 and watches the rest; its values are -16 |

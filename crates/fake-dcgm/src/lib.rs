@@ -41,6 +41,11 @@
 //! to, whatever the address, is in the same process too; it starts with the first connection and
 //! outlives every handle. Samples are taken at ticks of 50 ms, by one thread for all GPUs.
 //!
+//! # Memory
+//!
+//! A call that fetches values takes 4 MB from the C library's allocator meanwhile, as the real library
+//! does. So what a client keeps resident of that can be measured.
+//!
 //! # Shape
 //!
 //! [`control`] is for tests. Inside: `settings` reads the environment; `orders` and `look` turn the

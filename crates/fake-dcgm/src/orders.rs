@@ -11,6 +11,11 @@ pub(crate) struct Orders {
     pub restart: Option<u64>,
     pub version: Option<String>,
     pub slow: Duration,
+    /// How many GPUs are listed, there or not.
+    pub listed_gpus: usize,
+    /// How many GPUs, and how many of anything else, lists are said to have.
+    pub counted_gpus: Option<i32>,
+    pub counted_entities: Option<i32>,
     /// How many groups and field groups others have.
     pub groups_of_others: usize,
     pub field_groups_of_others: usize,
@@ -109,6 +114,11 @@ impl Orders {
             ["engine", "restart", number] => self.restart = Some(number.parse().ok()?),
             ["engine", "version", version] => self.version = Some((*version).to_owned()),
             ["engine", "slow", millis] => self.slow = Duration::from_millis(millis.parse().ok()?),
+            ["engine", "lists", count] => self.listed_gpus = count.parse().ok()?,
+            ["engine", "counts", "gpus", count] => self.counted_gpus = Some(count.parse().ok()?),
+            ["engine", "counts", "entities", count] => {
+                self.counted_entities = Some(count.parse().ok()?);
+            }
             ["limit", "groups", count] => self.groups_of_others = count.parse().ok()?,
             ["limit", "field-groups", count] => self.field_groups_of_others = count.parse().ok()?,
             ["field", field, order @ ..] => {
@@ -198,6 +208,9 @@ mod tests {
              engine restart 3\n\
              engine version 3.3.9\n\
              engine slow 200\n\
+             engine lists 48\n\
+             engine counts gpus 5000\n\
+             engine counts entities 9000\n\
              limit groups 50\n\
              limit field-groups 40\n\
              field 155 unsupported\n\
@@ -217,6 +230,8 @@ mod tests {
         assert_eq!((orders.restart, orders.version.as_deref()), (Some(3), Some("3.3.9")));
         assert_eq!((orders.groups_of_others, orders.field_groups_of_others), (50, 40));
         assert_eq!((orders.slow.as_millis(), orders.clock_us), (200, -3_600_000_000));
+        let counted = (orders.counted_gpus, orders.counted_entities);
+        assert_eq!((orders.listed_gpus, counted), (48, (Some(5000), Some(9000))));
         assert!(orders.is_unsupported(155) && orders.is_unsupported(1002));
         assert!(!orders.is_unsupported(156) && !orders.is_unsupported(1097));
         assert_eq!(orders.field(158), Some(&FieldOrder::Value("12.5".to_owned())));

@@ -89,6 +89,8 @@ pub(crate) enum Decode {
     OrAsk(fn(&Entry) -> Reading, fn(&Device) -> Result<Reading, Code>),
     /// From the growth of the entries' sum since the last pass: (KiB, time in µs) to a rate.
     Rate(fn(kibibytes: u64, micros: u64) -> Reading),
+    /// A time in ns that adds up, from the entry and what it said in the last pass.
+    Time,
 }
 
 const fn one(field: FieldId, id: u32, decode: fn(&Entry) -> Reading) -> FieldRow {
@@ -106,6 +108,17 @@ const fn run<const N: usize>(first: u16, id: u32, scope: Scope) -> [FieldRow; N]
     while row < N {
         rows[row].field = FieldId(first + row as u16);
         rows[row].entries = Entries::One(Id::Fixed(id + row as u32), scope);
+        row += 1;
+    }
+    rows
+}
+
+/// The same, of times.
+const fn times<const N: usize>(first: u16, id: u32) -> [FieldRow; N] {
+    let mut rows = run(first, id, Scope::Gpu);
+    let mut row = 0;
+    while row < N {
+        rows[row].decode = Decode::Time;
         row += 1;
     }
     rows
@@ -146,9 +159,12 @@ const fn traffic_one_way(first: u16, way: Id) -> [FieldRow; 18] {
     rows
 }
 
+const fn time(field: FieldId, id: Id) -> FieldRow {
+    FieldRow { field, entries: Entries::One(id, Scope::Gpu), decode: Decode::Time }
+}
+
 const fn renumbered(field: FieldId, before: u32, since: u32) -> FieldRow {
-    let id = Id::Renumbered { before, since };
-    FieldRow { field, entries: Entries::One(id, Scope::Gpu), decode: Decode::One(entry::count) }
+    time(field, Id::Renumbered { before, since })
 }
 
 const fn all_links(field: u16, id: u32, decode: fn(&Entry) -> Reading) -> FieldRow {
@@ -216,15 +232,13 @@ static SINGLE: &[FieldRow] = &[
     all_links(1218, fi::NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_BER, entry::bit_error_rate),
     all_links(1219, fi::NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_ERRORS, entry::count),
     one(FieldId(1220), fi::NVML_FI_DEV_NVLINK_ECC_DATA_ERROR_COUNT_TOTAL, entry::count),
-    one(
+    time(
         field::CLOCKS_EVENT_REASON_SW_POWER_CAP_NS,
-        fi::NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP,
-        entry::count,
+        Id::Fixed(fi::NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP),
     ),
-    one(
+    time(
         field::CLOCKS_EVENT_REASON_SYNC_BOOST_NS,
-        fi::NVML_FI_DEV_CLOCKS_EVENT_REASON_SYNC_BOOST,
-        entry::count,
+        Id::Fixed(fi::NVML_FI_DEV_CLOCKS_EVENT_REASON_SYNC_BOOST),
     ),
     renumbered(field::CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN_NS, 251, 269),
     renumbered(field::CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN_NS, 252, 270),
@@ -237,7 +251,7 @@ static SINGLE: &[FieldRow] = &[
     one(field::GET_GPU_RECOVERY_ACTION, fi::NVML_FI_DEV_GET_GPU_RECOVERY_ACTION, entry::count),
 ];
 
-static VIOLATIONS: [FieldRow; 8] = run(240, fi::NVML_FI_DEV_PERF_POLICY_POWER, Scope::Gpu);
+static VIOLATIONS: [FieldRow; 8] = times(240, fi::NVML_FI_DEV_PERF_POLICY_POWER);
 static C2C: [FieldRow; 3] = run(285, fi::NVML_FI_DEV_C2C_LINK_COUNT, Scope::Gpu);
 
 // Error counters of links 0 to 11, which are fields of the GPU.

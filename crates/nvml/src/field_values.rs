@@ -7,8 +7,9 @@ use model::{FieldId, Moment, Reading, Reason};
 use crate::call_times::{CallTimes, Function};
 use crate::demotion;
 use crate::device::ask;
-use crate::entry::{self, Entry};
+use crate::entry::Entry;
 use crate::field_table::{Decode, Entries, FIELD_VALUES_CALL, FieldRow};
+use crate::growth::{self, Call, Total};
 use crate::plan::Target;
 use crate::round::{Round, Schedule};
 use crate::{Code, Device};
@@ -29,7 +30,7 @@ struct Group {
     /// NVML's number and scope of each entry.
     asked: Vec<(u32, u32)>,
     answers: Vec<Answer>,
-    /// The entries' sum when it was last read, for rates.
+    /// The entries' sum when it was last read, for rates and times.
     before: Option<Total>,
     schedule: Schedule,
     /// How long the driver took over it in this pass.
@@ -41,21 +42,6 @@ struct Answer {
     field: FieldId,
     decode: Decode,
     targets: Vec<Target>,
-}
-
-/// A counter at a moment.
-#[derive(Clone, Copy)]
-struct Total {
-    kibibytes: u64,
-    at: Stamp,
-}
-
-#[derive(Clone, Copy)]
-enum Stamp {
-    /// The driver's own time stamp, µs.
-    Driver(i64),
-    /// Ours, where the driver gives none.
-    Ours(Moment),
 }
 
 impl FieldValues {
@@ -145,6 +131,7 @@ impl FieldValues {
                 group.took = Some(Duration::ZERO);
             }
         }
+        let asked = Moment::now();
         for chunk in entries.chunks_mut(MOST_ENTRIES) {
             let (answer, _) = round.times.time(*function, || device.field_values(chunk));
             match answer {
@@ -153,7 +140,7 @@ impl FieldValues {
                 Err(code) => chunk.iter_mut().for_each(|entry| refuse(entry, code)),
             }
         }
-        let read_at = Moment::now();
+        let call = Call::since(asked);
         let mut weigh = false;
         let mut answers = &self.entries[..];
         for group in self.groups.iter_mut().filter(|group| group.took.is_some()) {
@@ -162,7 +149,7 @@ impl FieldValues {
             let took = latency(mine);
             group.took = Some(took);
             weigh |= took > demotion::SURELY_FAST || group.schedule.is_pending();
-            group.answer(mine, read_at, device, round)?;
+            group.answer(mine, call, device, round)?;
         }
         if weigh {
             self.weigh(round);
@@ -195,13 +182,16 @@ impl Group {
     fn answer(
         &mut self,
         entries: &[Entry],
-        read_at: Moment,
+        call: Call,
         device: &Device,
         round: &mut Round,
     ) -> Result<(), Code> {
         let has_rate = self.answers.iter().any(|answer| matches!(answer.decode, Decode::Rate(_)));
-        let growth =
-            if has_rate { growth(entries, read_at, &mut self.before) } else { Err(Reason::NoData) };
+        let has_time = self.answers.iter().any(|answer| matches!(answer.decode, Decode::Time));
+        let before = &mut self.before;
+        let rate = if has_rate { growth::rate(entries, call, before) } else { Err(Reason::NoData) };
+        let time =
+            if has_time { growth::time(&entries[0], call, before) } else { Err(Reason::NoData) };
         let mut supported = false;
         for answer in &self.answers {
             let reading: Reading = match answer.decode {
@@ -213,8 +203,9 @@ impl Group {
                     reading => reading,
                 },
                 Decode::Rate(convert) => {
-                    growth.and_then(|(kibibytes, micros)| convert(kibibytes, micros))
+                    rate.and_then(|(kibibytes, micros)| convert(kibibytes, micros))
                 }
+                Decode::Time => time.clone(),
             };
             match reading {
                 Err(Reason::Lost) => return Err(Code::GPU_IS_LOST),
@@ -248,59 +239,13 @@ fn latency(entries: &[Entry]) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-/// By how many KiB the sum of `entries` grew since it was last read, and in how many µs.
-fn growth(entries: &[Entry], now: Moment, last: &mut Option<Total>) -> Result<(u64, u64), Reason> {
-    let mut kibibytes = 0u64;
-    for entry in entries {
-        kibibytes = kibibytes.wrapping_add(entry::unsigned(entry)?);
-    }
-    let at = match entries[0].timestamp {
-        0 => Stamp::Ours(now),
-        stamp => Stamp::Driver(stamp),
-    };
-    let Some(before) = last.replace(Total { kibibytes, at }) else { return Err(Reason::NoData) };
-    let micros = match (before.at, at) {
-        (Stamp::Driver(then), Stamp::Driver(now)) => {
-            now.checked_sub(then).and_then(|micros| u64::try_from(micros).ok()).unwrap_or(0)
-        }
-        (Stamp::Ours(then), Stamp::Ours(now)) => (now - then).as_micros() as u64,
-        _ => 0,
-    };
-    // A counter that fell was reset: there is no rate across that.
-    match kibibytes.checked_sub(before.kibibytes) {
-        Some(grown) if micros > 0 => Ok((grown, micros)),
-        _ => Err(Reason::NoData),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use model::Pace;
 
     use super::*;
-    use crate::field_table;
     use crate::plan::{Paces, SLOW};
-
-    fn entry(value: u64, timestamp: i64) -> Entry {
-        let mut entry = ask(1, 0);
-        entry.nvmlReturn = 0;
-        entry.valueType = 3;
-        entry.timestamp = timestamp;
-        entry.value.ullVal = value;
-        entry
-    }
-
-    #[test]
-    fn a_rate_needs_two_readings_and_a_counter_that_grew() {
-        let now = Moment::now();
-        let mut last = None;
-        let mut growth = |rx, tx, at| growth(&[entry(rx, at), entry(tx, at)], now, &mut last);
-        assert_eq!(growth(5, 7, 1_000_000), Err(Reason::NoData));
-        assert_eq!(growth(105, 57, 3_000_000), Ok((150, 2_000_000)));
-        assert_eq!(growth(1, 57, 4_000_000), Err(Reason::NoData));
-        assert_eq!(growth(2, 57, 5_000_000), Ok((1, 1_000_000)));
-        assert_eq!(growth(3, 57, 5_000_000), Err(Reason::NoData));
-    }
+    use crate::{entry, field_table};
 
     #[test]
     fn fields_of_the_same_entries_are_read_together() {

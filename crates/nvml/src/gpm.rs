@@ -13,7 +13,7 @@ use crate::convert::{self, GpmUnit};
 use crate::device::call;
 use crate::plan::{SLOW, Sink, Target};
 use crate::round::Round;
-use crate::{Code, Device, Library};
+use crate::{Code, Device, Library, entry};
 
 /// How many metrics go in one call. Drivers refuse more than their own header has room for, and the
 /// first that could do this had room for so many.
@@ -257,7 +257,11 @@ impl Gpm {
     }
 
     /// Reads every metric, in as few calls as drivers have room for: one, unless the whole catalogue is
-    /// asked for.
+    /// asked for. A call that fails costs what it did not answer.
+    ///
+    /// # Errors
+    ///
+    /// When no metric was answered, or the GPU is gone.
     fn compare(
         &self,
         earlier: &Sample,
@@ -266,6 +270,7 @@ impl Gpm {
     ) -> Result<(), Code> {
         let Some((later, _)) = &self.before else { return Ok(()) };
         let raw = &mut *request.raw;
+        let (mut has_answer, mut failed) = (false, None);
         for metrics in self.metrics.chunks(MOST_METRICS.min(raw.metrics.len())) {
             raw.version = sys::NVML_GPM_METRICS_GET_VERSION;
             raw.numMetrics = metrics.len() as u32;
@@ -273,18 +278,31 @@ impl Gpm {
             raw.sample2 = later.raw;
             for (asked, metric) in raw.metrics.iter_mut().zip(metrics) {
                 asked.metricId = metric.metric;
-                asked.nvmlReturn = sys::nvmlReturn_enum_NVML_ERROR_NO_DATA;
+                asked.nvmlReturn = entry::UNANSWERED;
                 asked.value = f64::NAN;
             }
             let get = || call!(self.library, nvmlGpmMetricsGet(raw));
-            round.times.time(request.metrics_get, get).0?;
+            let called = round.times.time(request.metrics_get, get).0;
+            match called {
+                Err(code) if code.is_about_the_gpu() => return Err(code),
+                Err(code) => failed = Some(code),
+                Ok(()) => {}
+            }
             for (answer, metric) in raw.metrics.iter().zip(metrics) {
-                let reading = answered(answer.nvmlReturn)
+                has_answer |= answer.nvmlReturn != entry::UNANSWERED;
+                let reading = answered(answer.nvmlReturn, called)
                     .and_then(|()| convert::gpm(answer.value, metric.unit));
                 round.sink.set(&metric.targets, &reading);
             }
         }
-        Ok(())
+        match failed {
+            Some(code) if !has_answer => Err(code),
+            Some(code) => {
+                round.tally.note(code.reason());
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn give_up(&self, round: &mut Round) {
@@ -298,10 +316,11 @@ impl Gpm {
     }
 }
 
-/// A metric's return code, as a reason. An invalid argument is a metric that this driver does not
-/// know.
-fn answered(code: sys::nvmlReturn_t) -> Result<(), Reason> {
+/// A metric's return code, as a reason; where the driver left it alone, what the call came to. An
+/// invalid argument is a metric that this driver does not know.
+fn answered(code: sys::nvmlReturn_t, called: Result<(), Code>) -> Result<(), Reason> {
     match Code::check(code) {
+        Err(Code(entry::UNANSWERED)) => Err(called.err().map_or(Reason::NoData, Code::reason)),
         Err(Code::INVALID_ARGUMENT) => Err(Reason::NotSupported),
         result => result.map_err(Code::reason),
     }
@@ -334,7 +353,77 @@ pub(crate) fn time(library: &Arc<Library>, device: &Device) -> Vec<crate::timing
 
 #[cfg(test)]
 mod tests {
+    use std::thread::sleep;
+
+    use model::{Pace, Pass, Readings, Value};
+
     use super::*;
+    use crate::plan::Paces;
+    use crate::round::Tally;
+
+    /// Answers a full call; of any other only the first metric, and that it failed.
+    unsafe extern "C" fn answers_full_calls(
+        request: *mut sys::nvmlGpmMetricsGet_t,
+    ) -> sys::nvmlReturn_t {
+        // SAFETY: the caller passes a request that nobody else uses.
+        let request = unsafe { &mut *request };
+        let is_full = request.numMetrics as usize == MOST_METRICS;
+        let answered = if is_full { MOST_METRICS } else { 1 };
+        for metric in &mut request.metrics[..answered] {
+            (metric.nvmlReturn, metric.value) = (0, f64::from(metric.metricId));
+        }
+        if is_full { 0 } else { Code::UNKNOWN.0 }
+    }
+
+    #[test]
+    fn a_call_that_fails_costs_what_it_did_not_answer() {
+        const METRICS: usize = MOST_METRICS + 3;
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut library = Library::open(&fake_nvml::install_in(folder.path())).expect("a library");
+        library.symbols.nvmlGpmMetricsGet = Ok(answers_full_calls);
+        let library = Arc::new(library);
+        let device = Device::by_index(&library, 0).expect("a GPU");
+        let mut paces = Paces::new();
+        let every = paces.turn(Pace::Every);
+        let mut gpm = Gpm::new(library, Whole::Device);
+        for slot in 0..METRICS {
+            let targets = vec![Target { part: 0, slot }];
+            gpm.add(FieldId(slot as u16), slot as u32, GpmUnit::Count, (targets, every));
+        }
+        let watches: Arc<[usize]> = (0..METRICS).collect();
+        let mut out = Readings::new(&watches, Moment::now());
+        let mut times = CallTimes::default();
+        let mut request = Request::new(&mut times);
+        let mut read = |pass: u32| {
+            let second = Duration::from_secs(1);
+            let (elapsed, previous) = (second * pass, Some(second * (pass - 1)));
+            let now = Moment::now();
+            let pass = Pass { now, elapsed, previous, interval: second, cadence: second };
+            let mut tally = Tally::default();
+            let mut round = Round {
+                gpu: 0,
+                pass,
+                due: paces.due(&pass),
+                paces: &paces,
+                times: &mut times,
+                sink: Sink { out: &mut out, parts: &[0] },
+                tally: &mut tally,
+            };
+            gpm.read(&device, &mut request, &mut round).expect("a GPU that answers");
+            let slots = out.slots().iter().map(|slot| slot.reading.clone());
+            (slots.collect::<Vec<Reading>>(), tally.answered, tally.failed)
+        };
+        assert_eq!(read(1), (vec![Err(Reason::NoData); METRICS], true, None));
+        for pass in [2, 3] {
+            sleep(SHORTEST_WINDOW);
+            let (slots, answered, failed) = read(pass);
+            let good = (0..=MOST_METRICS).map(|metric| Ok(Value::Int(metric as i64)));
+            let expected: Vec<Reading> =
+                good.chain([Err(Reason::Failed), Err(Reason::Failed)]).collect();
+            assert_eq!(slots, expected);
+            assert_eq!((answered, failed), (true, Some(Reason::Failed)));
+        }
+    }
 
     #[test]
     fn a_call_has_room_for_what_is_asked_at_once() {

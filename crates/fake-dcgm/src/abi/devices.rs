@@ -6,7 +6,7 @@ use catalog::field;
 
 use super::{answer, put_one};
 use crate::{
-    gpu::Gpu,
+    gpu::{Gpu, state},
     layout::{
         CLOCK_SETS_VERSION, DEVICE_SETTINGS_VERSION, DeviceAttributes, IDENTIFIERS_VERSION,
         MEMORY_USAGE_VERSION, MigHierarchy, POWER_LIMITS_VERSION, THERMALS_VERSION, blanks, check,
@@ -18,7 +18,7 @@ use crate::{
     value::{BLANK_INT32, BLANK_TEXT},
 };
 
-/// How many GPUs a list of them has room for.
+/// How many GPUs there can be, unless more are asked for on command.
 const MOST_GPUS: usize = 32;
 
 /// The only flag of `dcgmGetEntityGroupEntities`.
@@ -46,22 +46,30 @@ unsafe extern "C" fn dcgmGetAllSupportedDevices(
 
 /// # Safety
 ///
-/// `gpus` is null or has room for 32, and `count` is null or has room for a number.
+/// `gpus` is null or has room for as many as this release lists, and `count` is null or has room for
+/// a number.
 unsafe fn put_gpus(
     handle: usize,
     only_working: bool,
     gpus: *mut c_uint,
     count: *mut c_int,
 ) -> Result<(), Status> {
-    let found = library::call(handle, |engine, _| Ok(engine.gpus(only_working, &engine.orders())))?;
-    let found = &found[..found.len().min(MOST_GPUS)];
+    let (found, counted) = library::call(handle, |engine, _| {
+        let orders = engine.orders();
+        let there = engine.gpus(only_working, &orders);
+        let absent = (0..orders.listed_gpus as u32).filter(|gpu| !there.contains(gpu));
+        let mut found: Vec<u32> = absent.collect();
+        found.extend(there);
+        found.truncate(MOST_GPUS.max(orders.listed_gpus));
+        Ok((found, orders.counted_gpus))
+    })?;
     if gpus.is_null() {
         return Err(Status::BAD_PARAM);
     }
-    // SAFETY: there is room for 32, and these are no more.
+    // SAFETY: as the caller says, there is room for these.
     unsafe {
         gpus.copy_from_nonoverlapping(found.as_ptr(), found.len());
-        put_one(count, found.len() as c_int)
+        put_one(count, counted.unwrap_or(found.len() as c_int))
     }
 }
 
@@ -74,11 +82,13 @@ unsafe extern "C" fn dcgmGetEntityGroupEntities(
     flags: c_uint,
 ) -> c_int {
     answer(|| {
-        let found = library::call(handle, |engine, _| {
-            if of == kind::GPU {
-                return Ok(engine.gpus(flags & ONLY_SUPPORTED != 0, &engine.orders()));
-            }
-            Ok(engine.entities(of).into_iter().map(|pair| pair.id).collect())
+        let (found, counted) = library::call(handle, |engine, _| {
+            let orders = engine.orders();
+            let found: Vec<u32> = match of {
+                kind::GPU => engine.gpus(flags & ONLY_SUPPORTED != 0, &orders),
+                _ => engine.entities(of).into_iter().map(|pair| pair.id).collect(),
+            };
+            Ok((found, orders.counted_entities))
         })?;
         if count.is_null() || (entities.is_null() && !found.is_empty()) {
             return Err(Status::BAD_PARAM);
@@ -86,7 +96,7 @@ unsafe extern "C" fn dcgmGetEntityGroupEntities(
         // SAFETY: it is not null, and the caller has written there how much room there is.
         let room = unsafe { count.read() };
         // SAFETY: it is not null.
-        unsafe { count.write(found.len() as c_int) };
+        unsafe { count.write(counted.unwrap_or(found.len() as c_int)) };
         if found.len() > usize::try_from(room).unwrap_or(0) {
             return Err(Status::INSUFFICIENT_SIZE);
         }
@@ -104,8 +114,11 @@ unsafe extern "C" fn dcgmGetGpuStatus(handle: usize, gpu: c_uint, state: *mut c_
         let found = library::call(handle, |engine, _| {
             let orders = engine.orders();
             let known = engine.state();
-            let found = known.gpus.iter().find(|it| it.index == gpu).ok_or(Status::BAD_PARAM)?;
-            Ok(found.state(orders.gpu(gpu)))
+            match known.gpus.iter().find(|it| it.index == gpu) {
+                Some(found) => Ok(found.state(orders.gpu(gpu))),
+                None if (gpu as usize) < orders.listed_gpus => Ok(state::DETACHED),
+                None => Err(Status::BAD_PARAM),
+            }
         })?;
         // SAFETY: the caller passes a place for a number.
         unsafe { put_one(state, found) }

@@ -15,6 +15,15 @@ use crate::{
 /// Asks for what the driver says now instead of what was sampled. The real engine may crash of it.
 const LIVE: c_uint = 1;
 
+/// The size of the message that the real library builds for each call that fetches values.
+const MESSAGE_BYTES: usize = 4 << 20;
+
+/// Takes memory from the C library as the real one does: on the thread that calls, all of it written,
+/// and given back when the call is over. What is left of it in the process is the caller's concern.
+fn message() -> Vec<u8> {
+    std::hint::black_box(vec![1; MESSAGE_BYTES])
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn dcgmUpdateAllFields(handle: usize, wait: c_int) -> c_int {
     answer(|| library::call(handle, |engine, _| engine.update(wait != 0)))
@@ -29,6 +38,7 @@ unsafe extern "C" fn dcgmGetLatestValues_v2(
     user: *mut c_void,
 ) -> c_int {
     answer(|| {
+        let _message = message();
         let values = library::call(handle, |engine, _| {
             let entities = engine.group(group)?;
             let fields = engine.state().groups.fields(field_group)?.to_vec();
@@ -51,6 +61,7 @@ unsafe extern "C" fn dcgmGetValuesSince_v2(
     user: *mut c_void,
 ) -> c_int {
     answer(|| {
+        let _message = message();
         let values = library::call(handle, |engine, _| {
             let entities = engine.group(group)?;
             let fields = engine.state().groups.fields(field_group)?.to_vec();
@@ -76,6 +87,7 @@ unsafe extern "C" fn dcgmEntitiesGetLatestValues(
     out: *mut FieldValueV2,
 ) -> c_int {
     answer(|| {
+        let _message = message();
         library::call(handle, |engine, _| {
             // SAFETY: the caller passes lists that are as long as it says.
             let (entities, fields) = unsafe {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use fake_dcgm::Control;
+use fake_nvml::control::{Host, HostGpu};
 use libloading::{Library, Symbol};
 use tempfile::TempDir;
 
@@ -53,12 +54,20 @@ fn place() -> &'static Place {
             ("FAKE_DCGM_EQUIPMENT", &path("equipment")),
             ("FAKE_DCGM_HANG_SECONDS", "0.5"),
             ("FAKE_NVML_GPUS", "2"),
+            ("FAKE_NVML_ROOT", &path("root")),
             ("FAKE_NVML_CONTROL", &driver),
         ] {
             // SAFETY: no library that reads the environment is open yet, and the other tests wait.
             unsafe { std::env::set_var(name, value) };
         }
-        Place { engine: Control::new(engine), driver: Control::new(driver), folder }
+        // What an engine looks at to see whether a GPU came or went.
+        let gpus = [0x1a, 0x2a].map(|bus| HostGpu {
+            pci_address: format!("0000:{bus:02x}:00.0"),
+            uuid: format!("GPU-{bus}"),
+        });
+        let host = Host { root: path("root").into(), gpus: gpus.into() };
+        let driver = Control::new(driver).with_host(host);
+        Place { engine: Control::new(engine), driver, folder }
     })
 }
 
