@@ -219,9 +219,9 @@ impl Control {
         // What is taken out is gone from the driver first, what is put in is there first.
         fs::rename(&fresh, &self.path)?;
         if let Some(host) = &self.host {
-            let listed =
+            let mut listed =
                 text.lines().filter_map(|line| line.trim().strip_prefix("gpus ")?.parse().ok());
-            host.show(listed.last().unwrap_or(host.gpus.len()))?;
+            host.show(listed.next_back().unwrap_or(host.gpus.len()))?;
         }
         Ok(())
     }

@@ -362,10 +362,14 @@ mod tests {
     use crate::round::Tally;
 
     /// Answers a full call; of any other only the first metric, and that it failed.
+    ///
+    /// # Safety
+    ///
+    /// `request` is one that nothing else uses meanwhile.
     unsafe extern "C" fn answers_full_calls(
         request: *mut sys::nvmlGpmMetricsGet_t,
     ) -> sys::nvmlReturn_t {
-        // SAFETY: the caller passes a request that nobody else uses.
+        // SAFETY: as the caller says.
         let request = unsafe { &mut *request };
         let is_full = request.numMetrics as usize == MOST_METRICS;
         let answered = if is_full { MOST_METRICS } else { 1 };

@@ -69,10 +69,13 @@ pub struct Settings {
     pub forget_missing: Option<Duration>,
 }
 
-/// Tries in a process of its own, within seconds, whether it can read a GPU that is down in this one;
-/// else says why not.
+/// What tries in a process of its own, within seconds, whether it can read a GPU that is down in this
+/// one.
 #[derive(Clone)]
-pub struct Trial(pub Arc<dyn Fn(&Suspect) -> Result<(), String> + Send + Sync>);
+pub struct Trial(pub Arc<Try>);
+
+/// Says why the GPU cannot be read there either, if so.
+pub type Try = dyn Fn(&Suspect) -> Result<(), String> + Send + Sync;
 
 impl std::fmt::Debug for Trial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -48,7 +48,7 @@ pub(super) struct Log {
 
 enum Kind {
     Kmsg(Kmsg),
-    Journal(Journal),
+    Journal(Box<Journal>),
     Text(TextLog),
 }
 
@@ -78,7 +78,7 @@ impl Log {
         let name = path.display().to_string();
         let meta = std::fs::metadata(path)?;
         if meta.is_dir() {
-            let kind = Kind::Journal(Journal::open(vec![path.to_owned()], &boot_id()?)?);
+            let kind = Kind::Journal(Box::new(Journal::open(vec![path.to_owned()], &boot_id()?)?));
             return Ok((Self::that_speaks(kind)?, name));
         }
         if meta.file_type().is_char_device() {
@@ -125,7 +125,7 @@ impl Log {
             ["var/log/journal", "run/log/journal"].map(|folder| root.join(folder)).into();
         let opened = boot_id()
             .and_then(|boot| Journal::open(folders, &boot))
-            .and_then(|journal| Self::that_speaks(Kind::Journal(journal)));
+            .and_then(|journal| Self::that_speaks(Kind::Journal(Box::new(journal))));
         let log = opened.map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::PermissionDenied => " (it takes the group systemd-journal)",
