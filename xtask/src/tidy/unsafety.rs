@@ -179,8 +179,8 @@ mod tests {
         assert_eq!(
             findings(forbidden, &files),
             [
-                "crates/heatsink/tests/it.rs:3: `unsafe` belongs in nvml, dcgm, fake-nvml, fake-dcgm \
-              only"
+                "crates/heatsink/tests/it.rs:3: `unsafe` belongs in nvml, dcgm, fake-clock, fake-nvml, \
+                 fake-dcgm only"
             ]
         );
     }

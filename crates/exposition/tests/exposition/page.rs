@@ -108,7 +108,7 @@ fn a_whole_page() {
         # TYPE heatsink_xid_errors_total counter
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="48"} 2
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="79"} 1
-        # HELP heatsink_xid_source_info Where XIDs come from: kernel_log, nvml_events (without 79, 119 and 120), dcgm, or sim; always 1.
+        # HELP heatsink_xid_source_info Where XIDs come from: kernel_log; nvml_events, without 79, 119, 120 and a few more; dcgm; sim; always 1.
         # TYPE heatsink_xid_source_info gauge
         heatsink_xid_source_info{source="nvml_events"} 1
         # HELP heatsink_xid_last_timestamp_seconds When the last XID of this code came (in seconds since 1970).

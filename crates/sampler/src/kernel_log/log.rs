@@ -12,7 +12,7 @@ use super::journal::Journal;
 use super::{Place, kmsg, line, text};
 
 /// How many messages are read before they are looked at.
-pub(super) const MOST_AT_ONCE: usize = 1000;
+pub(super) const MOST_AT_ONCE: usize = 200;
 
 /// The kernel's records are at most 2 KiB long before they are escaped; a longer line of a file is
 /// none of them.
