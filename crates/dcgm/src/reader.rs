@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use model::{
     Entity, FieldId, Health, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, XidEvent,
@@ -59,6 +60,22 @@ impl Shared {
             Ok(collection) => Some(collection),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The collection, unless the engine is being asked all the while: a pass over it is short, and one
+    /// that is not hangs.
+    pub(crate) fn idle_collection_within(
+        &self,
+        patience: Duration,
+    ) -> Option<MutexGuard<'_, Collection>> {
+        let began = Instant::now();
+        loop {
+            let idle = self.idle_collection();
+            if idle.is_some() || began.elapsed() >= patience {
+                return idle;
+            }
+            thread::sleep(Duration::from_millis(2));
         }
     }
 

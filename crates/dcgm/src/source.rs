@@ -27,6 +27,9 @@ const MOST_NAMED: usize = 10;
 /// How long a session may take to finish what it is at before it is replaced.
 const RETIRING: Duration = Duration::from_millis(500);
 
+/// How long a look at whether a session is outdated waits for a pass that is under way.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// How soon what an engine refuses for now is tried again.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -119,7 +122,7 @@ impl DcgmSource {
         let api = self.api()?;
         // A driver that was loaded anew is seen by a new engine only.
         let was_alive = self.last.as_ref().is_none_or(|last| {
-            let collection = last.idle_collection();
+            let collection = last.idle_collection_within(RETIRING);
             collection.is_some_and(|collection| collection.is_alive())
         });
         if let Some(handle) = self.embedded.take() {
@@ -157,16 +160,8 @@ impl DcgmSource {
             let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
             return Vec::new();
         }
-        let until = Instant::now() + RETIRING;
-        loop {
-            if let Some(mut collection) = last.idle_collection() {
-                return collection.retire();
-            }
-            if Instant::now() > until {
-                return Vec::new();
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
+        let collection = last.idle_collection_within(RETIRING);
+        collection.map(|mut collection| collection.retire()).unwrap_or_default()
     }
 
     fn needs(&self, watches: &[Watch]) -> Needs {
@@ -431,8 +426,8 @@ impl Session for DcgmSession {
         if self.shared.handle.is_dead() {
             return Some(Outdated::Over(format!("{} is gone", self.engine)));
         }
-        // Whoever asks a second thing of one that hangs hangs, too.
-        drop(self.shared.idle_collection()?);
+        // To ask a second thing of one that hangs is to hang, too.
+        drop(self.shared.idle_collection_within(LOOK)?);
         match self.is_other() {
             Ok(false) => None,
             Ok(true) => {
