@@ -11,12 +11,13 @@ mod counted;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use counted::{counted, total};
 use fake_clock::Clocks;
-use rig::{PATIENCE, Rig, SCRAPE, up};
+use rig::{PATIENCE, Rig, SCRAPE, down, up};
 use testkit::page::{Page, metric};
 
 const GPUS: usize = 8;
@@ -30,7 +31,9 @@ const GRACE_OF_THREADS: Duration = Duration::from_secs(35);
 const MOST_SICK: usize = 5;
 
 /// The user that the program runs as, so that a limit on threads is its own.
-const USER: &str = "54322";
+fn user() -> String {
+    (50_000 + std::process::id() % 10_000).to_string()
+}
 
 /// Numbers that look random, the same for the same seed.
 struct Random(u64);
@@ -172,7 +175,7 @@ impl Walk {
     fn take_threads(&mut self, now: Instant) {
         let script = "for i in $(seq 60); do sleep 120 & done; wait";
         let others = Command::new("setpriv")
-            .args(["--reuid", USER, "--clear-groups", "sh", "-c", script])
+            .args(["--reuid", &user(), "--clear-groups", "sh", "-c", script])
             .process_group(0)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -218,7 +221,13 @@ impl Walk {
             }
             let right = &self.right[gpu];
             if patient.is_well(grace) {
-                assert_eq!(shown, *right, "GPU {gpu}\n{}", self.state());
+                assert_eq!(
+                    shown,
+                    *right,
+                    "GPU {gpu} ({:?})\n{}",
+                    down(page, gpu as u32),
+                    self.state()
+                );
             } else {
                 assert!(shown.iter().all(|row| right.contains(row)), "GPU {gpu}: {shown:?}");
             }
@@ -236,8 +245,10 @@ impl Walk {
         if busy || !rested { GRACE_OF_THREADS } else { GRACE }
     }
 
+    /// What is in force, without the XIDs.
     fn state(&self) -> String {
-        std::fs::read_to_string(self.rig.control.path()).unwrap_or_default()
+        let commands = std::fs::read_to_string(self.rig.control.path()).unwrap_or_default();
+        commands.lines().filter(|line| !line.contains(" xid ")).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -264,7 +275,7 @@ fn a_random_walk_of_faults_harms_no_healthy_gpu_and_miscounts_no_xid() {
     let rig = environment.iter().fold(rig, |rig, (name, value)| rig.with(name, value));
     rig.open_to_all();
     let exporter = if is_root() {
-        let limits = ["--reuid", USER, "--clear-groups", "prlimit", "--nproc=60"];
+        let limits = ["--reuid", &user(), "--clear-groups", "prlimit", "--nproc=60"];
         rig.start_through("setpriv", &limits, &["-c", "500"])
     } else {
         println!("not root: threads can always be started in this walk");
@@ -300,7 +311,12 @@ fn a_random_walk_of_faults_harms_no_healthy_gpu_and_miscounts_no_xid() {
         let answer = exporter.get("/metrics");
         assert_eq!(answer.status, 200);
         let page = Page::parse(&answer.body).expect("a well-formed page");
-        walk.judge(&page, answer.took);
+        // What the program says tells why.
+        let judged = catch_unwind(AssertUnwindSafe(|| walk.judge(&page, answer.took)));
+        if let Err(why) = judged {
+            eprintln!("after {:?}, seed {seed}:\n{}", began.elapsed(), exporter.log());
+            resume_unwind(why);
+        }
         std::thread::sleep(Duration::from_millis(25));
     }
     // All is well again, and everything is counted.

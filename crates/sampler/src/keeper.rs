@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use model::{Moment, Outdated, Renew, Rhythm, Session, Source, SourceError};
+use model::{Moment, Outdated, Reader, Renew, Rhythm, Session, Source, SourceError};
 
 use crate::board::{Busy, LaneBoard, Place, Shared};
 use crate::lane::Lane;
@@ -78,6 +78,19 @@ struct Running {
     busy: Arc<Busy>,
     stop: Sender<()>,
     thread: JoinHandle<()>,
+}
+
+/// A reader, and a thread that waits to run its lane, or why there is none.
+struct Ready {
+    place: Place,
+    reader: Box<dyn Reader>,
+    thread: std::io::Result<(Sender<Start>, JoinHandle<()>)>,
+}
+
+/// What a waiting thread is given to begin.
+struct Start {
+    lane: Lane,
+    end: TellOfEnd,
 }
 
 /// A thread of an earlier session that is still inside the driver.
@@ -288,13 +301,19 @@ impl Keeper<'_> {
     /// Goes over to the session that was opened. Says what has to be opened next.
     fn note_opened(&mut self, Opened { mut wish, plan, result }: Opened) -> Option<Wish> {
         match result {
-            Ok(session) => {
-                self.said.clear();
-                self.change_over(session, &plan, wish.renew);
-                // Others were asked for meanwhile.
-                let is_old = !Arc::ptr_eq(&plan, &self.plan);
-                is_old.then(|| Wish::new(Renew::Watches, "other watches"))
-            }
+            Ok(session) => match self.change_over(session, &plan, wish.renew) {
+                Ok(()) => {
+                    self.said.clear();
+                    // Others were asked for meanwhile.
+                    let is_old = !Arc::ptr_eq(&plan, &self.plan);
+                    is_old.then(|| Wish::new(Renew::Watches, "other watches"))
+                }
+                Err(why) => {
+                    self.note_error(SourceError::new(why), false);
+                    wish.due = Moment::now() + wish.backoff.next();
+                    Some(wish)
+                }
+            },
             Err(error) => {
                 self.note_error(error, self.session.is_none());
                 wish.due = Moment::now() + wish.backoff.next();
@@ -319,7 +338,31 @@ impl Keeper<'_> {
     }
 
     /// Goes over to a new session: the lanes of the one before end, its own take over what they read.
-    fn change_over(&mut self, mut session: Box<dyn Session>, plan: &Arc<Plan>, renew: Renew) {
+    ///
+    /// # Errors
+    ///
+    /// When there are no threads for its lanes, and there is a session that has some: that one stays.
+    fn change_over(
+        &mut self,
+        mut session: Box<dyn Session>,
+        plan: &Arc<Plan>,
+        renew: Renew,
+    ) -> Result<(), String> {
+        let places: Vec<Place> = session.gpus().into_iter().map(Place::Gpu).collect();
+        let mut ready = Vec::new();
+        for place in places.into_iter().chain([Place::Machine]) {
+            let goes_on = |reader: &dyn Reader| {
+                let is_kept = renew == Renew::Watches && reader.rhythm() == Rhythm::Waiting;
+                is_kept && self.is_running(place, reader.name())
+            };
+            ready.extend(self.ready(session.as_mut(), place, |reader| !goes_on(reader)));
+        }
+        let error = ready.iter().find_map(|ready| ready.thread.as_ref().err());
+        if let Some(error) = error.filter(|_| self.session.is_some()) {
+            let why = format!("the session stays, for there are no threads for a new one: {error}");
+            self.close(Some(session));
+            return Err(why);
+        }
         let driver_version = session.driver_version();
         let name = self.shared.board().source.name;
         let gpus = session.gpus();
@@ -350,10 +393,11 @@ impl Keeper<'_> {
             self.detained.iter_mut().for_each(|detained| detained.blocks = false);
         }
         self.enter(&gpus);
-        for gpu in &gpus {
-            self.start_lanes(session.as_mut(), Place::Gpu(*gpu));
+        for ready in ready {
+            if !self.is_detained(ready.place, ready.reader.name()) {
+                self.start(ready);
+            }
         }
-        self.start_lanes(session.as_mut(), Place::Machine);
         self.session = Some(session);
         self.session_began = Moment::now();
         let began = self.session_began;
@@ -364,6 +408,7 @@ impl Keeper<'_> {
             in_force();
         }
         self.close(before);
+        Ok(())
     }
 
     /// Closes a session, which may take as long as the driver does.
@@ -445,46 +490,64 @@ impl Keeper<'_> {
     /// Starts the lanes that this place should have and has not. Where one of an earlier session is
     /// still inside the driver, a second one would only join it there.
     fn start_lanes(&mut self, session: &mut dyn Session, place: Place) {
-        let readers = match place {
+        let is_absent = |reader: &dyn Reader| {
+            !self.is_detained(place, reader.name()) && !self.is_running(place, reader.name())
+        };
+        let ready = self.ready(session, place, is_absent);
+        ready.into_iter().for_each(|ready| self.start(ready));
+    }
+
+    /// The readers of a place that are wanted, each with a thread for its lane.
+    fn ready(
+        &self,
+        session: &mut dyn Session,
+        place: Place,
+        is_wanted: impl Fn(&dyn Reader) -> bool,
+    ) -> Vec<Ready> {
+        let mut readers = match place {
             Place::Gpu(gpu) if self.shared.settings.gpus.includes(gpu) => session.readers(gpu),
-            Place::Gpu(_) => return,
+            Place::Gpu(_) => Vec::new(),
             Place::Machine => session.machine_readers(),
         };
-        let mut failed = None;
-        for reader in readers {
-            let (name, rhythm) = (reader.name(), reader.rhythm());
-            if self.is_detained(place, name) || self.is_running(place, name) {
-                continue;
-            }
-            self.next_id += 1;
-            let (stop, stopped) = mpsc::channel();
-            let busy = Arc::new(Busy::new(self.shared.epoch));
-            let plan = Arc::clone(&self.shared.board().plan);
-            let (tick, settings) = (plan.tick, &self.shared.settings);
-            let lane = LaneBoard::new(self.next_id, reader.as_ref(), &busy, tick);
-            self.shared.changed(|board| board.enter(place).take_over(lane, settings));
-            let shared = Arc::clone(self.shared);
-            let its_busy = Arc::clone(&busy);
-            let id = self.next_id;
-            let lane = Lane { id, place, reader, busy, shared, plan, cadence: tick, stopped };
-            let end = TellOfEnd { id, tell: self.tell.clone() };
-            let spawned = thread::Builder::new().name(format!("{place} {name}")).spawn(move || {
-                let _end = end;
-                lane.run();
+        readers.retain(|reader| is_wanted(reader.as_ref()));
+        let ready = |reader: Box<dyn Reader>| {
+            let (go, told) = mpsc::channel::<Start>();
+            let name = format!("{place} {}", reader.name());
+            let spawned = thread::Builder::new().name(name).spawn(move || {
+                // Without a lane it is not needed after all.
+                if let Ok(Start { lane, end: _end }) = told.recv() {
+                    lane.run();
+                }
             });
-            match spawned {
-                Ok(thread) => {
-                    let busy = its_busy;
-                    self.running.push(Running { id, place, name, rhythm, busy, stop, thread });
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    self.shared.changed(|board| board.lose_thread(place, id));
-                }
+            Ready { place, reader, thread: spawned.map(|thread| (go, thread)) }
+        };
+        readers.into_iter().map(ready).collect()
+    }
+
+    /// Starts a lane on its thread.
+    fn start(&mut self, Ready { place, reader, thread }: Ready) {
+        let (name, rhythm) = (reader.name(), reader.rhythm());
+        self.next_id += 1;
+        let id = self.next_id;
+        let (stop, stopped) = mpsc::channel();
+        let busy = Arc::new(Busy::new(self.shared.epoch));
+        let plan = Arc::clone(&self.shared.board().plan);
+        let (tick, settings) = (plan.tick, &self.shared.settings);
+        let lane = LaneBoard::new(id, reader.as_ref(), &busy, tick);
+        self.shared.changed(|board| board.enter(place).take_over(lane, settings));
+        match thread {
+            Ok((go, thread)) => {
+                let (shared, its_busy) = (Arc::clone(self.shared), Arc::clone(&busy));
+                let lane = Lane { id, place, reader, busy, shared, plan, cadence: tick, stopped };
+                // It waits for nothing else.
+                let _ = go.send(Start { lane, end: TellOfEnd { id, tell: self.tell.clone() } });
+                let busy = its_busy;
+                self.running.push(Running { id, place, name, rhythm, busy, stop, thread });
             }
-        }
-        if let Some(error) = failed {
-            self.note_missing(place, &format!("no thread can be started: {error}"));
+            Err(error) => {
+                self.shared.changed(|board| board.lose_thread(place, id));
+                self.note_missing(place, &format!("no thread can be started: {error}"));
+            }
         }
     }
 
