@@ -348,9 +348,9 @@ impl Keeper<'_> {
         plan: &Arc<Plan>,
         renew: Renew,
     ) -> Result<(), String> {
-        let places: Vec<Place> = session.gpus().into_iter().map(Place::Gpu).collect();
+        let gpus = session.gpus();
         let mut ready = Vec::new();
-        for place in places.into_iter().chain([Place::Machine]) {
+        for place in gpus.iter().copied().map(Place::Gpu).chain([Place::Machine]) {
             let goes_on = |reader: &dyn Reader| {
                 let is_kept = renew == Renew::Watches && reader.rhythm() == Rhythm::Waiting;
                 is_kept && self.is_running(place, reader.name())
@@ -365,7 +365,6 @@ impl Keeper<'_> {
         }
         let driver_version = session.driver_version();
         let name = self.shared.board().source.name;
-        let gpus = session.gpus();
         tracing::info!(
             source = name,
             driver = driver_version.as_deref().unwrap_or("unknown"),

@@ -73,7 +73,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- kindIs "bool" $wish | ternary $wish (eq (include "heatsink.usesApi" .) "true") -}}
 {{- end -}}
 
-{{/* The kubelet's socket and the journal's files are root's. Whoever runs as root must not promise otherwise. */}}
+{{/* Only root can use the kubelet's socket and read the journal's files; runAsNonRoot must then be false. */}}
 {{- define "heatsink.podSecurityContext" -}}
 {{- $isRoot := or (eq (include "heatsink.usesKubelet" .) "true") (ne (include "heatsink.kernelLog" .) "none") -}}
 {{- $id := $isRoot | ternary 0 65532 -}}
