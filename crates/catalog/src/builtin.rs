@@ -17,6 +17,10 @@ pub const MINIMAL: &str = include_str!("../../../deploy/counters/minimal.csv");
 /// another set, since alone it says nothing of GPUs.
 pub const MACHINE: &str = include_str!("../../../deploy/counters/machine.csv");
 
+/// What every page has, whatever is asked for: whether heatsink and each GPU answer, and what went
+/// wrong.
+pub const HEALTH: &str = include_str!("../../../deploy/counters/health.csv");
+
 /// What the shipped alert rules and dashboards look at beyond the default set. Beside that one.
 pub const MONITORING: &str = include_str!("../../../deploy/counters/monitoring.csv");
 
@@ -52,19 +56,20 @@ pub fn builtin_for(path: &str) -> Option<&'static str> {
 mod tests {
     use std::collections::HashMap;
 
-    use model::Kind;
+    use model::{Kind, Watch};
 
     use super::*;
     use crate::counters::{self, Counters};
-    use crate::{FIELDS, Level, ValueType, by_id, field};
+    use crate::{FIELDS, ValueType, by_id, field};
 
     /// With the number of rows in force.
-    const FILES: [(&str, usize); 6] = [
-        (DEFAULT, 36),
-        (ALL, 389),
-        (MINIMAL, 13),
+    const FILES: [(&str, usize); 7] = [
+        (HEALTH, 15),
+        (DEFAULT, 46),
+        (ALL, 426),
+        (MINIMAL, 15),
         (MACHINE, 86),
-        (MONITORING, 18),
+        (MONITORING, 24),
         (FIRST_GENERATION, 41),
     ];
 
@@ -133,7 +138,8 @@ mod tests {
                 // Not there: the other name of a field that is, and what only 4.9 has a name for.
                 let other_name = field.name == "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS";
                 let base_unit = (1600..9000).contains(&field.id.0);
-                let other_set = field.level.is_beside_gpus() != is_beside_gpus;
+                let is_health = read(HEALTH).watches.iter().any(|watch| watch.field == field.id);
+                let other_set = field.level.is_beside_gpus() != is_beside_gpus || is_health;
                 let there = with_texts.iter().any(|watch| *watch.name == *field.name);
                 assert_eq!(there, !other_name && !base_unit && !other_set, "{}", field.name);
                 // Only there as a comment: texts, but for the one that everybody has.
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn a_field_is_explained_in_the_same_words_everywhere() {
         let mut seen = HashMap::new();
-        for text in [ALL, DEFAULT, MINIMAL, MACHINE, MONITORING] {
+        for text in [HEALTH, ALL, DEFAULT, MINIMAL, MACHINE, MONITORING] {
             for watch in read(&with_comments_taken(text)).watches {
                 let help = seen.entry(watch.field).or_insert_with(|| watch.help.clone());
                 assert_eq!(*help, watch.help, "{}", watch.name);
@@ -178,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_help_text_says_the_unit() {
-        for watch in read(ALL).watches.into_iter().chain(read(MACHINE).watches) {
+        for watch in [HEALTH, ALL, MACHINE].into_iter().flat_map(|set| read(set).watches) {
             let (help, field) = (&*watch.help, by_id(watch.field).unwrap());
             let words: &[&str] = match field.unit {
                 "MHz" => &[" in MHz"],
@@ -197,6 +203,10 @@ mod tests {
                 "1000 KiB/s" => &[" in units of 1000 KiB per second"],
                 "flag" => &["Whether ", " 0 or 1"],
                 "bitmask" => &["as a bitmask"],
+                "s" => &[" in seconds"],
+                "Hz" => &[" in hertz"],
+                "B" if watch.kind == Kind::Gauge => &[" in bytes"],
+                "info" => &["; "],
                 "count" | "cycles" | "B" | "pages" | "rows" | "banks" | "links" => &["as a count"],
                 _ => &[],
             };
@@ -205,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn the_families_that_are_derived_are_there_to_be_taken() {
+    fn the_families_that_dcgm_exporter_derives_are_there_to_be_taken() {
         let default = read(&with_comments_taken(DEFAULT)).watches;
-        for field in FIELDS.iter().filter(|field| field.level == Level::Exporter) {
+        for field in FIELDS.iter().filter(|field| field.name.starts_with("DCGM_EXP_")) {
             assert!(default.iter().any(|watch| watch.field == field.id), "{}", field.name);
         }
     }
@@ -223,8 +233,9 @@ mod tests {
     #[test]
     fn energy_and_errors_are_counters_rates_are_gauges() {
         let watches = read(DEFAULT).watches;
-        let counters: Vec<_> =
-            watches.iter().filter(|w| w.kind == Kind::Counter).map(|w| &*w.name).collect();
+        let is_counter = |watch: &&Watch| watch.kind == Kind::Counter;
+        let of_dcgm = watches.iter().filter(|watch| watch.name.starts_with("DCGM_"));
+        let counters: Vec<_> = of_dcgm.filter(is_counter).map(|watch| &*watch.name).collect();
         assert_eq!(
             counters,
             [

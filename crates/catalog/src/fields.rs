@@ -11,7 +11,8 @@ pub use table::FIELDS;
 /// One field: something that can be read, and all that is known of it beforehand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Field {
-    /// DCGM's number. Of the exporter's own rows, 9005 and 9006 are numbers of this program.
+    /// DCGM's number. 9005, 9006 and those of heatsink's own families, from 9201 on, are numbers of
+    /// this program.
     pub id: FieldId,
     /// The name that dcgm-exporter up to 4.8 gives it: the family's name on the page. A field in
     /// one of the base units that 4.9 brought has the name of 4.9.
@@ -31,9 +32,32 @@ pub struct Field {
     /// Its type where a counters file of ours asks for it: what dcgm-exporter 4.8.3 ships, else
     /// counter for totals, label for text and gauge for the rest.
     pub kind: Kind,
+    /// Of a family of heatsink's own, how many series it has of each GPU.
+    series: Option<&'static str>,
 }
 
 impl Field {
+    /// How many series it has of each GPU, in words: `1`, `1 per NVLink`, `1 per node`. Of what a
+    /// GPU does not have there is none.
+    pub fn series(&self) -> &'static str {
+        match (self.series, self.kind, self.level) {
+            (Some(series), ..) => series,
+            (None, Kind::Label, _) => "a label",
+            (None, _, Level::Link) => "1 per NVLink",
+            (None, _, Level::Switch) => "1 per NVSwitch",
+            (None, _, Level::SwitchLink) => "1 per NVLink of an NVSwitch",
+            (None, _, Level::Cpu) => "1 per CPU",
+            (None, _, Level::CpuCore) => "1 per CPU core",
+            (None, ..) => match self.id {
+                field::EXP_P2P_STATUS => "1 per other GPU",
+                field::EXP_GPU_HEALTH_STATUS => "1 per subsystem",
+                field::EXP_XID_ERRORS_COUNT | field::EXP_XID_ERRORS_TOTAL => "1 per code that came",
+                field::EXP_CLOCK_EVENTS_COUNT | field::EXP_CLOCK_EVENTS_TOTAL => "9",
+                _ => "1",
+            },
+        }
+    }
+
     /// Whether its values only grow by nature. Pages that wait to be retired are typed a counter by
     /// custom, and become fewer.
     pub fn is_cumulative(&self) -> bool {
@@ -159,7 +183,7 @@ mod tests {
 
     #[test]
     fn every_row_is_there_and_in_order_of_number() {
-        assert_eq!(FIELDS.len(), 504);
+        assert_eq!(FIELDS.len(), 556);
         assert!(FIELDS.is_sorted_by_key(|field| field.id));
     }
 
@@ -218,7 +242,8 @@ mod tests {
     #[test]
     fn the_exporters_own_rows_are_those_named_so() {
         for field in FIELDS {
-            let own = field.name.starts_with("DCGM_EXP_");
+            let prefixes = ["DCGM_EXP_", "heatsink_", "process_"];
+            let own = prefixes.iter().any(|prefix| field.name.starts_with(prefix));
             assert_eq!(field.level == Level::Exporter, own, "{}", field.name);
             assert_eq!(field.id.0 > 9000, own, "{}", field.name);
         }
@@ -273,7 +298,7 @@ mod tests {
     #[test]
     fn names_that_are_not_served_are_not_known() {
         // The first is one of DCGM 4.7 that nothing here reads.
-        for name in ["DCGM_FI_DEV_FAN_SPEED_RATIO", "heatsink_gpu_up", "", "up"] {
+        for name in ["DCGM_FI_DEV_FAN_SPEED_RATIO", "heatsink_gpu", "", "up"] {
             assert_eq!(by_name(name), None, "{name}");
         }
     }
@@ -284,9 +309,11 @@ mod tests {
             let found: Vec<_> = FIELDS
                 .iter()
                 .filter(|field| {
-                    field.name.strip_prefix("DCGM_FI_DEV_") == Some(name)
-                        || field.name.strip_prefix("DCGM_FI_") == Some(name)
-                        || field.name.strip_prefix("DCGM_") == Some(name)
+                    let prefixes = ["DCGM_FI_DEV_", "DCGM_FI_", "DCGM_", "heatsink_", ""];
+                    prefixes.iter().any(|prefix| {
+                        let rest = field.name.strip_prefix(prefix);
+                        rest.is_some_and(|rest| rest.to_uppercase() == name)
+                    })
                 })
                 .map(|field| field.id)
                 .collect();

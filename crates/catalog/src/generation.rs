@@ -311,9 +311,9 @@ mod tests {
             let set = builtin_types(rename(default(), generation), generation);
             assert_eq!(rename(builtin_types(default(), generation), generation), set);
             let count = match generation {
-                Generation::V4_8_2 | Generation::V4_8 => 36,
-                Generation::V4_9 => 36 + 1,
-                Generation::Both => 36 + 23 + 1,
+                Generation::V4_8_2 | Generation::V4_8 => 46,
+                Generation::V4_9 => 46 + 1,
+                Generation::Both => 46 + 23 + 1,
             };
             assert_eq!(set.len(), count);
             assert_eq!(names(&set).iter().collect::<HashSet<_>>().len(), count);

@@ -77,7 +77,8 @@ impl Entry {
     fn xid(&self) -> Xid {
         let &Self { code, message, class } = self;
         let action = advice::of(code).unwrap_or(class.action());
-        Xid { code, message, class: class.as_str(), action }
+        let critical = class.costs_the_gpu() || ALERTED_ON.contains(&code);
+        Xid { code, message, class: class.as_str(), action, critical }
     }
 }
 
@@ -122,27 +123,14 @@ pub fn lookup(code: u32) -> Xid {
 /// a reset or a restart of the machine, and those that operators are woken by beside these. In
 /// order.
 ///
-/// They are counted from 0 on, so that the first one of a code is an increase like any other.
+/// They are counted together, from 0 on, so that the first one is an increase like any other.
 pub fn critical() -> impl Iterator<Item = Xid> {
-    XIDS.iter()
-        .filter(|entry| entry.class.costs_the_gpu() || ALERTED_ON.contains(&entry.code))
-        .map(Entry::xid)
+    XIDS.iter().map(Entry::xid).filter(|xid| xid.critical)
 }
 
 /// Codes that operators' alert rules name although their class does not ask for a reset: ECC
 /// errors, retired memory, NVLink, and the driver's own wish for a recovery.
 const ALERTED_ON: [u32; 7] = [48, 63, 74, 94, 145, 149, 154];
-
-/// Whether NVML's events may bring this code, so that silence means that there was none.
-///
-/// NVIDIA says that 79, 119 and 120 never come as events (NVIDIA/DCGM issue 162), users that 62 does
-/// not (issue 235). The driver's source prints 140, 143 and 172 without raising an event, and raises
-/// an event of another kind for 154.
-pub fn is_an_nvml_event(code: u32) -> bool {
-    !NO_NVML_EVENTS.contains(&code)
-}
-
-const NO_NVML_EVENTS: [u32; 8] = [62, 79, 119, 120, 140, 143, 154, 172];
 
 /// Whether the table has this code. It does not have 0, which is no XID.
 pub fn known(code: u32) -> bool {

@@ -337,12 +337,6 @@ impl Source for DcgmSource {
         )
     }
 
-    fn delivers_xid(&self, code: u32) -> bool {
-        // A host engine reads the kernel's log for those that NVML does not deliver. One inside this
-        // process has no more rights than this process, which would read that log itself.
-        self.options.address.is_some() || catalog::xid::is_an_nvml_event(code)
-    }
-
     fn connect(
         &mut self,
         watches: &Arc<[Watch]>,

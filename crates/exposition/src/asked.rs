@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use model::{FieldId, Kind, Watch};
 
-use crate::{naming, own};
+use crate::naming;
 
 /// Watches by what becomes of them, each with its position among the readings.
 pub(crate) struct Asked<'a> {
@@ -23,12 +23,13 @@ impl<'a> Asked<'a> {
         let mut labels = Vec::new();
         let mut taken = HashSet::with_capacity(watches.len());
         for (position, watch) in watches.iter().enumerate() {
-            let (list, is_reserved): (_, fn(&str) -> bool) = match watch.kind {
+            let list = match watch.kind {
                 Kind::Hidden => continue,
-                Kind::Label => (&mut labels, naming::is_reserved),
-                Kind::Gauge | Kind::Counter | Kind::Untyped => (&mut families, own::is_own),
+                Kind::Label if naming::is_reserved(&watch.name) => continue,
+                Kind::Label => &mut labels,
+                Kind::Gauge | Kind::Counter | Kind::Untyped => &mut families,
             };
-            if !is_reserved(&watch.name) && taken.insert(&*watch.name) {
+            if taken.insert(&*watch.name) {
                 list.push((position, watch));
             }
         }

@@ -3,8 +3,8 @@
 //! The only room that knows the syntax of a page (text format 0.0.4). Pure: the same snapshot and
 //! settings always give the same bytes, and nothing here reads a clock, a file or the environment.
 //!
-//! A page has two halves: the families that the counters file asks for, under the names and labels
-//! that dcgm-exporter made the standard, and those that heatsink adds of itself and its source.
+//! A page has the families that are asked for: fields, under the names and labels that dcgm-exporter
+//! made the standard, and heatsink's own, of itself, of its source and of each GPU.
 //!
 //! Whatever the snapshot holds, the page parses: families are contiguous, no series and no label
 //! occurs twice, every text is escaped, and a reading that is no finite number gives no sample.
@@ -24,8 +24,6 @@ mod watched;
 use std::sync::Arc;
 
 use model::Snapshot;
-
-pub use own::own_families;
 
 use crate::asked::Asked;
 use crate::own::Known;
@@ -76,9 +74,8 @@ pub fn render_in_parts(snapshot: &Snapshot, settings: &Settings, mut take: impl 
     };
     let machine = parts::parts(snapshot, settings, &asked);
     let devices = watched::Devices { gpus: &gpus, machine: &machine };
-    watched::write(&mut part, &asked, devices, snapshot.windows, &mut family_ends);
     let known = Known { snapshot, settings, asked: &asked, gpus: &gpus };
-    own::write(&mut part, &known, &mut family_ends);
+    watched::write(&mut part, &known, devices, &mut family_ends);
     take(&part);
 }
 

@@ -1,7 +1,7 @@
-//! The families that heatsink adds: of itself, of its source, and of each GPU.
+//! heatsink's own families: of itself, of its source, and of each GPU.
 //!
-//! A room each for what belongs together, with its families in a table at the top; a new one is a
-//! new row. Base units, and the unit is in the help.
+//! A room each for what belongs together, with its families in a table at the top; a new one is a new
+//! row there, in the catalogue and in a counters file.
 
 mod clocks;
 mod fields;
@@ -13,7 +13,7 @@ mod xids;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{GpuView, Kind, Snapshot};
+use model::{FieldId, GpuView, Kind, Snapshot};
 
 use crate::Settings;
 use crate::asked::Asked;
@@ -32,16 +32,28 @@ pub(crate) struct Known<'a> {
     pub(crate) gpus: &'a [Row<'a>],
 }
 
-/// One family: its head, and what writes its samples.
-struct Own {
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
-    samples: fn(&Known<'_>, &mut Family<'_>),
+impl Known<'_> {
+    /// Where the readings of a field are found: those that are read for this very purpose before those
+    /// of a row, which may have an interval of its own.
+    fn position(&self, field: FieldId) -> Option<usize> {
+        let mut found = None;
+        for (position, watch) in self.snapshot.watches.iter().enumerate() {
+            if watch.field == field {
+                if watch.kind == Kind::Hidden {
+                    return Some(position);
+                }
+                found = found.or(Some(position));
+            }
+        }
+        found
+    }
 }
 
-/// All of them, in page order.
-const FAMILIES: &[&[Own]] = &[
+/// What writes the samples of a family.
+type Samples = fn(&Known<'_>, &mut Family<'_>);
+
+/// All of them, but for those of a window.
+const FAMILIES: [&[(FieldId, Samples)]; 7] = [
     program::FAMILIES,
     gpus::FAMILIES,
     fields::FAMILIES,
@@ -51,26 +63,15 @@ const FAMILIES: &[&[Own]] = &[
     process::FAMILIES,
 ];
 
-/// Name, type and help of each, in page order.
-pub fn own_families() -> impl Iterator<Item = (&'static str, Kind, &'static str)> {
-    FAMILIES.iter().copied().flatten().map(|own| (own.name, own.kind, own.help))
-}
-
-/// Whether a name is taken, so that a row of the counters file cannot have it.
-pub(crate) fn is_own(name: &str) -> bool {
-    FAMILIES.iter().copied().flatten().any(|own| own.name == name)
-}
-
-/// Writes those that have a sample; `family_ends` is told between them.
-pub(crate) fn write(
-    out: &mut String,
-    known: &Known<'_>,
-    family_ends: &mut impl FnMut(&mut String),
-) {
-    for own in FAMILIES.iter().copied().flatten() {
-        family_ends(out);
-        (own.samples)(known, &mut Family::new(out, own.name, own.kind.as_str(), own.help));
+/// Writes the samples of this family, if it is one of these.
+pub(crate) fn write(field: FieldId, known: &Known<'_>, family: &mut Family<'_>) -> bool {
+    let row = FAMILIES.into_iter().flatten().find(|(own, _)| *own == field);
+    if let Some((_, samples)) = row {
+        samples(known, family);
+        return true;
     }
+    let statistic = window::statistic_of(field);
+    statistic.map(|statistic| window::extents(known, family, statistic)).is_some()
 }
 
 fn per_gpu<N: Into<Number>>(
@@ -88,36 +89,4 @@ fn per_gpu<N: Into<Number>>(
 /// A clock that stands before 1970 says nothing.
 fn since_1970(time: SystemTime) -> Option<Number> {
     Some(time.duration_since(UNIX_EPOCH).ok()?.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn every_row_is_legal_and_in_prometheus_style() {
-        let units = [
-            ("_seconds", "(in seconds"),
-            ("_bytes", "(in bytes)"),
-            ("_celsius", "(in degrees Celsius)"),
-            ("_watts", "(in watts)"),
-            ("_hertz", "(in hertz)"),
-            ("_ratio", "(ratio)"),
-        ];
-        let mut names = HashSet::new();
-        for own in FAMILIES.iter().copied().flatten() {
-            let name = own.name;
-            assert!(names.insert(name), "{name} twice");
-            assert!(name.starts_with("heatsink_") || name.starts_with("process_"), "{name}");
-            assert_eq!(own.kind == Kind::Counter, name.ends_with("_total"), "{name}");
-            assert!(matches!(own.kind, Kind::Counter | Kind::Gauge), "{name}");
-            assert!(own.help.ends_with('.'), "{name}");
-            for (unit, said) in units {
-                let named = name.trim_end_matches("_total").ends_with(unit);
-                assert_eq!(named, own.help.contains(said), "{name}");
-            }
-        }
-    }
 }

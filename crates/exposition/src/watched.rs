@@ -1,11 +1,11 @@
 //! The families that were asked for, under the name, type and help of the row: one sample per
 //! device that is shown, and one per link that was read, of a GPU or of a switch.
 
-use model::{Watch, Windows};
+use model::{Watch, field};
 
-use crate::asked::Asked;
 use crate::derived::{self, Device};
 use crate::gpus::Row;
+use crate::own::{self, Known};
 use crate::parts::Part;
 use crate::text::Family;
 
@@ -22,14 +22,14 @@ pub(crate) struct Devices<'a> {
 /// between them.
 pub(crate) fn write(
     out: &mut String,
-    asked: &Asked<'_>,
+    known: &Known<'_>,
     devices: Devices<'_>,
-    windows: Windows,
     family_ends: &mut impl FnMut(&mut String),
 ) {
     let gpus = devices.gpus;
     let of_parts = devices.positions_of_parts();
-    for &(position, watch) in &asked.families {
+    let windows = known.snapshot.windows;
+    for &(position, watch) in &known.asked.families {
         family_ends(out);
         let Watch { name, kind, help, .. } = watch;
         let family = &mut Family::new(out, name, kind.as_str(), help);
@@ -39,6 +39,9 @@ pub(crate) fn write(
                     samples(&Device { row, shown, position, windows }, family);
                 }
             }
+            continue;
+        }
+        if field::is_derived(watch.field) && own::write(watch.field, known, family) {
             continue;
         }
         for shown in gpus.iter().flat_map(|row| &row.shown) {

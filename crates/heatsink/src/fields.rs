@@ -7,6 +7,7 @@ use anyhow::Result;
 use catalog::generation::PAIRS;
 use catalog::xid::{self, XIDS};
 use catalog::{FIELDS, Field, Level, builtin, counters};
+use model::Watch;
 
 use crate::Outcome;
 use crate::cli::FieldsArgs;
@@ -59,11 +60,13 @@ fn table(fields: &[&Field]) -> String {
             field.level.as_str().to_owned(),
             field.kind.as_str().to_owned(),
             field.unit.to_owned(),
+            field.series().to_owned(),
             served(field).to_owned(),
             nvml::since(field.id).to_owned(),
         ]
     });
-    aligned(["ID", "NAME", "LEVEL", "TYPE", "UNIT", "SERVED BY", "SINCE"], rows.collect())
+    let head = ["ID", "NAME", "LEVEL", "TYPE", "UNIT", "SERIES PER GPU", "SERVED BY", "SINCE"];
+    aligned(head, rows.collect())
 }
 
 /// Rows with columns as wide as they need to be.
@@ -100,6 +103,7 @@ fn json(fields: &[&Field]) -> Result<String> {
                 "type": field.kind.as_str(),
                 "value": field.value.as_str(),
                 "unit": field.unit,
+                "series_per_gpu": field.series(),
                 "served_by": Some(served(field)).filter(|served| *served != "-"),
                 "since": Some(nvml::since(field.id)).filter(|since| !since.is_empty()),
             })
@@ -108,40 +112,47 @@ fn json(fields: &[&Field]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&rows)? + "\n")
 }
 
-/// A page of the book.
+/// The page about metrics of the documentation.
 fn markdown(fields: &[&Field]) -> String {
-    let mut text = String::from(
-        "# Metrics\n\n\
-         Written by `heatsink fields --markdown`; a test says when it is out of date.\n\n\
-         ## Fields\n\n\
-         What a counters file can ask for; [those that are shipped](../deploy/counters) show how. \
-         The first name is that of dcgm-exporter 4.8 (or, in base units, of 4.9). A field of a \
-         finer level exists for the coarser ones, too; one of the GPU is repeated for its \
-         instances. A field that a GPU or driver does not have is absent, and \
-         `heatsink_field_unavailable_info` says so. Where `since` is empty, no beginning is \
-         known. NVSwitches, their links, CPUs and their cores belong to no GPU; the set `machine` \
-         has their rows.\n\n\
-         | field | what it is | unit | type | level | id | read by | since |\n\
-         |---|---|---|---|---|---|---|---|\n",
-    );
-    // Text is commented out there, for it would be a label of every series.
-    let in_words = |set: &str| {
-        let all = set.replace("\n# DCGM_", "\nDCGM_").replace("\n#DCGM_", "\nDCGM_");
-        counters::parse(all.as_bytes()).watches
+    let mut text = include_str!("metrics.md").to_owned();
+    let helps = helps();
+    let help_of = |field: &Field| {
+        let pair = PAIRS.iter().find(|pair| pair.v4_9.name == field.name);
+        let of_pair = pair.and_then(|pair| pair.help.as_ref()).map(|help| help.v4_9);
+        let of_file = helps.iter().find(|watch| watch.field == field.id);
+        of_file.map(|watch| watch.help.to_string()).or(of_pair.map(str::to_owned))
     };
-    let helps = [builtin::ALL, builtin::MACHINE].map(in_words).concat();
-    for field in fields {
+    text += "\n## heatsink's own families\n\nHow to use them: [signals](signals.md).\n\n\
+             | family | what it is | type | series per GPU | in the set |\n|---|---|---|---|---|\n";
+    for field in fields.iter().filter(|field| is_own(field)) {
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} |",
+            field.name,
+            help_of(field).unwrap_or_default(),
+            field.kind.as_str(),
+            field.series(),
+            set_of(field),
+        );
+    }
+    text += "\n## Fields of DCGM\n\n\
+             The first name is that of dcgm-exporter 4.8 (or, in base units, of 4.9). A field of a \
+             finer level exists for the coarser ones, too; one of the GPU is repeated for its \
+             instances. A field that a GPU or driver does not have is absent, and \
+             `heatsink_field_unavailable_info` says so. Where `since` is empty, no beginning is \
+             known. NVSwitches, their links, CPUs and their cores belong to no GPU; the set `machine` \
+             has their rows.\n\n\
+             | field | what it is | unit | type | level | id | read by | since |\n\
+             |---|---|---|---|---|---|---|---|\n";
+    for field in fields.iter().filter(|field| !is_own(field)) {
         let mut name = format!("`{}`", field.name);
         for other in other_names(field) {
             let _ = write!(name, "<br>`{other}`");
         }
-        let pair = PAIRS.iter().find(|pair| pair.v4_9.name == field.name);
-        let of_pair = pair.and_then(|pair| pair.help.as_ref()).map(|help| help.v4_9);
-        let of_file = helps.iter().find(|watch| watch.field == field.id);
-        let help = of_file.map(|watch| &*watch.help).or(of_pair).unwrap_or_default();
         let _ = writeln!(
             text,
-            "| {name} | {help} | {} | {} | {} | {} | {} | {} |",
+            "| {name} | {} | {} | {} | {} | {} | {} | {} |",
+            help_of(field).unwrap_or_default(),
             field.unit,
             field.kind.as_str(),
             field.level.as_str().replace('_', " "),
@@ -150,12 +161,37 @@ fn markdown(fields: &[&Field]) -> String {
             nvml::since(field.id),
         );
     }
-    text += "\n## heatsink's own\n\nOn every page. What they mean and how to use them: \
-             [signals](signals.md).\n\n| family | type | what it is |\n|---|---|---|\n";
-    for (name, kind, help) in exposition::own_families() {
-        let _ = writeln!(text, "| `{name}` | {} | {help} |", kind.as_str());
-    }
     text
+}
+
+/// The rows of the built-in sets that have every field, with those that are comments there.
+fn helps() -> Vec<Watch> {
+    // Text is commented out there, for it would be a label of every series.
+    let in_words = |set: &str| {
+        let all = set.replace("\n# DCGM_", "\nDCGM_").replace("\n#DCGM_", "\nDCGM_");
+        counters::parse(all.as_bytes()).watches
+    };
+    [builtin::HEALTH, builtin::ALL, builtin::MACHINE].map(in_words).concat()
+}
+
+/// Whether it is a family of heatsink's own rather than a field of DCGM or dcgm-exporter.
+fn is_own(field: &Field) -> bool {
+    !field.name.starts_with("DCGM_")
+}
+
+/// The smallest built-in set that has the field.
+fn set_of(field: &Field) -> &'static str {
+    const SETS: [(&str, &str); 5] = [
+        ("every page", builtin::HEALTH),
+        ("minimal", builtin::MINIMAL),
+        ("default", builtin::DEFAULT),
+        ("monitoring", builtin::MONITORING),
+        ("all", builtin::ALL),
+    ];
+    let has_it = |text: &str| {
+        counters::parse(text.as_bytes()).watches.iter().any(|watch| watch.field == field.id)
+    };
+    SETS.iter().find(|(_, text)| has_it(text)).map_or("", |(name, _)| name)
 }
 
 fn xids() -> String {

@@ -8,9 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use catalog::xid;
 use exposition::Show;
-use model::{FieldId, Kind, Source, Watch};
+use model::{FieldId, Kind, Source, Watch, field};
 use sampler::{KernelLog, Sampler, Trial};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -122,7 +121,6 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
     let settings = sampler::Settings {
         gpus: devices::gpus(&setup.show.devices),
         windows: wanted.windows,
-        expected_xids: xid::critical().collect(),
         kernel_log: setup.kernel_log,
         trial: setup.trial,
         forget_missing: setup.forget_missing,
@@ -258,7 +256,7 @@ struct Unserved {
 impl Unserved {
     fn by(source: &dyn Source) -> Self {
         let fields = catalog::FIELDS.iter().map(|row| row.id);
-        let is_unserved = |field: &FieldId| !source.serves(*field) && !is_derived(*field);
+        let is_unserved = |field: &FieldId| !source.serves(*field) && !field::is_derived(*field);
         Self { source: source.name(), fields: fields.filter(is_unserved).collect() }
     }
 
@@ -272,20 +270,4 @@ impl Unserved {
             tracing::warn!("absent, for the source {} does not serve them: {names}", self.source);
         }
     }
-}
-
-/// Whether this program makes a field itself, of what it reads.
-fn is_derived(field: FieldId) -> bool {
-    use model::field::{
-        EXP_CLOCK_EVENTS_COUNT, EXP_CLOCK_EVENTS_TOTAL, EXP_GPU_HEALTH_STATUS,
-        EXP_XID_ERRORS_COUNT, EXP_XID_ERRORS_TOTAL,
-    };
-    matches!(
-        field,
-        EXP_CLOCK_EVENTS_COUNT
-            | EXP_CLOCK_EVENTS_TOTAL
-            | EXP_GPU_HEALTH_STATUS
-            | EXP_XID_ERRORS_COUNT
-            | EXP_XID_ERRORS_TOTAL
-    )
 }

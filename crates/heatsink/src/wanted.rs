@@ -39,7 +39,8 @@ pub(crate) enum Extra {
 
 /// What came of it.
 pub(crate) struct Asked {
-    /// With those that are not shown, and are read for what is derived from them.
+    /// With the rows that every page has, and those that are not shown and are read for what is
+    /// derived from them.
     pub(crate) watches: Arc<[Watch]>,
     /// How many rows of the files were not understood.
     pub(crate) rows_skipped: u64,
@@ -81,6 +82,10 @@ impl Wanted {
                 tracing::info!("{twins} rows have the same name under --metric-names; served once");
             }
         }
+        let health = counters::parse(builtin::HEALTH.as_bytes()).watches.into_iter();
+        let is_new = |row: &Watch| watches.iter().all(|watch| watch.field != row.field);
+        let health: Vec<Watch> = health.filter(is_new).collect();
+        watches.extend(health);
         watches.extend(self.hidden(&watches));
         Ok(Asked { watches: watches.into(), rows_skipped: rows_skipped as u64 })
     }

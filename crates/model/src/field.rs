@@ -307,4 +307,113 @@ fields! {
     /// The highest SM clock of the power state that the GPU is in, in MHz. Only read for what is
     /// derived from it; the number is ours.
     MAX_SM_CLOCK_OF_PSTATE = 9101;
+    /// Version of heatsink; always 1.
+    BUILD_INFO = 9201;
+    /// Source of the readings and version of its driver; always 1.
+    SOURCE_INFO = 9202;
+    /// Whether the source of the readings is open, 0 or 1.
+    SOURCE_UP = 9203;
+    /// Whether the GPU answers, 0 or 1.
+    GPU_UP = 9204;
+    /// Why the GPU does not answer; 1 while it does not.
+    GPU_DOWN_INFO = 9205;
+    /// GPUs that the machine should have by --expected-gpus, as a count.
+    GPUS_EXPECTED = 9206;
+    /// When the last complete pass over the GPU ended, in seconds since 1970.
+    GPU_LAST_SUCCESS_TIMESTAMP_SECONDS = 9207;
+    /// Time that the last complete pass over the GPU took in the driver, in seconds.
+    COLLECTION_DURATION_SECONDS = 9208;
+    /// Time that each kind of driver call took the last time, in seconds.
+    DRIVER_CALL_DURATION_SECONDS = 9209;
+    /// Readings that failed by field and reason, as a count.
+    READ_ERRORS_TOTAL = 9210;
+    /// Why a field that was asked for cannot be read on any GPU of this machine; always 1.
+    FIELD_UNAVAILABLE_INFO = 9211;
+    /// XIDs of the GPU by code, as a count.
+    XID_ERRORS_TOTAL = 9212;
+    /// XIDs of the GPU that ask for a reset, a restart or a repair, of all codes that heatsink_xid_source_info can deliver, as a count.
+    XID_CRITICAL_ERRORS_TOTAL = 9213;
+    /// Source of XIDs: kernel_log, dcgm, sim, or nvml_events, which lacks 79, 119, 120 and a few more; always 1.
+    XID_SOURCE_INFO = 9214;
+    /// When the last XID of this code came, in seconds since 1970.
+    XID_LAST_TIMESTAMP_SECONDS = 9215;
+    /// Meaning of an XID and what to do about it, for each code on this page; always 1.
+    XID_INFO = 9216;
+    /// NVLink XIDs in the kernel's log by the unit of the link that reports them, as a count.
+    NVLINK_XID_ERRORS_TOTAL = 9217;
+    /// Errors of NVSwitches (SXids) in the kernel's log, as a count.
+    NVSWITCH_SXID_ERRORS_TOTAL = 9218;
+    /// Failures of GPUs in the kernel's log that have no XID (fallen_off_bus, init_failed, probe_failed), as a count.
+    DRIVER_ERRORS_TOTAL = 9219;
+    /// Records of the kernel's log that were lost before they were read, as a count.
+    KERNEL_LOG_LOST_RECORDS_TOTAL = 9220;
+    /// Whether the driver gives this reason for the current clocks, 0 or 1.
+    CLOCK_EVENT_ACTIVE = 9221;
+    /// Time in which the driver gave this reason for the current clocks, in seconds.
+    CLOCK_EVENT_SECONDS_TOTAL = 9222;
+    /// SM clock compared with the highest one of the current performance state (1 is full speed; low on an idle GPU), as a ratio.
+    GPU_SLOWDOWN_RATIO = 9223;
+    /// NVLinks of the GPU that are active, as a count.
+    NVLINKS_ACTIVE = 9224;
+    /// GPU temperature, lowest over the last heatsink_window_seconds, in degrees Celsius.
+    GPU_TEMPERATURE_MIN_CELSIUS = 9225;
+    /// GPU temperature, mean over the last heatsink_window_seconds, in degrees Celsius.
+    GPU_TEMPERATURE_MEAN_CELSIUS = 9226;
+    /// GPU temperature, highest over the last heatsink_window_seconds, in degrees Celsius.
+    GPU_TEMPERATURE_MAX_CELSIUS = 9227;
+    /// Memory temperature, lowest over the last heatsink_window_seconds, in degrees Celsius.
+    MEMORY_TEMPERATURE_MIN_CELSIUS = 9228;
+    /// Memory temperature, mean over the last heatsink_window_seconds, in degrees Celsius.
+    MEMORY_TEMPERATURE_MEAN_CELSIUS = 9229;
+    /// Memory temperature, highest over the last heatsink_window_seconds, in degrees Celsius.
+    MEMORY_TEMPERATURE_MAX_CELSIUS = 9230;
+    /// Power drawn by the board, lowest over the last heatsink_window_seconds, in watts.
+    POWER_MIN_WATTS = 9231;
+    /// Power drawn by the board, mean over the last heatsink_window_seconds, in watts.
+    POWER_MEAN_WATTS = 9232;
+    /// Power drawn by the board, highest over the last heatsink_window_seconds, in watts.
+    POWER_MAX_WATTS = 9233;
+    /// SM clock, lowest over the last heatsink_window_seconds, in hertz.
+    SM_CLOCK_MIN_HERTZ = 9234;
+    /// SM clock, mean over the last heatsink_window_seconds, in hertz.
+    SM_CLOCK_MEAN_HERTZ = 9235;
+    /// SM clock, highest over the last heatsink_window_seconds, in hertz.
+    SM_CLOCK_MAX_HERTZ = 9236;
+    /// Share of time in which at least one kernel ran, lowest over the last heatsink_window_seconds, as a ratio.
+    GPU_UTILIZATION_MIN_RATIO = 9237;
+    /// Share of time in which at least one kernel ran, mean over the last heatsink_window_seconds, as a ratio.
+    GPU_UTILIZATION_MEAN_RATIO = 9238;
+    /// Share of time in which at least one kernel ran, highest over the last heatsink_window_seconds, as a ratio.
+    GPU_UTILIZATION_MAX_RATIO = 9239;
+    /// Share of time in which memory was read or written, lowest over the last heatsink_window_seconds, as a ratio.
+    MEMORY_UTILIZATION_MIN_RATIO = 9240;
+    /// Share of time in which memory was read or written, mean over the last heatsink_window_seconds, as a ratio.
+    MEMORY_UTILIZATION_MEAN_RATIO = 9241;
+    /// Share of time in which memory was read or written, highest over the last heatsink_window_seconds, as a ratio.
+    MEMORY_UTILIZATION_MAX_RATIO = 9242;
+    /// Framebuffer memory in use, lowest over the last heatsink_window_seconds, in bytes.
+    FRAMEBUFFER_USED_MIN_BYTES = 9243;
+    /// Framebuffer memory in use, mean over the last heatsink_window_seconds, in bytes.
+    FRAMEBUFFER_USED_MEAN_BYTES = 9244;
+    /// Framebuffer memory in use, highest over the last heatsink_window_seconds, in bytes.
+    FRAMEBUFFER_USED_MAX_BYTES = 9245;
+    /// Length of the window of lowest, mean and highest values, in seconds.
+    WINDOW_SECONDS = 9246;
+    /// Rows of the counters files that were not understood, as a count.
+    CONFIG_ROWS_SKIPPED = 9247;
+    /// Whether the counters files could be read the last time, 0 or 1.
+    CONFIG_LAST_RELOAD_SUCCESSFUL = 9248;
+    /// Reader threads that ended or could not be started and are started again, as a count.
+    READER_RESTARTS_TOTAL = 9249;
+    /// CPU time that heatsink has used, user and system, in seconds.
+    PROCESS_CPU_SECONDS_TOTAL = 9250;
+    /// Resident memory of heatsink, in bytes.
+    PROCESS_RESIDENT_MEMORY_BYTES = 9251;
+    /// When heatsink started, in seconds since 1970.
+    PROCESS_START_TIME_SECONDS = 9252;
+}
+
+/// Whether heatsink makes the field itself, of what it reads and counts: no source reads it.
+pub fn is_derived(field: FieldId) -> bool {
+    matches!(field.0, 9001..=9099 | 9201..) && field != EXP_P2P_STATUS
 }

@@ -26,11 +26,6 @@ pub trait Source: Send {
         None
     }
 
-    /// Whether its events bring XIDs of this code. Of one that they never bring, silence says nothing.
-    fn delivers_xid(&self, _code: u32) -> bool {
-        true
-    }
-
     /// The machine's PCI bus, where its GPUs are on one. The sampler looks at it on a thread of its
     /// own.
     fn bus(&self) -> Option<Box<dyn Bus>> {

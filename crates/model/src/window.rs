@@ -33,6 +33,43 @@ impl Quantity {
         Self::FramebufferUsed,
     ];
 
+    /// The families of its least, its mean and its greatest value over the window.
+    pub fn families(self) -> [FieldId; 3] {
+        match self {
+            Self::Temperature => [
+                field::GPU_TEMPERATURE_MIN_CELSIUS,
+                field::GPU_TEMPERATURE_MEAN_CELSIUS,
+                field::GPU_TEMPERATURE_MAX_CELSIUS,
+            ],
+            Self::MemoryTemperature => [
+                field::MEMORY_TEMPERATURE_MIN_CELSIUS,
+                field::MEMORY_TEMPERATURE_MEAN_CELSIUS,
+                field::MEMORY_TEMPERATURE_MAX_CELSIUS,
+            ],
+            Self::Power => {
+                [field::POWER_MIN_WATTS, field::POWER_MEAN_WATTS, field::POWER_MAX_WATTS]
+            }
+            Self::SmClock => {
+                [field::SM_CLOCK_MIN_HERTZ, field::SM_CLOCK_MEAN_HERTZ, field::SM_CLOCK_MAX_HERTZ]
+            }
+            Self::GpuUtilization => [
+                field::GPU_UTILIZATION_MIN_RATIO,
+                field::GPU_UTILIZATION_MEAN_RATIO,
+                field::GPU_UTILIZATION_MAX_RATIO,
+            ],
+            Self::MemoryUtilization => [
+                field::MEMORY_UTILIZATION_MIN_RATIO,
+                field::MEMORY_UTILIZATION_MEAN_RATIO,
+                field::MEMORY_UTILIZATION_MAX_RATIO,
+            ],
+            Self::FramebufferUsed => [
+                field::FRAMEBUFFER_USED_MIN_BYTES,
+                field::FRAMEBUFFER_USED_MEAN_BYTES,
+                field::FRAMEBUFFER_USED_MAX_BYTES,
+            ],
+        }
+    }
+
     /// The field that is polled for it, in the same unit.
     pub fn field(self) -> FieldId {
         match self {

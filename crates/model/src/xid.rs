@@ -16,12 +16,19 @@ pub struct Xid {
     pub class: &'static str,
     /// What to do, in a sentence.
     pub action: &'static str,
+    /// Whether it asks for a reset, a restart or a repair, or may.
+    pub critical: bool,
 }
 
 impl Xid {
     /// What is true of a GPU that was listened to and has reported nothing.
-    pub const NONE: Self =
-        Self { code: 0, message: "No Error", class: "none", action: "Nothing to do." };
+    pub const NONE: Self = Self {
+        code: 0,
+        message: "No Error",
+        class: "none",
+        action: "Nothing to do.",
+        critical: false,
+    };
 }
 
 /// One XID that happened.
@@ -106,6 +113,8 @@ pub struct XidLog {
     /// How many of each code; what comes after [`XidLog::MOST_CODES`] different ones counts as
     /// [`XidLog::OTHER`].
     pub counts: BTreeMap<u32, XidCount>,
+    /// How many of all codes that are critical.
+    pub critical: u64,
     /// What the kernel's log adds of NVLinks.
     pub link_faults: BTreeMap<LinkFault, u64>,
     /// Whether XIDs of this GPU would be seen now. Only then does silence mean that nothing
@@ -171,20 +180,9 @@ impl XidLog {
         let entry = self.counts.entry(key).or_insert(XidCount { xid, count: 0, last: None });
         entry.count += 1;
         entry.last = at.or(entry.last);
-        entry.count
-    }
-
-    /// Lets a code be counted from 0 on, so that its first event is an increase.
-    pub fn expect(&mut self, xid: Xid) {
-        self.counts.entry(xid.code).or_insert(XidCount { xid, count: 0, last: None });
-    }
-
-    /// Takes back the zeros of codes that are not expected any more.
-    pub fn expect_only(&mut self, is_expected: impl Fn(u32) -> bool) {
-        let stays = |code: &u32, entry: &mut XidCount| {
-            entry.count > 0 || entry.last.is_some() || is_expected(*code)
-        };
-        self.counts.retain(stays);
+        let count = entry.count;
+        self.critical += u64::from(xid.critical);
+        count
     }
 
     /// Counts one fault of a link.
@@ -211,7 +209,7 @@ mod tests {
     }
 
     fn event(code: u32, instance: Option<u32>) -> XidEvent {
-        let xid = Xid { code, message: "?", class: "?", action: "?" };
+        let xid = Xid { code, message: "?", class: "?", action: "?", critical: false };
         XidEvent { xid, instance, before: None }
     }
 
@@ -239,14 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn zeros_go_with_the_source_that_could_contradict_them() {
+    fn critical_codes_are_counted_together() {
         let mut log = XidLog::default();
-        for code in [48, 79] {
-            log.expect(event(code, None).xid);
+        for (code, critical) in [(48, true), (13, false), (79, true), (48, true)] {
+            let event = event(code, None);
+            log.record(XidEvent { xid: Xid { critical, ..event.xid }, ..event }, Some(at(1)));
         }
-        log.record(event(119, None), Some(at(1)));
-        log.expect_only(|code| code == 48);
-        assert_eq!(log.counts.keys().copied().collect::<Vec<_>>(), [48, 119]);
+        assert_eq!(log.critical, 3);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use catalog::xid;
 use model::{Bus, FieldId, Outdated, Reader, Renew, Session, Source, SourceError, Watch};
 
 use crate::events::EventReader;
@@ -185,10 +184,6 @@ impl Source for NvmlSource {
 
     fn serves(&self, field: FieldId) -> bool {
         served(field).is_some()
-    }
-
-    fn delivers_xid(&self, code: u32) -> bool {
-        xid::is_an_nvml_event(code)
     }
 
     fn bus(&self) -> Option<Box<dyn Bus>> {

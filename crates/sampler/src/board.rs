@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use model::{
     Down, DriverEvent, DriverLog, Entity, FieldId, Health, Identity, Instance, Kind, Moment, Part,
-    Process, Quantity, Reader, Reason, Rhythm, Snapshot, SourceView, Value, Watch, Xid, XidCount,
-    XidLog,
+    Process, Quantity, Reader, Reason, Rhythm, Snapshot, SourceView, Value, Watch, XidCount,
+    XidLog, field,
 };
 
-use crate::clock_events::ClockEvents;
+use crate::clock_events::{self, ClockEvents};
 use crate::growth::Growth;
 use crate::health::Trends;
 use crate::plan::{self, Plan};
@@ -34,8 +34,6 @@ pub(crate) struct Shared {
     pub(crate) board: Mutex<Board>,
     /// Wakes the supervisor.
     pub(crate) wake: Condvar,
-    /// The codes of the settings' expected XIDs that the source's events may bring.
-    pub(crate) event_xids: Vec<Xid>,
     /// The thread that follows the kernel's log, which an event wakes.
     pub(crate) log_thread: OnceLock<Thread>,
     /// Threads that are parked, to be woken at the end.
@@ -158,8 +156,6 @@ pub(crate) struct History {
     pub(crate) labels: Vec<(usize, Value)>,
     /// Its instances, when it was last up.
     pub(crate) instances: Vec<Arc<Instance>>,
-    /// Whose zeros stand among its XIDs.
-    pub(crate) expected_from: Option<XidAuthority>,
     /// Its XIDs of late, by code.
     pub(crate) xid_window: Option<Counts>,
     pub(crate) clock_events: Option<ClockEvents>,
@@ -181,14 +177,6 @@ pub(crate) struct Extent {
 }
 
 impl History {
-    /// Takes back what silence said: nothing is expected of a GPU that is gone.
-    fn expect_nothing(&mut self) {
-        self.expected_from = None;
-        let log = Arc::make_mut(&mut self.xids);
-        log.listening = false;
-        log.expect_only(|_| false);
-    }
-
     /// Counts an XID that has been recorded in the window of its kind.
     pub(crate) fn count_in_window(&mut self, code: u32, window: Duration, elapsed: Duration) {
         let known = self.xids.counts.contains_key(&code);
@@ -214,6 +202,7 @@ impl History {
                 entry.count += of_code.count;
                 entry.last = entry.last.or(of_code.last);
             }
+            log.critical += earlier.critical;
             for (fault, count) in &earlier.link_faults {
                 *log.link_faults.entry(fault.clone()).or_insert(0) += count;
             }
@@ -358,7 +347,7 @@ impl Shared {
             good_until: now,
         };
         let board = Board {
-            plan: Arc::new(Plan::new(watches, settings.interval)),
+            plan: Arc::new(Plan::new(watches, &settings)),
             source,
             connecting: None,
             gpus: Vec::new(),
@@ -388,7 +377,6 @@ impl Shared {
             epoch: now,
             board: Mutex::new(board),
             wake: Condvar::new(),
-            event_xids: Vec::new(),
             log_thread: OnceLock::new(),
             sleepers: Mutex::default(),
             current: ArcSwap::from_pointee(snapshot),
@@ -512,7 +500,8 @@ impl Board {
                 gpu.lanes.retain(|lane| !lane.detained);
                 let since = Moment::now();
                 let mut former = Absent { identity: before, history: earlier, since };
-                former.history.expect_nothing();
+                // Silence says nothing of a GPU that is gone.
+                Arc::make_mut(&mut former.history.xids).listening = false;
                 self.former.push(former);
             }
             // What was heard before anybody knew of which GPU was of this one.
@@ -528,6 +517,13 @@ impl Board {
         let absent = self.former.iter_mut().chain(&mut self.unlisted);
         let histories = absent.map(|gpu| &mut gpu.history);
         for history in self.gpus.iter_mut().map(|gpu| &mut gpu.history).chain(histories) {
+            history.extents.retain(|quantity, _| plan.quantities.contains(quantity));
+            if !plan.has(&clock_events::FAMILIES) {
+                history.clock_events = None;
+            }
+            if !plan.has(&[field::DRIVER_CALL_DURATION_SECONDS]) {
+                history.calls = Arc::default();
+            }
             let labels = std::mem::take(&mut history.labels);
             let field = |position: usize| earlier.watches[position].field;
             let known: BTreeMap<FieldId, Value> =

@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
-use model::{CLOCK_REASONS, ClockEvent, FieldId, Moment, Reading, Reason, Value};
+use model::{CLOCK_REASONS, ClockEvent, FieldId, Moment, Reading, Reason, Value, field};
 
 use crate::rolling::Counts;
+
+/// The families that are made of them.
+pub(crate) const FAMILIES: [FieldId; 4] = [
+    field::CLOCK_EVENT_ACTIVE,
+    field::CLOCK_EVENT_SECONDS_TOTAL,
+    field::EXP_CLOCK_EVENTS_COUNT,
+    field::EXP_CLOCK_EVENTS_TOTAL,
+];
 
 /// The reasons of one GPU since this process began.
 #[derive(Clone, Debug)]

@@ -363,7 +363,7 @@ mod tests {
         let of = |class, age: u64| {
             let mut case = case(&[]);
             case.xids.listening = true;
-            let xid = Xid { code: 79, message: "?", class, action: "?" };
+            let xid = Xid { code: 79, message: "?", class, action: "?", critical: true };
             // The wall clock was set back since.
             let time = SystemTime::now() + Duration::from_secs(100_000);
             let at = When { time, moment: Moment::BOOT + Duration::from_secs(10_000 - age) };

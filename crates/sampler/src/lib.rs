@@ -30,14 +30,14 @@ mod process;
 mod rolling;
 mod supervisor;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, SystemTime};
 
 use model::{
-    DriverEvent, FieldId, Identity, Kind, Moment, Pace, Quantity, Snapshot, Source, Watch, Windows,
-    Xid, field,
+    DriverEvent, FieldId, Identity, Kind, Moment, Pace, Snapshot, Source, Watch, Windows, field,
 };
 
 use board::Shared;
@@ -56,8 +56,6 @@ pub struct Settings {
     pub started: SystemTime,
     /// How long the rolling windows are.
     pub windows: Windows,
-    /// XIDs that are counted from 0 on, so that the first one is an increase.
-    pub expected_xids: Vec<Xid>,
     /// The kernel's log, where it is to be read.
     pub kernel_log: Option<KernelLog>,
     /// What tries whether a new session would read a GPU that is down. Without it, a session is kept
@@ -129,7 +127,6 @@ impl Settings {
             gpus: Selection::All,
             started: SystemTime::now(),
             windows: Windows { extents: minute, xids: minute, clock_events: minute },
-            expected_xids: Vec::new(),
             kernel_log: None,
             trial: None,
             trial_after: TRIAL_AFTER,
@@ -161,30 +158,35 @@ impl Settings {
 /// The longest time from one sample to the next of what is watched between scrapes.
 const POLL: Duration = Duration::from_secs(1);
 
-/// What has to be read besides what was asked for, and how often, so that windows, clock events and
-/// health can be made of it: to be watched as [`Kind::Hidden`].
+/// What has to be read besides what was asked for, and how often, so that the families that are made of
+/// readings can be made: to be watched as [`Kind::Hidden`]. Nothing for a family that is not asked for.
 pub fn inputs(asked: &[Watch], interval: Duration, windows: &Windows) -> Vec<(FieldId, Pace)> {
-    let often = Pace::At(interval.min(POLL));
-    let mut inputs = vec![
-        (field::CLOCKS_EVENT_REASONS, often),
-        (field::SM_CLOCK_HERTZ, Pace::Every),
-        (field::MAX_SM_CLOCK_OF_PSTATE, Pace::Every),
-    ];
-    let times = model::CLOCK_REASONS.iter().filter_map(|reason| reason.time);
-    inputs.extend(times.map(|time| (time, Pace::Every)));
-    if !windows.extents.is_zero() {
-        inputs.retain(|(input, _)| *input != field::SM_CLOCK_HERTZ);
-        inputs.extend(Quantity::ALL.map(|quantity| (quantity.field(), often)));
-    }
-    if asked.iter().any(|watch| watch.field == field::EXP_GPU_HEALTH_STATUS) {
-        let known: Vec<FieldId> = inputs.iter().map(|(input, _)| *input).collect();
-        let more = health::INPUTS.iter().filter(|input| !known.contains(input));
-        // Over a minute, whatever the interval.
-        let often = Pace::At(model::SLOW_INTERVAL);
-        inputs.extend(more.map(|input| (*input, often)));
-    }
     debug_assert!(asked.iter().all(|watch| watch.kind != Kind::Hidden));
-    inputs
+    let asks_for = |fields: &[FieldId]| asked.iter().any(|watch| fields.contains(&watch.field));
+    let often = Pace::At(interval.min(POLL));
+    let mut inputs: BTreeMap<FieldId, Pace> = BTreeMap::new();
+    // Over a minute, whatever the interval.
+    let slow = Pace::At(model::SLOW_INTERVAL);
+    if asks_for(&[field::EXP_GPU_HEALTH_STATUS]) {
+        inputs.extend(health::INPUTS.iter().map(|input| (*input, slow)));
+    }
+    if asks_for(&[field::NVLINKS_ACTIVE]) {
+        inputs.insert(field::NVLINK_GET_STATE, Pace::Slow);
+    }
+    if asks_for(&[field::GPU_SLOWDOWN_RATIO]) {
+        inputs.insert(field::SM_CLOCK_HERTZ, Pace::Every);
+        inputs.insert(field::MAX_SM_CLOCK_OF_PSTATE, Pace::Every);
+    }
+    if asks_for(&[field::CLOCK_EVENT_SECONDS_TOTAL]) {
+        let times = model::CLOCK_REASONS.iter().filter_map(|reason| reason.time);
+        inputs.extend(times.map(|time| (time, Pace::Every)));
+    }
+    if asks_for(&clock_events::FAMILIES) {
+        inputs.insert(field::CLOCKS_EVENT_REASONS, often);
+    }
+    let quantities = plan::quantities(asked, windows.extents);
+    inputs.extend(quantities.into_iter().map(|quantity| (quantity.field(), often)));
+    inputs.into_iter().collect()
 }
 
 /// A running sampler. Dropping it asks its threads to end and waits for none of them.
@@ -206,12 +208,9 @@ impl Sampler {
         watches: Arc<[Watch]>,
         settings: Settings,
     ) -> std::io::Result<Self> {
-        let event_xids = settings.expected_xids.iter();
-        let event_xids = event_xids.filter(|xid| source.delivers_xid(xid.code)).copied().collect();
         let shared = Arc::new(Shared {
             judges_health: source.judges_health(),
             when_all_are_late: source.when_all_are_late(),
-            event_xids,
             ..Shared::new(source.name(), watches, settings)
         });
         if let Some(bus) = source.bus() {
@@ -256,7 +255,7 @@ impl Sampler {
     /// and no series is absent meanwhile. `in_force` is called once they are read, unless others are
     /// asked for before.
     pub fn replan(&self, watches: Arc<[Watch]>, in_force: impl FnOnce() + Send + 'static) {
-        let plan = Plan::new(watches, self.shared.settings.interval);
+        let plan = Plan::new(watches, &self.shared.settings);
         // The keeper is gone only when everything is over.
         let _ = self.orders.send(Order::Replan(Arc::new(plan), Box::new(in_force)));
     }

@@ -9,7 +9,7 @@ use model::{
 };
 
 use crate::board::{Extent, History, LaneBoard, Shared};
-use crate::clock_events::ClockEvents;
+use crate::clock_events::{self, ClockEvents};
 use crate::health;
 use crate::plan::Plan;
 use crate::rolling::Extents;
@@ -77,7 +77,7 @@ impl Merge<'_> {
         for samples in news.samples {
             self.samples(&samples);
         }
-        if !news.calls.is_empty() {
+        if self.plan.has(&[field::DRIVER_CALL_DURATION_SECONDS]) && !news.calls.is_empty() {
             Arc::make_mut(&mut self.history.calls).extend(news.calls);
         }
     }
@@ -107,7 +107,10 @@ impl Merge<'_> {
 
     fn samples(&mut self, samples: &Samples) {
         let epoch = self.shared.epoch;
-        let Some(extent) = self.extent(samples.quantity) else { return };
+        if !self.plan.quantities.contains(&samples.quantity) {
+            return;
+        }
+        let extent = self.extent(samples.quantity);
         for (at, value) in &samples.samples {
             // Samples of before this process began say that the driver takes them, and no more.
             extent.from_driver = extent.from_driver.max(Some(*at)).max(Some(epoch));
@@ -117,10 +120,10 @@ impl Merge<'_> {
         }
     }
 
-    fn extent(&mut self, quantity: Quantity) -> Option<&mut Extent> {
+    fn extent(&mut self, quantity: Quantity) -> &mut Extent {
         let window = self.shared.settings.windows.extents;
         let new = || Extent { window: Extents::new(window), from_driver: None };
-        (!window.is_zero()).then(|| self.history.extents.entry(quantity).or_insert_with(new))
+        self.history.extents.entry(quantity).or_insert_with(new)
     }
 
     /// The readings of one entity.
@@ -183,15 +186,16 @@ impl Merge<'_> {
             let slot = part.watches.iter().position(|watched| watched == position)?;
             news.binary_search(&slot).is_ok().then_some(&part.slots[slot].reading)
         };
-        for quantity in Quantity::ALL {
+        for quantity in &plan.quantities {
             let Some(value) = read(quantity.field()).and_then(number) else { continue };
-            let Some(extent) = self.extent(quantity) else { break };
+            let extent = self.extent(*quantity);
             let has_own = |at: Moment| now.saturating_duration_since(at) < DRIVER_SAMPLES;
             if !extent.from_driver.is_some_and(has_own) {
                 extent.window.add(elapsed, value, false);
             }
         }
-        if let Some(Ok(Value::Int(mask))) = read(field::CLOCKS_EVENT_REASONS) {
+        let mask = read(field::CLOCKS_EVENT_REASONS).filter(|_| plan.has(&clock_events::FAMILIES));
+        if let Some(Ok(Value::Int(mask))) = mask {
             // A gap is longer than two readings of the mask are apart.
             let at = plan.positions.get(&field::CLOCKS_EVENT_REASONS);
             let own = at.map(|at| plan.watches[*at].pace.period(shared.settings.interval));
@@ -202,7 +206,7 @@ impl Merge<'_> {
             let window = shared.settings.windows.clock_events;
             let events = self.history.clock_events.get_or_insert_with(|| ClockEvents::new(window));
             events.sample(now, *mask as u64, longest);
-            if self.pass.is_due(Pace::Every) {
+            if plan.has(&[field::EXP_CLOCK_EVENTS_COUNT]) && self.pass.is_due(Pace::Every) {
                 events.count(elapsed, *mask as u64);
             }
         }

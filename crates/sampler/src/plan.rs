@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{FieldId, Kind, Part, Watch, field};
+use model::{FieldId, Kind, Part, Quantity, Watch, field};
+
+use crate::Settings;
 
 /// The watches of a sampler, until it is told to read others.
 pub(crate) struct Plan {
@@ -14,10 +16,22 @@ pub(crate) struct Plan {
     /// Where the readings of a field are found, for what is derived from them: of two watches on
     /// one field, the one that is read for this very purpose.
     pub(crate) positions: BTreeMap<FieldId, usize>,
+    /// Of which windows are kept.
+    pub(crate) quantities: Vec<Quantity>,
+}
+
+/// The quantities that are asked for over a window of this length.
+pub(crate) fn quantities(asked: &[Watch], window: Duration) -> Vec<Quantity> {
+    let is_asked = |quantity: &Quantity| {
+        let families = quantity.families();
+        !window.is_zero() && asked.iter().any(|watch| families.contains(&watch.field))
+    };
+    Quantity::ALL.into_iter().filter(is_asked).collect()
 }
 
 impl Plan {
-    pub(crate) fn new(watches: Arc<[Watch]>, interval: Duration) -> Self {
+    pub(crate) fn new(watches: Arc<[Watch]>, settings: &Settings) -> Self {
+        let interval = settings.interval;
         let periods = watches.iter().map(|watch| watch.pace.period(interval));
         let tick = periods.fold(interval, Duration::min);
         let mut positions = BTreeMap::new();
@@ -26,12 +40,18 @@ impl Plan {
                 positions.insert(watch.field, position);
             }
         }
-        Self { watches, tick, positions }
+        let quantities = quantities(&watches, settings.windows.extents);
+        Self { watches, tick, positions, quantities }
     }
 
-    /// Whether somebody asked how the GPUs are.
+    /// Whether any of these fields is read or asked for.
+    pub(crate) fn has(&self, fields: &[FieldId]) -> bool {
+        fields.iter().any(|field| self.positions.contains_key(field))
+    }
+
+    /// Whether the health of GPUs is asked for.
     pub(crate) fn assesses_health(&self) -> bool {
-        self.positions.contains_key(&field::EXP_GPU_HEALTH_STATUS)
+        self.has(&[field::EXP_GPU_HEALTH_STATUS])
     }
 
     /// A part of this plan with what one of `earlier` has read: by field, since positions are

@@ -60,6 +60,12 @@ pub enum RowError {
         /// The field's name.
         name: Arc<str>,
     },
+    /// A family that is not read from the driver has an interval.
+    #[error("`{name}` is not read, so it has no interval; leave the interval out")]
+    NoInterval {
+        /// The field's name.
+        name: Arc<str>,
+    },
     /// An earlier row has the same name.
     #[error("`{name}` is on line {first} already; leave one of them out")]
     NameTwice {

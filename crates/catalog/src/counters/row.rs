@@ -4,36 +4,39 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
-use model::{Kind, Pace, Watch};
+use model::{Kind, Pace, Watch, field};
 
 use super::{MAX_HELP_BYTES, RowError, interval, shown};
 use crate::{Field, Level, ValueType, by_name, fields};
 
 /// The watch that a row asks for, whatever the other rows say.
-pub(super) fn watch(row: &[u8]) -> Result<Watch, RowError> {
-    let row = str::from_utf8(row).map_err(|_| RowError::NotUtf8)?;
+pub(super) fn watch(text: &[u8]) -> Result<Watch, RowError> {
+    let text = str::from_utf8(text).map_err(|_| RowError::NotUtf8)?;
     // Neither names nor types have commas, so the third cell is all the rest, but for an interval.
-    let mut cells = row.splitn(3, ',');
+    let mut cells = text.splitn(3, ',');
     let (Some(name), Some(kind), Some(help)) = (cells.next(), cells.next(), cells.next()) else {
-        return Err(RowError::TooFewCells { found: row.split(',').count() });
+        return Err(RowError::TooFewCells { found: text.split(',').count() });
     };
     let (help, interval) = interval::split(help)?;
     let (name, kind, help) = (unquoted(name)?, unquoted(kind)?, unquoted(help)?);
 
-    let field = by_name(&name).ok_or_else(|| RowError::UnknownField {
+    let row = by_name(&name).ok_or_else(|| RowError::UnknownField {
         name: shown(&name, 64),
         near: fields::nearest(&name),
     })?;
     let name = Arc::from(name);
     let kind = kind_of(&kind)?;
-    check_label(field, kind, &name)?;
+    check_label(row, kind, &name)?;
     let help = plain_help(&help);
     if help.is_empty() {
         return Err(RowError::NoHelp);
     }
-    let pace = interval.map_or(field.pace, Pace::At);
-    let cumulative = field.is_cumulative();
-    Ok(Watch { field: field.id, name, kind, help: help.into(), pace, cumulative })
+    if interval.is_some() && field::is_derived(row.id) {
+        return Err(RowError::NoInterval { name });
+    }
+    let pace = interval.map_or(row.pace, Pace::At);
+    let cumulative = row.is_cumulative();
+    Ok(Watch { field: row.id, name, kind, help: help.into(), pace, cumulative })
 }
 
 /// The text of a cell. A cell that is quoted from end to end is what its quotes enclose; any other

@@ -403,6 +403,7 @@ fn legal_watches() -> impl Strategy<Value = Vec<Watch>> {
             }
             names.insert(name);
             let (name, help) = (name.into(), help.into());
+            let millis = millis.filter(|_| !model::field::is_derived(field.id));
             let pace = millis.map_or(field.pace, |m| Pace::At(Duration::from_millis(m)));
             let cumulative = field.is_cumulative();
             watches.push(Watch { field: field.id, name, kind, help, pace, cumulative });

@@ -21,7 +21,19 @@ const fn row(
     pace: Pace,
     kind: Kind,
 ) -> Field {
-    Field { id: FieldId(id), name, canonical: None, level, value, unit, pace, kind }
+    Field { id: FieldId(id), name, canonical: None, level, value, unit, pace, kind, series: None }
+}
+
+/// A family of heatsink's own, with how many series it has of each GPU.
+const fn own(
+    id: u16,
+    name: &'static str,
+    value: ValueType,
+    unit: &'static str,
+    kind: Kind,
+    series: &'static str,
+) -> Field {
+    Field { series: Some(series), ..row(id, name, Exporter, value, unit, Every, kind) }
 }
 
 impl Field {
@@ -577,4 +589,57 @@ pub static FIELDS: &[Field] = &[
     row(9004, "DCGM_EXP_P2P_STATUS",                                         Exporter,        Int,   "enum",         Slow,  Gauge),
     row(9005, "DCGM_EXP_CLOCK_EVENTS_TOTAL",                                 Exporter,        Int,   "count",        Every, Counter),
     row(9006, "DCGM_EXP_XID_ERRORS_TOTAL",                                   Exporter,        Int,   "count",        Every, Counter),
+    // heatsink's own families. The numbers are of this program.
+    own(9201, "heatsink_build_info",                              Int,   "info",  Gauge,    "1 per node"),
+    own(9202, "heatsink_source_info",                             Int,   "info",  Gauge,    "1 per node"),
+    own(9203, "heatsink_source_up",                               Int,   "flag",  Gauge,    "1 per node"),
+    own(9204, "heatsink_gpu_up",                                  Int,   "flag",  Gauge,    "1"),
+    own(9205, "heatsink_gpu_down_info",                           Int,   "info",  Gauge,    "1 while it is down"),
+    own(9206, "heatsink_gpus_expected",                           Int,   "count", Gauge,    "1 per node"),
+    own(9207, "heatsink_gpu_last_success_timestamp_seconds",      Float, "s",     Gauge,    "1"),
+    own(9208, "heatsink_collection_duration_seconds",             Float, "s",     Gauge,    "1"),
+    own(9209, "heatsink_driver_call_duration_seconds",            Float, "s",     Gauge,    "1 per kind of call"),
+    own(9210, "heatsink_read_errors_total",                       Int,   "count", Counter,  "1 per failing field"),
+    own(9211, "heatsink_field_unavailable_info",                  Int,   "info",  Gauge,    "1 per such field and node"),
+    own(9212, "heatsink_xid_errors_total",                        Int,   "count", Counter,  "1 per code that came"),
+    own(9213, "heatsink_xid_critical_errors_total",               Int,   "count", Counter,  "1"),
+    own(9214, "heatsink_xid_source_info",                         Int,   "info",  Gauge,    "1 per node"),
+    own(9215, "heatsink_xid_last_timestamp_seconds",              Float, "s",     Gauge,    "1 per code that came"),
+    own(9216, "heatsink_xid_info",                                Int,   "info",  Gauge,    "1 per code that came and node"),
+    own(9217, "heatsink_nvlink_xid_errors_total",                 Int,   "count", Counter,  "1 per such fault"),
+    own(9218, "heatsink_nvswitch_sxid_errors_total",              Int,   "count", Counter,  "1 per such error"),
+    own(9219, "heatsink_driver_errors_total",                     Int,   "count", Counter,  "1 per such error"),
+    own(9220, "heatsink_kernel_log_lost_records_total",           Int,   "count", Counter,  "1 per node"),
+    own(9221, "heatsink_clock_event_active",                      Int,   "flag",  Gauge,    "9"),
+    own(9222, "heatsink_clock_event_seconds_total",               Float, "s",     Counter,  "9"),
+    own(9223, "heatsink_gpu_slowdown_ratio",                      Float, "ratio", Gauge,    "1"),
+    own(9224, "heatsink_nvlinks_active",                          Int,   "links", Gauge,    "1"),
+    own(9225, "heatsink_gpu_temperature_min_celsius",             Float, "°C",    Gauge,    "1"),
+    own(9226, "heatsink_gpu_temperature_mean_celsius",            Float, "°C",    Gauge,    "1"),
+    own(9227, "heatsink_gpu_temperature_max_celsius",             Float, "°C",    Gauge,    "1"),
+    own(9228, "heatsink_memory_temperature_min_celsius",          Float, "°C",    Gauge,    "1"),
+    own(9229, "heatsink_memory_temperature_mean_celsius",         Float, "°C",    Gauge,    "1"),
+    own(9230, "heatsink_memory_temperature_max_celsius",          Float, "°C",    Gauge,    "1"),
+    own(9231, "heatsink_power_min_watts",                         Float, "W",     Gauge,    "1"),
+    own(9232, "heatsink_power_mean_watts",                        Float, "W",     Gauge,    "1"),
+    own(9233, "heatsink_power_max_watts",                         Float, "W",     Gauge,    "1"),
+    own(9234, "heatsink_sm_clock_min_hertz",                      Float, "Hz",    Gauge,    "1"),
+    own(9235, "heatsink_sm_clock_mean_hertz",                     Float, "Hz",    Gauge,    "1"),
+    own(9236, "heatsink_sm_clock_max_hertz",                      Float, "Hz",    Gauge,    "1"),
+    own(9237, "heatsink_gpu_utilization_min_ratio",               Float, "ratio", Gauge,    "1"),
+    own(9238, "heatsink_gpu_utilization_mean_ratio",              Float, "ratio", Gauge,    "1"),
+    own(9239, "heatsink_gpu_utilization_max_ratio",               Float, "ratio", Gauge,    "1"),
+    own(9240, "heatsink_memory_utilization_min_ratio",            Float, "ratio", Gauge,    "1"),
+    own(9241, "heatsink_memory_utilization_mean_ratio",           Float, "ratio", Gauge,    "1"),
+    own(9242, "heatsink_memory_utilization_max_ratio",            Float, "ratio", Gauge,    "1"),
+    own(9243, "heatsink_framebuffer_used_min_bytes",              Float, "B",     Gauge,    "1"),
+    own(9244, "heatsink_framebuffer_used_mean_bytes",             Float, "B",     Gauge,    "1"),
+    own(9245, "heatsink_framebuffer_used_max_bytes",              Float, "B",     Gauge,    "1"),
+    own(9246, "heatsink_window_seconds",                          Float, "s",     Gauge,    "1 per node"),
+    own(9247, "heatsink_config_rows_skipped",                     Int,   "rows",  Gauge,    "1 per node"),
+    own(9248, "heatsink_config_last_reload_successful",           Int,   "flag",  Gauge,    "1 per node"),
+    own(9249, "heatsink_reader_restarts_total",                   Int,   "count", Counter,  "1 per node"),
+    own(9250, "process_cpu_seconds_total",                        Float, "s",     Counter,  "1 per node"),
+    own(9251, "process_resident_memory_bytes",                    Float, "B",     Gauge,    "1 per node"),
+    own(9252, "process_start_time_seconds",                       Float, "s",     Gauge,    "1 per node"),
 ];

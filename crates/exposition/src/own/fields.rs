@@ -2,37 +2,13 @@
 
 use std::collections::HashSet;
 
-use model::{Entity, FieldId, GpuView, Kind, PartView, Reading, Reason, field};
+use model::{Entity, FieldId, GpuView, PartView, Reading, Reason, field};
 
-use super::{Known, Own};
+use super::{Known, Samples};
 use crate::text::{Family, Labels};
 
-pub(super) const FAMILIES: &[Own] = &[
-    Own {
-        name: "heatsink_read_errors_total",
-        kind: Kind::Counter,
-        help: "Readings that failed, by field and reason (count).",
-        samples: read_errors,
-    },
-    Own {
-        name: "heatsink_field_unavailable_info",
-        kind: Kind::Gauge,
-        help: "Why a field that was asked for cannot be read on any GPU here; 1 as long as machine \
-               and driver stay as they are.",
-        samples: unavailable,
-    },
-];
-
-/// Fields that are not read but counted, or put together: what there is of them is not said by
-/// their readings.
-const NOT_READ: [FieldId; 6] = [
-    field::XID_ERRORS,
-    field::EXP_XID_ERRORS_COUNT,
-    field::EXP_XID_ERRORS_TOTAL,
-    field::EXP_CLOCK_EVENTS_COUNT,
-    field::EXP_CLOCK_EVENTS_TOTAL,
-    field::EXP_GPU_HEALTH_STATUS,
-];
+pub(super) const FAMILIES: &[(FieldId, Samples)] =
+    &[(field::READ_ERRORS_TOTAL, read_errors), (field::FIELD_UNAVAILABLE_INFO, unavailable)];
 
 fn read_errors(known: &Known<'_>, family: &mut Family<'_>) {
     for row in known.gpus {
@@ -47,11 +23,16 @@ fn read_errors(known: &Known<'_>, family: &mut Family<'_>) {
     }
 }
 
+/// What is not read but counted, or put together: its readings do not say whether there is any.
+fn is_read(field: FieldId) -> bool {
+    !field::is_derived(field) && field != field::XID_ERRORS
+}
+
 fn unavailable(known: &Known<'_>, family: &mut Family<'_>) {
     let verdicts = verdicts(known);
     for (position, watch) in known.asked.families.iter().chain(&known.asked.labels) {
         if let Verdict::Unavailable(reason) = verdicts[*position]
-            && !NOT_READ.contains(&watch.field)
+            && is_read(watch.field)
         {
             let line = family.line(&Labels::default()).text("field", &watch.name);
             line.text("reason", reason.as_str()).value(true);

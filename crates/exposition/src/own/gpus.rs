@@ -1,54 +1,44 @@
 //! Of each GPU: whether it answers, and what it costs to ask it.
 
-use model::Kind;
+use model::{Entity, FieldId, Value, field};
 
-use super::{Known, Own, per_gpu, since_1970};
+use super::{Known, Samples, per_gpu, since_1970};
 use crate::text::{Family, Labels};
 
-pub(super) const FAMILIES: &[Own] = &[
-    Own {
-        name: "heatsink_gpu_up",
-        kind: Kind::Gauge,
-        help: "Whether the GPU answers (1) or not (0).",
-        samples: |known, family| per_gpu(known, family, |gpu| Some(gpu.up.is_ok())),
-    },
-    Own {
-        name: "heatsink_gpu_down_info",
-        kind: Kind::Gauge,
-        help: "Why the GPU shows nothing; 1 while it does not answer.",
-        samples: down_info,
-    },
-    Own {
-        name: "heatsink_gpus_expected",
-        kind: Kind::Gauge,
-        help: "How many GPUs the machine should have, as --expected-gpus says (count).",
-        samples: |known, family| {
-            if let Some(expected) = known.settings.expected_gpus {
-                family.sample(&Labels::default(), u64::from(expected));
-            }
-        },
-    },
-    Own {
-        name: "heatsink_gpu_last_success_timestamp_seconds",
-        kind: Kind::Gauge,
-        help: "When the last complete pass over the GPU ended (in seconds since 1970).",
-        samples: |known, family| {
-            per_gpu(known, family, |gpu| gpu.last_success.and_then(since_1970));
-        },
-    },
-    Own {
-        name: "heatsink_collection_duration_seconds",
-        kind: Kind::Gauge,
-        help: "How long the last complete pass over the GPU took in the driver (in seconds).",
-        samples: |known, family| per_gpu(known, family, |gpu| gpu.pass_duration),
-    },
-    Own {
-        name: "heatsink_driver_call_duration_seconds",
-        kind: Kind::Gauge,
-        help: "How long each kind of driver call took the last time (in seconds).",
-        samples: call_durations,
-    },
+pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
+    (field::GPU_UP, |known, family| per_gpu(known, family, |gpu| Some(gpu.up.is_ok()))),
+    (field::GPU_DOWN_INFO, down_info),
+    (field::GPUS_EXPECTED, |known, family| {
+        if let Some(expected) = known.settings.expected_gpus {
+            family.sample(&Labels::default(), u64::from(expected));
+        }
+    }),
+    (field::GPU_LAST_SUCCESS_TIMESTAMP_SECONDS, |known, family| {
+        per_gpu(known, family, |gpu| gpu.last_success.and_then(since_1970));
+    }),
+    (field::COLLECTION_DURATION_SECONDS, |known, family| {
+        per_gpu(known, family, |gpu| gpu.pass_duration);
+    }),
+    (field::DRIVER_CALL_DURATION_SECONDS, call_durations),
+    (field::NVLINKS_ACTIVE, active_links),
 ];
+
+/// Of a GPU whose links cannot be read there is none, and of one that has links and uses none it is 0.
+fn active_links(known: &Known<'_>, family: &mut Family<'_>) {
+    let Some(state) = known.position(field::NVLINK_GET_STATE) else { return };
+    per_gpu(known, family, |gpu| {
+        let parts = gpu.parts.iter().filter(|part| gpu.up.is_ok() && is_link(&part.entity));
+        let states = parts.filter_map(|part| match part.reading(state) {
+            Some(Ok(Value::Int(state))) => Some(*state),
+            _ => None,
+        });
+        states.fold(None, |active, state| Some(active.unwrap_or(0_u64) + u64::from(state > 0)))
+    });
+}
+
+fn is_link(entity: &Entity) -> bool {
+    matches!(entity, Entity::Link(_))
+}
 
 fn down_info(known: &Known<'_>, family: &mut Family<'_>) {
     for row in known.gpus {

@@ -1,29 +1,14 @@
 //! Of this program, and of where its readings come from.
 
-use model::Kind;
+use model::{FieldId, field};
 
-use super::{Known, Own};
+use super::{Known, Samples};
 use crate::text::{Family, Labels};
 
-pub(super) const FAMILIES: &[Own] = &[
-    Own {
-        name: "heatsink_build_info",
-        kind: Kind::Gauge,
-        help: "Which heatsink this is; always 1.",
-        samples: build_info,
-    },
-    Own {
-        name: "heatsink_source_info",
-        kind: Kind::Gauge,
-        help: "Where the readings come from, and the version of its driver; always 1.",
-        samples: source_info,
-    },
-    Own {
-        name: "heatsink_source_up",
-        kind: Kind::Gauge,
-        help: "Whether the source is open (1) or not (0).",
-        samples: source_up,
-    },
+pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
+    (field::BUILD_INFO, build_info),
+    (field::SOURCE_INFO, source_info),
+    (field::SOURCE_UP, source_up),
 ];
 
 fn build_info(known: &Known<'_>, family: &mut Family<'_>) {

@@ -2,66 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use model::{Kind, Xid, XidLog};
+use model::{FieldId, Xid, XidLog, field};
 
-use super::{Known, Own, since_1970};
+use super::{Known, Samples, per_gpu, since_1970};
 use crate::derived::xid_label;
 use crate::text::{Family, Labels};
 
-pub(super) const FAMILIES: &[Own] = &[
-    Own {
-        name: "heatsink_xid_errors_total",
-        kind: Kind::Counter,
-        help: "XIDs of the GPU, by code; grave ones that the source in heatsink_xid_source_info can deliver from 0 on (count).",
-        samples: counts,
-    },
-    Own {
-        name: "heatsink_xid_source_info",
-        kind: Kind::Gauge,
-        help: "Where XIDs come from: kernel_log; nvml_events, without 79, 119, 120 and a few more; dcgm; sim; always 1.",
-        samples: source,
-    },
-    Own {
-        name: "heatsink_xid_last_timestamp_seconds",
-        kind: Kind::Gauge,
-        help: "When the last XID of this code came (in seconds since 1970).",
-        samples: last_timestamps,
-    },
-    Own {
-        name: "heatsink_xid_info",
-        kind: Kind::Gauge,
-        help: "What an XID means and asks for, for each code that stands on this page; always 1.",
-        samples: info,
-    },
-    Own {
-        name: "heatsink_nvlink_xid_errors_total",
-        kind: Kind::Counter,
-        help: "NVLink XIDs in the kernel's log, by the unit of the link that reports them (count).",
-        samples: link_faults,
-    },
-    Own {
-        name: "heatsink_nvswitch_sxid_errors_total",
-        kind: Kind::Counter,
-        help: "Errors of NVSwitches (SXids) in the kernel's log (count).",
-        samples: sxids,
-    },
-    Own {
-        name: "heatsink_driver_errors_total",
-        kind: Kind::Counter,
-        help: "Failures of GPUs in the kernel's log that have no XID: fallen_off_bus, init_failed or probe_failed (count).",
-        samples: driver_errors,
-    },
-    Own {
-        name: "heatsink_kernel_log_lost_records_total",
-        kind: Kind::Counter,
-        help: "Records of the kernel's log that were lost before they were counted (count).",
-        samples: |known, family| {
-            if let Some(log) = &known.snapshot.driver_log {
-                family.sample(&Labels::default(), log.lost);
-            }
-        },
-    },
+pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
+    (field::XID_ERRORS_TOTAL, counts),
+    (field::XID_CRITICAL_ERRORS_TOTAL, critical),
+    (field::XID_SOURCE_INFO, source),
+    (field::XID_LAST_TIMESTAMP_SECONDS, last_timestamps),
+    (field::XID_INFO, info),
+    (field::NVLINK_XID_ERRORS_TOTAL, link_faults),
+    (field::NVSWITCH_SXID_ERRORS_TOTAL, sxids),
+    (field::DRIVER_ERRORS_TOTAL, driver_errors),
+    (field::KERNEL_LOG_LOST_RECORDS_TOTAL, |known, family| {
+        if let Some(log) = &known.snapshot.driver_log {
+            family.sample(&Labels::default(), log.lost);
+        }
+    }),
 ];
+
+/// That there was none is known only while its XIDs would be seen.
+fn critical(known: &Known<'_>, family: &mut Family<'_>) {
+    per_gpu(known, family, |gpu| {
+        let count = gpu.xids.critical;
+        (gpu.xids.listening || count > 0).then_some(count)
+    });
+}
 
 fn source(known: &Known<'_>, family: &mut Family<'_>) {
     if let Some(source) = known.snapshot.xid_source {

@@ -70,8 +70,7 @@ pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
 }
 
 fn any_watch() -> impl Strategy<Value = Watch> {
-    let names =
-        ["F_a", "F_b", "F_c", "F_d", "F_e", "gpu", "nvlink", "cpu", "err_msg", "heatsink_gpu_up"];
+    let names = ["F_a", "F_b", "F_c", "F_d", "F_e", "gpu", "nvlink", "cpu", "err_msg"];
     let fields = [1, 100, 150, 155, 1603, 9101].into_iter().chain(DERIVED).collect::<Vec<_>>();
     let kind = select(vec![
         Kind::Gauge,
@@ -206,7 +205,13 @@ fn any_duration() -> impl Strategy<Value = Duration> {
 }
 
 fn any_xids() -> impl Strategy<Value = XidLog> {
-    let xid = |code| Xid { code, message: "It happened", class: "reset_gpu", action: "Reset." };
+    let xid = |code| Xid {
+        code,
+        message: "It happened",
+        class: "reset_gpu",
+        action: "Reset.",
+        critical: true,
+    };
     let last = option::of(0..200_u32).prop_map(move |code| code.map(xid));
     let last_of_instances = btree_map(0..3_u32, (0..200_u32).prop_map(xid), 0..3);
     let time = option::of(any_duration().prop_map(|since| UNIX_EPOCH + since));
@@ -229,6 +234,7 @@ fn any_xids() -> impl Strategy<Value = XidLog> {
             last,
             last_of_gpu,
             last_of_instances,
+            critical: 1,
             counts: counts as BTreeMap<_, _>,
             link_faults,
             listening,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use catalog::{builtin, counters};
 use exposition::{Settings, Show};
 use model::{
     Down, Entity, FieldId, Gpu, GpuView, Identity, Instance, Kind, Moment, Pace, PartView, Process,
@@ -92,8 +93,15 @@ pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
     Arc::new(log)
 }
 
-/// A snapshot of these GPUs.
-pub(crate) fn snapshot(watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
+/// A row for each of heatsink's own families.
+pub(crate) fn own_families() -> Vec<Watch> {
+    let sets = [builtin::HEALTH, builtin::ALL].map(|set| counters::parse(set.as_bytes()).watches);
+    sets.concat().into_iter().filter(|watch| !watch.name.starts_with("DCGM_")).collect()
+}
+
+/// A snapshot of these GPUs, of which all of heatsink's own families are asked for, too.
+pub(crate) fn snapshot(mut watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
+    watches.extend(own_families());
     Snapshot {
         watches: watches.into(),
         gpus,

@@ -13,7 +13,8 @@ use model::{
 use testkit::page::{Page, metric};
 
 use crate::machine::{
-    down, float, identity, instance, int, part, settings, snapshot, text, unknown, up, watch, xids,
+    down, float, identity, instance, int, own_families, part, settings, snapshot, text, unknown,
+    up, watch, xids,
 };
 use crate::page::{ECC, FALLEN};
 
@@ -35,10 +36,8 @@ fn check(snapshot: &Snapshot, prefix: &str, expected: Expect) {
 
 #[test]
 fn xids_with_their_time_and_meaning() {
-    let mut expecting = XidLog { listening: true, ..XidLog::default() };
-    expecting.expect(ECC);
     let mut first = gpu();
-    first.xids = Arc::new(expecting);
+    first.xids = Arc::new(XidLog { listening: true, ..XidLog::default() });
     let mut second = unknown(1, Down::Starting);
     let mut log = (*xids(false, &[FALLEN, ECC, ECC])).clone();
     log.counts.insert(XidLog::OTHER, log.counts[&48]);
@@ -47,17 +46,18 @@ fn xids_with_their_time_and_meaning() {
         &snapshot(vec![], vec![first, second]),
         "heatsink_xid_",
         expect![[r#"
-        heatsink_xid_errors_total{gpu="0",UUID="GPU-aaaa",xid="48"} 0
-        heatsink_xid_errors_total{gpu="1",xid="48"} 2
-        heatsink_xid_errors_total{gpu="1",xid="79"} 1
-        heatsink_xid_errors_total{gpu="1",xid="other"} 2
-        heatsink_xid_source_info{source="nvml_events"} 1
-        heatsink_xid_last_timestamp_seconds{gpu="1",xid="48"} 1700000002.5
-        heatsink_xid_last_timestamp_seconds{gpu="1",xid="79"} 1700000000.5
-        heatsink_xid_last_timestamp_seconds{gpu="1",xid="other"} 1700000002.5
-        heatsink_xid_info{xid="48",name="Double-bit ECC error",class="follow_procedure",action="Follow \"48\"."} 1
-        heatsink_xid_info{xid="79",name="GPU has fallen off the bus",class="restart_node",action="Restart the machine."} 1
-    "#]],
+            heatsink_xid_source_info{source="nvml_events"} 1
+            heatsink_xid_errors_total{gpu="1",xid="48"} 2
+            heatsink_xid_errors_total{gpu="1",xid="79"} 1
+            heatsink_xid_errors_total{gpu="1",xid="other"} 2
+            heatsink_xid_critical_errors_total{gpu="0",UUID="GPU-aaaa"} 0
+            heatsink_xid_critical_errors_total{gpu="1"} 3
+            heatsink_xid_last_timestamp_seconds{gpu="1",xid="48"} 1700000002.5
+            heatsink_xid_last_timestamp_seconds{gpu="1",xid="79"} 1700000000.5
+            heatsink_xid_last_timestamp_seconds{gpu="1",xid="other"} 1700000002.5
+            heatsink_xid_info{xid="48",name="Double-bit ECC error",class="follow_procedure",action="Follow \"48\"."} 1
+            heatsink_xid_info{xid="79",name="GPU has fallen off the bus",class="restart_node",action="Restart the machine."} 1
+        "#]],
     );
 }
 
@@ -341,4 +341,27 @@ fn while_no_gpu_is_up_nobody_knows_what_is_available() {
         let page = page(&snapshot(watches(), gpus));
         metric("heatsink_field_unavailable_info").assert_absent_from(&page);
     }
+}
+
+#[test]
+fn active_links_are_counted() {
+    let link = |number, state: Reading| part(Entity::Link(number), vec![(0, state)]);
+    let with = |parts| GpuView { parts, ..up(identity(0, "GPU-a"), vec![Err(Reason::NoData)]) };
+    let shown = |gpu| {
+        let watches = vec![watch(1508, "state", Kind::Hidden, "")];
+        page(&snapshot(watches, vec![gpu])).value_of(&metric("heatsink_nvlinks_active"))
+    };
+    let unreadable = || link(2, Err(Reason::NotSupported));
+    assert_eq!(shown(with(vec![link(0, int(1)), link(1, int(2)), unreadable()])), Some(2.0));
+    assert_eq!(shown(with(vec![link(0, int(0))])), Some(0.0));
+    assert_eq!(shown(with(vec![unreadable()])), None);
+    assert_eq!(shown(with(vec![])), None);
+    let lost = GpuView { up: Err(Down::Lost), ..with(vec![link(0, int(1))]) };
+    assert_eq!(shown(lost), None);
+}
+
+#[test]
+fn every_family_of_the_catalogue_is_in_a_set() {
+    let names = catalog::FIELDS.iter().filter(|field| !field.name.starts_with("DCGM_")).count();
+    assert_eq!(own_families().len(), names);
 }

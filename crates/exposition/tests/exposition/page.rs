@@ -17,12 +17,14 @@ pub(crate) const FALLEN: Xid = Xid {
     message: "GPU has fallen off the bus",
     class: "restart_node",
     action: "Restart the machine.",
+    critical: true,
 };
 pub(crate) const ECC: Xid = Xid {
     code: 48,
     message: "Double-bit ECC error",
     class: "follow_procedure",
     action: "Follow \"48\".",
+    critical: true,
 };
 
 fn watches() -> Vec<Watch> {
@@ -73,70 +75,74 @@ fn a_whole_page() {
         # HELP DCGM_FI_DEV_ENERGY Energy (in mJ).
         # TYPE DCGM_FI_DEV_ENERGY counter
         DCGM_FI_DEV_ENERGY{gpu="0",UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",hostname="n1",DCGM_FI_DRIVER_VERSION="570\"x\\y\nz"} 9876543210123
-        # HELP heatsink_build_info Which heatsink this is; always 1.
+        # HELP heatsink_build_info Version of heatsink; always 1
         # TYPE heatsink_build_info gauge
         heatsink_build_info{version="0.1.0"} 1
-        # HELP heatsink_source_info Where the readings come from, and the version of its driver; always 1.
+        # HELP heatsink_source_info Source of the readings and version of its driver; always 1
         # TYPE heatsink_source_info gauge
         heatsink_source_info{source="nvml",driver_version="570.124.06"} 1
-        # HELP heatsink_source_up Whether the source is open (1) or not (0).
+        # HELP heatsink_source_up Whether the source of the readings is open, 0 or 1
         # TYPE heatsink_source_up gauge
         heatsink_source_up{source="nvml"} 1
-        # HELP heatsink_gpu_up Whether the GPU answers (1) or not (0).
+        # HELP heatsink_gpu_up Whether the GPU answers, 0 or 1
         # TYPE heatsink_gpu_up gauge
         heatsink_gpu_up{gpu="0",UUID="GPU-aaaa"} 1
         heatsink_gpu_up{gpu="1",UUID="GPU-bbbb"} 0
-        # HELP heatsink_gpu_down_info Why the GPU shows nothing; 1 while it does not answer.
+        # HELP heatsink_gpu_down_info Why the GPU does not answer; 1 while it does not
         # TYPE heatsink_gpu_down_info gauge
         heatsink_gpu_down_info{gpu="1",UUID="GPU-bbbb",reason="lost"} 1
-        # HELP heatsink_gpu_last_success_timestamp_seconds When the last complete pass over the GPU ended (in seconds since 1970).
-        # TYPE heatsink_gpu_last_success_timestamp_seconds gauge
-        heatsink_gpu_last_success_timestamp_seconds{gpu="0",UUID="GPU-aaaa"} 1700000000.25
-        heatsink_gpu_last_success_timestamp_seconds{gpu="1",UUID="GPU-bbbb"} 1700000000.25
-        # HELP heatsink_collection_duration_seconds How long the last complete pass over the GPU took in the driver (in seconds).
-        # TYPE heatsink_collection_duration_seconds gauge
-        heatsink_collection_duration_seconds{gpu="0",UUID="GPU-aaaa"} 0.0042
-        heatsink_collection_duration_seconds{gpu="1",UUID="GPU-bbbb"} 0.0042
-        # HELP heatsink_read_errors_total Readings that failed, by field and reason (count).
+        # HELP heatsink_read_errors_total Readings that failed by field and reason, as a count
         # TYPE heatsink_read_errors_total counter
         heatsink_read_errors_total{gpu="0",UUID="GPU-aaaa",field="DCGM_FI_DEV_POWER_USAGE",reason="failed"} 2
         heatsink_read_errors_total{gpu="0",UUID="GPU-aaaa",field="1013",reason="not_permitted"} 1
-        # HELP heatsink_field_unavailable_info Why a field that was asked for cannot be read on any GPU here; 1 as long as machine and driver stay as they are.
+        # HELP heatsink_xid_source_info Source of XIDs: kernel_log, dcgm, sim, or nvml_events, which lacks 79, 119, 120 and a few more; always 1
+        # TYPE heatsink_xid_source_info gauge
+        heatsink_xid_source_info{source="nvml_events"} 1
+        # HELP heatsink_config_rows_skipped Rows of the counters files that were not understood, as a count
+        # TYPE heatsink_config_rows_skipped gauge
+        heatsink_config_rows_skipped 0
+        # HELP heatsink_config_last_reload_successful Whether the counters files could be read the last time, 0 or 1
+        # TYPE heatsink_config_last_reload_successful gauge
+        heatsink_config_last_reload_successful 1
+        # HELP heatsink_reader_restarts_total Reader threads that ended or could not be started and are started again, as a count
+        # TYPE heatsink_reader_restarts_total counter
+        heatsink_reader_restarts_total 0
+        # HELP process_cpu_seconds_total CPU time that heatsink has used, user and system, in seconds
+        # TYPE process_cpu_seconds_total counter
+        process_cpu_seconds_total 1.25
+        # HELP process_resident_memory_bytes Resident memory of heatsink, in bytes
+        # TYPE process_resident_memory_bytes gauge
+        process_resident_memory_bytes 7340032
+        # HELP process_start_time_seconds When heatsink started, in seconds since 1970
+        # TYPE process_start_time_seconds gauge
+        process_start_time_seconds 1699999000
+        # HELP heatsink_gpu_last_success_timestamp_seconds When the last complete pass over the GPU ended, in seconds since 1970
+        # TYPE heatsink_gpu_last_success_timestamp_seconds gauge
+        heatsink_gpu_last_success_timestamp_seconds{gpu="0",UUID="GPU-aaaa"} 1700000000.25
+        heatsink_gpu_last_success_timestamp_seconds{gpu="1",UUID="GPU-bbbb"} 1700000000.25
+        # HELP heatsink_collection_duration_seconds Time that the last complete pass over the GPU took in the driver, in seconds
+        # TYPE heatsink_collection_duration_seconds gauge
+        heatsink_collection_duration_seconds{gpu="0",UUID="GPU-aaaa"} 0.0042
+        heatsink_collection_duration_seconds{gpu="1",UUID="GPU-bbbb"} 0.0042
+        # HELP heatsink_field_unavailable_info Why a field that was asked for cannot be read on any GPU of this machine; always 1
         # TYPE heatsink_field_unavailable_info gauge
         heatsink_field_unavailable_info{field="DCGM_FI_DEV_NOBODY_HAS",reason="not_supported"} 1
-        # HELP heatsink_xid_errors_total XIDs of the GPU, by code; grave ones that the source in heatsink_xid_source_info can deliver from 0 on (count).
+        # HELP heatsink_xid_errors_total XIDs of the GPU by code, as a count
         # TYPE heatsink_xid_errors_total counter
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="48"} 2
         heatsink_xid_errors_total{gpu="1",UUID="GPU-bbbb",xid="79"} 1
-        # HELP heatsink_xid_source_info Where XIDs come from: kernel_log; nvml_events, without 79, 119, 120 and a few more; dcgm; sim; always 1.
-        # TYPE heatsink_xid_source_info gauge
-        heatsink_xid_source_info{source="nvml_events"} 1
-        # HELP heatsink_xid_last_timestamp_seconds When the last XID of this code came (in seconds since 1970).
+        # HELP heatsink_xid_critical_errors_total XIDs of the GPU that ask for a reset, a restart or a repair, of all codes that heatsink_xid_source_info can deliver, as a count
+        # TYPE heatsink_xid_critical_errors_total counter
+        heatsink_xid_critical_errors_total{gpu="0",UUID="GPU-aaaa"} 0
+        heatsink_xid_critical_errors_total{gpu="1",UUID="GPU-bbbb"} 3
+        # HELP heatsink_xid_last_timestamp_seconds When the last XID of this code came, in seconds since 1970
         # TYPE heatsink_xid_last_timestamp_seconds gauge
         heatsink_xid_last_timestamp_seconds{gpu="1",UUID="GPU-bbbb",xid="48"} 1700000001.5
         heatsink_xid_last_timestamp_seconds{gpu="1",UUID="GPU-bbbb",xid="79"} 1700000002.5
-        # HELP heatsink_xid_info What an XID means and asks for, for each code that stands on this page; always 1.
+        # HELP heatsink_xid_info Meaning of an XID and what to do about it, for each code on this page; always 1
         # TYPE heatsink_xid_info gauge
         heatsink_xid_info{xid="48",name="Double-bit ECC error",class="follow_procedure",action="Follow \"48\"."} 1
         heatsink_xid_info{xid="79",name="GPU has fallen off the bus",class="restart_node",action="Restart the machine."} 1
-        # HELP heatsink_config_rows_skipped Rows of the counters file that were not understood (count).
-        # TYPE heatsink_config_rows_skipped gauge
-        heatsink_config_rows_skipped 0
-        # HELP heatsink_config_last_reload_successful Whether the counters files could be read the last time that they were (1) or not (0).
-        # TYPE heatsink_config_last_reload_successful gauge
-        heatsink_config_last_reload_successful 1
-        # HELP heatsink_reader_restarts_total Reader threads that ended or could not be started, and are started again (count).
-        # TYPE heatsink_reader_restarts_total counter
-        heatsink_reader_restarts_total 0
-        # HELP process_cpu_seconds_total User and system CPU time that this process has spent (in seconds).
-        # TYPE process_cpu_seconds_total counter
-        process_cpu_seconds_total 1.25
-        # HELP process_resident_memory_bytes Resident memory of this process (in bytes).
-        # TYPE process_resident_memory_bytes gauge
-        process_resident_memory_bytes 7340032
-        # HELP process_start_time_seconds When this process began (in seconds since 1970).
-        # TYPE process_start_time_seconds gauge
-        process_start_time_seconds 1699999000
     "##]].assert_eq(&render(&snapshot(watches(), vec![well, lost]), &settings()));
 }
 
@@ -282,19 +288,17 @@ fn a_name_that_is_taken_is_passed_over() {
     let watches = vec![
         watch(150, "T", Kind::Gauge, "First."),
         watch(151, "T", Kind::Counter, "Second."),
-        watch(152, "heatsink_gpu_up", Kind::Gauge, "Not yours."),
         watch(153, "UUID", Kind::Label, "Nor this."),
         watch(154, "err_msg", Kind::Label, "Nor that."),
     ];
-    let readings = vec![int(1), int(2), int(3), text("x"), text("y")];
+    let readings = vec![int(1), int(2), text("x"), text("y")];
     let mut gpu = up(identity(0, "GPU-aaaa"), readings);
     gpu.errors = Arc::new(
-        [150, 151, 152].map(|field| ((FieldId(field), Reason::Failed), 1)).into_iter().collect(),
+        [150, 151].map(|field| ((FieldId(field), Reason::Failed), 1)).into_iter().collect(),
     );
     let page = page(&snapshot(watches, vec![gpu]));
     metric("T").label("UUID", "GPU-aaaa").without("err_msg").value(1).assert_in(&page);
-    assert_eq!(page.value_of(&metric("heatsink_gpu_up")), Some(1.0));
-    for field in ["T", "151", "152"] {
+    for field in ["T", "151"] {
         metric("heatsink_read_errors_total").label("field", field).assert_in(&page);
     }
 }

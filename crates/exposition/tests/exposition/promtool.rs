@@ -3,17 +3,19 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use exposition::{Settings, own_families, render};
+use exposition::{Settings, render};
 use model::{
     ClockEvent, Down, DriverError, DriverLog, Entity, Extent, GpuView, Health, HealthStatus,
     Identity, Instance, Kind, LinkFault, Quantity, Reason, Snapshot, Xid, XidLog,
 };
 
-use crate::machine::{down, float, identity, int, part, settings, snapshot, text, up, watch, xids};
+use crate::machine::{
+    down, float, identity, int, own_families, part, settings, snapshot, text, up, watch, xids,
+};
 
 const NASTY: &str = "q\" b\\ n\n r\r t\t \u{1} {a=\"b\",c} # HELP é🔥 \u{2028} \\n \\";
 
-const WORST: Xid = Xid { code: 79, message: NASTY, class: NASTY, action: NASTY };
+const WORST: Xid = Xid { code: 79, message: NASTY, class: NASTY, action: NASTY, critical: true };
 
 /// A machine of which everything is known, each in the worst words.
 fn worst() -> Snapshot {
@@ -32,6 +34,7 @@ fn worst() -> Snapshot {
         watch(100, "dcgm_clock", Kind::Hidden, NASTY),
         watch(9101, "dcgm_clock_max", Kind::Hidden, NASTY),
         watch(999, "dcgm_nobody_has", Kind::Gauge, "Absent."),
+        watch(1508, "dcgm_link_state", Kind::Hidden, ""),
     ];
     let absent = || Err(Reason::NotSupported);
     let mut readings = vec![text(NASTY), float(5e-324), text("never"), float(f64::MAX)];
@@ -40,8 +43,10 @@ fn worst() -> Snapshot {
     let identity_of = |index| Identity { model_name: Some(NASTY.into()), ..identity(index, NASTY) };
 
     let mut whole = known(up(identity_of(0), readings.clone()));
-    whole.parts =
-        vec![part(Entity::Link(0), vec![(4, int(1))]), part(Entity::Peer(1), vec![(8, int(0))])];
+    whole.parts = vec![
+        part(Entity::Link(0), vec![(4, int(1)), (14, int(1))]),
+        part(Entity::Peer(1), vec![(8, int(0))]),
+    ];
     let mut parted = known(up(identity_of(1), readings));
     parted.parts = [1, 2].map(|number| part(nasty_instance(number), vec![])).into();
     let mut lost = down(identity(0, "GPU-gone"), Down::Missing, vec![]);
@@ -113,7 +118,7 @@ fn promtool_reads_the_worst_page() {
     // All that were asked for but the one that no GPU has, and all of heatsink's own.
     assert_eq!(
         families,
-        10 + own_families().count(),
+        10 + own_families().len(),
         "a family without a sample is not checked:\n{page}"
     );
     // dcgm-exporter's `modelName` is not how Prometheus would have it, and is what people query.
