@@ -168,8 +168,11 @@ mod tests {
 
     fn shown(wanted: &Wanted) -> Vec<String> {
         let asked = wanted.read().unwrap();
-        let shown = asked.watches.iter().filter(|watch| watch.kind != Kind::Hidden);
-        shown.map(|watch| watch.name.to_string()).collect()
+        let of_files = asked
+            .watches
+            .iter()
+            .filter(|watch| watch.kind != Kind::Hidden && watch.name.starts_with("DCGM_"));
+        of_files.map(|watch| watch.name.to_string()).collect()
     }
 
     #[test]

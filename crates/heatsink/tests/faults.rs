@@ -36,7 +36,7 @@ fn one_hung_gpu_is_absent_alone_and_comes_back() {
 #[test]
 fn the_others_keep_their_cadence_while_one_hangs() {
     let rig = Rig::new().with("FAKE_NVML_SPEED", "1");
-    let exporter = rig.started(&["-c", "500"], 8);
+    let exporter = rig.started(&["-c", "500", "--extra-collectors", "monitoring"], 8);
     rig.control.set(&["gpu 0 hang"]);
     exporter.wait_for("GPU 0 is down", PATIENCE, |page| up(page) == 7);
     let stamp = |page: &Page| {
@@ -317,7 +317,7 @@ fn what_a_gpu_does_not_support_is_absent_and_said_once() {
 #[test]
 fn slow_calls_slow_only_their_own_gpu() {
     let rig = Rig::new();
-    let exporter = rig.started(&[], 8);
+    let exporter = rig.started(&["--extra-collectors", &rig.own_families()], 8);
     rig.control.set(&["gpu 1 slow 100 nvmlDeviceGetPowerUsage"]);
     watch(&exporter, Duration::from_secs(4), |page| {
         assert!((0..8).all(|gpu| is_present(page, gpu)));

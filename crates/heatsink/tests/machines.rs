@@ -9,6 +9,8 @@ mod rig;
 #[path = "machines/oracle.rs"]
 mod oracle;
 
+#[path = "machines/budgets.rs"]
+mod budgets;
 #[path = "machines/conversion.rs"]
 mod conversion;
 #[path = "machines/fixture.rs"]

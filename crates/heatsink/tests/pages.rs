@@ -19,13 +19,7 @@ const FROZEN: &[&str] = &["--source", "sim", "--sim-scenario", "story", "--sim-a
 /// A page that has all it will have: the rates and averages, which need a second pass, included.
 fn settled(exporter: &Exporter) -> String {
     let last = ["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "DCGM_FI_PROF_PCIE_RX_BYTES"];
-    let aside = [
-        "DCGM_FI_DEV_PCIE_TX_THROUGHPUT",
-        "DCGM_FI_DEV_XID_ERRORS",
-        "heatsink_gpu_utilization_max_ratio",
-        "heatsink_power_max_watts",
-        "heatsink_sm_clock_max_hertz",
-    ];
+    let aside = ["DCGM_FI_DEV_PCIE_TX_THROUGHPUT", "DCGM_FI_DEV_XID_ERRORS"];
     exporter.wait_for("the page is complete", PATIENCE, |page| {
         let up = rig::up(page);
         last.iter().all(|name| !page.samples(name).is_empty())
@@ -98,7 +92,7 @@ fn both_ways_to_the_simulation_agree() {
     let rig = frozen_rig();
     let through_nvml = key_values(&settled(&rig.start(&[&["-c", "200"], &more[..]].concat())));
     let direct = key_values(&simulated(&more));
-    assert!(direct.len() > 400);
+    assert!(direct.len() > 300);
     let names = |map: &BTreeMap<String, f64>| map.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&direct), names(&through_nvml));
     for (key, value) in &direct {

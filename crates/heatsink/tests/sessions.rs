@@ -31,7 +31,7 @@ fn others_are_read(page: &Page, but: u32) {
 fn one_lost_gpu_costs_the_others_nothing_whatever_a_new_session_would_do() {
     let without_help = |line: &'static str| {
         let rig = Rig::new();
-        let exporter = rig.started(&[], 8);
+        let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
         rig.control.set(&["gpu 2 lost until-init", line]);
         exporter.wait_for("GPU 2 is lost", PATIENCE, |page| up(page) == 7);
         watch(&exporter, TRIAL, |page| {
@@ -42,7 +42,7 @@ fn one_lost_gpu_costs_the_others_nothing_whatever_a_new_session_would_do() {
     };
     let with_help = || {
         let rig = Rig::new();
-        let exporter = rig.started(&[], 8);
+        let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
         rig.control.set(&["gpu 2 lost until-init"]);
         exporter.wait_for("GPU 2 is lost", PATIENCE, |page| up(page) == 7);
         // It was reset. This session will never see it again; a new one would.

@@ -409,7 +409,8 @@ fn the_engines_clock_may_be_another() {
 #[test]
 fn an_xid_is_counted_once_whatever_sessions_come() {
     let rig = Rig::new();
-    let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
+    let rows = "DCGM_FI_DEV_GPU_TEMP, gauge, H.\nheatsink_xid_errors_total, counter, X.\n";
+    let counters = rig.file("counters.csv", rows);
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", &counters], 8);
     rig.control.set(&["gpu 2 xid 79"]);
     let count = metric("heatsink_xid_errors_total").label("gpu", "2").label("xid", "79");

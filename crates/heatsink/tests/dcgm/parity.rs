@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use testkit::exporter::Exporter;
-use testkit::page::{Page, Sample};
+use testkit::page::Page;
 
 use crate::rig::{BINARY, PATIENCE, Rig};
 
@@ -51,12 +51,7 @@ fn shown(page: &Page) -> Shown {
     let mut shown = Shown::default();
     let is_apart = |name: &str| APART.iter().any(|(apart, _)| *apart == name);
     for sample in page.all_samples() {
-        // A host engine can deliver XIDs that NVML cannot, and so there is a 0 for them.
-        let is_beyond_nvml = |sample: &Sample| {
-            let code = sample.label("xid").and_then(|code| code.parse().ok());
-            sample.value == 0.0 && code.is_some_and(|code| !catalog::xid::is_an_nvml_event(code))
-        };
-        if !sample.name.starts_with("DCGM_") || is_apart(&sample.name) || is_beyond_nvml(sample) {
+        if !sample.name.starts_with("DCGM_") || is_apart(&sample.name) {
             continue;
         }
         let kind = page.family(&sample.name).map(|family| format!("{:?}", family.kind));

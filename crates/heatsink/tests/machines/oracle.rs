@@ -15,7 +15,7 @@ use crate::fixture::{self, Machine, Place};
 const MOST_LINKS: u32 = 36;
 
 /// Fields that a fixture says nothing of, with the reason.
-pub(crate) const NOT_CHECKED: [(&str, &str); 11] = [
+pub(crate) const NOT_CHECKED: [(&str, &str); 13] = [
     ("DCGM_FI_DEV_XID_ERRORS", "events, and none happens here"),
     ("DCGM_FI_DEV_XID_ERROR", "the same by the name of 4.9"),
     ("DCGM_FI_DEV_GPU_NVLINK_ERRORS", "events, and none happens here"),
@@ -23,6 +23,8 @@ pub(crate) const NOT_CHECKED: [(&str, &str); 11] = [
     ("DCGM_EXP_CLOCK_EVENTS_", "counted by the exporter"),
     ("DCGM_EXP_GPU_HEALTH_STATUS", "judged by the exporter"),
     ("DCGM_EXP_P2P_STATUS", "in words of the exporter"),
+    ("heatsink_", "of the exporter"),
+    ("process_", "of the exporter"),
     ("DCGM_FI_DEV_NVSWITCH_", "only DCGM has them"),
     ("DCGM_FI_DEV_CPU_", "only DCGM has them"),
     ("DCGM_FI_DEV_SYSIO_POWER_UTIL_CURRENT", "only DCGM has it"),

@@ -194,6 +194,13 @@ impl Rig {
         path.display().to_string()
     }
 
+    /// A counters file with heatsink's own families, of which the default set has few.
+    pub(crate) fn own_families(&self) -> String {
+        let all = catalog::builtin::ALL.lines();
+        let own: Vec<&str> = all.filter(|line| line.starts_with("heatsink_")).collect();
+        self.file("own-families.csv", own.join("\n"))
+    }
+
     /// The environment of the binary.
     pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
         self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()

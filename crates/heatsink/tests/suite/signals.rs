@@ -9,7 +9,8 @@ use crate::rig::{PATIENCE, Rig};
 #[test]
 fn windows_are_polled_every_second_whatever_the_interval() {
     let rig = Rig::new().with("FAKE_NVML_SCENARIO", "story").with("FAKE_NVML_SPEED", "100");
-    let exporter = rig.started(&["-c", "600000"], 8);
+    let own = rig.own_families();
+    let exporter = rig.started(&["-c", "600000", "--extra-collectors", &own], 8);
     let span = |page: &Page| {
         let of =
             |stat| metric(format!("heatsink_gpu_temperature_{stat}_celsius")).label("gpu", "0");
@@ -24,9 +25,10 @@ fn windows_are_polled_every_second_whatever_the_interval() {
 #[test]
 fn a_window_can_be_another_or_none() {
     let rig = Rig::new();
-    let page = rig.started(&["--window", "5m"], 8).page();
+    let extra = ["--extra-collectors", "monitoring"];
+    let page = rig.started(&[&extra[..], &["--window", "5m"]].concat(), 8).page();
     metric("heatsink_window_seconds").value(300.0).assert_in(&page);
-    let page = rig.started(&["--window", "0"], 8).page();
+    let page = rig.started(&[&extra[..], &["--window", "0"]].concat(), 8).page();
     metric("heatsink_window_seconds").assert_absent_from(&page);
     metric("heatsink_gpu_temperature_max_celsius").assert_absent_from(&page);
 }

@@ -1,0 +1,51 @@
+//! How many series a page has of each GPU: the price that a Prometheus pays for it.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use testkit::page::Page;
+
+use crate::rig::{PATIENCE, Rig};
+
+/// The series of a page of eight H100s with 18 NVLinks each, those of the node included, by GPU.
+fn per_gpu(args: &[&str]) -> (f64, Page) {
+    let rig = Rig::machine("h100x8").with_kernel_log();
+    let exporter = rig.started(&[&["-c", "200", "--expected-gpus", "8"], args].concat(), 8);
+    let count = |page: &Page| page.all_samples().count();
+    // All that a GPU has, and no more: averages need two passes, slow rows come later.
+    let last = Cell::new(0);
+    let (page, _) = exporter.wait_for("the page is complete", PATIENCE, |page| {
+        let before = last.replace(count(page));
+        std::thread::sleep(Duration::from_millis(700));
+        before == last.get()
+    });
+    (count(&page) as f64 / 8.0, page)
+}
+
+#[track_caller]
+fn check(args: &[&str], budget: f64) {
+    let (series, page) = per_gpu(args);
+    println!("{args:?}: {series} series per GPU, at most {budget}");
+    assert!(series <= budget, "{args:?}: {series} series per GPU are more than {budget}");
+    assert!(series > budget / 4.0, "{args:?}: {series} are too few to be all: {page:?}");
+}
+
+#[test]
+fn the_built_in_sets_keep_their_budgets() {
+    check(&["-f", "minimal"], 20.0);
+    check(&[], 50.0);
+    check(&["--extra-collectors", "monitoring"], 85.0);
+}
+
+/// As one that is brought from dcgm-exporter.
+#[test]
+fn a_file_that_names_no_family_of_heatsink_gets_few_of_them() {
+    let rig = Rig::new();
+    let of_dcgm = catalog::builtin::DEFAULT.lines().filter(|line| line.starts_with("DCGM_"));
+    let rows: Vec<&str> = of_dcgm.collect();
+    let file = rig.file("counters.csv", rows.join("\n"));
+    let (_, page) = per_gpu(&["-f", &file]);
+    let own = page.all_samples().filter(|sample| !sample.name.starts_with("DCGM_")).count();
+    println!("{own} series of heatsink's own beside eight GPUs");
+    assert!((9..=8 * 8).contains(&own), "{own}");
+}
