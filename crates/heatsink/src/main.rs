@@ -6,7 +6,7 @@
 
 mod check;
 mod cli;
-mod crowd;
+mod connections;
 mod demo;
 mod devices;
 mod fields;

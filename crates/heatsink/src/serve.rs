@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
+use crate::connections::ConnectionLimiter;
 use crate::fleet::Fleet;
 use crate::http::{self, App};
 use crate::pages::Pages;
@@ -147,11 +148,13 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         replace_blanks_in_model_name: setup.replace_blanks_in_model_name,
         old_namespace: setup.old_namespace,
         expected_gpus: setup.expected_gpus,
+        connections_closed: 0,
         show: setup.show,
     };
     let fleet = twins.map(|(twin, nodes)| Fleet::new(twin, nodes, page.clone()));
     let fail_health = setup.fail_health;
-    let app = Arc::new(App { sampler, pages: Pages::new(page), fleet, fail_health });
+    let connections = ConnectionLimiter::new(http::MAX_CONNECTIONS);
+    let app = Arc::new(App { sampler, pages: Pages::new(page), connections, fleet, fail_health });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -25,6 +25,14 @@ pub(super) const FAMILIES: &[Own] = &[
         samples: |known, family| family.sample(&Labels::default(), known.snapshot.reader_restarts),
     },
     Own {
+        name: "heatsink_http_connections_closed_total",
+        kind: Kind::Counter,
+        help: "HTTP connections closed because the limit of 256 was reached (count).",
+        samples: |known, family| {
+            family.sample(&Labels::default(), known.settings.connections_closed);
+        },
+    },
+    Own {
         name: "process_cpu_seconds_total",
         kind: Kind::Counter,
         help: "User and system CPU time that this process has spent (in seconds).",
