@@ -1,9 +1,8 @@
 //! The HTTP side: a few endpoints, bounded in connections and in patience.
 
 use std::convert::Infallible;
-use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -13,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::{Gpu, Moment, Snapshot};
+use model::{Gpu, Moment, Snapshot, When};
 use sampler::Sampler;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -21,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::connections::{ConnectionLimiter, Permit};
 use crate::fleet::Fleet;
+use crate::overview::Overview;
 use crate::pages::{Encoding, Pages};
 
 /// Open connections. At the limit, the one that has been idle longest is closed for a new one.
@@ -44,6 +44,7 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) struct App {
     pub(crate) sampler: Sampler,
     pub(crate) pages: Pages,
+    pub(crate) overview: Overview,
     pub(crate) connections: Arc<ConnectionLimiter>,
     /// The other nodes of a demo of many.
     pub(crate) fleet: Option<Fleet>,
@@ -139,15 +140,25 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             Ok(()) => text(StatusCode::OK, "OK\n"),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
-        "/" => {
-            let page = overview(&app.sampler.snapshot());
-            respond(StatusCode::OK, "text/html; charset=utf-8", page)
-        }
+        "/" => overview(app),
         path => match &app.fleet {
             Some(fleet) => of_fleet(app, fleet, path, request),
             None => text(StatusCode::NOT_FOUND, "try /metrics, /health, /ready or /\n"),
         },
     }
+}
+
+fn overview(app: &App) -> Response<Full<Bytes>> {
+    let now = When { time: SystemTime::now(), moment: Moment::now() };
+    let page = app.overview.page(&app.sampler.snapshot(), now);
+    let mut response = respond(StatusCode::OK, "text/html; charset=utf-8", page);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
+    );
+    response
 }
 
 /// What a demo of many nodes has besides.
@@ -258,53 +269,10 @@ pub(crate) fn readiness(snapshot: &Snapshot) -> Result<(), String> {
     }
 }
 
-/// A page for people: what is read, and how it is.
-fn overview(snapshot: &Snapshot) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>heatsink</title>\
-         <style>body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:3rem auto;\
-         padding:0 1rem}td,th{text-align:left;padding:.2rem 1rem .2rem 0}.down{color:#b00}</style>\
-         <h1>heatsink</h1><p>GPU telemetry for Prometheus. ",
-    );
-    let source = snapshot.source.name;
-    // Writing to a string cannot fail.
-    let _ = match &snapshot.source.up {
-        Ok(()) if source == "sim" => write!(page, "<b>These GPUs are simulated.</b>"),
-        Ok(()) => write!(page, "Source: {source}."),
-        Err(why) => write!(page, "<span class=\"down\">{source}: {}</span>", escaped(why)),
-    };
-    page.push_str("</p><table><tr><th>GPU<th>Model<th>UUID<th>State");
-    for view in &snapshot.gpus {
-        let identity = view.gpu.identity.as_deref();
-        let model = identity.and_then(|identity| identity.model_name.as_deref());
-        let uuid = identity.and_then(|identity| identity.uuid.as_deref());
-        let _ = write!(
-            page,
-            "<tr><td>{}<td>{}<td>{}<td>",
-            escaped(&name_of(&view.gpu)),
-            escaped(model.unwrap_or_default()),
-            escaped(uuid.unwrap_or_default())
-        );
-        let _ = match view.up {
-            Ok(()) => write!(page, "up"),
-            Err(down) => write!(page, "<span class=\"down\">down: {down}</span>"),
-        };
-    }
-    page.push_str(
-        "</table><p><a href=\"/metrics\">Metrics</a> · <a href=\"/health\">Health</a> · \
-         <a href=\"/ready\">Readiness</a></p></html>\n",
-    );
-    page
-}
-
 /// What a GPU is called where people read it: its index, or its PCI address.
 pub(crate) fn name_of(gpu: &Gpu) -> String {
     let address = || gpu.identity.as_deref()?.pci_bus_id.clone();
     gpu.index.map(|index| index.to_string()).or_else(address).unwrap_or_default()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

@@ -17,6 +17,7 @@ mod logging;
 #[cfg(test)]
 mod manual;
 mod origin;
+mod overview;
 mod pages;
 mod probe;
 mod serve;

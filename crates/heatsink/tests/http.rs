@@ -105,6 +105,18 @@ fn a_filter_is_refused_and_not_ignored() {
 }
 
 #[test]
+fn the_page_for_people_runs_no_script_and_is_not_stored() {
+    let exporter = simulated();
+    let answer = exporter.get("/");
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let policy = answer.header("content-security-policy");
+    assert_eq!(policy, Some("default-src 'none'; style-src 'unsafe-inline'"));
+    assert!(answer.body.contains("All 8 GPUs are well."), "{}", answer.body);
+    assert!(answer.body.len() < 15_000, "{} bytes", answer.body.len());
+}
+
+#[test]
 fn nonsense_is_refused_and_survived() {
     let mut exporter = simulated();
     for bytes in [
