@@ -115,8 +115,19 @@ impl<'a> Readings<'a> {
         let counts = self.view.xids.counts.values();
         let recent = counts.filter_map(|count| Some((count.xid, self.age(count)?)));
         recent
-            .filter(|(xid, age)| XidSeverity::of(xid.code) == severity && *age < XID_RECENT)
+            .filter(|(xid, age)| self.severity_of(xid.code) == severity && *age < XID_RECENT)
             .min_by_key(|(_, age)| *age)
+    }
+
+    /// An NVLink XID is only a warning if the kernel's log says that the fault was not fatal.
+    fn severity_of(&self, code: u32) -> XidSeverity {
+        let faults = self.view.xids.link_faults.keys().filter(|fault| fault.code == code);
+        let mut severities = faults.map(|fault| fault.severity).peekable();
+        let is_nonfatal = severities.peek().is_some() && severities.all(|of| of == "nonfatal");
+        match XidSeverity::of(code) {
+            XidSeverity::Critical if is_nonfatal => XidSeverity::Warning,
+            severity => severity,
+        }
     }
 
     /// The last XID, and how long ago it came, if that is known. Code 0 if there was none.

@@ -3,8 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use model::{
-    Down, FieldId, Gpu as ModelGpu, Identity, Kind, Moment, Pace, Process, Reading, Reason, Value,
-    Watch, Windows, XidEvent, XidLog, field,
+    Down, FieldId, Gpu as ModelGpu, Identity, Kind, LinkFault, Moment, Pace, Process, Reading,
+    Reason, Value, Watch, Windows, XidEvent, XidLog, field,
 };
 
 use super::*;
@@ -291,6 +291,12 @@ fn xids_are_told_with_what_to_do_and_count_for_a_day() {
     assert_eq!(state(with_xid(well(0), 9999, MINUTE)), "reported an XID", "an unknown one");
     let later = with_xid(with_xid(well(0), 48, 5 * MINUTE), 45, MINUTE);
     assert_eq!(state(later), "reported a critical XID", "a harmless one came after it");
+    let mut link = with_xid(well(0), 149, MINUTE);
+    let fault = |severity| LinkFault { code: 149, unit: "NETIR".into(), severity, link: Some(3) };
+    Arc::make_mut(&mut link.xids).record_link_fault(fault("nonfatal"));
+    assert_eq!(state(link.clone()), "reported an XID");
+    Arc::make_mut(&mut link.xids).record_link_fault(fault("fatal"));
+    assert_eq!(state(link), "reported a critical XID");
     assert!(page_of(vec![well(0)]).contains("<dt>Last XID</dt><dd>none</dd>"));
     let deaf = GpuView { xids: Arc::default(), ..well(0) };
     assert!(page_of(vec![deaf]).contains("<dt>Last XID</dt><dd>not known</dd>"));
