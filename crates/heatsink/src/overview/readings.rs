@@ -160,7 +160,6 @@ fn number(view: &GpuView, snapshot: &Snapshot, quantity: Quantity) -> Option<f64
         let readings = snapshot.watches.iter().zip(&view.readings);
         readings.filter(move |(watch, _)| watch.field == id).filter_map(
             |(_, reading)| match reading.as_ref().ok()? {
-                #[allow(clippy::cast_precision_loss, reason = "no such reading is above 2^53")]
                 Value::Int(number) => Some(*number as f64),
                 Value::Float(number) => Some(*number),
                 Value::Text(_) => None,
