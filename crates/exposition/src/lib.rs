@@ -51,6 +51,8 @@ pub struct Settings {
     pub replace_blanks_in_model_name: bool,
     /// How many GPUs the machine should have, if that was said.
     pub expected_gpus: Option<u32>,
+    /// HTTP connections that were closed because the limit was reached.
+    pub connections_closed: u64,
 }
 
 /// The page of a snapshot.

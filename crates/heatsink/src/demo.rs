@@ -62,12 +62,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
 
 /// Says where to look, and then what happens when it happens.
 fn tell(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
-    let host = match address.ip() {
-        ip if ip.is_unspecified() => "localhost".to_owned(),
-        ip if ip.is_ipv6() => format!("[{ip}]"),
-        ip => ip.to_string(),
-    };
-    let url = format!("http://{host}:{}", address.port());
+    let url = url(address);
+    // What is looked for begins alike under the names of every generation.
+    say(format_args!(
+        "Eight simulated H100s: nothing here is measured.\n\n  \
+         page      {url}/\n  \
+         metrics   {url}/metrics\n"
+    ));
     if nodes > 1 {
         say(format_args!(
             "{nodes} simulated nodes with eight H100s each. The first tells the story below; the\n\
@@ -77,12 +78,8 @@ fn tell(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
             fleet::name(2)
         ));
     }
-    // What is looked for begins alike under the names of every generation.
     say(format_args!(
-        "Eight simulated H100s: nothing here is measured.\n\n  \
-         metrics   {url}/metrics\n  \
-         overview  {url}/\n\n\
-         Watch the job slow down, and see why:\n\n  \
+        "Watch the job slow down, and see why:\n\n  \
          curl -s {url}/metrics | grep -E '^DCGM_FI_DEV_(GPU_TEMP|SM_CLOCK|XID_ERROR)'\n\n\
          The story, in simulated time at {speed} times the real one; Ctrl-C ends it:\n"
     ));
@@ -101,6 +98,14 @@ fn tell(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
     }
 }
 
+/// The address as a browser on this machine opens it.
+fn url(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        return format!("http://localhost:{}", address.port());
+    }
+    format!("http://{address}")
+}
+
 /// Prints lines. Who closes the other end has seen enough; the page is served all the same.
 fn say(lines: fmt::Arguments) {
     let _ = writeln!(io::stdout().lock(), "{lines}");
@@ -108,4 +113,22 @@ fn say(lines: fmt::Arguments) {
 
 fn clock(time: Duration) -> String {
     format!("{:02}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_is_one_that_a_browser_opens() {
+        for (address, link) in [
+            ("[::]:9400", "http://localhost:9400"),
+            ("0.0.0.0:9400", "http://localhost:9400"),
+            ("127.0.0.1:80", "http://127.0.0.1:80"),
+            ("[::1]:9400", "http://[::1]:9400"),
+            ("10.1.2.3:9400", "http://10.1.2.3:9400"),
+        ] {
+            assert_eq!(url(address.parse().unwrap()), link);
+        }
+    }
 }

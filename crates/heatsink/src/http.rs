@@ -1,9 +1,8 @@
 //! The HTTP side: a few endpoints, bounded in connections and in patience.
 
 use std::convert::Infallible;
-use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -13,18 +12,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::{Gpu, Moment, Snapshot};
+use model::{Gpu, Moment, Snapshot, When};
 use sampler::Sampler;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::crowd::{Crowd, Place};
+use crate::connections::{ConnectionLimiter, Permit};
 use crate::fleet::Fleet;
+use crate::overview::Overview;
 use crate::pages::{Encoding, Pages};
 
-/// Connections at once. One more, and the one that has been quiet longest makes room for it.
-const MOST_CONNECTIONS: usize = 256;
+/// Open connections. At the limit, the one that has been idle longest is closed for a new one.
+pub(crate) const MAX_CONNECTIONS: usize = 256;
 
 /// How long a client may take to send its request's head. The time between two requests of a
 /// connection counts, too, so Prometheus' longest usual interval has to fit in.
@@ -44,6 +44,8 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) struct App {
     pub(crate) sampler: Sampler,
     pub(crate) pages: Pages,
+    pub(crate) overview: Overview,
+    pub(crate) connections: Arc<ConnectionLimiter>,
     /// The other nodes of a demo of many.
     pub(crate) fleet: Option<Fleet>,
     /// Whether `/health` fails once only a restart of this process would help.
@@ -52,12 +54,11 @@ pub(crate) struct App {
 
 /// Serves until `stop` turns true; then lets the answers under way finish.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Receiver<bool>) {
-    let crowd = Crowd::new(MOST_CONNECTIONS);
     let mut stopping = stop.clone();
     loop {
         let accepted = async {
             match listener.accept().await {
-                Ok((stream, _)) => Ok((stream, crowd.join().await)),
+                Ok((stream, _)) => Ok((stream, app.connections.acquire().await)),
                 Err(error) => Err(error),
             }
         };
@@ -66,17 +67,17 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Rec
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, permit)) => {
                 let app = Arc::clone(&app);
                 let stop = stop.clone();
                 tokio::spawn(async move {
-                    // At whatever it is: silent, in the middle of a head, or not reading.
+                    // Whatever it does: silent, in the middle of a head, or not reading.
                     tokio::select! {
-                        () = converse(stream, app, &place, stop) => {}
-                        () = place.told_to_leave() => {}
+                        () = converse(stream, app, &permit, stop) => {}
+                        () = permit.evicted() => {}
                     }
                     // After the connection, which ended with the select.
-                    drop(place);
+                    drop(permit);
                 });
             }
             Err(error) => {
@@ -88,20 +89,20 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Rec
     }
     drop(listener);
     // A client that takes longer has had its time.
-    let _ = timeout(DRAIN, crowd.emptied()).await;
+    let _ = timeout(DRAIN, app.connections.drained()).await;
 }
 
 /// One connection.
 async fn converse(
     stream: TcpStream,
     app: Arc<App>,
-    place: &Place,
+    permit: &Permit,
     mut stop: watch::Receiver<bool>,
 ) {
     // Answers are written in one go; waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
-        place.asked(Instant::now());
+        permit.touch(Instant::now());
         let response = answer(&app, &request);
         async move { Ok::<_, Infallible>(response) }
     });
@@ -128,7 +129,7 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         return response;
     }
     match request.uri().path() {
-        "/metrics" => metrics(app, request.headers()),
+        "/metrics" => metrics(app, request),
         "/health" => match health(&app.sampler.snapshot(), Moment::now()) {
             Err(why) if app.fail_health => {
                 text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
@@ -139,48 +140,85 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
             Ok(()) => text(StatusCode::OK, "OK\n"),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
-        "/" => {
-            let page = overview(&app.sampler.snapshot());
-            respond(StatusCode::OK, "text/html; charset=utf-8", page)
-        }
+        "/" => overview(app),
         path => match &app.fleet {
-            Some(fleet) => of_fleet(app, fleet, path, request.headers()),
+            Some(fleet) => of_fleet(app, fleet, path, request),
             None => text(StatusCode::NOT_FOUND, "try /metrics, /health, /ready or /\n"),
         },
     }
 }
 
+fn overview(app: &App) -> Response<Full<Bytes>> {
+    let now = When { time: SystemTime::now(), moment: Moment::now() };
+    let page = app.overview.page(&app.sampler.snapshot(), now);
+    let mut response = respond(StatusCode::OK, "text/html; charset=utf-8", page);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
+    );
+    response
+}
+
 /// What a demo of many nodes has besides.
-fn of_fleet(app: &App, fleet: &Fleet, path: &str, headers: &HeaderMap) -> Response<Full<Bytes>> {
+fn of_fleet(
+    app: &App,
+    fleet: &Fleet,
+    path: &str,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
     if path == "/targets" {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         return match host {
             Some(host) => respond(StatusCode::OK, "application/json", fleet.targets(host)),
             None => text(StatusCode::BAD_REQUEST, "the header Host is missing\n"),
         };
     }
     match fleet.node_of(path) {
-        Some(1) => metrics(app, headers),
-        Some(node) => page(headers, |encoding| fleet.page(node, encoding)),
+        Some(1) => metrics(app, request),
+        Some(node) => page(request, |encoding| fleet.page(node, encoding)),
         None => text(StatusCode::NOT_FOUND, "there is no such node: /targets has all of them\n"),
     }
 }
 
-fn metrics(app: &App, headers: &HeaderMap) -> Response<Full<Bytes>> {
-    page(headers, |encoding| app.pages.get(app.sampler.snapshot(), encoding))
+fn metrics(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    page(request, |encoding| {
+        app.pages.get(app.sampler.snapshot(), app.connections.evicted(), encoding)
+    })
 }
 
 /// A page for Prometheus, as this client takes it.
-fn page(headers: &HeaderMap, make: impl FnOnce(Encoding) -> Bytes) -> Response<Full<Bytes>> {
-    let encoding = if wants_gzip(headers) { Encoding::Gzip } else { Encoding::Identity };
-    let page = make(encoding);
+fn page(
+    request: &Request<Incoming>,
+    make: impl FnOnce(Encoding) -> Bytes,
+) -> Response<Full<Bytes>> {
+    if let Some(filter) = request.uri().query().and_then(unsupported_filter) {
+        return text(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "{filter} is not supported: every scrape gets all families; use a counters file (-f) \
+                 or metric_relabel_configs\n"
+            ),
+        );
+    }
+    let gzip = wants_gzip(request.headers());
+    let page = make(if gzip { Encoding::Gzip } else { Encoding::Identity });
     let mut response = respond(StatusCode::OK, METRICS_TYPE, page);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if encoding == Encoding::Gzip {
+    if gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// The parameter of the query by which other exporters choose families. Who sends one expects less
+/// than everything, so it is refused; other parameters are ignored.
+fn unsupported_filter(query: &str) -> Option<&'static str> {
+    let asked =
+        |filter: &&str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == **filter);
+    ["name[]", "collect[]"].into_iter().find(asked)
 }
 
 /// Whether the client takes gzip: named, or by `*`, and not with a weight of 0.
@@ -231,53 +269,10 @@ pub(crate) fn readiness(snapshot: &Snapshot) -> Result<(), String> {
     }
 }
 
-/// A page for people: what is read, and how it is.
-fn overview(snapshot: &Snapshot) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>heatsink</title>\
-         <style>body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:3rem auto;\
-         padding:0 1rem}td,th{text-align:left;padding:.2rem 1rem .2rem 0}.down{color:#b00}</style>\
-         <h1>heatsink</h1><p>GPU telemetry for Prometheus. ",
-    );
-    let source = snapshot.source.name;
-    // Writing to a string cannot fail.
-    let _ = match &snapshot.source.up {
-        Ok(()) if source == "sim" => write!(page, "<b>These GPUs are simulated.</b>"),
-        Ok(()) => write!(page, "Source: {source}."),
-        Err(why) => write!(page, "<span class=\"down\">{source}: {}</span>", escaped(why)),
-    };
-    page.push_str("</p><table><tr><th>GPU<th>Model<th>UUID<th>State");
-    for view in &snapshot.gpus {
-        let identity = view.gpu.identity.as_deref();
-        let model = identity.and_then(|identity| identity.model_name.as_deref());
-        let uuid = identity.and_then(|identity| identity.uuid.as_deref());
-        let _ = write!(
-            page,
-            "<tr><td>{}<td>{}<td>{}<td>",
-            escaped(&name_of(&view.gpu)),
-            escaped(model.unwrap_or_default()),
-            escaped(uuid.unwrap_or_default())
-        );
-        let _ = match view.up {
-            Ok(()) => write!(page, "up"),
-            Err(down) => write!(page, "<span class=\"down\">down: {down}</span>"),
-        };
-    }
-    page.push_str(
-        "</table><p><a href=\"/metrics\">Metrics</a> · <a href=\"/health\">Health</a> · \
-         <a href=\"/ready\">Readiness</a></p></html>\n",
-    );
-    page
-}
-
 /// What a GPU is called where people read it: its index, or its PCI address.
 pub(crate) fn name_of(gpu: &Gpu) -> String {
     let address = || gpu.identity.as_deref()?.pci_bus_id.clone();
     gpu.index.map(|index| index.to_string()).or_else(address).unwrap_or_default()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -300,6 +295,29 @@ fn respond(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters_of_other_exporters_are_found_in_a_query() {
+        for (query, filter) in [
+            ("name[]=up", Some("name[]")),
+            ("x=1&name%5B%5d=up", Some("name[]")),
+            ("collect[]", Some("collect[]")),
+            ("collect%5b%5d=cpu&x", Some("collect[]")),
+            ("name=up&collect=cpu&x=name[]", None),
+            ("", None),
+        ] {
+            assert_eq!(unsupported_filter(query), filter, "{query}");
+        }
+    }
+
+    #[test]
+    fn the_help_text_says_the_limit() {
+        let limit = format!("the limit of {MAX_CONNECTIONS} ");
+        let mut rows = catalog::builtin::HEALTH.lines();
+        assert!(rows.any(|row| {
+            row.starts_with("heatsink_http_connections_closed_total") && row.contains(&limit)
+        }));
+    }
 
     #[test]
     fn gzip_is_sent_to_those_who_take_it() {

@@ -6,7 +6,7 @@
 
 mod check;
 mod cli;
-mod crowd;
+mod connections;
 mod demo;
 mod devices;
 mod fields;
@@ -17,6 +17,7 @@ mod logging;
 #[cfg(test)]
 mod manual;
 mod origin;
+mod overview;
 mod pages;
 mod probe;
 mod serve;

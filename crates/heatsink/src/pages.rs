@@ -48,8 +48,14 @@ impl Pages {
         shelf.newest = None;
     }
 
-    /// The page of this snapshot.
-    pub(crate) fn get(&self, snapshot: Arc<Snapshot>, encoding: Encoding) -> Bytes {
+    /// The page of this snapshot. The number of connections that were closed at the limit is that of
+    /// the first request for it.
+    pub(crate) fn get(
+        &self,
+        snapshot: Arc<Snapshot>,
+        connections_closed: u64,
+        encoding: Encoding,
+    ) -> Bytes {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let Shelf { settings, newest } = &mut *shelf;
         let page = match newest {
@@ -57,6 +63,7 @@ impl Pages {
             newest => {
                 // What it replaces goes first.
                 *newest = None;
+                settings.connections_closed = connections_closed;
                 newest.insert(Page { snapshot, identity: None, gzip: None })
             }
         };

@@ -16,8 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::{self, ADDRESS, DEVICES, INTERVAL, ServeArgs, or_default};
+use crate::connections::ConnectionLimiter;
 use crate::fleet::Fleet;
 use crate::http::{self, App};
+use crate::overview::Overview;
 use crate::pages::Pages;
 use crate::settings::{
     COMPUTE_INSTANCES, FAIL_HEALTH, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS, SYSTEMD_SOCKET,
@@ -145,11 +147,20 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         replace_blanks_in_model_name: setup.replace_blanks_in_model_name,
         old_namespace: setup.old_namespace,
         expected_gpus: setup.expected_gpus,
+        connections_closed: 0,
         show: setup.show,
     };
     let fleet = twins.map(|(twin, nodes)| Fleet::new(twin, nodes, page.clone()));
     let fail_health = setup.fail_health;
-    let app = Arc::new(App { sampler, pages: Pages::new(page), fleet, fail_health });
+    let connections = ConnectionLimiter::new(http::MAX_CONNECTIONS);
+    let app = Arc::new(App {
+        sampler,
+        overview: Overview { hostname: page.hostname.clone(), expected_gpus: page.expected_gpus },
+        pages: Pages::new(page),
+        connections,
+        fleet,
+        fail_health,
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

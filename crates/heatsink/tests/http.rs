@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use rig::{BINARY, PATIENCE, up};
 use testkit::exporter::Exporter;
+use testkit::page::metric;
+use testkit::promtool;
 
 fn simulated() -> Exporter {
     let exporter = Exporter::start(BINARY, &["--source", "sim", "--sim-scenario", "steady"], &[]);
@@ -81,6 +83,39 @@ fn other_paths_and_methods() {
     assert!(head.ends_with("\r\n\r\n"), "a HEAD has no body");
 }
 
+/// As other exporters have them. A client that sends one must not take everything for its choice.
+#[test]
+fn a_filter_is_refused_and_not_ignored() {
+    let exporter = simulated();
+    for (query, filter) in
+        [("name[]=up", "name[]"), ("x=1&name%5B%5D=up", "name[]"), ("collect[]=cpu", "collect[]")]
+    {
+        let answer = exporter.get(&format!("/metrics?{query}"));
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(
+            answer.body.starts_with(&format!("{filter} is not supported: ")),
+            "{}",
+            answer.body
+        );
+        assert_eq!(answer.body.lines().count(), 1);
+    }
+    assert_eq!(exporter.get("/metrics?names=up&x").status, 200);
+    let page = exporter.page();
+    metric("heatsink_http_connections_closed_total").value(0).assert_in(&page);
+}
+
+#[test]
+fn the_page_for_people_runs_no_script_and_is_not_stored() {
+    let exporter = simulated();
+    let answer = exporter.get("/");
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let policy = answer.header("content-security-policy");
+    assert_eq!(policy, Some("default-src 'none'; style-src 'unsafe-inline'"));
+    assert!(answer.body.contains("All 8 GPUs are well."), "{}", answer.body);
+    assert!(answer.body.len() < 15_000, "{} bytes", answer.body.len());
+}
+
 #[test]
 fn nonsense_is_refused_and_survived() {
     let mut exporter = simulated();
@@ -141,6 +176,16 @@ fn clients_that_say_nothing_keep_nobody_out() {
     // What a connection costs is bounded, and so is their number: 256 and one at the door.
     let many = descriptors(&exporter);
     assert!(many <= few + 257, "{many} descriptors, {few} before the crowd");
+    // At least the 500 of the crowd less the limit, and one of them for each that asked since.
+    let closed = metric("heatsink_http_connections_closed_total");
+    let (page, _) = exporter.wait_for("a new snapshot", PATIENCE, |page| {
+        page.value_of(&closed).is_some_and(|closed| closed >= 244.0)
+    });
+    promtool::assert_accepts(&exporter.get("/metrics").body);
+    let closed = page.value_of(&closed).expect("it is there");
+    assert!(closed < 600.0, "{closed}");
+    let warnings = exporter.log().matches("the limit of 256 HTTP connections is reached").count();
+    assert_eq!(warnings, 1, "one in the first minute: {}", exporter.log());
     let (status, took, log) = exporter.terminate();
     assert!(status.success() && took < Duration::from_secs(2), "{took:?}: {log}");
     drop(crowd);

@@ -51,6 +51,21 @@ fn the_simulation_s_page() {
     check_golden("pages/sim.prom", &normalise(&page));
 }
 
+/// One GPU that is too hot, and one whose memory had errors.
+#[test]
+fn the_page_for_people() {
+    let environment = [("NODE_NAME", "node-1")];
+    let args = [FROZEN, &["-d", "g:2,5", "--extra-collectors", "monitoring", "-c", "200"]].concat();
+    let exporter = Exporter::start(BINARY, &args, &environment);
+    settled(&exporter);
+    let page = exporter.get("/").body;
+    let (head, rest) = page.split_once("<style>").expect("a style sheet");
+    let (_, rest) = rest.split_once("</style>").expect("its end");
+    let rest = rest.replace(concat!("heatsink ", env!("CARGO_PKG_VERSION")), "heatsink 0");
+    // A line for each element, so that a change can be read.
+    check_golden("pages/overview.html", &format!("{head}{rest}\n").replace("><", ">\n<"));
+}
+
 #[test]
 fn the_page_through_the_driver_library() {
     let rig = frozen_rig();

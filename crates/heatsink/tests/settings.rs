@@ -322,7 +322,10 @@ fn the_demo_says_where_to_look() {
     let output = terminated(child);
     child_ended_well(&output);
     let said = String::from_utf8(output.stdout).expect("UTF-8");
-    assert!(said.contains("/metrics"), "{said}");
+    let mut links = said.split_whitespace().filter(|word| word.starts_with("http://"));
+    let page = links.next().expect("the link of the page for people");
+    assert_eq!(links.next(), Some(&*format!("{page}metrics")), "{said}");
+    assert!(page.ends_with('/'), "{said}");
     assert!(said.contains("XID 79"), "{said}");
 }
 

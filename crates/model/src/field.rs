@@ -411,6 +411,8 @@ fields! {
     PROCESS_RESIDENT_MEMORY_BYTES = 9251;
     /// When heatsink started, in seconds since 1970.
     PROCESS_START_TIME_SECONDS = 9252;
+    /// HTTP connections closed because the limit of 256 was reached, as a count.
+    HTTP_CONNECTIONS_CLOSED_TOTAL = 9253;
 }
 
 /// Whether heatsink makes the field itself, of what it reads and counts: no source reads it.

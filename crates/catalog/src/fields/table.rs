@@ -642,4 +642,5 @@ pub static FIELDS: &[Field] = &[
     own(9250, "process_cpu_seconds_total",                        Float, "s",     Counter,  "1 per node"),
     own(9251, "process_resident_memory_bytes",                    Float, "B",     Gauge,    "1 per node"),
     own(9252, "process_start_time_seconds",                       Float, "s",     Gauge,    "1 per node"),
+    own(9253, "heatsink_http_connections_closed_total",           Int,   "count", Counter, "1 per node"),
 ];

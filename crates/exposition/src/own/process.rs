@@ -15,6 +15,9 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
     (field::READER_RESTARTS_TOTAL, |known, family| {
         family.sample(&Labels::default(), known.snapshot.reader_restarts);
     }),
+    (field::HTTP_CONNECTIONS_CLOSED_TOTAL, |known, family| {
+        family.sample(&Labels::default(), known.settings.connections_closed);
+    }),
     (field::PROCESS_CPU_SECONDS_TOTAL, |known, family| {
         if let Some(cpu) = known.snapshot.process.cpu {
             family.sample(&Labels::default(), cpu);

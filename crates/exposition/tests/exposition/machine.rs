@@ -141,6 +141,7 @@ pub(crate) fn settings() -> Settings {
         is_reloaded: true,
         replace_blanks_in_model_name: false,
         expected_gpus: None,
+        connections_closed: 0,
     }
 }
 

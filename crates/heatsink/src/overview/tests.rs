@@ -1,0 +1,374 @@
+//! The page, from snapshots made by hand.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use model::{
+    Down, FieldId, Gpu as ModelGpu, Identity, Kind, LinkFault, Moment, Pace, Process, Reading,
+    Reason, Value, Watch, Windows, XidEvent, XidLog, field,
+};
+
+use super::*;
+
+const WATCHED: [FieldId; 12] = [
+    field::GPU_TEMP,
+    field::SLOWDOWN_TEMP,
+    field::POWER_USAGE,
+    field::ENFORCED_POWER_LIMIT,
+    field::FB_USED,
+    field::FB_TOTAL,
+    field::GPU_UTIL,
+    field::SM_CLOCK,
+    field::ECC_DBE_VOL_TOTAL,
+    field::ROW_REMAP_FAILURE,
+    field::ROW_REMAP_PENDING,
+    field::GET_GPU_RECOVERY_ACTION,
+];
+
+fn now() -> When {
+    let since = Duration::from_secs(1_700_000_000);
+    When { time: UNIX_EPOCH + since, moment: Moment::BOOT + since }
+}
+
+fn ago_by(age: Duration) -> When {
+    let When { time, moment } = now();
+    When { time: time - age, moment: moment - age }
+}
+
+/// A GPU that is well.
+fn well(index: u32) -> GpuView {
+    let numbers = [61, 87, 512, 700, 40_960, 81_920, 98, 1980, 0, 0, 0, 0];
+    let identity = Identity {
+        index: Some(index),
+        uuid: Some(format!("GPU-5cd1{index:04}-7602-48e9-b643-5c26972e31c3")),
+        pci_bus_id: Some(format!("00000000:{index:02X}:00.0")),
+        model_name: Some("NVIDIA H100 80GB HBM3".into()),
+    };
+    GpuView {
+        gpu: ModelGpu { index: Some(index), identity: Some(Arc::new(identity)) },
+        up: Ok(()),
+        readings: numbers.map(|number| Ok(Value::Int(number))).into(),
+        parts: Vec::new(),
+        xids: Arc::new(XidLog { listening: true, ..XidLog::default() }),
+        xids_in_window: Vec::new(),
+        clock_events: Default::default(),
+        extents: Vec::new(),
+        health: Vec::new(),
+        calls: Arc::default(),
+        last_success: Some(ago_by(Duration::from_secs(150)).time),
+        pass_duration: None,
+        errors: Arc::default(),
+    }
+}
+
+fn down(index: u32, why: Down) -> GpuView {
+    GpuView { up: Err(why), ..well(index) }
+}
+
+/// With another reading of a field.
+fn with(mut view: GpuView, field: FieldId, reading: Reading) -> GpuView {
+    let at = WATCHED.iter().position(|watched| *watched == field).expect("it is watched");
+    view.readings[at] = reading;
+    view
+}
+
+fn with_int(view: GpuView, field: FieldId, number: i64) -> GpuView {
+    with(view, field, Ok(Value::Int(number)))
+}
+
+/// With an XID that came so long ago.
+fn with_xid(mut view: GpuView, code: u32, age: Duration) -> GpuView {
+    let event = XidEvent { xid: catalog::xid::lookup(code), instance: None, before: None };
+    Arc::make_mut(&mut view.xids).record(event, Some(ago_by(age)));
+    view
+}
+
+/// With a clock reason in force.
+fn held_back(mut view: GpuView, name: &str) -> GpuView {
+    let at = CLOCK_REASONS.iter().position(|reason| reason.name == name).expect("a reason");
+    view.clock_events[at].active = Some(true);
+    view
+}
+
+fn watch(field: FieldId) -> Watch {
+    let name = field.to_string().as_str().into();
+    Watch { field, name, kind: Kind::Gauge, help: "".into(), pace: Pace::Every, cumulative: false }
+}
+
+fn snapshot(gpus: Vec<GpuView>) -> Snapshot {
+    let window = Duration::from_secs(300);
+    Snapshot {
+        watches: WATCHED.map(watch).into(),
+        gpus,
+        machine: Vec::new(),
+        source: SourceView {
+            name: "nvml",
+            up: Ok(()),
+            driver_version: Some("570.124.06".into()),
+            needs_restart: None,
+        },
+        xid_source: Some(XidSource::KernelLog),
+        driver_log: None,
+        reader_restarts: 0,
+        process: Process { cpu: None, resident_bytes: None, started: UNIX_EPOCH },
+        windows: Windows { extents: window, xids: window, clock_events: window },
+        good_until: Moment::BOOT,
+    }
+}
+
+fn page(snapshot: &Snapshot) -> String {
+    Overview { hostname: Some("gpu-node-1".into()), expected_gpus: None }.page(snapshot, now())
+}
+
+fn page_of(gpus: Vec<GpuView>) -> String {
+    page(&snapshot(gpus))
+}
+
+/// The sentence of a page.
+fn sentence_of(page: &str) -> &str {
+    let (_, rest) = page.split_once("<h1").expect("a heading");
+    let (_, rest) = rest.split_once('>').expect("its end");
+    rest.split_once("</h1>").expect("its end").0
+}
+
+fn sentence(gpus: Vec<GpuView>) -> String {
+    sentence_of(&page_of(gpus)).to_owned()
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[test]
+fn one_sentence_says_how_the_machine_is() {
+    let hot = |index| held_back(well(index), "sw_thermal");
+    assert_eq!(sentence(vec![well(0)]), "The GPU is well.");
+    assert_eq!(sentence(vec![hot(0)]), "GPU 0 is slowed down for heat.");
+    assert_eq!(sentence((0..8).map(well).collect()), "All 8 GPUs are well.");
+    assert_eq!(
+        sentence(vec![well(0), well(1), hot(2)]),
+        "2 of 3 GPUs are well; GPU 2 is slowed down for heat."
+    );
+    assert_eq!(
+        sentence(vec![hot(0), down(1, Down::Lost), hot(2), well(3), hot(4)]),
+        "1 of 5 GPUs is well; GPU 1 is down; GPUs 0, 2 and 4 are slowed down for heat."
+    );
+    assert_eq!(
+        sentence((0..9).map(|index| down(index, Down::Late)).collect()),
+        "None of the 9 GPUs is well; 9 GPUs are down."
+    );
+    assert_eq!(sentence(vec![down(0, Down::Starting)]), "GPU 0 is starting.");
+    assert_eq!(sentence(vec![]), "The driver lists no GPU.");
+}
+
+#[test]
+fn gpus_that_there_should_be_are_missed() {
+    let said = |expected| {
+        let overview = Overview { hostname: None, expected_gpus: Some(expected) };
+        sentence_of(&overview.page(&snapshot(vec![well(0), well(1)]), now())).to_owned()
+    };
+    assert_eq!(said(2), "All 2 GPUs are well.");
+    assert_eq!(said(3), "All 2 GPUs are well; 1 more GPU is expected.");
+    assert_eq!(said(8), "All 2 GPUs are well; 6 more GPUs are expected.");
+}
+
+/// What each condition needs, the worst first: a GPU in the state of each.
+fn ill() -> Vec<(GpuView, &'static str)> {
+    let set = |field| with_int(well(0), field, 1);
+    vec![
+        (down(0, Down::Late), "is down"),
+        (set(field::GET_GPU_RECOVERY_ACTION), "needs a recovery action"),
+        (with_xid(well(0), 48, MINUTE), "reported a critical XID"),
+        (set(field::ECC_DBE_VOL_TOTAL), "has uncorrectable memory errors"),
+        (set(field::ROW_REMAP_FAILURE), "cannot remap a faulty memory row"),
+        (held_back(well(0), "hw_thermal"), "is slowed down by its hardware for heat"),
+        (held_back(well(0), "hw_power_brake"), "is slowed down by the power brake"),
+        (held_back(well(0), "sw_thermal"), "is slowed down for heat"),
+        (with_int(well(0), field::GPU_TEMP, 83), "is near its temperature limit"),
+        (with_xid(well(0), 63, MINUTE), "reported an XID"),
+        (set(field::ROW_REMAP_PENDING), "needs a reset to remap memory rows"),
+        (down(0, Down::Starting), "is starting"),
+    ]
+}
+
+#[test]
+fn each_condition_holds_for_what_it_is_about_and_for_nothing_else() {
+    let ill = ill();
+    assert_eq!(ill.len(), CONDITIONS.len());
+    for (at, (view, words)) in ill.into_iter().enumerate() {
+        let snapshot = snapshot(vec![view]);
+        let gpu = Gpu::of(&snapshot.gpus[0], &snapshot, now());
+        let holds: Vec<usize> = gpu.conditions.iter().map(|(at, _)| *at).collect();
+        assert_eq!((holds, gpu.state_in_words()), (vec![at], words));
+    }
+}
+
+#[test]
+fn conditions_are_in_order_and_their_runbooks_are_there() {
+    assert!(CONDITIONS.is_sorted_by_key(|condition| condition.severity));
+    for runbook in CONDITIONS.iter().filter_map(|condition| condition.runbook) {
+        let path = testkit::exporter::repository_file(&format!("docs/runbooks/{runbook}.md"));
+        assert!(path.is_file(), "{runbook}");
+    }
+}
+
+#[test]
+fn the_sick_come_first() {
+    let ill: Vec<GpuView> = ill().into_iter().map(|(view, _)| view).collect();
+    let mut gpus =
+        vec![well(0), ill[7].clone(), ill[2].clone(), well(3), ill[0].clone(), ill[8].clone()];
+    for (index, view) in (0..).zip(&mut gpus) {
+        view.gpu.index = Some(index);
+    }
+    let page = page_of(gpus);
+    let headings = page.split("<h2>GPU ").skip(1);
+    let order: Vec<&str> = headings.filter_map(|rest| rest.split('<').next()).collect();
+    assert_eq!(order, ["4", "2", "1", "5", "0", "3"]);
+}
+
+#[test]
+fn a_limit_that_is_not_read_is_left_out() {
+    let full = page_of(vec![well(0)]);
+    for text in [
+        "<b>61</b> of 87 °C",
+        "<b>512</b> of 700 W",
+        "<b>40.0</b> of 80.0 GiB",
+        "<b>98</b> %",
+        "<b>1980</b> MHz",
+    ] {
+        assert!(full.contains(text), "{text}: {full}");
+    }
+    let absent = [field::SLOWDOWN_TEMP, field::ENFORCED_POWER_LIMIT, field::FB_TOTAL];
+    let view =
+        absent.iter().fold(well(0), |view, field| with(view, *field, Err(Reason::NotSupported)));
+    let page = page_of(vec![with(view, field::GPU_UTIL, Err(Reason::NotSupported))]);
+    for text in ["<b>61</b> °C", "<b>512</b> W", "<b>40.0</b> GiB"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(page.contains("<dt>Utilisation</dt><dd>no reading</dd>"), "{page}");
+}
+
+/// The same quantity is found under the names of either generation.
+#[test]
+fn a_quantity_is_found_in_whatever_unit_it_is_read() {
+    let mut snapshot = snapshot(vec![well(0)]);
+    let renamed = [
+        (field::FB_USED, field::FB_USED_BYTES, Value::Int(40_960 << 20)),
+        (field::FB_TOTAL, field::FB_CAPACITY_BYTES, Value::Int(81_920 << 20)),
+        (field::GPU_UTIL, field::GPU_UTIL_RATIO, Value::Float(0.98)),
+        (field::SM_CLOCK, field::SM_CLOCK_HERTZ, Value::Int(1_980_000_000)),
+    ];
+    let before = page(&snapshot);
+    for (old, new, value) in renamed {
+        let at = WATCHED.iter().position(|watched| *watched == old).unwrap();
+        Arc::get_mut(&mut snapshot.watches).unwrap()[at] = watch(new);
+        snapshot.gpus[0].readings[at] = Ok(value);
+    }
+    assert_eq!(page(&snapshot), before);
+}
+
+#[test]
+fn a_gpu_that_is_down_shows_no_reading_and_when_it_last_answered() {
+    let page = page_of(vec![with_xid(down(0, Down::Lost), 79, 5 * MINUTE)]);
+    assert!(!page.contains("°C") && !page.contains("Temperature<"), "{page}");
+    assert!(page.contains("It last answered 2 min ago."), "{page}");
+    assert!(
+        page.contains("XID 79, GPU has fallen off the bus, 5 min ago. Drain the machine"),
+        "{page}"
+    );
+}
+
+#[test]
+fn xids_are_told_with_what_to_do_and_count_for_a_day() {
+    let state = |view| {
+        let snapshot = snapshot(vec![view]);
+        let gpu = Gpu::of(&snapshot.gpus[0], &snapshot, now());
+        let page = page(&snapshot);
+        assert!(page.contains("XID ") && page.contains(" ago"), "{page}");
+        gpu.state_in_words()
+    };
+    assert_eq!(state(with_xid(well(0), 119, DAY - MINUTE)), "reported a critical XID");
+    assert_eq!(state(with_xid(well(0), 119, DAY)), "well");
+    assert_eq!(state(with_xid(well(0), 31, MINUTE)), "well", "the application's own fault");
+    assert_eq!(state(with_xid(well(0), 9999, MINUTE)), "reported an XID", "an unknown one");
+    let later = with_xid(with_xid(well(0), 48, 5 * MINUTE), 45, MINUTE);
+    assert_eq!(state(later), "reported a critical XID", "a harmless one came after it");
+    let mut link = with_xid(well(0), 149, MINUTE);
+    let fault = |severity| LinkFault { code: 149, unit: "NETIR".into(), severity, link: Some(3) };
+    Arc::make_mut(&mut link.xids).record_link_fault(fault("nonfatal"));
+    assert_eq!(state(link.clone()), "reported an XID");
+    Arc::make_mut(&mut link.xids).record_link_fault(fault("fatal"));
+    assert_eq!(state(link), "reported a critical XID");
+    assert!(page_of(vec![well(0)]).contains("<dt>Last XID</dt><dd>none</dd>"));
+    let deaf = GpuView { xids: Arc::default(), ..well(0) };
+    assert!(page_of(vec![deaf]).contains("<dt>Last XID</dt><dd>not known</dd>"));
+}
+
+#[test]
+fn without_a_driver_the_page_says_what_to_do() {
+    let mut snapshot = snapshot(vec![]);
+    snapshot.source.up = Err("cannot open libnvidia-ml.so.1".into());
+    let text = page(&snapshot);
+    assert_eq!(sentence_of(&text), "The driver cannot be used, so no GPU is read.");
+    assert_eq!(text.matches("cannot open libnvidia-ml.so.1").count(), 1);
+    for word in ["nvidia-smi", "heatsink check", "heatsink demo", "tries again"] {
+        assert!(text.contains(word), "{word}");
+    }
+    snapshot.source.needs_restart = Some(Moment::BOOT);
+    assert!(page(&snapshot).contains("Start heatsink, or its container, again."));
+    snapshot.source.name = "dcgm";
+    assert!(page(&snapshot).contains("systemctl status nvidia-dcgm"));
+}
+
+#[test]
+fn simulated_numbers_are_never_shown_without_a_banner() {
+    let banner = "These GPUs are simulated: no number here is measured.";
+    let mut snapshot = snapshot(vec![well(0)]);
+    assert!(!page(&snapshot).contains(banner));
+    snapshot.source.name = "sim";
+    assert!(page(&snapshot).contains(banner));
+}
+
+#[test]
+fn every_text_is_escaped() {
+    const NASTY: &str = "\"'><script>alert(1)</script>&";
+    let mut snapshot = snapshot(vec![well(0), down(1, Down::Lost)]);
+    for view in &mut snapshot.gpus {
+        let text = || Some(NASTY.to_owned());
+        let identity =
+            Identity { index: None, uuid: text(), pci_bus_id: text(), model_name: text() };
+        view.gpu = ModelGpu { index: None, identity: Some(Arc::new(identity)) };
+    }
+    snapshot.source.driver_version = Some(NASTY.into());
+    snapshot.source.up = Err(NASTY.into());
+    let overview = Overview { hostname: Some(NASTY.into()), expected_gpus: None };
+    let failing = overview.page(&snapshot, now());
+    snapshot.source.up = Ok(());
+    let working = overview.page(&snapshot, now());
+    for page in [failing, working] {
+        assert!(!page.contains("<script") && !page.contains("\"'>"), "{page}");
+        assert!(page.matches("&lt;script&gt;alert(1)&lt;/script&gt;&amp;").count() >= 8, "{page}");
+    }
+}
+
+/// In every state at once, with the longest texts.
+fn worst(index: u32) -> GpuView {
+    let longest = catalog::xid::critical().max_by_key(|xid| xid.action.len()).unwrap();
+    let view = with_xid(with_xid(well(index), 94, MINUTE / 3), longest.code, MINUTE / 3);
+    let view = with_int(view, field::GET_GPU_RECOVERY_ACTION, 3);
+    let names = CLOCK_REASONS.iter().map(|reason| reason.name);
+    let mut view = names.fold(with_xid(view, 31, MINUTE / 3), held_back);
+    let identity = view.gpu.identity.take().unwrap();
+    // NVML's names have 96 bytes at most.
+    let model_name = Some("x".repeat(95));
+    view.gpu.identity = Some(Arc::new(Identity { model_name, ..(*identity).clone() }));
+    view
+}
+
+#[test]
+fn the_page_stays_small() {
+    let size = |gpus: Vec<GpuView>| page_of(gpus).len();
+    let eight = size((0..8).map(well).collect());
+    let worst_eight = size((0..8).map(worst).collect());
+    let many = size((0..255).map(worst).collect());
+    println!("{eight} bytes for eight, {worst_eight} at worst, {many} for 255 at worst");
+    assert!(eight <= 15_000 && worst_eight <= 15_000 && many <= 30_000);
+}
