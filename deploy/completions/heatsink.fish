@@ -75,13 +75,13 @@ complete -c heatsink -n "__fish_heatsink_needs_command" -s r -l remote-hostengin
 complete -c heatsink -n "__fish_heatsink_needs_command" -l fake-gpus -d 'Serve GPUs, too, that DCGM only makes up' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l enable-dcgm-log -d 'Let a DCGM engine in this process log to standard output' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l dcgm-log-level -d 'How much it logs: `NONE`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `VERB`' -r
-complete -c heatsink -n "__fish_heatsink_needs_command" -l sim-scenario -d 'What happens to the simulated GPUs' -r -f -a "story\t'Eight H100s, a training job, and four of them in trouble'
+complete -c heatsink -n "__fish_heatsink_needs_command" -l sim-scenario -d 'What happens to the simulated GPUs [default: story]' -r -f -a "story\t'Eight H100s, a training job, and four of them in trouble'
 steady\t'The same job on healthy GPUs'
 idle\t'Nothing to do'"
-complete -c heatsink -n "__fish_heatsink_needs_command" -l sim-gpus -d 'How many GPUs `steady` and `idle` have' -r
-complete -c heatsink -n "__fish_heatsink_needs_command" -l sim-seed -d 'The same seed gives the same numbers' -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l sim-gpus -d 'How many GPUs `steady` and `idle` have [default: 8]' -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l sim-seed -d 'The same seed gives the same numbers [default: 1]' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -l sim-at -d 'Let simulated time stand still at this second' -r
-complete -c heatsink -n "__fish_heatsink_needs_command" -l speed -d 'Simulated seconds per second, up to 1000' -r
+complete -c heatsink -n "__fish_heatsink_needs_command" -l speed -d 'Simulated seconds per second, up to 1000 [default: 1]' -r
 complete -c heatsink -n "__fish_heatsink_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heatsink -n "__fish_heatsink_needs_command" -s V -l version -d 'Print version'
 complete -c heatsink -n "__fish_heatsink_needs_command" -f -a "serve" -d 'Serve this machine\'s GPUs (what heatsink does without a command)'
@@ -140,15 +140,15 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -s r -l remote-
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l fake-gpus -d 'Serve GPUs, too, that DCGM only makes up' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l enable-dcgm-log -d 'Let a DCGM engine in this process log to standard output' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l dcgm-log-level -d 'How much it logs: `NONE`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `VERB`' -r
-complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l sim-scenario -d 'What happens to the simulated GPUs' -r -f -a "story\t'Eight H100s, a training job, and four of them in trouble'
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l sim-scenario -d 'What happens to the simulated GPUs [default: story]' -r -f -a "story\t'Eight H100s, a training job, and four of them in trouble'
 steady\t'The same job on healthy GPUs'
 idle\t'Nothing to do'"
-complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l sim-gpus -d 'How many GPUs `steady` and `idle` have' -r
-complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l sim-seed -d 'The same seed gives the same numbers' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l sim-gpus -d 'How many GPUs `steady` and `idle` have [default: 8]' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l sim-seed -d 'The same seed gives the same numbers [default: 1]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l sim-at -d 'Let simulated time stand still at this second' -r
-complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l speed -d 'Simulated seconds per second, up to 1000' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l speed -d 'Simulated seconds per second, up to 1000 [default: 1]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -s a -l address -d 'Where to listen' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -s a -l address -d 'Where to listen: this machine only, unless told otherwise, as with `:9400`' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -l metric-names -d 'Whose metric names to serve: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8\'s and 4.9\'s side by side' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -l speed -d 'Simulated seconds per second, up to 1000; the story takes 20 minutes at 1' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -l seed -d 'The same seed gives the same numbers' -r
@@ -166,13 +166,13 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand check" -s r -l remote-
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l fake-gpus -d 'Serve GPUs, too, that DCGM only makes up' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l enable-dcgm-log -d 'Let a DCGM engine in this process log to standard output' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l dcgm-log-level -d 'How much it logs: `NONE`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `VERB`' -r
-complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-scenario -d 'What happens to the simulated GPUs' -r -f -a "story\t'Eight H100s, a training job, and four of them in trouble'
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-scenario -d 'What happens to the simulated GPUs [default: story]' -r -f -a "story\t'Eight H100s, a training job, and four of them in trouble'
 steady\t'The same job on healthy GPUs'
 idle\t'Nothing to do'"
-complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-gpus -d 'How many GPUs `steady` and `idle` have' -r
-complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-seed -d 'The same seed gives the same numbers' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-gpus -d 'How many GPUs `steady` and `idle` have [default: 8]' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-seed -d 'The same seed gives the same numbers [default: 1]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-at -d 'Let simulated time stand still at this second' -r
-complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l speed -d 'Simulated seconds per second, up to 1000' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l speed -d 'Simulated seconds per second, up to 1000 [default: 1]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l timings -d 'Time every driver call, too'
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heatsink -n "__fish_heatsink_using_subcommand fields" -l served -d 'Only the fields that heatsink serves'

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use catalog::FIELDS;
-use dcgm::{DcgmSource, Log, Options};
+use dcgm::{Address, DcgmSource, Log, Options};
 use model::{Kind, Moment, Pace, Pass, Readings, Renew, Rhythm, Source, Watch};
 
 const GPUS: u32 = 8;
@@ -25,7 +25,7 @@ fn main() {
     unsafe { std::env::set_var("FAKE_DCGM_NVML", nvml) };
     let mut source = DcgmSource::new(Options {
         library: Some(library),
-        address: Some("localhost:5555".to_owned()),
+        address: Address::parse("localhost:5555").ok(),
         interval: INTERVAL,
         compute_instances: false,
         fake_gpus: false,

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The port that a host engine listens on unless it is told otherwise.
 const DEFAULT_PORT: u16 = 5555;
 
-/// How long finding out why nobody answers may take.
+/// How long finding out why there is no answer may take.
 const DIAGNOSIS: Duration = Duration::from_millis(500);
 
 /// Where a host engine listens.
@@ -83,7 +83,10 @@ impl Address {
         if let Some((scheme, _)) = rest.split_once("://") {
             return Err(wrong(&format!("begins with {scheme}://, which is unknown")));
         }
-        let (host, port) = host_and_port(rest).ok_or_else(|| wrong("is no host and port"))?;
+        if rest.parse::<u16>().is_ok() {
+            return Err(wrong("is a port without a host"));
+        }
+        let (host, port) = host_and_port(rest).ok_or_else(|| wrong("is not HOST:PORT"))?;
         let port = match port {
             None => DEFAULT_PORT,
             Some(port) => match port.parse() {
@@ -126,7 +129,7 @@ impl Address {
         }
     }
 
-    /// Why nobody answers there, in the system's words; none if somebody does.
+    /// Why there is no answer, in the system's words; none if there is one.
     pub(crate) fn diagnosis(&self) -> Option<String> {
         let connected = match self {
             Self::Unix(path) => UnixStream::connect(path).map(drop),
@@ -244,6 +247,7 @@ mod tests {
             "vsock://x:1",
             "vsock://1:x",
             "http://host:1",
+            "5555",
             "host:1:2",
             "a\0b",
         ] {
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn why_nobody_answers() {
+    fn why_there_is_no_answer() {
         let missing = Address::parse("unix:///nowhere/at/all").unwrap();
         assert!(missing.diagnosis().unwrap().contains("no such file"));
         let refused = Address::parse("127.0.0.1:1").unwrap();

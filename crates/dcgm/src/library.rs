@@ -93,9 +93,12 @@ impl Api {
         // SAFETY: loading a library runs its initialisers. DCGM's are made for being loaded at any
         // time; a path given by the user is the user's word that it is DCGM.
         let library = unsafe { Library::open(Some(name), flags) }.map_err(|error| {
+            // The linker begins with the name.
+            let why = error.to_string();
+            let why = why.strip_prefix(&format!("{}: ", name.display())).unwrap_or(&why);
             format!(
-                "cannot open {}: {error}; install DCGM 4, name its library with --dcgm-library, or \
-                 read the driver directly with --source nvml",
+                "cannot open {}: {why}; install DCGM 4, name its library with --dcgm-library \
+                 (HEATSINK_DCGM_LIBRARY), or read the driver directly with --source nvml",
                 name.display()
             )
         })?;

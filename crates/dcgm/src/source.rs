@@ -44,9 +44,8 @@ const LOOK_AT_ALL: Duration = Duration::from_secs(10);
 pub struct Options {
     /// The library; none for the one that the dynamic linker finds.
     pub library: Option<PathBuf>,
-    /// Where a host engine runs, as [`Address::parse`] reads it; none to start an engine inside this
-    /// process. One that cannot be read is a source that cannot be opened.
-    pub address: Option<String>,
+    /// Where a host engine runs; none to start an engine inside this process.
+    pub address: Option<Address>,
     /// From one reading to the next.
     pub interval: Duration,
     /// Of a partitioned GPU, also its compute instances, not only its GPU instances.
@@ -94,15 +93,10 @@ impl DcgmSource {
         }
     }
 
-    fn engine(&self) -> Result<Engine, String> {
+    fn engine(&self) -> Engine {
         match &self.options.address {
-            Some(text) => {
-                let address = Address::parse(text).map_err(|error| {
-                    format!("-r, --remote-hostengine-info (DCGM_REMOTE_HOSTENGINE_INFO): {error}")
-                })?;
-                Ok(Engine::Remote(address))
-            }
-            None => Ok(Engine::Embedded(self.options.log.clone())),
+            Some(address) => Engine::Remote(address.clone()),
+            None => Engine::Embedded(self.options.log.clone()),
         }
     }
 
@@ -180,7 +174,7 @@ impl DcgmSource {
     }
 
     fn open(&mut self, watches: &Arc<[Watch]>) -> Result<DcgmSession, String> {
-        let engine = self.engine()?;
+        let engine = self.engine();
         let handle = self.handle(&engine)?;
         let failed = |code: Code| match code {
             Code::MAX_LIMIT => format!(

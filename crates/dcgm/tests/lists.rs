@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::counters;
-use dcgm::{DcgmSource, Log, Options};
+use dcgm::{Address, DcgmSource, Log, Options};
 use fake_dcgm::Control;
 use model::{Renew, Session, Source, Watch};
 
@@ -32,7 +32,7 @@ fn no_list_is_longer_than_what_was_written() {
         std::thread::sleep(Duration::from_millis(20));
         let mut source = DcgmSource::new(Options {
             library: Some(library.clone()),
-            address: Some("localhost:5555".to_owned()),
+            address: Address::parse("localhost:5555").ok(),
             interval: Duration::from_secs(1),
             compute_instances: false,
             fake_gpus: false,

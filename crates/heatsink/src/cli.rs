@@ -12,6 +12,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::fleet::MOST_NODES;
 use crate::upstream::Upstream;
 
+/// Where the demo listens: its numbers are made up, and nothing for other machines.
+const DEMO_ADDRESS: &str = "127.0.0.1:9400";
+
 /// The defaults that an empty variable stands for, too.
 pub(crate) const ADDRESS: &str = ":9400";
 pub(crate) const INTERVAL: &str = "1000";
@@ -351,28 +354,43 @@ pub(crate) struct SourceArgs {
     pub(crate) sim: SimArgs,
 }
 
+// None of these has a default here: one that is typed without `--source sim` is refused.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Simulation (with --source sim)")]
 pub(crate) struct SimArgs {
-    /// What happens to the simulated GPUs
-    #[arg(long, default_value = "story", value_name = "SCENARIO")]
-    pub(crate) sim_scenario: ScenarioName,
+    /// What happens to the simulated GPUs [default: story]
+    #[arg(long, value_name = "SCENARIO")]
+    pub(crate) sim_scenario: Option<ScenarioName>,
 
-    /// How many GPUs `steady` and `idle` have
-    #[arg(long, default_value = "8", value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
-    pub(crate) sim_gpus: u8,
+    /// How many GPUs `steady` and `idle` have [default: 8]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
+    pub(crate) sim_gpus: Option<u8>,
 
-    /// The same seed gives the same numbers
-    #[arg(long, default_value = "1", value_name = "N")]
-    pub(crate) sim_seed: u64,
+    /// The same seed gives the same numbers [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) sim_seed: Option<u64>,
 
     /// Let simulated time stand still at this second
     #[arg(long, value_name = "SECONDS")]
     pub(crate) sim_at: Option<u64>,
 
-    /// Simulated seconds per second, up to 1000
-    #[arg(long, default_value = "1", value_name = "FACTOR")]
-    pub(crate) speed: f64,
+    /// Simulated seconds per second, up to 1000 [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) speed: Option<f64>,
+}
+
+impl SimArgs {
+    /// The first of these flags that was given.
+    pub(crate) fn first_given(&self) -> Option<&'static str> {
+        let flags = [
+            ("sim-scenario", self.sim_scenario.is_some()),
+            ("sim-gpus", self.sim_gpus.is_some()),
+            ("sim-seed", self.sim_seed.is_some()),
+            ("sim-at", self.sim_at.is_some()),
+            ("speed", self.speed.is_some()),
+        ];
+        flags.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
@@ -414,8 +432,8 @@ pub(crate) struct LogArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
-    /// Where to listen
-    #[arg(short = 'a', long, default_value = ADDRESS, value_name = "ADDRESS")]
+    /// Where to listen: this machine only, unless told otherwise, as with `:9400`
+    #[arg(short = 'a', long, default_value = DEMO_ADDRESS, value_name = "ADDRESS")]
     pub(crate) address: String,
 
     /// Whose metric names to serve: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
@@ -530,7 +548,7 @@ pub(crate) fn or_default<'a>(text: &'a str, default: &'a str) -> &'a str {
     if text.is_empty() { default } else { text }
 }
 
-/// Any text; what is not UTF-8 in it is wrong for whoever uses it, and only then.
+/// Any text; what is not UTF-8 in it is an error where it is used, and only there.
 pub(crate) fn text() -> impl TypedValueParser<Value = String> {
     OsStringValueParser::new().map(|text| text.to_string_lossy().into_owned())
 }

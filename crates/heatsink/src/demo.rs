@@ -14,6 +14,7 @@ use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;
 use crate::serve::{self, Setup, Twins};
+use crate::settings::Named;
 use crate::wanted::{Extra, Wanted};
 use crate::{Outcome, fleet, listen, logging, origin, settings};
 
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         counters: None,
         // So that the alert rules and dashboards have all that they look at.
         extra: Some(Extra::Builtin(builtin::MONITORING)),
-        generation: settings::generation(&args.metric_names)?,
+        generation: settings::generation(&args.metric_names).named::<DemoArgs>("metric-names")?,
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
     };
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     });
     let own_name = twins.as_ref().map(|_| fleet::name(1).into());
     let setup = Setup {
-        listener: listen::bind(&args.address)?,
+        listener: listen::bind(&args.address).named::<DemoArgs>("address")?,
         source: Box::new(SimSource::new(world, options)),
         asked: wanted.read()?,
         wanted,
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
 
 /// Says where to look, and then what happens when it happens.
 fn tell(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
-    let url = url(address);
+    let url = listen::url(address);
     // What is looked for begins alike under the names of every generation.
     say(format_args!(
         "Eight simulated H100s: nothing here is measured.\n\n  \
@@ -96,14 +97,6 @@ fn tell(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
     if let Err(error) = storyteller.context("no thread to tell the story") {
         tracing::warn!("{error:#}");
     }
-}
-
-/// The address as a browser on this machine opens it.
-fn url(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        return format!("http://localhost:{}", address.port());
-    }
-    format!("http://{address}")
 }
 
 /// Prints lines. Who closes the other end has seen enough; the page is served all the same.

@@ -24,7 +24,7 @@ pub(crate) fn parse(list: &str) -> Result<Devices, String> {
         };
         let (chosen, most) = match letter {
             "f" if range.is_some() => {
-                return Err("`f` takes no list; write g:0,1 for some GPUs".to_owned());
+                return Err("`f` takes no list; write g:0,1 for some of them".to_owned());
             }
             "f" => {
                 flexible = true;
@@ -32,7 +32,11 @@ pub(crate) fn parse(list: &str) -> Result<Devices, String> {
             }
             "g" => (&mut gpus, MOST_GPUS),
             "i" => (&mut instances, MOST_INSTANCES),
-            _ => return Err(format!("`{letter}` is no device kind; write f, g or i")),
+            _ => {
+                return Err(format!(
+                    "`{letter}` is no kind of device; write f, g, i, or as in g:0,2-4"
+                ));
+            }
         };
         *chosen = match range {
             None => Choice::All,
@@ -41,7 +45,7 @@ pub(crate) fn parse(list: &str) -> Result<Devices, String> {
     }
     match (flexible, &gpus, &instances) {
         (true, Choice::None, Choice::None) => Ok(Devices::Flexible),
-        (true, ..) => Err("`f` is all there is; it cannot be added to".to_owned()),
+        (true, ..) => Err("`f` stands for all devices; write it alone".to_owned()),
         (false, ..) => Ok(Devices::Listed { gpus, instances }),
     }
 }
@@ -62,7 +66,12 @@ fn indexes(list: &str, most: u32) -> Result<Vec<u32>, String> {
     for item in list.split(',') {
         let item = item.trim();
         let (first, last) = item.split_once('-').unwrap_or((item, item));
-        let (first, last) = (index(first, most)?, index(last, most)?);
+        let wrong = || format!("`{item}` is neither an index nor a range; write g:0,2-4");
+        let number = |text: &str| text.trim().parse::<u32>().map_err(|_| wrong());
+        let (first, last) = (number(first)?, number(last)?);
+        if let Some(index) = [first, last].into_iter().find(|index| *index > most) {
+            return Err(format!("index {index} is above {most}"));
+        }
         if first > last {
             return Err(format!("`{item}` runs backwards"));
         }
@@ -71,14 +80,6 @@ fn indexes(list: &str, most: u32) -> Result<Vec<u32>, String> {
     indexes.sort_unstable();
     indexes.dedup();
     Ok(indexes)
-}
-
-fn index(text: &str, most: u32) -> Result<u32, String> {
-    match text.trim().parse() {
-        Ok(index) if index <= most => Ok(index),
-        Ok(index) => Err(format!("index {index} is above {most}")),
-        Err(_) => Err(format!("`{text}` is no index; write numbers, as in g:0,2-4")),
-    }
 }
 
 #[cfg(test)]

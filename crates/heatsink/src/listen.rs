@@ -3,9 +3,11 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::cli::ServeArgs;
+use crate::settings::Named;
 use crate::systemd;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -27,7 +29,7 @@ pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
             bounded.context("systemd's socket cannot be set up")?;
             Ok(listener)
         }
-        None => bind(address),
+        None => bind(address).named::<ServeArgs>("address"),
     }
 }
 
@@ -35,28 +37,72 @@ pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
 ///
 /// # Errors
 ///
-/// One line that names the address, the flag, and what is wrong.
+/// What is wrong with the address, and what to do.
 pub(crate) fn bind(address: &str) -> Result<TcpListener> {
-    let cannot = || format!("cannot listen on `{address}` (-a, --address)");
-    if let Some(port) = address.strip_prefix(':') {
-        let port: u16 =
-            port.parse().map_err(|_| anyhow!("`{port}` is no port")).with_context(cannot)?;
+    let (host, port) = host_and_port(address)?;
+    let why = |error: &io::Error| words(error, address, port);
+    if host.is_empty() {
         // One socket for IPv6 and IPv4, or, where the machine has no IPv6, for IPv4.
         return listen((Ipv6Addr::UNSPECIFIED, port).into())
             .or_else(|error| match error.kind() {
                 io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
                 _ => listen((Ipv4Addr::UNSPECIFIED, port).into()),
             })
-            .with_context(cannot);
+            .map_err(|error| why(&error));
     }
-    let mut last = Err(anyhow!("the name has no address"));
-    for address in address.to_socket_addrs().with_context(cannot)? {
-        last = listen(address).map_err(anyhow::Error::from);
+    let addresses = address.to_socket_addrs();
+    let addresses = addresses.with_context(|| format!("`{host}` has no address"))?;
+    let mut last = Err(anyhow!("`{host}` has no address"));
+    for address in addresses {
+        last = listen(address).map_err(|error| why(&error));
         if last.is_ok() {
             break;
         }
     }
-    last.with_context(cannot)
+    last
+}
+
+/// The two halves of `:9400`, `127.0.0.1:9400`, `[::1]:9400` or `host:9400`.
+fn host_and_port(address: &str) -> Result<(&str, u16)> {
+    const FORMS: &str = "write :9400, 127.0.0.1:9400 or [::1]:9400";
+    if let Ok(port) = address.parse::<u16>() {
+        bail!("`{address}` is a port without a colon; write :{port}");
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let is_literal = address.parse::<SocketAddr>().is_ok();
+    let halves = address.rsplit_once(':');
+    let halves = halves.filter(|(host, _)| is_literal || host.chars().all(is_name));
+    let (host, port) = halves.with_context(|| format!("`{address}` is not HOST:PORT; {FORMS}"))?;
+    let port = port.parse();
+    Ok((host, port.map_err(|_| anyhow!("`{address}` has no port from 0 to 65535; {FORMS}"))?))
+}
+
+/// Why nothing can listen there, and what to do.
+fn words(error: &io::Error, address: &str, port: u16) -> anyhow::Error {
+    let other = if port < u16::MAX { port + 1 } else { port - 1 };
+    match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow!(
+            "another program listens on `{address}`; `ss -ltnp 'sport = :{port}'` shows which; \
+             stop it, or choose another port, as in -a :{other}"
+        ),
+        io::ErrorKind::PermissionDenied => anyhow!(
+            "cannot listen on `{address}`: permission denied; choose a port from 1024 on, or give \
+             heatsink the capability CAP_NET_BIND_SERVICE"
+        ),
+        io::ErrorKind::AddrNotAvailable => anyhow!(
+            "cannot listen on `{address}`: this machine does not have that address; `ip address` \
+             lists those that it has"
+        ),
+        _ => anyhow!("cannot listen on `{address}`: {error}"),
+    }
+}
+
+/// The address as a browser of this machine opens it: `http://localhost:9400`.
+pub(crate) fn url(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("http://localhost:{}", address.port()),
+        false => format!("http://{address}"),
+    }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -83,9 +129,31 @@ mod tests {
     fn addresses() {
         assert!(bind("127.0.0.1:0").is_ok());
         assert!(bind("localhost:0").is_ok());
-        for text in ["", "9400", ":x", ":99999", "127.0.0.1", "[::1"] {
+        for (text, said) in [
+            ("", "is not HOST:PORT"),
+            ("9400", "write :9400"),
+            (":x", "has no port"),
+            (":99999", "has no port"),
+            ("127.0.0.1", "is not HOST:PORT"),
+            ("[::1", "is not HOST:PORT"),
+            ("::1:9400", "is not HOST:PORT"),
+            ("http://localhost:9400", "is not HOST:PORT"),
+            ("host.invalid:9400", "`host.invalid` has no address"),
+        ] {
             let error = bind(text).expect_err(text);
-            assert!(format!("{error:#}").contains("--address"), "{error:#}");
+            assert!(format!("{error:#}").contains(said), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_printed_address_can_be_opened() {
+        for (address, expected) in [
+            ("[::]:9400", "http://localhost:9400"),
+            ("0.0.0.0:9400", "http://localhost:9400"),
+            ("127.0.0.1:1", "http://127.0.0.1:1"),
+            ("[::1]:1", "http://[::1]:1"),
+        ] {
+            assert_eq!(url(address.parse().unwrap()), expected);
         }
     }
 

@@ -27,8 +27,8 @@ const MOST_LINES: usize = 1024;
 
 /// Starts to log, until the guard is dropped, which writes what still waits.
 ///
-/// A thread of its own does the writing. Readers log too, and one that waited for a log that nobody
-/// reads would not read its GPU any more.
+/// A thread of its own does the writing. Readers log too, and one that waited for a full pipe would not
+/// read its GPU any more.
 pub(crate) fn start(log: &Log) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(MOST_LINES)

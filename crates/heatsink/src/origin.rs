@@ -1,11 +1,13 @@
 //! Which source readings come from, and what follows from that.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use catalog::xid;
 use dcgm::{Address, DcgmSource};
 use model::Source;
@@ -14,10 +16,11 @@ use sampler::{KernelLog, LogPlace, Trial};
 use sim::{Scenario, SimSource, World};
 
 use crate::cli::{
-    self, DCGM_LOG_LEVEL, KERNEL_LOG, ROOT, SOURCE, ScenarioName, SimArgs, SourceArgs, or_default,
+    self, DCGM_LOG_LEVEL, KERNEL_LOG, ROOT, SOURCE, ScenarioName, ServeArgs, SimArgs, SourceArgs,
+    or_default,
 };
 use crate::probe;
-use crate::settings::{self, DCGM_LOG, DCGM_LOG_LEVELS, FAKE_GPUS, FROM};
+use crate::settings::{self, Named};
 
 /// A source that was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,18 +37,32 @@ impl Origin {
     /// The source that was asked for. Naming a host engine is asking for it.
     pub(crate) fn of(args: &SourceArgs) -> Result<Self> {
         match or_default(&args.source, SOURCE) {
-            "auto" if engine(args).is_some() => Ok(Self::Dcgm),
+            "auto" if engine_text(args).is_some() => Ok(Self::Dcgm),
             "auto" | "nvml" => Ok(Self::Nvml),
             "dcgm" => Ok(Self::Dcgm),
             "sim" => Ok(Self::Sim),
-            other => Err(FROM.wrong(other, "auto, nvml, dcgm, sim")),
+            other => Err(settings::not_among(other, "auto, nvml, dcgm, sim")),
+        }
+        .named::<SourceArgs>("source")
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nvml => "nvml",
+            Self::Dcgm => "dcgm",
+            Self::Sim => "sim",
         }
     }
 }
 
-/// The host engine that was named.
-fn engine(args: &SourceArgs) -> Option<&str> {
+fn engine_text(args: &SourceArgs) -> Option<&str> {
     Some(args.remote_hostengine_info.trim()).filter(|text| !text.is_empty())
+}
+
+/// The host engine that was named.
+fn engine(args: &SourceArgs) -> Result<Option<Address>> {
+    let address = engine_text(args).map(Address::parse).transpose();
+    address.map_err(anyhow::Error::from).named::<SourceArgs>("remote-hostengine-info")
 }
 
 /// The source that was asked for, with one reading per `interval`.
@@ -54,52 +71,101 @@ pub(crate) fn source(
     interval: Duration,
     compute_instances: bool,
 ) -> Result<Box<dyn Source>> {
-    match Origin::of(args)? {
+    let origin = Origin::of(args)?;
+    warn_of_unused(args, origin);
+    if origin != Origin::Sim
+        && let Some(flag) = args.sim.first_given()
+    {
+        bail!("--{flag} has no effect without --source sim");
+    }
+    match origin {
         Origin::Nvml => {
-            if engine(args).is_some() {
-                tracing::warn!("-r, --remote-hostengine-info has no effect with --source nvml");
-            }
-            let library = library(&args.nvml_library).context("--nvml-library")?;
-            let options = nvml::Options { compute_instances, root: root(args) };
+            let library = library(&args.nvml_library).named::<SourceArgs>("nvml-library")?;
+            let options = nvml::Options { compute_instances, root: root(args)? };
             Ok(Box::new(NvmlSource::new(library, options)))
         }
         Origin::Dcgm => Ok(Box::new(DcgmSource::new(dcgm::Options {
-            library: library(&args.dcgm_library).context("--dcgm-library")?,
-            address: engine(args).map(str::to_owned),
+            library: library(&args.dcgm_library).named::<SourceArgs>("dcgm-library")?,
+            address: engine(args)?,
             interval,
             compute_instances,
-            fake_gpus: settings::boolean(&FAKE_GPUS, &args.fake_gpus)?,
+            fake_gpus: settings::boolean(&args.fake_gpus).named::<SourceArgs>("fake-gpus")?,
             log: dcgm_log(args)?,
         }))),
         Origin::Sim => simulation(&args.sim),
     }
 }
 
+/// Names what only another source reads. Manifests may have it for both, so it is not refused.
+fn warn_of_unused(args: &SourceArgs, origin: Origin) {
+    let is_path = |text| cli::path(text).is_some();
+    for (long, is_given, reads) in [
+        ("nvml-library", is_path(&args.nvml_library), Origin::Nvml),
+        ("dcgm-library", is_path(&args.dcgm_library), Origin::Dcgm),
+        ("remote-hostengine-info", engine_text(args).is_some(), Origin::Dcgm),
+    ] {
+        if is_given && reads != origin {
+            let (flag, used) = (settings::name::<SourceArgs>(long), origin.name());
+            tracing::warn!("{flag} has no effect: the source is {used}");
+        }
+    }
+}
+
 /// Below which the operating system's files are looked at.
-fn root(args: &SourceArgs) -> PathBuf {
-    cli::path(&args.rootfs).map_or_else(|| ROOT.into(), PathBuf::from)
+fn root(args: &SourceArgs) -> Result<PathBuf> {
+    match cli::path(&args.rootfs) {
+        None => Ok(ROOT.into()),
+        Some(root) if root.is_dir() => Ok(root.to_owned()),
+        Some(root) => Err(anyhow!("{} is not a folder", root.display())),
+    }
+    .named::<SourceArgs>("path.rootfs")
 }
 
 /// What tries aside whether a new session would read a GPU that is down: where it is NVML that reads.
 /// DCGM's engine is one for all GPUs, and is never given up for one.
 pub(crate) fn trial(args: &SourceArgs) -> Result<Option<Trial>> {
-    let is_nvml = Origin::of(args)? == Origin::Nvml;
-    let library = library(&args.nvml_library).context("--nvml-library")?;
-    Ok(is_nvml.then(|| probe::trial(library.as_deref())))
+    if Origin::of(args)? != Origin::Nvml {
+        return Ok(None);
+    }
+    let library = library(&args.nvml_library).named::<SourceArgs>("nvml-library")?;
+    Ok(Some(probe::trial(library.as_deref())))
 }
 
+/// The file of a library. One that is not there, or is empty, may still come; one that is there and
+/// cannot be a library is a mistake.
 fn library(path: &Option<OsString>) -> Result<Option<PathBuf>> {
     let path = cli::path(path).map(std::path::absolute).transpose();
-    path.context("the path cannot be resolved")
+    let Some(path) = path.context("the path cannot be resolved")? else { return Ok(None) };
+    let what = match path.metadata() {
+        Ok(meta) if meta.is_dir() => Some("a folder, not a library"),
+        Ok(meta) if meta.is_file() && meta.len() > 0 && !is_elf(&path) => Some("not a library"),
+        _ => None,
+    };
+    match what {
+        Some(what) => {
+            bail!("{} is {what}; name the library's file, or leave the flag out", path.display())
+        }
+        None => Ok(Some(path)),
+    }
 }
 
-/// What an engine in this process logs. Nothing, unless somebody wants it: its own default is a file.
+/// Whether a file may be a library. One that cannot be read may be.
+fn is_elf(path: &Path) -> bool {
+    const MAGIC: &[u8] = b"\x7fELF";
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
+    read.is_err() || start == MAGIC
+}
+
+/// What an engine in this process logs. Nothing, unless it is asked to: its own default is a file.
 fn dcgm_log(args: &SourceArgs) -> Result<dcgm::Log> {
     const STANDARD_OUTPUT: &str = "-";
     let level = or_default(&args.dcgm_log_level, DCGM_LOG_LEVEL).trim();
     let number = LEVELS.iter().position(|known| known.eq_ignore_ascii_case(level));
-    let number = number.ok_or_else(|| DCGM_LOG_LEVELS.wrong(level, &LEVELS.join(", ")))?;
-    let is_wanted = settings::boolean(&DCGM_LOG, &args.enable_dcgm_log)?;
+    let number = number.ok_or_else(|| settings::not_among(level, &LEVELS.join(", ")));
+    let number = number.named::<SourceArgs>("dcgm-log-level")?;
+    let is_wanted =
+        settings::boolean(&args.enable_dcgm_log).named::<SourceArgs>("enable-dcgm-log")?;
     let severity = if is_wanted { i32::try_from(number)? } else { 0 };
     Ok(dcgm::Log { file: Some(STANDARD_OUTPUT.into()), severity })
 }
@@ -110,17 +176,27 @@ pub(crate) fn kernel_log(args: &SourceArgs, log: &str) -> Result<Option<KernelLo
     let log = or_default(log, KERNEL_LOG);
     let is_ours = match Origin::of(args)? {
         Origin::Nvml => true,
-        Origin::Dcgm => match engine(args) {
-            None => true,
-            // A log that is named is the right one.
-            Some(_) if log != KERNEL_LOG => true,
-            Some(text) => Address::parse(text).is_ok_and(|address| address.is_local()),
-        },
+        // A log that is named is the right one.
+        Origin::Dcgm if log != KERNEL_LOG => true,
+        Origin::Dcgm => engine(args)?.is_none_or(|address| address.is_local()),
         Origin::Sim => false,
     };
-    let (place, root) = (LogPlace::parse(log), root(args));
-    let wanted = is_ours && log != "none";
-    Ok(wanted.then_some(KernelLog { place, root, meaning: xid::lookup }))
+    if log == "none" {
+        return Ok(None);
+    }
+    let (place, root) = (log_place(log).named::<ServeArgs>("kernel-log")?, root(args)?);
+    Ok(is_ours.then_some(KernelLog { place, root, meaning: xid::lookup }))
+}
+
+/// A word that is neither known nor a file is a mistake; a path may be of a file that is still to come.
+fn log_place(log: &str) -> Result<LogPlace> {
+    match LogPlace::parse(log) {
+        LogPlace::Path(path) if !log.contains('/') && !path.exists() => bail!(
+            "`{log}` is none of auto, kmsg, journal, none, and no file; write a path such \
+             as /var/log/kern.log"
+        ),
+        place => Ok(place),
+    }
 }
 
 /// The label `hostname`: the node's name where Kubernetes gives it, else that of the host engine's
@@ -130,7 +206,7 @@ pub(crate) fn hostname(args: Option<&SourceArgs>) -> Option<Arc<str>> {
     let engine = || {
         let args = args.filter(|args| matches!(Origin::of(args), Ok(Origin::Dcgm)))?;
         // `localhost` is the name of every machine.
-        let address = Address::parse(engine(args)?).ok().filter(|address| !address.is_local())?;
+        let address = engine(args).ok()?.filter(|address| !address.is_local())?;
         address.host().map(str::to_owned)
     };
     let system = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
@@ -139,18 +215,29 @@ pub(crate) fn hostname(args: Option<&SourceArgs>) -> Option<Arc<str>> {
 }
 
 /// Simulated GPUs.
-pub(crate) fn simulation(args: &SimArgs) -> Result<Box<dyn Source>> {
-    let scenario = match args.sim_scenario {
+fn simulation(args: &SimArgs) -> Result<Box<dyn Source>> {
+    let name = args.sim_scenario.unwrap_or(ScenarioName::Story);
+    if args.sim_gpus.is_some() && name == ScenarioName::Story {
+        bail!(
+            "--sim-gpus has no effect with --sim-scenario story, which has eight GPUs; \
+             use --sim-scenario steady"
+        );
+    }
+    if args.speed.is_some() && args.sim_at.is_some() {
+        bail!("--speed has no effect with --sim-at, for time stands still; leave one of them out");
+    }
+    let gpus = args.sim_gpus.map_or(8, usize::from);
+    let scenario = match name {
         ScenarioName::Story => Scenario::story(),
-        ScenarioName::Steady => Scenario::steady(args.sim_gpus.into()),
-        ScenarioName::Idle => Scenario::idle(args.sim_gpus.into()),
+        ScenarioName::Steady => Scenario::steady(gpus),
+        ScenarioName::Idle => Scenario::idle(gpus),
     };
     let options = sim::Options {
-        speed: speed(args.speed)?,
+        speed: speed(args.speed.unwrap_or(1.0))?,
         start: Duration::from_secs(args.sim_at.unwrap_or(0)),
         frozen: args.sim_at.is_some(),
     };
-    let world = World::new(scenario, args.sim_seed);
+    let world = World::new(scenario, args.sim_seed.unwrap_or(1));
     Ok(Box::new(SimSource::new(world, options)))
 }
 
@@ -167,7 +254,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, ServeArgs};
+    use crate::cli::Cli;
 
     fn serve(line: &str) -> ServeArgs {
         Cli::try_parse_from(line.split(' ')).unwrap().serve
@@ -216,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn dcgms_log_is_silent_unless_somebody_wants_it() {
+    fn dcgms_log_is_silent_unless_asked_for() {
         let severity = |line| dcgm_log(&serve(line).source).map(|log| log.severity).ok();
         assert_eq!(severity("heatsink --dcgm-log-level DEBUG"), Some(0));
         assert_eq!(severity("heatsink --enable-dcgm-log --dcgm-log-level info"), Some(4));

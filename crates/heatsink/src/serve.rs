@@ -21,9 +21,7 @@ use crate::fleet::Fleet;
 use crate::http::{self, App};
 use crate::overview::Overview;
 use crate::pages::Pages;
-use crate::settings::{
-    COMPUTE_INSTANCES, FAIL_HEALTH, NO_HOSTNAME, OLD_NAMESPACE, REPLACE_BLANKS, SYSTEMD_SOCKET,
-};
+use crate::settings::Named;
 use crate::systemd::{self, Messenger};
 use crate::wanted::{Asked, Extra, Wanted};
 use crate::{DONE, Outcome, devices, listen, logging, origin, settings};
@@ -70,54 +68,59 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
     for line in &args.upstream.missing {
         tracing::warn!("{line}");
     }
-    let chosen = |flag: &'static str, text| {
-        devices::parse(or_default(text, DEVICES)).map_err(anyhow::Error::msg).context(flag)
+    let chosen = |long, text| {
+        let chosen = devices::parse(or_default(text, DEVICES)).map_err(anyhow::Error::msg);
+        chosen.named::<ServeArgs>(long)
     };
-    let devices = chosen("-d, --devices", &args.devices)?;
-    let switches = chosen("-s, --switch-devices", &args.switch_devices)?;
-    let cpus = chosen("-p, --cpu-devices", &args.cpu_devices)?;
-    let interval = settings::interval(or_default(&args.collect_interval, INTERVAL))?;
+    let is_set = |long, text| settings::boolean(text).named::<ServeArgs>(long);
+    let devices = chosen("devices", &args.devices)?;
+    let switches = chosen("switch-devices", &args.switch_devices)?;
+    let cpus = chosen("cpu-devices", &args.cpu_devices)?;
+    let interval = settings::interval(or_default(&args.collect_interval, INTERVAL))
+        .named::<ServeArgs>("collect-interval")?;
     let wanted = Wanted {
         counters: cli::path(&args.collectors).map(Path::to_owned),
         extra: cli::path(&args.extra_collectors).map(|path| Extra::Path(path.to_owned())),
-        generation: settings::generation(&args.metric_names)?,
+        generation: settings::generation(&args.metric_names).named::<ServeArgs>("metric-names")?,
         interval,
         windows: settings::windows(args)?,
     };
-    let compute_instances = settings::boolean(&COMPUTE_INSTANCES, &args.compute_instances)?;
-    let no_hostname = settings::boolean(&NO_HOSTNAME, &args.no_hostname)?;
+    let compute_instances = is_set("compute-instances", &args.compute_instances)?;
+    let no_hostname = is_set("no-hostname", &args.no_hostname)?;
     let setup = Setup {
         asked: wanted.read()?,
         wanted,
         source: origin::source(&args.source, interval, compute_instances)?,
         kernel_log: origin::kernel_log(&args.source, &args.kernel_log)?,
         trial: origin::trial(&args.source)?,
-        expected_gpus: settings::expected_gpus(&args.expected_gpus)?,
-        forget_missing: settings::forget_missing(&args.forget_missing)?,
-        fail_health: settings::boolean(
-            &FAIL_HEALTH,
+        expected_gpus: settings::expected_gpus(&args.expected_gpus)
+            .named::<ServeArgs>("expected-gpus")?,
+        forget_missing: settings::forget_missing(&args.forget_missing)
+            .named::<ServeArgs>("forget-missing")?,
+        fail_health: is_set(
+            "fail-health-after-driver-upgrade",
             or_default(&args.fail_health_after_driver_upgrade, cli::FAIL_HEALTH),
         )?,
         show: Show { devices, compute_instances, switches, cpus },
         hostname: if no_hostname { None } else { origin::hostname(Some(&args.source)) },
-        old_namespace: settings::boolean(&OLD_NAMESPACE, &args.use_old_namespace)?,
-        replace_blanks_in_model_name: settings::boolean(
-            &REPLACE_BLANKS,
+        old_namespace: is_set("use-old-namespace", &args.use_old_namespace)?,
+        replace_blanks_in_model_name: is_set(
+            "replace-blanks-in-model-name",
             &args.replace_blanks_in_model_name,
         )?,
         twins: None,
         // Last, so that nothing listens unless everything else is in order.
         listener: listen::listener(
-            settings::boolean(&SYSTEMD_SOCKET, &args.web_systemd_socket)?,
+            is_set("web-systemd-socket", &args.web_systemd_socket)?,
             or_default(&args.address, ADDRESS),
         )?,
     };
-    serve(setup, |address| tracing::info!("serving on http://{address}/metrics"))
+    serve(setup, |address| tracing::info!("serving on {}/metrics", listen::url(address)))
 }
 
 /// Serves until told to stop; `ready` is told where.
 pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outcome> {
-    let Setup { wanted, asked: Asked { watches, rows_skipped }, .. } = setup;
+    let Setup { wanted, asked: Asked { watches, rows_skipped, .. }, .. } = setup;
     let unserved = Unserved::by(setup.source.as_ref());
     unserved.say(&watches);
     let settings = sampler::Settings {
@@ -197,7 +200,7 @@ async fn until_told(stop: watch::Sender<bool>, messenger: Messenger, reloads: Re
         tracing::error!("cannot listen for signals: only SIGKILL will end this process");
         return std::future::pending().await;
     };
-    // A thread that nobody waits for: files may be slow to read, as on a network that is gone.
+    // A thread of its own: files may be slow to read, as on a network that is gone.
     let (orders, asked) = mpsc::channel();
     let spawned = thread::Builder::new().name("reload".to_owned()).spawn(move || {
         while asked.recv().is_ok() {
@@ -213,12 +216,12 @@ async fn until_told(stop: watch::Sender<bool>, messenger: Messenger, reloads: Re
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            // Nobody listens only where that has been said.
+            // Without the thread, which has been reported, this does nothing.
             _ = hangup.recv() => drop(orders.send(())),
         }
     }
     messenger.stopping();
-    // Nobody listens any more only if the server is gone already.
+    // This fails only if the server is gone already.
     let _ = stop.send(true);
 }
 
@@ -230,28 +233,27 @@ struct Reloads {
 }
 
 impl Reloads {
-    /// Reads the counters files anew. What cannot be read changes nothing.
+    /// Reads the counters files again. What cannot be read changes nothing.
     fn reload(&self) {
         let asked = self.wanted.read();
         let Some(app) = self.app.upgrade() else { return };
         app.sampler.forget_missing();
         match asked {
-            Ok(Asked { watches, rows_skipped }) => {
-                let shown = watches.iter().filter(|watch| watch.kind != Kind::Hidden).count();
-                tracing::info!("SIGHUP: read {shown} rows, {rows_skipped} skipped");
+            Ok(Asked { watches, rows, rows_skipped }) => {
+                tracing::info!("SIGHUP: read {rows} rows, {rows_skipped} skipped");
                 self.unserved.say(&watches);
                 let for_pages = Weak::clone(&self.app);
                 // Said once it is true: the driver may be long in coming.
                 app.sampler.replan(watches, move || {
                     let Some(app) = for_pages.upgrade() else { return };
-                    tracing::info!("serving {shown} rows");
+                    tracing::info!("serving {rows} rows");
                     app.pages.change(|settings| {
                         (settings.rows_skipped, settings.is_reloaded) = (rows_skipped, true);
                     });
                 });
             }
             Err(error) => {
-                tracing::error!("SIGHUP: going on as before: {error:#}");
+                tracing::error!("SIGHUP: the rows stay as they were: {error:#}");
                 app.pages.change(|settings| settings.is_reloaded = false);
             }
         }

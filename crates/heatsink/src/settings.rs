@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use catalog::{Generation, counters};
+use clap::{Args, Command};
 use model::Windows;
 
 use crate::cli::{
@@ -11,36 +12,63 @@ use crate::cli::{
 };
 use crate::logging::{Format, Log};
 
+/// Names the setting that an error is about.
+pub(crate) trait Named<T> {
+    /// With the flag and the variable in front of the error, as `A` defines them.
+    fn named<A: Args>(self, long: &str) -> Result<T>;
+}
+
+impl<T> Named<T> for Result<T> {
+    fn named<A: Args>(self, long: &str) -> Self {
+        self.with_context(|| name::<A>(long))
+    }
+}
+
+/// A setting as messages name it: `-d, --devices (DCGM_EXPORTER_DEVICES_STR)`.
+pub(crate) fn name<A: Args>(long: &str) -> String {
+    let command = A::augment_args(Command::new(""));
+    let defined = command.get_arguments().find(|arg| arg.get_long() == Some(long));
+    let short = defined.and_then(|arg| arg.get_short());
+    let variable = defined.and_then(|arg| arg.get_env());
+    let short = short.map(|short| format!("-{short}, ")).unwrap_or_default();
+    let variable = variable.map(|name| format!(" ({})", name.display())).unwrap_or_default();
+    format!("{short}--{long}{variable}")
+}
+
 /// The interval, from milliseconds.
 pub(crate) fn interval(text: &str) -> Result<Duration> {
     match text.trim().parse::<u64>() {
         Ok(millis @ 10..=3_600_000) => Ok(Duration::from_millis(millis)),
-        _ => bail!("-c, --collect-interval: `{text}` is not between 10 and 3600000 milliseconds"),
+        _ => bail!("`{text}` is not between 10 and 3600000 milliseconds; write 1000 for a second"),
     }
 }
 
 /// The rolling windows that were asked for.
 pub(crate) fn windows(args: &ServeArgs) -> Result<Windows> {
-    let extents = match or_default(&args.window, WINDOW).trim() {
-        "0" | "0s" => Duration::ZERO,
-        text => counters::duration(text)
-            .filter(|window| (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(window))
-            .with_context(|| {
-                format!("--window: `{text}` is not between 1s and 1h, and not 0; write 60s or 5m")
-            })?,
-    };
-    let millis = |flag, text| match or_default(text, COUNT_WINDOW).trim().parse::<u64>() {
-        Ok(millis @ 1..=86_400_000) => Ok(Duration::from_millis(millis)),
-        _ => bail!("{flag}: `{text}` is not between 1 and 86400000 milliseconds"),
-    };
     Ok(Windows {
-        extents,
-        xids: millis("-x, --xid-count-window-size", &args.xid_count_window_size)?,
-        clock_events: millis(
-            "--clock-events-count-window-size",
-            &args.clock_events_count_window_size,
-        )?,
+        extents: window(&args.window).named::<ServeArgs>("window")?,
+        xids: count_window(&args.xid_count_window_size)
+            .named::<ServeArgs>("xid-count-window-size")?,
+        clock_events: count_window(&args.clock_events_count_window_size)
+            .named::<ServeArgs>("clock-events-count-window-size")?,
     })
+}
+
+fn window(text: &str) -> Result<Duration> {
+    let text = or_default(text, WINDOW).trim();
+    if matches!(text, "0" | "0s") {
+        return Ok(Duration::ZERO);
+    }
+    counters::duration(text)
+        .filter(|window| (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(window))
+        .with_context(|| format!("`{text}` is not between 1s and 1h, and not 0; write 60s or 5m"))
+}
+
+fn count_window(text: &str) -> Result<Duration> {
+    match or_default(text, COUNT_WINDOW).trim().parse::<u64>() {
+        Ok(millis @ 1..=86_400_000) => Ok(Duration::from_millis(millis)),
+        _ => bail!("`{text}` is not between 1 and 86400000 milliseconds"),
+    }
 }
 
 /// How many GPUs there should be, if that was said.
@@ -49,9 +77,7 @@ pub(crate) fn expected_gpus(text: &str) -> Result<Option<u32>> {
         "" => Ok(None),
         text => match text.parse::<u32>() {
             Ok(count @ 0..=1024) => Ok(Some(count)),
-            _ => bail!(
-                "--expected-gpus (HEATSINK_EXPECTED_GPUS): `{text}` is not between 0 and 1024"
-            ),
+            _ => bail!("`{text}` is not between 0 and 1024"),
         },
     }
 }
@@ -60,9 +86,7 @@ pub(crate) fn expected_gpus(text: &str) -> Result<Option<u32>> {
 pub(crate) fn forget_missing(text: &str) -> Result<Option<Duration>> {
     let text = or_default(text, FORGET_MISSING).trim();
     let after = if text == "0" { Some(Duration::ZERO) } else { counters::duration(text) };
-    let after = after.with_context(|| {
-        format!("--forget-missing (HEATSINK_FORGET_MISSING): `{text}` is no time; write 24h, or 0")
-    })?;
+    let after = after.with_context(|| format!("`{text}` is not a duration; write 24h, or 0"))?;
     Ok(Some(after).filter(|after| !after.is_zero()))
 }
 
@@ -72,55 +96,20 @@ pub(crate) fn generation(text: &str) -> Result<Option<Generation>> {
     if text.is_empty() {
         return Ok(None);
     }
-    let words = "4.8, 4.8.2, 4.9, both";
-    Generation::parse(text).map(Some).ok_or_else(|| METRIC_NAMES.wrong(text, words))
+    Generation::parse(text).map(Some).ok_or_else(|| not_among(text, "4.8, 4.8.2, 4.9, both"))
 }
 
-/// Where a boolean or one of some words is written: what to name when it is wrong.
-pub(crate) struct Written {
-    flag: &'static str,
-    variable: &'static str,
-}
-
-pub(crate) const NO_HOSTNAME: Written =
-    Written { flag: "-n, --no-hostname", variable: "DCGM_EXPORTER_NO_HOSTNAME" };
-pub(crate) const REPLACE_BLANKS: Written = Written {
-    flag: "--replace-blanks-in-model-name",
-    variable: "DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME",
-};
-pub(crate) const OLD_NAMESPACE: Written =
-    Written { flag: "-o, --use-old-namespace", variable: "DCGM_EXPORTER_USE_OLD_NAMESPACE" };
-pub(crate) const COMPUTE_INSTANCES: Written =
-    Written { flag: "--compute-instances", variable: "HEATSINK_COMPUTE_INSTANCES" };
-pub(crate) const SYSTEMD_SOCKET: Written =
-    Written { flag: "--web-systemd-socket", variable: "DCGM_EXPORTER_SYSTEMD_SOCKET" };
-const METRIC_NAMES: Written = Written { flag: "--metric-names", variable: "HEATSINK_METRIC_NAMES" };
-pub(crate) const FAIL_HEALTH: Written = Written {
-    flag: "--fail-health-after-driver-upgrade",
-    variable: "HEATSINK_FAIL_HEALTH_AFTER_DRIVER_UPGRADE",
-};
-const DEBUG: Written = Written { flag: "--debug", variable: "DCGM_EXPORTER_DEBUG" };
-const LOG: Written = Written { flag: "--log-format", variable: "DCGM_EXPORTER_LOG_FORMAT" };
-pub(crate) const FROM: Written = Written { flag: "--source", variable: "HEATSINK_SOURCE" };
-pub(crate) const FAKE_GPUS: Written =
-    Written { flag: "--fake-gpus", variable: "DCGM_EXPORTER_USE_FAKE_GPUS" };
-pub(crate) const DCGM_LOG: Written =
-    Written { flag: "--enable-dcgm-log", variable: "DCGM_EXPORTER_ENABLE_DCGM_LOG" };
-pub(crate) const DCGM_LOG_LEVELS: Written =
-    Written { flag: "--dcgm-log-level", variable: "DCGM_EXPORTER_DCGM_LOG_LEVEL" };
-
-impl Written {
-    pub(crate) fn wrong(&self, text: &str, allowed: &str) -> anyhow::Error {
-        anyhow!("{} ({}): `{text}` is none of {allowed}", self.flag, self.variable)
-    }
+/// The error for a word that is not one of those that a setting takes.
+pub(crate) fn not_among(text: &str, allowed: &str) -> anyhow::Error {
+    anyhow!("`{text}` is none of {allowed}")
 }
 
 /// A boolean; nothing at all is no.
-pub(crate) fn boolean(written: &Written, text: &str) -> Result<bool> {
+pub(crate) fn boolean(text: &str) -> Result<bool> {
     if text.is_empty() {
         return Ok(false);
     }
-    truth(text).ok_or_else(|| written.wrong(text, "true, false"))
+    truth(text).ok_or_else(|| not_among(text, "true, false"))
 }
 
 /// A boolean as Go programs take it, and as people write it.
@@ -135,16 +124,26 @@ pub(crate) fn truth(text: &str) -> Option<bool> {
 /// The log that was asked for.
 pub(crate) fn log(args: &LogArgs) -> Result<Log> {
     let format = match or_default(&args.log_format, LOG_FORMAT) {
-        "text" => Format::Text,
-        "json" => Format::Json,
-        other => return Err(LOG.wrong(other, "text, json")),
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        other => Err(not_among(other, "text, json")),
     };
-    Ok(Log { format, debug: boolean(&DEBUG, &args.debug)? })
+    Ok(Log {
+        format: format.named::<LogArgs>("log-format")?,
+        debug: boolean(&args.debug).named::<LogArgs>("debug")?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setting_is_named_by_its_flag_and_its_variable() {
+        assert_eq!(name::<ServeArgs>("devices"), "-d, --devices (DCGM_EXPORTER_DEVICES_STR)");
+        assert_eq!(name::<ServeArgs>("window"), "--window (HEATSINK_WINDOW)");
+        assert_eq!(name::<crate::cli::DemoArgs>("address"), "-a, --address");
+    }
 
     #[test]
     fn intervals_have_bounds() {
@@ -162,9 +161,9 @@ mod tests {
             ("maybe 2 -1 truely \u{fffd}", None),
         ] {
             for text in texts.split(' ') {
-                assert_eq!(boolean(&DEBUG, text).ok(), value, "{text}");
+                assert_eq!(boolean(text).ok(), value, "{text}");
             }
         }
-        assert!(!boolean(&DEBUG, "").unwrap());
+        assert!(!boolean("").unwrap());
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn socket(required: bool) -> Result<Option<TcpListener>> {
 /// must hold up neither a scrape nor the end. What it does not hear in time it does without.
 #[derive(Clone)]
 pub(crate) struct Messenger {
-    /// None where nobody listens.
+    /// None where systemd asks for no messages.
     messages: Option<SyncSender<String>>,
 }
 

@@ -1,7 +1,6 @@
 //! dcgm-exporter's flags that do nothing here yet: accepted, so that its manifests start heatsink
-//! too, and named in the log, so that nobody waits for what does not come.
+//! too, and named in the log, so that no user waits for what does not come.
 
-use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use crate::{cli, settings};
@@ -114,7 +113,7 @@ impl FromArgMatches for Upstream {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         for flag in FLAGS {
             let value = matches.get_one::<String>(flag.long).map_or("", String::as_str);
-            // What says "as always" is no wish.
+            // What says "as always" asks for nothing.
             let as_always = match flag.takes {
                 Takes::Bool => settings::truth(value) == Some(false),
                 // For devices, "f" is whatever there is.
@@ -123,15 +122,12 @@ impl FromArgMatches for Upstream {
             if as_always || value.is_empty() {
                 continue;
             }
-            let from = match matches.value_source(flag.long) {
-                Some(ValueSource::EnvVariable) => flag.env.to_owned(),
-                _ => format!("--{}", flag.long),
-            };
+            let name = settings::name::<Self>(flag.long);
             match flag.about {
                 About::Missing(what) => {
-                    self.missing.push(format!("{from} has no effect yet: no {what}"));
+                    self.missing.push(format!("{name} has no effect yet: no {what}"));
                 }
-                About::Refused(why) => self.refused.push(format!("{from}: {why}")),
+                About::Refused(why) => self.refused.push(format!("{name}: {why}")),
                 About::Nothing => {}
             }
         }
@@ -155,7 +151,10 @@ mod tests {
                     -r localhost:5555 -m none";
         let upstream = given(line);
         assert_eq!(upstream.missing.len(), 1, "{:?}", upstream.missing);
-        assert!(upstream.missing[0].starts_with("--kubernetes has no effect yet"));
+        assert!(
+            upstream.missing[0]
+                .starts_with("-k, --kubernetes (DCGM_EXPORTER_KUBERNETES) has no effect yet")
+        );
         assert!(upstream.refused.is_empty());
     }
 

@@ -1,20 +1,23 @@
 //! What is asked for: counters files and a generation of names, made into watches.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use catalog::counters::{self, Counters};
+use anyhow::{Result, anyhow, bail};
+use catalog::counters::{self, Counters, Skipped};
 use catalog::{Generation, builtin, generation};
 use model::{Kind, Watch, Windows};
+
+use crate::cli::ServeArgs;
+use crate::settings::Named;
 
 /// The largest counters file that is read. The full catalogue takes a tenth of it.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// What somebody wants to be served, as they said it. Read at the start, and again on demand.
+/// What is asked for, as it was written. Read at the start, and again on demand.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     /// A counters file, or the name of a built-in set; none for the default one.
@@ -42,6 +45,8 @@ pub(crate) struct Asked {
     /// With the rows that every page has, and those that are not shown and are read for what is
     /// derived from them.
     pub(crate) watches: Arc<[Watch]>,
+    /// How many rows of the files are served.
+    pub(crate) rows: usize,
     /// How many rows of the files were not understood.
     pub(crate) rows_skipped: u64,
 }
@@ -51,28 +56,36 @@ impl Wanted {
     ///
     /// # Errors
     ///
-    /// When one cannot be read as a whole. A row that cannot costs itself.
+    /// When one cannot be read as a whole, or asks for nothing. A row that cannot be read costs itself.
     pub(crate) fn read(&self) -> Result<Asked> {
         let mut rows_skipped = 0;
         let (counters, is_builtin) = match &self.counters {
             None => (counters::parse(builtin::DEFAULT.as_bytes()), true),
-            Some(path) => file_or_builtin(path, COUNTERS)?,
+            Some(path) => file_or_builtin(path).named::<ServeArgs>("collectors")?,
         };
         rows_skipped += counters.skipped.len();
         let mut watches = counters.watches;
         if is_builtin {
-            // Their names are those of 4.8, and so are the types as long as nobody says otherwise.
+            // Their names are those of 4.8, and so are the types unless a generation is asked for.
             watches = generation::builtin_types(watches, self.generation.unwrap_or_default());
         }
         if let Some(extra) = &self.extra {
             let extra = match extra {
-                Extra::Path(path) => file_or_builtin(path, EXTRA)?.0,
+                Extra::Path(path) => {
+                    file_or_builtin(path).named::<ServeArgs>("extra-collectors")?.0
+                }
                 Extra::Builtin(text) => counters::parse(text.as_bytes()),
             };
             rows_skipped += extra.skipped.len();
             watches = counters::merge(watches, extra.watches);
         }
-        // Who writes a name into a file of their own wants that name, unless they say otherwise.
+        if let Some(path) = &self.counters
+            && watches.iter().all(|watch| watch.kind == Kind::Label)
+        {
+            let why = "asks for labels only; add a row of type gauge, counter or untyped";
+            return Err(anyhow!("{} {why}", path.display())).named::<ServeArgs>("collectors");
+        }
+        // A name in a file stays as it is written, unless a generation is asked for.
         if let Some(generation) = self.generation {
             let before = watches.len();
             watches = generation::rename(watches, generation);
@@ -82,12 +95,13 @@ impl Wanted {
                 tracing::info!("{twins} rows have the same name under --metric-names; served once");
             }
         }
+        let rows = watches.len();
         let health = counters::parse(builtin::HEALTH.as_bytes()).watches.into_iter();
         let is_new = |row: &Watch| watches.iter().all(|watch| watch.field != row.field);
         let health: Vec<Watch> = health.filter(is_new).collect();
         watches.extend(health);
         watches.extend(self.hidden(&watches));
-        Ok(Asked { watches: watches.into(), rows_skipped: rows_skipped as u64 })
+        Ok(Asked { watches: watches.into(), rows, rows_skipped: rows_skipped as u64 })
     }
 
     fn hidden(&self, asked: &[Watch]) -> Vec<Watch> {
@@ -109,46 +123,55 @@ impl Wanted {
     }
 }
 
-const COUNTERS: &str = "-f, --collectors";
-const EXTRA: &str = "--extra-collectors";
-
 /// The file at `path`, or the built-in set that the path or the word stands for, and which it is.
-fn file_or_builtin(path: &Path, flag: &str) -> Result<(Counters, bool)> {
-    match file(path) {
-        Ok(counters) => Ok((counters, false)),
-        Err(error) => {
-            // A folder that happens to have the name of a set is no counters file.
-            let is_no_file = |error: &io::Error| {
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory)
-            };
-            let is_absent = error.downcast_ref().is_some_and(is_no_file);
-            let builtin = path.to_str().and_then(builtin::builtin_for).filter(|_| is_absent);
-            let Some(builtin) = builtin else {
-                return Err(error.context(unreadable(path, flag)));
-            };
-            if path.is_absolute() {
-                tracing::info!("{} is not there; serving its built-in equivalent", path.display());
-            }
-            Ok((counters::parse(builtin.as_bytes()), true))
-        }
+fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
+    let error = match text(path) {
+        Ok(text) => return Ok((rows(path, &text)?, false)),
+        Err(error) => error,
+    };
+    // A folder that happens to have the name of a set is no counters file.
+    let is_absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory);
+    let builtin = path.to_str().and_then(builtin::builtin_for).filter(|_| is_absent);
+    let Some(builtin) = builtin else {
+        let is_word = path.components().count() == 1 && path.is_relative();
+        let hint = if is_absent && is_word { SETS } else { "" };
+        bail!("cannot read the counters file {}: {error}{hint}", path.display());
+    };
+    if path.is_absolute() {
+        tracing::info!("{} is not there; serving its built-in equivalent", path.display());
     }
+    Ok((counters::parse(builtin.as_bytes()), true))
 }
 
-fn file(path: &Path) -> Result<Counters> {
+const SETS: &str = "; the built-in sets are default, all, minimal, 1.x, machine and monitoring";
+
+fn text(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MOST_BYTES {
-        bail!("larger than 1 MiB; is this a counters file?");
+        let why = "larger than 1 MiB; is this a counters file?";
+        return Err(io::Error::new(ErrorKind::FileTooLarge, why));
     }
-    let counters = counters::parse(&text);
-    for row in &counters.skipped {
-        tracing::warn!("{} line {}: skipped `{}`: {}", path.display(), row.line, row.row, row.why);
-    }
-    Ok(counters)
+    Ok(text)
 }
 
-fn unreadable(path: &Path, flag: &str) -> String {
-    format!("cannot read the counters file {} ({flag})", path.display())
+/// The rows of a file. One that asks for nothing is refused as a whole.
+fn rows(path: &Path, text: &[u8]) -> Result<Counters> {
+    let counters = counters::parse(text);
+    let path = path.display();
+    match counters.skipped.first().filter(|_| counters.watches.is_empty()) {
+        Some(Skipped { line, row, why }) => {
+            bail!("no row of {path} can be served; the first is line {line}, `{row}`: {why}")
+        }
+        None if counters.watches.is_empty() => bail!(
+            "{path} asks for nothing; write `NAME, type, help` lines into it, or leave the flag out"
+        ),
+        None => {}
+    }
+    for Skipped { line, row, why } in &counters.skipped {
+        tracing::warn!("{path} line {line}: skipped `{row}`: {why}");
+    }
+    Ok(counters)
 }
 
 #[cfg(test)]
@@ -194,6 +217,37 @@ mod tests {
         assert_eq!(shown(&old), ["DCGM_FI_DEV_SM_CLOCK"]);
         let both = shown(&wanted(path, Some(Generation::Both)));
         assert_eq!(both, ["DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_SM_CLOCK_HERTZ"]);
+    }
+
+    #[test]
+    fn a_file_that_asks_for_nothing_is_refused() {
+        const FAMILY: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, T.\n";
+        const LABEL: &str = "DCGM_FI_DRIVER_VERSION, label, D.\n";
+        let folder = tempfile::tempdir().unwrap();
+        let asked = |first: Option<&str>, second: Option<&str>| {
+            let write = |name: &str, text: &str| {
+                let path = folder.path().join(name);
+                std::fs::write(&path, text).unwrap();
+                path
+            };
+            let mut wanted = wanted(None, None);
+            wanted.counters = first.map(|text| write("first.csv", text));
+            wanted.extra = second.map(|text| Extra::Path(write("second.csv", text)));
+            wanted.read().map(|asked| asked.rows_skipped).map_err(|error| format!("{error:#}"))
+        };
+        let refused = |first, second, said: &str| {
+            let error = asked(first, second).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        };
+        refused(Some(""), None, "first.csv asks for nothing");
+        refused(Some("# a comment\n,,\n"), Some(FAMILY), "first.csv asks for nothing");
+        refused(Some("\n?\n"), None, "the first is line 2, `?`: 1 of 3 cells");
+        refused(Some(LABEL), None, "asks for labels only");
+        refused(Some(LABEL), Some(LABEL), "asks for labels only");
+        refused(None, Some("?\n"), "--extra-collectors (HEATSINK_EXTRA_COLLECTORS)");
+        assert_eq!(asked(Some(LABEL), Some(FAMILY)), Ok(0));
+        assert_eq!(asked(None, Some(LABEL)), Ok(0));
+        assert_eq!(asked(Some(&format!("?\n{FAMILY}")), None), Ok(1));
     }
 
     #[test]

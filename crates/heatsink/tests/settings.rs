@@ -20,51 +20,6 @@ fn refused(args: &[&str], environment: &[(&str, &str)]) -> String {
     stderr
 }
 
-#[test]
-fn settings_that_cannot_work_end_it_before_anything_is_served() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let taken = taken.local_addr().expect("its address").to_string();
-    for (args, word) in [
-        (&["-f", "/nowhere/counters.csv"][..], "/nowhere/counters.csv"),
-        (&["-f", "/"], "cannot read the counters file /"),
-        (&["-a", &taken], "--address"),
-        (&["-a", "9400"], "--address"),
-        (&["-a", "host.invalid:9400"], "--address"),
-        (&["-d", "g:1-"], "--devices"),
-        (&["-d", "x"], "--devices"),
-        (&["-d", "g:5-2"], "--devices"),
-        (&["-c", "0"], "--collect-interval"),
-        (&["-c", "soon"], "--collect-interval"),
-        (&["--source", "magic"], "--source"),
-        (&["--source", "magic"], "auto, nvml, dcgm, sim"),
-        (&["check", "--source", "magic"], "auto, nvml, dcgm, sim"),
-        (&["--log-format=logfmt"], "text, json"),
-        (&["--no-hostname=maybe"], "true, false"),
-        (&["--debug=maybe"], "--debug"),
-        (&["-s", "x"], "--switch-devices"),
-        (&["-p", "g:5-2"], "--cpu-devices"),
-        (&["--source", "dcgm", "--dcgm-log-level", "loud"], "NONE, FATAL, ERROR"),
-        (&["--source", "dcgm", "--fake-gpus=maybe"], "true, false"),
-        (&["--metric-names", "4.7"], "4.8, 4.8.2, 4.9, both"),
-        (&["demo", "--metric-names", "4.7"], "4.8, 4.8.2, 4.9, both"),
-        (&["--nonsense"], "--nonsense"),
-    ] {
-        let said = refused(args, &[]);
-        assert!(said.contains(word), "{args:?}: {said}");
-        let own = said.lines().filter(|line| line.starts_with("heatsink: ")).count();
-        assert!(own == 1 || said.starts_with("error: "), "{args:?}: not one clear line: {said}");
-    }
-    let said = refused(&[], &[("DCGM_EXPORTER_COLLECTORS", "/nowhere/else.csv")]);
-    assert!(said.contains("/nowhere/else.csv"), "{said}");
-    let said = refused(&[], &[("DCGM_EXPORTER_DEVICES_STR", "g:")]);
-    assert!(said.contains("--devices"), "{said}");
-    for (variable, value) in NONSENSE {
-        let said = refused(&[], &[(variable, value)]);
-        assert!(said.starts_with("heatsink: ") && said.lines().count() == 1, "{variable}: {said}");
-        assert!(said.contains(variable) && said.contains(value), "{variable}: {said}");
-    }
-}
-
 /// Variables of which each has a few words that it may say, and none of these.
 const NONSENSE: [(&str, &str); 5] = [
     ("HEATSINK_SOURCE", "magic"),
@@ -75,7 +30,7 @@ const NONSENSE: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn a_mistake_in_the_environment_concerns_only_those_who_use_it() {
+fn a_mistake_in_the_environment_ends_only_the_commands_that_read_it() {
     let output = run(BINARY, &["fields"], &NONSENSE);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let [_, _, no_hostname, ..] = NONSENSE;
@@ -144,7 +99,8 @@ fn a_gpu_that_is_asked_for_and_not_there_is_named_once_and_awaited() {
     assert_eq!(down(&page, 7).as_deref(), Some("missing"));
     metric("heatsink_gpu_up").label("gpu", "7").value(0.0).assert_in(&page);
     assert!(is_present(&page, 1) && is_absent(&page, 0));
-    assert_eq!(exporter.log().matches("does not list it").count(), 1, "{}", exporter.log());
+    let said = "asks for GPU 7, which the driver does not list";
+    assert_eq!(exporter.log().matches(said).count(), 1, "{}", exporter.log());
     rig.control.clear();
     exporter.wait_for("GPU 7 answers", PATIENCE, |page| is_present(page, 7));
 }
@@ -186,6 +142,39 @@ fn bad_rows_of_a_counters_file_cost_themselves() {
         assert_eq!(log.matches(&format!("line {line}: skipped")).count(), 1, "line {line}: {log}");
     }
     assert!(log.contains("did you mean `DCGM_FI_DEV_FB_USED`?"), "{log}");
+}
+
+#[test]
+fn a_reload_without_a_good_row_keeps_the_rows_that_there_are() {
+    const GOOD: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, Temperature.\n?\n";
+    let rig = Rig::new();
+    let file = rig.file("counters.csv", GOOD);
+    let extra = rig.file("extra.csv", "DCGM_FI_DEV_POWER_USAGE, gauge, Power.\n");
+    let exporter = rig.started(&["-c", "200", "-f", &file, "--extra-collectors", &extra], 8);
+    let reloaded = |value| metric("heatsink_config_last_reload_successful").value(value);
+    for (name, text, why) in [
+        ("counters.csv", "DCGM_FI_DEV_GPU_TMP, gauge, Temperature.\n", "did you mean"),
+        ("counters.csv", "", "asks for nothing"),
+        ("extra.csv", "?\n?\n", "HEATSINK_EXTRA_COLLECTORS"),
+    ] {
+        let before = std::fs::read_to_string(if name == "extra.csv" { &extra } else { &file });
+        rig.file(name, text);
+        exporter.signal("HUP");
+        exporter.wait_for("it is refused", PATIENCE, |page| reloaded(0.0).is_in(page));
+        // Longer than readings stay good.
+        std::thread::sleep(Duration::from_millis(1500));
+        let page = exporter.page();
+        assert!(is_present(&page, 0) && is_present(&page, 7));
+        metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7").assert_in(&page);
+        reloaded(0.0).assert_in(&page);
+        metric("heatsink_config_rows_skipped").value(1.0).assert_in(&page);
+        let log = exporter.log();
+        let line = log.lines().rfind(|line| line.contains("SIGHUP: ")).expect("a line");
+        assert!(line.contains("ERROR") && line.contains(why), "{line}");
+        rig.file(name, before.expect("the file is there"));
+        exporter.signal("HUP");
+        exporter.wait_for("it is taken", PATIENCE, |page| reloaded(1.0).is_in(page));
+    }
 }
 
 #[test]

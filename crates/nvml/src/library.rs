@@ -14,6 +14,9 @@ use crate::Code;
 /// The name that the dynamic linker searches for when no path is given.
 pub(crate) const DEFAULT_NAME: &str = "libnvidia-ml.so.1";
 
+/// What the linker says of a file that is not there.
+const NOT_FOUND: &str = "cannot open shared object file: No such file or directory";
+
 /// An opened and initialised NVML.
 ///
 /// Every reader holds an `Arc` of it, so `Drop`, which shuts NVML down and unloads it, runs when no
@@ -29,13 +32,45 @@ pub(crate) struct Library {
     _copy: Option<File>,
 }
 
-/// Why it cannot be used.
-#[derive(Clone, Debug)]
-pub(crate) struct OpenError {
-    /// One line that says what was tried and what to do.
-    pub(crate) message: String,
-    /// Whether it is of another version than the kernel's module.
-    pub(crate) is_mismatch: bool,
+/// Why it cannot be used: one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(
+        "no NVIDIA driver is found: there is no {}; install the driver, or name its library with \
+         --nvml-library (HEATSINK_NVML_LIBRARY); `heatsink demo` needs no GPU",
+        .0.display()
+    )]
+    NotFound(PathBuf),
+    #[error(
+        "cannot open the driver library {}: {why}; install the NVIDIA driver again, or name another \
+         library with --nvml-library (HEATSINK_NVML_LIBRARY)",
+        name.display()
+    )]
+    Unusable { name: PathBuf, why: String },
+    #[error("cannot copy the driver library {} to memory: {why}", path.display())]
+    NoCopy { path: PathBuf, why: io::Error },
+    #[error(
+        "{} is not NVML, or is older than driver 319: it has no nvmlInit_v2; name NVIDIA's \
+         libnvidia-ml.so.1 with --nvml-library (HEATSINK_NVML_LIBRARY), or leave the flag out",
+        .0.display()
+    )]
+    NotNvml(PathBuf),
+    #[error("NVML does not start: {}{}", .0, hint(*.0))]
+    NotStarted(Code),
+}
+
+impl OpenError {
+    /// Whether the library is of another version than the kernel's module.
+    pub(crate) fn is_mismatch(&self) -> bool {
+        matches!(self, Self::NotStarted(Code::LIB_RM_VERSION_MISMATCH))
+    }
+}
+
+fn hint(code: Code) -> &'static str {
+    match code.is_about_the_driver() {
+        true => "; load the NVIDIA kernel module that fits the library (a reboot does)",
+        false => "",
+    }
 }
 
 /// Which file a library was loaded from, so that a replaced one is noticed.
@@ -66,7 +101,7 @@ impl Library {
             false => loaded_from(name),
         };
         let file = path.as_deref().and_then(FileId::of);
-        Self { symbols, initialised: false, file, path, _copy: None }.initialised()
+        Self { symbols, initialised: false, file, path, _copy: None }.initialised(name)
     }
 
     /// Opens and initialises one more copy of the library at this path, beside those that are open.
@@ -80,49 +115,38 @@ impl Library {
     /// What was tried and what to do.
     pub(crate) fn open_copy(path: &Path) -> Result<Self, OpenError> {
         let file = FileId::of(path);
-        let copy = in_memory(path).map_err(|error| OpenError {
-            message: format!("cannot copy {} to memory: {error}", path.display()),
-            is_mismatch: false,
-        })?;
+        let copy =
+            in_memory(path).map_err(|why| OpenError::NoCopy { path: path.to_owned(), why })?;
         let name = format!("/proc/self/fd/{}", copy.as_raw_fd());
         let symbols = Self::load(Path::new(&name))?;
-        let path = Some(path.to_owned());
-        Self { symbols, initialised: false, file, path, _copy: Some(copy) }.initialised()
+        let path = path.to_owned();
+        Self { symbols, initialised: false, file, path: Some(path.clone()), _copy: Some(copy) }
+            .initialised(&path)
     }
 
     fn load(name: &Path) -> Result<Box<NvmlLib>, OpenError> {
         // SAFETY: loading a library runs its initialisers. NVML's are made for being loaded at any
         // time and from any thread; a path given by the user is the user's word that it is NVML.
-        let symbols = unsafe { NvmlLib::new(name) }.map_err(|error| OpenError {
-            message: format!(
-                "cannot open {}: {error}; install the NVIDIA driver, or name the library with \
-                 --nvml-library",
-                name.display()
-            ),
-            is_mismatch: false,
+        let symbols = unsafe { NvmlLib::new(name) }.map_err(|error| {
+            let why = error.to_string();
+            // The linker begins with the name. With another one, it is about what the library needs.
+            match why.strip_prefix(&format!("{}: ", name.display())) {
+                Some(why) if why.starts_with(NOT_FOUND) => OpenError::NotFound(name.to_owned()),
+                about => {
+                    let why = about.unwrap_or(&why).to_owned();
+                    OpenError::Unusable { name: name.to_owned(), why }
+                }
+            }
         })?;
         Ok(Box::new(symbols))
     }
 
-    fn initialised(mut self) -> Result<Self, OpenError> {
+    fn initialised(mut self, name: &Path) -> Result<Self, OpenError> {
         let Ok(init) = self.symbols.nvmlInit_v2.as_ref() else {
-            return Err(OpenError {
-                message: "the library has no nvmlInit_v2: it is not NVML, or older than driver 319"
-                    .to_owned(),
-                is_mismatch: false,
-            });
+            return Err(OpenError::NotNvml(name.to_owned()));
         };
         // SAFETY: no arguments; NVML allows it from any thread.
-        Code::check(unsafe { init() }).map_err(|code| {
-            let hint = match code.is_about_the_driver() {
-                true => "; load the NVIDIA kernel module that fits the library (a reboot does)",
-                false => "",
-            };
-            OpenError {
-                message: format!("NVML does not start: {code}{hint}"),
-                is_mismatch: code == Code::LIB_RM_VERSION_MISMATCH,
-            }
-        })?;
+        Code::check(unsafe { init() }).map_err(OpenError::NotStarted)?;
         self.initialised = true;
         Ok(self)
     }

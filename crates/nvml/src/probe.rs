@@ -15,7 +15,7 @@ use crate::{Code, Device, Library};
 /// Why it cannot be read.
 pub fn probe(library: Option<&Path>, wanted: &Identity) -> Result<(), String> {
     let library = Library::open(library.unwrap_or(Path::new(DEFAULT_NAME)));
-    let library = Arc::new(library.map_err(|error| error.message)?);
+    let library = Arc::new(library.map_err(|error| error.to_string())?);
     let said = |code: Code| code.to_string();
     let mut why = "it is not listed".to_owned();
     // First where it is in another session, so that one that hangs is in the way only if it has to be.

@@ -161,7 +161,7 @@ impl Files {
             Some(Ok(library)) => library,
             Some(Err(error)) => {
                 // Better the copy that is open, which may not know of new GPUs, than none.
-                tracing::debug!("no second copy of the driver library: {}", error.message);
+                tracing::debug!("no second copy of the driver library: {error}");
                 Library::open(&self.spelling())?
             }
             None => Library::open(&self.spelling())?,
@@ -202,8 +202,8 @@ impl Source for NvmlSource {
                 // Before the library: what comes in between makes this session outdated.
                 let bound = self.host.bound();
                 let library = self.files.best().map_err(|error| SourceError {
-                    needs_restart: error.is_mismatch && self.module_was_replaced(),
-                    message: error.message,
+                    needs_restart: error.is_mismatch() && self.module_was_replaced(),
+                    message: error.to_string(),
                 })?;
                 self.files.note_alive(&library, &bound);
                 (library, bound)
@@ -253,8 +253,7 @@ impl NvmlSession {
             Ok(_) => true,
             Err(error) => {
                 if !is_known {
-                    let why = error.message;
-                    tracing::warn!("staying with the old driver library, for the new one: {why}");
+                    tracing::warn!("staying with the old driver library, for the new one: {error}");
                 }
                 let (tried, kept) = (Instant::now(), Arc::clone(&self.library));
                 *self.files.misfit() = Some(Misfit { file, tried, kept });

@@ -31,7 +31,8 @@ pub struct Timing {
 /// One line, when the library or the GPU cannot be opened.
 pub fn time_calls(library: Option<&Path>, index: u32) -> Result<Vec<Timing>, String> {
     let library = Arc::new(
-        Library::open(library.unwrap_or(Path::new(DEFAULT_NAME))).map_err(|error| error.message)?,
+        Library::open(library.unwrap_or(Path::new(DEFAULT_NAME)))
+            .map_err(|error| error.to_string())?,
     );
     let device = Device::by_index(&library, index).map_err(|code| code.to_string())?;
     let mut timings = vec![

@@ -9,7 +9,7 @@ use model::{Down, Identity, Moment};
 use crate::board::{Board, Shared};
 use crate::compose::LONGEST;
 use crate::lane::next_tick;
-use crate::process;
+use crate::{Selection, process};
 
 /// How long after a tick the readings of that tick are published: all of them in one snapshot, so
 /// that an idle exporter wakes once a tick for it and not once a GPU.
@@ -52,9 +52,9 @@ pub(crate) fn run(shared: &Arc<Shared>) {
         }
         drop(board);
         shared.publish(now);
-        // Last, and without the board: a log that nobody reads must not keep the page waiting.
+        // Last, and without the board: a log that is not read must not keep the page waiting.
         let mut board = shared.board();
-        let changes = changes(&mut board);
+        let changes = changes(&mut board, &shared.settings.gpus);
         let were_late = std::mem::replace(&mut all_late, are_all_late(&board));
         drop(board);
         changes.into_iter().for_each(Change::say);
@@ -77,6 +77,8 @@ fn next_publication(shared: &Shared, now: Moment) -> Moment {
 /// A GPU whose state is another than was said last.
 struct Change {
     gpu: u32,
+    /// Whether it was asked for by its index.
+    is_selected: bool,
     identity: Option<Arc<Identity>>,
     before: Option<Result<(), Down>>,
     now: Result<(), Down>,
@@ -89,11 +91,12 @@ fn are_all_late(board: &Board) -> bool {
 }
 
 /// The changes that have not been said yet.
-fn changes(board: &mut Board) -> Vec<Change> {
+fn changes(board: &mut Board, selection: &Selection) -> Vec<Change> {
     let changed = board.gpus.iter_mut().filter(|gpu| gpu.said != Some(gpu.state));
     changed
         .map(|gpu| Change {
             gpu: gpu.index,
+            is_selected: *selection != Selection::All,
             identity: gpu.identity.clone(),
             before: gpu.said.replace(gpu.state),
             now: gpu.state,
@@ -112,9 +115,15 @@ impl Change {
             Ok(()) => tracing::info!(gpu, uuid, "answers again"),
             // Every GPU is starting at first, or unknown while its source is down, which is said.
             Err(Down::Starting | Down::SourceDown) => {}
-            Err(Down::Missing) => {
-                tracing::warn!(gpu, uuid, "the driver does not list it; it is awaited");
-            }
+            Err(Down::Missing) if self.is_selected => tracing::warn!(
+                "-d, --devices (DCGM_EXPORTER_DEVICES_STR) asks for GPU {gpu}, which the driver does \
+                 not list; its heatsink_gpu_up is 0 until it does"
+            ),
+            Err(Down::Missing) => tracing::warn!(
+                gpu,
+                uuid,
+                "the driver does not list this GPU any more; its heatsink_gpu_up is 0 until it does"
+            ),
             Err(Down::NotInitialized) => {
                 tracing::warn!(gpu, uuid, "on the PCI bus, and not listed by the driver");
             }

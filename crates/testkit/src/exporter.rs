@@ -83,9 +83,24 @@ impl Exporter {
     ///
     /// When it does not start to listen; the message has its log.
     pub fn start(binary: &str, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_in(Path::new("."), binary, args, environment)
+    }
+
+    /// The same, in a folder.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start to listen; the message has its log.
+    pub fn start_in(
+        folder: &Path,
+        binary: &str,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut args = args.to_vec();
         args.extend(["--address", "127.0.0.1:0"]);
         let mut child = command(binary, &args, environment)
+            .current_dir(folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

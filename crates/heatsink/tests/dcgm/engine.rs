@@ -187,19 +187,14 @@ fn a_library_may_come_later() {
 }
 
 #[test]
-fn a_malformed_address_is_named_in_one_line_and_everything_else_served() {
+fn a_host_that_has_no_address_yet_is_awaited() {
     let rig = Rig::new();
-    for address in ["host:port", "unix://relative", "http://localhost:5555"] {
-        let exporter = rig.start(&["-r", address]);
-        let named = |_: &Page| exporter.log().contains(address);
-        exporter.wait_for("it is named", PATIENCE, named);
-        let log = exporter.log();
-        let line = log.lines().find(|line| line.contains(address)).expect("a line");
-        assert!(line.contains("-r, --remote-hostengine-info") && line.contains("write host:port"));
-        let page = exporter.page();
-        assert!(!source_up(&page));
-        metric("process_resident_memory_bytes").assert_in(&page);
-    }
+    rig.engine.set(&["engine down"]);
+    let exporter = rig.start(&["-r", "engine.invalid:5555"]);
+    let named = |_: &Page| exporter.log().contains("engine.invalid:5555");
+    exporter.wait_for("it is named", PATIENCE, named);
+    assert!(!source_up(&exporter.page()));
+    assert_eq!(exporter.get("/health").status, 200);
 }
 
 #[test]
