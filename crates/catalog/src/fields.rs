@@ -303,7 +303,7 @@ mod tests {
                 })
                 .map(|field| field.id)
                 .collect();
-            // Ours is read for what is derived from it, and nobody can ask for it.
+            // Ours is read for what is derived from it, and cannot be asked for.
             let expected = if id == field::MAX_SM_CLOCK_OF_PSTATE { vec![] } else { vec![id] };
             assert_eq!(found, expected, "{name}");
         }

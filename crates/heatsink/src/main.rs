@@ -22,6 +22,7 @@ mod probe;
 mod serve;
 mod settings;
 mod systemd;
+mod table;
 mod upstream;
 mod wanted;
 

@@ -93,13 +93,16 @@ impl Library {
     fn load(name: &Path) -> Result<Box<NvmlLib>, OpenError> {
         // SAFETY: loading a library runs its initialisers. NVML's are made for being loaded at any
         // time and from any thread; a path given by the user is the user's word that it is NVML.
-        let symbols = unsafe { NvmlLib::new(name) }.map_err(|error| OpenError {
-            message: format!(
-                "cannot open {}: {error}; install the NVIDIA driver, or name the library with \
-                 --nvml-library",
-                name.display()
-            ),
-            is_mismatch: false,
+        let symbols = unsafe { NvmlLib::new(name) }.map_err(|error| {
+            let (name, error) = (name.display().to_string(), error.to_string());
+            // The linker most often begins with the name itself.
+            let why =
+                error.strip_prefix(&name).map_or(&*error, |rest| rest.trim_start_matches(": "));
+            let message = format!(
+                "cannot open {name}: {why}; install the NVIDIA driver, or name the library with \
+                 --nvml-library"
+            );
+            OpenError { message, is_mismatch: false }
         })?;
         Ok(Box::new(symbols))
     }
