@@ -75,12 +75,11 @@ static CODINGS: &[(FieldId, Coding)] = &[
 /// which nothing is known.
 ///
 /// ```
-/// use catalog::in_words;
-/// use model::FieldId;
+/// use catalog::{field, in_words};
 ///
 /// assert_eq!(in_words(field::GET_GPU_RECOVERY_ACTION, 2).as_deref(), Some("reboot"));
-/// assert_eq!(in_words(FieldId(112), 0x24).as_deref(), Some("power_cap, sw_thermal"));
-/// assert_eq!(in_words(FieldId(150), 41), None);
+/// assert_eq!(in_words(field::CLOCKS_EVENT_REASONS, 0x24).as_deref(), Some("power_cap, sw_thermal"));
+/// assert_eq!(in_words(field::GPU_TEMP, 41), None);
 /// ```
 pub fn in_words(field: FieldId, number: i64) -> Option<String> {
     if let Some((_, coding)) = CODINGS.iter().find(|(known, _)| *known == field) {

@@ -1,5 +1,7 @@
 //! A screen for people: the verdict, what to do, and a table of devices and groups of fields.
 
+use std::collections::BTreeSet;
+
 use catalog::{Field, Group, field};
 use model::{Down, FieldId, Reason};
 
@@ -39,22 +41,33 @@ fn verdict(report: &Report) -> String {
         (name, None) => format!("through {}", name.to_uppercase()),
         (name, Some(driver)) => format!("through {}, driver {driver}", name.to_uppercase()),
     };
-    match (&report.verdict, report.answering()) {
-        (Ok(()), (1, 1)) => format!("Data flows: the GPU answers ({origin}).\n"),
-        (Ok(()), (up, all)) if up == all => {
-            format!("Data flows: all {all} GPUs answer ({origin}).\n")
+    let (up, all) = report.answering();
+    if let Err(why) = &report.verdict {
+        let mut text = wrapped(&format!("No data flows: {why}."), "  ");
+        if source.up.is_err() {
+            text += "\nNo GPU here? `heatsink demo` serves eight simulated ones.\n";
         }
-        (Ok(()), (up, all)) => {
-            format!("Data flows, with gaps: {up} of {all} GPUs answer ({origin}).\n")
-        }
-        (Err(why), _) => {
-            let mut text = wrapped(&format!("No data flows: {why}."), "  ");
-            if source.up.is_err() {
-                text += "\nNo GPU here? `heatsink demo` serves eight simulated ones.\n";
-            }
-            text
-        }
+        return text;
     }
+    let answering = match (up, all) {
+        (1, 1) => "the GPU answers".to_owned(),
+        (up, all) if up == all => format!("all {all} GPUs answer"),
+        (up, all) => format!("{up} of {all} GPUs answer"),
+    };
+    let failing = match failing_fields(report) {
+        0 => "",
+        1 => ", 1 field fails",
+        count => &format!(", {count} fields fail"),
+    };
+    let gaps = if up < all || !failing.is_empty() { ", with gaps" } else { "" };
+    format!("Data flows{gaps}: {answering}{failing} ({origin}).\n")
+}
+
+/// How many fields fail on some device.
+fn failing_fields(report: &Report) -> usize {
+    let outcomes = report.devices.iter().flat_map(|device| &device.outcomes);
+    let failing = outcomes.filter(|(_, outcome)| *outcome == Outcome::Failing);
+    failing.map(|(field, _)| field.id).collect::<BTreeSet<_>>().len()
 }
 
 /// The GPUs that are down, why, and what to do.
@@ -101,13 +114,11 @@ fn xids(report: &Report) -> String {
                    bus), 119 and 120 (its firmware does not answer). The kernel's log has them";
     match why {
         None => wrapped(&format!("{lacking}: leave out `--kernel-log none`."), "  "),
-        Some(why) => wrapped(
-            &format!(
-                "{lacking}, and heatsink cannot read it: {why}. It takes the capability CAP_SYSLOG, or the group systemd-journal; in a \
-                 container the host's files too, below --path.rootfs."
-            ),
-            "  ",
-        ),
+        Some(why) => {
+            let advice = "It takes the capability CAP_SYSLOG, or the group systemd-journal; in a \
+                          container the host's files too, below --path.rootfs.";
+            wrapped(&format!("{lacking}, and heatsink cannot read it: {why}. {advice}"), "  ")
+        }
     }
 }
 
@@ -139,8 +150,9 @@ fn counts(report: &Report) -> String {
         let Device { place, model, down, outcomes, .. } = device;
         ((kind(place), model, down, outcomes), device)
     });
-    let mut rows = vec![vec!["DEVICE".to_owned(), "MODEL".to_owned()]];
-    rows[0].extend(Group::ALL.map(|group| group.as_str().to_uppercase()));
+    let mut head = vec!["DEVICE".to_owned(), "MODEL".to_owned()];
+    head.extend(Group::ALL.map(|group| group.as_str().to_uppercase()));
+    let mut rows = vec![head];
     for ((_, model, down, _), devices) in alike(devices) {
         let places: Vec<Place> = devices.iter().map(|device| device.place.clone()).collect();
         let model = model.unwrap_or("-");
@@ -234,25 +246,13 @@ fn why(report: &Report, device: &Device, field: &Field, outcome: Outcome) -> Opt
 
 /// A few names, those that differ in a number only as one, and how many are left out.
 fn some_of(names: &[&str]) -> String {
-    let mut patterns: Vec<(String, usize)> = Vec::new();
-    for name in names {
-        let pattern = without_numbers(name);
-        match patterns.iter_mut().find(|(other, _)| *other == pattern) {
-            Some((_, count)) => *count += 1,
-            None => patterns.push((pattern, 1)),
-        }
-    }
-    let pattern = |(pattern, count): &(String, usize)| match count {
-        1 => names
-            .iter()
-            .find(|name| without_numbers(name) == *pattern)
-            .map_or("", |name| *name)
-            .to_owned(),
-        _ => pattern.clone(),
-    };
-    let shown: Vec<String> = patterns.iter().take(SOME).map(pattern).collect();
-    let left: usize = patterns.iter().skip(SOME).map(|(_, count)| count).sum();
-    let shown = shown.join(", ");
+    let patterns = alike(names.iter().map(|name| (without_numbers(name), *name)));
+    let shown = patterns.iter().take(SOME).map(|(pattern, names)| match names.as_slice() {
+        [name] => name,
+        _ => pattern.as_str(),
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let left: usize = patterns.iter().skip(SOME).map(|(_, names)| names.len()).sum();
     if left == 0 { shown } else { format!("{shown} and {left} more") }
 }
 
@@ -291,4 +291,27 @@ fn wrapped(words: &str, indent: &str) -> String {
 /// The same, with all of its lines indented, those after the first twice.
 fn indented(words: &str, indent: &str) -> String {
     format!("{indent}{}", wrapped(words, &indent.repeat(2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_in_a_number_are_one() {
+        assert_eq!(some_of(&["A_L0_B", "A_L1_B", "FP64"]), "A_L*_B, FP64");
+        assert_eq!(some_of(&["NVDEC7_ACTIVE", "X_15"]), "NVDEC7_ACTIVE, X_15");
+        assert_eq!(some_of(&["A", "B", "C", "D", "E_0", "E_1", "F"]), "A, B, C, D and 3 more");
+    }
+
+    #[test]
+    fn lines_are_no_longer_than_their_width() {
+        let words = ["word"; 60].join(" ");
+        for text in [wrapped(&words, "  "), indented(&words, "  ")] {
+            assert!(text.lines().all(|line| line.len() <= WIDTH + 2), "{text}");
+            assert_eq!(text.split_whitespace().count(), 60);
+        }
+        let long = "x".repeat(WIDTH * 2);
+        assert_eq!(wrapped(&format!("{long} y"), "  "), format!("{long}\n  y\n"));
+    }
 }
