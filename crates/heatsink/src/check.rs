@@ -17,19 +17,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use catalog::{FIELDS, Field};
-use model::{GpuView, Reason, Snapshot, Source, Watch, Windows};
+use model::{Reason, Snapshot, Source, Watch, Windows};
 use sampler::Sampler;
 
 use crate::cli::{self, CheckArgs};
 use crate::{DONE, NO, Outcome, devices, origin};
 
-use report::{Report, Xids};
+use report::{Report, Row, Xids};
 
 /// From one pass to the next: profiling averages need two that are apart.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long the GPUs may take to show all that they have, and to show anything at all.
-const SETTLING: Duration = Duration::from_secs(2);
+/// How long GPUs are looked at: at the least, for what nothing says that it is still to come; while
+/// something has no value yet; and while one does not answer.
+const LEAST: Duration = Duration::from_secs(1);
+const SETTLING: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What else there is to see.
@@ -98,18 +100,21 @@ fn watches(source: &dyn Source) -> Arc<[Watch]> {
         .collect()
 }
 
-/// Waits until every GPU has shown what it has, or has had its time: `SETTLING` for those that
-/// answer, `PATIENCE` for all.
+/// Waits until every GPU has shown what it has, or has had its time.
 fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         thread::sleep(INTERVAL / 5);
+        if began.elapsed() < LEAST {
+            continue;
+        }
         let snapshot = sampler.snapshot();
-        let all =
-            |is: fn(&GpuView) -> bool| !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(is);
-        let all_up = all(|view| view.up.is_ok());
-        let all_shown = all(|view| !view.readings.contains(&Err(Reason::NoData)));
-        if all_up && (all_shown || began.elapsed() > SETTLING) {
+        let gpus = &snapshot.gpus;
+        let are_all_up = !gpus.is_empty() && gpus.iter().all(|view| view.up.is_ok());
+        let is_shown = |row: &Row| *row.reading != Err(Reason::NoData);
+        if are_all_up
+            && (began.elapsed() > SETTLING || report::readings(&snapshot).iter().all(is_shown))
+        {
             return snapshot;
         }
     }

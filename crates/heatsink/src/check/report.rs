@@ -1,6 +1,6 @@
 //! What was found: every reading, and what it comes to for each device.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use catalog::{Field, Group};
 use model::{Down, Entity, GpuView, Identity, PartView, Reading, Reason, Snapshot, Value};
@@ -129,40 +129,25 @@ impl<'a> Report<'a> {
         xids: Xids,
         when_all_are_late: Option<&'static str>,
     ) -> Self {
-        let (mut readings, mut devices) = (Vec::new(), Vec::new());
+        let readings = readings(snapshot);
+        let mut devices = Vec::new();
         for view in &snapshot.gpus {
-            let rows = of_gpu(snapshot, view);
-            let profiles = view.instances().map(|(instance, _)| {
-                let entity = Entity::Instance(Arc::new(instance.clone()));
-                (Place::on(&view.gpu, &entity), instance.profile.as_str())
-            });
             let identity = view.gpu.identity.as_deref();
             let model = identity.and_then(|identity| identity.model_name.as_deref());
-            devices.push(Device {
-                identity,
-                down: view.up.err(),
-                ..device(Place::on(&view.gpu, &Entity::Gpu), model, &rows)
-            });
-            if view.up.is_ok() {
-                devices
-                    .extend(profiles.map(|(place, profile)| device(place, Some(profile), &rows)));
-            }
-            readings.extend(rows);
+            let gpu = device(Place::on(&view.gpu, &Entity::Gpu), model, &readings);
+            devices.push(Device { identity, down: view.up.err(), ..gpu });
+            let instances = view.parts.iter().filter(|_| view.up.is_ok());
+            devices.extend(instances.filter_map(|part| match &part.entity {
+                Entity::Instance(instance) => {
+                    let place = Place::on(&view.gpu, &part.entity);
+                    Some(device(place, Some(&instance.profile), &readings))
+                }
+                _ => None,
+            }));
         }
-        let rows: Vec<Row> = snapshot
-            .machine
-            .iter()
-            .flat_map(|part| {
-                Place::beside_gpus(&part.entity)
-                    .into_iter()
-                    .flat_map(|place| of_part(snapshot, part, place))
-            })
-            .collect();
-        let mut places: Vec<Place> = rows.iter().map(|row| row.place.row()).collect();
-        places.sort();
-        places.dedup();
-        devices.extend(places.into_iter().map(|place| device(place, None, &rows)));
-        readings.extend(rows);
+        let beside = snapshot.machine.iter().filter_map(|part| Place::beside_gpus(&part.entity));
+        let beside: BTreeSet<Place> = beside.map(|place| place.row()).collect();
+        devices.extend(beside.into_iter().map(|place| device(place, None, &readings)));
         Self {
             snapshot,
             verdict: http::readiness(snapshot),
@@ -178,6 +163,16 @@ impl<'a> Report<'a> {
         let gpus = &self.snapshot.gpus;
         (gpus.iter().filter(|view| view.up.is_ok()).count(), gpus.len())
     }
+}
+
+/// Every reading: of GPUs first, then of what belongs to none.
+pub(super) fn readings(snapshot: &Snapshot) -> Vec<Row<'_>> {
+    let of_gpus = snapshot.gpus.iter().flat_map(|view| of_gpu(snapshot, view));
+    let beside = snapshot.machine.iter().filter_map(|part| {
+        let place = Place::beside_gpus(&part.entity)?;
+        Some(of_part(snapshot, part, place))
+    });
+    of_gpus.chain(beside.flatten()).collect()
 }
 
 /// What a GPU that is up, its links and its instances have to say.
