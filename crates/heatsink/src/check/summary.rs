@@ -115,8 +115,8 @@ fn xids(report: &Report) -> String {
     match why {
         None => wrapped(&format!("{lacking}: leave out `--kernel-log none`."), "  "),
         Some(why) => {
-            let advice = "It takes the capability CAP_SYSLOG, or the group systemd-journal; in a \
-                          container the host's files too, below --path.rootfs.";
+            let advice = "In a container, pass the host's log in and name the host's root with \
+                          --path.rootfs.";
             wrapped(&format!("{lacking}, and heatsink cannot read it: {why}. {advice}"), "  ")
         }
     }
