@@ -119,8 +119,8 @@ DCGM_FI_PROF_SM_ACTIVE                  | dmon:2                                
 DCGM_FI_PROF_SM_OCCUPANCY               | dmon:3                                | idle | 0.01 | 0.05 | 0 | mean | whole per cent, over other seconds
 DCGM_FI_PROF_PIPE_TENSOR_ACTIVE         | dmon:5                                | idle | 0.01 | 0.05 | 0 | mean | whole per cent, over other seconds
 DCGM_FI_PROF_DRAM_ACTIVE                | dmon:10                               | idle | 0.01 | 0.05 | 0 | mean | whole per cent, over other seconds
-DCGM_FI_PROF_PCIE_TX_BYTES              | dmon:20                               | idle | 1048576 | 67108864 | 10 | mean | whole MiB/s there; nobody copies, so 64 MiB/s is next to nothing
-DCGM_FI_PROF_PCIE_RX_BYTES              | dmon:21                               | idle | 1048576 | 67108864 | 10 | mean | whole MiB/s there; nobody copies, so 64 MiB/s is next to nothing
+DCGM_FI_PROF_PCIE_TX_BYTES              | dmon:20                               | idle | 1048576 | 67108864 | 10 | mean | whole MiB/s there; nothing is copied, so 64 MiB/s is next to nothing
+DCGM_FI_PROF_PCIE_RX_BYTES              | dmon:21                               | idle | 1048576 | 67108864 | 10 | mean | whole MiB/s there; nothing is copied, so 64 MiB/s is next to nothing
 DCGM_FI_PROF_GR_ENGINE_ACTIVE           | dmon:1                                | load | 0.01 | 0.10 | 0 | mean | as idle; and between two batches the load waits, more in some seconds than in others
 DCGM_FI_PROF_SM_ACTIVE                  | dmon:2                                | load | 0.01 | 0.10 | 0 | mean | as the engine
 DCGM_FI_PROF_SM_OCCUPANCY               | dmon:3                                | load | 0.01 | 0.10 | 0 | mean | as the engine
@@ -221,7 +221,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# ---- heatsink, on a port that nobody else has --------------------------------------------------
+# ---- heatsink, on a free port --------------------------------------------------------------------
 
 for _ in {1..50}; do
   port=$((20000 + RANDOM % 20000))
@@ -467,7 +467,7 @@ finish_dmon() {
   fi
   smi --query-gpu=index,uuid >"$work/indices" || cannot "nvidia-smi stopped answering"
   # The metrics are the columns whose unit begins with GPM:, and they come in the order of their
-  # numbers, as here; so nobody has to know what dmon calls them.
+  # numbers, as here; so what dmon calls them need not be known.
   awk -v metrics="$metrics" -v phase="$1" -v refused="$work/not-compared" -v names="$work/dmon-names" '
     BEGIN { OFS = "\t"; wanted = split(metrics, metric, " ") }
     FILENAME == ARGV[1] { sub(/,$/, "", $1); uuid[$1] = $2; next }
@@ -796,7 +796,8 @@ if start_load; then
 fi
 load=''
 
-"$heatsink" check >"$out/check.txt" 2>&1 && check='exit status 0' || { check="exit status $?"; failed=1; }
+"$heatsink" check --all >"$out/check.txt" 2>&1 && check='exit status 0' || { check="exit status $?"; failed=1; }
+sed -i -E 's/(DCGM_FI_DEV_SERIAL +).*/\1(left out)/' "$out/check.txt"
 timings='in check-timings.txt'
 "$heatsink" check --timings >"$out/check-timings.txt" 2>&1 || { timings="exit status $?"; failed=1; }
 
@@ -806,7 +807,7 @@ wait "$server" && ended='exit status 0' || { ended="exit status $?"; failed=1; }
 server=''
 ended+=" after $((($(date +%s%N) - stopping) / 1000000)) ms"
 
-# Serial numbers are nobody's business; temperatures are.
+# Without serial numbers, which are not for publication.
 nvidia-smi -q | awk 'NR <= 60' | sed -E 's/((Serial|Board ID|GPU PDI).*: ).*/\1(left out)/' >"$out/nvidia-smi-q.txt"
 
 # ---- the summary -------------------------------------------------------------------------------

@@ -343,7 +343,7 @@ _heatsink() {
             return 0
             ;;
         heatsink__subcmd__check)
-            opts="-d -r -h --devices --timings --kernel-log --source --nvml-library --path.rootfs --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help"
+            opts="-d -r -h --devices --all --json --timings --kernel-log --source --nvml-library --path.rootfs --dcgm-library --remote-hostengine-info --fake-gpus --enable-dcgm-log --dcgm-log-level --sim-scenario --sim-gpus --sim-seed --sim-at --speed --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

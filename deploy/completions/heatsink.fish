@@ -86,8 +86,8 @@ complete -c heatsink -n "__fish_heatsink_needs_command" -s h -l help -d 'Print h
 complete -c heatsink -n "__fish_heatsink_needs_command" -s V -l version -d 'Print version'
 complete -c heatsink -n "__fish_heatsink_needs_command" -f -a "serve" -d 'Serve this machine\'s GPUs (what heatsink does without a command)'
 complete -c heatsink -n "__fish_heatsink_needs_command" -f -a "demo" -d 'Serve eight simulated H100s and the story of a training job; no GPU needed'
-complete -c heatsink -n "__fish_heatsink_needs_command" -f -a "check" -d 'Say what can be read here, field by field, and why not; exit status 0 only if data flows'
-complete -c heatsink -n "__fish_heatsink_needs_command" -f -a "fields" -d 'List all fields that can be asked for'
+complete -c heatsink -n "__fish_heatsink_needs_command" -f -a "check" -d 'Say whether data flows, what can be read here, and why not; exit status 0 only if data flows'
+complete -c heatsink -n "__fish_heatsink_needs_command" -f -a "fields" -d 'List the fields that can be asked for, all or those that a pattern fits'
 complete -c heatsink -n "__fish_heatsink_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -s f -l collectors -d 'What to serve: a counters file with one `NAME, type, help[, interval]` a line, or one of the built-in sets `default`, `all`, `minimal`, `1.x` [default: default]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand serve" -l extra-collectors -d 'Another counters file, beside the first: adds its rows, and replaces those of the same name; the built-in `machine` adds NVSwitches and CPUs, which DCGM has; `monitoring` what the shipped alert rules and dashboards look at beyond `default`' -r
@@ -173,6 +173,8 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-gpus -d 
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-seed -d 'The same seed gives the same numbers [default: 1]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l sim-at -d 'Let simulated time stand still at this second' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l speed -d 'Simulated seconds per second, up to 1000 [default: 1]' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l all -d 'Print every reading, too'
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l json -d 'Print all of it as JSON'
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l timings -d 'Time every driver call, too'
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c heatsink -n "__fish_heatsink_using_subcommand fields" -l served -d 'Only the fields that heatsink serves'
@@ -182,6 +184,6 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand fields" -l markdown -d
 complete -c heatsink -n "__fish_heatsink_using_subcommand fields" -s h -l help -d 'Print help'
 complete -c heatsink -n "__fish_heatsink_using_subcommand help; and not __fish_seen_subcommand_from serve demo check fields help" -f -a "serve" -d 'Serve this machine\'s GPUs (what heatsink does without a command)'
 complete -c heatsink -n "__fish_heatsink_using_subcommand help; and not __fish_seen_subcommand_from serve demo check fields help" -f -a "demo" -d 'Serve eight simulated H100s and the story of a training job; no GPU needed'
-complete -c heatsink -n "__fish_heatsink_using_subcommand help; and not __fish_seen_subcommand_from serve demo check fields help" -f -a "check" -d 'Say what can be read here, field by field, and why not; exit status 0 only if data flows'
-complete -c heatsink -n "__fish_heatsink_using_subcommand help; and not __fish_seen_subcommand_from serve demo check fields help" -f -a "fields" -d 'List all fields that can be asked for'
+complete -c heatsink -n "__fish_heatsink_using_subcommand help; and not __fish_seen_subcommand_from serve demo check fields help" -f -a "check" -d 'Say whether data flows, what can be read here, and why not; exit status 0 only if data flows'
+complete -c heatsink -n "__fish_heatsink_using_subcommand help; and not __fish_seen_subcommand_from serve demo check fields help" -f -a "fields" -d 'List the fields that can be asked for, all or those that a pattern fits'
 complete -c heatsink -n "__fish_heatsink_using_subcommand help; and not __fish_seen_subcommand_from serve demo check fields help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,11 +1,13 @@
 //! The field table and the three ways into it: by number, by name, by position.
 
 mod first_generation;
+mod group;
 mod near;
 mod table;
 
 use model::{FieldId, Kind, Pace, field};
 
+pub use group::Group;
 pub use table::FIELDS;
 
 /// One field: something that can be read, and all that is known of it beforehand.
@@ -62,6 +64,12 @@ impl Field {
     /// custom, and become fewer.
     pub fn is_cumulative(&self) -> bool {
         self.kind == Kind::Counter && self.id != field::RETIRED_PENDING
+    }
+
+    /// What it is about.
+    pub fn group(&self) -> Group {
+        // A test says that every field has one.
+        Group::of(self.id).unwrap_or(Group::Identity)
     }
 }
 
@@ -157,9 +165,14 @@ pub fn by_name(name: &str) -> Option<&'static Field> {
         .or_else(|| first_generation::field(name).and_then(by_id))
 }
 
-/// A known name that somebody who wrote `name` may have meant.
+/// The known name that `name` may have been meant for.
 pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     near::nearest(name, names())
+}
+
+/// The names of today that a part of a name, misspelt, may have been meant for.
+pub fn names_like(part: &str) -> Vec<&'static str> {
+    near::like(part, FIELDS.iter().map(|field| field.name))
 }
 
 /// Every name that [`by_name`] knows; those that a page of today shows come first.
@@ -317,7 +330,7 @@ mod tests {
                 })
                 .map(|field| field.id)
                 .collect();
-            // Ours is read for what is derived from it, and nobody can ask for it.
+            // Ours is read for what is derived from it, and cannot be asked for.
             let expected = if id == field::MAX_SM_CLOCK_OF_PSTATE { vec![] } else { vec![id] };
             assert_eq!(found, expected, "{name}");
         }

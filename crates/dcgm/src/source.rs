@@ -298,7 +298,7 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let (shown, rest) = names.split_at(names.len().min(MOST_NAMED));
     match rest.len() {
         0 => shown.join(", "),
-        more => format!("{} and {more} more; `heatsink check` lists them", shown.join(", ")),
+        more => format!("{} and {more} more; `heatsink check --all` lists them", shown.join(", ")),
     }
 }
 

@@ -1,4 +1,14 @@
-//! `heatsink check`: what can be read here, field by field, and why not.
+//! `heatsink check`: whether data flows here, what can be read, and why not.
+//!
+//! - `report`: what was found; `place`: what it is of; `advice`: what to do about it.
+//! - `summary`, `details`, `json`: how it is printed.
+
+mod advice;
+mod details;
+mod json;
+mod place;
+mod report;
+mod summary;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,30 +17,35 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use catalog::{FIELDS, Field};
-use model::{
-    Entity, GpuView, Instance, Kind, PartView, Reading, Reason, Snapshot, Source, Value, Watch,
-    Windows,
-};
+use model::{Reason, Snapshot, Source, Watch, Windows};
 use sampler::Sampler;
 
 use crate::cli::{self, CheckArgs};
-use crate::logging::Log;
-use crate::{DONE, NO, Outcome, devices, http, logging, origin};
+use crate::{DONE, NO, Outcome, devices, origin};
+
+use report::{Report, Row, Xids};
 
 /// From one pass to the next: profiling averages need two that are apart.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long the GPUs may take to show all that they have, and to show anything at all.
-const SETTLING: Duration = Duration::from_secs(2);
+/// How long GPUs are looked at: at the least, for what nothing says that it is still to come; while
+/// something has no value yet; and while one does not answer.
+const LEAST: Duration = Duration::from_secs(1);
+const SETTLING: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Reads for a moment as `serve` would, and prints what came.
+/// What else there is to see.
+const MORE: &str = "`heatsink check --all` prints every reading, `heatsink check --json` all of this for \
+                    programs.\n";
+
+/// Reads for a moment as `serve` would, and prints what came. Nothing is logged: what there is to say
+/// is in the report.
 pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
-    let _log = logging::start(&Log::default());
     let devices =
         devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
     let source = origin::source(&args.source, INTERVAL, false)?;
     let watches = watches(source.as_ref());
+    let when_all_are_late = source.when_all_are_late();
     // Nothing is counted or averaged here.
     let (extents, count) = (Duration::ZERO, Duration::from_secs(1));
     let settings = sampler::Settings {
@@ -38,21 +53,32 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         windows: Windows { extents, xids: count, clock_events: count },
         ..sampler::Settings::new(INTERVAL)
     };
-    let log = kernel_log(args)?;
+    let xids = xids(args)?;
     let sampler =
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
-    let mut text = report(&snapshot, &log);
+    let report = Report::of(&snapshot, xids, when_all_are_late);
+    let mut text = match args.json {
+        true => json::text(&report)?,
+        false => summary::text(&report),
+    };
+    if !args.json && !report.readings.is_empty() {
+        text.push('\n');
+        text += &match args.all {
+            true => details::text(&report),
+            false => MORE.to_owned(),
+        };
+    }
     if args.timings && snapshot.source.name == "nvml" {
         text += &timings(args, &snapshot);
     }
+    let status = if report.verdict.is_ok() { DONE } else { NO };
     let stuck = !sampler.stop(Duration::from_secs(1));
     if let Err(error) = io::stdout().lock().write_all(text.as_bytes())
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         return Err(error.into());
     }
-    let status = if http::readiness(&snapshot).is_ok() { DONE } else { NO };
     Ok(Outcome { status, stuck })
 }
 
@@ -74,141 +100,36 @@ fn watches(source: &dyn Source) -> Arc<[Watch]> {
         .collect()
 }
 
-/// Waits until every GPU has shown what it has, or has had its time: `SETTLING` for those that
-/// answer, `PATIENCE` for all.
+/// Waits until every GPU has shown what it has, or has had its time.
 fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
         thread::sleep(INTERVAL / 5);
+        if began.elapsed() < LEAST {
+            continue;
+        }
         let snapshot = sampler.snapshot();
-        let all =
-            |is: fn(&GpuView) -> bool| !snapshot.gpus.is_empty() && snapshot.gpus.iter().all(is);
-        let all_up = all(|view| view.up.is_ok());
-        let all_shown = all(|view| !view.readings.contains(&Err(Reason::NoData)));
-        if all_up && (all_shown || began.elapsed() > SETTLING) {
+        let gpus = &snapshot.gpus;
+        let are_all_up = !gpus.is_empty() && gpus.iter().all(|view| view.up.is_ok());
+        let is_shown = |row: &Row| *row.reading != Err(Reason::NoData);
+        if are_all_up
+            && (began.elapsed() > SETTLING || report::readings(&snapshot).iter().all(is_shown))
+        {
             return snapshot;
         }
     }
     sampler.snapshot()
 }
 
-/// What XIDs come from here, and why.
-fn kernel_log(args: &CheckArgs) -> Result<String> {
-    let without = "without it XIDs come from the driver's events, which never bring 79 (the GPU has \
-                   fallen off the bus), 119 and 120 (its firmware does not answer)";
+/// Where XIDs come from here.
+fn xids(args: &CheckArgs) -> Result<Xids> {
     Ok(match origin::kernel_log(&args.source, &args.kernel_log)? {
         Some(log) => match log.probe() {
-            Ok(name) => format!("Kernel log: {name}; XIDs come from it"),
-            Err(why) => format!("Kernel log: {why}; {without}"),
+            Ok(name) => Xids::Log(name),
+            Err(why) => Xids::Source(Some(why)),
         },
-        None if args.kernel_log == "none" => format!("Kernel log: not read; {without}"),
-        None => "Kernel log: not read, since the GPUs are not of this machine".to_owned(),
+        None => Xids::Source(None),
     })
-}
-
-fn report(snapshot: &Snapshot, log: &str) -> String {
-    let source = &snapshot.source;
-    let mut text = match &source.up {
-        Ok(()) => format!(
-            "Source {}: open, driver {}, {} GPUs\n",
-            source.name,
-            source.driver_version.as_deref().unwrap_or("unknown"),
-            snapshot.gpus.len()
-        ),
-        Err(why) => format!("Source {}: {why}\n", source.name),
-    };
-    text += &format!("{log}\n");
-    for view in &snapshot.gpus {
-        text += &gpu(snapshot, view);
-    }
-    text += &machine(snapshot);
-    text += match http::readiness(snapshot) {
-        Ok(()) => "\nData flows.\n".to_owned(),
-        Err(why) => format!("\nNo data flows: {why}.\n"),
-    }
-    .as_str();
-    text
-}
-
-fn gpu(snapshot: &Snapshot, view: &GpuView) -> String {
-    let known = view.gpu.identity.as_deref().map_or(Vec::new(), |identity| {
-        let texts = [&identity.model_name, &identity.uuid, &identity.pci_bus_id];
-        texts.into_iter().filter_map(Option::as_deref).collect()
-    });
-    let who = if known.is_empty() { String::new() } else { format!(": {}", known.join(", ")) };
-    let mut text = format!("\nGPU {}{who}\n", http::name_of(&view.gpu));
-    if let Err(down) = view.up {
-        return text + &format!("  down: {down}\n");
-    }
-    let widest = widest(snapshot);
-    for (watch, reading) in snapshot.watches.iter().zip(&view.readings) {
-        // Of what belongs to no GPU there is nothing to be said with each of them.
-        let level = catalog::by_id(watch.field).map(|field| field.level);
-        if level.is_none_or(|level| !level.is_beside_gpus()) {
-            text += &line("  ", widest, watch, reading);
-        }
-    }
-    for part in view.parts.iter().filter(|part| part.entity != Entity::Gpu) {
-        text += &format!("  {}\n", what(&part.entity));
-        text += &readings("    ", widest, snapshot, part);
-    }
-    text
-}
-
-/// What belongs to no GPU.
-fn machine(snapshot: &Snapshot) -> String {
-    let widest = widest(snapshot);
-    let mut text = String::new();
-    for part in &snapshot.machine {
-        text += &format!("\n{}\n", what(&part.entity));
-        text += &readings("  ", widest, snapshot, part);
-    }
-    text
-}
-
-fn what(entity: &Entity) -> String {
-    match entity {
-        Entity::Gpu => "GPU".to_owned(),
-        Entity::Link(link) => format!("NVLink {link}"),
-        Entity::Peer(peer) => format!("to GPU {peer}"),
-        Entity::Instance(instance) => {
-            let Instance { gpu_instance, compute_instance, profile, .. } = &**instance;
-            let inside = compute_instance.map_or(String::new(), |ci| format!(".{ci}"));
-            format!("MIG instance {gpu_instance}{inside}, {profile}")
-        }
-        Entity::Switch(switch) => format!("NVSwitch {switch}"),
-        Entity::SwitchLink { switch, link } => format!("NVSwitch {switch} NVLink {link}"),
-        Entity::Cpu(cpu) => format!("CPU {cpu}"),
-        Entity::CpuCore { cpu, core } => format!("CPU {cpu} core {core}"),
-    }
-}
-
-fn readings(indent: &str, widest: usize, snapshot: &Snapshot, part: &PartView) -> String {
-    let readings = part.watches.iter().zip(&part.readings);
-    let lines = readings.filter_map(|(position, reading)| {
-        Some(line(indent, widest, snapshot.watches.get(*position)?, reading))
-    });
-    lines.collect()
-}
-
-/// How long the longest name of a field is.
-fn widest(snapshot: &Snapshot) -> usize {
-    snapshot.watches.iter().map(|watch| watch.name.len()).max().unwrap_or_default()
-}
-
-fn line(indent: &str, widest: usize, watch: &Watch, reading: &Reading) -> String {
-    let unit = match catalog::by_id(watch.field) {
-        Some(field) if watch.kind != Kind::Label => field.unit,
-        _ => "",
-    };
-    let shown = match reading {
-        Ok(Value::Int(number)) => format!("{number} {unit}"),
-        Ok(Value::Float(number)) => format!("{number} {unit}"),
-        Ok(Value::Text(text)) => text.to_string(),
-        Err(reason) => format!("- ({reason})"),
-    };
-    let line = format!("{indent}{:widest$}  {shown}", watch.name);
-    line.trim_end().to_owned() + "\n"
 }
 
 /// How long each driver call takes on the first GPU that answers.
@@ -234,31 +155,6 @@ fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
                 );
             }
             text
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_entity_has_words_of_its_own() {
-        let instance = Instance {
-            gpu_instance: 3,
-            compute_instance: Some(1),
-            number: 0,
-            profile: "1c.2g.20gb".into(),
-        };
-        for (entity, expected) in [
-            (Entity::Instance(instance.into()), "MIG instance 3.1, 1c.2g.20gb"),
-            (Entity::Link(3), "NVLink 3"),
-            (Entity::Switch(0), "NVSwitch 0"),
-            (Entity::SwitchLink { switch: 0, link: 3 }, "NVSwitch 0 NVLink 3"),
-            (Entity::Cpu(0), "CPU 0"),
-            (Entity::CpuCore { cpu: 0, core: 5 }, "CPU 0 core 5"),
-        ] {
-            assert_eq!(what(&entity), expected);
         }
     }
 }

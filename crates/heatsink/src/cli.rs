@@ -50,9 +50,9 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Serve eight simulated H100s and the story of a training job; no GPU needed
     Demo(DemoArgs),
-    /// Say what can be read here, field by field, and why not; exit status 0 only if data flows
+    /// Say whether data flows, what can be read here, and why not; exit status 0 only if data flows
     Check(CheckArgs),
-    /// List all fields that can be asked for
+    /// List the fields that can be asked for, all or those that a pattern fits
     Fields(FieldsArgs),
 }
 
@@ -458,8 +458,8 @@ pub(crate) struct DemoArgs {
     pub(crate) log: LogArgs,
 }
 
-/// Whether a GPU can be read by a new process, which the exit status says: heatsink asks itself, and
-/// no user has to know.
+/// Whether a GPU can be read by a new process, which the exit status says: heatsink asks itself;
+/// users need not know it.
 #[derive(Parser, Debug)]
 #[command(name = PROBE_GPU)]
 pub(crate) struct ProbeArgs {
@@ -486,6 +486,14 @@ pub(crate) struct CheckArgs {
     #[arg(short = 'd', long, default_value = DEVICES, value_name = "DEVICES")]
     pub(crate) devices: String,
 
+    /// Print every reading, too
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Print all of it as JSON
+    #[arg(long, conflicts_with_all = ["all", "timings"])]
+    pub(crate) json: bool,
+
     /// Time every driver call, too
     #[arg(long)]
     pub(crate) timings: bool,
@@ -500,6 +508,11 @@ pub(crate) struct CheckArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct FieldsArgs {
+    /// Only what has this in a name, unit, group or help text, in any letter case; with --xids, as its
+    /// code or in a text
+    #[arg(value_name = "PATTERN")]
+    pub(crate) pattern: Option<String>,
+
     /// Only the fields that heatsink serves
     #[arg(long)]
     pub(crate) served: bool,
@@ -513,7 +526,7 @@ pub(crate) struct FieldsArgs {
     pub(crate) json: bool,
 
     /// As a page in Markdown, with heatsink's own families
-    #[arg(long, conflicts_with_all = ["json", "xids"])]
+    #[arg(long, conflicts_with_all = ["json", "xids", "pattern"])]
     pub(crate) markdown: bool,
 }
 

@@ -107,21 +107,3 @@ fn say(lines: fmt::Arguments) {
 fn clock(time: Duration) -> String {
     format!("{:02}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_link_is_one_that_a_browser_opens() {
-        for (address, link) in [
-            ("[::]:9400", "http://localhost:9400"),
-            ("0.0.0.0:9400", "http://localhost:9400"),
-            ("127.0.0.1:80", "http://127.0.0.1:80"),
-            ("[::1]:9400", "http://[::1]:9400"),
-            ("10.1.2.3:9400", "http://10.1.2.3:9400"),
-        ] {
-            assert_eq!(url(address.parse().unwrap()), link);
-        }
-    }
-}

@@ -7,26 +7,83 @@ use anyhow::Result;
 use catalog::generation::PAIRS;
 use catalog::xid::{self, XIDS};
 use catalog::{FIELDS, Field, Level, builtin, counters};
-use model::Watch;
+use model::{Watch, Xid};
 
-use crate::Outcome;
 use crate::cli::FieldsArgs;
+use crate::table::aligned;
+use crate::{NO, Outcome};
 
-/// Prints it.
+/// Prints it, or what of it holds the pattern.
 pub(crate) fn run(args: &FieldsArgs) -> Result<Outcome> {
-    let fields: Vec<&Field> =
-        FIELDS.iter().filter(|field| !args.served || served(field) != "-").collect();
+    let pattern = args.pattern.as_deref().map(str::to_lowercase);
+    let helps = helps();
+    let mut fields: Vec<Row> =
+        FIELDS.iter().map(|field| Row { field, help: help(field, &helps) }).collect();
+    fields.retain(|row| !args.served || served(row.field) != NOT_SERVED);
+    let mut xids: Vec<Xid> = XIDS.iter().map(|entry| xid::lookup(entry.code)).collect();
+    if let Some(pattern) = &pattern {
+        fields.retain(|row| row.holds(pattern));
+        xids.retain(|xid| holds_xid(xid, pattern));
+        if if args.xids { xids.is_empty() } else { fields.is_empty() } {
+            // A failure to print leaves nothing to do about it.
+            let _ = writeln!(io::stderr(), "heatsink: {}", nothing_holds(pattern, args.xids));
+            return Ok(Outcome { status: NO, stuck: false });
+        }
+    }
     let text = match (args.xids, args.json, args.markdown) {
-        (true, true, _) => xids_as_json()?,
-        (true, false, _) => xids(),
+        (true, true, _) => xids_as_json(&xids)?,
+        (true, false, _) => xid_table(&xids),
         (false, true, _) => json(&fields)?,
         (false, false, true) => markdown(&fields),
-        (false, false, false) => table(&fields),
+        (false, false, false) => table(&fields, pattern.is_some()),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough, as `head` does.
+        // The reader has seen enough, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::DONE),
         written => Ok(written.map(|()| Outcome::DONE)?),
+    }
+}
+
+/// A field, and what it is in a sentence.
+struct Row {
+    field: &'static Field,
+    help: String,
+}
+
+impl Row {
+    /// Whether one of its texts holds the pattern, which is in lower case.
+    fn holds(&self, pattern: &str) -> bool {
+        let Self { field, help } = self;
+        let mut texts = vec![field.name, field.unit, field.group().as_str(), help];
+        texts.extend(other_names(field));
+        texts.into_iter().any(|text| text.to_lowercase().contains(pattern))
+    }
+}
+
+/// Whether the pattern, which is in lower case, is its code, or stands in one of its texts.
+fn holds_xid(xid: &Xid, pattern: &str) -> bool {
+    match pattern.parse::<u32>() {
+        Ok(code) => xid.code == code,
+        Err(_) => [xid.message, xid.class, xid.action]
+            .iter()
+            .any(|text| text.to_lowercase().contains(pattern)),
+    }
+}
+
+/// What to say where nothing holds the pattern: names that it may have been meant for.
+fn nothing_holds(pattern: &str, is_of_xids: bool) -> String {
+    /// How many names are proposed.
+    const MOST: usize = 5;
+    if is_of_xids {
+        return format!("no XID has `{pattern}` as its code or in its texts");
+    }
+    let names = catalog::names_like(pattern);
+    let proposed = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => format!("no field has `{pattern}` in its names, unit, group or help"),
+        _ => format!(
+            "no field has `{pattern}` in its names, unit, group or help; near it: {proposed}"
+        ),
     }
 }
 
@@ -36,8 +93,28 @@ fn served(field: &Field) -> &'static str {
         Some(call) => call,
         None if field.level == Level::Exporter => "heatsink itself",
         None if field.level.is_beside_gpus() => "DCGM",
-        None => "-",
+        None => NOT_SERVED,
     }
+}
+
+const NOT_SERVED: &str = "-";
+
+/// The help texts of the built-in sets.
+fn helps() -> Vec<Watch> {
+    // Text is commented out there, for it would be a label of every series.
+    let in_words = |set: &str| {
+        let all = set.replace("\n# DCGM_", "\nDCGM_").replace("\n#DCGM_", "\nDCGM_");
+        counters::parse(all.as_bytes()).watches
+    };
+    [builtin::HEALTH, builtin::ALL, builtin::MACHINE].map(in_words).concat()
+}
+
+/// What the field is: as the built-in sets say, or the names of another generation.
+fn help(field: &Field, helps: &[Watch]) -> String {
+    let pair = PAIRS.iter().find(|pair| pair.v4_9.name == field.name);
+    let of_pair = pair.and_then(|pair| pair.help.as_ref()).map(|help| help.v4_9);
+    let of_file = helps.iter().find(|watch| watch.field == field.id);
+    of_file.map(|watch| &*watch.help).or(of_pair).unwrap_or_default().to_owned()
 }
 
 /// The names that a field has in other generations.
@@ -52,59 +129,47 @@ fn other_names(field: &Field) -> Vec<&'static str> {
     names
 }
 
-fn table(fields: &[&Field]) -> String {
-    let rows = fields.iter().map(|field| {
-        [
+/// The help texts make it wide: they are there where something is looked for, which may be in them.
+fn table(fields: &[Row], with_help: bool) -> String {
+    const HEAD: [&str; 9] =
+        ["ID", "NAME", "GROUP", "LEVEL", "TYPE", "UNIT", "SERIES PER GPU", "SERVED BY", "SINCE"];
+    let mut head = HEAD.map(str::to_owned).to_vec();
+    head.extend(with_help.then(|| "WHAT IT IS".to_owned()));
+    let rows = fields.iter().map(|Row { field, help }| {
+        let mut row = vec![
             field.id.0.to_string(),
             field.name.to_owned(),
+            field.group().as_str().to_owned(),
             field.level.as_str().to_owned(),
             field.kind.as_str().to_owned(),
             field.unit.to_owned(),
             field.series().to_owned(),
             served(field).to_owned(),
             nvml::since(field.id).to_owned(),
-        ]
+        ];
+        row.extend(with_help.then(|| help.clone()));
+        row
     });
-    let head = ["ID", "NAME", "LEVEL", "TYPE", "UNIT", "SERIES PER GPU", "SERVED BY", "SINCE"];
-    aligned(head, rows.collect())
+    aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
-/// Rows with columns as wide as they need to be.
-fn aligned<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
-    let mut widths = head.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
-        }
-    }
-    let mut text = String::new();
-    for row in std::iter::once(head.map(str::to_owned)).chain(rows) {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
-}
-
-fn json(fields: &[&Field]) -> Result<String> {
+fn json(fields: &[Row]) -> Result<String> {
     let rows: Vec<serde_json::Value> = fields
         .iter()
-        .map(|field| {
+        .map(|Row { field, help }| {
             serde_json::json!({
                 "id": field.id.0,
                 "name": field.name,
                 "canonical_name": field.canonical,
                 "other_names": other_names(field),
+                "group": field.group().as_str(),
+                "help": help,
                 "level": field.level.as_str(),
                 "type": field.kind.as_str(),
                 "value": field.value.as_str(),
                 "unit": field.unit,
                 "series_per_gpu": field.series(),
-                "served_by": Some(served(field)).filter(|served| *served != "-"),
+                "served_by": Some(served(field)).filter(|served| *served != NOT_SERVED),
                 "since": Some(nvml::since(field.id)).filter(|since| !since.is_empty()),
             })
         })
@@ -113,27 +178,14 @@ fn json(fields: &[&Field]) -> Result<String> {
 }
 
 /// The page about metrics of the documentation.
-fn markdown(fields: &[&Field]) -> String {
+fn markdown(fields: &[Row]) -> String {
     let mut text = include_str!("metrics.md").to_owned();
-    let helps = helps();
-    let help_of = |field: &Field| {
-        let pair = PAIRS.iter().find(|pair| pair.v4_9.name == field.name);
-        let of_pair = pair.and_then(|pair| pair.help.as_ref()).map(|help| help.v4_9);
-        let of_file = helps.iter().find(|watch| watch.field == field.id);
-        of_file.map(|watch| watch.help.to_string()).or(of_pair.map(str::to_owned))
-    };
     text += "\n## heatsink's own families\n\nHow to use them: [signals](signals.md).\n\n\
              | family | what it is | type | series per GPU | in the set |\n|---|---|---|---|---|\n";
-    for field in fields.iter().filter(|field| is_own(field)) {
-        let _ = writeln!(
-            text,
-            "| `{}` | {} | {} | {} | {} |",
-            field.name,
-            help_of(field).unwrap_or_default(),
-            field.kind.as_str(),
-            field.series(),
-            set_of(field),
-        );
+    for Row { field, help } in fields.iter().filter(|row| is_own(row.field)) {
+        let (name, kind, series) = (field.name, field.kind.as_str(), field.series());
+        let set = set_of(field);
+        let _ = writeln!(text, "| `{name}` | {help} | {kind} | {series} | {set} |");
     }
     text += "\n## Fields of DCGM\n\n\
              The first name is that of dcgm-exporter 4.8 (or, in base units, of 4.9). A field of a \
@@ -144,7 +196,7 @@ fn markdown(fields: &[&Field]) -> String {
              has their rows.\n\n\
              | field | what it is | unit | type | level | id | read by | since |\n\
              |---|---|---|---|---|---|---|---|\n";
-    for field in fields.iter().filter(|field| !is_own(field)) {
+    for Row { field, help } in fields.iter().filter(|row| !is_own(row.field)) {
         let mut name = format!("`{}`", field.name);
         for other in other_names(field) {
             let _ = write!(name, "<br>`{other}`");
@@ -152,7 +204,7 @@ fn markdown(fields: &[&Field]) -> String {
         let _ = writeln!(
             text,
             "| {name} | {} | {} | {} | {} | {} | {} | {} |",
-            help_of(field).unwrap_or_default(),
+            help,
             field.unit,
             field.kind.as_str(),
             field.level.as_str().replace('_', " "),
@@ -162,16 +214,6 @@ fn markdown(fields: &[&Field]) -> String {
         );
     }
     text
-}
-
-/// The rows of the built-in sets that have every field, with those that are comments there.
-fn helps() -> Vec<Watch> {
-    // Text is commented out there, for it would be a label of every series.
-    let in_words = |set: &str| {
-        let all = set.replace("\n# DCGM_", "\nDCGM_").replace("\n#DCGM_", "\nDCGM_");
-        counters::parse(all.as_bytes()).watches
-    };
-    [builtin::HEALTH, builtin::ALL, builtin::MACHINE].map(in_words).concat()
 }
 
 /// Whether it is a family of heatsink's own rather than a field of DCGM or dcgm-exporter.
@@ -194,28 +236,22 @@ fn set_of(field: &Field) -> &'static str {
     SETS.iter().find(|(_, text)| has_it(text)).map_or("", |(name, _)| name)
 }
 
-fn xids() -> String {
+fn xid_table(xids: &[Xid]) -> String {
     let critical: Vec<u32> = xid::critical().map(|xid| xid.code).collect();
-    let rows = XIDS.iter().map(|entry| {
-        let xid = xid::lookup(entry.code);
+    let head = ["XID", "NAME", "CLASS", "", "WHAT TO DO"].map(str::to_owned).to_vec();
+    let rows = xids.iter().map(|xid| {
         let mark = if critical.contains(&xid.code) { "critical" } else { "" };
-        [
-            xid.code.to_string(),
-            xid.message.to_owned(),
-            xid.class.to_owned(),
-            mark.to_owned(),
-            xid.action.to_owned(),
-        ]
+        let code = xid.code.to_string();
+        [&code, xid.message, xid.class, mark, xid.action].map(str::to_owned).to_vec()
     });
-    aligned(["XID", "NAME", "CLASS", "", "WHAT TO DO"], rows.collect())
+    aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
-fn xids_as_json() -> Result<String> {
+fn xids_as_json(xids: &[Xid]) -> Result<String> {
     let critical: Vec<u32> = xid::critical().map(|xid| xid.code).collect();
-    let rows: Vec<serde_json::Value> = XIDS
+    let rows: Vec<serde_json::Value> = xids
         .iter()
-        .map(|entry| {
-            let xid = xid::lookup(entry.code);
+        .map(|xid| {
             serde_json::json!({
                 "xid": xid.code,
                 "name": xid.message,

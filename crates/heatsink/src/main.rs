@@ -23,6 +23,7 @@ mod probe;
 mod serve;
 mod settings;
 mod systemd;
+mod table;
 mod upstream;
 mod wanted;
 

@@ -1,7 +1,7 @@
 //! The manual pages and completions that are shipped: made from the flags, so that they cannot be
 //! others, and made here rather than in the program, which would be larger for it on every node.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p heatsink manual` writes them anew.
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink manual` rewrites them.
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
@@ -57,7 +57,10 @@ const SECTIONS: &[Section] = &[
         "EXIT STATUS",
         &[
             ("0", "All went well; of check, data flows."),
-            ("1", "The answer is no: of check, no data flows."),
+            (
+                "1",
+                "The answer is no: of check, no data flows; of fields, nothing fits the pattern.",
+            ),
             (
                 "2",
                 "It could not start: settings that cannot work, a port that is taken. Nothing was served.",

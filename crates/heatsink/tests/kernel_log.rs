@@ -325,22 +325,3 @@ fn a_log_that_comes_later_takes_over_and_counts_nothing_twice() {
     assert_eq!(counted(&page), BTreeMap::from([((4, 31), 2), ((4, 119), 1)]));
     assert!(is_present(&page, 4));
 }
-
-#[test]
-fn check_says_what_is_read_and_what_is_given_up() {
-    let rig = Rig::new();
-    let library = rig.library().display().to_string();
-    let check = |args: &[&str]| {
-        let mut all = vec!["check", "--nvml-library", &library];
-        all.extend(args);
-        let output = testkit::exporter::run(rig::BINARY, &all, &rig.environment());
-        String::from_utf8(output.stdout).expect("UTF-8")
-    };
-    let without = check(&[]);
-    assert!(without.contains("Kernel log: cannot read"), "{without}");
-    assert!(without.contains("never bring 79"), "{without}");
-    assert!(check(&["--kernel-log", "none"]).contains("Kernel log: not read; without it"));
-    let log = rig.file("kern.log", "");
-    let with = check(&["--kernel-log", &log]);
-    assert!(with.contains(&format!("Kernel log: {log}; XIDs come from it")), "{with}");
-}

@@ -325,7 +325,7 @@ impl MainReader {
             (names, 0) => tracing::info!(gpu, "not supported by this GPU: {names}"),
             (names, more) => tracing::info!(
                 gpu,
-                "not supported by this GPU: {names} and {more} more; `heatsink check` lists them"
+                "not supported by this GPU: {names} and {more} more; `heatsink check --all` lists them"
             ),
         }
     }

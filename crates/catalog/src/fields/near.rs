@@ -18,6 +18,27 @@ pub(super) fn nearest(
         .map(|(_, known)| known)
 }
 
+/// The names that hold something like `part`: as many words, at `_`, as it has, with the fewest typos.
+/// A third of its letters may be wrong at most.
+pub(super) fn like(part: &str, known: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let words = part.split('_').count();
+    let mut found: Vec<(usize, &str)> = known
+        .filter_map(|name| {
+            let starts: Vec<usize> =
+                std::iter::once(0).chain(name.match_indices('_').map(|(at, _)| at + 1)).collect();
+            let ends: Vec<usize> =
+                name.match_indices('_').map(|(at, _)| at).chain([name.len()]).collect();
+            let runs = starts.iter().zip(ends.iter().skip(words - 1));
+            let runs = runs.filter_map(|(start, end)| name.get(*start..*end));
+            let typos = runs.filter_map(|run| typos(part.as_bytes(), run.as_bytes())).min()?;
+            (typos * 3 <= part.len()).then_some((typos, name))
+        })
+        .collect();
+    let fewest = found.iter().map(|(typos, _)| *typos).min();
+    found.retain(|(typos, _)| Some(*typos) == fewest);
+    found.into_iter().map(|(_, name)| name).collect()
+}
+
 /// The edit distance between `a` and `b`, letter case aside, where it is at most [`TYPOS`].
 ///
 /// Only the diagonal band that such a distance can lie in is computed, so that a file of nonsense
@@ -82,6 +103,18 @@ mod tests {
         assert_eq!(nearest("ABC", known.into_iter()), Some("abc"));
         assert_eq!(nearest("ABX", known.into_iter()), Some("ABD"));
         assert_eq!(nearest("XYZ", known.into_iter()), None);
+    }
+
+    #[test]
+    fn a_part_of_a_name_may_have_typos_too() {
+        let known = ["FI_DEV_GPU_TEMP", "FI_DEV_MEMORY_TEMP", "FI_DEV_SM_CLOCK"];
+        let like = |part| like(part, known.into_iter());
+        assert_eq!(like("gpu_tmp"), ["FI_DEV_GPU_TEMP"]);
+        assert_eq!(like("tempp"), ["FI_DEV_GPU_TEMP", "FI_DEV_MEMORY_TEMP"]);
+        assert_eq!(like("clok"), ["FI_DEV_SM_CLOCK"]);
+        for nothing in ["", "xy", "voltage", "a_b_c_d_e_f"] {
+            assert_eq!(like(nothing), [""; 0], "{nothing}");
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use testkit::page::metric;
 
-use crate::rig::{PATIENCE, Rig};
+use crate::rig::{BINARY, PATIENCE, Rig};
 
 const EQUIPMENT: &str = r#"
 [[switch]]
@@ -111,4 +111,24 @@ fn they_go_with_the_engine() {
     exporter.wait_for("they are late", PATIENCE, |page| heat.absent_from(page));
     rig.engine.clear();
     exporter.wait_for("they are back", PATIENCE, |page| heat.find_in(page).len() == 2);
+}
+
+#[test]
+fn check_has_rows_for_them() {
+    let rig = rig();
+    let library = rig.dcgm_library().display().to_string();
+    let args = ["check", "--all", "--source", "dcgm", "--dcgm-library", &library];
+    let output = testkit::exporter::run(BINARY, &args, &rig.environment());
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = said.lines().map(squeezed).collect();
+    for line in [
+        "NVSwitch 0-1 - 1/3 0/7 - - - 0/3 - 1/56 - 0/6",
+        "CPU 0 - 1/3 0/4 0/1 1/5 - - - - - 0/2",
+        "heat DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT 47 °C NVSwitch 0",
+        "nvlink DCGM_FI_DEV_NVSWITCH_LINK_CRC_ERRORS 12 NVSwitch 0 NVLink 1",
+        "use DCGM_FI_DEV_CPU_UTIL_TOTAL 0.75 CPU 0 core 3",
+    ] {
+        assert!(lines.iter().any(|known| known == line), "{line}\n{said}");
+    }
 }

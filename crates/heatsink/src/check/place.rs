@@ -1,0 +1,161 @@
+//! What a reading is of, in the words of people: `GPU 0-7 NVLink 0-17`.
+
+use std::collections::BTreeMap;
+
+use model::{Entity, Gpu, Instance};
+
+use crate::http;
+
+/// A device, or one of its parts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Place {
+    pub(super) device: (&'static str, Name),
+    pub(super) part: Option<(&'static str, Name)>,
+}
+
+/// A number; or what there is in place of one, as the PCI address of a GPU that is not listed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Name {
+    Number(u32),
+    Text(String),
+}
+
+/// The kind of part that has a row of its own in the table of devices.
+pub(super) const MIG: &str = "MIG";
+
+impl Place {
+    /// Something that belongs to a GPU.
+    pub(super) fn on(gpu: &Gpu, entity: &Entity) -> Self {
+        let name = gpu.index.map_or_else(|| Name::Text(http::name_of(gpu)), Name::Number);
+        let device = ("GPU", name);
+        let part = match entity {
+            Entity::Link(link) => Some(("NVLink", Name::Number(*link))),
+            Entity::Peer(peer) => Some(("to GPU", Name::Number(*peer))),
+            Entity::Instance(instance) => {
+                let Instance { gpu_instance, compute_instance, .. } = &**instance;
+                let name = match compute_instance {
+                    None => Name::Number(*gpu_instance),
+                    Some(inside) => Name::Text(format!("{gpu_instance}.{inside}")),
+                };
+                Some((MIG, name))
+            }
+            _ => None,
+        };
+        Self { device, part }
+    }
+
+    /// Something that belongs to no GPU; none of what does.
+    pub(super) fn beside_gpus(entity: &Entity) -> Option<Self> {
+        let number = Name::Number;
+        let (device, part) = match entity {
+            Entity::Switch(switch) => (("NVSwitch", number(*switch)), None),
+            Entity::SwitchLink { switch, link } => {
+                (("NVSwitch", number(*switch)), Some(("NVLink", number(*link))))
+            }
+            Entity::Cpu(cpu) => (("CPU", number(*cpu)), None),
+            Entity::CpuCore { cpu, core } => (("CPU", number(*cpu)), Some(("core", number(*core)))),
+            Entity::Gpu | Entity::Link(_) | Entity::Peer(_) | Entity::Instance(_) => return None,
+        };
+        Some(Self { device, part })
+    }
+
+    /// What has the row for it in the table of devices: an instance itself, of links the device.
+    pub(super) fn row(&self) -> Self {
+        let part = self.part.clone().filter(|(kind, _)| *kind == MIG);
+        Self { device: self.device.clone(), part }
+    }
+}
+
+/// All of them in a few words: neighbours are folded, and devices of which the same parts are meant.
+pub(super) fn fold(places: &[Place]) -> String {
+    let mut devices: BTreeMap<&(&'static str, Name), Vec<&(&'static str, Name)>> = BTreeMap::new();
+    for place in places {
+        devices.entry(&place.device).or_default().extend(&place.part);
+    }
+    // By kind of device and its parts, in the order of the first of each.
+    let mut alike: Vec<(&str, String, Vec<&Name>)> = Vec::new();
+    for ((kind, name), mut parts) in devices {
+        parts.sort();
+        let runs = parts.chunk_by(|one, next| one.0 == next.0).filter_map(|run| {
+            let (kind, _) = run.first()?;
+            Some(format!(" {kind} {}", names(run.iter().map(|(_, name)| name))))
+        });
+        let parts: String = runs.collect();
+        match alike.iter_mut().find(|(other, its, _)| other == kind && *its == parts) {
+            Some((_, _, devices)) => devices.push(name),
+            None => alike.push((*kind, parts, vec![name])),
+        }
+    }
+    let words = alike
+        .into_iter()
+        .map(|(kind, parts, devices)| format!("{kind} {}{parts}", names(devices.into_iter())));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a Name>) -> String {
+    let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+    for name in names {
+        match name {
+            Name::Number(number) => numbers.push(*number),
+            Name::Text(text) => texts.push(text.clone()),
+        }
+    }
+    numbers.dedup();
+    texts.dedup();
+    let numbers = Some(catalog::ranges(&numbers)).filter(|numbers| !numbers.is_empty());
+    numbers.into_iter().chain(texts).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn gpu(index: u32) -> Gpu {
+        Gpu { index: Some(index), identity: None }
+    }
+
+    #[test]
+    fn each_kind_of_part_has_words_of_its_own() {
+        let instance = |compute_instance| {
+            let profile = "1c.2g.20gb".to_owned();
+            let instance = Instance { gpu_instance: 3, compute_instance, number: 0, profile };
+            Place::on(&gpu(2), &Entity::Instance(Arc::new(instance)))
+        };
+        let beside = |entity| Place::beside_gpus(&entity).expect("it belongs to no GPU");
+        for (place, expected) in [
+            (Place::on(&gpu(0), &Entity::Gpu), "GPU 0"),
+            (Place::on(&gpu(0), &Entity::Link(3)), "GPU 0 NVLink 3"),
+            (Place::on(&gpu(0), &Entity::Peer(3)), "GPU 0 to GPU 3"),
+            (instance(None), "GPU 2 MIG 3"),
+            (instance(Some(1)), "GPU 2 MIG 3.1"),
+            (beside(Entity::Switch(0)), "NVSwitch 0"),
+            (beside(Entity::SwitchLink { switch: 0, link: 3 }), "NVSwitch 0 NVLink 3"),
+            (beside(Entity::Cpu(0)), "CPU 0"),
+            (beside(Entity::CpuCore { cpu: 0, core: 5 }), "CPU 0 core 5"),
+        ] {
+            assert_eq!(fold(&[place]), expected);
+        }
+        assert_eq!(Place::beside_gpus(&Entity::Link(0)), None);
+    }
+
+    #[test]
+    fn what_is_alike_is_folded() {
+        let links = |gpus: &[u32], links: &[u32]| -> Vec<Place> {
+            let on = |gpu: u32| {
+                let part = move |link: &u32| Place::on(&self::gpu(gpu), &Entity::Link(*link));
+                links.iter().map(part)
+            };
+            gpus.iter().flat_map(|gpu| on(*gpu)).collect()
+        };
+        assert_eq!(fold(&links(&[0, 1, 2], &[0, 1, 2, 5])), "GPU 0-2 NVLink 0-2, 5");
+        let different = [links(&[0], &[1]), links(&[1], &[2]), links(&[3], &[1])].concat();
+        assert_eq!(fold(&different), "GPU 0, 3 NVLink 1; GPU 1 NVLink 2");
+        let unlisted =
+            Place { device: ("GPU", Name::Text("00000000:1B:00.0".to_owned())), part: None };
+        let whole = |index| Place::on(&gpu(index), &Entity::Gpu);
+        assert_eq!(fold(&[unlisted, whole(0), whole(2)]), "GPU 0, 2, 00000000:1B:00.0");
+        assert_eq!(fold(&[]), "");
+    }
+}

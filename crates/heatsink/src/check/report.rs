@@ -1,0 +1,279 @@
+//! What was found: every reading, and what it comes to for each device.
+
+use std::collections::BTreeSet;
+
+use catalog::{Field, Group};
+use model::{Down, Entity, GpuView, Identity, PartView, Reading, Reason, Snapshot, Value};
+
+use super::place::Place;
+use crate::http;
+
+/// All that a check found.
+pub(super) struct Report<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    /// Whether data flows, or why not.
+    pub(super) verdict: Result<(), String>,
+    pub(super) xids: Xids,
+    /// What to say if every GPU is late, beside that.
+    pub(super) when_all_are_late: Option<&'static str>,
+    /// Every reading, by device and field.
+    pub(super) readings: Vec<Row<'a>>,
+    /// GPUs, each followed by its MIG instances; then NVSwitches and CPUs.
+    pub(super) devices: Vec<Device<'a>>,
+}
+
+/// Where XIDs come from.
+pub(super) enum Xids {
+    /// The kernel's log, by its name.
+    Log(String),
+    /// The source itself, and why the kernel's log cannot be read, if it should be.
+    Source(Option<String>),
+}
+
+/// One reading.
+pub(super) struct Row<'a> {
+    pub(super) field: &'static Field,
+    pub(super) place: Place,
+    pub(super) reading: &'a Reading,
+}
+
+/// Something that has readings: a GPU, a MIG instance, an NVSwitch or a CPU, with its links or cores.
+pub(super) struct Device<'a> {
+    pub(super) place: Place,
+    /// The model of a GPU, the profile of an instance.
+    pub(super) model: Option<&'a str>,
+    pub(super) identity: Option<&'a Identity>,
+    pub(super) down: Option<Down>,
+    /// What came of each field that this device could have, in the order of fields.
+    pub(super) outcomes: Vec<(&'static Field, Outcome)>,
+}
+
+/// What came of a field of a device, over all of its parts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    /// Some part has a value, and none fails.
+    Read,
+    /// There is nothing to say yet.
+    NoData,
+    /// This hardware or this driver does not have it.
+    NotSupported,
+    /// Some part fails.
+    Failing,
+}
+
+/// How many fields came to what.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Counts {
+    pub(super) read: usize,
+    pub(super) no_data: usize,
+    pub(super) not_supported: usize,
+    pub(super) failing: usize,
+}
+
+impl Counts {
+    pub(super) fn all(self) -> usize {
+        self.read + self.no_data + self.not_supported + self.failing
+    }
+}
+
+impl Outcome {
+    fn of(reading: &Reading) -> Self {
+        match reading {
+            Ok(_) => Self::Read,
+            Err(Reason::NoData) => Self::NoData,
+            Err(Reason::NotServed | Reason::NotSupported) => Self::NotSupported,
+            Err(
+                Reason::NotPermitted
+                | Reason::Lost
+                | Reason::Late
+                | Reason::Failed
+                | Reason::Implausible,
+            ) => Self::Failing,
+        }
+    }
+
+    /// Of two parts: what fails counts more than a value, a value more than none.
+    fn and(self, other: Self) -> Self {
+        let weight = |outcome| match outcome {
+            Self::Failing => 3,
+            Self::Read => 2,
+            Self::NoData => 1,
+            Self::NotSupported => 0,
+        };
+        if weight(other) > weight(self) { other } else { self }
+    }
+}
+
+impl Device<'_> {
+    /// How many of its fields came to what: of one group, or all.
+    pub(super) fn counts(&self, group: Option<Group>) -> Counts {
+        let mut counts = Counts::default();
+        for (field, outcome) in &self.outcomes {
+            if group.is_some_and(|group| group != field.group()) {
+                continue;
+            }
+            *match outcome {
+                Outcome::Read => &mut counts.read,
+                Outcome::NoData => &mut counts.no_data,
+                Outcome::NotSupported => &mut counts.not_supported,
+                Outcome::Failing => &mut counts.failing,
+            } += 1;
+        }
+        counts
+    }
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn of(
+        snapshot: &'a Snapshot,
+        xids: Xids,
+        when_all_are_late: Option<&'static str>,
+    ) -> Self {
+        let readings = readings(snapshot);
+        let mut devices = Vec::new();
+        for view in &snapshot.gpus {
+            let identity = view.gpu.identity.as_deref();
+            let model = identity.and_then(|identity| identity.model_name.as_deref());
+            let gpu = device(Place::on(&view.gpu, &Entity::Gpu), model, &readings);
+            devices.push(Device { identity, down: view.up.err(), ..gpu });
+            let instances = view.parts.iter().filter(|_| view.up.is_ok());
+            devices.extend(instances.filter_map(|part| match &part.entity {
+                Entity::Instance(instance) => {
+                    let place = Place::on(&view.gpu, &part.entity);
+                    Some(device(place, Some(&instance.profile), &readings))
+                }
+                _ => None,
+            }));
+        }
+        let beside = snapshot.machine.iter().filter_map(|part| Place::beside_gpus(&part.entity));
+        let beside: BTreeSet<Place> = beside.map(|place| place.row()).collect();
+        devices.extend(beside.into_iter().map(|place| device(place, None, &readings)));
+        Self {
+            snapshot,
+            verdict: http::readiness(snapshot),
+            xids,
+            when_all_are_late,
+            readings,
+            devices,
+        }
+    }
+
+    /// How many GPUs answer, of how many.
+    pub(super) fn answering(&self) -> (usize, usize) {
+        let gpus = &self.snapshot.gpus;
+        (gpus.iter().filter(|view| view.up.is_ok()).count(), gpus.len())
+    }
+}
+
+/// Every reading: of GPUs first, then of what belongs to none.
+pub(super) fn readings(snapshot: &Snapshot) -> Vec<Row<'_>> {
+    let of_gpus = snapshot.gpus.iter().flat_map(|view| of_gpu(snapshot, view));
+    let beside = snapshot.machine.iter().filter_map(|part| {
+        let place = Place::beside_gpus(&part.entity)?;
+        Some(of_part(snapshot, part, place))
+    });
+    of_gpus.chain(beside.flatten()).collect()
+}
+
+/// What a GPU that is up, its links and its instances have to say.
+fn of_gpu<'a>(snapshot: &'a Snapshot, view: &'a GpuView) -> Vec<Row<'a>> {
+    if view.up.is_err() {
+        return Vec::new();
+    }
+    // What has a value for each link has none for the GPU.
+    let of_links = |position| {
+        let mut parts = view.parts.iter();
+        parts.any(|part| {
+            matches!(part.entity, Entity::Link(_) | Entity::Peer(_))
+                && part.reading(position).is_some()
+        })
+    };
+    let own = snapshot.watches.iter().zip(&view.readings).enumerate();
+    let own = own.filter_map(|(position, (watch, reading))| {
+        let field = catalog::by_id(watch.field)?;
+        let elsewhere =
+            field.level.is_beside_gpus() || *reading == Err(Reason::NoData) && of_links(position);
+        let place = Place::on(&view.gpu, &Entity::Gpu);
+        (!elsewhere).then_some(Row { field, place, reading })
+    });
+    let parts = view.parts.iter().filter(|part| part.entity != Entity::Gpu);
+    let parts = parts.flat_map(|part| of_part(snapshot, part, Place::on(&view.gpu, &part.entity)));
+    own.chain(parts).collect()
+}
+
+fn of_part<'a>(
+    snapshot: &'a Snapshot,
+    part: &'a PartView,
+    place: Place,
+) -> impl Iterator<Item = Row<'a>> {
+    part.watches.iter().zip(&part.readings).filter_map(move |(position, reading)| {
+        let field = catalog::by_id(snapshot.watches.get(*position)?.field)?;
+        Some(Row { field, place: place.clone(), reading })
+    })
+}
+
+/// A device, from those of `rows` that are its own.
+fn device<'a>(place: Place, model: Option<&'a str>, rows: &[Row]) -> Device<'a> {
+    let mut outcomes: Vec<(&'static Field, Outcome)> = rows
+        .iter()
+        .filter(|row| row.place.row() == place)
+        .map(|row| (row.field, Outcome::of(row.reading)))
+        .collect();
+    outcomes.sort_by_key(|(field, _)| field.id);
+    outcomes.dedup_by(|next, first| {
+        let is_same = first.0.id == next.0.id;
+        if is_same {
+            first.1 = first.1.and(next.1);
+        }
+        is_same
+    });
+    Device { place, model, identity: None, down: None, outcomes }
+}
+
+/// What comes with the same key, in the order in which keys come first.
+pub(super) fn alike<K: PartialEq, V>(items: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+    let mut alike: Vec<(K, Vec<V>)> = Vec::new();
+    for (key, value) in items {
+        match alike.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, values)) => values.push(value),
+            None => alike.push((key, vec![value])),
+        }
+    }
+    alike
+}
+
+/// A value as people read it: with its unit, and in words where it is a code.
+pub(super) fn shown(field: &Field, reading: &Reading) -> String {
+    /// Units that say no more than the name of the field does.
+    const SILENT: [&str; 10] = [
+        "bitmask",
+        "code",
+        "count",
+        "enum",
+        "flag",
+        "generation",
+        "number",
+        "ratio",
+        "raw",
+        "version",
+    ];
+    let number = match reading {
+        Ok(Value::Int(number)) => number.to_string(),
+        Ok(Value::Float(number)) => number.to_string(),
+        Ok(Value::Text(text)) => return text.to_string(),
+        Err(reason) => return format!("- ({reason})"),
+    };
+    match words(field, reading) {
+        Some(words) => format!("{number} ({words})"),
+        None if SILENT.contains(&field.unit) => number,
+        None => format!("{number} {}", field.unit),
+    }
+}
+
+/// What a number stands for, where it is a code.
+pub(super) fn words(field: &Field, reading: &Reading) -> Option<String> {
+    match reading {
+        Ok(Value::Int(number)) => catalog::in_words(field.id, *number),
+        _ => None,
+    }
+}
