@@ -167,7 +167,7 @@ fn wrong() -> Vec<Panel> {
             .sorted_by("Node", false),
         Panel::bars("Held back by heat or power supply", "percentunit", size)
             .about("Share of the last five minutes, of the ten that are held back most. Anything here costs the whole job, for the others wait for this GPU.")
-            .ask(format!("sort_desc(topk(10, {})) > 0", held_back("instance, gpu")), GPU_OF_NODE)
+            .ask(format!("sort_desc(topk(10, {} > 0))", held_back("instance, gpu")), GPU_OF_NODE)
             .or_says("None")
             .between(0.0, 1.0)
             .decimals(0)
