@@ -38,7 +38,7 @@ Usage: cargo xtask <COMMAND>
   generate         write the files that are made from the rules: for Prometheus, Grafana, the chart
   generate chart   write those that are made from the chart: plain manifests, renderings
   pictures URL [OPTIONS]
-                   draw the dashboards from the Prometheus at URL into docs/pictures:
+                   draw Fleet and Node from the Prometheus at URL into docs/pictures:
                    --node NAME, --from and --to in seconds before now
   rules [OPTIONS]  print the rules for Prometheus, checked: --metric-names 4.8|4.9,
                    --from FILE (another source), --time-scale N (every duration divided by N,

@@ -80,16 +80,15 @@ const NAMESPACE: Variable = Variable {
     many: true,
 };
 
-/// How often each XID came in the time shown: also the first of a code that has no zero before it,
-/// and never one that came before.
+/// How often each XID came in the time shown. A code is first there when it has happened, so its
+/// first value counts as well; one that last came before that time does not.
 fn xids(at: &str) -> String {
     let (count, time) = ("heatsink_xid_errors_total", "heatsink_xid_last_timestamp_seconds");
     format!(
         "(increase({count}{{{at}}}[$__range]) \
-         + ((min_over_time({count}{{{at}}}[$__range]) unless {count}{{{at}}} offset $__range) \
-         or 0 * {count}{{{at}}})) \
-         * ({time}{{{at}}} > bool time() - $__range_s) \
-         or 0 * {count}{{{at}}}"
+         + (min_over_time({count}{{{at}}}[$__range]) unless {count}{{{at}}} offset $__range \
+         or 0 * {count}{{{at}}}) \
+         and {time}{{{at}}} > time() - $__range_s) > 0"
     )
 }
 
@@ -163,5 +162,74 @@ impl Variable {
             json["current"] = json!({ "text": "All", "value": "$__all" });
         }
         json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::files;
+
+    fn panels(name: &str) -> Vec<Value> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let all = all(&files::source(&root).unwrap()).unwrap();
+        let one = all.into_iter().find(|dashboard| dashboard.name == name).unwrap();
+        one.json["panels"].as_array().unwrap().clone()
+    }
+
+    fn area(panel: &Value) -> u64 {
+        panel["gridPos"]["w"].as_u64().unwrap() * panel["gridPos"]["h"].as_u64().unwrap()
+    }
+
+    fn legends(panel: &Value) -> Vec<&str> {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.filter_map(|target| target["legendFormat"].as_str()).collect()
+    }
+
+    #[test]
+    fn the_biggest_numbers_of_fleet_are_what_an_operator_asks_first() {
+        let panels = panels("fleet");
+        let numbers: Vec<&Value> = panels.iter().filter(|panel| panel["type"] == "stat").collect();
+        let largest = numbers.iter().map(|panel| area(panel)).max();
+        let (first, rest) = numbers.split_at(4);
+        let titles: Vec<&str> = first.iter().filter_map(|panel| panel["title"].as_str()).collect();
+        let asked = ["GPUs down", "GPUs held back", "Alerts firing", "GPU hours lost, last 24 h"];
+        assert_eq!(titles, asked);
+        assert!(first.iter().all(|panel| panel["gridPos"]["y"] == 0));
+        assert!(first.iter().all(|panel| Some(area(panel)) == largest));
+        assert!(rest.iter().all(|panel| Some(area(panel)) < largest));
+        assert_eq!(legends(first[2]), ["critical", "warning"]);
+    }
+
+    #[test]
+    fn a_legend_has_each_gpu_once() {
+        for panel in panels("node").iter().filter(|panel| panel["type"] == "timeseries") {
+            let overrides = panel["fieldConfig"]["overrides"].as_array().unwrap();
+            let hidden = |letter: &Value| {
+                overrides.iter().any(|rule| {
+                    let hides = |property: &Value| {
+                        property["id"] == "custom.hideFrom" && property["value"]["legend"] == true
+                    };
+                    rule["matcher"]["options"] == *letter
+                        && rule["properties"].as_array().unwrap().iter().any(hides)
+                })
+            };
+            let targets = panel["targets"].as_array().unwrap();
+            let of_gpus = targets.iter().filter(|target| target["legendFormat"] == "GPU {{gpu}}");
+            let shown = of_gpus.filter(|target| !hidden(&target["refId"])).count();
+            assert!(shown <= 1, "{}", panel["title"]);
+        }
+    }
+
+    #[test]
+    fn jobs_says_what_it_needs() {
+        let first = &panels("jobs")[0];
+        assert_eq!((&first["type"], &first["gridPos"]["y"]), (&json!("text"), &json!(0)));
+        let content = first["options"]["content"].as_str().unwrap();
+        for word in ["namespace", "pod", "hpc_job", "docs/hpc.md"] {
+            assert!(content.contains(word), "{word}");
+        }
     }
 }

@@ -53,6 +53,8 @@ struct Panel<'a> {
     window: Window,
     answers: Vec<Answer>,
     marks: &'a [Mark],
+    /// Whether it is the first with an axis of time below a heading: only there, marks have texts.
+    first: bool,
 }
 
 impl Panel<'_> {
@@ -117,7 +119,9 @@ fn paint(
     let mut svg = Svg::default();
     svg.rect(size, 0.0, PAGE);
     header(&mut svg, size.w, dashboard, variables, window);
+    let mut first = true;
     for json in panels {
+        first |= json["type"] == "row";
         let frame = place(json).inset(GAP);
         let title = variables.label(json["title"].as_str().unwrap_or_default());
         let drawn = if json["type"] == "row" {
@@ -126,7 +130,8 @@ fn paint(
         } else {
             asked(json, frame.w).and_then(|(window, answers)| {
                 let body = body(frame, !title.is_empty());
-                let panel = Panel { json, frame, body, window, answers, marks };
+                let panel = Panel { json, frame, body, window, answers, marks, first };
+                first &= json["type"] != "timeseries";
                 panel_drawn(&mut svg, &panel, &title)
             })
         };
@@ -186,8 +191,11 @@ fn notice(svg: &mut Svg, body: Rect, text: &str) {
     svg.text((x, y + 5.0), &Style::new(15.0, FAINTER).middle(), &text);
 }
 
-/// What Grafana says for a panel whose queries have no answer.
-const NO_DATA: &str = "No data";
+/// What Grafana says for a panel whose queries have no answer, unless the panel has words of its own.
+fn nothing(svg: &mut Svg, panel: &Panel<'_>) {
+    let words = panel.json.pointer("/fieldConfig/defaults/noValue").and_then(Value::as_str);
+    notice(svg, panel.body, words.unwrap_or("No data"));
+}
 
 fn row(svg: &mut Svg, frame: Rect, title: &str, collapsed: bool) {
     let (_, y) = frame.centre();

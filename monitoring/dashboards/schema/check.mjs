@@ -20,6 +20,7 @@ const panelTypes = {
   table: ["table", "TablePanelCfg"],
   bargauge: ["bargauge", "BarGaugePanelCfg"],
   "state-timeline": ["statetimeline", "StateTimelinePanelCfg"],
+  text: ["text", "TextPanelCfg"],
 };
 // Those whose fields have settings of their own.
 const withFields = new Set(["timeseries", "table", "state-timeline"]);

@@ -1,9 +1,9 @@
-//! *Fleet*: every node and GPU at a glance, the worst of them, and what they use.
+//! *Fleet*: every node and GPU at a glance: what is wrong now, the worst of them, and what they use.
 
 use serde_json::json;
 
 use super::panel::Bound::{Alert, At};
-use super::panel::{Panel, Steps};
+use super::panel::{NO_RULES, Panel, Steps};
 use super::{CLUSTER, NODES, Plan, xids};
 
 pub(super) const PLAN: Plan = Plan {
@@ -18,6 +18,7 @@ pub(super) const PLAN: Plan = Plan {
 
 /// What chooses nodes, in every query.
 const AT: &str = r#"cluster=~"$cluster", instance=~"$node""#;
+const GPU_OF_NODE: &str = "{{instance}} / GPU {{gpu}}";
 
 // Yellow, orange and red are for trouble; how hard a GPU works is a shade of blue.
 const HEAT: Steps = &[
@@ -44,7 +45,10 @@ const POWER: Steps =
     &[(At(100.0), "semi-dark-blue"), (At(300.0), "blue"), (At(500.0), "light-blue")];
 
 fn panels() -> Vec<Panel> {
-    let mut panels = totals();
+    let mut panels = first();
+    panels.extend(totals());
+    panels.push(Panel::heading("What is wrong now"));
+    panels.extend(wrong());
     panels.push(Panel::heading("Every GPU now: nodes down, GPUs across"));
     panels.extend(heat_maps());
     panels.push(Panel::heading("The ten worst"));
@@ -54,50 +58,127 @@ fn panels() -> Vec<Panel> {
     panels
 }
 
-fn totals() -> Vec<Panel> {
-    let (size, wide) = ((4, 4), (8, 3));
+/// What held a GPU's clocks down for heat or by the power supply, as a share of the last five
+/// minutes; the reason that did most.
+fn held_back(by: &str) -> String {
+    format!(
+        r#"max by ({by}) (rate(heatsink_clock_event_seconds_total{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))"#
+    )
+}
+
+/// How many alerts of a severity fire; 0 is only known where the rules are loaded.
+fn firing(severity: &str) -> String {
+    format!(
+        r#"count(ALERTS{{alertstate="firing", alertname=~"Gpu.*|Heatsink.*|Nvswitch.*", severity="{severity}", {AT}}}) or 0 * count(instance:heatsink_gpus_up:sum{{{AT}}})"#
+    )
+}
+
+/// GPU hours of the last 24 hours, a sample a minute: of one GPU of each node for as long as heat
+/// held it back, and of all that were down.
+fn hours_lost() -> String {
+    let (all, up) = ("instance:heatsink_gpus:count", "instance:heatsink_gpus_up:sum");
+    let slow = "instance:heatsink_thermal_slowdown_ratio:max";
+    format!(
+        "sum_over_time((sum({all}{{{AT}}}) - sum({up}{{{AT}}}) \
+         + (sum({slow}{{{AT}}}) or vector(0)))[1d:1m]) / 60"
+    )
+}
+
+/// What an operator asks first.
+fn first() -> Vec<Panel> {
+    let size = (6, 6);
+    let severity = |colour: &str| {
+        let steps = json!([{ "color": "green", "value": null }, { "color": colour, "value": 1 }]);
+        [("thresholds", json!({ "mode": "absolute", "steps": steps }))]
+    };
     vec![
-        Panel::stat("Recording rules", "none", size)
-            .about("Totals and nodes come from recording rules. Where it says MISSING, this Prometheus has not loaded monitoring/rules/heatsink.rules.yml, and panels by node stay empty.")
-            .ask(format!("count(instance:heatsink_gpus_up:sum{{{AT}}}) > bool 0 or vector(0)"), "rules")
-            .steps("red", &[(At(1.0), "green")])
-            .words(&[("0", "MISSING", "red"), ("1", "loaded", "green")]),
+        Panel::stat("GPUs down", "none", size)
+            .about("GPUs that heatsink knows of and cannot read: lost, hung, missing or refused by the driver. Below is which and why. GPUs of nodes that cannot be scraped are not among them: see `Nodes unseen`.")
+            .ask(format!("count(heatsink_gpu_up{{{AT}}}) - sum(heatsink_gpu_up{{{AT}}})"), "down")
+            .steps("green", &[(At(1.0), "red")]),
+        Panel::stat("GPUs held back", "none", size)
+            .about("GPUs whose clocks heat or the power supply held down for more than a share of [[hardware_slowdown_share]] of the last five minutes. Below is which. A job over several GPUs runs at the pace of the slowest.")
+            .ask(format!("sum({} > bool [[hardware_slowdown_share]])", held_back("[[of_gpu]]")), "held back")
+            .steps("green", &[(At(1.0), "orange")]),
         Panel::stat("Alerts firing", "none", size)
-            .about("Critical alerts and warnings of heatsink's rules that are firing now.")
-            .ask(format!(r#"count(ALERTS{{alertstate="firing", alertname=~"(Gpu|Heatsink).+", severity=~"critical|warning", {AT}}}) or vector(0)"#), "alerts")
-            .steps("green", &[(At(1.0), "orange"), (At(5.0), "red")]),
+            .about("Alerts of heatsink's rules that fire now, by severity. `rules not loaded`: this Prometheus has not loaded monitoring/rules/heatsink.rules.yml, and panels by node stay empty.")
+            .ask(firing("critical"), "critical")
+            .ask(firing("warning"), "warning")
+            .or_says(NO_RULES)
+            .steps("green", &[(At(1.0), "orange")])
+            .named("critical", &severity("red"))
+            .named("warning", &severity("orange")),
+        Panel::stat("GPU hours lost, last 24 h", "none", size)
+            .about("Hours in which a GPU was down, added up over all GPUs, and hours in which heat held one back: of each node the GPU that was held back most, so less than the truth where several were at once. From one sample a minute, as far back as this Prometheus has any; hours in which a node could not be scraped are not counted.")
+            .ask(hours_lost(), "hours")
+            .or_says(NO_RULES)
+            .decimals(1)
+            .steps("green", &[(At(0.05), "yellow"), (At(1.0), "orange"), (At(24.0), "red")]),
+    ]
+}
+
+fn totals() -> Vec<Panel> {
+    let size = (4, 3);
+    vec![
         Panel::stat("Nodes unseen", "none", size)
             .about("Nodes that had GPUs in the time shown and that cannot be scraped now. They are in none of the maps below.")
-            .ask(format!("count(up{{{AT}}} == 0 and on (cluster, instance, job) max_over_time(instance:heatsink_gpus:count{{{AT}}}[$__range])) or vector(0)"), "nodes")
+            .ask(format!("count(up{{{AT}}} == 0 and on (cluster, instance, job) max_over_time(instance:heatsink_gpus:count{{{AT}}}[$__range])) or 0 * count(instance:heatsink_gpus:count{{{AT}}})"), "nodes")
+            .or_says(NO_RULES)
             .steps("green", &[(At(1.0), "red")]),
         Panel::stat("GPUs up", "none", size)
             .about("GPUs that heatsink can read, on the nodes chosen.")
             .ask(format!("sum(heatsink_gpu_up{{{AT}}})"), "up")
-            .steps("green", &[]),
-        Panel::stat("GPUs down", "none", size)
-            .about("Lost, hung, missing or refused by the driver. The heat maps below leave them blank.")
-            .ask(format!("count(heatsink_gpu_up{{{AT}}}) - sum(heatsink_gpu_up{{{AT}}})"), "down")
-            .steps("green", &[(At(1.0), "red")]),
+            .steps("text", &[]),
         Panel::stat("Utilisation", "percentunit", size)
             .about("Mean share of time in which a kernel ran. A busy GPU is not always one that works: see the profiling figures of each GPU.")
             .ask(format!("avg([[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]])"), "utilisation")
             .decimals(0)
-            .steps("blue", &[(At(0.5), "green")]),
-        Panel::stat("Memory used", "percentunit", wide)
+            .steps("text", &[]),
+        Panel::stat("Memory used", "percentunit", size)
             .about("Of what can be allocated: what the driver keeps for itself is left out.")
             .ask(format!("sum([[DCGM_FI_DEV_FB_USED{{{AT}}}]]) / sum([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "memory")
             .decimals(0)
-            .steps("green", &[(At(0.9), "orange")]),
-        Panel::stat("Power", "watt", wide)
+            .steps("text", &[(At(0.9), "orange")]),
+        Panel::stat("Power", "watt", size)
             .about("What all GPUs draw now. Cooling and the rest of the machines come on top.")
             .ask(format!("sum(max [[per_gpu]] ([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]]))"), "power")
             .decimals(1)
             .steps("text", &[]),
-        Panel::stat("Energy", "kwatth", wide)
+        Panel::stat("Energy", "kwatth", size)
             .about("What they used in the time shown, by the boards' own counters.")
             .ask(format!("sum(max [[per_gpu]] (increase(DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{AT}}}[$__range]) * 0.001 or increase(DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL{{{AT}}}[$__range]) * 1)) / 3600000"), "energy")
             .decimals(2)
             .steps("text", &[]),
+    ]
+}
+
+/// Empty where nothing is wrong.
+fn wrong() -> Vec<Panel> {
+    let size = (8, 7);
+    vec![
+        Panel::table("Which GPUs are down, and why", size)
+            .about("From heatsink_gpu_down_info.")
+            .ask(format!("max by (instance, gpu, reason) (heatsink_gpu_down_info{{{AT}}})"), "")
+            .or_says("None")
+            .columns(
+                &[("instance", "Node"), ("gpu", "GPU"), ("reason", "Why")],
+                &["Time", "Value"],
+            )
+            .sorted_by("Node", false),
+        Panel::bars("Held back by heat or power supply", "percentunit", size)
+            .about("Share of the last five minutes, of the ten that are held back most. Anything here costs the whole job, for the others wait for this GPU.")
+            .ask(format!("sort_desc(topk(10, {} > 0))", held_back("instance, gpu")), GPU_OF_NODE)
+            .or_says("None")
+            .between(0.0, 1.0)
+            .decimals(0)
+            .steps("dark-green", SHARE_OF_SLOWNESS),
+        Panel::bars("XIDs in the time shown", "none", size)
+            .about("Errors that the driver reported, by GPU. Which they were, and what they ask for, is on the page of the node.")
+            .ask(format!("sort_desc(topk(10, sum by (instance, gpu) ({})))", xids(AT)), GPU_OF_NODE)
+            .or_says("None reported")
+            .zero_based()
+            .decimals(0)
+            .steps("red", &[]),
     ]
 }
 
@@ -109,66 +190,43 @@ fn heat_maps() -> Vec<Panel> {
             .about("Of the GPU core. Orange is above [[temperature_high]] °C, where the alert fires; red is where most data centre GPUs slow down. A blank cell is a GPU that does not answer.")
             .ask(format!("max {by} ([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]])"), "")
             .steps("dark-green", HEAT),
-        Panel::matrix("Slowed down by heat or power brake", "percentunit", size)
-            .about("Share of the last five minutes. Anything but 0 costs the whole job, for the others wait for this GPU.")
-            .ask(format!(r#"max {by} (rate(heatsink_clock_event_seconds_total{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))"#), "")
-            .decimals(0)
-            .steps("dark-green", SHARE_OF_SLOWNESS),
-        Panel::matrix("Does it answer", "none", size)
-            .about("Whether the GPU answers. The reason why not is in heatsink_gpu_down_info, on the page of the node.")
-            .ask(format!("min {by} (heatsink_gpu_up{{{AT}}})"), "")
-            .steps("red", &[(At(1.0), "dark-green")])
-            .words(&[("0", "DOWN", "red"), ("1", "up", "dark-green")]),
-        Panel::matrix("Memory used", "percentunit", size)
-            .about("Of what can be allocated. From orange on, the alert fires: the next allocation may fail.")
-            .ask(format!("sum {by} ([[DCGM_FI_DEV_FB_USED{{{AT}}}]]) / sum {by} ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "")
-            .decimals(0)
-            .steps("dark-blue", FULLNESS),
-        Panel::matrix("Utilisation", "percentunit", size)
-            .about("Share of time in which a kernel ran; where a GPU is partitioned, how busy its engines were. Dark blue is idle.")
-            .ask(format!("max {by} ([[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]] or [[DCGM_FI_PROF_GR_ENGINE_ACTIVE{{{AT}}}]])"), "")
-            .decimals(0)
-            .steps("dark-blue", WORK),
         Panel::matrix("Power", "watt", size)
             .about("Drawn by the board. Neighbours under the same work draw much the same: one that draws less is slowed down or waits.")
             .ask(format!("max {by} ([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]])"), "")
             .decimals(0)
             .steps("dark-blue", POWER),
+        Panel::matrix("Utilisation", "percentunit", size)
+            .about("Share of time in which a kernel ran; where a GPU is partitioned, how busy its engines were. Dark blue is idle.")
+            .ask(format!("max {by} ([[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]] or [[DCGM_FI_PROF_GR_ENGINE_ACTIVE{{{AT}}}]])"), "")
+            .decimals(0)
+            .steps("dark-blue", WORK),
+        Panel::matrix("Memory used", "percentunit", size)
+            .about("Of what can be allocated. From orange on, the alert fires: the next allocation may fail.")
+            .ask(format!("sum {by} ([[DCGM_FI_DEV_FB_USED{{{AT}}}]]) / sum {by} ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "")
+            .decimals(0)
+            .steps("dark-blue", FULLNESS),
     ]
 }
 
 fn worst() -> Vec<Panel> {
-    let size = (6, 9);
-    let legend = "{{instance}} / {{gpu}}";
+    let size = (12, 8);
     vec![
         Panel::bars("Hottest", "celsius", size)
             .about("The ten hottest GPU cores.")
-            .ask(format!("sort_desc(topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]])))"), legend)
+            .ask(format!("sort_desc(topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]])))"), GPU_OF_NODE)
             .between(20.0, 100.0)
             .steps("dark-green", HEAT),
-        Panel::bars("Most held back", "percentunit", size)
-            .about("Share of the last five minutes in which anything held the clocks down: heat, the power supply, or the power limit, which is harmless. A whole job runs at the pace of its slowest GPU.")
-            .ask(format!(r#"sort_desc(topk(10, max by (instance, gpu) (rate(heatsink_clock_event_seconds_total{{reason=~"power_cap|sync_boost|hw_slowdown|sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m]))))"#), legend)
-            .between(0.0, 1.0)
-            .decimals(0)
-            .steps("dark-green", &[(At(0.25), "yellow"), (At(0.9), "orange")]),
         Panel::bars("Fullest memory", "percentunit", size)
             .about("The ten GPUs with the least memory left.")
-            .ask(format!("sort_desc(topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] / ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]]))))"), legend)
+            .ask(format!("sort_desc(topk(10, max by (instance, gpu) ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] / ([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]]))))"), GPU_OF_NODE)
             .between(0.0, 1.0)
             .decimals(0)
             .steps("dark-blue", FULLNESS),
-        Panel::bars("XIDs in the time shown", "none", size)
-            .about("Errors that the driver reported, by GPU. Which they were, and what they ask for, is on the page of the node.")
-            .ask(format!("sort_desc(topk(10, sum by (instance, gpu) ({})))", xids(AT)), legend)
-            .zero_based()
-            .decimals(0)
-            .steps("green", &[(At(0.5), "red")]),
     ]
 }
 
 fn over_time() -> Vec<Panel> {
-    let size = (12, 8);
+    let (size, narrow) = ((12, 8), (8, 8));
     let at = AT;
     vec![
         Panel::lines("Hottest GPU of each node", "celsius", size)
@@ -183,20 +241,24 @@ fn over_time() -> Vec<Panel> {
             .steps("transparent", SLOWNESS)
             .drawn()
             .filled(),
-        Panel::lines("Power", "watt", size)
+        Panel::lines("Power", "watt", narrow)
             .about("Of all GPUs of a node.")
             .ask(format!("instance:heatsink_power_watts:sum{{{at}}}"), "{{instance}}")
             .zero_based()
             .stacked(),
-        Panel::lines("Utilisation and GPUs down", "percentunit", size)
-            .about("Mean utilisation of a node's GPUs on the left; on the right, how many GPUs of all nodes do not answer.")
+        Panel::lines("Utilisation", "percentunit", narrow)
+            .about("Mean utilisation of a node's GPUs.")
             .ask(format!("instance:heatsink_utilization_ratio:avg{{{at}}}"), "{{instance}}")
+            .between(0.0, 1.0),
+        Panel::lines("GPUs down", "none", narrow)
+            .about("How many GPUs of all nodes do not answer.")
             .ask(format!("sum(instance:heatsink_gpus:count{{{at}}}) - sum(instance:heatsink_gpus_up:sum{{{at}}})"), "GPUs down")
-            .between(0.0, 1.0)
-            .matching("/^GPUs down/", &[
-                ("unit", json!("none")),
-                ("custom.axisPlacement", json!("right")),
-                ("custom.lineStyle", json!({ "fill": "dash", "dash": [6, 4] })),
+            .zero_based()
+            .filled()
+            .named("GPUs down", &[
+                ("color", json!({ "mode": "fixed", "fixedColor": "red" })),
+                ("decimals", json!(0)),
+                ("custom.axisSoftMax", json!(4)),
             ]),
     ]
 }

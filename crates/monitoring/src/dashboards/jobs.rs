@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::panel::Bound::At;
-use super::panel::Panel;
+use super::panel::{NO_RULES, Panel};
 use super::{CLUSTER, NAMESPACE, Plan};
 
 pub(super) const PLAN: Plan = Plan {
     name: "jobs",
     title: "GPU jobs",
-    description: "By namespace, pod or Slurm job: GPU hours, how well they are used, memory, energy. GPUs that nobody is known to use are counted as nobody's.",
+    description: "By namespace, pod or Slurm job: GPU hours, how well they are used, memory, energy. Needs labels that say who uses a GPU, which heatsink does not add yet.",
     from: "now-6h",
     variables: &[CLUSTER, NAMESPACE],
     annotations: Vec::new,
@@ -43,7 +43,8 @@ fn at(expr: &str) -> String {
 }
 
 fn panels() -> Vec<Panel> {
-    let mut panels = totals();
+    let mut panels = vec![needs()];
+    panels.extend(totals());
     panels.push(Panel::heading("Who"));
     panels.push(owners());
     panels.push(Panel::heading("Over time"));
@@ -51,21 +52,28 @@ fn panels() -> Vec<Panel> {
     panels
 }
 
+/// What has to be there for this dashboard to say more than `nobody`.
+fn needs() -> Panel {
+    let text = "Labels on the series of a GPU that say who uses it: `namespace` and `pod`, or `hpc_job` for \
+                Slurm. **heatsink does not add them yet.** Until your Prometheus adds them, by \
+                `metric_relabel_configs` or by a join in the recording rules `owner:*`, every GPU is shown \
+                under `nobody`. docs/hpc.md has such a join for Slurm, under \"Which job was it\".\n\n\
+                The recording rules in monitoring/rules: where these are not loaded, all panels are empty.";
+    Panel::text("What this dashboard needs", text, (24, 4))
+}
+
 fn totals() -> Vec<Panel> {
-    let size = (4, 4);
+    let size = (5, 4);
     vec![
-        Panel::stat("Recording rules", "none", size)
-            .about("This dashboard is made of recording rules. Where it says MISSING, this Prometheus has not loaded monitoring/rules/heatsink.rules.yml.")
-            .ask("count(owner:heatsink_gpus:sum) > bool 0 or vector(0)", "rules")
-            .steps("red", &[(At(1.0), "green")])
-            .words(&[("0", "MISSING", "red"), ("1", "loaded", "green")]),
-        Panel::stat("GPUs in use", "none", size)
-            .about("GPUs, or instances of them, that belong to a pod or a job now. Where the exporter does not know whose they are, 0.")
-            .ask(format!("sum(owner:heatsink_gpus:sum{{{AT}, pod!=\"\"}} or owner:heatsink_gpus:sum{{{AT}, hpc_job!=\"\"}}) or vector(0)"), "GPUs")
+        Panel::stat("GPUs in use", "none", (4, 4))
+            .about("GPUs, or instances of them, that belong to a pod or a job now.")
+            .ask(format!("sum(owner:heatsink_gpus:sum{{{AT}, pod!=\"\"}} or owner:heatsink_gpus:sum{{{AT}, hpc_job!=\"\"}})"), "GPUs")
+            .or_says("no owner labels")
             .steps("text", &[]),
         Panel::stat("GPU hours", "h", size)
             .about("In the time shown. Who shares a GPU is given a part of it.")
             .ask(at(&format!("sum({HOURS})")), "hours")
+            .or_says(NO_RULES)
             .decimals(1)
             .steps("text", &[]),
         Panel::stat("GPU hours without work", "h", size)
@@ -109,10 +117,10 @@ fn owners() -> Panel {
             ],
             &["Time", "namespace", "pod", "hpc_job", "cluster"],
         )
-        .column("GPUs now", &[("decimals", json!(1))])
-        .column("GPU hours", &[("unit", json!("h")), ("decimals", json!(1))])
-        .column("Without work", &[("unit", json!("h")), ("decimals", json!(1))])
-        .column("Activity", &[
+        .named("GPUs now", &[("decimals", json!(1))])
+        .named("GPU hours", &[("unit", json!("h")), ("decimals", json!(1))])
+        .named("Without work", &[("unit", json!("h")), ("decimals", json!(1))])
+        .named("Activity", &[
             ("unit", json!("percentunit")),
             ("decimals", json!(0)),
             ("min", json!(0)),
@@ -125,10 +133,10 @@ fn owners() -> Panel {
                 { "color": "green", "value": 0.6 },
             ] })),
         ])
-        .column("Memory", &[("unit", json!("bytes"))])
-        .column("Power", &[("unit", json!("watt"))])
-        .column("Energy", &[("unit", json!("kwatth")), ("decimals", json!(2))])
-        .sorted_by("Without work")
+        .named("Memory", &[("unit", json!("bytes"))])
+        .named("Power", &[("unit", json!("watt"))])
+        .named("Energy", &[("unit", json!("kwatth")), ("decimals", json!(2))])
+        .sorted_by("Without work", true)
 }
 
 fn over_time() -> Vec<Panel> {

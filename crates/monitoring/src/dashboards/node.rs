@@ -19,7 +19,20 @@ pub(super) const PLAN: Plan = Plan {
 
 /// What chooses GPUs, in every query.
 const AT: &str = r#"cluster=~"$cluster", instance=~"$node", gpu=~"$gpu""#;
+/// The same for series of the whole node.
+const NODE_AT: &str = r#"cluster=~"$cluster", instance=~"$node""#;
 const NAME: &str = "GPU {{gpu}}";
+
+/// One line for each GPU: MIG instances and sharers have several series of it.
+fn each(expr: &str) -> String {
+    format!("max by (gpu) ({})", expr.replace("{AT}", &format!("{{{AT}}}")))
+}
+
+/// The same where what its MIG instances have adds up.
+fn added(expr: &str) -> String {
+    let expr = expr.replace("{AT}", &format!("{{{AT}}}"));
+    format!("sum by (gpu) (max [[per_device]] ({expr}))")
+}
 
 fn annotations() -> Vec<Value> {
     let annotation = |name: &str, expr: String, title: &str, colour: &str, is_time: bool| {
@@ -31,7 +44,6 @@ fn annotations() -> Vec<Value> {
             "iconColor": colour,
             "target": { "refId": name, "expr": expr, "interval": "15s" },
             "titleFormat": title,
-            "textFormat": "GPU {{gpu}}",
             "useValueForTime": is_time,
         })
     };
@@ -40,16 +52,18 @@ fn annotations() -> Vec<Value> {
             "XIDs",
             // At the time that it came, whenever it was first seen.
             format!("1000 * heatsink_xid_last_timestamp_seconds{{{AT}}}"),
-            "XID {{xid}}",
+            "XID {{xid}} GPU {{gpu}}",
             "red",
             true,
         ),
+        // From the first second of it until five minutes after the last: one mark, however often it
+        // came and went in between.
         annotation(
             "Slowed down",
             format!(
-                r#"heatsink_clock_event_active{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}} == 1"#
+                r#"max by (gpu) (rate(heatsink_clock_event_seconds_total{{reason=~"sw_thermal|hw_thermal|hw_power_brake", {AT}}}[5m])) > 0"#
             ),
-            "{{reason}}",
+            "GPU {{gpu}} slowed down",
             "orange",
             false,
         ),
@@ -95,28 +109,29 @@ fn now() -> Vec<Panel> {
             .steps("text", &[]),
         Panel::stat("XIDs in the time shown", "none", size)
             .about("Errors that the driver reported. The table below says which.")
-            .ask(format!("sum({})", xids(AT)), "XIDs")
+            .ask(format!("sum({}) or 0 * max(heatsink_xid_source_info{{{NODE_AT}}})", xids(AT)), "XIDs")
             .decimals(0)
             .steps("green", &[(At(0.5), "red")]),
     ]
 }
 
 fn slowness() -> Vec<Panel> {
+    let reason = |colour: &str| [("color", json!({ "mode": "fixed", "fixedColor": colour }))];
     vec![
-        Panel::lines("Clock against temperature", "hertz", (24, 10))
+        Panel::lines("SM clock, and temperature (dashed)", "hertz", (24, 10))
             .about("SM clock on the left, temperature (dashed) on the right. Where the clock falls as the temperature reaches its end, that is throttling.")
-            .ask(format!("[[DCGM_FI_DEV_SM_CLOCK{{{AT}}}]]"), "clock GPU {{gpu}}")
-            .ask(format!("[[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]"), "°C GPU {{gpu}}")
+            .ask(each("[[DCGM_FI_DEV_SM_CLOCK{AT}]]"), NAME)
+            .ask(each("[[DCGM_FI_DEV_GPU_TEMP{AT}]]"), NAME)
             .zero_based()
-            .matching("/^°C/", &[
+            .of_gpus()
+            .dashed("B", &[
                 ("unit", json!("celsius")),
                 ("min", json!(20)),
                 ("max", json!(100)),
                 ("custom.axisPlacement", json!("right")),
-                ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
             ]),
         Panel::states("Held back by", (12, 8))
-            .about("What held each GPU back, and when; the gravest where several did at once. The power limit is harmless.")
+            .about("What held each GPU back in more than a tenth of the time, and when; the gravest where several did at once. The power limit is harmless.")
             .ask(held_back(), NAME)
             .steps("transparent", &[(At(1.0), "blue"), (At(2.0), "orange"), (At(3.0), "red"), (At(4.0), "purple")])
             .words(&[
@@ -132,7 +147,11 @@ fn slowness() -> Vec<Panel> {
             .between(0.0, 1.0)
             .steps("transparent", SLOWNESS)
             .drawn()
-            .filled(),
+            .filled()
+            .named("power_cap", &reason("blue"))
+            .named("sw_thermal", &reason("orange"))
+            .named("hw_thermal", &reason("red"))
+            .named("hw_power_brake", &reason("purple")),
     ]
 }
 
@@ -140,7 +159,10 @@ fn slowness() -> Vec<Panel> {
 fn held_back() -> String {
     let reasons = ["power_cap", "sw_thermal", "hw_thermal", "hw_power_brake"];
     let of = |(index, reason): (usize, &&str)| {
-        format!("{} * heatsink_clock_event_active{{reason=\"{reason}\", {AT}}}", index + 1)
+        let rate = format!(
+            "rate(heatsink_clock_event_seconds_total{{reason=\"{reason}\", {AT}}}[$__rate_interval])"
+        );
+        format!("{} * ({rate} > bool 0.1)", index + 1)
     };
     let all: Vec<String> = reasons.iter().enumerate().map(of).collect();
     format!("max by (gpu) ({})", all.join(" or "))
@@ -148,53 +170,60 @@ fn held_back() -> String {
 
 fn memory_and_heat() -> Vec<Panel> {
     let size = (12, 9);
+    let limit = [
+        ("color", json!({ "mode": "fixed", "fixedColor": "red" })),
+        ("custom.lineWidth", json!(2)),
+    ];
+    let used = added("[[DCGM_FI_DEV_FB_USED{AT}]]");
+    let all =
+        format!("max({})", added("[[DCGM_FI_DEV_FB_USED{AT}]] + [[DCGM_FI_DEV_FB_FREE{AT}]]"));
     vec![
-        Panel::lines("Memory and its forecast", "bytes", size)
+        Panel::lines("Memory used, and in an hour (dashed)", "bytes", size)
             .about("Used, and (dashed) what it comes to in an hour if it goes on as in the last half hour. The red line is all that there is. A job that loads its model draws a steep forecast too; GpuMemoryFillingUp tells the two apart.")
-            .ask(format!("[[DCGM_FI_DEV_FB_USED{{{AT}}}]]"), "used GPU {{gpu}}")
-            .ask(format!("clamp(predict_linear(([[DCGM_FI_DEV_FB_USED{{{AT}}}]])[30m:], 3600), 0, 1.25 * scalar(max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])))"), "in an hour GPU {{gpu}}")
-            .ask(format!("max([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "all that there is")
+            .ask(&used, NAME)
+            .ask(format!("clamp(predict_linear(({used})[30m:], 3600), 0, 1.25 * scalar({all}))"), NAME)
+            .ask(&all, "all that there is")
             .zero_based()
-            .matching("/^in an hour/", &[
-                ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
-            ])
-            .matching("/^all/", &[
-                ("color", json!({ "mode": "fixed", "fixedColor": "red" })),
-                ("custom.lineWidth", json!(2)),
-            ]),
-        Panel::lines("Temperature", "celsius", size)
-            .about("Core and memory. The dashed lines are where the alert fires, [[temperature_high]] °C, and 87 °C, where an H100 slows down; the number for this model is in DCGM_FI_DEV_SLOWDOWN_TEMP.")
-            .ask(format!("[[DCGM_FI_DEV_GPU_TEMP{{{AT}}}]]"), "core GPU {{gpu}}")
-            .ask(format!("[[DCGM_FI_DEV_MEMORY_TEMP{{{AT}}}]]"), "memory GPU {{gpu}}")
+            .of_gpus()
+            .dashed("B", &[])
+            .named("all that there is", &limit),
+        Panel::lines("Temperature of core, and of memory (dashed)", "celsius", size)
+            .about("Core and memory. The dashed lines across are where the alert fires, [[temperature_high]] °C, and 87 °C, where an H100 slows down; the number for this model is in DCGM_FI_DEV_SLOWDOWN_TEMP.")
+            .ask(each("[[DCGM_FI_DEV_GPU_TEMP{AT}]]"), NAME)
+            .ask(each("[[DCGM_FI_DEV_MEMORY_TEMP{AT}]]"), NAME)
             .between(20.0, 110.0)
             .steps("transparent", &[(Alert("temperature_high"), "orange"), (At(87.0), "red")])
-            .drawn(),
+            .drawn()
+            .of_gpus()
+            .dashed("B", &[]),
         Panel::lines("Power and its limit", "watt", size)
             .about("Drawn by the board; the red line is the limit in force.")
-            .ask(format!("[[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]]"), NAME)
+            .ask(each("[[DCGM_FI_DEV_POWER_USAGE{AT}]]"), NAME)
             .ask(format!("max([[DCGM_FI_DEV_ENFORCED_POWER_LIMIT{{{AT}}}]])"), "limit")
             .zero_based()
-            .matching("/^limit/", &[
-                ("color", json!({ "mode": "fixed", "fixedColor": "red" })),
-                ("custom.lineWidth", json!(2)),
-            ]),
-        Panel::lines("Between scrapes: power", "watt", size)
+            .of_gpus()
+            .named("limit", &limit),
+        Panel::lines("Between scrapes: highest and lowest (dashed) power", "watt", size)
             .about("The highest and the lowest of each rolling window, so that no peak falls between two scrapes.")
-            .ask(format!("max without (samples) (heatsink_power_max_watts{{{AT}}})"), "highest GPU {{gpu}}")
-            .ask(format!("min without (samples) (heatsink_power_min_watts{{{AT}}})"), "lowest GPU {{gpu}}")
-            .zero_based(),
+            .ask(each("heatsink_power_max_watts{AT}"), NAME)
+            .ask(format!("min by (gpu) (heatsink_power_min_watts{{{AT}}})"), NAME)
+            .zero_based()
+            .of_gpus()
+            .dashed("B", &[]),
     ]
 }
 
 fn work() -> Vec<Panel> {
     let size = (12, 8);
+    let right = ("custom.axisPlacement", json!("right"));
     vec![
         Panel::lines("Utilisation", "percentunit", size)
             .about("Share of time in which any kernel ran; below the dashed line a GPU counts as idle. One small kernel is enough for 100 %: the panel beside this one says how much of the GPU it used.")
-            .ask(format!("[[DCGM_FI_DEV_GPU_UTIL{{{AT}}}]]"), NAME)
+            .ask(each("[[DCGM_FI_DEV_GPU_UTIL{AT}]]"), NAME)
             .between(0.0, 1.0)
             .steps("transparent", &[(Alert("idle"), "blue"), (Alert("busy"), "transparent")])
-            .drawn(),
+            .drawn()
+            .of_gpus(),
         Panel::lines("How much of the GPU works", "percentunit", size)
             .about("SMs with work, tensor cores and memory interface, where the GPU can tell (Hopper and newer; through DCGM, Volta and newer); memory controller utilisation on all.")
             .ask(format!("avg([[DCGM_FI_PROF_SM_ACTIVE{{{AT}}}]])"), "SMs with work")
@@ -202,43 +231,43 @@ fn work() -> Vec<Panel> {
             .ask(format!("avg([[DCGM_FI_PROF_DRAM_ACTIVE{{{AT}}}]])"), "memory interface")
             .ask(format!("avg([[DCGM_FI_DEV_MEM_COPY_UTIL{{{AT}}}]])"), "memory controller")
             .between(0.0, 1.0),
-        Panel::lines("PCIe and NVLink", "Bps", size)
-            .about("PCIe sent and received by each GPU, and all of its NVLinks together where it has any.")
-            .ask(format!("[[DCGM_FI_DEV_PCIE_TX_THROUGHPUT{{{AT}}}]]"), "PCIe sent GPU {{gpu}}")
-            .ask(format!("[[DCGM_FI_DEV_PCIE_RX_THROUGHPUT{{{AT}}}]]"), "PCIe received GPU {{gpu}}")
-            .ask(format!("[[DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL{{{AT}}}]]"), "NVLink GPU {{gpu}}")
-            .zero_based(),
-        Panel::lines("Memory clock and PCIe lanes", "hertz", size)
-            .about("Both stand still on a healthy GPU under load. Lanes, on the right, fall where a link is narrower than it was.")
-            .ask(format!("[[DCGM_FI_DEV_MEM_CLOCK{{{AT}}}]]"), "memory clock GPU {{gpu}}")
-            .ask(format!("[[DCGM_FI_DEV_PCIE_LINK_WIDTH{{{AT}}}]]"), "lanes GPU {{gpu}}")
+        Panel::lines("PCIe, and NVLink (dashed)", "Bps", size)
+            .about("PCIe on the left, sent and received together; on the right (dashed) all NVLinks of a GPU, where it has any.")
+            .ask(each("[[DCGM_FI_DEV_PCIE_TX_THROUGHPUT{AT}]] + [[DCGM_FI_DEV_PCIE_RX_THROUGHPUT{AT}]]"), NAME)
+            .ask(each("[[DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL{AT}]]"), NAME)
             .zero_based()
-            .matching("/^lanes/", &[
-                ("unit", json!("none")),
-                ("max", json!(17)),
-                ("custom.axisPlacement", json!("right")),
-                ("custom.lineStyle", json!({ "fill": "dash", "dash": [4, 4] })),
-            ]),
+            .of_gpus()
+            .dashed("B", std::slice::from_ref(&right)),
+        Panel::lines("Memory clock, and PCIe lanes (dashed)", "hertz", size)
+            .about("Both stand still on a healthy GPU under load. Lanes, on the right, fall where a link is narrower than it was.")
+            .ask(each("[[DCGM_FI_DEV_MEM_CLOCK{AT}]]"), NAME)
+            .ask(each("[[DCGM_FI_DEV_PCIE_LINK_WIDTH{AT}]]"), NAME)
+            .zero_based()
+            .of_gpus()
+            .dashed("B", &[("unit", json!("none")), ("max", json!(17)), right]),
     ]
 }
 
 fn errors() -> Vec<Panel> {
+    let counted = |field: &str| each(&format!("[[{field}{{AT}}]]")) + " > 0";
     vec![
         Panel::lines("Errors, counted", "none", (12, 8))
-            .about("Corrected and uncorrectable memory errors since the last reset, PCIe packets sent again, NVLink replays. What a board does not have is not drawn.")
-            .ask(format!("[[DCGM_FI_DEV_ECC_SBE_VOL_TOTAL{{{AT}}}]]"), "corrected GPU {{gpu}}")
-            .ask(format!("[[DCGM_FI_DEV_ECC_DBE_VOL_TOTAL{{{AT}}}]]"), "uncorrectable GPU {{gpu}}")
-            .ask(format!("[[DCGM_FI_DEV_PCIE_REPLAY_COUNTER{{{AT}}}]]"), "PCIe replays GPU {{gpu}}")
-            .ask(format!("[[DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL{{{AT}}}]]"), "NVLink replays GPU {{gpu}}")
+            .about("Corrected and uncorrectable memory errors since the last reset, PCIe packets sent again, NVLink replays; of GPUs that have any. What a board does not count is not drawn.")
+            .ask(counted("DCGM_FI_DEV_ECC_SBE_VOL_TOTAL"), "GPU {{gpu}} corrected")
+            .ask(counted("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL"), "GPU {{gpu}} uncorrectable")
+            .ask(counted("DCGM_FI_DEV_PCIE_REPLAY_COUNTER"), "GPU {{gpu}} PCIe replays")
+            .ask(counted("DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL"), "GPU {{gpu}} NVLink replays")
+            .or_says("None counted")
             .zero_based(),
         Panel::table("XIDs", (12, 8))
-            .about("How often the driver reported each error in the time shown, most first. What a code asks for: the runbook of GpuXidCritical, or `heatsink fields --xids`.")
+            .about("How often the driver reported each error in the time shown. What a code asks for: the runbook of GpuXidCritical, or `heatsink fields --xids`.")
             .ask(format!("sort_desc(topk(12, sum by (gpu, xid) ({}) + on (xid) group_left (name, class) 0 * max by (xid, name, class) (heatsink_xid_info{{cluster=~\"$cluster\", instance=~\"$node\"}})))", xids(AT)), "")
+            .or_says("None reported")
             .columns(
                 &[("gpu", "GPU"), ("xid", "XID"), ("name", "What"), ("class", "Asks for"), ("Value", "Times")],
                 &["Time"],
             )
-            .column("Times", &[("decimals", json!(0))])
-            .sorted_by("Times"),
+            .named("Times", &[("decimals", json!(0))])
+            .sorted_by("Times", true),
     ]
 }

@@ -33,12 +33,20 @@ enum Kind {
     Table,
     Bars,
     States,
+    Text,
 }
 
 struct Query {
     expr: String,
     legend: &'static str,
 }
+
+/// What a panel says while the recording rules that it asks for are not loaded.
+pub(super) const NO_RULES: &str = "rules not loaded";
+
+/// The colour of GPU 0, 1, ... in every panel of a node. Red is for limits.
+const GPU_COLOURS: [&str; 8] =
+    ["green", "yellow", "blue", "orange", "purple", "#4fd1c5", "#ff8fb8", "#ccccdc"];
 
 /// Colours from a value on, beginning with that of everything below the first.
 pub(super) type Steps = &'static [(Bound, &'static str)];
@@ -150,6 +158,7 @@ impl Panel {
                 { "id": "custom.cellOptions", "value": { "type": "auto" } },
                 { "id": "custom.align", "value": "left" },
                 { "id": "unit", "value": "string" },
+                { "id": "displayName", "value": "Node \\ GPU" },
             ],
         })];
         panel.options = table_options();
@@ -198,9 +207,16 @@ impl Panel {
             "showValue": "never",
             "rowHeight": 0.85,
             "alignValue": "left",
-            "legend": { "displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": [] },
+            "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": [] },
             "tooltip": { "mode": "single", "sort": "none" },
         }));
+        panel
+    }
+
+    /// A few sentences, in Markdown.
+    pub(super) fn text(title: &'static str, content: &str, size: (u32, u32)) -> Self {
+        let mut panel = Self::new(Kind::Text, title, "", size);
+        panel.options = object(json!({ "mode": "markdown", "content": content }));
         panel
     }
 
@@ -270,14 +286,34 @@ impl Panel {
         self
     }
 
-    /// Series whose name matches have properties of their own.
-    pub(super) fn matching(mut self, pattern: &str, properties: &[(&str, Value)]) -> Self {
-        self.overrides.push(override_of("byRegexp", pattern, properties));
+    /// What it says where its queries have no answer; `No data` otherwise.
+    pub(super) fn or_says(mut self, text: &str) -> Self {
+        self.defaults.insert("noValue".into(), json!(text));
         self
     }
 
-    /// A column has properties of its own.
-    pub(super) fn column(mut self, name: &str, properties: &[(&str, Value)]) -> Self {
+    /// One line for each GPU, called `GPU 0`, which has the same colour in all such panels.
+    pub(super) fn of_gpus(mut self) -> Self {
+        for (gpu, colour) in GPU_COLOURS.iter().enumerate() {
+            let colour = [("color", json!({ "mode": "fixed", "fixedColor": colour }))];
+            self.overrides.push(override_of("byName", &format!("GPU {gpu}"), &colour));
+        }
+        self
+    }
+
+    /// The answers to the query with this letter are dashed, and the legend leaves them out: they
+    /// are of the same GPUs as those of the first.
+    pub(super) fn dashed(mut self, letter: &str, properties: &[(&str, Value)]) -> Self {
+        let dash = json!({ "fill": "dash", "dash": [4, 4] });
+        let hidden = json!({ "legend": true, "tooltip": false, "viz": false });
+        let looks = [("custom.lineStyle", dash), ("custom.hideFrom", hidden)];
+        let all = [&looks, properties].concat();
+        self.overrides.push(override_of("byFrameRefID", letter, &all));
+        self
+    }
+
+    /// A column, or the series of this name, has properties of its own.
+    pub(super) fn named(mut self, name: &str, properties: &[(&str, Value)]) -> Self {
         self.overrides.push(override_of("byName", name, properties));
         self
     }
@@ -302,11 +338,11 @@ impl Panel {
         self
     }
 
-    pub(super) fn sorted_by(mut self, column: &str) -> Self {
-        self.options.insert("sortBy".into(), json!([{ "displayName": column, "desc": true }]));
+    pub(super) fn sorted_by(mut self, column: &str, desc: bool) -> Self {
+        self.options.insert("sortBy".into(), json!([{ "displayName": column, "desc": desc }]));
         self.transformations.push(json!({
             "id": "sortBy",
-            "options": { "fields": {}, "sort": [{ "field": column, "desc": true }] },
+            "options": { "fields": {}, "sort": [{ "field": column, "desc": desc }] },
         }));
         self
     }
@@ -333,6 +369,7 @@ impl Panel {
             Kind::Matrix | Kind::Table => "table",
             Kind::Bars => "bargauge",
             Kind::States => "state-timeline",
+            Kind::Text => "text",
         };
         let targets = self.queries.iter().enumerate();
         let targets = targets.map(|(index, query)| self.target(index, query, expander));

@@ -8,7 +8,7 @@ use super::field::Field;
 use super::letters::{fitted, width};
 use super::stat::calculation;
 use super::svg::{Fill, Rect, Style, Svg};
-use super::{NO_DATA, Panel, notice};
+use super::{Panel, nothing};
 
 const SIZE: f64 = 13.0;
 
@@ -18,7 +18,7 @@ pub(super) fn draw(svg: &mut Svg, panel: &Panel<'_>) -> Result<()> {
     let shown: Vec<_> =
         lines.iter().filter_map(|line| Some((line, line.reduced(&calculation)?))).collect();
     if shown.is_empty() {
-        notice(svg, panel.body, NO_DATA);
+        nothing(svg, panel);
         return Ok(());
     }
     // Bars begin at zero unless the dashboard says otherwise.

@@ -10,7 +10,7 @@ use super::legend::{self, Entry};
 use super::letters::width;
 use super::plot::{Plot, SIZE, TIMES, faint_line, texts_height};
 use super::svg::{Fill, Rect, Stroke, Style, Svg, path};
-use super::{NO_DATA, Panel, notice};
+use super::{Panel, nothing};
 
 /// One of the two axes, with the curves that belong to it.
 struct Side<'a> {
@@ -25,13 +25,15 @@ pub(super) fn draw(svg: &mut Svg, panel: &Panel<'_>) -> Result<()> {
     let lines = lines(panel.json, &panel.answers)?;
     let curves = curves(&lines, panel.window.step);
     if curves.iter().all(|curve| curve.parts.is_empty()) {
-        notice(svg, panel.body, NO_DATA);
+        nothing(svg, panel);
         return Ok(());
     }
     let mut area = panel.body;
     let legend = legend::placed(panel, entries(panel, &lines), &mut area);
     // Axes take about this much of the width; exactly how much is known only with the height.
-    let above = texts_height(panel.marks, panel.window, area.w - 60.0).max(6.0);
+    let texts =
+        if panel.first { texts_height(panel.marks, panel.window, area.w - 60.0) } else { 0.0 };
+    let above = texts.max(6.0);
     let inner = Rect::new(area.x, area.y + above, area.w, area.h - TIMES - above);
     let sides = [false, true].map(|right| side(&curves, right, inner.h));
     let [left, right] = [0, 1].map(|side: usize| sides[side].as_ref().map_or(6.0, Side::width));

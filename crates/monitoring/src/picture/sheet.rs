@@ -9,7 +9,7 @@ use super::letters::{fitted, width};
 use super::rows::{Cell, Table};
 use super::svg::{Anchor, Rect, Stroke, Style, Svg};
 use super::transform::transformed;
-use super::{NO_DATA, Panel, notice};
+use super::{Panel, nothing};
 
 const SIZE: f64 = 13.0;
 const HEADING: f64 = 26.0;
@@ -31,7 +31,7 @@ pub(super) fn draw(svg: &mut Svg, panel: &Panel<'_>) -> Result<()> {
     let matrix = is_matrix(panel);
     let columns = columns(panel, &mut table, matrix)?;
     if table.rows.is_empty() || columns.is_empty() {
-        notice(svg, panel.body, NO_DATA);
+        nothing(svg, panel);
         return Ok(());
     }
     let area = panel.body;

@@ -1,7 +1,6 @@
 //! Panels of type `stat`: one large number for each series.
 
 use anyhow::Result;
-use serde_json::Value;
 
 use super::answers::{Line, extremes, lines};
 use super::colour::{Colour, TEXT};
@@ -9,7 +8,7 @@ use super::curves::{Point, curves};
 use super::letters::{fitted, width};
 use super::svg::{Rect, Stroke, Style, Svg, path};
 use super::unit::Written;
-use super::{NO_DATA, Panel, notice};
+use super::{Panel, nothing};
 use crate::ask::Window;
 
 /// A number with what it is written in.
@@ -36,8 +35,7 @@ pub(super) fn draw(svg: &mut Svg, panel: &Panel<'_>) -> Result<()> {
         })
         .collect();
     if tiles.is_empty() {
-        let text = panel.json.pointer("/fieldConfig/defaults/noValue").and_then(Value::as_str);
-        notice(svg, panel.body, text.unwrap_or(NO_DATA));
+        nothing(svg, panel);
         return Ok(());
     }
     let count = tiles.len();
@@ -188,7 +186,7 @@ fn wide(written: &Written) -> f64 {
 
 /// The font size at which a number that is so wide at size 1 fits into `area`.
 fn fitting(area: Rect, wide: f64) -> f64 {
-    ((area.w - 16.0) / wide.max(0.1)).min(area.h * 0.62).clamp(9.0, 54.0)
+    ((area.w - 16.0) / wide.max(0.1)).min(area.h * 0.62).clamp(9.0, 68.0)
 }
 
 /// The size of a unit beside its number.

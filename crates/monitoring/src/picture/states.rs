@@ -8,7 +8,7 @@ use super::legend::{self, Entry};
 use super::letters::{fitted, width};
 use super::plot::{Plot, SIZE, TIMES};
 use super::svg::{Rect, Style, Svg};
-use super::{NO_DATA, Panel, notice};
+use super::{Panel, nothing};
 
 /// A stretch of time in which a series meant one thing.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ pub(super) fn draw(svg: &mut Svg, panel: &Panel<'_>) -> Result<()> {
         .map(|(number, line)| spans(line, number, range, step, merge))
         .collect();
     if rows.iter().all(Vec::is_empty) {
-        notice(svg, panel.body, NO_DATA);
+        nothing(svg, panel);
         return Ok(());
     }
     let mut area = panel.body;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::answers::answer;
+use super::colour::Colour;
 use super::*;
 
 const HOSTILE: &str = "<script>alert('x')</script>&\"]]>";
@@ -12,9 +13,13 @@ fn window() -> Window {
 }
 
 fn painted(dashboard: &Value, answers: &[Answer]) -> Result<String> {
+    painted_with(dashboard, answers, &[])
+}
+
+fn painted_with(dashboard: &Value, answers: &[Answer], marks: &[Mark]) -> Result<String> {
     let variables = Variables::new(1.0).with("node", Choice::One(HOSTILE.to_owned()));
     let asked = |_: &Value, _: f64| Ok((window(), answers.to_vec()));
-    paint(dashboard, &variables, window(), &[], asked)
+    paint(dashboard, &variables, window(), marks, asked)
 }
 
 fn dashboard_of(kind: &str, title: &str) -> Value {
@@ -52,7 +57,25 @@ fn every_kind_without_data_says_so() {
         assert!(none.contains(">No data<"), "{kind}");
         let empty = painted(&dashboard_of(kind, "t"), &[answer("A", "", &[])]).unwrap();
         assert!(empty.contains(">No data<"), "{kind}");
+        let mut dashboard = dashboard_of(kind, "t");
+        dashboard["panels"][0]["fieldConfig"]["defaults"]["noValue"] = json!("none reported");
+        let worded = painted(&dashboard, &[]).unwrap();
+        assert!(worded.contains(">none reported<") && !worded.contains(">No data<"), "{kind}");
     }
+}
+
+#[test]
+fn marks_have_texts_once_below_a_heading() {
+    let place = |y: u32| json!({ "x": 0, "y": y, "w": 12, "h": 8 });
+    let lines = |y| json!({ "type": "timeseries", "title": "t", "gridPos": place(y) });
+    let row = |y| json!({ "type": "row", "title": "r", "gridPos": place(y) });
+    let dashboard = json!({ "panels": [row(0), lines(1), lines(9), row(17), lines(18)] });
+    let answers = [answer("A", "x", &[(&[], &points())])];
+    let mark =
+        Mark { time: window().from + 30.0, colour: Colour::of("red"), text: "XID 79".to_owned() };
+    let svg = painted_with(&dashboard, &answers, &[mark]).unwrap();
+    assert_eq!(svg.matches(">XID 79<").count(), 2);
+    assert_eq!(svg.matches("stroke-dasharray=\"4 3\"").count(), 3, "{svg}");
 }
 
 #[test]
