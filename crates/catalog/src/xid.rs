@@ -129,8 +129,8 @@ pub fn critical() -> impl Iterator<Item = Xid> {
 }
 
 /// Codes that operators' alert rules name although their class does not ask for a reset: ECC
-/// errors, retired memory, NVLink, and the driver's own wish for a recovery.
-const ALERTED_ON: [u32; 7] = [48, 63, 74, 94, 145, 149, 154];
+/// errors, NVLink, and the driver's own wish for a recovery.
+const ALERTED_ON: [u32; 6] = [48, 74, 94, 145, 149, 154];
 
 /// Whether the table has this code. It does not have 0, which is no XID.
 pub fn known(code: u32) -> bool {
@@ -229,8 +229,8 @@ mod tests {
         assert_eq!(
             codes,
             [
-                46, 48, 62, 63, 64, 74, 79, 94, 95, 109, 110, 119, 120, 136, 140, 143, 145, 149,
-                151, 154, 155, 156, 158
+                46, 48, 62, 64, 74, 79, 94, 95, 109, 110, 119, 120, 136, 140, 143, 145, 149, 151,
+                154, 155, 156, 158
             ]
         );
         assert!(ALERTED_ON.iter().all(|&code| !super::class(code).unwrap().costs_the_gpu()));
