@@ -394,9 +394,7 @@ fn defaults(name: &str) -> BTreeMap<String, String> {
         "heatsink_gpus_expected",
     ];
     let mut labels: Vec<(&str, &str)> = machine.to_vec();
-    if name.contains("NVLINK_GET_STATE") {
-        labels.extend([("gpu", "3"), ("gpu_uuid", "GPU-3"), ("hostname", "node-1")]);
-    } else if !of_machine.iter().any(|prefix| name.starts_with(prefix)) {
+    if !of_machine.iter().any(|prefix| name.starts_with(prefix)) {
         labels.extend(gpu);
         if name.starts_with("DCGM_") {
             labels.extend(more);

@@ -112,6 +112,9 @@ impl Expander<'_> {
             ensure!(threshold.unit == Unit::Seconds, "`{name}` is no time");
             return Ok(duration::write(Duration::from_secs_f64(self.threshold(*threshold))));
         }
+        if let Some(alerts) = inside.strip_prefix("cause ") {
+            return Ok(self.firing(alerts));
+        }
         if inside.starts_with("DCGM_") {
             let (name, matchers) = field(inside)?;
             return self.in_base_units(name, matchers);
@@ -123,6 +126,19 @@ impl Expander<'_> {
             return Ok(word.clone());
         }
         bail!("`[[{inside}]]` is no field, no threshold and no word")
+    }
+
+    /// Alerts that fire, are about to, or did within a time: so that what follows from them does not
+    /// fire before them, nor when they end. `A|B`, or `A|B within 1h`; a threshold may be the time.
+    fn firing(&self, alerts: &str) -> String {
+        let (names, within) = alerts.split_once(" within ").unwrap_or((alerts, "10m"));
+        let seconds = self.source.thresholds.get(within).map(|threshold| threshold.value);
+        let window = seconds.map(|seconds| duration::write(Duration::from_secs_f64(seconds)));
+        let window = window.as_deref().unwrap_or(within);
+        let alert = format!("alertname=~\"{names}\"");
+        format!(
+            "(max_over_time(ALERTS{{{alert}, alertstate=\"firing\"}}[{window}]) or ALERTS{{{alert}}})"
+        )
     }
 
     fn threshold(&self, threshold: Threshold) -> f64 {
@@ -303,6 +319,18 @@ mod tests {
             expand(Names::V4_8, 60.0, text).unwrap(),
             "rate(DCGM_FI_DEV_GPU_TEMP{a=\"[5m]\"}[5s] offset 20s) > 120 and x[1m:1s] > 60 + 300"
         );
+    }
+
+    #[test]
+    fn a_cause_is_an_alert_that_fires_did_or_will() {
+        assert_eq!(
+            expand(Names::V4_8, 60.0, "x unless [[cause A|B within 1h]]").unwrap(),
+            "x unless (max_over_time(ALERTS{alertname=~\"A|B\", alertstate=\"firing\"}[1m]) \
+             or ALERTS{alertname=~\"A|B\"})"
+        );
+        assert!(expand(Names::V4_8, 1.0, "[[cause A]]").unwrap().contains("[10m]"));
+        let soon = expand(Names::V4_8, 60.0, "[[cause A within soon]]").unwrap();
+        assert!(soon.contains("[1m]"), "{soon}");
     }
 
     #[test]

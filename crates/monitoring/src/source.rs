@@ -1,6 +1,7 @@
 //! The source of the rules: what may stand in `rules.toml`, and what is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
@@ -97,6 +98,8 @@ pub struct Alert {
     pub hold: Option<String>,
     /// When it fires, with placeholders.
     pub expr: String,
+    /// What is wrong when it fires, where other alerts follow from it.
+    pub cause: Option<String>,
     /// What it needs beside rows of a counters file.
     pub needs: Option<String>,
     /// One line: what, where, how much.
@@ -105,15 +108,15 @@ pub struct Alert {
     pub description: String,
 }
 
-/// Who is to know of an alert.
+/// Who acts on an alert.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Somebody, at night.
+    /// The person on call, now.
     Critical,
-    /// Somebody, in the morning.
+    /// The team, on the next working day.
     Warning,
-    /// Whoever looks.
+    /// No one: it is shown, and sent to no one.
     Info,
 }
 
@@ -148,6 +151,7 @@ impl Source {
         each_once(source.groups.iter().map(|group| &group.name))?;
         each_once(source.alerts().map(|alert| &alert.name))?;
         each_once(source.groups.iter().flat_map(|group| &group.records).map(|rule| &rule.name))?;
+        source.check_causes()?;
         for (name, word) in &source.words {
             ensure!(!word.contains("[["), "word `{name}` has a placeholder of its own");
         }
@@ -157,12 +161,43 @@ impl Source {
         Ok(source)
     }
 
-    /// The same with one alert only, and all recording rules.
+    /// An alert that follows from another one has to wait for it, and the other one has to say what
+    /// is wrong.
+    fn check_causes(&self) -> Result<()> {
+        for alert in self.alerts() {
+            let name = &alert.name;
+            for cause in alert.causes() {
+                let other = self.alerts().find(|other| other.name == cause);
+                let other = other.with_context(|| format!("`{name}`: no alert `{cause}`"))?;
+                ensure!(other.cause.is_some(), "alert `{cause}`: `{name}` needs its `cause`");
+                ensure!(!other.causes().contains(&**name), "`{name}` and `{cause}`: a circle");
+                let hold = alert.hold.as_deref().and_then(duration::parse);
+                ensure!(
+                    hold >= Some(LEAST_HOLD),
+                    "alert `{name}`: with a cause, `for` is at least {}",
+                    duration::write(LEAST_HOLD)
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The same with one alert, those that it follows from, and all recording rules.
     #[must_use]
     pub fn only(&self, alert: &str) -> Self {
+        let mut wanted = BTreeSet::from([alert]);
+        loop {
+            let found = self.alerts().filter(|alert| wanted.contains(&*alert.name));
+            let more: Vec<&str> = found.flat_map(Alert::causes).collect();
+            let before = wanted.len();
+            wanted.extend(more);
+            if wanted.len() == before {
+                break;
+            }
+        }
         let mut source = self.clone();
         for group in &mut source.groups {
-            group.alerts.retain(|other| other.name == alert);
+            group.alerts.retain(|other| wanted.contains(&*other.name));
         }
         source.groups.retain(|group| !group.alerts.is_empty() || !group.records.is_empty());
         source
@@ -231,7 +266,18 @@ impl Record {
     }
 }
 
+/// How long an alert waits for its cause to be seen: a few scrapes, and the slow readings of
+/// heatsink.
+const LEAST_HOLD: Duration = Duration::from_secs(60);
+
 impl Alert {
+    /// The alerts that this one follows from, as its expression names them.
+    pub fn causes(&self) -> BTreeSet<&str> {
+        let placeholders = self.expr.split("[[cause ").skip(1);
+        let names = placeholders.filter_map(|tail| tail.split([']', ' ']).next());
+        names.flat_map(|names| names.split('|')).collect()
+    }
+
     fn check(&self) -> Result<()> {
         let is_name = self.name.chars().all(|c| c.is_ascii_alphanumeric());
         ensure!(is_name && !self.name.is_empty(), "a name has letters and digits only");
@@ -239,13 +285,15 @@ impl Alert {
         for (what, text) in [("summary", &self.summary), ("description", &self.description)] {
             ensure!(!text.trim().is_empty(), "the {what} is empty");
         }
-        ensure!(self.description.ends_with('.'), "the description is not a sentence");
+        // A label that is a sentence of its own may come last.
+        let ends = self.description.ends_with('.') || self.description.ends_with("}}");
+        ensure!(ends, "the description is not a sentence");
         Ok(())
     }
 }
 
 fn each_once<'a>(names: impl Iterator<Item = &'a String>) -> Result<()> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for name in names {
         ensure!(seen.insert(name), "`{name}` is there twice");
     }
@@ -293,6 +341,38 @@ mod tests {
         refused("value = 0.9", "value = \"0.9\"");
         refused("least = 0.5", "least = 5");
         refused("most = 0.99", "most = 2");
+    }
+
+    #[test]
+    fn an_alert_waits_for_its_cause() {
+        let follows = GOOD.to_owned()
+            + r#"
+        [[group.alert]]
+        name = "Slow"
+        severity = "warning"
+        for = "1m"
+        expr = "y unless [[cause Full within 1h]]"
+        summary = "s"
+        description = "d."
+        "#;
+        let named = follows.replace("for = \"5m\"", "for = \"5m\"\ncause = \"no room\"");
+        let source = Source::parse(&named).unwrap();
+        let causes = |name: &str| {
+            let found = source.alerts().find(|alert| alert.name == name);
+            found.unwrap().causes().into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!((causes("Slow"), causes("Full")), (vec!["Full"], vec![]));
+        assert_eq!(source.only("Slow").alerts().count(), 2);
+        assert_eq!(source.only("Full").alerts().count(), 1);
+
+        let said = |text: &str| format!("{:#}", Source::parse(text).unwrap_err());
+        assert!(said(&follows).contains("`Full`: `Slow` needs its `cause`"));
+        assert!(said(&named.replace("for = \"1m\"", "for = \"59s\"")).contains("at least 1m"));
+        assert!(said(&named.replace("cause Full", "cause Ful")).contains("no alert `Ful`"));
+        let circle = named
+            .replace("x > [[full]]", "x unless [[cause Slow]]")
+            .replace("for = \"1m\"", "for = \"1m\"\ncause = \"slow\"");
+        assert!(said(&circle).contains("a circle"), "{}", said(&circle));
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! The whole chain, running: exporter, Prometheus, rules, Alertmanager, and somebody who is told.
+//! The whole chain, running: exporter, Prometheus, rules, Alertmanager, and a receiver of messages.
 //!
 //! The simulated job runs ten times as fast as a real one, and rules and waits are sixty times
 //! shorter, so that six hours pass in six minutes.
 
 mod rig;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use monitoring::expand::Names;
@@ -13,46 +14,72 @@ use rig::{Exporter, Watched, wait_for};
 const SPEED: &str = "10";
 const TIME_SCALE: f64 = 60.0;
 
-/// Of the story: who has to be told of what, and when it is over.
-const TOLD: &[(&str, &str)] = &[
-    ("GpuTemperatureHigh 2 firing", "team"),
-    ("GpuTemperatureHigh 2 resolved", "team"),
-    ("GpuHardwareSlowdown 2 firing", "on-call"),
-    ("GpuHardwareSlowdown 2 resolved", "on-call"),
-    ("GpuMemoryFillingUp 4 firing", "team"),
-    ("GpuMemoryFillingUp 4 resolved", "team"),
-    ("GpuMemoryFull 4 firing", "team"),
-    ("GpuMemoryFull 4 resolved", "team"),
-    ("GpuEccCorrectableRate 5 firing", "team"),
-    ("GpuEccUncorrectable 5 firing", "on-call"),
-    ("GpuRowRemapPending 5 firing", "team"),
-    ("GpuRecoveryActionRequired 5 firing", "on-call"),
-    ("GpuXidCritical 5 XID 48 firing", "on-call"),
-    ("GpuXidCritical 5 XID 48 resolved", "on-call"),
-    ("GpuDown 7 firing", "on-call"),
-    ("GpuDown 7 resolved", "on-call"),
+/// All messages of the story: the alert with its GPU, who gets it, and what is said of it in order.
+#[rustfmt::skip]
+const STORY: &[(&str, &str, &[&str])] = &[
+    // It overheats: a warning, and a wake-up call when the hardware halves its clocks.
+    ("GpuTemperatureHigh 2",    "team",    &["firing", "resolved"]),
+    ("GpuHardwareSlowdown 2",   "on-call", &["firing", "resolved"]),
+    // Its process leaks memory, until it ends.
+    ("GpuMemoryFillingUp 4",    "team",    &["firing", "resolved"]),
+    // Its memory has an error that cannot be corrected, and it is never reset.
+    ("GpuEccUncorrectable 5",   "on-call", &["firing"]),
+    // It falls off the bus and comes back.
+    ("GpuDown 7",               "on-call", &["firing", "resolved"]),
 ];
 
-/// Waits until each of these messages has reached its receiver.
-fn are_told(watched: &Watched, lines: &[(&str, &str)], patience: Duration) {
-    let told = |line: &str, receiver: &str| {
-        let messages = watched.webhook.messages();
-        messages.iter().any(|message| message.line() == line && message.receiver == receiver)
-    };
-    for (line, receiver) in lines {
-        while !told(line, receiver) {
-            let in_time = watched.webhook.elapsed() < patience;
-            assert!(in_time, "{receiver} is not told `{line}`:\n{}", watched.webhook.story());
-            std::thread::sleep(Duration::from_millis(100));
+/// What has been said so far, in the form of [`STORY`]: what is only repeated is left out.
+fn told(watched: &Watched) -> BTreeMap<(String, String), Vec<String>> {
+    let mut told: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for message in watched.webhook.messages() {
+        let said = told.entry((message.alert(), message.receiver)).or_default();
+        if said.last() != Some(&message.status) {
+            said.push(message.status);
         }
     }
+    told
+}
+
+/// Watches the demo until its story is told, and some time longer: these are its messages, and there
+/// are no others.
+fn the_story_is_told(host: &str, args: &[&str], names: Names) -> Watched {
+    let expected: BTreeMap<(String, String), Vec<String>> = STORY
+        .iter()
+        .map(|&(alert, receiver, said)| {
+            ((alert.to_owned(), receiver.to_owned()), said.iter().map(|&s| s.to_owned()).collect())
+        })
+        .collect();
+    let watch = || {
+        let exporter = Exporter::start(host, &[&["demo", "--speed", SPEED], args].concat());
+        let watched = Watched::start(&[&exporter], names, TIME_SCALE, Vec::new());
+        let all_of_it = || {
+            let told = told(&watched);
+            expected.iter().all(|(alert, said)| told.get(alert) == Some(said))
+        };
+        while !all_of_it() && watched.webhook.elapsed() < Duration::from_secs(150) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // Three intervals in which Alertmanager tells what is new.
+        std::thread::sleep(Duration::from_secs(15));
+        watched
+    };
+    let mut watched = watch();
+    // On a busy machine a scrape of a quarter of a second fails, and alerts end and begin again.
+    for _ in 0..2 {
+        let failed = watched.ask().query("min_over_time(up[10m]) == 0", None);
+        if told(&watched) == expected || failed.expect("an answer").is_empty() {
+            break;
+        }
+        println!("a scrape has failed, so once more:\n{}", watched.webhook.story());
+        watched = watch();
+    }
+    assert_eq!(told(&watched), expected, "{}", watched.webhook.story());
+    watched
 }
 
 #[test]
 fn the_story_reaches_the_right_people() {
-    let exporter = Exporter::start("127.0.0.11", &["demo", "--speed", SPEED]);
-    let watched = Watched::start(&[&exporter], Names::V4_8, TIME_SCALE, Vec::new());
-    are_told(&watched, TOLD, Duration::from_secs(300));
+    let watched = the_story_is_told("127.0.0.11", &[], Names::V4_8);
     let messages = watched.webhook.messages();
     let story = watched.webhook.story();
     println!("{story}");
@@ -64,28 +91,21 @@ fn the_story_reaches_the_right_people() {
         assert_eq!(message.group["instance"], "127.0.0.11", "{story}");
         assert_ne!(message.labels["severity"], "info", "{story}");
     }
-    // While a GPU is lost, that is all that is said of it.
-    let of_the_lost = messages.iter().filter(|message| message.labels["gpu"] == "7");
-    let others: Vec<_> = of_the_lost
-        .filter(|message| message.labels["alertname"] != "GpuDown" && message.status == "firing")
-        .map(|message| message.line())
-        .collect();
-    assert_eq!(others, Vec::<String>::new(), "{story}");
-    // When it is back, Alertmanager says of what it had held back that it is over; never that it
-    // began.
-    assert!(!story.contains("GpuMissing 127.0.0.11 firing"), "{story}");
-    let down = messages.iter().find(|message| message.line() == "GpuDown 7 firing");
-    let summary = down.map(|message| message.annotations["summary"].clone());
-    assert_eq!(summary.unwrap(), "GPU 7 of 127.0.0.11 does not answer: lost");
-    // Four of the eight are well, and nobody is told anything of them.
-    for well in ["0", "1", "3", "6"] {
-        let about = messages.iter().filter(|message| message.labels["gpu"] == well);
-        let lines: Vec<_> = about.map(|message| message.line()).collect();
-        assert_eq!(lines, Vec::<String>::new(), "{story}");
-    }
+    // The one that README promises.
+    assert_eq!(messages[0].alert(), "GpuTemperatureHigh 2", "{story}");
+    let summary = |alert: &str| {
+        let found = messages.iter().find(|message| message.alert() == alert);
+        found.map(|message| message.annotations["summary"].clone()).expect("it was told")
+    };
+    assert_eq!(summary("GpuDown 7"), "GPU 7 of 127.0.0.11 does not answer: lost");
+    assert_eq!(
+        summary("GpuEccUncorrectable 5"),
+        "Uncorrectable memory errors on GPU 5 of 127.0.0.11: 1; \
+         the driver asks for a drain and a reset"
+    );
 }
 
-/// Healthy machines, idle and at work, for what would be hours: nobody is woken.
+/// Healthy machines, idle and at work, for what would be hours: no message is sent.
 #[test]
 fn nothing_fires_on_healthy_machines() {
     let sim = |host, scenario| {
@@ -102,7 +122,7 @@ fn nothing_fires_on_healthy_machines() {
     while watched.webhook.elapsed() < Duration::from_secs(90) {
         let mut firing = watched.firing();
         firing.retain(|alert| !alert.starts_with("HeatsinkSimulated"));
-        // At its power limit, a GPU that works hard is well; it is said to nobody.
+        // At its power limit, a GPU that works hard is well; that is for information only.
         firing.retain(|alert| !alert.starts_with("GpuPowerCapped"));
         assert_eq!(firing, Vec::<String>::new());
         std::thread::sleep(Duration::from_millis(500));
@@ -110,14 +130,10 @@ fn nothing_fires_on_healthy_machines() {
     assert_eq!(watched.webhook.story(), "");
 }
 
-/// The same under the names of 4.9, as far as names and units matter.
+/// The same under the names of 4.9.
 #[test]
 fn the_story_is_told_under_the_names_of_4_9() {
-    let demo = ["demo", "--speed", SPEED, "--metric-names", "4.9"];
-    let exporter = Exporter::start("127.0.0.12", &demo);
-    let watched = Watched::start(&[&exporter], Names::V4_9, TIME_SCALE, Vec::new());
-    let firing = TOLD.iter().filter(|(line, _)| line.ends_with("firing"));
-    are_told(&watched, &firing.copied().collect::<Vec<_>>(), Duration::from_secs(120));
+    the_story_is_told("127.0.0.12", &["--metric-names", "4.9"], Names::V4_9);
 }
 
 /// Rules for other names than those that are served: one alert says so, and no other fires.

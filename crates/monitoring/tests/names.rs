@@ -99,7 +99,8 @@ fn every_reason_is_one_that_is_served() {
     }
 }
 
-/// Each code is in exactly one of the three alerts, or asks for nothing.
+/// Each code is in exactly one of the three alerts, or asks for nothing. 92, many corrected memory
+/// errors, has an alert by their count.
 #[test]
 fn every_xid_is_somebodys() {
     let source = source();
@@ -127,8 +128,7 @@ fn every_xid_is_somebodys() {
     let application = alert("GpuXidApplication");
     for entry in XIDS {
         let class = entry.class.as_str();
-        let named = [63, 92, 157].contains(&entry.code);
-        let expected = usize::from(class != "ignore" || named);
+        let expected = usize::from(class != "ignore" && entry.code != 92);
         let alerts = [&critical, &warning, &application];
         let taken = alerts.iter().filter(|expr| takes(expr, entry.code, class)).count();
         assert_eq!(taken, expected, "XID {} of class {class}", entry.code);

@@ -42,8 +42,11 @@ pub(super) static ADVICE: &[(u32, &str)] = &[
     (149, LINK),
     (150, LINK),
     (151, "Start the virtual machine again; if keys still cannot be rotated, ask NVIDIA or the maker of the machine."),
-    (154, "Do what DCGM_FI_DEV_GET_GPU_RECOVERY_ACTION says: 1 reset the GPU, 2 reboot, 3 drain peer-to-peer traffic, 4 drain and reset."),
+    (154, "Do what the driver asks for; nvidia-smi -q shows it as GPU Recovery Action."),
     (155, "Drain the GPU and reset it; software declared the link failed, so look at what reported it."),
     (156, "Drain the GPU and reset it, so that it goes on without the faulty part."),
     (158, "Drain the GPU and reset it; if it comes again, ask NVIDIA or the maker of the machine."),
+    (167, "Drain the machine and start it again; if it comes again, check the seat of the GPU and its PCIe link."),
+    (171, "Drain the GPU and reset it; if it comes again, ask NVIDIA or the maker of the machine about the memory."),
+    (172, "Drain the GPU and reset it; if it comes again, ask NVIDIA or the maker of the machine about the memory."),
 ];

@@ -35,13 +35,13 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// `GpuDown 7 firing`: the alert, its GPU or its node, and what became of it.
-    pub(crate) fn line(&self) -> String {
+    /// `GpuDown 7`: the alert, and its GPU or its node.
+    pub(crate) fn alert(&self) -> String {
         let label = |name: &str| self.labels[name].as_str();
         let what = label("alertname").unwrap_or("?");
         let xid = label("xid").map(|xid| format!(" XID {xid}")).unwrap_or_default();
         let place = label("gpu").or(label("instance")).unwrap_or("?");
-        format!("{what} {place}{xid} {}", self.status)
+        format!("{what} {place}{xid}")
     }
 }
 
@@ -72,7 +72,8 @@ impl Webhook {
         let line = |message: &Message| {
             let summary = message.annotations["summary"].as_str().unwrap_or_default();
             let at = message.at.as_secs_f64();
-            format!("{at:6.1} s  {:8} {}  {summary}\n", message.receiver, message.line())
+            let (receiver, alert) = (&message.receiver, message.alert());
+            format!("{at:6.1} s  {receiver:8} {alert} {}  {summary}\n", message.status)
         };
         self.messages().iter().map(line).collect()
     }
