@@ -10,6 +10,7 @@ Each ci/NAME-values.yaml becomes OUT/NAME.yaml and OUT/NAME.notes.txt. Its first
 
     # apis: none               the cluster lacks the API of the Prometheus operator
     # security: restricted     the pod has to meet that Pod Security Standard
+    # renders: TEXT            a line that has to come out
 
 Objects of the Prometheus operator are not checked here: OUT/monitoring.json has them all. Each file in
 ci/bad has to be refused, with one line that has what its own first line expects.
@@ -97,6 +98,9 @@ def render_all(folder, out, versions):
             else:
                 mistakes += [f"{name}: {mistake}" for mistake in check(found, versions)]
         mistakes += [f"{name}: {mistake}" for mistake in twice("objects", map(key, objects))]
+        line = said(text, "renders")
+        if line and not any(line in text for text, _, _ in documents):
+            mistakes.append(f"{name}: does not render `{line}`")
         if said(text, "security") == "restricted":
             mistakes += [f"{name}: {mistake}" for mistake in unrestricted(pod(objects))]
         print(f"{name}: {len(objects)} objects")

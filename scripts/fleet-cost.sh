@@ -5,7 +5,7 @@
 #   scripts/fleet-cost.sh NODES [MINUTES] [INTERVAL]      (default: 10 minutes, 15s)
 #
 # Prints one line of Markdown table, for docs/scaling.md. Needs `prometheus`, `curl`, `jq` and `bc` on
-# the PATH, and target/release/heatsink (or HEATSINK=FILE). RULES=none leaves the rules out; EVALUATE=60s
+# the PATH, and target/dist/heatsink (or HEATSINK=FILE). RULES=none leaves the rules out; EVALUATE=60s
 # evaluates them less often than nodes are scraped. SPEED=15 lets simulated time run: with an interval of
 # 1s, samples differ as they would after 15 seconds. REMOTE=1 sends everything on to a second Prometheus,
 # as to Thanos or Mimir, and says what that weighs.
@@ -18,7 +18,7 @@ nodes=${1:?how many nodes}
 minutes=${2:-10}
 interval=${3:-15s}
 root=$(cd "$(dirname "$0")/.." && pwd)
-heatsink=${HEATSINK:-$root/target/release/heatsink}
+heatsink=${HEATSINK:-$root/target/dist/heatsink}
 rules=${RULES:-$root/monitoring/rules/heatsink.rules.yml}
 folder=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$folder"' EXIT

@@ -135,7 +135,7 @@ say() { printf '%s\n' "$*"; }
 cannot() { say "gpu-acceptance: $*" >&2; exit 2; }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-heatsink=${1:-$root/target/release/heatsink}
+heatsink=${1:-$root/target/dist/heatsink}
 rounds=${ROUNDS:-10}
 warm_up=${WARM_UP:-15}
 # Of heatsink's rolling window; a round within its last 55 s is in it for certain.
@@ -143,7 +143,7 @@ window=60 surely_in_window=55
 for tool in awk curl nvidia-smi timeout; do
   command -v "$tool" >/dev/null || cannot "$tool is not here"
 done
-[[ -x $heatsink ]] || cannot "no program at $heatsink; build it: cargo build --release"
+[[ -x $heatsink ]] || cannot "no program at $heatsink; build it: cargo build --profile dist"
 
 smi() { timeout 60 nvidia-smi "$@" --format=csv,noheader,nounits; }
 

@@ -107,7 +107,7 @@ pub(crate) fn configs(root: &Path) -> Result<()> {
         .args(["check-config", "alertmanager.yml"])
         .current_dir(root.join("monitoring/alertmanager")))?;
     run(Command::new("promtool")
-        .args(["check", "config", "prometheus.yml"])
+        .args(["check", "config", "prometheus.yml", "demo.yml"])
         .current_dir(root.join("monitoring/prometheus")))
 }
 

@@ -34,6 +34,7 @@ const CHECKS: &[Check] = &[
     Check { name: "environment", run: reach::environment },
     Check { name: "links", run: links::check },
     Check { name: "whitespace", run: files::whitespace },
+    Check { name: "placeholders", run: files::placeholders },
 ];
 
 /// Something that breaks a rule.
@@ -114,6 +115,7 @@ mod tests {
             ("crates/model/src/utils.rs", "fn f() { std::process::exit(env::var(\"X\")) }"),
             ("crates/nvml/src/lib.rs", "//! x\nfn f() { unsafe { g() } }\n"),
             ("README.md", "[gone](docs/gone.md)\n"),
+            ("docs/install.md", concat!("docker pull ghcr.io/", "heatsink/heatsink\n")),
         ]);
         for check in CHECKS {
             assert!(!(check.run)(&bad).is_empty(), "{} found nothing", check.name);

@@ -12,7 +12,7 @@ use crate::duration;
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// The address below which the runbooks can be read.
+    /// The URL of the folder that the runbooks are in.
     pub runbooks: String,
     /// Numbers, by name.
     pub thresholds: BTreeMap<String, Threshold>,
@@ -147,7 +147,12 @@ impl Source {
                 alert.check().with_context(|| format!("alert `{}`", alert.name))?;
             }
         }
-        ensure!(source.runbooks.starts_with("http"), "`runbooks` is not an address: http...");
+        ensure!(
+            ["https://", "http://", "file:///"]
+                .iter()
+                .any(|start| source.runbooks.starts_with(start)),
+            "`runbooks` is not a URL: https://..., http://..., file:///..."
+        );
         each_once(source.groups.iter().map(|group| &group.name))?;
         each_once(source.alerts().map(|alert| &alert.name))?;
         each_once(source.groups.iter().flat_map(|group| &group.records).map(|rule| &rule.name))?;
@@ -385,6 +390,7 @@ mod tests {
         refused("description = \"d.\"", "description = \"\"");
         refused("name = \"Full\"", "name = \"Full of it\"");
         refused("https://example.org", "docs");
+        refused("https://example.org", "httpd/docs");
         refused("[words]", "[words]\nfull = \"x\"");
         refused("[words]", "[words]\nround = \"[[round]]\"");
         refused("\"heatsink.g\"", "\"heatsink.\"");

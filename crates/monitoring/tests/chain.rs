@@ -86,7 +86,7 @@ fn the_story_reaches_the_right_people() {
     for message in &messages {
         let text = message.annotations.to_string();
         assert!(!text.contains("error expanding") && !text.contains("<no value>"), "{text}");
-        assert!(text.contains("docs/runbooks/"), "{text}");
+        assert!(text.contains("/runbooks/"), "{text}");
         // By node, without its port, and one message for all that is wrong with it.
         assert_eq!(message.group["instance"], "127.0.0.11", "{story}");
         assert_ne!(message.labels["severity"], "info", "{story}");

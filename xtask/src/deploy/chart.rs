@@ -118,11 +118,19 @@ fn plain(text: &str, templates: &[&str]) -> Result<String> {
         for document in documents {
             manifests += "---\n";
             let of_helm = ["helm.sh/chart:", "app.kubernetes.io/managed-by:"];
-            let lines = document.lines().filter(|line| {
-                let line = line.trim_start();
-                !of_helm.iter().any(|start| line.starts_with(start))
-            });
-            manifests.extend(lines.flat_map(|line| [line, "\n"]));
+            for line in document.lines() {
+                let text = line.trim_start();
+                if of_helm.iter().any(|start| text.starts_with(start)) {
+                    continue;
+                }
+                if text.starts_with("image: ") {
+                    let indent = &line[..line.len() - text.len()];
+                    manifests +=
+                        &format!("{indent}# CHANGE to the image that you built and pushed.\n");
+                }
+                manifests += line;
+                manifests.push('\n');
+            }
         }
     }
     Ok(manifests)
@@ -171,11 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn plain_manifests_do_not_speak_of_helm() {
-        let text = "---\n# Source: heatsink/templates/a.yaml\nlabels:\n  helm.sh/chart: x\n  name: y\n\
+    fn plain_manifests_do_not_speak_of_helm_and_say_which_image_to_change() {
+        let text = "---\n# Source: heatsink/templates/a.yaml\nlabels:\n  helm.sh/chart: x\n  image: y\n\
                     ---\n# Source: heatsink/templates/b.yaml\nkind: B\n";
         let manifests = plain(text, &["a"]).unwrap();
-        assert!(manifests.ends_with(".\n---\nlabels:\n  name: y\n"), "{manifests}");
+        let change = "  # CHANGE to the image that you built and pushed.\n";
+        let expected = format!(".\n---\nlabels:\n{change}  image: y\n");
+        assert!(manifests.ends_with(&expected), "{manifests}");
         assert!(plain(text, &["c"]).is_err());
     }
 }

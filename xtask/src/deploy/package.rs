@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     "usr/lib/systemd/system/heatsink.socket",
     "usr/share/bash-completion/completions/heatsink",
     "usr/share/doc/heatsink/copyright",
+    "usr/share/doc/heatsink/runbooks/GpuTemperatureHigh.md",
     "usr/share/heatsink/counters/default.csv",
     "usr/share/heatsink/dashboards/heatsink-fleet.json",
     "usr/share/heatsink/rules/heatsink.rules.yml",

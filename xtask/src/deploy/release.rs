@@ -12,6 +12,10 @@ use crate::run::{python, quietly, run};
 /// The C library of RHEL 8 and of Debian 10: the oldest that the release runs on.
 const GLIBC: (u32, u32) = (2, 28);
 
+/// The profile that is shipped, and the name of its folder below that of the target. cargo-deb takes it
+/// from the manifest of heatsink.
+const PROFILE: &str = "dist";
+
 /// What may be needed at run time: the C library in its old parts, and nothing else.
 const LIBRARIES: &[&str] = &[
     "libc.so.6",
@@ -45,7 +49,7 @@ pub(crate) fn build_arm64(root: &Path) -> Result<Option<String>> {
 
 /// Where the release for a target lies.
 pub(crate) fn binary(root: &Path, target: &str) -> PathBuf {
-    root.join("target").join(target).join("release/heatsink")
+    root.join("target").join(target).join(PROFILE).join("heatsink")
 }
 
 fn build_for(root: &Path, target: &str) -> Result<()> {
@@ -55,7 +59,7 @@ fn build_for(root: &Path, target: &str) -> Result<()> {
     let path = std::iter::once(bin.clone()).chain(std::env::split_paths(&path));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     run(Command::new(bin.join("cargo-zigbuild"))
-        .args(["zigbuild", "--release", "--locked", "--package", "heatsink", "--target"])
+        .args(["zigbuild", "--profile", PROFILE, "--locked", "--package", "heatsink", "--target"])
         .arg(format!("{target}.{major}.{minor}"))
         .env("PATH", std::env::join_paths(path)?)
         .env("CARGO", cargo)

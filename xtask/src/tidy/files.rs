@@ -49,6 +49,26 @@ pub(super) fn whitespace(files: &[File]) -> Vec<Finding> {
     findings
 }
 
+/// Hosts on which anybody can take the name of this project. Nobody here has.
+const PUBLIC_HOSTS: &[&str] =
+    &["codeberg.org", "docker.io", "ghcr.io", "github.com", "github.io", "gitlab.com", "quay.io"];
+
+/// Every address that looks like this project's and may be a stranger's. A placeholder is a name below
+/// example.com, which is nobody's.
+pub(super) fn placeholders(files: &[File]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in files {
+        for (index, line) in file.text.lines().enumerate() {
+            let ours = |host: &&&str| line.contains(&format!("{host}/heatsink"));
+            if let Some(host) = PUBLIC_HOSTS.iter().find(ours) {
+                let message = format!("{host}/heatsink is not ours: use example.com");
+                findings.push(Finding::at(file, index, message));
+            }
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::findings;
@@ -91,6 +111,26 @@ mod tests {
                 "crates/sim/tests/helpers.rs",
             ]
             .map(|path| format!("{path}: {message}"))
+        );
+    }
+
+    #[test]
+    fn placeholders_are_nobodys() {
+        let files = [
+            ("docs/a.md", "see\n"),
+            ("values.yaml", concat!("image:\n  repository: ghcr.io/", "heatsink/heatsink\n")),
+            ("Chart.yaml", concat!("home: https://github.com/", "heatsink\n")),
+            (
+                "b.yaml",
+                "image: registry.example.com/heatsink\nhome: https://github.com/prometheus\n",
+            ),
+        ];
+        assert_eq!(
+            findings(placeholders, &files),
+            [
+                concat!("Chart.yaml:1: github.com/", "heatsink is not ours: use example.com"),
+                concat!("values.yaml:2: ghcr.io/", "heatsink is not ours: use example.com"),
+            ]
         );
     }
 

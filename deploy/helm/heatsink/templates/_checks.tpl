@@ -16,7 +16,7 @@
 
 {{- $image := printf "%s:%s" .Values.image.repository .Values.image.tag -}}
 {{- if regexMatch "(^|/)dcgm-exporter:|:[0-9.]+-[0-9.]+-(ubuntu|ubi|distroless)" $image -}}
-{{- fail (printf "image: %s is dcgm-exporter's: take image out of your values, or name a copy of heatsink's" $image) -}}
+{{- fail (printf "image: %s is dcgm-exporter's: set image.repository to your copy of heatsink's image, and take image.tag away" $image) -}}
 {{- end -}}
 
 {{- if and (include "heatsink.usesApi" .) (not .Values.kubernetes.rbac.create) (not .Values.serviceAccount.name) -}}
@@ -55,6 +55,10 @@
 {{- $container := include "heatsink.securityContext" . | fromYaml -}}
 {{- if and (dig "runAsNonRoot" $pod.runAsNonRoot $container) (eq (dig "runAsUser" $pod.runAsUser $container | toString) "0") -}}
 {{- fail "runAsNonRoot is true, and the user is root, as kubernetes.enabled needs it for the kubelet's socket and kernelLog for the journal: take one of them away" -}}
+{{- end -}}
+
+{{- if not .Values.image.repository -}}
+{{- fail "image.repository is not set, and there is no public image: build it (deploy/docker/README.md), push it to a registry of yours, and set image.repository to its name there" -}}
 {{- end -}}
 {{- end -}}
 
