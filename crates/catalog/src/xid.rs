@@ -77,17 +77,12 @@ impl Entry {
     fn xid(&self) -> Xid {
         let &Self { code, message, class } = self;
         let action = advice::of(code).unwrap_or(class.action());
-        let critical = class.costs_the_gpu() || ALERTED_ON.contains(&code);
+        let critical = severity(code) == Severity::Critical;
         Xid { code, message, class: class.as_str(), action, critical }
     }
 }
 
 impl Class {
-    /// Whether the GPU does no more work until it, or what it is in, has been restarted.
-    fn costs_the_gpu(self) -> bool {
-        matches!(self, Self::ResetGpu | Self::RestartVm | Self::RestartNode)
-    }
-
     /// What to do, in a sentence.
     pub fn action(self) -> &'static str {
         match self {
@@ -119,18 +114,43 @@ pub fn lookup(code: u32) -> Xid {
     }
 }
 
-/// The codes that a GPU should be taken out of service for, or may have to be: those that ask for
-/// a reset or a restart of the machine, and those that operators are woken by beside these. In
-/// order.
+/// Who acts on a code, as the shipped alert rules have it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Severity {
+    /// The person on call, now: the job is lost, and the GPU does no more work until it is reset or
+    /// repaired.
+    Critical,
+    /// The operator, on the next working day.
+    Warning,
+    /// No operator: it is the application's fault, or only information.
+    Info,
+}
+
+/// Who acts on a code.
+pub fn severity(code: u32) -> Severity {
+    match class(code).unwrap_or(Class::Unclassified) {
+        // Uncorrectable errors of memory (48, 171, 172) and a fatal PCIe timeout (167): their classes do
+        // not say that they cost the GPU.
+        _ if matches!(code, 48 | 167 | 171 | 172) => Severity::Critical,
+        Class::ResetGpu | Class::RestartNode | Class::RestartVm | Class::CheckNvlink => {
+            Severity::Critical
+        }
+        Class::ContactSupport
+        | Class::UpdateSoftware
+        | Class::CheckHardware
+        | Class::CheckUnifiedMemory
+        | Class::ReadRecoveryAction
+        | Class::Unclassified => Severity::Warning,
+        Class::Ignore | Class::RestartApplication | Class::FollowProcedure => Severity::Info,
+    }
+}
+
+/// The codes of [`Severity::Critical`], in order.
 ///
 /// They are counted together, from 0 on, so that the first one is an increase like any other.
 pub fn critical() -> impl Iterator<Item = Xid> {
     XIDS.iter().map(Entry::xid).filter(|xid| xid.critical)
 }
-
-/// Codes that operators' alert rules name although their class does not ask for a reset: ECC
-/// errors, NVLink, and the driver's own wish for a recovery.
-const ALERTED_ON: [u32; 6] = [48, 74, 94, 145, 149, 154];
 
 /// Whether the table has this code. It does not have 0, which is no XID.
 pub fn known(code: u32) -> bool {
@@ -224,16 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn critical_codes_are_those_that_cost_a_gpu_and_those_that_wake_people() {
+    fn critical_codes_are_those_that_cost_a_gpu() {
         let codes: Vec<_> = critical().map(|xid| xid.code).collect();
         assert_eq!(
             codes,
             [
-                46, 48, 62, 64, 74, 79, 94, 95, 109, 110, 119, 120, 136, 140, 143, 145, 149, 151,
-                154, 155, 156, 158
+                46, 48, 62, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 143, 144, 145, 146, 147,
+                148, 149, 150, 151, 155, 156, 158, 167, 171, 172
             ]
         );
-        assert!(ALERTED_ON.iter().all(|&code| !super::class(code).unwrap().costs_the_gpu()));
         assert!(critical().all(|xid| xid == lookup(xid.code)));
     }
 

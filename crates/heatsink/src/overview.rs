@@ -12,11 +12,12 @@ mod tests;
 
 use std::sync::Arc;
 
+use catalog::xid;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use model::{CLOCK_REASONS, GpuView, Snapshot, SourceView, When, XidSource};
 
 use self::conditions::{CONDITIONS, Condition, Severity};
-use self::readings::{Readings, XidSeverity, ago};
+use self::readings::{Readings, ago};
 use crate::http::name_of;
 
 /// GPUs shown in full. On a machine with more, only those in trouble are.
@@ -30,8 +31,8 @@ const MAX_NOTES: usize = 2;
 
 const STYLE: &str = include_str!("overview/style.css");
 
-/// As in the shipped alert rules.
-const REPOSITORY: &str = "https://github.com/heatsink/heatsink/blob/main";
+/// Where the Debian package installs the documentation.
+const DOCUMENTATION: &str = "/usr/share/doc/heatsink";
 
 /// By position in [`CLOCK_REASONS`], in words.
 const CLOCK_REASON_WORDS: [&str; CLOCK_REASONS.len()] = [
@@ -171,7 +172,7 @@ fn explain(condition: &Condition, note: &str) -> Markup {
         p class="note" {
             (note)
             @if let Some(runbook) = condition.runbook {
-                " " a href={ (REPOSITORY) "/docs/runbooks/" (runbook) ".md" } { "Runbook" }
+                " Runbook: " code { (runbook) ".md" }
             }
         }
     }
@@ -179,7 +180,7 @@ fn explain(condition: &Condition, note: &str) -> Markup {
 
 /// What to do about the last XID, unless a condition says it.
 fn last_xid_note(readings: &Readings<'_>) -> Markup {
-    let said = [XidSeverity::Critical, XidSeverity::Warning].map(|of| readings.recent_xid(of));
+    let said = [xid::Severity::Critical, xid::Severity::Warning].map(|of| readings.recent_xid(of));
     match readings.last_xid() {
         Some((xid, age))
             if xid.code != 0 && said.iter().flatten().all(|(said, _)| *said != xid) =>
@@ -358,8 +359,9 @@ fn footer(snapshot: &Snapshot) -> Markup {
             }
             nav {
                 a href="/metrics" { "Metrics" } " · " a href="/health" { "Health" } " · "
-                a href="/ready" { "Readiness" } " · " a href={ (REPOSITORY) "/README.md" } { "Documentation" }
+                a href="/ready" { "Readiness" }
             }
+            p { "Documentation and runbooks: " code { (DOCUMENTATION) } ", or " code { "docs/" } " of the source." }
         }
     }
 }

@@ -176,3 +176,24 @@ fn no_name_of_one_generation_stands_in_the_rules_of_the_other() {
     }
     assert!(seen > 8, "{seen}");
 }
+
+/// The counter of critical XIDs and the page of heatsink take the severity from the catalogue, and the
+/// rules from their expressions.
+#[test]
+fn the_rules_and_the_catalogue_agree_on_which_xids_are_critical() {
+    let source = source();
+    let alerts = source.groups.iter().flat_map(|group| &group.alerts);
+    let critical =
+        alerts.clone().find(|alert| alert.name == "GpuXidCritical").expect("it is there");
+    let infos = critical.expr.split("heatsink_xid_info{").skip(1);
+    let selectors: Vec<&str> = infos.filter_map(|rest| rest.split('}').next()).collect();
+    let classes: Vec<&str> = selectors.iter().flat_map(|it| matched(it, "class")).collect();
+    let codes: Vec<&str> = selectors.iter().flat_map(|it| matched(it, "xid")).collect();
+    assert!(!classes.is_empty() && !codes.is_empty(), "{}", critical.expr);
+    for entry in XIDS {
+        let by_rule = classes.contains(&entry.class.as_str())
+            || codes.contains(&entry.code.to_string().as_str());
+        let by_catalogue = catalog::xid::severity(entry.code) == catalog::xid::Severity::Critical;
+        assert_eq!(by_rule, by_catalogue, "XID {}", entry.code);
+    }
+}

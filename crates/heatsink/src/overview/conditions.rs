@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use catalog::xid;
 use model::{Down, Xid};
 
-use super::readings::{Readings, XidSeverity, ago};
+use super::readings::{Readings, ago};
 
 /// How bad a condition is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -68,7 +69,7 @@ pub(super) static CONDITIONS: &[Condition] = &[
         one: "reported a critical XID",
         many: "reported critical XIDs",
         runbook: Some("GpuXidCritical"),
-        test: |gpu| gpu.recent_xid(XidSeverity::Critical).map(xid),
+        test: |gpu| gpu.recent_xid(xid::Severity::Critical).map(xid),
     },
     Condition {
         severity: Severity::Critical,
@@ -137,7 +138,7 @@ pub(super) static CONDITIONS: &[Condition] = &[
         severity: Severity::Warning,
         one: "is near its temperature limit",
         many: "are near their temperature limits",
-        runbook: Some("GpuTemperatureNearSlowdown"),
+        runbook: Some("GpuTemperatureHigh"),
         test: |gpu| {
             // One that slows down for heat is there already.
             let is_slow = ["sw_thermal", "hw_thermal"].iter().any(|name| gpu.is_held_back_by(name));
@@ -149,13 +150,13 @@ pub(super) static CONDITIONS: &[Condition] = &[
         one: "reported an XID",
         many: "reported XIDs",
         runbook: Some("GpuXidWarning"),
-        test: |gpu| gpu.recent_xid(XidSeverity::Warning).map(xid),
+        test: |gpu| gpu.recent_xid(xid::Severity::Warning).map(xid),
     },
     Condition {
         severity: Severity::Warning,
         one: "needs a reset to remap memory rows",
         many: "need a reset to remap memory rows",
-        runbook: Some("GpuRowRemapPending"),
+        runbook: Some("GpuResetPending"),
         test: |gpu| {
             let holds = gpu.row_remap_pending? > 0.0;
             holds.then(|| "Reset the GPU when its job ends.".into())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catalog::xid::Class;
+use catalog::xid::{self, Severity};
 use model::{
     CLOCK_REASONS, ClockReason, FieldId, GpuView, Instance, Snapshot, Value, When, Xid, XidCount,
     field,
@@ -111,7 +111,7 @@ impl<'a> Readings<'a> {
     }
 
     /// The newest recent XID of this severity, and how long ago it came.
-    pub(super) fn recent_xid(&self, severity: XidSeverity) -> Option<(Xid, Duration)> {
+    pub(super) fn recent_xid(&self, severity: Severity) -> Option<(Xid, Duration)> {
         let counts = self.view.xids.counts.values();
         let recent = counts.filter_map(|count| Some((count.xid, self.age(count)?)));
         recent
@@ -120,12 +120,12 @@ impl<'a> Readings<'a> {
     }
 
     /// An NVLink XID is only a warning if the kernel's log says that the fault was not fatal.
-    fn severity_of(&self, code: u32) -> XidSeverity {
+    fn severity_of(&self, code: u32) -> Severity {
         let faults = self.view.xids.link_faults.keys().filter(|fault| fault.code == code);
         let mut severities = faults.map(|fault| fault.severity).peekable();
         let is_nonfatal = severities.peek().is_some() && severities.all(|of| of == "nonfatal");
-        match XidSeverity::of(code) {
-            XidSeverity::Critical if is_nonfatal => XidSeverity::Warning,
+        match xid::severity(code) {
+            Severity::Critical if is_nonfatal => Severity::Warning,
             severity => severity,
         }
     }
@@ -167,43 +167,6 @@ fn number(view: &GpuView, snapshot: &Snapshot, quantity: Quantity) -> Option<f64
         )
     };
     quantity.iter().find_map(|(id, factor)| Some(of_field(*id).next()? * factor))
-}
-
-/// How bad an XID is, as the shipped alert rules have it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum XidSeverity {
-    /// It costs the job its process, and the GPU needs a person.
-    Critical,
-    /// The GPU goes on.
-    Warning,
-    /// An application's fault, or only information.
-    Info,
-}
-
-impl XidSeverity {
-    fn of(code: u32) -> Self {
-        match (code, catalog::xid::class(code).unwrap_or(Class::Unclassified)) {
-            (48, _) => Self::Critical,
-            (63 | 92 | 94 | 157, _) => Self::Warning,
-            (
-                _,
-                Class::ResetGpu
-                | Class::RestartNode
-                | Class::RestartVm
-                | Class::CheckNvlink
-                | Class::CheckHardware,
-            ) => Self::Critical,
-            (
-                _,
-                Class::ContactSupport
-                | Class::UpdateSoftware
-                | Class::CheckUnifiedMemory
-                | Class::ReadRecoveryAction
-                | Class::Unclassified,
-            ) => Self::Warning,
-            (_, Class::Ignore | Class::RestartApplication | Class::FollowProcedure) => Self::Info,
-        }
-    }
 }
 
 /// `5 min ago`.

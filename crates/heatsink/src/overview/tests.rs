@@ -183,7 +183,7 @@ fn ill() -> Vec<(GpuView, &'static str)> {
         (held_back(well(0), "hw_power_brake"), "is slowed down by the power brake"),
         (held_back(well(0), "sw_thermal"), "is slowed down for heat"),
         (with_int(well(0), field::GPU_TEMP, 83), "is near its temperature limit"),
-        (with_xid(well(0), 63, MINUTE), "reported an XID"),
+        (with_xid(well(0), 54, MINUTE), "reported an XID"),
         (set(field::ROW_REMAP_PENDING), "needs a reset to remap memory rows"),
         (down(0, Down::Starting), "is starting"),
     ]
