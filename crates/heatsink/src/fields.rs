@@ -179,7 +179,7 @@ fn json(fields: &[Row]) -> Result<String> {
 
 /// The page about metrics of the documentation.
 fn markdown(fields: &[Row]) -> String {
-    let mut text = include_str!("metrics.md").to_owned();
+    let mut text = include_str!("metrics.txt").to_owned();
     text += "\n## heatsink's own families\n\nHow to use them: [signals](signals.md).\n\n\
              | family | what it is | type | series per GPU | in the set |\n|---|---|---|---|---|\n";
     for Row { field, help } in fields.iter().filter(|row| is_own(row.field)) {
