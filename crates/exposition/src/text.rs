@@ -1,6 +1,5 @@
 //! The syntax: escapes, numbers, labels, family heads and sample lines.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use model::Value;
@@ -32,16 +31,21 @@ impl Number {
     }
 
     fn push_to(self, out: &mut String) {
-        // Writing to a string cannot fail.
-        let _ = match self {
-            Self::Int(int) => write!(out, "{int}"),
-            Self::Count(count) => write!(out, "{count}"),
+        match self {
+            Self::Int(int) => out.push_str(itoa::Buffer::new().format(int)),
+            Self::Count(count) => out.push_str(itoa::Buffer::new().format(count)),
             // The shortest digits that read back as the same number, with an exponent where zeros
             // would hide them: a bit error rate of 1e-15 is not 0.000000.
-            Self::Float(float) => write!(out, "{float:?}"),
-        };
-        if matches!(self, Self::Float(_)) && out.ends_with(".0") {
-            out.truncate(out.len() - 2);
+            Self::Float(float) => {
+                // Many are whole numbers, 0 most of all.
+                let whole = float as i32;
+                if f64::from(whole).to_bits() == float.to_bits() {
+                    return out.push_str(itoa::Buffer::new().format(whole));
+                }
+                let mut buffer = ryu::Buffer::new();
+                let shown = buffer.format(float);
+                out.push_str(shown.strip_suffix(".0").unwrap_or(shown));
+            }
         }
     }
 }
@@ -135,7 +139,7 @@ impl<'a> Family<'a> {
         self.out.push_str("# HELP ");
         self.out.push_str(self.name);
         self.out.push(' ');
-        push_escaped(self.out, self.help, &['\\', '\n']);
+        push_escaped(self.out, self.help, |text| memchr::memchr2(b'\\', b'\n', text));
         self.out.push_str("\n# TYPE ");
         self.out.push_str(self.name);
         self.out.push(' ');
@@ -182,7 +186,7 @@ impl Line<'_> {
 fn push_text(out: &mut String, name: &str, value: &str) {
     out.push_str(name);
     out.push_str("=\"");
-    push_escaped(out, value, &['\\', '"', '\n']);
+    push_escaped(out, value, |text| memchr::memchr3(b'\\', b'"', b'\n', text));
     out.push('"');
 }
 
@@ -193,12 +197,13 @@ fn push_number(out: &mut String, name: &str, value: Number) {
     out.push('"');
 }
 
-/// Appends a text with a backslash before each special character, a newline as `\n`.
+/// Appends a text with a backslash before each special character, a newline as `\n`. Special
+/// characters are ASCII.
 ///
 /// Other control characters stay: the format takes them, and a text changed is a text lost.
-fn push_escaped(out: &mut String, text: &str, special: &[char]) {
+fn push_escaped(out: &mut String, text: &str, find_special: impl Fn(&[u8]) -> Option<usize>) {
     let mut rest = text;
-    while let Some(at) = rest.find(special) {
+    while let Some(at) = find_special(rest.as_bytes()) {
         out.push_str(&rest[..at]);
         out.push_str(match rest.as_bytes()[at] {
             b'\n' => "\\n",

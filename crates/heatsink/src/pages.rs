@@ -84,16 +84,16 @@ pub(crate) fn rendered(snapshot: &Snapshot, settings: &Settings, encoding: Encod
     }
 }
 
-/// zlib's second level: a fifth smaller than the first for a fifth more time, and the levels above
-/// cost more than the bytes that they save are worth.
-const LEVEL: Compression = Compression::new(2);
+/// zlib's first level. The second one makes a page a fifth smaller and takes a third more time, and with
+/// one Prometheus each page is compressed for a single scrape.
+const LEVEL: Compression = Compression::new(1);
 
 /// How far back repetitions are found, as a power of two. A page repeats the lines just above, so
 /// the largest window, of 2^15, takes more room for nothing; a smaller one is moved so often that
 /// it takes more time.
 const WINDOW_BITS: u8 = 14;
 
-/// The page, compressed as it is made. Pages repeat themselves so much that a thirteenth is left.
+/// The page, compressed as it is made. Pages repeat themselves so much that a tenth is left.
 fn compressed(snapshot: &Snapshot, settings: &Settings) -> Bytes {
     let gzip = Compress::new_gzip(LEVEL, WINDOW_BITS);
     let mut encoder = ZlibEncoder::new_with_compress(Vec::new(), gzip);

@@ -16,8 +16,8 @@ not fire just below, and does what is meant when its series end.
 
 The severity says who acts:
 
-- **critical**: the person on call, now. A job has died or is about to, data is lost, or a GPU or a node
-  is.
+- **critical**: the person on call, now. A job has died or is about to, data is lost, or a GPU or
+  a node has failed.
 - **warning**: the team, on the next working day. A job is slow or at risk, or a GPU needs service.
 - **info**: no one. Prometheus and the dashboards show it, and no message is sent.
 
