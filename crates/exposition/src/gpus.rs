@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot};
 
 use crate::Settings;
-use crate::asked::Asked;
+use crate::layout::Layout;
 use crate::naming::{Naming, pci_bus_id, uuid};
 use crate::parts::Part;
 use crate::text::{Labels, Number};
@@ -66,7 +66,7 @@ impl<'a> Found<'a> {
 pub(crate) fn rows<'a>(
     snapshot: &'a Snapshot,
     settings: &'a Settings,
-    asked: &'a Asked<'a>,
+    layout: &'a Layout,
 ) -> Vec<Row<'a>> {
     let mut views: Vec<&GpuView> = snapshot.gpus.iter().collect();
     let by_address = |view: &GpuView| match view.gpu.index {
@@ -79,11 +79,11 @@ pub(crate) fn rows<'a>(
     });
     let mut seen = HashSet::new();
     views.retain(|view| seen.insert((view.gpu.index, uuid(view), by_address(view))));
-    views.into_iter().map(|view| row(view, settings, asked)).collect()
+    views.into_iter().map(|view| row(view, settings, layout)).collect()
 }
 
-fn row<'a>(view: &'a GpuView, settings: &'a Settings, asked: &'a Asked<'a>) -> Row<'a> {
-    let naming = Naming { view, settings, asked };
+fn row<'a>(view: &'a GpuView, settings: &'a Settings, layout: &'a Layout) -> Row<'a> {
+    let naming = Naming { view, settings, layout };
     let identity = view.gpu.identity.as_deref();
     let shown = identity.map(|identity| devices(identity, &naming)).unwrap_or_default();
     let wanted = identity.filter(|_| !shown.is_empty());

@@ -11,9 +11,9 @@
 
 #![forbid(unsafe_code)]
 
-mod asked;
 mod derived;
 mod gpus;
+mod layout;
 mod naming;
 mod own;
 mod parts;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use model::Snapshot;
 
-use crate::asked::Asked;
+pub use crate::layout::Layout;
 use crate::own::Known;
 pub use crate::show::{Choice, Devices, Show};
 
@@ -58,15 +58,20 @@ pub struct Settings {
 /// The page of a snapshot.
 pub fn render(snapshot: &Snapshot, settings: &Settings) -> String {
     let mut page = String::new();
-    render_in_parts(snapshot, settings, |part| page.push_str(part));
+    let layout = Layout::new(&snapshot.watches);
+    render_in_parts(snapshot, settings, &layout, |part| page.push_str(part));
     page
 }
 
-/// The same, handed out part by part, so that nobody needs room for a whole page who wants it
-/// compressed.
-pub fn render_in_parts(snapshot: &Snapshot, settings: &Settings, mut take: impl FnMut(&str)) {
-    let asked = Asked::of(&snapshot.watches);
-    let gpus = gpus::rows(snapshot, settings, &asked);
+/// The same, handed out part by part, so that compressing it takes no room for a whole page. `layout`
+/// is that of the snapshot's watches.
+pub fn render_in_parts(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    layout: &Layout,
+    mut take: impl FnMut(&str),
+) {
+    let gpus = gpus::rows(snapshot, settings, layout);
     let mut part = String::with_capacity(PART + PART / 4);
     let mut family_ends = |part: &mut String| {
         if part.len() >= PART {
@@ -74,9 +79,9 @@ pub fn render_in_parts(snapshot: &Snapshot, settings: &Settings, mut take: impl 
             part.clear();
         }
     };
-    let machine = parts::parts(snapshot, settings, &asked);
+    let machine = parts::parts(snapshot, settings, layout);
     let devices = watched::Devices { gpus: &gpus, machine: &machine };
-    let known = Known { snapshot, settings, asked: &asked, gpus: &gpus };
+    let known = Known { snapshot, settings, layout, gpus: &gpus };
     watched::write(&mut part, &known, devices, &mut family_ends);
     take(&part);
 }

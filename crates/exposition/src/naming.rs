@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use model::{Entity, GpuView, Identity, Instance, Reading, Value};
 
 use crate::Settings;
-use crate::asked::Asked;
+use crate::layout::Layout;
 use crate::text::{Labels, Number};
 
 /// Names that a row of the counters file cannot have for its label, whatever the settings: those
@@ -29,7 +29,7 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 pub(crate) struct Naming<'a> {
     pub(crate) view: &'a GpuView,
     pub(crate) settings: &'a Settings,
-    pub(crate) asked: &'a Asked<'a>,
+    pub(crate) layout: &'a Layout,
 }
 
 impl<'a> Naming<'a> {
@@ -71,7 +71,7 @@ impl<'a> Naming<'a> {
             }
         }
         add_hostname(&mut labels, self.settings, self.settings.host_label);
-        add_rows(&mut labels, self.asked, reading);
+        add_rows(&mut labels, self.layout, reading);
         labels
     }
 
@@ -88,7 +88,7 @@ impl<'a> Naming<'a> {
         add(&mut labels, "device", self.device_name().as_deref());
         add(&mut labels, "model_name", identity.model_name.as_deref());
         add_hostname(&mut labels, self.settings, HOST_LABEL_OF_LINKS);
-        add_rows(&mut labels, self.asked, |position| self.view.readings.get(position));
+        add_rows(&mut labels, self.layout, |position| self.view.readings.get(position));
         labels
     }
 
@@ -112,7 +112,7 @@ impl<'a> Naming<'a> {
 pub(crate) fn part<'a>(
     entity: &Entity,
     settings: &Settings,
-    asked: &Asked<'_>,
+    layout: &Layout,
     reading: impl Fn(usize) -> Option<&'a Reading>,
 ) -> Labels {
     let mut labels = Labels::default();
@@ -133,7 +133,7 @@ pub(crate) fn part<'a>(
         Entity::Gpu | Entity::Link(_) | Entity::Peer(_) | Entity::Instance(_) => {}
     }
     add_hostname(&mut labels, settings, host_label);
-    add_rows(&mut labels, asked, reading);
+    add_rows(&mut labels, layout, reading);
     labels
 }
 
@@ -153,11 +153,11 @@ fn add_hostname(labels: &mut Labels, settings: &Settings, name: &str) {
 /// Adds the label rows of the counters file.
 fn add_rows<'a>(
     labels: &mut Labels,
-    asked: &Asked<'_>,
+    layout: &Layout,
     reading: impl Fn(usize) -> Option<&'a Reading>,
 ) {
-    for (position, watch) in &asked.labels {
-        match reading(*position) {
+    for (position, watch) in layout.labels() {
+        match reading(position) {
             Some(Ok(Value::Text(text))) => labels.text(&watch.name, text),
             Some(Ok(value)) => {
                 if let Some(number) = Number::of(value) {

@@ -16,8 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use model::{FieldId, GpuView, Kind, Snapshot};
 
 use crate::Settings;
-use crate::asked::Asked;
 use crate::gpus::Row;
+use crate::layout::Layout;
 use crate::text::{Family, Number};
 
 /// What these families are made of.
@@ -27,7 +27,7 @@ pub(crate) struct Known<'a> {
     /// What this program was told.
     pub(crate) settings: &'a Settings,
     /// The names under which fields were asked for.
-    pub(crate) asked: &'a Asked<'a>,
+    pub(crate) layout: &'a Layout,
     /// The GPUs with their labels.
     pub(crate) gpus: &'a [Row<'a>],
 }

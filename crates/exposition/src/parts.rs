@@ -4,7 +4,7 @@
 use model::{FieldId, PartView, Reading, Snapshot, field};
 
 use crate::Settings;
-use crate::asked::Asked;
+use crate::layout::Layout;
 use crate::naming;
 use crate::text::{Labels, Number};
 
@@ -32,7 +32,7 @@ const GLOBAL: [FieldId; 3] =
 pub(crate) fn parts<'a>(
     snapshot: &'a Snapshot,
     settings: &Settings,
-    asked: &Asked<'_>,
+    layout: &Layout,
 ) -> Vec<Part<'a>> {
     if snapshot.machine.is_empty() {
         return Vec::new();
@@ -42,10 +42,10 @@ pub(crate) fn parts<'a>(
     views.sort_by(|a, b| a.entity.cmp(&b.entity));
     views.dedup_by(|a, b| a.entity == b.entity);
 
-    let of_all = of_the_machine(snapshot, asked);
+    let of_all = of_the_machine(snapshot, layout);
     let part = |view: &'a PartView| {
         let own = |position| view.reading(position).filter(|reading| reading.is_ok());
-        let labels = naming::part(&view.entity, settings, asked, |position| {
+        let labels = naming::part(&view.entity, settings, layout, |position| {
             own(position).or_else(|| {
                 let (_, reading) = of_all.iter().find(|(known, _)| *known == position)?;
                 Some(reading)
@@ -57,11 +57,11 @@ pub(crate) fn parts<'a>(
 }
 
 /// By position: the label rows that are of the machine as a whole. Sources read them with each GPU.
-fn of_the_machine<'a>(snapshot: &'a Snapshot, asked: &Asked<'_>) -> Vec<(usize, &'a Reading)> {
-    let global = asked.labels.iter().filter(|(_, watch)| GLOBAL.contains(&watch.field));
+fn of_the_machine<'a>(snapshot: &'a Snapshot, layout: &Layout) -> Vec<(usize, &'a Reading)> {
+    let global = layout.labels().filter(|(_, watch)| GLOBAL.contains(&watch.field));
     let known = global.filter_map(|(position, _)| {
-        let mut readings = snapshot.gpus.iter().filter_map(|gpu| gpu.readings.get(*position));
-        Some((*position, readings.find(|reading| reading.is_ok())?))
+        let mut readings = snapshot.gpus.iter().filter_map(|gpu| gpu.readings.get(position));
+        Some((position, readings.find(|reading| reading.is_ok())?))
     });
     known.collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::Value;
+use model::{Kind, Value};
 
 /// A number as a sample or a label shows it.
 #[derive(Clone, Copy, Debug)]
@@ -104,15 +104,14 @@ impl Labels {
 pub(crate) struct Family<'a> {
     out: &'a mut String,
     name: &'a str,
-    kind: &'a str,
-    help: &'a str,
+    head: &'a str,
     begun: bool,
 }
 
 impl<'a> Family<'a> {
     /// A family that has no sample yet.
-    pub(crate) fn new(out: &'a mut String, name: &'a str, kind: &'a str, help: &'a str) -> Self {
-        Self { out, name, kind, help, begun: false }
+    pub(crate) fn new(out: &'a mut String, name: &'a str, head: &'a str) -> Self {
+        Self { out, name, head, begun: false }
     }
 
     /// Adds a line.
@@ -124,7 +123,7 @@ impl<'a> Family<'a> {
     pub(crate) fn line(&mut self, labels: &Labels) -> Line<'_> {
         if !self.begun {
             self.begun = true;
-            self.head();
+            self.out.push_str(self.head);
         }
         self.out.push_str(self.name);
         if labels.0.is_empty() {
@@ -134,18 +133,18 @@ impl<'a> Family<'a> {
         self.out.push_str(&labels.0);
         Line { out: self.out, open: true }
     }
+}
 
-    fn head(&mut self) {
-        self.out.push_str("# HELP ");
-        self.out.push_str(self.name);
-        self.out.push(' ');
-        push_escaped(self.out, self.help, |text| memchr::memchr2(b'\\', b'\n', text));
-        self.out.push_str("\n# TYPE ");
-        self.out.push_str(self.name);
-        self.out.push(' ');
-        self.out.push_str(self.kind);
-        self.out.push('\n');
-    }
+/// The lines before the samples of a family.
+pub(crate) fn head(name: &str, kind: Kind, help: &str) -> Box<str> {
+    let mut head = format!("# HELP {name} ");
+    push_escaped(&mut head, help, |text| memchr::memchr2(b'\\', b'\n', text));
+    head.push_str("\n# TYPE ");
+    head.push_str(name);
+    head.push(' ');
+    head.push_str(kind.as_str());
+    head.push('\n');
+    head.into()
 }
 
 /// A line being written: labels are added until a value ends it.
@@ -263,7 +262,8 @@ mod tests {
         labels.text("a", "q\" b\\ n\n r\r");
         labels.number("b", Number::Int(-1));
         let mut out = String::new();
-        Family::new(&mut out, "f", "gauge", "q\" b\\ n\n").sample(&labels, 2_u64);
+        let head = head("f", Kind::Gauge, "q\" b\\ n\n");
+        Family::new(&mut out, "f", &head).sample(&labels, 2_u64);
         assert_eq!(
             out,
             "# HELP f q\" b\\\\ n\\n\n# TYPE f gauge\n\
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_line_takes_labels_until_its_value() {
         let mut out = String::new();
-        let mut family = Family::new(&mut out, "f", "gauge", "F.");
+        let mut family = Family::new(&mut out, "f", "# HELP\n# TYPE\n");
         family.line(&Labels::default()).number("b", 1_u32).text("c", "\"").value(2_u64);
         let mut labels = Labels::default();
         labels.text("a", "x");
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn a_family_without_samples_leaves_nothing() {
         let mut out = String::new();
-        let _without_samples = Family::new(&mut out, "f", "gauge", "F.");
+        let _without_samples = Family::new(&mut out, "f", "# HELP\n# TYPE\n");
         assert_eq!(out, "");
     }
 }

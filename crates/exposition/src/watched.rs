@@ -1,7 +1,7 @@
 //! The families that were asked for, under the name, type and help of the row: one sample per
 //! device that is shown, and one per link that was read, of a GPU or of a switch.
 
-use model::{Watch, field};
+use model::field;
 
 use crate::derived::{self, Device};
 use crate::gpus::Row;
@@ -29,10 +29,9 @@ pub(crate) fn write(
     let gpus = devices.gpus;
     let of_parts = devices.positions_of_parts();
     let windows = known.snapshot.windows;
-    for &(position, watch) in &known.asked.families {
+    for (position, watch, head) in known.layout.families() {
         family_ends(out);
-        let Watch { name, kind, help, .. } = watch;
-        let family = &mut Family::new(out, name, kind.as_str(), help);
+        let family = &mut Family::new(out, &watch.name, head);
         if let Some(samples) = derived::samples_of(watch.field) {
             for row in gpus {
                 for shown in &row.shown {

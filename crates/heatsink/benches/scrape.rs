@@ -50,7 +50,7 @@ fn main() {
     row("GET p99, identity (ms)", percentile(&identity, 99), "");
     let per_thousand = spent / SCRAPES as f64 * 1000.0;
     row("CPU per 1,000 scrapes, gzip, one by one (s)", per_thousand, "<= 0.05");
-    row("resident memory after 30,000 scrapes (MiB)", resident(&exporter), "<= 8");
+    row("resident memory after 30,000 scrapes (MiB)", resident(&exporter), "<= 7.5");
     let (scrapes, spent) = throughput(&exporter, "gzip");
     row("scrapes/s, gzip, 8 connections", scrapes, ">= 20000");
     row("CPU per 1,000 scrapes, gzip, 8 connections (s)", spent, "<= 0.05");
@@ -301,10 +301,37 @@ fn cpu(exporter: &Exporter) -> f64 {
     nanos.sum::<u64>() as f64 / 1e9
 }
 
+/// Processor time of the thread that serves, in seconds: it renders and compresses, too.
+fn serving(exporter: &Exporter) -> f64 {
+    let path = format!("/proc/{0}/task/{0}/schedstat", exporter.pid());
+    let text = fs::read_to_string(path).expect("its first thread");
+    let nanos: u64 = text.split(' ').next().expect("a number").parse().expect("a number");
+    nanos as f64 / 1e9
+}
+
+/// Resident memory without what the test library takes: its file, and what it and the C library
+/// allocate, which is in the heap of the C library and in its arenas of 64 MiB. heatsink itself
+/// allocates elsewhere.
 fn resident(exporter: &Exporter) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", exporter.pid())).expect("status");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
-    let kibibytes: f64 = line.split_whitespace().nth(1).expect("a number").parse().expect("one");
+    const ARENA: u64 = 64 * 1024 * 1024;
+    let maps = fs::read_to_string(format!("/proc/{}/smaps", exporter.pid())).expect("its mappings");
+    let (mut kibibytes, mut counts) = (0.0, true);
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("Rss:"), Some(size)) if counts => {
+                kibibytes += size.parse::<f64>().expect("a number");
+            }
+            (Some(range), Some(_)) if range.contains('-') && !range.ends_with(':') => {
+                let begin = range.split('-').next().expect("an address");
+                let begin = u64::from_str_radix(begin, 16).expect("an address");
+                let name = line.split_whitespace().nth(5).unwrap_or_default();
+                let is_arena = name.is_empty() && begin % ARENA == 0;
+                counts = name != "[heap]" && !name.contains("libnvidia-ml") && !is_arena;
+            }
+            _ => {}
+        }
+    }
     kibibytes / 1024.0
 }
 
@@ -329,7 +356,7 @@ fn fresh_pages(rig: &Rig, args: &[&str]) -> Fresh {
     thread::sleep(span);
     let idle = cpu(&exporter) - before;
     let mut client = Client::new(&exporter, "gzip");
-    let before = cpu(&exporter);
+    let before = serving(&exporter);
     let began = Instant::now();
     for scrape in 1..=PASSES {
         client.ask();
@@ -337,7 +364,7 @@ fn fresh_pages(rig: &Rig, args: &[&str]) -> Fresh {
         let due = began + Duration::from_millis(20) * scrape;
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    let scraped = cpu(&exporter) - before;
+    let scraped = serving(&exporter) - before;
     let page = exporter.get("/metrics").body;
     let zlib: Duration = (0..PASSES)
         .map(|_| {
@@ -351,7 +378,7 @@ fn fresh_pages(rig: &Rig, args: &[&str]) -> Fresh {
         .sum();
     let thousand = 1000.0 / f64::from(PASSES);
     Fresh {
-        scrapes: (scraped - idle).max(0.0) * thousand,
+        scrapes: scraped * thousand,
         zlib: zlib.as_secs_f64() * thousand,
         passes: idle * thousand,
     }

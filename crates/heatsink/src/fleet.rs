@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use exposition::Settings;
+use exposition::{Layout, Settings};
 use model::{Identity, Snapshot};
 use sampler::Sampler;
 use serde_json::json;
@@ -49,7 +49,7 @@ impl Fleet {
                 *identity = Arc::new(Identity { uuid, ..(**identity).clone() });
             }
         }
-        pages::rendered(&snapshot, &settings, encoding)
+        pages::rendered(&snapshot, &settings, &Layout::new(&snapshot.watches), encoding)
     }
 
     /// Every node as Prometheus' HTTP service discovery wants it, at this host and port.

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use exposition::Settings;
-use flate2::write::ZlibEncoder;
-use flate2::{Compress, Compression};
+use exposition::{Layout, Settings};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use model::Snapshot;
 
 /// How the bytes are encoded.
@@ -25,6 +25,8 @@ pub(crate) struct Pages {
 
 struct Shelf {
     settings: Settings,
+    /// Of the newest page's watches.
+    layout: Option<Layout>,
     newest: Option<Page>,
 }
 
@@ -38,7 +40,7 @@ struct Page {
 
 impl Pages {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { shelf: Mutex::new(Shelf { settings, newest: None }) }
+        Self { shelf: Mutex::new(Shelf { settings, layout: None, newest: None }) }
     }
 
     /// Changes what pages depend on besides the snapshot.
@@ -57,7 +59,7 @@ impl Pages {
         encoding: Encoding,
     ) -> Bytes {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shelf { settings, newest } = &mut *shelf;
+        let Shelf { settings, layout, newest } = &mut *shelf;
         let page = match newest {
             Some(page) if Arc::ptr_eq(&page.snapshot, &snapshot) => page,
             newest => {
@@ -72,15 +74,32 @@ impl Pages {
             Encoding::Identity => identity,
             Encoding::Gzip => gzip,
         };
-        bytes.get_or_insert_with(|| rendered(snapshot, settings, encoding)).clone()
+        bytes
+            .get_or_insert_with(|| {
+                let layout = match layout {
+                    Some(layout) if layout.fits(snapshot) => layout,
+                    layout => layout.insert(Layout::new(&snapshot.watches)),
+                };
+                rendered(snapshot, settings, layout, encoding)
+            })
+            .clone()
     }
 }
 
 /// A page, made now.
-pub(crate) fn rendered(snapshot: &Snapshot, settings: &Settings, encoding: Encoding) -> Bytes {
+pub(crate) fn rendered(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    layout: &Layout,
+    encoding: Encoding,
+) -> Bytes {
     match encoding {
-        Encoding::Identity => exposition::render(snapshot, settings).into(),
-        Encoding::Gzip => compressed(snapshot, settings),
+        Encoding::Identity => {
+            let mut page = String::new();
+            exposition::render_in_parts(snapshot, settings, layout, |part| page.push_str(part));
+            page.into()
+        }
+        Encoding::Gzip => compressed(snapshot, settings, layout),
     }
 }
 
@@ -88,16 +107,10 @@ pub(crate) fn rendered(snapshot: &Snapshot, settings: &Settings, encoding: Encod
 /// one Prometheus each page is compressed for a single scrape.
 const LEVEL: Compression = Compression::new(1);
 
-/// How far back repetitions are found, as a power of two. A page repeats the lines just above, so
-/// the largest window, of 2^15, takes more room for nothing; a smaller one is moved so often that
-/// it takes more time.
-const WINDOW_BITS: u8 = 14;
-
 /// The page, compressed as it is made. Pages repeat themselves so much that a tenth is left.
-fn compressed(snapshot: &Snapshot, settings: &Settings) -> Bytes {
-    let gzip = Compress::new_gzip(LEVEL, WINDOW_BITS);
-    let mut encoder = ZlibEncoder::new_with_compress(Vec::new(), gzip);
-    exposition::render_in_parts(snapshot, settings, |part| {
+fn compressed(snapshot: &Snapshot, settings: &Settings, layout: &Layout) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
+    exposition::render_in_parts(snapshot, settings, layout, |part| {
         // Writing to memory cannot fail.
         let _ = encoder.write_all(part.as_bytes());
     });

@@ -14,7 +14,7 @@ fn read_errors(known: &Known<'_>, family: &mut Family<'_>) {
     for row in known.gpus {
         for ((field, reason), count) in &*row.view.errors {
             let line = family.line(&row.short);
-            let line = match known.asked.name_of(*field) {
+            let line = match known.layout.name_of(*field) {
                 Some(name) => line.text("field", name),
                 None => line.number("field", u32::from(field.0)),
             };
@@ -30,8 +30,9 @@ fn is_read(field: FieldId) -> bool {
 
 fn unavailable(known: &Known<'_>, family: &mut Family<'_>) {
     let verdicts = verdicts(known);
-    for (position, watch) in known.asked.families.iter().chain(&known.asked.labels) {
-        if let Verdict::Unavailable(reason) = verdicts[*position]
+    let families = known.layout.families().map(|(position, watch, _)| (position, watch));
+    for (position, watch) in families.chain(known.layout.labels()) {
+        if let Verdict::Unavailable(reason) = verdicts[position]
             && is_read(watch.field)
         {
             let line = family.line(&Labels::default()).text("field", &watch.name);
