@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use catalog::{FIELDS, Field};
-use model::{Reason, Snapshot, Source, Watch, Windows};
+use model::{Reason, Snapshot, Source, SourceView, Watch, Windows};
 use sampler::Sampler;
 
 use crate::cli::{self, CheckArgs};
@@ -100,7 +100,7 @@ fn watches(source: &dyn Source) -> Arc<[Watch]> {
         .collect()
 }
 
-/// Waits until every GPU has shown what it has, or has had its time.
+/// Waits until every GPU has shown what it has, or has had its time, or the source cannot be opened.
 fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
@@ -109,6 +109,10 @@ fn settle(sampler: &Sampler) -> Arc<Snapshot> {
             continue;
         }
         let snapshot = sampler.snapshot();
+        let is_closed = |why: &String| why != SourceView::BEING_OPENED;
+        if snapshot.source.up.as_ref().is_err_and(is_closed) {
+            return snapshot;
+        }
         let gpus = &snapshot.gpus;
         let are_all_up = !gpus.is_empty() && gpus.iter().all(|view| view.up.is_ok());
         let is_shown = |row: &Row| *row.reading != Err(Reason::NoData);

@@ -145,6 +145,11 @@ pub struct SourceView {
     pub needs_restart: Option<Moment>,
 }
 
+impl SourceView {
+    /// Why a source is not up that has neither been opened nor failed yet.
+    pub const BEING_OPENED: &str = "the source is being opened";
+}
+
 /// What this process uses, as the kernel says.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Process {

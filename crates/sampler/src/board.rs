@@ -329,7 +329,7 @@ impl Shared {
         let now = Moment::now();
         let source = SourceView {
             name: source,
-            up: Err("the source is being opened".to_owned()),
+            up: Err(SourceView::BEING_OPENED.to_owned()),
             driver_version: None,
             needs_restart: None,
         };

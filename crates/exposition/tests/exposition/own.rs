@@ -279,9 +279,9 @@ fn how_long_driver_calls_took() {
         &snapshot(vec![], vec![gpu]),
         "heatsink_driver_call_",
         expect![[r#"
-        heatsink_driver_call_duration_seconds{gpu="0",UUID="GPU-aaaa",call="fields"} 2
-        heatsink_driver_call_duration_seconds{gpu="0",UUID="GPU-aaaa",call="temperature"} 1.2e-5
-    "#]],
+            heatsink_driver_call_duration_seconds{gpu="0",UUID="GPU-aaaa",call="fields"} 2
+            heatsink_driver_call_duration_seconds{gpu="0",UUID="GPU-aaaa",call="temperature"} 0.000012
+        "#]],
     );
 }
 

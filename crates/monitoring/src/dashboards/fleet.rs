@@ -73,11 +73,11 @@ fn firing(severity: &str) -> String {
     )
 }
 
-/// GPU hours of the last 24 hours, a sample a minute: of one GPU of each node for as long as heat
-/// held it back, and of all that were down.
+/// GPU hours of the last 24 hours, a sample a minute: of all GPUs that were down, and of those that heat
+/// or the power supply held back.
 fn hours_lost() -> String {
     let (all, up) = ("instance:heatsink_gpus:count", "instance:heatsink_gpus_up:sum");
-    let slow = "instance:heatsink_thermal_slowdown_ratio:max";
+    let slow = "instance:heatsink_gpus_held_back:sum";
     format!(
         "sum_over_time((sum({all}{{{AT}}}) - sum({up}{{{AT}}}) \
          + (sum({slow}{{{AT}}}) or vector(0)))[1d:1m]) / 60"
@@ -109,7 +109,7 @@ fn first() -> Vec<Panel> {
             .named("critical", &severity("red"))
             .named("warning", &severity("orange")),
         Panel::stat("GPU hours lost, last 24 h", "none", size)
-            .about("Hours in which a GPU was down, added up over all GPUs, and hours in which heat held one back: of each node the GPU that was held back most, so less than the truth where several were at once. From one sample a minute, as far back as this Prometheus has any; hours in which a node could not be scraped are not counted.")
+            .about("Hours in which GPUs were down, and hours in which heat or the power supply held them back, added up over all GPUs. From one sample a minute, as far back as this Prometheus has any; hours in which a node could not be scraped are not counted.")
             .ask(hours_lost(), "hours")
             .or_says(NO_RULES)
             .decimals(1)
