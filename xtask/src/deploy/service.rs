@@ -73,7 +73,7 @@ fn tries(booted: &Booted) -> Result<()> {
 
     // Its counters files again, in the same process.
     booted.said(&["systemctl", "reload", "heatsink"])?;
-    booted.wait("the log says so", || Ok(booted.log()?.contains("INFO serving 54 rows")))?;
+    booted.wait("the log says so", || Ok(booted.log()?.contains("INFO serving 70 rows")))?;
     ensure!(booted.property("MainPID")? == pid, "a reload has restarted it");
 
     // An upgrade starts the new one; a purge ends all.
