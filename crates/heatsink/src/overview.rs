@@ -1,6 +1,6 @@
 //! The page at `/`: how the GPUs are, for people.
 //!
-//! Made for each request from the snapshot alone, so it costs nothing while nobody looks. It is plain
+//! Made for each request from the snapshot alone, so it costs nothing until it is asked for. It is plain
 //! HTML without script and reloads itself. At most [`MAX_CARDS`] GPUs are shown in full and
 //! [`MAX_LINES`] in a line, those in trouble first: 15 kB for eight GPUs, 30 kB for any number.
 

@@ -16,7 +16,7 @@ pub struct Health {
 pub enum HealthStatus {
     /// Nothing was found.
     Pass,
-    /// It works, and somebody should look.
+    /// It works, and needs attention.
     Warn,
     /// It should not be used.
     Fail,

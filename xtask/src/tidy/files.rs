@@ -49,12 +49,12 @@ pub(super) fn whitespace(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Hosts on which anybody can take the name of this project. Nobody here has.
+/// Hosts on which the name of this project is free to take, and not taken by it.
 const PUBLIC_HOSTS: &[&str] =
     &["codeberg.org", "docker.io", "ghcr.io", "github.com", "github.io", "gitlab.com", "quay.io"];
 
 /// Every address that looks like this project's and may be a stranger's. A placeholder is a name below
-/// example.com, which is nobody's.
+/// example.com, which is reserved for examples.
 pub(super) fn placeholders(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_nobodys() {
+    fn placeholders_are_reserved_names() {
         let files = [
             ("docs/a.md", "see\n"),
             ("values.yaml", concat!("image:\n  repository: ghcr.io/", "heatsink/heatsink\n")),

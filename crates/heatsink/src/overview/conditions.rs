@@ -12,7 +12,7 @@ use super::readings::{Readings, ago};
 pub(super) enum Severity {
     /// The GPU needs a person now.
     Critical,
-    /// It works, and somebody should look.
+    /// It works, and needs attention.
     Warning,
     /// Nothing is known yet.
     Unknown,
