@@ -108,7 +108,7 @@ fn prometheus_finds_the_nodes_and_the_rules_make_them_small() {
     let recorded = "count by (instance) ({__name__=~\"instance:.+\"})";
     // The one about slowdowns needs two scrapes.
     let wanted: BTreeMap<String, f64> =
-        (1..=20).map(|node| (format!("gpu-node-{node:05}"), 8.0)).collect();
+        (1..=20).map(|node| (format!("gpu-node-{node:05}"), 9.0)).collect();
     while ask(recorded) != wanted {
         assert!(Instant::now() < until, "{:?}\n{}", ask(recorded), prometheus.log());
         std::thread::sleep(Duration::from_millis(200));
