@@ -44,7 +44,8 @@ fn verdict(report: &Report) -> String {
     let (up, all) = report.answering();
     if let Err(why) = &report.verdict {
         let mut text = wrapped(&format!("No data flows: {why}."), "  ");
-        if source.up.is_err() {
+        // Where there is no driver at all, that is said already.
+        if source.up.is_err() && !why.contains("heatsink demo") {
             text += "\nNo GPU here? `heatsink demo` serves eight simulated ones.\n";
         }
         return text;
