@@ -54,7 +54,7 @@ pub(crate) fn draw(root: &Path, args: &PicturesArgs) -> Result<String> {
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut said = String::new();
     let all = dashboards::all(&files::source(root)?)?;
-    // Jobs would show `nobody`: no exporter that can be started here knows who uses a GPU.
+    // Jobs would show `no owner`: no exporter that can be started here knows who uses a GPU.
     for dashboard in all.iter().filter(|dashboard| dashboard.name != "jobs") {
         let node = match dashboard.name {
             "node" => Choice::One(args.node.clone()),

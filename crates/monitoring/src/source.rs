@@ -367,6 +367,7 @@ mod tests {
             found.unwrap().causes().into_iter().collect::<Vec<_>>()
         };
         assert_eq!((causes("Slow"), causes("Full")), (vec!["Full"], vec![]));
+        // An alert is kept together with its causes: `Full` is the cause of `Slow`.
         assert_eq!(source.only("Slow").alerts().count(), 2);
         assert_eq!(source.only("Full").alerts().count(), 1);
 

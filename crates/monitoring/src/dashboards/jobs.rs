@@ -20,11 +20,11 @@ pub(super) const PLAN: Plan = Plan {
 const AT: &str = r#"cluster=~"$cluster", namespace=~"$namespace""#;
 const OWNER: &str = "{{owner}}";
 
-/// With one label `owner`: `namespace/pod`, the number of a job, or `nobody`.
+/// With one label `owner`: `namespace/pod`, the number of a job, or `no owner`.
 fn owned(expr: &str) -> String {
     format!(
         "label_replace(label_replace(label_join({expr}, \"owner\", \"/\", \"namespace\", \"pod\", \"hpc_job\"), \
-         \"owner\", \"nobody\", \"owner\", \"/*\"), \"owner\", \"$1\", \"owner\", \"/*(.*[^/])/*\")"
+         \"owner\", \"no owner\", \"owner\", \"/*\"), \"owner\", \"$1\", \"owner\", \"/*(.*[^/])/*\")"
     )
 }
 
@@ -52,12 +52,12 @@ fn panels() -> Vec<Panel> {
     panels
 }
 
-/// What has to be there for this dashboard to say more than `nobody`.
+/// The labels and rules this dashboard needs: without the labels every GPU has `no owner`.
 fn needs() -> Panel {
     let text = "Labels on the series of a GPU that say who uses it: `namespace` and `pod`, or `hpc_job` for \
                 Slurm. **heatsink does not add them yet.** Until your Prometheus adds them, by \
                 `metric_relabel_configs` or by a join in the recording rules `owner:*`, every GPU is shown \
-                under `nobody`. docs/hpc.md has such a join for Slurm, under \"Which job was it\".\n\n\
+                as `no owner`. docs/hpc.md has such a join for Slurm, under \"Which job was it\".\n\n\
                 The recording rules in monitoring/rules: where these are not loaded, all panels are empty.";
     Panel::text("What this dashboard needs", text, (24, 4))
 }
@@ -96,7 +96,7 @@ fn totals() -> Vec<Panel> {
 
 fn owners() -> Panel {
     Panel::table("Pods and jobs", (24, 10))
-        .about("One row for each owner in the time shown, most hours without work first. `nobody` are GPUs that no pod and no job is known to use.")
+        .about("One row for each owner in the time shown, most hours without work first. `no owner` stands for GPUs that no pod and no job is known to use.")
         .ask(by_owner(&at("owner:heatsink_gpus:sum{AT}")), "")
         .ask(by_owner(&at(HOURS)), "")
         .ask(by_owner(&at(IDLE_HOURS)), "")
