@@ -353,7 +353,7 @@ fields! {
     CLOCK_EVENT_SECONDS_TOTAL = 9222;
     /// SM clock compared with the highest one of the current performance state (1 is full speed; low on an idle GPU), as a ratio.
     GPU_SLOWDOWN_RATIO = 9223;
-    /// NVLinks of the GPU that are active, as a count.
+    /// NVLinks of the GPU that are active or asleep, as a count.
     NVLINKS_ACTIVE = 9224;
     /// GPU temperature, lowest over the last heatsink_window_seconds, in degrees Celsius.
     GPU_TEMPERATURE_MIN_CELSIUS = 9225;
