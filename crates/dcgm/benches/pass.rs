@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use catalog::FIELDS;
 use dcgm::{Address, DcgmSource, Log, Options};
+use model::catalog::FIELDS;
 use model::{Kind, Moment, Pace, Pass, Readings, Renew, Rhythm, Source, Watch};
 
 const GPUS: u32 = 8;

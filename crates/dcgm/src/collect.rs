@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use catalog::ValueType;
+use model::catalog::ValueType;
 use model::{Entity, Health, Moment, Pace, Pass, Reason, Slot, Value, XidEvent};
 
 use crate::abi::{EntityPair, FieldValue, TakeValues, entity, status};

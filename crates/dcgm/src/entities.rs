@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use catalog::field;
+use model::field;
 use model::{Entity, Instance};
 
 use crate::abi::{self, EntityPair, FieldValue, entity, status};

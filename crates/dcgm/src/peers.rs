@@ -1,6 +1,6 @@
 //! How GPUs reach each other: the state of the NVLink way from each GPU to each other one.
 
-use catalog::field;
+use model::field;
 use model::{Reading, Reason, Value};
 
 use crate::abi;

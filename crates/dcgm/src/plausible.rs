@@ -1,6 +1,6 @@
 //! What cannot be is never handed on as a number, whoever says it.
 
-use catalog::Field;
+use model::catalog::Field;
 use model::{Reading, Reason, Value, field};
 
 /// The most that values of a unit can be, beyond doubt; the least is 0.
@@ -48,7 +48,7 @@ pub(crate) fn judge(field: &Field, value: Value) -> Reading {
 
 #[cfg(test)]
 mod tests {
-    use catalog::{FIELDS, by_name};
+    use model::catalog::{FIELDS, by_name};
 
     use super::*;
 

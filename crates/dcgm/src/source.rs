@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use catalog::{Level, field};
-use model::{FieldId, Kind as Type, Outdated, Reader, Renew, Session, Source, SourceError, Watch};
+use model::catalog::Level;
+use model::{
+    FieldId, Kind as Type, Outdated, Reader, Renew, Session, Source, SourceError, Watch, field,
+};
 
 use crate::abi::{self, status};
 use crate::address::Address;
@@ -161,7 +163,7 @@ impl DcgmSource {
     fn needs(&self, watches: &[Watch]) -> Needs {
         let wants = |levels: &[Level]| {
             watches.iter().any(|watch| {
-                catalog::by_id(watch.field).is_some_and(|row| levels.contains(&row.level))
+                model::catalog::by_id(watch.field).is_some_and(|row| levels.contains(&row.level))
             })
         };
         Needs {
@@ -275,7 +277,9 @@ impl DcgmSource {
         for code in codes {
             let refused = watching.refused.iter().filter(|refused| refused.code.0 == code);
             let names: BTreeSet<&str> = refused
-                .filter_map(|refused| catalog::by_id(FieldId(refused.field)).map(|row| row.name))
+                .filter_map(|refused| {
+                    model::catalog::by_id(FieldId(refused.field)).map(|row| row.name)
+                })
                 .collect();
             let names = named(names.into_iter());
             self.say(format!(
@@ -308,7 +312,7 @@ const NEVER: [FieldId; 3] = [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPU
 /// Whether DCGM has a field, or heatsink makes it of one that DCGM has.
 pub fn serves(wanted: FieldId) -> bool {
     let is_field = |level: Level| level != Level::Exporter || wanted == field::EXP_P2P_STATUS;
-    !NEVER.contains(&wanted) && catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
+    !NEVER.contains(&wanted) && model::catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
 }
 
 impl Source for DcgmSource {

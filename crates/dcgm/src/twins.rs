@@ -3,7 +3,7 @@
 
 use model::{FieldId, Reading, Value, field};
 
-use catalog::field as named;
+use model::field as named;
 
 /// How a number becomes one of another unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,15 +63,15 @@ impl Conversion {
 
 #[cfg(test)]
 mod tests {
-    use catalog::generation::PAIRS;
+    use model::catalog::generation::PAIRS;
 
     use super::*;
 
     #[test]
     fn every_base_unit_of_the_catalogue_can_be_made() {
-        for row in catalog::FIELDS.iter().filter(|row| (1600..1700).contains(&row.id.0)) {
+        for row in model::catalog::FIELDS.iter().filter(|row| (1600..1700).contains(&row.id.0)) {
             let (source, conversion) = of(row.id).unwrap_or_else(|| panic!("{}", row.name));
-            assert!(catalog::by_id(source).is_some());
+            assert!(model::catalog::by_id(source).is_some());
             assert_ne!(conversion, Conversion::None);
         }
         // The generations of names say the same of which field is which.

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use catalog::{Field, ValueType};
+use model::catalog::{Field, ValueType};
 use model::{Reading, Reason, Value};
 
 use crate::abi::{self, FieldValue};
@@ -124,7 +124,7 @@ pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, Reason> {
 
 #[cfg(test)]
 mod tests {
-    use catalog::by_name;
+    use model::catalog::by_name;
 
     use super::*;
 

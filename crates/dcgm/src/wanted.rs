@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Field, Level, field};
-use model::{FieldId, Pace, Watch};
+use model::catalog::{Field, Level};
+use model::{FieldId, Pace, Watch, field};
 
 use crate::entities::Kind;
 use crate::twins::{self, Conversion};
@@ -67,7 +67,7 @@ impl Plan {
         };
         let mut positions = Vec::new();
         for (position, watch) in watches.iter().enumerate() {
-            let Some(row) = catalog::by_id(watch.field) else { continue };
+            let Some(row) = model::catalog::by_id(watch.field) else { continue };
             let slot = positions.len();
             let is_way = kind == Kind::Gpu && watch.field == field::EXP_P2P_STATUS;
             let is_elsewhere = kind == Kind::Gpu && row.level == Level::Link;
@@ -161,16 +161,16 @@ fn is_of(kind: Kind, row: &Field) -> bool {
 /// What the engine is asked for in order to know a field: itself, or its twin in another unit.
 fn source(field: FieldId, knows: &impl Fn(u16) -> bool) -> Option<(&'static Field, Conversion)> {
     if knows(field.0) {
-        return catalog::by_id(field).map(|row| (row, Conversion::None));
+        return model::catalog::by_id(field).map(|row| (row, Conversion::None));
     }
     let (twin, conversion) = twins::of(field)?;
-    knows(twin.0).then(|| catalog::by_id(twin)).flatten().map(|row| (row, conversion))
+    knows(twin.0).then(|| model::catalog::by_id(twin)).flatten().map(|row| (row, conversion))
 }
 
 /// The names of what is watched and what this engine's library has never heard of.
 pub(crate) fn unknown(watches: &[Watch], knows: impl Fn(u16) -> bool) -> BTreeSet<&str> {
     let is_unknown = |watch: &&Watch| {
-        let row = catalog::by_id(watch.field);
+        let row = model::catalog::by_id(watch.field);
         row.is_some_and(|row| row.level != Level::Exporter) && source(watch.field, &knows).is_none()
     };
     watches.iter().filter(is_unknown).map(|watch| &*watch.name).collect()
@@ -185,7 +185,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn watch(name: &str, pace: Pace) -> Watch {
-        let field = catalog::by_name(name).unwrap().id;
+        let field = model::catalog::by_name(name).unwrap().id;
         let (name, help) = (name.into(), "".into());
         Watch { field, name, kind: Type::Gauge, help, pace, cumulative: false }
     }
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn batches_are_of_one_period_and_profiling_is_by_itself() {
-        let mut watches: Vec<Watch> = catalog::FIELDS
+        let mut watches: Vec<Watch> = model::catalog::FIELDS
             .iter()
             .filter(|row| row.id.0 < 1534)
             .map(|row| watch(row.name, row.pace))

@@ -23,7 +23,7 @@ const LEAST_PROFILING: Duration = Duration::from_millis(100);
 const EVENTS: Duration = Duration::from_secs(600);
 
 /// The newest XID.
-pub(crate) const XID: u16 = catalog::field::XID_ERRORS.0;
+pub(crate) const XID: u16 = model::field::XID_ERRORS.0;
 
 /// The most groups that are made for single entities.
 const MOST_ALONE: usize = 16;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use catalog::xid;
+use model::catalog::xid;
 use model::{Moment, XidEvent};
 
 use crate::Code;

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::counters;
 use dcgm::{Address, DcgmSource, Log, Options};
 use fake_dcgm::Control;
+use model::catalog::counters;
 use model::{Renew, Session, Source, Watch};
 
 const ROWS: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, x\n\

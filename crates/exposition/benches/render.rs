@@ -9,11 +9,11 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use catalog::{Field, ValueType, builtin, counters};
 use exposition::{Layout, render, render_in_parts};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use machine::{float, identity, instance, int, part, settings, snapshot, text, up, watch, xids};
+use model::catalog::{Field, ValueType, builtin, counters};
 use model::{
     ClockEvent, Entity, Extent, GpuView, Kind, Quantity, Reading, Reason, Snapshot, Watch,
 };
@@ -35,7 +35,7 @@ fn of_set(gpus: u32, set: &str) -> Snapshot {
     let mut watches = counters::parse(set.as_bytes()).watches;
     watches.extend(counters::parse(builtin::HEALTH.as_bytes()).watches);
     let gpu = |index: u32| {
-        let readings = watches.iter().map(|watch| value(index, catalog::by_id(watch.field)));
+        let readings = watches.iter().map(|watch| value(index, model::catalog::by_id(watch.field)));
         gpu(index, readings.collect())
     };
     let gpus = (0..gpus).map(gpu).collect();

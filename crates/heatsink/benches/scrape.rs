@@ -14,9 +14,9 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use catalog::builtin;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use model::catalog::builtin;
 use rig::{BINARY, PATIENCE, Rig, up};
 use testkit::exporter::Exporter;
 

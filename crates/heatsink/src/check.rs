@@ -16,7 +16,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use catalog::{FIELDS, Field};
+use model::catalog::{FIELDS, Field};
 use model::{Reason, Snapshot, Source, SourceView, Watch, Windows};
 use sampler::Sampler;
 

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use catalog::builtin;
 use exposition::Show;
 use model::Windows;
+use model::catalog::builtin;
 use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anyhow::Result;
-use catalog::generation::PAIRS;
-use catalog::xid::{self, XIDS};
-use catalog::{FIELDS, Field, Level, builtin, counters};
+use model::catalog::generation::PAIRS;
+use model::catalog::xid::{self, XIDS};
+use model::catalog::{FIELDS, Field, Level, builtin, counters};
 use model::{Watch, Xid};
 
 use crate::cli::FieldsArgs;
@@ -77,7 +77,7 @@ fn nothing_holds(pattern: &str, is_of_xids: bool) -> String {
     if is_of_xids {
         return format!("no XID has `{pattern}` as its code or in its texts");
     }
-    let names = catalog::names_like(pattern);
+    let names = model::catalog::names_like(pattern);
     let proposed = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
     match names.len() {
         0 => format!("no field has `{pattern}` in its names, unit, group or help"),

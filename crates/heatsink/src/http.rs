@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn the_help_text_says_the_limit() {
         let limit = format!("the limit of {MAX_CONNECTIONS} ");
-        let mut rows = catalog::builtin::HEALTH.lines();
+        let mut rows = model::catalog::builtin::HEALTH.lines();
         assert!(rows.any(|row| {
             row.starts_with("heatsink_http_connections_closed_total") && row.contains(&limit)
         }));

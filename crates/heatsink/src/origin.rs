@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use catalog::xid;
 use dcgm::{Address, DcgmSource};
 use model::Source;
+use model::catalog::xid;
 use nvml::NvmlSource;
 use sampler::{KernelLog, LogPlace, Trial};
 use sim::{Scenario, SimSource, World};

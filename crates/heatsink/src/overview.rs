@@ -12,8 +12,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use catalog::xid;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use model::catalog::xid;
 use model::{CLOCK_REASONS, GpuView, Snapshot, SourceView, When, XidSource};
 
 use self::conditions::{CONDITIONS, Condition, Severity};

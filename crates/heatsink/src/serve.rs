@@ -268,7 +268,7 @@ struct Unserved {
 
 impl Unserved {
     fn by(source: &dyn Source) -> Self {
-        let fields = catalog::FIELDS.iter().map(|row| row.id);
+        let fields = model::catalog::FIELDS.iter().map(|row| row.id);
         let is_unserved = |field: &FieldId| !source.serves(*field) && !field::is_derived(*field);
         Self { source: source.name(), fields: fields.filter(is_unserved).collect() }
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use catalog::{Generation, counters};
 use clap::{Args, Command};
 use model::Windows;
+use model::catalog::{Generation, counters};
 
 use crate::cli::{
     COUNT_WINDOW, FORGET_MISSING, LOG_FORMAT, LogArgs, ServeArgs, WINDOW, or_default,

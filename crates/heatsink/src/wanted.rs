@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
-use catalog::counters::{self, Counters, Skipped};
-use catalog::{Generation, builtin, generation};
+use model::catalog::counters::{self, Counters, Skipped};
+use model::catalog::{Generation, builtin, generation};
 use model::{Kind, Watch, Windows};
 
 use crate::cli::ServeArgs;
@@ -109,14 +109,14 @@ impl Wanted {
         inputs
             .into_iter()
             .map(|(field, pace)| {
-                let row = catalog::by_id(field);
+                let row = model::catalog::by_id(field);
                 Watch {
                     field,
                     name: row.map_or("highest_sm_clock_of_the_power_state", |row| row.name).into(),
                     kind: Kind::Hidden,
                     help: "".into(),
                     pace,
-                    cumulative: row.is_some_and(catalog::Field::is_cumulative),
+                    cumulative: row.is_some_and(model::catalog::Field::is_cumulative),
                 }
             })
             .collect()

@@ -1,7 +1,7 @@
 //! Five machines, from Turing to Blackwell, each number on their pages worked out a second time.
 //!
 //! The pages are kept as goldens, which show what changes; whether they are right is for the
-//! oracle to say. It knows the fixture and `fixtures/conversions.csv`, and nothing of the program.
+//! oracle to say. It knows the fixture and `test/fixtures/conversions.csv`, and nothing of the program.
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink --test machines` rewrites the pages.
 
 mod rig;
@@ -82,13 +82,13 @@ fn both_generations_of_names_on_gb200x4() {
 #[test]
 fn every_field_of_the_catalogue_is_checked_or_said_not_to_be() {
     let rows = oracle::rows();
-    for field in catalog::FIELDS {
+    for field in model::catalog::FIELDS {
         let has_row = rows.iter().any(|row| row.field == field.name && row.id == field.id.0);
         assert!(has_row != is_not_checked(field.name), "{}", field.name);
     }
     for row in &rows {
-        let is_known = catalog::FIELDS.iter().any(|field| field.name == row.field);
-        assert!(is_known, "{} is in fixtures/conversions.csv only", row.field);
+        let is_known = model::catalog::FIELDS.iter().any(|field| field.name == row.field);
+        assert!(is_known, "{} is in test/fixtures/conversions.csv only", row.field);
         let times = rows.iter().filter(|other| other.field == row.field).count();
         assert_eq!(times, 1, "{}", row.field);
     }

@@ -1,4 +1,4 @@
-//! What each kind of wrong input prints, whole, as `fixtures/messages.txt`, and the exit status.
+//! What each kind of wrong input prints, whole, as `test/fixtures/messages.txt`, and the exit status.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink --test messages` writes that file; the difference is then
 //! read in git.

@@ -77,11 +77,11 @@ fn the_page_through_the_driver_library() {
 
 #[test]
 fn the_page_of_raw_numbers_is_the_one_written_by_hand() {
-    let fixture = repository_file("fixtures/raw-nvml.toml");
+    let fixture = repository_file("test/fixtures/raw-nvml.toml");
     let rig = Rig::fixture(&fixture);
     let page = normalise(&settled(&rig.start(&["-c", "200"])));
     promtool::assert_accepts(&page);
-    let by_hand = repository_file("fixtures/pages/raw-nvml.prom");
+    let by_hand = repository_file("test/fixtures/pages/raw-nvml.prom");
     let by_hand = std::fs::read_to_string(by_hand).expect("the page written by hand");
     for (number, (wanted, got)) in by_hand.lines().zip(page.lines()).enumerate() {
         assert_eq!(wanted, got, "line {}", number + 1);

@@ -1,4 +1,4 @@
-//! Names for the field numbers that code speaks of. What they mean is in the `catalog` room.
+//! Names for the field numbers that code speaks of. What they mean is in the `catalog` module.
 
 use crate::FieldId;
 

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod catalog;
 mod clock;
 mod driver_log;
 mod entity;

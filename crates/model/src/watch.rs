@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// The number of a field, as DCGM numbers them (`203` is GPU utilisation).
 ///
-/// What a number means is in the `catalog` room; [`field`](crate::field) has names for those that
+/// What a number means is in the `catalog` module; [`field`](crate::field) has names for those that
 /// code speaks of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FieldId(pub u16);

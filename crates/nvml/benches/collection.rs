@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use catalog::{builtin, counters, field};
+use model::catalog::{builtin, counters};
 use model::{
     FieldId, Identity, Outdated, Pace, Pass, Reader, Readings, Reason, Renew, Rhythm, Samples,
-    Session, Source, SourceError, Watch, Windows, XidEvent,
+    Session, Source, SourceError, Watch, Windows, XidEvent, field,
 };
 use nvml::{NvmlSource, Options};
 use nvml_wrapper_sys::bindings::{self as sys, NvmlLib, field_id as fi};

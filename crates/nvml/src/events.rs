@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use catalog::xid;
+use model::catalog::xid;
 use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, XidEvent};
 use nvml_wrapper_sys::bindings as sys;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::field;
+use model::field;
 use model::{FieldId, Reading, Reason, Value, Watch};
 
 use crate::{Code, Library, convert};

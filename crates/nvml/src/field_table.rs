@@ -3,7 +3,7 @@
 //! One row per field; runs of fields that count up together are made, not written. Rows that are
 //! made from the same entries are read from the same entries.
 
-use catalog::field;
+use model::field;
 use model::{FieldId, Reading};
 use nvml_wrapper_sys::bindings::field_id as fi;
 
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn names_of_single_links_are_those_links() {
         for row in rows() {
-            let name = catalog::by_id(row.field).expect("a field").name;
+            let name = model::catalog::by_id(row.field).expect("a field").name;
             let (Entries::One(_, Scope::Link(link)) | Entries::Sum(_, _, Scope::Link(link))) =
                 row.entries
             else {

@@ -170,7 +170,8 @@ impl FieldValues {
         }
         for group in &mut self.groups {
             let Some(took) = group.took else { continue };
-            let name = catalog::by_id(group.answers[0].field).map_or("a field value", |f| f.name);
+            let name =
+                model::catalog::by_id(group.answers[0].field).map_or("a field value", |f| f.name);
             let targets = group.answers.iter().map(|answer| &answer.targets[..]);
             group.schedule.weigh(name, took, targets, round);
         }

@@ -2,8 +2,8 @@
 //!
 //! One row per call. Adding a field is adding a row here (and its conversion, if it has one).
 
-use catalog::{Level, field};
-use model::{FieldId, Reading, Reason, Value};
+use model::catalog::Level;
+use model::{FieldId, Reading, Reason, Value, field};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::convert::{
@@ -36,7 +36,7 @@ impl Getter {
 
 /// Whether a field exists for instances of a partitioned GPU.
 pub(crate) fn is_of_instances(field: FieldId) -> bool {
-    catalog::by_id(field)
+    model::catalog::by_id(field)
         .is_some_and(|row| matches!(row.level, Level::GpuInstance | Level::ComputeInstance))
 }
 
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn error_counters_of_links_have_the_numbers_of_the_field_table() {
-        let name = |field| catalog::by_id(field).map_or("", |row| row.name);
+        let name = |field| model::catalog::by_id(field).map_or("", |row| row.name);
         let kinds = ["CRC_FLIT", "CRC_DATA", "REPLAY", "RECOVERY"];
         for (place, row) in LINK_ERRORS.iter().enumerate() {
             let (kind, link) = (kinds[place / 6], 12 + place % 6);

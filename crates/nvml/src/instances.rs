@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{Level, field};
-use model::{Entity, FieldId, Instance, Reading, Readings, Reason, Value, Watch};
+use model::catalog::Level;
+use model::{Entity, FieldId, Instance, Reading, Readings, Reason, Value, Watch, field};
 
 use crate::call_times::CallTimes;
 use crate::calls::Calls;
@@ -261,7 +261,7 @@ fn is_read(field: FieldId) -> bool {
 
 /// Whether a field exists for compute instances too.
 fn is_of_compute(field: FieldId) -> bool {
-    catalog::by_id(field).is_some_and(|row| row.level == Level::ComputeInstance)
+    model::catalog::by_id(field).is_some_and(|row| row.level == Level::ComputeInstance)
 }
 
 #[cfg(test)]
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn instances_have_memory_names_and_profiling_of_their_own() {
-        let all = catalog::FIELDS.iter().map(|row| row.id);
+        let all = model::catalog::FIELDS.iter().map(|row| row.id);
         let read: Vec<u16> = all.clone().filter(|field| is_read(*field)).map(|f| f.0).collect();
         let expected = [
             50, 54, 90, 92, 93, 250, 251, 252, 253, 254, 1001, 1002, 1003, 1004, 1005, 1006, 1007,

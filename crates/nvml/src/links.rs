@@ -38,13 +38,13 @@ pub(crate) fn count(device: &Device) -> Result<Option<u32>, Code> {
 
 #[cfg(test)]
 mod tests {
-    use catalog::Level;
+    use model::catalog::Level;
 
     use super::*;
 
     #[test]
     fn fields_of_links_are_those_of_the_catalogue() {
-        for row in catalog::FIELDS.iter().filter(|row| crate::served(row.id).is_some()) {
+        for row in model::catalog::FIELDS.iter().filter(|row| crate::served(row.id).is_some()) {
             assert_eq!(is_of_link(row.id), row.level == Level::Link, "{}", row.name);
         }
     }

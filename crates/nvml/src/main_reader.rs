@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::field;
+use model::field;
 use model::{
     Entity, FieldId, Identity, Moment, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm,
     Samples, Watch,
@@ -315,7 +315,7 @@ impl MainReader {
         let new: Vec<&str> = fields
             .iter()
             .filter(|field| self.logged.insert(**field))
-            .filter_map(|field| catalog::by_id(*field).map(|row| row.name))
+            .filter_map(|field| model::catalog::by_id(*field).map(|row| row.name))
             .collect();
         // Where the whole catalogue is asked for, some GPUs lack hundreds.
         let (shown, rest) = new.split_at(new.len().min(MOST_NAMED));

@@ -116,7 +116,7 @@ impl Reader for PcieReader {
             direction.supported = reading != Err(Reason::NotSupported);
             if !direction.supported && !direction.logged {
                 direction.logged = true;
-                let name = catalog::by_id(direction.field).map_or("?", |row| row.name);
+                let name = model::catalog::by_id(direction.field).map_or("?", |row| row.name);
                 tracing::info!(gpu = self.gpu, "not supported by this GPU: {name}");
             }
         }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::field;
+use model::field;
 use model::{
     Entity, FieldId, Identity, Pass, Reader, Reading, Readings, Reason, Rhythm, Value, Watch,
 };

@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use catalog::field;
 use model::FieldId;
+use model::field;
 
 use crate::field_table::{self, FIELD_VALUES_CALL, LINK_TABLE};
 use crate::getters::{ERRORS_OF_LINK, GETTERS, LINK_ERRORS, LINK_ERRORS_CALL, PCIE_GETTERS};
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_field_is_served_or_known_not_to_be() {
-        for row in catalog::FIELDS {
+        for row in model::catalog::FIELDS {
             let unserved = UNSERVED.iter().any(|(fields, _)| fields.contains(&row.id.0));
             assert_ne!(served(row.id).is_some(), unserved, "{}", row.name);
             let mut whys = UNSERVED.iter().filter(|(fields, _)| fields.contains(&row.id.0));
@@ -119,8 +119,8 @@ mod tests {
     #[test]
     fn since_is_said_of_fields_that_exist() {
         for (fields, _) in SINCE {
-            assert!(catalog::by_id(FieldId(*fields.start())).is_some(), "{fields:?}");
-            assert!(catalog::by_id(FieldId(*fields.end())).is_some(), "{fields:?}");
+            assert!(model::catalog::by_id(FieldId(*fields.start())).is_some(), "{fields:?}");
+            assert!(model::catalog::by_id(FieldId(*fields.end())).is_some(), "{fields:?}");
         }
         assert_eq!(since(FieldId(1004)), "Hopper");
         assert_eq!(since(FieldId(150)), "");

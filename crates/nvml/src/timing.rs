@@ -42,7 +42,7 @@ pub fn time_calls(library: Option<&Path>, index: u32) -> Result<Vec<Timing>, Str
     ];
     let mut answers = Vec::new();
     for getter in GETTERS {
-        let first = catalog::by_id(getter.fields[0]).map_or("", |field| field.name);
+        let first = model::catalog::by_id(getter.fields[0]).map_or("", |field| field.name);
         let call = format!("{} ({})", getter.call, first.trim_start_matches("DCGM_FI_DEV_"));
         timings.push(time(&call, || {
             answers.clear();

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::counters;
 use fake_nvml::Control;
+use model::catalog::counters;
 use model::{Entity, Moment, Pass, Reader, Reading, Readings, Reason, Renew, Source, Value, Watch};
 use nvml::{NvmlSource, Options};
 
-const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/machines/gb200x4.toml");
+const MACHINE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/fixtures/machines/gb200x4.toml");
 const CALL: &str = "nvmlDeviceReadPRMCounters_v1";
 
 /// More than the ten minutes after which everything is asked for again.

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::counters;
 use fake_nvml::Control;
+use model::catalog::counters;
 use model::{Moment, Pass, Reading, Readings, Reason, Renew, Source, Value, Watch};
 use nvml::{NvmlSource, Options};
 
-const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/machines/h100x8.toml");
+const MACHINE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/fixtures/machines/h100x8.toml");
 
 /// What the fixture says of NVML's number 251 on GPU 0, in ns.
 const BEFORE: i64 = 627_395_441_489;

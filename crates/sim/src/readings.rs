@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use catalog::field;
+use model::field;
 use model::{FieldId, Reading, Reason, Value};
 
 use crate::{Activity, GpuState};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use catalog::xid;
+use model::catalog::xid;
 use model::{
     Entity, FieldId, Identity, Outdated, Pace, Pass, Reader, Readings, Reason, Renew, Rhythm,
     Session, Source, SourceError, Watch, XidEvent,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use catalog::{builtin, counters};
 use exposition::{Settings, Show};
+use model::catalog::{builtin, counters};
 use model::{
     Down, Entity, FieldId, Gpu, GpuView, Identity, Instance, Kind, Moment, Pace, PartView, Process,
     Reading, Snapshot, SourceView, Value, Watch, When, Windows, Xid, XidEvent, XidLog, XidSource,

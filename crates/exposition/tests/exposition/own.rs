@@ -362,6 +362,7 @@ fn active_links_are_counted() {
 
 #[test]
 fn every_family_of_the_catalogue_is_in_a_set() {
-    let names = catalog::FIELDS.iter().filter(|field| !field.name.starts_with("DCGM_")).count();
+    let names =
+        model::catalog::FIELDS.iter().filter(|field| !field.name.starts_with("DCGM_")).count();
     assert_eq!(own_families().len(), names);
 }

@@ -1,6 +1,6 @@
 //! What a state means, and what to do about it.
 
-use catalog::Field;
+use model::catalog::Field;
 use model::{Down, Reason};
 
 /// Why a GPU is down, and what to do.
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_explained_where_that_is_known() {
         let why = |id: u16, source: &str, driver: &str, has: bool| {
-            let field = catalog::by_id(FieldId(id)).expect("a field");
+            let field = model::catalog::by_id(FieldId(id)).expect("a field");
             of_missing(field, source, Some(driver), |_| has)
         };
         let unknown = "this hardware or this driver does not have them";

@@ -1,6 +1,6 @@
 //! Every reading, a line for devices that agree.
 
-use catalog::Group;
+use model::catalog::Group;
 
 use super::place::fold;
 use super::report::{Report, Row, alike, shown};

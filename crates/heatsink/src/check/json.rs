@@ -1,7 +1,7 @@
 //! The same for programs. `docs/check.md` describes the keys.
 
 use anyhow::Result;
-use catalog::Group;
+use model::catalog::Group;
 use model::{Identity, Value, XidSource};
 use serde_json::{Map, Value as Json, json};
 

@@ -102,7 +102,7 @@ fn names<'a>(names: impl Iterator<Item = &'a Name>) -> String {
     }
     numbers.dedup();
     texts.dedup();
-    let numbers = Some(catalog::ranges(&numbers)).filter(|numbers| !numbers.is_empty());
+    let numbers = Some(model::catalog::ranges(&numbers)).filter(|numbers| !numbers.is_empty());
     numbers.into_iter().chain(texts).collect::<Vec<_>>().join(", ")
 }
 

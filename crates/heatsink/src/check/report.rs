@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use catalog::{Field, Group};
+use model::catalog::{Field, Group};
 use model::{Down, Entity, GpuView, Identity, PartView, Reading, Reason, Snapshot, Value};
 
 use super::place::Place;
@@ -190,7 +190,7 @@ fn of_gpu<'a>(snapshot: &'a Snapshot, view: &'a GpuView) -> Vec<Row<'a>> {
     };
     let own = snapshot.watches.iter().zip(&view.readings).enumerate();
     let own = own.filter_map(|(position, (watch, reading))| {
-        let field = catalog::by_id(watch.field)?;
+        let field = model::catalog::by_id(watch.field)?;
         let elsewhere =
             field.level.is_beside_gpus() || *reading == Err(Reason::NoData) && of_links(position);
         let place = Place::on(&view.gpu, &Entity::Gpu);
@@ -207,7 +207,7 @@ fn of_part<'a>(
     place: Place,
 ) -> impl Iterator<Item = Row<'a>> {
     part.watches.iter().zip(&part.readings).filter_map(move |(position, reading)| {
-        let field = catalog::by_id(snapshot.watches.get(*position)?.field)?;
+        let field = model::catalog::by_id(snapshot.watches.get(*position)?.field)?;
         Some(Row { field, place: place.clone(), reading })
     })
 }
@@ -273,7 +273,7 @@ pub(super) fn shown(field: &Field, reading: &Reading) -> String {
 /// What a number stands for, where it is a code.
 pub(super) fn words(field: &Field, reading: &Reading) -> Option<String> {
     match reading {
-        Ok(Value::Int(number)) => catalog::in_words(field.id, *number),
+        Ok(Value::Int(number)) => model::catalog::in_words(field.id, *number),
         _ => None,
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use catalog::{Field, Group, field};
-use model::{Down, FieldId, Reason};
+use model::catalog::{Field, Group};
+use model::{Down, FieldId, Reason, field};
 
 use super::advice;
 use super::place::{Place, fold};

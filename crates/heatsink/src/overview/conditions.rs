@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catalog::xid;
+use model::catalog::xid;
 use model::{Down, Xid};
 
 use super::readings::{Readings, ago};

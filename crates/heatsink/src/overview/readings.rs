@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catalog::xid::{self, Severity};
+use model::catalog::xid::{self, Severity};
 use model::{
     CLOCK_REASONS, ClockReason, FieldId, GpuView, Instance, Snapshot, Value, When, Xid, XidCount,
     field,

@@ -77,7 +77,7 @@ fn with_int(view: GpuView, field: FieldId, number: i64) -> GpuView {
 
 /// With an XID that came so long ago.
 fn with_xid(mut view: GpuView, code: u32, age: Duration) -> GpuView {
-    let event = XidEvent { xid: catalog::xid::lookup(code), instance: None, before: None };
+    let event = XidEvent { xid: model::catalog::xid::lookup(code), instance: None, before: None };
     Arc::make_mut(&mut view.xids).record(event, Some(ago_by(age)));
     view
 }
@@ -351,7 +351,7 @@ fn every_text_is_escaped() {
 
 /// In every state at once, with the longest texts.
 fn worst(index: u32) -> GpuView {
-    let longest = catalog::xid::critical().max_by_key(|xid| xid.action.len()).unwrap();
+    let longest = model::catalog::xid::critical().max_by_key(|xid| xid.action.len()).unwrap();
     let view = with_xid(with_xid(well(index), 94, MINUTE / 3), longest.code, MINUTE / 3);
     let view = with_int(view, field::GET_GPU_RECOVERY_ACTION, 3);
     let names = CLOCK_REASONS.iter().map(|reason| reason.name);

@@ -41,7 +41,7 @@ fn the_built_in_sets_keep_their_budgets() {
 #[test]
 fn a_file_that_names_no_family_of_heatsink_gets_few_of_them() {
     let rig = Rig::new();
-    let of_dcgm = catalog::builtin::DEFAULT.lines().filter(|line| line.starts_with("DCGM_"));
+    let of_dcgm = model::catalog::builtin::DEFAULT.lines().filter(|line| line.starts_with("DCGM_"));
     let rows: Vec<&str> = of_dcgm.collect();
     let file = rig.file("counters.csv", rows.join("\n"));
     let (_, page) = per_gpu(&["-f", &file]);

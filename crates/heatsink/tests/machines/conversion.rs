@@ -1,5 +1,5 @@
 //! From raw numbers to what has to be on the page, one function for each word of the column
-//! `conversion` in `fixtures/conversions.csv`.
+//! `conversion` in `test/fixtures/conversions.csv`.
 
 use toml::Value;
 

@@ -1,7 +1,7 @@
 //! A fixture as plain TOML, and the way to a number in it.
 //!
 //! Nothing here knows how the program or the test library understand a fixture: what its keys mean
-//! is taken from the head of `crates/fake-nvml/fixtures/example.toml`, and no more.
+//! is taken from the head of `test/fake-nvml/fixtures/example.toml`, and no more.
 
 use std::fs;
 
@@ -47,9 +47,9 @@ pub(crate) enum Answer {
 }
 
 impl Machine {
-    /// Reads a file of `fixtures/machines/`.
+    /// Reads a file of `test/fixtures/machines/`.
     pub(crate) fn read(name: &str) -> Self {
-        let path = repository_file(&format!("fixtures/machines/{name}.toml"));
+        let path = repository_file(&format!("test/fixtures/machines/{name}.toml"));
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         Self::parse(&text)
     }
@@ -65,7 +65,7 @@ impl Machine {
         Self { driver, gpus: gpus.collect() }
     }
 
-    /// What stands where `raw` says, a cell of `fixtures/conversions.csv`:
+    /// What stands where `raw` says, a cell of `test/fixtures/conversions.csv`:
     ///
     /// - `clocks_mhz.sm`, `nvlink.replay[12]`: keys, and a place in a list
     /// - `field:165@link`, `gpm:10`: by id; `@` is the scope of a field value

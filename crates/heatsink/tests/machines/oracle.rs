@@ -1,4 +1,4 @@
-//! What has to be on a page, worked out from the fixture and `fixtures/conversions.csv` alone, and
+//! What has to be on a page, worked out from the fixture and `test/fixtures/conversions.csv` alone, and
 //! held against the page in both directions.
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub(crate) fn is_not_checked(family: &str) -> bool {
         .any(|(name, _)| family == *name || (name.ends_with('_') && family.starts_with(name)))
 }
 
-/// A row of `fixtures/conversions.csv`.
+/// A row of `test/fixtures/conversions.csv`.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) field: String,
@@ -63,7 +63,7 @@ enum Entity {
 
 /// All rows.
 pub(crate) fn rows() -> Vec<Row> {
-    let path = repository_file("fixtures/conversions.csv");
+    let path = repository_file("test/fixtures/conversions.csv");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("field,id,entity,raw,conversion"));

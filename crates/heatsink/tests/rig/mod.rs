@@ -77,9 +77,9 @@ impl Rig {
         rig
     }
 
-    /// One of the machines of `fixtures/machines`.
+    /// One of the machines of `test/fixtures/machines`.
     pub(crate) fn machine(name: &str) -> Self {
-        Self::fixture(&repository_file(&format!("fixtures/machines/{name}.toml")))
+        Self::fixture(&repository_file(&format!("test/fixtures/machines/{name}.toml")))
     }
 
     /// The machine of a fixture.
@@ -196,7 +196,7 @@ impl Rig {
 
     /// A counters file with heatsink's own families, of which the default set has few.
     pub(crate) fn own_families(&self) -> String {
-        let all = catalog::builtin::ALL.lines();
+        let all = model::catalog::builtin::ALL.lines();
         let own: Vec<&str> = all.filter(|line| line.starts_with("heatsink_")).collect();
         self.file("own-families.csv", own.join("\n"))
     }

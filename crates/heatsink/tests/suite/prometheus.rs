@@ -94,7 +94,7 @@ fn the_page_of_simulated_gpus() {
 
 #[test]
 fn the_page_of_raw_numbers() {
-    let fixture = repository_file("fixtures/raw-nvml.toml");
+    let fixture = repository_file("test/fixtures/raw-nvml.toml");
     reads_back(&Rig::fixture(&fixture).start(&["-c", "200"]), 2, 50);
 }
 

@@ -1,0 +1,244 @@
+//! Which entities there are, and what GPUs are.
+
+use std::ffi::{c_int, c_uint};
+
+use model::field;
+
+use super::{answer, put_one};
+use crate::{
+    gpu::{Gpu, state},
+    layout::{
+        CLOCK_SETS_VERSION, DEVICE_SETTINGS_VERSION, DeviceAttributes, IDENTIFIERS_VERSION,
+        MEMORY_USAGE_VERSION, MigHierarchy, POWER_LIMITS_VERSION, THERMALS_VERSION, blanks, check,
+        fresh, put, put_text,
+    },
+    library,
+    pair::{NumberedInstance, Pair, kind},
+    status::Status,
+    value::{BLANK_INT32, BLANK_TEXT},
+};
+
+/// How many GPUs there can be, unless more are asked for on command.
+const MOST_GPUS: usize = 32;
+
+/// The only flag of `dcgmGetEntityGroupEntities`.
+const ONLY_SUPPORTED: c_uint = 1;
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dcgmGetAllDevices(
+    handle: usize,
+    gpus: *mut c_uint,
+    count: *mut c_int,
+) -> c_int {
+    // SAFETY: as the caller says.
+    answer(|| unsafe { put_gpus(handle, false, gpus, count) })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dcgmGetAllSupportedDevices(
+    handle: usize,
+    gpus: *mut c_uint,
+    count: *mut c_int,
+) -> c_int {
+    // SAFETY: as the caller says.
+    answer(|| unsafe { put_gpus(handle, true, gpus, count) })
+}
+
+/// # Safety
+///
+/// `gpus` is null or has room for as many as this release lists, and `count` is null or has room for
+/// a number.
+unsafe fn put_gpus(
+    handle: usize,
+    only_working: bool,
+    gpus: *mut c_uint,
+    count: *mut c_int,
+) -> Result<(), Status> {
+    let (found, counted) = library::call(handle, |engine, _| {
+        let orders = engine.orders();
+        let there = engine.gpus(only_working, &orders);
+        let absent = (0..orders.listed_gpus as u32).filter(|gpu| !there.contains(gpu));
+        let mut found: Vec<u32> = absent.collect();
+        found.extend(there);
+        found.truncate(MOST_GPUS.max(orders.listed_gpus));
+        Ok((found, orders.counted_gpus))
+    })?;
+    if gpus.is_null() {
+        return Err(Status::BAD_PARAM);
+    }
+    // SAFETY: as the caller says, there is room for these.
+    unsafe {
+        gpus.copy_from_nonoverlapping(found.as_ptr(), found.len());
+        put_one(count, counted.unwrap_or(found.len() as c_int))
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dcgmGetEntityGroupEntities(
+    handle: usize,
+    of: c_uint,
+    entities: *mut c_uint,
+    count: *mut c_int,
+    flags: c_uint,
+) -> c_int {
+    answer(|| {
+        let (found, counted) = library::call(handle, |engine, _| {
+            let orders = engine.orders();
+            let found: Vec<u32> = match of {
+                kind::GPU => engine.gpus(flags & ONLY_SUPPORTED != 0, &orders),
+                _ => engine.entities(of).into_iter().map(|pair| pair.id).collect(),
+            };
+            Ok((found, orders.counted_entities))
+        })?;
+        if count.is_null() || (entities.is_null() && !found.is_empty()) {
+            return Err(Status::BAD_PARAM);
+        }
+        // SAFETY: it is not null, and the caller has written there how much room there is.
+        let room = unsafe { count.read() };
+        // SAFETY: it is not null.
+        unsafe { count.write(counted.unwrap_or(found.len() as c_int)) };
+        if found.len() > usize::try_from(room).unwrap_or(0) {
+            return Err(Status::INSUFFICIENT_SIZE);
+        }
+        if !found.is_empty() {
+            // SAFETY: it is not null, and there is room for as many.
+            unsafe { entities.copy_from_nonoverlapping(found.as_ptr(), found.len()) };
+        }
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dcgmGetGpuStatus(handle: usize, gpu: c_uint, state: *mut c_uint) -> c_int {
+    answer(|| {
+        let found = library::call(handle, |engine, _| {
+            let orders = engine.orders();
+            let known = engine.state();
+            match known.gpus.iter().find(|it| it.index == gpu) {
+                Some(found) => Ok(found.state(orders.gpu(gpu))),
+                None if (gpu as usize) < orders.listed_gpus => Ok(state::DETACHED),
+                None => Err(Status::BAD_PARAM),
+            }
+        })?;
+        // SAFETY: the caller passes a place for a number.
+        unsafe { put_one(state, found) }
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dcgmGetDeviceAttributes(
+    handle: usize,
+    gpu: c_uint,
+    attributes: *mut DeviceAttributes,
+) -> c_int {
+    answer(|| {
+        library::call(handle, |engine, _| {
+            // SAFETY: the caller passes a struct that begins with its version.
+            unsafe { check(attributes) }?;
+            let known = engine.state();
+            let found = known.gpus.iter().find(|it| it.index == gpu).ok_or(Status::BAD_PARAM)?;
+            // SAFETY: it was checked.
+            unsafe { put(attributes, &attributes_of(found)) };
+            Ok(())
+        })
+    })
+}
+
+fn attributes_of(gpu: &Gpu) -> Box<DeviceAttributes> {
+    let mut filled = fresh::<DeviceAttributes>();
+    filled.clock_sets.version = CLOCK_SETS_VERSION;
+    filled.thermal = blanks(THERMALS_VERSION);
+    filled.power = blanks(POWER_LIMITS_VERSION);
+    filled.memory = blanks(MEMORY_USAGE_VERSION);
+    filled.settings = blanks(DEVICE_SETTINGS_VERSION);
+    let identifiers = &mut filled.identifiers;
+    identifiers.version = IDENTIFIERS_VERSION;
+    let text = |field| gpu.texts.get(&field).map_or(BLANK_TEXT, String::as_str);
+    for (room, field) in [
+        (&mut identifiers.brand, field::BRAND),
+        (&mut identifiers.name, field::NAME),
+        (&mut identifiers.pci_bus_id, field::PCI_BUSID),
+        (&mut identifiers.serial, field::SERIAL),
+        (&mut identifiers.uuid, field::UUID),
+        (&mut identifiers.vbios, field::VBIOS_VERSION),
+        (&mut identifiers.driver, field::DRIVER_VERSION),
+    ] {
+        put_text(room, text(field.0));
+    }
+    put_text(&mut identifiers.inforom, BLANK_TEXT);
+    identifiers.pci_device = BLANK_INT32;
+    identifiers.pci_subsystem = BLANK_INT32;
+    identifiers.virtualization = BLANK_INT32;
+    filled
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dcgmGetGpuInstanceHierarchy(
+    handle: usize,
+    hierarchy: *mut MigHierarchy,
+) -> c_int {
+    answer(|| {
+        library::call(handle, |engine, _| {
+            // SAFETY: the caller passes a struct that begins with its version.
+            unsafe { check(hierarchy) }?;
+            let mut filled = fresh::<MigHierarchy>();
+            let state = engine.state();
+            let all =
+                state.gpus.iter().flat_map(|gpu| gpu.instances.iter().map(move |it| (gpu, it)));
+            for (row, (gpu, it)) in filled.rows.iter_mut().zip(all.clone()) {
+                row.entity = it.pair;
+                row.parent = parent(gpu, it);
+                let info = &mut row.info;
+                let uuid = gpu.texts.get(&field::UUID.0).map_or(BLANK_TEXT, String::as_str);
+                put_text(&mut info.gpu_uuid, uuid);
+                info.gpu_index = gpu.index;
+                info.instance = it.instance.gpu_instance;
+                info.compute_instance = it.instance.compute_instance.unwrap_or(u32::MAX);
+                info.slices = slices(&it.instance.profile);
+                info.profile = profile(info.slices, it.instance.compute_instance.is_some());
+            }
+            filled.count = all.count().min(filled.rows.len()) as u32;
+            // SAFETY: it was checked.
+            unsafe { put(hierarchy, &filled) };
+            Ok(())
+        })
+    })
+}
+
+/// What an instance is in: a GPU, or a GPU instance.
+fn parent(gpu: &Gpu, it: &NumberedInstance) -> Pair {
+    let own = Pair::gpu(gpu.index);
+    if it.instance.compute_instance.is_none() {
+        return own;
+    }
+    let whole = gpu.instances.iter().find(|of| {
+        of.instance.compute_instance.is_none()
+            && of.instance.gpu_instance == it.instance.gpu_instance
+    });
+    whole.map_or(own, |whole| whole.pair)
+}
+
+/// How many slices a profile has: 3 of `3g.40gb`, 1 of `1c.3g.40gb`.
+fn slices(profile: &str) -> u32 {
+    let digits = profile.split(|c: char| !c.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+/// The number of a profile with so many slices.
+fn profile(slices: u32, is_compute: bool) -> u32 {
+    let place = [1, 2, 3, 4, 7, 8, 6].iter().position(|of| *of == slices);
+    let first = if is_compute { 30 } else { 1 };
+    place.map_or(0, |place| first + place as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_have_numbers() {
+        let number = |text, is_compute| profile(slices(text), is_compute);
+        assert_eq!((number("3g.40gb", false), number("1c.3g.40gb", true)), (3, 30));
+        assert_eq!((number("7g.80gb", false), number("", false)), (5, 0));
+    }
+}

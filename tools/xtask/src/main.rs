@@ -1,0 +1,272 @@
+//! `cargo xtask`: everything that a developer or a build machine does with this repository.
+//!
+//! There is one way to do each thing, and the build machines use it too: `.ci/run` is
+//! `cargo xtask ci`.
+
+#![forbid(unsafe_code)]
+
+mod code;
+mod deploy;
+mod generate;
+mod pictures;
+mod run;
+mod setup;
+mod steps;
+mod tidy;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::generate::RulesArgs;
+use crate::pictures::PicturesArgs;
+use crate::steps::{Outcome, Step};
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+  test [-- ARGS]   set up what the tests need, build the workspace, run all tests;
+                   ARGS go to `cargo test`: `-- hung_gpu`, `-- -- --nocapture`
+  ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, `monitoring`, `deploy`
+  nightly          what takes long by its nature, and what `ci` does a short form of: a random walk of
+                   faults for ten minutes, a soak, parsers against many thousand mutated inputs
+  monitoring       everything about rules and dashboards, with real servers: nothing generated
+                   has drifted, promtool's tests, Grafana's schema, every query, the whole chain
+  deploy           everything that is installed, built and tried: chart, unit, release, package,
+                   image; as root
+  tidy             check the rules of this repository that no compiler checks
+  generate         write the files that are made from the rules: for Prometheus, Grafana, the chart
+  generate chart   write those that are made from the chart: plain manifests, renderings
+  pictures URL [OPTIONS]
+                   draw Fleet and Node from the Prometheus at URL into docs/pictures:
+                   --node NAME, --from and --to in seconds before now
+  rules [OPTIONS]  print the rules for Prometheus, checked: --metric-names 4.8|4.9,
+                   --from FILE (another source), --time-scale N (every duration divided by N,
+                   for demonstrations), --out FOLDER (write them there, with configurations of
+                   Prometheus and Alertmanager whose waits are divided, too)
+";
+
+/// What was asked for.
+#[derive(PartialEq, Debug)]
+enum Command {
+    Test(Vec<String>),
+    Ci(Vec<String>),
+    Nightly,
+    Tidy,
+    Monitoring,
+    Generate,
+    GenerateChart,
+    Deploy,
+    Rules(RulesArgs),
+    Pictures(PicturesArgs),
+    Help,
+}
+
+fn main() -> ExitCode {
+    let command = match parse(std::env::args().skip(1).collect()) {
+        Ok(command) => command,
+        Err(message) => {
+            eprint!("error: {message}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let root = root();
+    let outcome = match command {
+        Command::Help => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Command::Tidy => steps::run(&root, vec![TIDY]),
+        Command::Monitoring => steps::run(&root, monitoring()),
+        Command::Generate => steps::run(&root, vec![Step::call("generate", generate::write)]),
+        Command::GenerateChart => {
+            steps::run(&root, vec![Step::call("generate chart", deploy::write_chart)])
+        }
+        Command::Deploy => {
+            steps::run(&root, [vec![build()], deploy::steps()].into_iter().flatten().collect())
+        }
+        Command::Rules(args) => return printed(generate::rules(&root, &args)),
+        Command::Pictures(args) => return printed(pictures::draw(&root, &args)),
+        Command::Test(args) => steps::run(&root, test(args)),
+        Command::Ci(args) => steps::run(&root, ci(args)),
+        Command::Nightly => steps::run(&root, nightly()),
+    };
+    match outcome {
+        Outcome::AllPassed => ExitCode::SUCCESS,
+        Outcome::Failed => ExitCode::FAILURE,
+    }
+}
+
+/// Prints what was asked for, or why it cannot be had.
+fn printed(text: anyhow::Result<String>) -> ExitCode {
+    match text {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(args: Vec<String>) -> Result<Command, String> {
+    let Some((name, rest)) = args.split_first() else { return Ok(Command::Help) };
+    if name == "rules" {
+        return generate::parse(rest).map(Command::Rules);
+    }
+    if name == "pictures" {
+        return pictures::parse(rest).map(Command::Pictures);
+    }
+    if (name.as_str(), rest) == ("generate", &["chart".to_owned()]) {
+        return Ok(Command::GenerateChart);
+    }
+    let extra = match rest.split_first() {
+        None => Vec::new(),
+        Some((dashes, extra)) if dashes == "--" => extra.to_vec(),
+        Some((other, _)) => {
+            return Err(format!("`{other}`: arguments for the tests go after `--`"));
+        }
+    };
+    match name.as_str() {
+        "test" => Ok(Command::Test(extra)),
+        "ci" => Ok(Command::Ci(extra)),
+        "nightly" if extra.is_empty() => Ok(Command::Nightly),
+        "tidy" if extra.is_empty() => Ok(Command::Tidy),
+        "monitoring" if extra.is_empty() => Ok(Command::Monitoring),
+        "deploy" if extra.is_empty() => Ok(Command::Deploy),
+        "generate" if extra.is_empty() => Ok(Command::Generate),
+        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" => {
+            Err(format!("`{name}` takes no arguments"))
+        }
+        "help" | "-h" | "--help" => Ok(Command::Help),
+        other => Err(format!("there is no command `{other}`")),
+    }
+}
+
+/// The folder of the workspace. Cargo says where this package is, and it is two below.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+const TIDY: Step = Step::call("tidy", tidy::run);
+const DRIFT: Step = Step::call("drift", generate::check);
+const SCHEMA: Step = Step::call("schema", generate::schema);
+const CONFIGS: Step = Step::call("configs", generate::configs);
+
+fn test(extra: Vec<String>) -> Vec<Step> {
+    // Cargo builds a library of C ABI only for its own package's tests, and it is the tests of
+    // another package that open it: hence the build before the tests.
+    vec![
+        Step::call("test set-up", setup::run),
+        DRIFT,
+        SCHEMA,
+        CONFIGS,
+        build(),
+        Step::cargo("test", &["test", "--workspace", "--locked"]).with(extra),
+    ]
+}
+
+/// What takes servers or minutes, of all that is about rules and dashboards.
+fn with_servers() -> Vec<Step> {
+    let servers = |test| {
+        let of_package = ["test", "--package", "monitoring", "--features", "servers", "--locked"];
+        // They wait most of the time, so all of a file run at once, however few cores there are.
+        let all_at_once = ["--test", test, "--", "--test-threads=8"];
+        Step::cargo(test, &[&of_package[..], &all_at_once].concat())
+    };
+    ["dashboards", "chain", "newcomer"].map(servers).into()
+}
+
+fn monitoring() -> Vec<Step> {
+    let rules = ["test", "--package", "monitoring", "--locked"];
+    let mut steps = vec![
+        Step::call("test set-up", setup::run),
+        DRIFT,
+        SCHEMA,
+        CONFIGS,
+        build(),
+        Step::cargo("rules", &rules),
+    ];
+    steps.extend(with_servers());
+    steps
+}
+
+fn build() -> Step {
+    Step::cargo("build", &["build", "--workspace", "--locked"])
+}
+
+fn ci(extra: Vec<String>) -> Vec<Step> {
+    let clippy = &["clippy", "--workspace", "--all-targets", "--all-features", "--locked"];
+    let docs = &["doc", "--workspace", "--no-deps", "--locked"];
+    let mut steps = vec![
+        Step::cargo("format", &["fmt", "--all", "--check"]),
+        Step::cargo("clippy", clippy).with(["--", "-D", "warnings"].map(str::to_owned).to_vec()),
+        TIDY,
+        Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
+    ];
+    steps.extend(test(extra));
+    steps.extend(with_servers());
+    steps.extend(deploy::steps());
+    steps
+}
+
+/// What takes long by its nature. Each prints its figures.
+fn nightly() -> Vec<Step> {
+    let long = |test| {
+        let args = ["test", "--package", "heatsink", "--locked", "--test", test];
+        Step::cargo(test, &[&args[..], &["--", "--nocapture"]].concat())
+    };
+    let parsers = ["test", "--package", "sampler", "--locked", "--lib", "kernel_log"];
+    vec![
+        Step::call("test set-up", setup::run),
+        build(),
+        long("random_walk").env("HEATSINK_WALK_SECONDS", "600"),
+        long("soak").env("HEATSINK_SOAK_SECONDS", "600"),
+        Step::cargo("parsers", &parsers).env("PROPTEST_CASES", "20000"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn arguments_after_the_dashes_go_to_the_tests() {
+        assert_eq!(parse(words("test")), Ok(Command::Test(vec![])));
+        assert_eq!(parse(words("test -- hung -- --nocapture")), {
+            Ok(Command::Test(words("hung -- --nocapture")))
+        });
+        assert_eq!(parse(words("ci")), Ok(Command::Ci(vec![])));
+        assert_eq!(parse(words("tidy")), Ok(Command::Tidy));
+        assert_eq!(parse(words("nightly")), Ok(Command::Nightly));
+        assert_eq!(parse(vec![]), Ok(Command::Help));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for bad in ["tets", "test hung", "tidy -- x", "ci --fast"] {
+            assert!(parse(words(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ci_does_all_that_test_monitoring_and_deploy_do() {
+        let names = |steps: Vec<Step>| steps.iter().map(|step| step.name).collect::<Vec<_>>();
+        let ci = names(ci(vec![]));
+        let test = names(test(vec![]));
+        assert!(ci.windows(test.len()).any(|steps| *steps == *test));
+        let servers = names(with_servers());
+        assert!(ci.windows(servers.len()).any(|steps| *steps == *servers));
+        assert!(ci.ends_with(&names(deploy::steps())));
+        // Which it tests with all the others.
+        let is_done = |name: &&str| *name == "rules" || ci.contains(name);
+        assert!(names(monitoring()).iter().all(is_done));
+    }
+}
