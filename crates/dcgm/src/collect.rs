@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use model::catalog::ValueType;
-use model::{Entity, Health, Moment, Pace, Pass, Reason, Slot, Value, XidEvent};
+use model::{Entity, Health, Moment, Pace, Pass, Reason, TimedReading, Value, XidEvent};
 
 use crate::abi::{EntityPair, FieldValue, TakeValues, entity, status};
 use crate::entities::{self, Kind, Member};
@@ -74,8 +74,8 @@ pub(crate) struct Kept {
     gaps: Vec<Duration>,
     /// By field of the plan: whether it had nothing new when it was last asked.
     idle: Vec<bool>,
-    /// By slot of the plan.
-    pub(crate) slots: Vec<Slot>,
+    /// The reading of each slot of the plan.
+    pub(crate) readings: Vec<TimedReading>,
     /// Whether it ever had a number.
     has_shown: bool,
 }
@@ -120,28 +120,36 @@ impl Collection {
         let now = Moment::now();
         let has_links =
             |gpu| members.iter().any(|member| member.kind == Kind::Link && member.gpu == Some(gpu));
-        let fixed = |reason| Slot { reading: Err(reason), at: Some(now) };
+        let fixed = |reason| TimedReading { reading: Err(reason), at: Some(now) };
         let keep = |member: &Member| {
             let plan = plans.iter().position(|(kind, _)| *kind == member.kind)?;
             let (kind, of_kind) = &plans[plan];
-            let mut slots = vec![Slot::EMPTY; of_kind.watches.len()];
+            let mut readings = vec![TimedReading::EMPTY; of_kind.watches.len()];
             if member.kind == Kind::Gpu && !member.gpu.is_some_and(has_links) {
                 of_kind
                     .elsewhere
                     .iter()
-                    .for_each(|slot| slots[*slot] = fixed(Reason::NotSupported));
+                    .for_each(|slot| readings[slot.0] = fixed(Reason::NotSupported));
             }
             for refused in watching.refused.iter().filter(|refused| refused.kind == *kind) {
                 if let Some(field) = of_kind.number(refused.field) {
                     for (slot, _) in &of_kind.fields[field].targets {
-                        slots[*slot] = fixed(refused.reason);
+                        readings[slot.0] = fixed(refused.reason);
                     }
                 }
             }
             let stamps = vec![0; of_kind.fields.len()];
             let gaps = vec![Duration::ZERO; of_kind.fields.len()];
             let idle = vec![false; of_kind.fields.len()];
-            Some(Kept { member: member.clone(), plan, stamps, gaps, idle, slots, has_shown: false })
+            Some(Kept {
+                member: member.clone(),
+                plan,
+                stamps,
+                gaps,
+                idle,
+                readings,
+                has_shown: false,
+            })
         };
         let kept: Vec<Kept> = members.iter().filter_map(keep).collect();
         let index = kept.iter().enumerate().map(|(at, kept)| (kept.member.key, at)).collect();
@@ -182,9 +190,9 @@ impl Collection {
             tracing::debug!("the engine stopped answering: {code}");
             code.reason()
         });
-        let listens = self.outcome.is_ok() && !self.watching.xids.is_empty();
+        let delivers_xids = self.outcome.is_ok() && !self.watching.xids.is_empty();
         let again = 2 * tick.max(Duration::from_secs(1));
-        self.heard.listen_until(listens.then(|| Moment::now() + again));
+        self.heard.listen_until(delivers_xids.then(|| Moment::now() + again));
         self.last = Some(pass.elapsed);
         self.outcome
     }
@@ -285,7 +293,7 @@ impl Collection {
         let reading = raw.reading(field.field);
         if stamp.is_none() {
             let (slot, _) = field.targets[0];
-            let known = &kept.slots[slot];
+            let known = &kept.readings[slot.0];
             // The same reason again is no news, unless the engine tried again.
             let is_known = known.reading == reading && kept.stamps[number] == value.ts;
             if is_known && field.field.value != ValueType::Text {
@@ -301,7 +309,7 @@ impl Collection {
             kept.has_shown |= reading.is_ok();
         }
         for (slot, conversion) in &field.targets {
-            kept.slots[*slot].reading = conversion.apply(reading.clone());
+            kept.readings[slot.0].reading = conversion.apply(reading.clone());
         }
         self.fresh.push(Fresh { kept: at, field: number, stamp });
     }
@@ -345,7 +353,7 @@ impl Collection {
                 _ => now,
             };
             for (slot, _) in &self.plans[kept.plan].1.fields[*field].targets {
-                kept.slots[*slot].at = Some(at);
+                kept.readings[slot.0].at = Some(at);
             }
         }
     }
@@ -464,7 +472,8 @@ impl Collection {
 fn pulse(kept: &Kept, plan: &Plan, cadence: Duration, now: Moment) -> Result<(), Reason> {
     let shown = plan.fields.iter().enumerate().filter_map(|(number, field)| {
         let (slot, _) = field.targets[0];
-        let Slot { reading: Ok(Value::Int(_) | Value::Float(_)), at: Some(at) } = kept.slots[slot]
+        let TimedReading { reading: Ok(Value::Int(_) | Value::Float(_)), at: Some(at) } =
+            kept.readings[slot.0]
         else {
             return None;
         };

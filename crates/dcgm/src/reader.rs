@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use model::{
-    Entity, FieldId, Health, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, XidEvent,
+    Entity, FieldId, Health, Identity, PartIndex, Pass, Reader, ReaderKind, Readings, Reason,
+    SlotIndex, Watch, WatchIndex, XidEvent,
 };
 
 use crate::Handle;
@@ -24,8 +25,8 @@ pub(crate) struct Shared {
     pub(crate) gpus: Vec<u32>,
     /// From one tick to the next: as often as anything is wanted.
     tick: Duration,
-    /// Positions in the session's watches, by slot of a GPU.
-    watches: Arc<[usize]>,
+    /// The watch of each slot of a GPU.
+    watches: Arc<[WatchIndex]>,
     collection: Mutex<Collection>,
     identities: Mutex<BTreeMap<u32, Arc<Identity>>>,
 }
@@ -112,19 +113,19 @@ impl Shared {
 pub(crate) struct GpuReader {
     shared: Arc<Shared>,
     gpu: u32,
-    watches: Arc<[usize]>,
-    way_watches: Arc<[usize]>,
+    watches: Arc<[WatchIndex]>,
+    way_watches: Arc<[WatchIndex]>,
     health: Option<Vec<Health>>,
 }
 
 impl GpuReader {
     pub(crate) fn new(shared: &Arc<Shared>, gpu: u32, watches: &[Watch]) -> Self {
         let is_way = |field: FieldId| field == peers::WAYS;
-        let ways = watches.iter().enumerate().filter(|(_, watch)| is_way(watch.field));
+        let ways = WatchIndex::enumerate(watches).filter(|(_, watch)| is_way(watch.field));
         Self {
             gpu,
             watches: Arc::clone(&shared.watches),
-            way_watches: ways.map(|(position, _)| position).collect(),
+            way_watches: ways.map(|(index, _)| index).collect(),
             health: None,
             shared: Arc::clone(shared),
         }
@@ -136,11 +137,11 @@ impl Reader for GpuReader {
         "main"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Main
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Main
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         Arc::clone(&self.watches)
     }
 
@@ -169,7 +170,7 @@ impl Reader for GpuReader {
             let part = out.part(&Entity::Peer(way.to), &self.way_watches);
             // Of a GPU that does not answer, engines say that the way there is unknown.
             let state = collection.state_of(way.to).and_then(|()| way.state.clone());
-            for slot in 0..self.way_watches.len() {
+            for slot in SlotIndex::all(self.way_watches.len()) {
                 out.set_in(part, slot, state.clone());
             }
         }
@@ -204,11 +205,11 @@ impl Reader for EventReader {
         "events"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Waiting
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Events
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         // Events are no readings, and so it can outlive the plan that it was started under.
         Arc::default()
     }
@@ -224,7 +225,7 @@ impl Reader for EventReader {
         Ok(())
     }
 
-    fn listens(&self) -> bool {
+    fn delivers_xids(&self) -> bool {
         self.heard.is_listening()
     }
 
@@ -243,11 +244,11 @@ impl Reader for MachineReader {
         "switches and CPUs"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Aside
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Background
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         Arc::default()
     }
 
@@ -267,15 +268,15 @@ fn copy(collection: &Collection, out: &mut Readings, which: impl Fn(&Kept) -> bo
     for kept in collection.kept.iter().filter(|kept| which(kept)) {
         let plan = &collection.plans[kept.plan].1;
         let part = match &kept.member.entity {
-            Entity::Gpu => 0,
+            Entity::Gpu => PartIndex::GPU,
             entity => out.part(entity, &plan.watches),
         };
         for (number, field) in plan.fields.iter().enumerate() {
             for (slot, _) in &field.targets {
-                out.set_every_in(part, *slot, kept.slower(number, plan.periods[*slot]));
+                out.set_every_in(part, *slot, kept.slower(number, plan.periods[slot.0]));
             }
         }
-        for (slot, known) in kept.slots.iter().enumerate() {
+        for (slot, known) in SlotIndex::all(kept.readings.len()).zip(&kept.readings) {
             if let Some(at) = known.at {
                 out.set_sampled_in(part, slot, known.reading.clone(), at);
             }

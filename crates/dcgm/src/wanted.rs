@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::catalog::{Field, Level};
-use model::{FieldId, Pace, Watch, field};
+use model::{FieldId, Pace, SlotIndex, Watch, WatchIndex, field};
 
 use crate::entities::Kind;
 use crate::twins::{self, Conversion};
@@ -26,17 +26,17 @@ pub(crate) fn is_profiling(field: u16) -> bool {
 /// What is read of one kind of entity.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Positions in the session's watches, by slot.
-    pub(crate) watches: Arc<[usize]>,
+    /// The watch of each slot.
+    pub(crate) watches: Arc<[WatchIndex]>,
     /// By slot, from one reading to the next.
     pub(crate) periods: Vec<Duration>,
     /// What the engine is asked for.
     pub(crate) fields: Vec<FieldPlan>,
     by_id: HashMap<u16, usize>,
     /// Slots that a field of another kind of entity has: links have the value, not their GPU.
-    pub(crate) elsewhere: Vec<usize>,
+    pub(crate) elsewhere: Vec<SlotIndex>,
     /// Slots of the ways to peers.
-    pub(crate) ways: Vec<usize>,
+    pub(crate) ways: Vec<SlotIndex>,
 }
 
 /// One field that the engine is asked for.
@@ -46,7 +46,7 @@ pub(crate) struct FieldPlan {
     /// From one sample to the next: as often as anybody wants it.
     pub(crate) period: Duration,
     /// Where its value goes, and what becomes of it on the way.
-    pub(crate) targets: Vec<(usize, Conversion)>,
+    pub(crate) targets: Vec<(SlotIndex, Conversion)>,
 }
 
 impl Plan {
@@ -65,10 +65,10 @@ impl Plan {
             elsewhere: Vec::new(),
             ways: Vec::new(),
         };
-        let mut positions = Vec::new();
-        for (position, watch) in watches.iter().enumerate() {
+        let mut indexes = Vec::new();
+        for (index, watch) in WatchIndex::enumerate(watches) {
             let Some(row) = model::catalog::by_id(watch.field) else { continue };
-            let slot = positions.len();
+            let slot = SlotIndex(indexes.len());
             let is_way = kind == Kind::Gpu && watch.field == field::EXP_P2P_STATUS;
             let is_elsewhere = kind == Kind::Gpu && row.level == Level::Link;
             if is_way {
@@ -82,15 +82,15 @@ impl Plan {
                 };
                 plan.add(source, slot, watch.pace.period(interval));
             }
-            positions.push(position);
+            indexes.push(index);
             plan.periods.push(watch.pace.period(interval));
         }
-        plan.watches = positions.into();
+        plan.watches = indexes.into();
         plan.settle(interval);
         plan
     }
 
-    fn add(&mut self, source: (&'static Field, Conversion), slot: usize, period: Duration) {
+    fn add(&mut self, source: (&'static Field, Conversion), slot: SlotIndex, period: Duration) {
         let (field, conversion) = source;
         let new = FieldPlan { field, period, targets: Vec::new() };
         let at = *self.by_id.entry(field.id.0).or_insert_with(|| {
@@ -205,11 +205,11 @@ mod tests {
             "DCGM_EXP_P2P_STATUS",
             "DCGM_FI_PROF_SM_ACTIVE",
         ];
-        assert_eq!(*plan(Kind::Gpu, &names).watches, [0, 1, 2, 4, 5]);
-        assert_eq!(plan(Kind::Gpu, &names).elsewhere, [2]);
-        assert_eq!(plan(Kind::Gpu, &names).ways, [3]);
-        assert_eq!(*plan(Kind::GpuInstance, &names).watches, [1, 5]);
-        assert_eq!(*plan(Kind::Link, &names).watches, [2]);
+        assert_eq!(*plan(Kind::Gpu, &names).watches, [0, 1, 2, 4, 5].map(WatchIndex));
+        assert_eq!(plan(Kind::Gpu, &names).elsewhere, [2].map(SlotIndex));
+        assert_eq!(plan(Kind::Gpu, &names).ways, [3].map(SlotIndex));
+        assert_eq!(*plan(Kind::GpuInstance, &names).watches, [1, 5].map(WatchIndex));
+        assert_eq!(*plan(Kind::Link, &names).watches, [2].map(WatchIndex));
         assert!(plan(Kind::Cpu, &names).watches.is_empty());
     }
 
@@ -219,7 +219,7 @@ mod tests {
         let plan = plan(Kind::Gpu, &names);
         let [field] = &plan.fields[..] else { panic!("{plan:?}") };
         let conversions = [Conversion::None, Conversion::Mebi, Conversion::None];
-        assert_eq!(field.targets, Vec::from_iter((0..3).zip(conversions)));
+        assert_eq!(field.targets, Vec::from_iter(SlotIndex::all(3).zip(conversions)));
         let newer: Vec<Watch> = names.iter().map(|name| watch(name, Pace::Every)).collect();
         let plan = Plan::of(Kind::Gpu, &newer, SECOND, |_| true);
         assert_eq!(plan.fields.len(), 2, "DCGM 4.7 has both");

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use model::{
-    CLOCK_REASONS, ClockEvent, ClockReason, FieldId, GpuView, Value, Windows, XidLog, field,
+    CLOCK_REASONS, ClockEvent, ClockReason, FieldId, GpuView, Value, WatchIndex, Windows, XidLog,
+    field,
 };
 
 use crate::gpus::{Row, Shown};
@@ -18,7 +19,7 @@ pub(crate) struct Device<'a> {
     /// The device itself.
     pub(crate) shown: &'a Shown<'a>,
     /// The watch's, among the readings.
-    pub(crate) position: usize,
+    pub(crate) index: WatchIndex,
     /// How long the windows are.
     pub(crate) windows: Windows,
 }
@@ -124,7 +125,7 @@ fn health(device: &Device<'_>, family: &mut Family<'_>) {
 
 fn peers(device: &Device<'_>, family: &mut Family<'_>) {
     for (peer, part) in &device.row.peers {
-        let Some(Ok(Value::Int(status))) = part.reading(device.position) else { continue };
+        let Some(Ok(Value::Int(status))) = part.reading(device.index) else { continue };
         let Ok(status) = u64::try_from(*status) else { continue };
         let line = family.line(&device.shown.labels).text("link_status", link_status(status));
         line.number("peer_gpu", *peer).value(status);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot};
+use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot, WatchIndex};
 
 use crate::Settings;
 use crate::layout::Layout;
@@ -44,18 +44,18 @@ struct Found<'a> {
 
 impl<'a> Shown<'a> {
     /// The number that was read; of a GPU that is down there is none, whatever its slots say.
-    pub(crate) fn number(&self, position: usize) -> Option<Number> {
-        let reading = self.found.gpu.up.is_ok().then(|| self.found.reading(position))??;
+    pub(crate) fn number(&self, index: WatchIndex) -> Option<Number> {
+        let reading = self.found.gpu.up.is_ok().then(|| self.found.reading(index))??;
         Number::of(reading.as_ref().ok()?)
     }
 }
 
 impl<'a> Found<'a> {
     /// The reading of the smallest of them that has one of its own, be it only a reason.
-    fn reading(&self, position: usize) -> Option<&'a Reading> {
+    fn reading(&self, index: WatchIndex) -> Option<&'a Reading> {
         let parts = self.compute_instance.into_iter().chain(self.gpu_instance);
-        let own = parts.filter_map(|part| part.reading(position)).next();
-        own.or_else(|| self.gpu.readings.get(position))
+        let own = parts.filter_map(|part| part.reading(index)).next();
+        own.or_else(|| self.gpu.reading(index))
     }
 }
 
@@ -103,7 +103,7 @@ fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Shown<'a>> {
     let gpu = Found { compute_instance: None, gpu_instance: None, gpu: view };
     let mut shown = Vec::new();
     let mut add = |instance, found: Found<'a>| {
-        let labels = naming.device(identity, instance, |position| found.reading(position));
+        let labels = naming.device(identity, instance, |index| found.reading(index));
         shown.push(Shown { instance, labels, found });
     };
 

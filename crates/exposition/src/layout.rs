@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use model::{FieldId, Kind, Snapshot, Watch};
+use model::{FieldId, Kind, Snapshot, Watch, WatchIndex};
 
 use crate::naming;
 use crate::text::head;
@@ -12,10 +12,10 @@ use crate::text::head;
 #[derive(Clone, Debug)]
 pub struct Layout {
     watches: Arc<[Watch]>,
-    /// In page order: the position of the watch, and the lines before the samples.
-    families: Vec<(usize, Box<str>)>,
+    /// In page order: the index of the watch, and the lines before the samples.
+    families: Vec<(WatchIndex, Box<str>)>,
     /// The positions of labels, by name.
-    labels: Vec<usize>,
+    labels: Vec<WatchIndex>,
 }
 
 impl Layout {
@@ -26,19 +26,19 @@ impl Layout {
         let mut families = Vec::with_capacity(watches.len());
         let mut labels = Vec::new();
         let mut taken = HashSet::with_capacity(watches.len());
-        for (position, watch) in watches.iter().enumerate() {
+        for (index, watch) in WatchIndex::enumerate(&watches) {
             match watch.kind {
                 Kind::Hidden => continue,
                 Kind::Label if naming::is_reserved(&watch.name) => continue,
                 _ if !taken.insert(&*watch.name) => continue,
-                Kind::Label => labels.push(position),
+                Kind::Label => labels.push(index),
                 Kind::Gauge | Kind::Counter | Kind::Untyped => {
-                    families.push((position, head(&watch.name, watch.kind, &watch.help)));
+                    families.push((index, head(&watch.name, watch.kind, &watch.help)));
                 }
             }
         }
         drop(taken);
-        labels.sort_by_key(|position| &watches[*position].name);
+        labels.sort_by_key(|index| &watches[*index].name);
         families.shrink_to_fit();
         Self { watches, families, labels }
     }
@@ -48,15 +48,15 @@ impl Layout {
         Arc::ptr_eq(&self.watches, &snapshot.watches)
     }
 
-    /// The families in page order: the position of the watch, the watch, and the lines before the samples.
-    pub(crate) fn families(&self) -> impl Iterator<Item = (usize, &Watch, &str)> + Clone {
+    /// The families in page order: the index of the watch, the watch, and the lines before the samples.
+    pub(crate) fn families(&self) -> impl Iterator<Item = (WatchIndex, &Watch, &str)> + Clone {
         let families = self.families.iter();
-        families.map(|(position, head)| (*position, &self.watches[*position], &**head))
+        families.map(|(index, head)| (*index, &self.watches[*index], &**head))
     }
 
-    /// The labels by name: the position of the watch, and the watch.
-    pub(crate) fn labels(&self) -> impl Iterator<Item = (usize, &Watch)> + Clone {
-        self.labels.iter().map(|position| (*position, &self.watches[*position]))
+    /// The labels by name: the index of the watch, and the watch.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (WatchIndex, &Watch)> + Clone {
+        self.labels.iter().map(|index| (*index, &self.watches[*index]))
     }
 
     /// The name under which a field was asked for; one that is only read for what is made of it has a

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use model::{Entity, GpuView, Identity, Instance, Reading, Value};
+use model::{Entity, GpuView, Identity, Instance, Reading, Value, WatchIndex};
 
 use crate::Settings;
 use crate::layout::Layout;
@@ -55,7 +55,7 @@ impl<'a> Naming<'a> {
         &self,
         identity: &Identity,
         instance: Option<&Instance>,
-        reading: impl Fn(usize) -> Option<&'a Reading>,
+        reading: impl Fn(WatchIndex) -> Option<&'a Reading>,
     ) -> Labels {
         let mut labels = self.short();
         if self.view.gpu.index.is_some() {
@@ -88,7 +88,7 @@ impl<'a> Naming<'a> {
         add(&mut labels, "device", self.device_name().as_deref());
         add(&mut labels, "model_name", identity.model_name.as_deref());
         add_hostname(&mut labels, self.settings, HOST_LABEL_OF_LINKS);
-        add_rows(&mut labels, self.layout, |position| self.view.readings.get(position));
+        add_rows(&mut labels, self.layout, |index| self.view.reading(index));
         labels
     }
 
@@ -113,7 +113,7 @@ pub(crate) fn part<'a>(
     entity: &Entity,
     settings: &Settings,
     layout: &Layout,
-    reading: impl Fn(usize) -> Option<&'a Reading>,
+    reading: impl Fn(WatchIndex) -> Option<&'a Reading>,
 ) -> Labels {
     let mut labels = Labels::default();
     let mut host_label = settings.host_label;
@@ -154,10 +154,10 @@ fn add_hostname(labels: &mut Labels, settings: &Settings, name: &str) {
 fn add_rows<'a>(
     labels: &mut Labels,
     layout: &Layout,
-    reading: impl Fn(usize) -> Option<&'a Reading>,
+    reading: impl Fn(WatchIndex) -> Option<&'a Reading>,
 ) {
-    for (position, watch) in layout.labels() {
-        match reading(position) {
+    for (index, watch) in layout.labels() {
+        match reading(index) {
             Some(Ok(Value::Text(text))) => labels.text(&watch.name, text),
             Some(Ok(value)) => {
                 if let Some(number) = Number::of(value) {

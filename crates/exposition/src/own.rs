@@ -13,7 +13,7 @@ mod xids;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{FieldId, GpuView, Kind, Snapshot};
+use model::{FieldId, GpuView, Kind, Snapshot, WatchIndex};
 
 use crate::Settings;
 use crate::gpus::Row;
@@ -35,14 +35,14 @@ pub(crate) struct Known<'a> {
 impl Known<'_> {
     /// Where the readings of a field are found: those that are read for this very purpose before those
     /// of a row, which may have an interval of its own.
-    fn position(&self, field: FieldId) -> Option<usize> {
+    fn index(&self, field: FieldId) -> Option<WatchIndex> {
         let mut found = None;
-        for (position, watch) in self.snapshot.watches.iter().enumerate() {
+        for (index, watch) in WatchIndex::enumerate(&self.snapshot.watches) {
             if watch.field == field {
                 if watch.kind == Kind::Hidden {
-                    return Some(position);
+                    return Some(index);
                 }
-                found = found.or(Some(position));
+                found = found.or(Some(index));
             }
         }
         found

@@ -1,7 +1,7 @@
 //! What is shown of the machine besides its GPUs: NVSwitches with their links, CPUs with their
 //! cores. Found once per page, and on most machines there is nothing to find.
 
-use model::{FieldId, PartView, Reading, Snapshot, field};
+use model::{FieldId, PartView, Reading, Snapshot, WatchIndex, field};
 
 use crate::Settings;
 use crate::layout::Layout;
@@ -18,8 +18,8 @@ pub(crate) struct Part<'a> {
 
 impl Part<'_> {
     /// The number that was read of this part itself.
-    pub(crate) fn number(&self, position: usize) -> Option<Number> {
-        Number::of(self.view.reading(position)?.as_ref().ok()?)
+    pub(crate) fn number(&self, index: WatchIndex) -> Option<Number> {
+        Number::of(self.view.reading(index)?.as_ref().ok()?)
     }
 }
 
@@ -44,10 +44,10 @@ pub(crate) fn parts<'a>(
 
     let of_all = of_the_machine(snapshot, layout);
     let part = |view: &'a PartView| {
-        let own = |position| view.reading(position).filter(|reading| reading.is_ok());
-        let labels = naming::part(&view.entity, settings, layout, |position| {
-            own(position).or_else(|| {
-                let (_, reading) = of_all.iter().find(|(known, _)| *known == position)?;
+        let own = |index| view.reading(index).filter(|reading| reading.is_ok());
+        let labels = naming::part(&view.entity, settings, layout, |index| {
+            own(index).or_else(|| {
+                let (_, reading) = of_all.iter().find(|(known, _)| *known == index)?;
                 Some(reading)
             })
         });
@@ -56,12 +56,12 @@ pub(crate) fn parts<'a>(
     views.into_iter().map(part).collect()
 }
 
-/// By position: the label rows that are of the machine as a whole. Sources read them with each GPU.
-fn of_the_machine<'a>(snapshot: &'a Snapshot, layout: &Layout) -> Vec<(usize, &'a Reading)> {
+/// By index: the label rows that are of the machine as a whole. Sources read them with each GPU.
+fn of_the_machine<'a>(snapshot: &'a Snapshot, layout: &Layout) -> Vec<(WatchIndex, &'a Reading)> {
     let global = layout.labels().filter(|(_, watch)| GLOBAL.contains(&watch.field));
-    let known = global.filter_map(|(position, _)| {
-        let mut readings = snapshot.gpus.iter().filter_map(|gpu| gpu.readings.get(position));
-        Some((position, readings.find(|reading| reading.is_ok())?))
+    let known = global.filter_map(|(index, _)| {
+        let mut readings = snapshot.gpus.iter().filter_map(|gpu| gpu.reading(index));
+        Some((index, readings.find(|reading| reading.is_ok())?))
     });
     known.collect()
 }

@@ -27,15 +27,15 @@ pub(crate) fn write(
     family_ends: &mut impl FnMut(&mut String),
 ) {
     let gpus = devices.gpus;
-    let of_parts = devices.positions_of_parts();
+    let of_parts = devices.watched_of_parts();
     let windows = known.snapshot.windows;
-    for (position, watch, head) in known.layout.families() {
+    for (index, watch, head) in known.layout.families() {
         family_ends(out);
         let family = &mut Family::new(out, &watch.name, head);
         if let Some(samples) = derived::samples_of(watch.field) {
             for row in gpus {
                 for shown in &row.shown {
-                    samples(&Device { row, shown, position, windows }, family);
+                    samples(&Device { row, shown, index, windows }, family);
                 }
             }
             continue;
@@ -44,13 +44,13 @@ pub(crate) fn write(
             continue;
         }
         for shown in gpus.iter().flat_map(|row| &row.shown) {
-            if let Some(number) = shown.number(position) {
+            if let Some(number) = shown.number(index) {
                 family.sample(&shown.labels, number);
             }
         }
-        if of_parts.get(position) == Some(&true) {
+        if of_parts.get(index.0) == Some(&true) {
             for part in devices.parts() {
-                if let Some(number) = part.number(position) {
+                if let Some(number) = part.number(index) {
                     family.sample(&part.labels, number);
                 }
             }
@@ -64,16 +64,16 @@ impl<'a> Devices<'a> {
         self.gpus.iter().flat_map(|row| &row.links).chain(self.machine)
     }
 
-    /// By position, whether any part has readings of its own, so that most families need not ask
-    /// each.
-    fn positions_of_parts(self) -> Vec<bool> {
+    /// By watch index, whether any part has readings of its own. Most families need not look at
+    /// each part then.
+    fn watched_of_parts(self) -> Vec<bool> {
         let mut known = Vec::new();
         for part in self.parts() {
-            for &position in &*part.view.watches {
-                if known.len() <= position {
-                    known.resize(position + 1, false);
+            for &index in &*part.view.watches {
+                if known.len() <= index.0 {
+                    known.resize(index.0 + 1, false);
                 }
-                known[position] = true;
+                known[index.0] = true;
             }
         }
         known

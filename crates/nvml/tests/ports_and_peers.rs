@@ -55,7 +55,7 @@ impl Watched {
     fn of_link(&self, link: u32) -> Reading {
         let parts = self.out.parts();
         let part = parts.iter().find(|part| part.entity == Entity::Link(link)).unwrap();
-        part.slots[0].reading.clone()
+        part.readings[0].reading.clone()
     }
 }
 
@@ -106,10 +106,10 @@ fn ports_and_peers() {
     // Peers as bits, with nobody to watch the single ways.
     let mut peers = Watched::of(&library, 1, "peers", "DCGM_FI_DEV_P2P_NVLINK_STATUS");
     peers.pass(Duration::ZERO);
-    assert_eq!(peers.out.slots()[0].reading, Ok(Value::Int(0b1101)));
+    assert_eq!(peers.out.of_gpu()[0].reading, Ok(Value::Int(0b1101)));
     assert_eq!(peers.out.parts().len(), 1);
     control.set(&["gpu 2 lost"]);
     std::thread::sleep(Duration::from_millis(50));
     peers.pass(Duration::from_secs(20));
-    assert_eq!(peers.out.slots()[0].reading, Err(Reason::Lost));
+    assert_eq!(peers.out.of_gpu()[0].reading, Err(Reason::Lost));
 }

@@ -51,7 +51,7 @@ fn a_time_that_grows_faster_than_time_passes_is_none() {
         let pass = Pass { now, elapsed, previous, interval: second, cadence: second };
         out.begin(now);
         reader.read(pass, &mut out).unwrap();
-        [0, 1].map(|slot| out.slots()[slot].reading.clone())
+        [0, 1].map(|slot| out.of_gpu()[slot].reading.clone())
     };
     let nonsense = |field: u32, nanos: i64| {
         control.set(&[&format!("nonsense 0 field {field} {nanos}")]);

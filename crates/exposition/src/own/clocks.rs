@@ -1,6 +1,6 @@
 //! Of clocks: why they are lower than they could be, for how long, and by how much.
 
-use model::{CLOCK_REASONS, FieldId, GpuView, Value, field};
+use model::{CLOCK_REASONS, FieldId, GpuView, Value, WatchIndex, field};
 
 use super::{Known, Samples, per_gpu};
 use crate::derived::known_clock_events;
@@ -33,9 +33,8 @@ fn seconds(known: &Known<'_>, family: &mut Family<'_>) {
 
 fn slowdown(known: &Known<'_>, family: &mut Family<'_>) {
     const HERTZ_PER_MEGAHERTZ: f64 = 1e6;
-    let Some(highest) = known.position(field::MAX_SM_CLOCK_OF_PSTATE) else { return };
-    let (hertz, megahertz) =
-        (known.position(field::SM_CLOCK_HERTZ), known.position(field::SM_CLOCK));
+    let Some(highest) = known.index(field::MAX_SM_CLOCK_OF_PSTATE) else { return };
+    let (hertz, megahertz) = (known.index(field::SM_CLOCK_HERTZ), known.index(field::SM_CLOCK));
     per_gpu(known, family, |gpu| {
         let highest = number(gpu, highest).filter(|highest| *highest > 0.0)?;
         let from_hertz = || Some(number(gpu, hertz?)? / HERTZ_PER_MEGAHERTZ);
@@ -44,8 +43,8 @@ fn slowdown(known: &Known<'_>, family: &mut Family<'_>) {
     });
 }
 
-fn number(gpu: &GpuView, position: usize) -> Option<f64> {
-    match gpu.readings.get(position).filter(|_| gpu.up.is_ok())? {
+fn number(gpu: &GpuView, index: WatchIndex) -> Option<f64> {
+    match gpu.reading(index).filter(|_| gpu.up.is_ok())? {
         Ok(Value::Int(int)) => Some(*int as f64),
         Ok(Value::Float(float)) => Some(*float),
         Ok(Value::Text(_)) | Err(_) => None,

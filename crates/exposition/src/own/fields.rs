@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use model::{Entity, FieldId, GpuView, PartView, Reading, Reason, field};
+use model::{Entity, FieldId, GpuView, PartView, Reading, Reason, WatchIndex, field};
 
 use super::{Known, Samples};
 use crate::text::{Family, Labels};
@@ -30,9 +30,9 @@ fn is_read(field: FieldId) -> bool {
 
 fn unavailable(known: &Known<'_>, family: &mut Family<'_>) {
     let verdicts = verdicts(known);
-    let families = known.layout.families().map(|(position, watch, _)| (position, watch));
-    for (position, watch) in families.chain(known.layout.labels()) {
-        if let Verdict::Unavailable(reason) = verdicts[position]
+    let families = known.layout.families().map(|(index, watch, _)| (index, watch));
+    for (index, watch) in families.chain(known.layout.labels()) {
+        if let Verdict::Unavailable(reason) = verdicts[index.0]
             && is_read(watch.field)
         {
             let line = family.line(&Labels::default()).text("field", &watch.name);
@@ -63,16 +63,16 @@ impl Verdict {
     }
 }
 
-/// By position, from the readings of all GPUs that are up, of their parts, and of what belongs to
+/// By index, from the readings of all GPUs that are up, of their parts, and of what belongs to
 /// no GPU.
 fn verdicts(known: &Known<'_>) -> Vec<Verdict> {
     let mut verdicts = vec![Verdict::Unknown; known.snapshot.watches.len()];
     let of_machine = || known.snapshot.machine.iter().flat_map(of_part);
-    let beside_gpus: HashSet<usize> = of_machine().map(|(position, _)| position).collect();
+    let beside_gpus: HashSet<WatchIndex> = of_machine().map(|(index, _)| index).collect();
     let up = known.gpus.iter().map(|row| row.view).filter(|view| view.up.is_ok());
     let of_gpus = up.flat_map(|view| readings(view, &beside_gpus));
-    for (position, reading) in of_gpus.chain(of_machine()) {
-        if let Some(verdict) = verdicts.get_mut(position) {
+    for (index, reading) in of_gpus.chain(of_machine()) {
+        if let Some(verdict) = verdicts.get_mut(index.0) {
             *verdict = verdict.and(reading);
         }
     }
@@ -81,8 +81,8 @@ fn verdicts(known: &Known<'_>) -> Vec<Verdict> {
 
 fn readings<'a>(
     gpu: &'a GpuView,
-    beside_gpus: &'a HashSet<usize>,
-) -> impl Iterator<Item = (usize, &'a Reading)> {
+    beside_gpus: &'a HashSet<WatchIndex>,
+) -> impl Iterator<Item = (WatchIndex, &'a Reading)> {
     // What is read of links, of ways to peers or beside GPUs is not read of the GPU itself: that it
     // has no data says nothing.
     let first = |is: fn(&Entity) -> bool| gpu.parts.iter().find(|part| is(&part.entity));
@@ -90,15 +90,16 @@ fn readings<'a>(
         first(|entity| matches!(entity, Entity::Link(_))),
         first(|entity| matches!(entity, Entity::Peer(_))),
     );
-    let elsewhere: HashSet<usize> =
+    let elsewhere: HashSet<WatchIndex> =
         link.into_iter().chain(peer).flat_map(|part| part.watches.iter().copied()).collect();
-    let says = move |(position, reading): &(usize, &Reading)| {
+    let says = move |(index, reading): &(WatchIndex, &Reading)| {
         **reading != Err(Reason::NoData)
-            || !elsewhere.contains(position) && !beside_gpus.contains(position)
+            || !elsewhere.contains(index) && !beside_gpus.contains(index)
     };
-    gpu.readings.iter().enumerate().filter(says).chain(gpu.parts.iter().flat_map(of_part))
+    let of_gpu = gpu.readings.iter().enumerate().map(|(at, reading)| (WatchIndex(at), reading));
+    of_gpu.filter(says).chain(gpu.parts.iter().flat_map(of_part))
 }
 
-fn of_part(part: &PartView) -> impl Iterator<Item = (usize, &Reading)> {
+fn of_part(part: &PartView) -> impl Iterator<Item = (WatchIndex, &Reading)> {
     part.watches.iter().copied().zip(&part.readings)
 }

@@ -25,7 +25,7 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
 
 /// Of a GPU whose links cannot be read there is none, and of one that has links and uses none it is 0.
 fn active_links(known: &Known<'_>, family: &mut Family<'_>) {
-    let Some(state) = known.position(field::NVLINK_GET_STATE) else { return };
+    let Some(state) = known.index(field::NVLINK_GET_STATE) else { return };
     per_gpu(known, family, |gpu| {
         let parts = gpu.parts.iter().filter(|part| gpu.up.is_ok() && is_link(&part.entity));
         let states = parts.filter_map(|part| match part.reading(state) {
