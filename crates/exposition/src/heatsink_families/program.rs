@@ -1,8 +1,8 @@
-//! Of this program, and of where its readings come from.
+//! Families about this program and its source.
 
 use model::{FieldId, field};
 
-use super::{Known, Samples};
+use crate::inputs::{Inputs, Samples};
 use crate::text::{Family, Labels};
 
 pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
@@ -11,12 +11,12 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
     (field::SOURCE_UP, source_up),
 ];
 
-fn build_info(known: &Known<'_>, family: &mut Family<'_>) {
-    family.line(&Labels::default()).text("version", known.settings.version).value(true);
+fn build_info(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    family.line(&Labels::default()).text("version", inputs.settings.version).value(true);
 }
 
-fn source_info(known: &Known<'_>, family: &mut Family<'_>) {
-    let source = &known.snapshot.source;
+fn source_info(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    let source = &inputs.snapshot.source;
     let line = family.line(&Labels::default()).text("source", source.name);
     match &source.driver_version {
         Some(version) => line.text("driver_version", version).value(true),
@@ -24,7 +24,7 @@ fn source_info(known: &Known<'_>, family: &mut Family<'_>) {
     }
 }
 
-fn source_up(known: &Known<'_>, family: &mut Family<'_>) {
-    let source = &known.snapshot.source;
+fn source_up(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    let source = &inputs.snapshot.source;
     family.line(&Labels::default()).text("source", source.name).value(source.up.is_ok());
 }

@@ -1,20 +1,20 @@
-//! Of the fields asked for: which failed, and which nobody can read here.
+//! Families about fields: read errors, and fields that cannot be read here.
 
 use std::collections::HashSet;
 
 use model::{Entity, FieldId, GpuView, PartView, Reading, Reason, WatchIndex, field};
 
-use super::{Known, Samples};
+use crate::inputs::{Inputs, Samples};
 use crate::text::{Family, Labels};
 
 pub(super) const FAMILIES: &[(FieldId, Samples)] =
     &[(field::READ_ERRORS_TOTAL, read_errors), (field::FIELD_UNAVAILABLE_INFO, unavailable)];
 
-fn read_errors(known: &Known<'_>, family: &mut Family<'_>) {
-    for row in known.gpus {
-        for ((field, reason), count) in &*row.view.errors {
-            let line = family.line(&row.short);
-            let line = match known.layout.name_of(*field) {
+fn read_errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    for gpu in inputs.gpus {
+        for ((field, reason), count) in &*gpu.view.errors {
+            let line = family.line(&gpu.labels);
+            let line = match inputs.layout.name_of(*field) {
                 Some(name) => line.text("field", name),
                 None => line.number("field", u32::from(field.0)),
             };
@@ -23,15 +23,15 @@ fn read_errors(known: &Known<'_>, family: &mut Family<'_>) {
     }
 }
 
-/// What is not read but counted, or put together: its readings do not say whether there is any.
+/// Whether the readings of a field say if it is available. Fields that are derived or counted have none.
 fn is_read(field: FieldId) -> bool {
     !field::is_derived(field) && field != field::XID_ERRORS
 }
 
-fn unavailable(known: &Known<'_>, family: &mut Family<'_>) {
-    let verdicts = verdicts(known);
-    let families = known.layout.families().map(|(index, watch, _)| (index, watch));
-    for (index, watch) in families.chain(known.layout.labels()) {
+fn unavailable(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    let verdicts = verdicts(inputs);
+    let families = inputs.layout.families().map(|(index, watch, _)| (index, watch));
+    for (index, watch) in families.chain(inputs.layout.labels()) {
         if let Verdict::Unavailable(reason) = verdicts[index.0]
             && is_read(watch.field)
         {
@@ -41,14 +41,15 @@ fn unavailable(known: &Known<'_>, family: &mut Family<'_>) {
     }
 }
 
-/// What all readings of a watch say together.
+/// Whether a watch is available, from all of its readings.
 #[derive(Clone, Copy)]
 enum Verdict {
-    /// There is none.
+    /// It has no readings.
     Unknown,
-    /// There is a value, or there may be one soon.
+    /// At least one of them is a value, or may become one.
     Available,
-    /// Each of them will stay absent; the first of their reasons.
+    /// All of them stay absent as long as driver and machine are the same. The first reason in the
+    /// order of [`Reason`].
     Unavailable(Reason),
 }
 
@@ -63,13 +64,13 @@ impl Verdict {
     }
 }
 
-/// By index, from the readings of all GPUs that are up, of their parts, and of what belongs to
-/// no GPU.
-fn verdicts(known: &Known<'_>) -> Vec<Verdict> {
-    let mut verdicts = vec![Verdict::Unknown; known.snapshot.watches.len()];
-    let of_machine = || known.snapshot.machine.iter().flat_map(of_part);
+/// The verdict of each watch, from the readings of all GPUs that are up, of their parts, and of the
+/// machine.
+fn verdicts(inputs: &Inputs<'_>) -> Vec<Verdict> {
+    let mut verdicts = vec![Verdict::Unknown; inputs.snapshot.watches.len()];
+    let of_machine = || inputs.snapshot.machine.iter().flat_map(of_part);
     let beside_gpus: HashSet<WatchIndex> = of_machine().map(|(index, _)| index).collect();
-    let up = known.gpus.iter().map(|row| row.view).filter(|view| view.up.is_ok());
+    let up = inputs.gpus.iter().map(|gpu| gpu.view).filter(|view| view.up.is_ok());
     let of_gpus = up.flat_map(|view| readings(view, &beside_gpus));
     for (index, reading) in of_gpus.chain(of_machine()) {
         if let Some(verdict) = verdicts.get_mut(index.0) {
@@ -83,8 +84,8 @@ fn readings<'a>(
     gpu: &'a GpuView,
     beside_gpus: &'a HashSet<WatchIndex>,
 ) -> impl Iterator<Item = (WatchIndex, &'a Reading)> {
-    // What is read of links, of ways to peers or beside GPUs is not read of the GPU itself: that it
-    // has no data says nothing.
+    // A field that is read of links, peers or the machine is not read of the GPU itself. Its missing
+    // reading there says nothing.
     let first = |is: fn(&Entity) -> bool| gpu.parts.iter().find(|part| is(&part.entity));
     let (link, peer) = (
         first(|entity| matches!(entity, Entity::Link(_))),

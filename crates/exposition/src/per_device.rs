@@ -1,6 +1,6 @@
-//! Families asked for whose samples are not one reading each: XIDs, clock events, health, peers.
+//! Families with several samples per device: XIDs, clock events, health, peers.
 //!
-//! Labels that a family adds stand after all others, sorted by name, as dcgm-exporter has them.
+//! The labels that such a family adds come last, sorted by name, as in dcgm-exporter.
 
 use std::time::Duration;
 
@@ -9,25 +9,21 @@ use model::{
     field,
 };
 
-use crate::gpus::{Row, Shown};
+use crate::gpus::{Device, GpuRow};
 use crate::text::{Family, Line};
 
-/// A device of which samples are wanted.
-pub(crate) struct Device<'a> {
-    /// Its GPU.
-    pub(crate) row: &'a Row<'a>,
-    /// The device itself.
-    pub(crate) shown: &'a Shown<'a>,
-    /// The watch's, among the readings.
-    pub(crate) index: WatchIndex,
-    /// How long the windows are.
+/// A device, and the watch whose samples are written.
+pub(crate) struct Target<'a> {
+    pub(crate) gpu: &'a GpuRow<'a>,
+    pub(crate) device: &'a Device<'a>,
+    pub(crate) watch: WatchIndex,
     pub(crate) windows: Windows,
 }
 
-/// What writes a family's samples of one device.
-pub(crate) type Samples = fn(&Device<'_>, &mut Family<'_>);
+/// Writes the samples of one device.
+pub(crate) type Samples = fn(&Target<'_>, &mut Family<'_>);
 
-/// All of them. What is known of a whole GPU is said of each of its instances.
+/// All of them. What is known of a whole GPU counts for each of its instances.
 const FAMILIES: &[(FieldId, Samples)] = &[
     (field::XID_ERRORS, last_xid),
     (field::EXP_XID_ERRORS_COUNT, xids_in_window),
@@ -38,13 +34,13 @@ const FAMILIES: &[(FieldId, Samples)] = &[
     (field::EXP_P2P_STATUS, peers),
 ];
 
-/// What writes the samples of this field's families, if it is one of these.
+/// The function that writes the samples of a field, if it is one of these.
 pub(crate) fn samples_of(field: FieldId) -> Option<Samples> {
     let row = FAMILIES.iter().find(|(known, _)| *known == field)?;
     Some(row.1)
 }
 
-/// The reasons of which anything is known; of a GPU that is down, none.
+/// The clock event reasons that are known. A GPU that is down has none.
 pub(crate) fn known_clock_events(
     gpu: &GpuView,
 ) -> impl Iterator<Item = (&'static ClockReason, &ClockEvent)> {
@@ -61,22 +57,22 @@ pub(crate) fn xid_label(line: Line<'_>, code: u32) -> Line<'_> {
 }
 
 /// The last XID, with its number and its meaning as labels.
-fn last_xid(device: &Device<'_>, family: &mut Family<'_>) {
-    let gpu = device.row.view;
-    let last = match device.shown.instance {
+fn last_xid(target: &Target<'_>, family: &mut Family<'_>) {
+    let gpu = target.gpu.view;
+    let last = match target.device.instance {
         Some(instance) => gpu.last_xid_of(instance),
         None => gpu.last_xid(),
     };
     if let Some(xid) = last {
-        let line = family.line(&device.shown.labels).number("err_code", xid.code);
+        let line = family.line(&target.device.labels).number("err_code", xid.code);
         line.text("err_msg", xid.message).value(xid.code);
     }
 }
 
-/// That nothing happened is known only while the GPU is up and its events are listened to.
-fn xids_in_window(device: &Device<'_>, family: &mut Family<'_>) {
-    let (gpu, labels) = (device.row.view, &device.shown.labels);
-    let window = milliseconds(device.windows.xids);
+/// A 0 is written only while the GPU is up and its XIDs would be seen.
+fn xids_in_window(target: &Target<'_>, family: &mut Family<'_>) {
+    let (gpu, labels) = (target.gpu.view, &target.device.labels);
+    let window = milliseconds(target.windows.xids);
     let xids = &gpu.xids_in_window;
     for (place, (code, count)) in xids.iter().enumerate() {
         if xids[..place].iter().all(|(before, _)| before != code) {
@@ -89,45 +85,45 @@ fn xids_in_window(device: &Device<'_>, family: &mut Family<'_>) {
     }
 }
 
-/// Codes that are expected stand at 0 before the first of them comes, so that it is an increase.
-fn xids(device: &Device<'_>, family: &mut Family<'_>) {
-    for (code, entry) in &device.row.view.xids.counts {
-        xid_label(family.line(&device.shown.labels), *code).value(entry.count);
+/// Expected codes are at 0 before the first XID, so that the first one is an increase.
+fn xids(target: &Target<'_>, family: &mut Family<'_>) {
+    for (code, entry) in &target.gpu.view.xids.counts {
+        xid_label(family.line(&target.device.labels), *code).value(entry.count);
     }
 }
 
-fn clock_events_in_window(device: &Device<'_>, family: &mut Family<'_>) {
-    let window = milliseconds(device.windows.clock_events);
-    for (reason, event) in known_clock_events(device.row.view) {
-        let line = family.line(&device.shown.labels).text("clock_event", reason.name);
+fn clock_events_in_window(target: &Target<'_>, family: &mut Family<'_>) {
+    let window = milliseconds(target.windows.clock_events);
+    for (reason, event) in known_clock_events(target.gpu.view) {
+        let line = family.line(&target.device.labels).text("clock_event", reason.name);
         line.number("window_size_in_ms", window).value(event.samples_in_window);
     }
 }
 
-fn clock_events(device: &Device<'_>, family: &mut Family<'_>) {
-    for (reason, event) in known_clock_events(device.row.view) {
-        let line = family.line(&device.shown.labels).text("clock_event", reason.name);
+fn clock_events(target: &Target<'_>, family: &mut Family<'_>) {
+    for (reason, event) in known_clock_events(target.gpu.view) {
+        let line = family.line(&target.device.labels).text("clock_event", reason.name);
         line.value(event.begun);
     }
 }
 
-fn health(device: &Device<'_>, family: &mut Family<'_>) {
-    let gpu = device.row.view;
+fn health(target: &Target<'_>, family: &mut Family<'_>) {
+    let gpu = target.gpu.view;
     for (place, health) in gpu.health.iter().enumerate().filter(|_| gpu.up.is_ok()) {
         let before = &gpu.health[..place];
         if before.iter().all(|before| before.subsystem != health.subsystem) {
             let error = if health.error.is_empty() { "DCGM_FR_OK" } else { health.error };
-            let line = family.line(&device.shown.labels).text("health_error_code", error);
+            let line = family.line(&target.device.labels).text("health_error_code", error);
             line.text("health_watch", health.subsystem).value(health.status.value());
         }
     }
 }
 
-fn peers(device: &Device<'_>, family: &mut Family<'_>) {
-    for (peer, part) in &device.row.peers {
-        let Some(Ok(Value::Int(status))) = part.reading(device.index) else { continue };
+fn peers(target: &Target<'_>, family: &mut Family<'_>) {
+    for (peer, part) in &target.gpu.peers {
+        let Some(Ok(Value::Int(status))) = part.reading(target.watch) else { continue };
         let Ok(status) = u64::try_from(*status) else { continue };
-        let line = family.line(&device.shown.labels).text("link_status", link_status(status));
+        let line = family.line(&target.device.labels).text("link_status", link_status(status));
         line.number("peer_gpu", *peer).value(status);
     }
 }
