@@ -188,7 +188,7 @@ fn why(engine: &Engine, what: &str) -> String {
         Engine::Embedded(_) => format!("{what}; or read the driver directly with --source nvml"),
         Engine::Remote(address) => match address.diagnosis() {
             Some(why) => format!("{what}: {why}"),
-            None => format!("{what}: what delivers_xids there is no host engine of DCGM 4"),
+            None => format!("{what}: the program that listens there is not a host engine of DCGM 4"),
         },
     }
 }

@@ -210,7 +210,7 @@ struct Client {
 impl Client {
     fn new(exporter: &Exporter, encoding: &str) -> Self {
         let address = exporter.url().trim_start_matches("http://");
-        let stream = TcpStream::connect(address).expect("it delivers_xids");
+        let stream = TcpStream::connect(address).expect("it listens");
         stream.set_nodelay(true).expect("a socket option");
         let request = format!(
             "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept-Encoding: {encoding}\r\n\r\n"

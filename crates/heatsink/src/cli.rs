@@ -12,7 +12,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::fleet::MOST_NODES;
 use crate::upstream::Upstream;
 
-/// Where the demo delivers_xids: its numbers are made up, and nothing for other machines.
+/// Where the demo listens: its numbers are made up, and nothing for other machines.
 const DEMO_ADDRESS: &str = "127.0.0.1:9400";
 
 /// The defaults that an empty variable stands for, too.

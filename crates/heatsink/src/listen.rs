@@ -1,4 +1,4 @@
-//! Where it delivers_xids: on systemd's socket, or on one for `-a, --address`.
+//! Where it listens: on systemd's socket, or on one for `-a, --address`.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -82,7 +82,7 @@ fn words(error: &io::Error, address: &str, port: u16) -> anyhow::Error {
     let other = if port < u16::MAX { port + 1 } else { port - 1 };
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
-            "another program delivers_xids on `{address}`; `ss -ltnp 'sport = :{port}'` shows which; \
+            "another program listens on `{address}`; `ss -ltnp 'sport = :{port}'` shows which; \
              stop it, or choose another port, as in -a :{other}"
         ),
         io::ErrorKind::PermissionDenied => anyhow!(

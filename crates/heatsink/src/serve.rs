@@ -109,7 +109,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
             &args.replace_blanks_in_model_name,
         )?,
         twins: None,
-        // Last, so that nothing delivers_xids unless everything else is in order.
+        // Last, so that nothing listens unless everything else is in order.
         listener: listen::listener(
             is_set("web-systemd-socket", &args.web_systemd_socket)?,
             or_default(&args.address, ADDRESS),

@@ -21,7 +21,7 @@ const PULSE: Duration = Duration::from_secs(1);
 /// Messages that wait for systemd to hear them.
 const MOST_UNHEARD: usize = 16;
 
-/// The socket that systemd delivers_xids on for this process (`heatsink.socket`), if it does.
+/// The socket that systemd listens on for this process (`heatsink.socket`), if it does.
 ///
 /// # Errors
 ///
@@ -43,7 +43,7 @@ pub(crate) fn socket(required: bool) -> Result<Option<TcpListener>> {
     }
     let listener = passed.take_tcp_listener(0);
     let listener =
-        listener.context("systemd has passed what is no TCP socket that delivers_xids")?;
+        listener.context("systemd has passed what is no TCP socket that listens")?;
     ensure!(listener.is_some(), "systemd has passed a socket that is already taken");
     Ok(listener)
 }

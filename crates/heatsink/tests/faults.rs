@@ -203,7 +203,7 @@ fn when_nobody_listens_any_more_silence_is_no_zero() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let quiet = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "1").value(0.0);
-    exporter.wait_for("GPU 1 delivers_xids", PATIENCE, |page| quiet.is_in(page));
+    exporter.wait_for("GPU 1 listens", PATIENCE, |page| quiet.is_in(page));
     rig.control.set(&["gpu 1 hang-calls nvmlEventSetWait_v2"]);
     exporter.wait_for("the zero is gone", PATIENCE, |page| quiet.absent_from(page));
     assert_eq!(up(&exporter.page()), 8);
@@ -216,7 +216,7 @@ fn when_nobody_listens_any_more_silence_is_no_zero() {
     });
     rig.control.clear();
     exporter
-        .wait_for("GPU 1 delivers_xids again", PATIENCE, |page| up(page) == 8 && quiet.is_in(page));
+        .wait_for("GPU 1 listens again", PATIENCE, |page| up(page) == 8 && quiet.is_in(page));
 }
 
 #[test]
@@ -355,6 +355,6 @@ fn without_registration_silence_is_no_zero() {
     let exporter = rig.started(&["-c", "200"], 8);
     let of = |gpu: &str| metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", gpu);
     let (page, _) =
-        exporter.wait_for("GPU 1 delivers_xids", PATIENCE, |page| of("1").value(0.0).is_in(page));
+        exporter.wait_for("GPU 1 listens", PATIENCE, |page| of("1").value(0.0).is_in(page));
     of("0").assert_absent_from(&page);
 }

@@ -19,7 +19,7 @@ fn simulated() -> Exporter {
 
 fn connect(exporter: &Exporter) -> TcpStream {
     let address = exporter.url().trim_start_matches("http://");
-    let stream = TcpStream::connect(address).expect("it delivers_xids");
+    let stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out can be set");
     stream
 }

@@ -197,7 +197,7 @@ fn fields_that_nothing_serves_are_named_once() {
     assert_eq!(exporter.log().matches("DCGM_FI_DEV_GPU_NVLINK_ERRORS").count(), 1);
 }
 
-/// A port that nothing delivers_xids on.
+/// A port that nothing listens on.
 fn free_port(host: &str) -> Option<u16> {
     let free = TcpListener::bind(format!("{host}:0")).ok()?;
     Some(free.local_addr().expect("its address").port())

@@ -133,7 +133,7 @@ impl Reader for EventReader {
     fn read(&mut self, _: Pass, _: &mut Readings) -> Result<(), Reason> {
         let Some(set) = &self.set else { return Err(Reason::Failed) };
         let began = Instant::now();
-        // The first look does not wait, so that it is known at once that somebody delivers_xids.
+        // The first look does not wait, so that it is known at once that XIDs are delivered.
         let mut event = set.wait(if self.looked { WAIT } else { Duration::ZERO });
         self.looked = true;
         // A burst is taken whole before anybody is told.

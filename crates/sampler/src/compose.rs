@@ -53,7 +53,7 @@ impl Shared {
         let source_up = source.up.is_ok();
         let mut gpus: Vec<GpuView> = Vec::with_capacity(board.gpus.len() + board.former.len());
         gpus.extend(board.gpus.iter_mut().map(|gpu| composer.gpu(gpu, source_up)));
-        let delivers_xids = gpus.iter().any(|gpu| gpu.xids.listening);
+        let listens = gpus.iter().any(|gpu| gpu.xids.listening);
         let unlisted = if source_up { Down::NotInitialized } else { Down::SourceDown };
         // One of them may be a GPU that is listed and has not answered yet.
         let certain = if board.has_unknown() { &[][..] } else { &board.unlisted[..] };
@@ -65,7 +65,7 @@ impl Shared {
         }
         let xid_source = match (board.xid_authority, source.name) {
             (XidAuthority::KernelLog, _) => Some(XidSource::KernelLog),
-            (XidAuthority::Events, _) if !delivers_xids => None,
+            (XidAuthority::Events, _) if !listens => None,
             (XidAuthority::Events, "nvml") => Some(XidSource::NvmlEvents),
             (XidAuthority::Events, "dcgm") => Some(XidSource::Dcgm),
             (XidAuthority::Events, _) => Some(XidSource::Sim),
@@ -674,7 +674,7 @@ mod tests {
             gpu.lanes[0].last_ok = Some(since + 10 * SECOND);
         });
         assert_eq!(reading(&stuck, 2000), Ok(Value::Int(0)));
-        assert_eq!(reading(&stuck, 2001), Err(Reason::NoData), "nobody delivers_xids any more");
+        assert_eq!(reading(&stuck, 2001), Err(Reason::NoData), "XIDs are no longer delivered");
     }
 
     #[test]

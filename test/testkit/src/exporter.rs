@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::page::Page;
 
-/// How long the binary may take to say where it delivers_xids. Generous: the machine may be busy.
+/// How long the binary may take to say where it listens. Generous: the machine may be busy.
 const START: Duration = Duration::from_secs(20);
 
 /// A running exporter. Killed when dropped.
@@ -77,7 +77,7 @@ pub fn run(binary: &str, args: &[&str], environment: &[(&str, &str)]) -> Output 
 }
 
 impl Exporter {
-    /// Starts `binary` on a free port of the loopback interface, and waits until it delivers_xids.
+    /// Starts `binary` on a free port of the loopback interface, and waits until it listens.
     ///
     /// # Panics
     ///
@@ -135,7 +135,7 @@ impl Exporter {
         Some(format!("http://127.0.0.1:{port}"))
     }
 
-    /// Where it delivers_xids: `http://127.0.0.1:PORT`.
+    /// Where it listens: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
         &self.url
     }

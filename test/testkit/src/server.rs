@@ -17,7 +17,7 @@ pub struct Server {
     log: PathBuf,
 }
 
-/// An address on this machine that nobody delivers_xids at: `127.0.0.1:PORT`.
+/// An address on this machine that nothing listens on: `127.0.0.1:PORT`.
 ///
 /// # Panics
 ///
@@ -84,7 +84,7 @@ impl Server {
         server
     }
 
-    /// Where it delivers_xids: `http://127.0.0.1:PORT`.
+    /// Where it listens: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

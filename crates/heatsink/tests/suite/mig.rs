@@ -143,7 +143,7 @@ fn an_event_of_one_instance_is_not_one_of_the_others() {
     rig.control.add(&["gpu 1 lost"]);
     let (page, _) = exporter.wait_for("it is lost", PATIENCE, |page| up(page) == 7);
     assert_eq!(page.value_of(&of(first)), Some(43.0));
-    assert_eq!(page.value_of(&of(second)), None, "nobody delivers_xids any more");
+    assert_eq!(page.value_of(&of(second)), None, "XIDs are no longer delivered");
     assert!(instances(&page, "DCGM_FI_DEV_FB_USED").iter().all(|(gpu, _)| gpu != "1"));
 }
 

@@ -57,7 +57,7 @@ impl Exporter {
             .spawn()
             .expect("the binary runs");
         let exporter = Self { child, address };
-        wait_for("the exporter delivers_xids", Duration::from_secs(20), || {
+        wait_for("the exporter listens", Duration::from_secs(20), || {
             ureq::get(format!("http://{}/metrics", exporter.address)).call().is_ok()
         });
         exporter
