@@ -251,8 +251,8 @@ mod tests {
             "host:1:2",
             "a\0b",
         ] {
-            let said = parsed(text);
-            assert!(said.contains(FORMS) && !said.contains('\n'), "{text} became {said}");
+            let message = parsed(text);
+            assert!(message.contains(FORMS) && !message.contains('\n'), "{text} became {message}");
         }
     }
 

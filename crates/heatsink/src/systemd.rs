@@ -42,8 +42,7 @@ pub(crate) fn socket(required: bool) -> Result<Option<TcpListener>> {
         ),
     }
     let listener = passed.take_tcp_listener(0);
-    let listener =
-        listener.context("systemd has passed what is no TCP socket that listens")?;
+    let listener = listener.context("systemd has passed what is no TCP socket that listens")?;
     ensure!(listener.is_some(), "systemd has passed a socket that is already taken");
     Ok(listener)
 }

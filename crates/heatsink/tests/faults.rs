@@ -215,8 +215,7 @@ fn when_nobody_listens_any_more_silence_is_no_zero() {
         quiet.assert_absent_from(page);
     });
     rig.control.clear();
-    exporter
-        .wait_for("GPU 1 listens again", PATIENCE, |page| up(page) == 8 && quiet.is_in(page));
+    exporter.wait_for("GPU 1 listens again", PATIENCE, |page| up(page) == 8 && quiet.is_in(page));
 }
 
 #[test]

@@ -64,8 +64,7 @@ fn critical_xids_are_counted_together_from_0() {
     };
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
-    let (page, _) =
-        exporter.wait_for("it listens", PATIENCE, |page| critical(0.0).is_in(page));
+    let (page, _) = exporter.wait_for("it listens", PATIENCE, |page| critical(0.0).is_in(page));
     let source = if through_dcgm() { "dcgm" } else { "nvml_events" };
     metric("heatsink_xid_source_info").label("source", source).value(1.0).assert_in(&page);
     metric("heatsink_xid_errors_total").assert_absent_from(&page);

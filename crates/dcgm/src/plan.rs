@@ -8,8 +8,8 @@ use std::time::Duration;
 use model::catalog::{Field, Level};
 use model::{FieldId, Pace, SlotIndex, Watch, WatchIndex, field};
 
+use crate::base_units::{self, Conversion};
 use crate::entities::Kind;
-use crate::twins::{self, Conversion};
 
 /// Fields that the engine's profiling module measures. Where there is no such module, a group that
 /// has one of them is refused.
@@ -34,9 +34,9 @@ pub(crate) struct Plan {
     pub(crate) fields: Vec<FieldPlan>,
     by_id: HashMap<u16, usize>,
     /// Slots that a field of another kind of entity has: links have the value, not their GPU.
-    pub(crate) elsewhere: Vec<SlotIndex>,
+    pub(crate) link_slots: Vec<SlotIndex>,
     /// Slots of the ways to peers.
-    pub(crate) ways: Vec<SlotIndex>,
+    pub(crate) peer_states: Vec<SlotIndex>,
 }
 
 /// One field that the engine is asked for.
@@ -62,19 +62,19 @@ impl Plan {
             periods: Vec::new(),
             fields: Vec::new(),
             by_id: HashMap::new(),
-            elsewhere: Vec::new(),
-            ways: Vec::new(),
+            link_slots: Vec::new(),
+            peer_states: Vec::new(),
         };
         let mut indexes = Vec::new();
         for (index, watch) in WatchIndex::enumerate(watches) {
             let Some(row) = model::catalog::by_id(watch.field) else { continue };
             let slot = SlotIndex(indexes.len());
-            let is_way = kind == Kind::Gpu && watch.field == field::EXP_P2P_STATUS;
-            let is_elsewhere = kind == Kind::Gpu && row.level == Level::Link;
-            if is_way {
-                plan.ways.push(slot);
-            } else if is_elsewhere {
-                plan.elsewhere.push(slot);
+            let is_peer = kind == Kind::Gpu && watch.field == field::EXP_P2P_STATUS;
+            let is_of_links = kind == Kind::Gpu && row.level == Level::Link;
+            if is_peer {
+                plan.peer_states.push(slot);
+            } else if is_of_links {
+                plan.link_slots.push(slot);
             } else {
                 let Some(source) = is_of(kind, row).then(|| source(watch.field, &knows)).flatten()
                 else {
@@ -163,7 +163,7 @@ fn source(field: FieldId, knows: &impl Fn(u16) -> bool) -> Option<(&'static Fiel
     if knows(field.0) {
         return model::catalog::by_id(field).map(|row| (row, Conversion::None));
     }
-    let (twin, conversion) = twins::of(field)?;
+    let (twin, conversion) = base_units::source_of(field)?;
     knows(twin.0).then(|| model::catalog::by_id(twin)).flatten().map(|row| (row, conversion))
 }
 
@@ -206,8 +206,8 @@ mod tests {
             "DCGM_FI_PROF_SM_ACTIVE",
         ];
         assert_eq!(*plan(Kind::Gpu, &names).watches, [0, 1, 2, 4, 5].map(WatchIndex));
-        assert_eq!(plan(Kind::Gpu, &names).elsewhere, [2].map(SlotIndex));
-        assert_eq!(plan(Kind::Gpu, &names).ways, [3].map(SlotIndex));
+        assert_eq!(plan(Kind::Gpu, &names).link_slots, [2].map(SlotIndex));
+        assert_eq!(plan(Kind::Gpu, &names).peer_states, [3].map(SlotIndex));
         assert_eq!(*plan(Kind::GpuInstance, &names).watches, [1, 5].map(WatchIndex));
         assert_eq!(*plan(Kind::Link, &names).watches, [2].map(WatchIndex));
         assert!(plan(Kind::Cpu, &names).watches.is_empty());

@@ -24,7 +24,7 @@ pub(crate) enum Conversion {
 
 /// A field, the one that it can be made of, and how.
 #[rustfmt::skip]
-const TWINS: &[(FieldId, FieldId, Conversion)] = &[
+const CONVERTED: &[(FieldId, FieldId, Conversion)] = &[
     (field::SM_CLOCK_HERTZ,                   field::SM_CLOCK,                 Conversion::Mega),
     (field::MEMORY_CLOCK_HERTZ,               field::MEM_CLOCK,                Conversion::Mega),
     (field::GPU_ENERGY_JOULES_TOTAL,          field::TOTAL_ENERGY_CONSUMPTION, Conversion::Milli),
@@ -40,8 +40,8 @@ const TWINS: &[(FieldId, FieldId, Conversion)] = &[
 ];
 
 /// What a field can be made of.
-pub(crate) fn of(field: FieldId) -> Option<(FieldId, Conversion)> {
-    let twin = TWINS.iter().find(|(wanted, ..)| *wanted == field);
+pub(crate) fn source_of(field: FieldId) -> Option<(FieldId, Conversion)> {
+    let twin = CONVERTED.iter().find(|(wanted, ..)| *wanted == field);
     twin.map(|(_, source, conversion)| (*source, *conversion))
 }
 
@@ -70,13 +70,13 @@ mod tests {
     #[test]
     fn every_base_unit_of_the_catalogue_can_be_made() {
         for row in model::catalog::FIELDS.iter().filter(|row| (1600..1700).contains(&row.id.0)) {
-            let (source, conversion) = of(row.id).unwrap_or_else(|| panic!("{}", row.name));
+            let (source, conversion) = source_of(row.id).unwrap_or_else(|| panic!("{}", row.name));
             assert!(model::catalog::by_id(source).is_some());
             assert_ne!(conversion, Conversion::None);
         }
         // The generations of names say the same of which field is which.
         for pair in PAIRS.iter().filter(|pair| pair.v4_8.field != pair.v4_9.field) {
-            assert_eq!(of(pair.v4_9.field).map(|(source, _)| source), Some(pair.v4_8.field));
+            assert_eq!(source_of(pair.v4_9.field).map(|(source, _)| source), Some(pair.v4_8.field));
         }
     }
 
