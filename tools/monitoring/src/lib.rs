@@ -4,8 +4,7 @@
 //! - [`source`] reads `monitoring/rules/rules.toml` and refuses what makes no sense.
 //! - [`expand`] turns its placeholders into the names and units of one generation.
 //! - [`rules`] writes rule files, [`cases`] what `promtool` tests them with.
-//! - [`dashboards`] builds what Grafana reads, [`picture`] draws it from a real Prometheus, which
-//!   [`ask`] asks.
+//! - [`dashboards`] builds what Grafana reads, [`ask`] queries a Prometheus as Grafana does.
 //! - [`chain`] makes the shipped configurations fit for a test that cannot wait.
 //! - [`files`] knows every file that is generated, [`pages`] those of the book.
 //!
@@ -21,6 +20,5 @@ pub mod duration;
 pub mod expand;
 pub mod files;
 pub mod pages;
-pub mod picture;
 pub mod rules;
 pub mod source;
