@@ -33,7 +33,8 @@ Usage: cargo xtask <COMMAND>
   deploy           everything that is installed, built and tried: chart, unit, release, package,
                    image; as root
   tidy             check the rules of this repository that no compiler checks
-  generate         write the files that are made from the rules: for Prometheus, Grafana, the chart
+  generate         write the files that are made from the rules: for Prometheus and Grafana, and, into
+                   target/manifests, for kubectl
   generate chart   write those that are made from the chart: plain manifests, renderings
   rules [OPTIONS]  print the rules for Prometheus, checked: --metric-names 4.8|4.9,
                    --from FILE (another source), --time-scale N (every duration divided by N,
