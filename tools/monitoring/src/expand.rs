@@ -40,15 +40,6 @@ impl Names {
             }
         }
     }
-
-    /// The word for it in file names.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V4_8 => "4.8",
-            Self::V4_9 => "4.9",
-            Self::Either => "either",
-        }
-    }
 }
 
 /// What expressions are made of and for.
