@@ -9,6 +9,7 @@ mod code;
 mod deploy;
 mod generate;
 mod pictures;
+mod policy;
 mod run;
 mod setup;
 mod steps;
@@ -34,6 +35,7 @@ Usage: cargo xtask <COMMAND>
                    has drifted, promtool's tests, Grafana's schema, every query, the whole chain
   deploy           everything that is installed, built and tried: chart, unit, release, package,
                    image; as root
+  advisories       check the dependencies against RustSec's list of vulnerabilities, from the network
   tidy             check the rules of this repository that no compiler checks
   generate         write the files that are made from the rules: for Prometheus, Grafana, the chart
   generate chart   write those that are made from the chart: plain manifests, renderings
@@ -52,6 +54,7 @@ enum Command {
     Test(Vec<String>),
     Ci(Vec<String>),
     Nightly,
+    Advisories,
     Tidy,
     Monitoring,
     Generate,
@@ -75,6 +78,9 @@ fn main() -> ExitCode {
         Command::Help => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
+        }
+        Command::Advisories => {
+            steps::run(&root, vec![Step::call("advisories", policy::advisories)])
         }
         Command::Tidy => steps::run(&root, vec![TIDY]),
         Command::Monitoring => steps::run(&root, monitoring()),
@@ -133,11 +139,12 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
         "test" => Ok(Command::Test(extra)),
         "ci" => Ok(Command::Ci(extra)),
         "nightly" if extra.is_empty() => Ok(Command::Nightly),
+        "advisories" if extra.is_empty() => Ok(Command::Advisories),
         "tidy" if extra.is_empty() => Ok(Command::Tidy),
         "monitoring" if extra.is_empty() => Ok(Command::Monitoring),
         "deploy" if extra.is_empty() => Ok(Command::Deploy),
         "generate" if extra.is_empty() => Ok(Command::Generate),
-        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" => {
+        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" | "advisories" => {
             Err(format!("`{name}` takes no arguments"))
         }
         "help" | "-h" | "--help" => Ok(Command::Help),
@@ -205,6 +212,9 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
         Step::cargo("format", &["fmt", "--all", "--check"]),
         Step::cargo("clippy", clippy).with(["--", "-D", "warnings"].map(str::to_owned).to_vec()),
         TIDY,
+        Step::call("dependencies", policy::dependencies),
+        Step::optional("advisories", |_| Ok(Some("see `cargo xtask advisories`".to_owned()))),
+        Step::call("workflows", policy::workflows),
         Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
     ];
     steps.extend(test(extra));

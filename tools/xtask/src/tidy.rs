@@ -11,6 +11,7 @@ mod links;
 mod manifests;
 mod paths;
 mod unsafety;
+mod versions;
 
 use std::fmt;
 use std::path::Path;
@@ -37,6 +38,7 @@ const CHECKS: &[Check] = &[
     Check { name: "links", run: links::check },
     Check { name: "whitespace", run: files::whitespace },
     Check { name: "placeholders", run: files::placeholders },
+    Check { name: "versions", run: versions::check },
 ];
 
 /// Something that breaks a rule.
@@ -119,6 +121,8 @@ mod tests {
             ("crates/sim/src/lib.rs", "//! x\nuse crate::a::A;\npub struct L;\n"),
             ("crates/sim/src/a.rs", "//! x\nuse crate::L;\n"),
             ("README.md", "[gone](docs/gone.md)\t\n"),
+            ("Cargo.toml", "[workspace.package]\nversion = \"1.0.0\"\n"),
+            ("deploy/docker/Dockerfile", "ARG VERSION=0.9.0\n"),
             ("docs/install.md", concat!("docker pull ghcr.io/", "heatsink/heatsink\n")),
         ]);
         for check in CHECKS {
