@@ -3,6 +3,8 @@
 //! The engine is the test library's, in this process; the processor time is that of the thread which
 //! asks, so what the library does on it is included, and what its engine does on others is not.
 
+#![allow(unsafe_code)]
+
 use std::fs;
 use std::sync::Arc;
 use std::thread;

@@ -15,6 +15,8 @@
 //! - `collect`: one pass over everything; `xids`, `health`, `peers`: what is not a field's value.
 //! - `reader`, `source`: what the sampler sees.
 
+#![allow(unsafe_code)]
+
 mod abi;
 mod address;
 mod base_units;

@@ -7,6 +7,8 @@
 //! sleeps 10 ms and wakes for each pass, where the kernel's price of waking a thread is in it. PCIe
 //! samples and XID events run aside and are left out of both sides.
 
+#![allow(unsafe_code)]
+
 use std::ffi::c_uint;
 use std::fs;
 use std::mem::MaybeUninit;

@@ -2,6 +2,7 @@
 //! driver refuses, and what is watched alone.
 //!
 //! One test, for the test library is told by the environment what to be.
+#![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "all of this is a test, the helpers too")]
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The times of clock event reasons, read through the source: none grows faster than time passes.
 //!
 //! One test, for the test library is told by the environment what to be.
+#![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
 use std::sync::Arc;

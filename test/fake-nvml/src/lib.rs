@@ -33,6 +33,8 @@
 //! of `abi` passes through first. There are no threads here: whatever waits, polls, so that the
 //! library can be closed at any time.
 
+#![allow(unsafe_code)]
+
 pub mod control;
 mod install;
 

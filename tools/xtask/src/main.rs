@@ -8,6 +8,7 @@
 mod code;
 mod deploy;
 mod generate;
+mod policy;
 mod run;
 mod setup;
 mod steps;
@@ -32,6 +33,7 @@ Usage: cargo xtask <COMMAND>
                    has drifted, promtool's tests, Grafana's schema, every query, the whole chain
   deploy           everything that is installed, built and tried: chart, unit, release, package,
                    image; as root
+  advisories       check the dependencies against RustSec's list of vulnerabilities, from the network
   tidy             check the rules of this repository that no compiler checks
   generate         write the files that are made from the rules: for Prometheus and Grafana, and, into
                    target/manifests, for kubectl
@@ -48,6 +50,7 @@ enum Command {
     Test(Vec<String>),
     Ci(Vec<String>),
     Nightly,
+    Advisories,
     Tidy,
     Monitoring,
     Generate,
@@ -70,6 +73,9 @@ fn main() -> ExitCode {
         Command::Help => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
+        }
+        Command::Advisories => {
+            steps::run(&root, vec![Step::call("advisories", policy::advisories)])
         }
         Command::Tidy => steps::run(&root, vec![TIDY]),
         Command::Monitoring => steps::run(&root, monitoring()),
@@ -124,11 +130,12 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
         "test" => Ok(Command::Test(extra)),
         "ci" => Ok(Command::Ci(extra)),
         "nightly" if extra.is_empty() => Ok(Command::Nightly),
+        "advisories" if extra.is_empty() => Ok(Command::Advisories),
         "tidy" if extra.is_empty() => Ok(Command::Tidy),
         "monitoring" if extra.is_empty() => Ok(Command::Monitoring),
         "deploy" if extra.is_empty() => Ok(Command::Deploy),
         "generate" if extra.is_empty() => Ok(Command::Generate),
-        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" => {
+        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" | "advisories" => {
             Err(format!("`{name}` takes no arguments"))
         }
         "help" | "-h" | "--help" => Ok(Command::Help),
@@ -196,6 +203,9 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
         Step::cargo("format", &["fmt", "--all", "--check"]),
         Step::cargo("clippy", clippy).with(["--", "-D", "warnings"].map(str::to_owned).to_vec()),
         TIDY,
+        Step::call("dependencies", policy::dependencies),
+        Step::optional("advisories", |_| Ok(Some("see `cargo xtask advisories`".to_owned()))),
+        Step::call("workflows", policy::workflows),
         Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
     ];
     steps.extend(test(extra));

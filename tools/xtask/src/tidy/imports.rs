@@ -1,16 +1,16 @@
-//! Who may import whom: the design's table, held against every manifest.
+//! Which crate may import which: the table of docs/architecture.md, checked in every manifest.
 
 use toml::{Table, Value};
 
 use super::{Finding, manifests};
 use crate::tree::File;
 
-/// Everything but the rooms that are for tests and for development.
+/// The libraries that ship.
 const PRODUCT: &[&str] = &["model", "nvml", "dcgm", "sim", "sampler", "attribution", "exposition"];
 
-/// Each room, and the rooms it may import. Everything points towards `model`, and nothing imports
-/// the binary. Tests of a room may use more, so `[dev-dependencies]` are not held against it.
-const ROOMS: &[(&str, &[&str])] = &[
+/// Each crate, and the crates it may import. Everything points towards `model`, and nothing imports
+/// the binary. Tests may use more, so `[dev-dependencies]` may name any crate but xtask.
+const CRATES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("nvml", &["model"]),
     ("dcgm", &["model"]),
@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("xtask", &["monitoring", "testkit"]),
 ];
 
-/// Every import of a room by another that the table does not allow.
+/// Every import of a crate by another that the table does not allow.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut manifests = Vec::new();
@@ -40,10 +40,11 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let present =
         manifests.iter().filter_map(|(file, table)| name(file, table)).collect::<Vec<_>>();
     for (file, manifest) in &manifests {
-        let Some(room) = name(file, manifest) else { continue };
-        let Some((_, allowed)) = ROOMS.iter().find(|(known, _)| *known == room) else {
-            let message =
-                format!("`{room}` is not in the table of rooms (tools/xtask/src/tidy/rooms.rs)");
+        let Some(crate_name) = name(file, manifest) else { continue };
+        let Some((_, allowed)) = CRATES.iter().find(|(known, _)| *known == crate_name) else {
+            let message = format!(
+                "`{crate_name}` is not in the table of crates (tools/xtask/src/tidy/imports.rs)"
+            );
             findings.push(Finding::of(file, message));
             continue;
         };
@@ -54,7 +55,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
             };
             if fault {
                 let message = format!(
-                    "`{room}` may not import `{}`; it may import: {}",
+                    "`{crate_name}` may not import `{}`; it may import: {}",
                     import.package,
                     if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") }
                 );
@@ -67,7 +68,7 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
 
 fn name<'a>(file: &'a File, manifest: &'a Table) -> Option<&'a str> {
     let package = manifest.get("package").and_then(|package| package.get("name"));
-    package.and_then(Value::as_str).or_else(|| file.room())
+    package.and_then(Value::as_str).or_else(|| file.crate_name())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,11 +132,11 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_manifest(room: &str, manifest: &str, expect: &[&str]) {
-        let path = if room == "xtask" { "tools/xtask/Cargo.toml" } else { "crates/x/Cargo.toml" };
-        let text = format!("[package]\nname = \"{room}\"\n{manifest}");
-        let rooms = ["model", "nvml", "sim", "xtask", "heatsink", "testkit"];
-        let others = rooms.iter().filter(|other| **other != room).map(|other| {
+    fn check_manifest(name: &str, manifest: &str, expect: &[&str]) {
+        let path = if name == "xtask" { "tools/xtask/Cargo.toml" } else { "crates/x/Cargo.toml" };
+        let text = format!("[package]\nname = \"{name}\"\n{manifest}");
+        let crates = ["model", "nvml", "sim", "xtask", "heatsink", "testkit"];
+        let others = crates.iter().filter(|other| **other != name).map(|other| {
             (format!("crates/{other}/Cargo.toml"), format!("[package]\nname = \"{other}\"\n"))
         });
         let others = others.collect::<Vec<_>>();
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_imports_the_binary_and_the_binary_no_test_room() {
+    fn nothing_imports_the_binary_and_the_binary_no_test_crate() {
         check_manifest(
             "sampler",
             "[dependencies.heatsink]\nworkspace = true\n",
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_may_use_any_room_but_xtask() {
+    fn tests_may_use_any_crate_but_xtask() {
         check_manifest("model", "[dev-dependencies]\ntestkit.workspace = true\n", &[]);
         check_manifest(
             "model",
@@ -204,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_nobody_planned() {
+    fn a_crate_that_is_not_in_the_table() {
         check_manifest(
             "helpers",
             "",
-            &["crates/x/Cargo.toml: `helpers` is not in the table of rooms \
-               (tools/xtask/src/tidy/rooms.rs)"],
+            &["crates/x/Cargo.toml: `helpers` is not in the table of crates \
+               (tools/xtask/src/tidy/imports.rs)"],
         );
     }
 
@@ -219,12 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_each_room_once_and_no_circle() {
-        for (index, (room, allowed)) in ROOMS.iter().enumerate() {
-            assert!(ROOMS[..index].iter().all(|(other, _)| other != room), "{room} twice");
+    fn the_table_has_each_crate_once_and_no_circle() {
+        for (index, (name, allowed)) in CRATES.iter().enumerate() {
+            assert!(CRATES[..index].iter().all(|(other, _)| other != name), "{name} twice");
             for import in *allowed {
-                let (_, back) = ROOMS.iter().find(|(other, _)| other == import).unwrap();
-                assert!(!back.contains(room), "{room} and {import} import each other");
+                let (_, back) = CRATES.iter().find(|(other, _)| other == import).unwrap();
+                assert!(!back.contains(name), "{name} and {import} import each other");
             }
         }
     }
