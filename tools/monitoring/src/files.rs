@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use model::catalog::{builtin, counters};
+use model::catalog::builtin::Set;
 
 use crate::dashboards;
 use crate::expand::{self, Names};
@@ -167,7 +167,7 @@ fn runbooks(root: &Path, source: &Source) -> Result<()> {
 
 /// Whether an alert needs rows beyond those of the default counters file to fire at all.
 pub fn needs_extra_rows(source: &Source, alert: &Alert) -> Result<bool> {
-    let default = rows(builtin::DEFAULT);
+    let default = rows(Set::Default);
     Ok(fields(source, alert)?.iter().any(|field| !default.contains(*field)))
 }
 
@@ -182,12 +182,11 @@ fn fields(source: &Source, alert: &Alert) -> Result<BTreeSet<&'static str>> {
 }
 
 fn shipped_rows() -> BTreeSet<String> {
-    let mut known = rows(builtin::DEFAULT);
-    known.extend(rows(builtin::MONITORING));
+    let mut known = rows(Set::Default);
+    known.extend(rows(Set::Monitoring));
     known
 }
 
-fn rows(counters: &str) -> BTreeSet<String> {
-    let watches = counters::parse(counters.as_bytes()).watches;
-    watches.into_iter().map(|watch| watch.name.to_string()).collect()
+fn rows(set: Set) -> BTreeSet<String> {
+    set.watches().into_iter().map(|watch| watch.name.to_string()).collect()
 }
