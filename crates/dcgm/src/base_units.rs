@@ -63,7 +63,7 @@ impl Conversion {
 
 #[cfg(test)]
 mod tests {
-    use model::catalog::generation::PAIRS;
+    use model::catalog::generation::pairs;
 
     use super::*;
 
@@ -75,7 +75,7 @@ mod tests {
             assert_ne!(conversion, Conversion::None);
         }
         // The generations of names say the same of which field is which.
-        for pair in PAIRS.iter().filter(|pair| pair.v4_8.field != pair.v4_9.field) {
+        for pair in pairs().filter(|pair| pair.v4_8.field != pair.v4_9.field) {
             assert_eq!(source_of(pair.v4_9.field).map(|(source, _)| source), Some(pair.v4_8.field));
         }
     }

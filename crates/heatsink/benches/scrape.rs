@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use model::catalog::builtin;
+use model::catalog::builtin::Set;
 use rig::{BINARY, PATIENCE, Rig, up};
 use testkit::exporter::Exporter;
 
@@ -179,9 +179,9 @@ fn row(figure: &str, measured: f64, target: &str) {
 
 /// The default set and eight rows of the first generation: more than 40.
 fn counters() -> String {
-    let first = builtin::FIRST_GENERATION.lines().filter(|line| line.starts_with("dcgm_"));
-    let more: Vec<&str> = first.take(8).collect();
-    format!("{}\n{}\n", builtin::DEFAULT, more.join("\n"))
+    let first = Set::FirstGeneration.text();
+    let more: Vec<&str> = first.lines().filter(|line| line.starts_with("dcgm_")).take(8).collect();
+    format!("{}\n{}\n", Set::Default.text(), more.join("\n"))
 }
 
 fn machine() -> String {

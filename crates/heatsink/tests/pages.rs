@@ -147,7 +147,7 @@ fn every_page_of_simulated_numbers_says_so() {
     metric("heatsink_source_info").label("source", "sim").assert_in(&page);
 }
 
-/// The page of the book that lists what there is.
+/// `docs/metrics.md` is what `heatsink fields --markdown` prints.
 #[test]
 fn the_list_of_metrics_is_up_to_date() {
     let output = testkit::exporter::run(BINARY, &["fields", "--markdown"], &[]);

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use model::catalog::{builtin, counters};
+use model::catalog::builtin::Set;
 use model::{
     FieldId, Identity, Outdated, Pace, Pass, Reader, ReaderKind, Readings, Reason, Renew, Samples,
     Session, Source, SourceError, Watch, WatchIndex, Windows, XidEvent, field,
@@ -68,7 +68,7 @@ fn main() {
 fn watches() -> Arc<[Watch]> {
     let aside =
         [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, field::XID_ERRORS, field::FAN_SPEED];
-    let default = counters::parse(builtin::DEFAULT.as_bytes()).watches;
+    let default = Set::Default.watches();
     default.into_iter().filter(|watch| !aside.contains(&watch.field)).collect()
 }
 

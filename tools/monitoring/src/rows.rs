@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use model::catalog::{builtin, counters};
+use model::catalog::builtin::Set;
 
 use crate::expand;
 use crate::source::{Alert, Source};
 
 /// Fails if a rule needs a field that no shipped row asks for.
 pub(crate) fn check(source: &Source) -> Result<()> {
-    let mut known = names(builtin::DEFAULT);
-    known.extend(names(builtin::MONITORING));
+    let mut known = names(Set::Default);
+    known.extend(names(Set::Monitoring));
     let alerts = source.alerts().map(|alert| (&alert.name, &alert.expr));
     let records = source.groups.iter().flat_map(|group| &group.records);
     for (name, expr) in alerts.chain(records.map(|record| (&record.name, &record.expr))) {
@@ -28,7 +28,7 @@ pub(crate) fn check(source: &Source) -> Result<()> {
 
 /// Whether an alert needs rows beyond those of the default counters file to fire at all.
 pub(crate) fn needs_extra(source: &Source, alert: &Alert) -> Result<bool> {
-    let default = names(builtin::DEFAULT);
+    let default = names(Set::Default);
     Ok(fields(source, alert)?.iter().any(|field| !default.contains(*field)))
 }
 
@@ -42,8 +42,7 @@ fn fields(source: &Source, alert: &Alert) -> Result<BTreeSet<&'static str>> {
     Ok(fields)
 }
 
-/// The names of the metrics that a counters file asks for.
-fn names(counters: &str) -> BTreeSet<String> {
-    let watches = counters::parse(counters.as_bytes()).watches;
-    watches.into_iter().map(|watch| watch.name.to_string()).collect()
+/// The names of the metrics of a built-in set.
+fn names(set: Set) -> BTreeSet<String> {
+    set.watches().into_iter().map(|watch| watch.name.to_string()).collect()
 }

@@ -41,8 +41,8 @@ fn the_built_in_sets_keep_their_budgets() {
 #[test]
 fn a_file_that_names_no_family_of_heatsink_gets_few_of_them() {
     let rig = Rig::new();
-    let of_dcgm = model::catalog::builtin::DEFAULT.lines().filter(|line| line.starts_with("DCGM_"));
-    let rows: Vec<&str> = of_dcgm.collect();
+    let default = model::catalog::builtin::Set::Default.text();
+    let rows: Vec<&str> = default.lines().filter(|line| line.starts_with("DCGM_")).collect();
     let file = rig.file("counters.csv", rows.join("\n"));
     let (_, page) = per_gpu(&["-f", &file]);
     let own = page.all_samples().filter(|sample| !sample.name.starts_with("DCGM_")).count();

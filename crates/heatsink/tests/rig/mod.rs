@@ -191,8 +191,8 @@ impl Rig {
 
     /// A counters file with heatsink's own families, of which the default set has few.
     pub(crate) fn own_families(&self) -> String {
-        let all = model::catalog::builtin::ALL.lines();
-        let own: Vec<&str> = all.filter(|line| line.starts_with("heatsink_")).collect();
+        let all = model::catalog::builtin::Set::All.text();
+        let own: Vec<&str> = all.lines().filter(|line| line.starts_with("heatsink_")).collect();
         self.file("own-families.csv", own.join("\n"))
     }
 

@@ -6,14 +6,17 @@ use toml::{Table, Value};
 use super::Finding;
 use crate::tree::File;
 
-/// Where the version is set: the file, and the keys in it.
-const VERSION: (&str, &[&str]) = ("Cargo.toml", &["workspace", "package", "version"]);
+/// Where a version is set: the file, and the keys in it.
+type Place = (&'static str, &'static [&'static str]);
+
+/// Where the version of heatsink is set.
+const VERSION: Place = ("Cargo.toml", &["workspace", "package", "version"]);
 
 /// Where the version of the compiler is set.
-const COMPILER: (&str, &[&str]) = ("rust-toolchain.toml", &["toolchain", "channel"]);
+const COMPILER: Place = ("rust-toolchain.toml", &["toolchain", "channel"]);
 
 /// Files that repeat a version, and how the line begins. `1.95` agrees with `1.95.0`.
-const REPEATED: &[(&str, &str, (&str, &[&str]))] = &[
+const REPEATED: &[(&str, &str, Place)] = &[
     ("deploy/docker/Dockerfile", "ARG VERSION=", VERSION),
     ("deploy/helm/heatsink/Chart.yaml", "version: ", VERSION),
     ("deploy/helm/heatsink/Chart.yaml", "appVersion: ", VERSION),
