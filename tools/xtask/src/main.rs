@@ -8,7 +8,6 @@
 mod code;
 mod deploy;
 mod generate;
-mod pictures;
 mod policy;
 mod run;
 mod setup;
@@ -20,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::generate::RulesArgs;
-use crate::pictures::PicturesArgs;
 use crate::steps::{Lane, Outcome, Step};
 
 const USAGE: &str = "\
@@ -38,11 +36,9 @@ Usage: cargo xtask <COMMAND>
                    image; as root
   advisories       check the dependencies against RustSec's list of vulnerabilities, from the network
   tidy             check the rules of this repository that no compiler checks
-  generate         write the files that are made from the rules: for Prometheus, Grafana, the chart
+  generate         write the files that are made from the rules: for Prometheus and Grafana, and, into
+                   target/manifests, for kubectl
   generate chart   write those that are made from the chart: plain manifests, renderings
-  pictures URL [OPTIONS]
-                   draw Fleet and Node from the Prometheus at URL into docs/pictures:
-                   --node NAME, --from and --to in seconds before now
   rules [OPTIONS]  print the rules for Prometheus, checked: --metric-names 4.8|4.9,
                    --from FILE (another source), --time-scale N (every duration divided by N,
                    for demonstrations), --out FOLDER (write them there, with configurations of
@@ -63,7 +59,6 @@ enum Command {
     GenerateChart,
     Deploy,
     Rules(RulesArgs),
-    Pictures(PicturesArgs),
     Help,
 }
 
@@ -94,7 +89,6 @@ fn main() -> ExitCode {
             steps::run(&root, [vec![build()], deploy::steps()].into_iter().flatten().collect())
         }
         Command::Rules(args) => return printed(generate::rules(&root, &args)),
-        Command::Pictures(args) => return printed(pictures::draw(&root, &args)),
         Command::Test(args) => steps::run(&root, test(args)),
         Command::Ci(args) => steps::run(&root, ci(args)),
         Command::Step(name) => match steps::run_named(&root, ci(Vec::new()), &name) {
@@ -130,9 +124,6 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
     let Some((name, rest)) = args.split_first() else { return Ok(Command::Help) };
     if name == "rules" {
         return generate::parse(rest).map(Command::Rules);
-    }
-    if name == "pictures" {
-        return pictures::parse(rest).map(Command::Pictures);
     }
     if let ("step", [step]) = (name.as_str(), rest) {
         return Ok(Command::Step(step.clone()));

@@ -29,7 +29,6 @@ mod fleet;
 mod http;
 mod kernel_log;
 mod machines;
-mod manual;
 mod messages;
 mod mig;
 mod pages;

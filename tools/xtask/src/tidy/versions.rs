@@ -7,16 +7,16 @@ use super::Finding;
 use crate::tree::File;
 
 /// Where a version is set: the file, and the keys in it.
-type Source = (&'static str, &'static [&'static str]);
+type Place = (&'static str, &'static [&'static str]);
 
-/// Where heatsink's version is set.
-const VERSION: Source = ("Cargo.toml", &["workspace", "package", "version"]);
+/// Where the version of heatsink is set.
+const VERSION: Place = ("Cargo.toml", &["workspace", "package", "version"]);
 
 /// Where the version of the compiler is set.
-const COMPILER: Source = ("rust-toolchain.toml", &["toolchain", "channel"]);
+const COMPILER: Place = ("rust-toolchain.toml", &["toolchain", "channel"]);
 
 /// Files that repeat a version, and how the line begins. `1.95` agrees with `1.95.0`.
-const REPEATED: &[(&str, &str, Source)] = &[
+const REPEATED: &[(&str, &str, Place)] = &[
     ("deploy/docker/Dockerfile", "ARG VERSION=", VERSION),
     ("deploy/helm/heatsink/Chart.yaml", "version: ", VERSION),
     ("deploy/helm/heatsink/Chart.yaml", "appVersion: ", VERSION),
@@ -70,7 +70,7 @@ fn named(files: &[File]) -> Vec<Finding> {
 }
 
 /// The version that a file sets.
-fn set(files: &[File], (path, keys): Source) -> Option<String> {
+fn set(files: &[File], (path, keys): (&str, &[&str])) -> Option<String> {
     let text = &files.iter().find(|file| file.path == path)?.text;
     let value = Value::Table(text.parse::<Table>().ok()?);
     keys.iter().try_fold(&value, |value, key| value.get(key))?.as_str().map(str::to_owned)
