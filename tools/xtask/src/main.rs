@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::generate::RulesArgs;
-use crate::steps::{Outcome, Step};
+use crate::steps::{Lane, Outcome, Step};
 
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
@@ -27,6 +27,7 @@ Usage: cargo xtask <COMMAND>
   test [-- ARGS]   set up what the tests need, build the workspace, run all tests;
                    ARGS go to `cargo test`: `-- hung_gpu`, `-- -- --nocapture`
   ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, `monitoring`, `deploy`
+  step NAME        one step of `ci` alone
   nightly          what takes long by its nature, and what `ci` does a short form of: a random walk of
                    faults for ten minutes, a soak, parsers against many thousand mutated inputs
   monitoring       everything about rules and dashboards, with real servers: nothing generated
@@ -49,6 +50,7 @@ Usage: cargo xtask <COMMAND>
 enum Command {
     Test(Vec<String>),
     Ci(Vec<String>),
+    Step(String),
     Nightly,
     Advisories,
     Tidy,
@@ -89,6 +91,13 @@ fn main() -> ExitCode {
         Command::Rules(args) => return printed(generate::rules(&root, &args)),
         Command::Test(args) => steps::run(&root, test(args)),
         Command::Ci(args) => steps::run(&root, ci(args)),
+        Command::Step(name) => match steps::run_named(&root, ci(Vec::new()), &name) {
+            Some(outcome) => outcome,
+            None => {
+                eprintln!("error: `ci` has no step `{name}`");
+                return ExitCode::from(2);
+            }
+        },
         Command::Nightly => steps::run(&root, nightly()),
     };
     match outcome {
@@ -115,6 +124,9 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
     let Some((name, rest)) = args.split_first() else { return Ok(Command::Help) };
     if name == "rules" {
         return generate::parse(rest).map(Command::Rules);
+    }
+    if let ("step", [step]) = (name.as_str(), rest) {
+        return Ok(Command::Step(step.clone()));
     }
     if (name.as_str(), rest) == ("generate", &["chart".to_owned()]) {
         return Ok(Command::GenerateChart);
@@ -170,10 +182,11 @@ fn test(extra: Vec<String>) -> Vec<Step> {
 /// What takes servers or minutes, of all that is about rules and dashboards.
 fn with_servers() -> Vec<Step> {
     let servers = |test| {
-        let of_package = ["test", "--package", "monitoring", "--features", "servers", "--locked"];
+        // With the workspace, since other dependencies' features would be built again.
+        let of_workspace = ["test", "--workspace", "--features", "monitoring/servers", "--locked"];
         // They wait most of the time, so all of a file run at once, however few cores there are.
         let all_at_once = ["--test", test, "--", "--test-threads=8"];
-        Step::cargo(test, &[&of_package[..], &all_at_once].concat())
+        Step::cargo(test, &[&of_workspace[..], &all_at_once].concat())
     };
     ["dashboards", "chain", "newcomer"].map(servers).into()
 }
@@ -208,17 +221,20 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
         Step::call("workflows", policy::workflows),
         Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
     ];
-    steps.extend(test(extra));
-    steps.extend(with_servers());
-    steps.extend(deploy::steps());
+    let mut test = test(extra);
+    let tests = test.pop().map(|step| step.beside(Lane::Tests));
+    steps.extend(test);
+    steps.extend(tests);
+    steps.extend(with_servers().into_iter().map(|step| step.beside(Lane::Servers)));
+    steps.extend(deploy::steps().into_iter().map(|step| step.beside(Lane::Builds)));
     steps
 }
 
 /// What takes long by its nature. Each prints its figures.
 fn nightly() -> Vec<Step> {
-    let long = |test| {
-        let args = ["test", "--package", "heatsink", "--locked", "--test", test];
-        Step::cargo(test, &[&args[..], &["--", "--nocapture"]].concat())
+    let long = |module| {
+        let args = ["test", "--package", "heatsink", "--locked", "--test", "nvml", "--"];
+        Step::cargo(module, &[&args[..], &[module, "--nocapture"]].concat())
     };
     let parsers = ["test", "--package", "sampler", "--locked", "--lib", "kernel_log"];
     vec![

@@ -24,7 +24,9 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
 /// Not tests, benches and build scripts: cargo passes them paths in the environment.
 fn gets_settings(file: &File) -> bool {
     let in_product = file.crate_name().is_some_and(|name| !READS_ENVIRONMENT.contains(&name));
-    in_product && file.path_in_crate().is_some_and(|path| path.starts_with("src/"))
+    in_product
+        && file.path_in_crate().is_some_and(|path| path.starts_with("src/"))
+        && file.name() != "tests.rs"
 }
 
 /// Whether `line` of code has `module::item`, or imports it from a list of names of that module.
@@ -57,6 +59,7 @@ mod tests {
             ("crates/nvml/src/b.rs", "//! x\nuse std::env::{self, var_os};\n"),
             ("crates/nvml/src/c.rs", "//! x\nfn f() { env::temp_dir(); env!(\"X\"); }\n"),
             ("crates/nvml/src/d.rs", "//! x\nfn f() { std::env::vars(); }\n"),
+            ("crates/nvml/src/a/tests.rs", read),
             ("crates/nvml/tests/it.rs", read),
             ("crates/nvml/build.rs", read),
             ("crates/heatsink/src/main.rs", read),

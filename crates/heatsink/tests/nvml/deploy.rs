@@ -1,12 +1,10 @@
 //! What is deployed starts heatsink: each DaemonSet that the chart renders, with the real binary and the
 //! test library in the driver's place.
 
-mod rig;
-
 use std::fs;
 use std::path::PathBuf;
 
-use rig::{BINARY, PATIENCE, Rig, up};
+use crate::rig::{BINARY, PATIENCE, Rig, up};
 use testkit::exporter::{Exporter, repository_file};
 use testkit::page::Page;
 use yaml_serde::Value;

@@ -1,6 +1,4 @@
 //! Partitioned GPUs, through the driver library.
 
-mod rig;
-
-#[path = "suite/mig.rs"]
+#[path = "../suite/mig.rs"]
 mod suite;

@@ -1,13 +1,11 @@
 //! What happens to the page when GPUs and drivers misbehave, as a scraper sees it.
 
-mod rig;
-
-#[path = "suite/faults.rs"]
+#[path = "../suite/faults.rs"]
 mod suite;
 
 use std::time::{Duration, Instant};
 
-use rig::{PATIENCE, Rig, SCRAPE, down, is_absent, is_present, up, watch};
+use crate::rig::{self, PATIENCE, Rig, SCRAPE, down, is_absent, is_present, up, watch};
 use testkit::page::{Page, metric};
 
 #[test]

@@ -1,11 +1,9 @@
 //! What `heatsink check` says: on machines that are well, on one with faults, and without a driver.
 //!
 //! The texts are kept as goldens, for people to read:
-//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test check` rewrites them.
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml check` rewrites them.
 
-mod rig;
-
-use rig::{BINARY, Rig};
+use crate::rig::{BINARY, Rig};
 use serde_json::Value;
 use testkit::exporter::run;
 use testkit::golden::check_golden;

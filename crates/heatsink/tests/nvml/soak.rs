@@ -2,15 +2,10 @@
 //!
 //! `HEATSINK_SOAK_SECONDS` says how long (20); `cargo xtask nightly` soaks for ten minutes.
 
-mod rig;
-
-#[path = "suite/counted.rs"]
-mod counted;
-
 use std::time::{Duration, Instant};
 
-use counted::{counted, total};
-use rig::{PATIENCE, Rig, up};
+use crate::counted::{counted, total};
+use crate::rig::{PATIENCE, Rig, up};
 use testkit::page::{Page, metric};
 
 /// By how much it may grow after its first quarter: what the C library keeps of threads that came and

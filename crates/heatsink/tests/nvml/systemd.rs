@@ -2,15 +2,13 @@
 //!
 //! The socket is passed by systemd's own `systemd-socket-activate`, from Debian's package systemd.
 
-mod rig;
-
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rig::{BINARY, PATIENCE, Rig};
+use crate::rig::{self, BINARY, PATIENCE, Rig};
 use testkit::exporter::{Exporter, run};
 use testkit::server::free_address;
 

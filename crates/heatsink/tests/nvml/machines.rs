@@ -2,27 +2,12 @@
 //!
 //! The pages are kept as goldens, which show what changes; whether they are right is for the
 //! oracle to say. It knows the fixture and `test/fixtures/conversions.csv`, and nothing of the program.
-//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test machines` rewrites the pages.
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml machines` rewrites the pages.
 
-mod rig;
-
-#[path = "machines/oracle.rs"]
-mod oracle;
-
-#[path = "machines/budgets.rs"]
-mod budgets;
-#[path = "machines/conversion.rs"]
-mod conversion;
-#[path = "machines/fixture.rs"]
-mod fixture;
-#[path = "machines/settled.rs"]
-mod settled;
-#[path = "machines/twins.rs"]
-mod twins;
-
-use oracle::{Row, is_not_checked};
-use rig::Rig;
-use settled::{ALIAS, BASE_UNITS, EVERYTHING, in_the_full_set, settled};
+use crate::oracle::{self, Row, is_not_checked};
+use crate::rig::Rig;
+use crate::settled::{ALIAS, BASE_UNITS, EVERYTHING, in_the_full_set, settled};
+use crate::twins;
 use testkit::golden::{check_golden, normalise};
 use testkit::page::Page;
 

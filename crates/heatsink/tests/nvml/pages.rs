@@ -1,13 +1,11 @@
 //! Whole pages: what is served is a public contract, frozen here.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test pages` rewrites the pages of the simulation; the
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml pages` rewrites the pages of the simulation; the
 //! page of the raw fixture is written by hand and compared, never rewritten.
-
-mod rig;
 
 use std::collections::BTreeMap;
 
-use rig::{BINARY, PATIENCE, Rig};
+use crate::rig::{self, BINARY, PATIENCE, Rig};
 use testkit::exporter::{Exporter, repository_file};
 use testkit::golden::{check_golden, normalise};
 use testkit::page::{Page, metric};

@@ -1,14 +1,12 @@
 //! Sessions with the driver: none is given up for one GPU, and a new one takes nothing away.
 
-mod rig;
-
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rig::{PATIENCE, Rig, down, is_present, up, watch};
+use crate::rig::{PATIENCE, Rig, down, is_present, up, watch};
 use testkit::page::{Page, metric};
 
 /// How long a GPU is down before a new session is tried for it, and a while more.

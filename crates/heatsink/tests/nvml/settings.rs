@@ -1,14 +1,12 @@
 //! What a user may write on the command line, in the environment and in a counters file, right or
 //! wrong.
 
-mod rig;
-
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
+use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
 use testkit::exporter::{Exporter, run};
 use testkit::page::{Page, metric};
 

@@ -1,10 +1,5 @@
 //! The kernel's log: every XID in it is counted once, and nothing else is.
 
-mod rig;
-
-#[path = "suite/counted.rs"]
-mod counted;
-
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -12,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use counted::{counted, total};
-use rig::{PATIENCE, Rig, down, is_present, up};
+use crate::counted::{counted, total};
+use crate::rig::{PATIENCE, Rig, down, is_present, up};
 use testkit::exporter::Exporter;
 use testkit::page::{Page, metric};
 

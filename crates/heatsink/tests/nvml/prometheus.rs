@@ -1,11 +1,9 @@
 //! A real Prometheus scrapes the page, and gives the samples back.
 
-mod rig;
-
-#[path = "suite/prometheus.rs"]
+#[path = "../suite/prometheus.rs"]
 mod suite;
 
-use rig::BINARY;
+use crate::rig::BINARY;
 use suite::reads_back;
 use testkit::exporter::Exporter;
 

@@ -1,16 +1,14 @@
 //! What each kind of wrong input prints, whole, as `test/fixtures/messages.txt`, and the exit status.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test messages` writes that file; the difference is then
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml messages` writes that file; the difference is then
 //! read in git.
-
-mod rig;
 
 use std::fmt::Write;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
 
-use rig::{BINARY, PATIENCE};
+use crate::rig::{BINARY, PATIENCE};
 use tempfile::TempDir;
 use testkit::exporter::{Exporter, command};
 use testkit::golden::check_golden;

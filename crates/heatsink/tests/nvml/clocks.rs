@@ -1,15 +1,10 @@
 //! Clocks that are set, and a machine that was suspended.
 
-mod rig;
-
-#[path = "suite/counted.rs"]
-mod counted;
-
 use std::time::Duration;
 
-use counted::{counted, total};
+use crate::counted::{counted, total};
+use crate::rig::{PATIENCE, Rig, is_absent, is_present, up, watch};
 use fake_clock::Clocks;
-use rig::{PATIENCE, Rig, is_absent, is_present, up, watch};
 use testkit::page::metric;
 
 fn with_clocks(rig: Rig) -> (Rig, Clocks) {

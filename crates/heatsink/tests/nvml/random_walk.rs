@@ -4,20 +4,15 @@
 //! `HEATSINK_WALK_SECONDS` says how long (60), `HEATSINK_WALK_SEED` which walk; the seed is printed.
 //! `cargo xtask nightly` walks for ten minutes.
 
-mod rig;
-
-#[path = "suite/counted.rs"]
-mod counted;
-
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use counted::{counted, total};
+use crate::counted::{counted, total};
+use crate::rig::{PATIENCE, Rig, SCRAPE, down, up};
 use fake_clock::Clocks;
-use rig::{PATIENCE, Rig, SCRAPE, down, up};
 use testkit::page::{Page, metric};
 
 const GPUS: usize = 8;

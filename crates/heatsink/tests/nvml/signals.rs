@@ -1,13 +1,11 @@
 //! What heatsink adds: why a GPU is slow, what happened between scrapes, what cannot be read.
 
-mod rig;
-
-#[path = "suite/signals.rs"]
+#[path = "../suite/signals.rs"]
 mod suite;
 
 use std::time::Duration;
 
-use rig::{PATIENCE, Rig, is_present, up};
+use crate::rig::{PATIENCE, Rig, is_present, up};
 use testkit::page::{Page, metric};
 
 #[test]

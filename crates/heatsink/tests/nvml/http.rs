@@ -1,12 +1,10 @@
 //! The HTTP side, with well-behaved clients and others.
 
-mod rig;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rig::{BINARY, PATIENCE, up};
+use crate::rig::{BINARY, PATIENCE, up};
 use testkit::exporter::Exporter;
 use testkit::page::metric;
 use testkit::promtool;

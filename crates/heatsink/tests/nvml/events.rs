@@ -1,18 +1,13 @@
 //! XIDs: none is lost, none is counted twice, whatever else happens.
 
-mod rig;
-
-#[path = "suite/counted.rs"]
-mod counted;
-
-#[path = "suite/events.rs"]
+#[path = "../suite/events.rs"]
 mod suite;
 
 use std::collections::BTreeMap;
 
-use counted::{counted, total};
+use crate::counted::{counted, total};
 
-use rig::{PATIENCE, Rig, down, is_present, up};
+use crate::rig::{PATIENCE, Rig, down, is_present, up};
 use testkit::page::metric;
 
 #[test]

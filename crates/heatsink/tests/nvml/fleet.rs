@@ -1,12 +1,10 @@
 //! `heatsink demo --nodes`: many nodes behind one process, found by a real Prometheus.
 
-mod rig;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rig::{BINARY, PATIENCE, up};
+use crate::rig::{BINARY, PATIENCE, up};
 use serde_json::Value;
 use testkit::exporter::{Exporter, repository_file, run};
 use testkit::page::{Page, metric};
