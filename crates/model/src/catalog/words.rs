@@ -7,19 +7,6 @@ use crate::watch::FieldId;
 use super::fields::by_id;
 use super::xid;
 
-/// The meaning of a number; `None` if it is not known.
-type Meaning = fn(i64) -> Option<String>;
-
-/// Fields whose numbers have a meaning, except states and flags.
-static CODES: &[(FieldId, Meaning)] = &[
-    (field::CUDA_DRIVER_VERSION, cuda_version),
-    (field::P2P_NVLINK_STATUS, reached_gpus),
-    (field::CLOCKS_EVENT_REASONS, clock_reasons),
-    (field::FABRIC_HEALTH_MASK, fabric_health),
-    (field::PSTATE, performance_state),
-    (field::XID_ERRORS, xid_name),
-];
-
 /// The meaning of `number` as a value of this field; `None` for a plain number, and for a code that
 /// is not known.
 ///
@@ -31,16 +18,23 @@ static CODES: &[(FieldId, Meaning)] = &[
 /// assert_eq!(in_words(field::CLOCKS_EVENT_REASONS, 0x24).as_deref(), Some("power_cap, sw_thermal"));
 /// assert_eq!(in_words(field::GPU_TEMP, 41), None);
 /// ```
-pub fn in_words(field: FieldId, number: i64) -> Option<String> {
-    if let Some((_, words)) = CODES.iter().find(|(known, _)| *known == field) {
-        return words(number);
-    }
-    let row = by_id(field)?;
-    match (row.unit, number) {
-        ("enum", _) => state(row.help, number),
-        ("flag", 0) => Some("no".to_owned()),
-        ("flag", 1) => Some("yes".to_owned()),
-        _ => None,
+pub fn in_words(id: FieldId, number: i64) -> Option<String> {
+    match id {
+        field::CUDA_DRIVER_VERSION => cuda_version(number),
+        field::P2P_NVLINK_STATUS => reached_gpus(number),
+        field::CLOCKS_EVENT_REASONS => clock_reasons(number),
+        field::FABRIC_HEALTH_MASK => fabric_health(number),
+        field::PSTATE => performance_state(number),
+        field::XID_ERRORS => xid_name(number),
+        _ => {
+            let row = by_id(id)?;
+            match (row.unit, number) {
+                ("enum", _) => state(row.help, number),
+                ("flag", 0) => Some("no".to_owned()),
+                ("flag", 1) => Some("yes".to_owned()),
+                _ => None,
+            }
+        }
     }
 }
 
@@ -148,10 +142,6 @@ mod tests {
             let is_code = matches!(field.unit, "enum" | "bitmask" | "flag");
             assert!(!is_code || first.is_some(), "{}", field.name);
         }
-        for (id, _) in CODES {
-            assert!(by_id(*id).is_some(), "{id}");
-            assert_eq!(CODES.iter().filter(|(other, _)| other == id).count(), 1, "{id}");
-        }
     }
 
     #[test]
@@ -180,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_state_has_words_of_its_own() {
+    fn numbers_other_than_states_have_words() {
         for (field, number, words) in [
             (5, 12040, Some("12.4")),
             (5, 13010, Some("13.1")),

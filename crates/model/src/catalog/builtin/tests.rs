@@ -111,7 +111,7 @@ fn all_and_machine_are_every_field_that_4_8_has_a_name_for() {
             let other_set = field.level.is_beside_gpus() != is_beside_gpus || is_health;
             let there = with_texts.iter().any(|watch| *watch.name == *field.name);
             assert_eq!(there, !other_name && !base_unit && !other_set, "{}", field.name);
-            // Only there as a comment: texts, but for the one that everybody has.
+            // Texts are comments, except the driver version.
             let text = field.value == ValueType::Text && field.id != field::DRIVER_VERSION;
             let read = in_force.iter().any(|name| **name == *field.name);
             assert_eq!(read, there && !text, "{}", field.name);
@@ -133,7 +133,7 @@ fn machine_shares_no_row_with_the_sets_of_gpus() {
 
 /// A row of the default set would be written twice, and be changed in one place only.
 #[test]
-fn monitoring_has_no_row_that_is_read_anyway() {
+fn monitoring_has_no_row_of_the_default_set() {
     let default = Set::Default.watches();
     for watch in with_comments(Set::Monitoring).watches {
         assert!(default.iter().all(|other| other.field != watch.field), "{}", watch.name);
@@ -174,7 +174,7 @@ fn a_help_text_says_the_unit() {
 }
 
 #[test]
-fn the_families_that_dcgm_exporter_derives_are_there_to_be_taken() {
+fn the_default_file_has_the_families_that_dcgm_exporter_derives() {
     let default = with_comments(Set::Default).watches;
     for field in FIELDS.iter().filter(|field| field.name.starts_with("DCGM_EXP_")) {
         assert!(default.iter().any(|watch| watch.field == field.id), "{}", field.name);
@@ -182,7 +182,7 @@ fn the_families_that_dcgm_exporter_derives_are_there_to_be_taken() {
 }
 
 #[test]
-fn the_default_set_covers_the_incumbents() {
+fn the_default_set_has_all_of_dcgm_exporters() {
     let watches = Set::Default.watches();
     for name in UPSTREAM {
         assert!(watches.iter().any(|watch| &*watch.name == *name), "{name}");
@@ -209,7 +209,7 @@ fn energy_and_errors_are_counters_rates_are_gauges() {
 }
 
 #[test]
-fn the_well_known_paths_have_a_stand_in() {
+fn the_well_known_paths_have_a_set() {
     let at = |name: &str| Set::for_path(&format!("/etc/dcgm-exporter/{name}"));
     assert_eq!(at("default-counters.csv"), Some(Set::Default));
     assert_eq!(at("dcp-metrics-included.csv"), Some(Set::Default));
@@ -219,7 +219,7 @@ fn the_well_known_paths_have_a_stand_in() {
 }
 
 #[test]
-fn a_name_will_do_without_a_file() {
+fn sets_have_names() {
     for (name, set) in [
         ("default", Set::Default),
         ("all", Set::All),
