@@ -8,13 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The port that a host engine listens on unless it is told otherwise.
+/// The default port of a host engine.
 const DEFAULT_PORT: u16 = 5555;
 
 /// How long finding out why there is no answer may take.
 const DIAGNOSIS: Duration = Duration::from_millis(500);
 
-/// Where a host engine listens.
+/// The address of a host engine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Address {
     /// A port of a host.
@@ -251,8 +251,8 @@ mod tests {
             "host:1:2",
             "a\0b",
         ] {
-            let said = parsed(text);
-            assert!(said.contains(FORMS) && !said.contains('\n'), "{text} became {said}");
+            let message = parsed(text);
+            assert!(message.contains(FORMS) && !message.contains('\n'), "{text} became {message}");
         }
     }
 

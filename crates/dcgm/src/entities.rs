@@ -9,6 +9,7 @@ use model::field;
 use model::{Entity, Instance};
 
 use crate::abi::{self, EntityPair, FieldValue, entity, status};
+use crate::fetch::latest_values;
 use crate::group::{FieldGroup, Group, Keep, Watch};
 use crate::value::{self, Raw};
 use crate::{Code, Handle};
@@ -293,8 +294,8 @@ fn cores(mask: &[u64; 16]) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// How often the names of profiles are asked for until the engine has read them.
-const ASKS: u32 = 20;
-const BETWEEN_ASKS: Duration = Duration::from_millis(50);
+const NAME_ATTEMPTS: u32 = 20;
+const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Gives instances the names of their profiles, which are a field of theirs. One that has none stays
 /// without.
@@ -335,13 +336,13 @@ fn profiles(
     let (watch, answer) = Watch::new(&group, fields, Duration::from_secs(10), Keep::Latest);
     answer?;
     let mut names = HashMap::new();
-    for _ in 0..ASKS {
+    for _ in 0..NAME_ATTEMPTS {
         if let Some(update) = handle.api.update_all {
             // SAFETY: plain numbers. It does not wait: a GPU that hangs must not hold this up.
             handle.check(unsafe { update(handle.raw, 0) })?;
         }
-        thread::sleep(BETWEEN_ASKS);
-        crate::collect::latest_values(&watch, &mut |key: EntityPair, value: &FieldValue| {
+        thread::sleep(NAME_INTERVAL);
+        latest_values(&watch, &mut |key: EntityPair, value: &FieldValue| {
             if let Raw::Text(name) = Raw::of(value) {
                 names.insert(key, name.to_owned());
             }

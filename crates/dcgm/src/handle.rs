@@ -6,14 +6,15 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Code;
 use crate::abi::{self, version_word};
 use crate::address::Address;
+use crate::code::Code;
+use crate::engine::{Engine, Log};
+use crate::error::{DcgmError, Hint};
 use crate::library::Api;
-use crate::source::Log;
 
 /// For how long DCGM itself tries to reach a host engine.
-const TRIES: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long anybody waits for that in one go.
 const DEADLINE: Duration = Duration::from_millis(2500);
@@ -21,7 +22,7 @@ const DEADLINE: Duration = Duration::from_millis(2500);
 /// After how long an attempt that has not come back is given another one beside it: each costs a
 /// thread, so there are a few. What hangs is as a rule what comes back, but not if its machine went
 /// down meanwhile.
-const HOPELESS: [Duration; 4] = [
+const NEXT_ATTEMPT_AFTER: [Duration; 4] = [
     Duration::from_secs(5),
     Duration::from_secs(20),
     Duration::from_secs(60),
@@ -39,58 +40,32 @@ pub(crate) struct Handle {
     is_dead: AtomicBool,
 }
 
-/// Which engine to connect with.
-#[derive(Clone, Debug)]
-pub(crate) enum Engine {
-    /// One inside this process.
-    Embedded(Log),
-    /// One that runs already.
-    Remote(Address),
-}
-
-impl Engine {
-    /// How messages call it.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Embedded(_) => "the embedded engine".to_owned(),
-            Self::Remote(address) => format!("the host engine at {address}"),
-        }
-    }
-
-    /// Whether it is sure that it runs on this machine.
-    pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Embedded(_) => true,
-            Self::Remote(address) => address.is_local(),
-        }
-    }
-}
-
 impl Handle {
     /// Connects. May block for as long as the engine pleases.
-    fn open(api: &'static Api, engine: &Engine) -> Result<Self, String> {
-        let name = engine.name();
+    fn open(api: &'static Api, engine: &Engine) -> Result<Self, DcgmError> {
         let raw = match engine {
             Engine::Embedded(log) => start(api, log),
             Engine::Remote(address) => connect(api, address),
         };
-        let raw = raw.map_err(|code| why(engine, &format!("cannot reach {name}: {code}")))?;
+        let raw = raw.map_err(|code| DcgmError::CannotReach {
+            engine: engine.clone(),
+            code,
+            hint: Hint::for_engine(engine),
+        })?;
         let is_embedded = matches!(engine, Engine::Embedded(_));
         let mut handle =
             Self { api, raw, is_embedded, version: None, is_dead: AtomicBool::new(false) };
         // A connection may be called good and not be.
         handle.version = api.version_of_engine(raw).map_err(|code| {
-            handle.bury();
-            why(engine, &format!("{name} does not say its version: {code}"))
+            handle.mark_dead();
+            DcgmError::NoVersion { engine: engine.clone(), code, hint: Hint::for_engine(engine) }
         })?;
         if let Some(version) = &handle.version
             && !version.starts_with("4.")
         {
             let own = api.own_version().unwrap_or_else(|| "4".to_owned());
-            return Err(format!(
-                "{name} is DCGM {version}, and this library DCGM {own}: run nv-hostengine of DCGM 4, \
-                 or read the driver directly with --source nvml"
-            ));
+            let version = version.clone();
+            return Err(DcgmError::EngineTooOld { engine: engine.clone(), version, own });
         }
         Ok(handle)
     }
@@ -101,7 +76,7 @@ impl Handle {
     }
 
     /// Notes that the engine is gone: nothing is to be undone in it any more.
-    pub(crate) fn bury(&self) {
+    pub(crate) fn mark_dead(&self) {
         self.is_dead.store(true, Ordering::Relaxed);
     }
 
@@ -109,7 +84,7 @@ impl Handle {
     pub(crate) fn check(&self, code: i32) -> Result<(), Code> {
         let checked = Code::check(code);
         if checked.is_err_and(Code::is_about_the_engine) {
-            self.bury();
+            self.mark_dead();
         }
         checked
     }
@@ -157,7 +132,7 @@ fn start(api: &Api, log: &Log) -> Result<usize, Code> {
 /// Connects with a host engine.
 fn connect(api: &Api, address: &Address) -> Result<usize, Code> {
     let mut raw = 0;
-    let timeout_ms = TRIES.as_millis() as u32;
+    let timeout_ms = CONNECT_TIMEOUT.as_millis() as u32;
     let answer = if let Some(connect) = api.connect_v3 {
         let mut params = abi::ConnectV3 {
             version: version_word::<abi::ConnectV3>(1),
@@ -182,23 +157,12 @@ fn connect(api: &Api, address: &Address) -> Result<usize, Code> {
     Code::check(answer).map(|()| raw)
 }
 
-/// What happened, with what else is known of it and what to do.
-fn why(engine: &Engine, what: &str) -> String {
-    match engine {
-        Engine::Embedded(_) => format!("{what}; or read the driver directly with --source nvml"),
-        Engine::Remote(address) => match address.diagnosis() {
-            Some(why) => format!("{what}: {why}"),
-            None => format!("{what}: what listens there is no host engine of DCGM 4"),
-        },
-    }
-}
-
 /// Attempts to connect that have not come back yet.
 #[derive(Default)]
 pub(crate) struct Attempts(Vec<Attempt>);
 
 struct Attempt {
-    answer: Receiver<Result<Handle, String>>,
+    answer: Receiver<Result<Handle, DcgmError>>,
     since: Instant,
 }
 
@@ -209,13 +173,17 @@ impl Attempts {
     /// # Errors
     ///
     /// One line that says why there is none now.
-    pub(crate) fn connect(&mut self, api: &'static Api, engine: &Engine) -> Result<Handle, String> {
+    pub(crate) fn connect(
+        &mut self,
+        api: &'static Api,
+        engine: &Engine,
+    ) -> Result<Handle, DcgmError> {
         let is_time = match (self.0.len().checked_sub(1), self.0.last()) {
             (Some(others), Some(attempt)) => {
                 // Of engines inside this process there is one.
                 let is_remote = matches!(engine, Engine::Remote(_));
-                let patience = HOPELESS.get(others);
-                is_remote && patience.is_some_and(|patience| attempt.since.elapsed() > *patience)
+                let timeout = NEXT_ATTEMPT_AFTER.get(others);
+                is_remote && timeout.is_some_and(|timeout| attempt.since.elapsed() > *timeout)
             }
             _ => true,
         };
@@ -233,7 +201,7 @@ impl Attempts {
                 }
                 Ok(Err(error)) => failed = Some(error),
                 Err(RecvTimeoutError::Disconnected) => {
-                    failed = Some(format!("connecting with {} went wrong", engine.name()));
+                    failed = Some(DcgmError::ConnectPanicked(engine.clone()));
                 }
                 Err(RecvTimeoutError::Timeout) => break,
             }
@@ -249,20 +217,12 @@ impl Attempts {
             Ok(Err(_)) | Err(mpsc::TryRecvError::Disconnected) => false,
             Err(mpsc::TryRecvError::Empty) => true,
         });
-        found.ok_or_else(|| {
-            failed.unwrap_or_else(|| {
-                format!(
-                    "{} does not answer; if it is stopped or hangs, restart it, or read the driver \
-                     directly with --source nvml",
-                    engine.name()
-                )
-            })
-        })
+        found.ok_or_else(|| failed.unwrap_or_else(|| DcgmError::NoAnswer(engine.clone())))
     }
 }
 
 impl Attempt {
-    fn start(api: &'static Api, engine: &Engine) -> Result<Self, String> {
+    fn start(api: &'static Api, engine: &Engine) -> Result<Self, DcgmError> {
         let (sender, answer) = mpsc::channel();
         let engine = engine.clone();
         thread::Builder::new()
@@ -271,7 +231,7 @@ impl Attempt {
                 // If nobody waits any more, the handle is dropped, and with it the connection.
                 let _ = sender.send(Handle::open(api, &engine));
             })
-            .map_err(|error| format!("no thread to connect with: {error}"))?;
+            .map_err(DcgmError::NoThread)?;
         Ok(Self { answer, since: Instant::now() })
     }
 }

@@ -15,11 +15,17 @@
 //! - `collect`: one pass over everything; `xids`, `health`, `peers`: what is not a field's value.
 //! - `reader`, `source`: what the sampler sees.
 
+#![allow(unsafe_code)]
+
 mod abi;
 mod address;
+mod base_units;
 mod code;
 mod collect;
+mod engine;
 mod entities;
+mod error;
+mod fetch;
 mod group;
 mod handle;
 mod health;
@@ -27,17 +33,17 @@ mod library;
 mod malloc;
 mod moments;
 mod peers;
+mod plan;
 mod plausible;
 mod reader;
 mod source;
-mod twins;
 mod value;
-mod wanted;
 mod watching;
 mod xids;
 
 pub use address::{Address, AddressError};
-pub use source::{DcgmSource, Log, Options, serves};
+pub use engine::Log;
+pub use source::{DcgmSource, Options, serves};
 
 use code::Code;
 use handle::Handle;

@@ -7,6 +7,7 @@ use std::path::Path;
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 
 use crate::code::Code;
+use crate::error::DcgmError;
 use crate::{abi, malloc};
 
 /// The name that the dynamic linker searches for when no path is given.
@@ -85,34 +86,28 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// One line that says what was tried and what to do.
-    pub(crate) fn open(name: &Path) -> Result<&'static Self, String> {
-        malloc::give_back();
+    /// If it cannot be opened, or is not the library of DCGM 4.
+    pub(crate) fn open(name: &Path) -> Result<&'static Self, DcgmError> {
+        malloc::limit_arenas();
         // Its symbols stay its own: among them is one that is called `errorString`.
         let flags = RTLD_LAZY | RTLD_LOCAL;
         // SAFETY: loading a library runs its initialisers. DCGM's are made for being loaded at any
         // time; a path given by the user is the user's word that it is DCGM.
         let library = unsafe { Library::open(Some(name), flags) }.map_err(|error| {
-            // The linker begins with the name.
+            // The linker's message begins with the name.
             let why = error.to_string();
-            let why = why.strip_prefix(&format!("{}: ", name.display())).unwrap_or(&why);
-            format!(
-                "cannot open {}: {why}; install DCGM 4, name its library with --dcgm-library \
-                 (HEATSINK_DCGM_LIBRARY), or read the driver directly with --source nvml",
-                name.display()
-            )
+            let why = why.strip_prefix(&format!("{}: ", name.display())).unwrap_or(&why).to_owned();
+            DcgmError::CannotOpen { path: name.into(), why }
         })?;
         let library = ManuallyDrop::new(library);
-        let api = Self::resolve(&library).map_err(|symbol| {
-            format!("{} has no {symbol}: it is not libdcgm.so.4 of DCGM 4", name.display())
-        })?;
+        let api = Self::resolve(&library)
+            .map_err(|symbol| DcgmError::NotDcgm { path: name.into(), symbol })?;
         // SAFETY: no arguments; DCGM allows it from any thread, and more than once.
-        Code::check(unsafe { (api.init)() })
-            .map_err(|code| format!("DCGM does not start: {code}"))?;
+        Code::check(unsafe { (api.init)() }).map_err(DcgmError::DoesNotStart)?;
         if let Some(version) = api.own_version()
             && !version.starts_with("4.")
         {
-            return Err(format!("{} is of DCGM {version}; DCGM 4 is needed", name.display()));
+            return Err(DcgmError::LibraryTooOld { path: name.into(), version });
         }
         Ok(Box::leak(Box::new(api)))
     }
@@ -161,11 +156,12 @@ mod tests {
 
     #[test]
     fn what_is_not_dcgm_is_named() {
-        let missing = Api::open(Path::new("/nowhere/libdcgm.so.4")).err().unwrap();
+        let open = |path: &Path| Api::open(path).err().unwrap().to_string();
+        let missing = open(Path::new("/nowhere/libdcgm.so.4"));
         assert!(missing.contains("--dcgm-library") && missing.contains("--source nvml"));
         let folder = tempfile::tempdir().unwrap();
         let other = fake_nvml::install_in(folder.path());
-        let other = Api::open(&other).err().unwrap();
+        let other = open(&other);
         assert!(other.contains("not libdcgm.so.4"), "{other}");
     }
 }

@@ -10,7 +10,7 @@
 /// Lets it give large blocks back, whichever thread took them. Before DCGM's library is loaded, since
 /// a thread keeps the arena that it has.
 #[cfg(target_env = "gnu")]
-pub(crate) fn give_back() {
+pub(crate) fn limit_arenas() {
     /// From how many bytes on a block is large: glibc's own number, before it raises that. Once set, it
     /// stays.
     const LARGE: i32 = 128 * 1024;
@@ -27,4 +27,4 @@ pub(crate) fn give_back() {
 
 /// Nothing: other C libraries do not raise it.
 #[cfg(not(target_env = "gnu"))]
-pub(crate) fn give_back() {}
+pub(crate) fn limit_arenas() {}

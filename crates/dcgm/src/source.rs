@@ -14,32 +14,34 @@ use model::{
 use crate::abi::{self, status};
 use crate::address::Address;
 use crate::collect::{Collection, Parts};
+use crate::engine::{Engine, Log};
 use crate::entities::{self, Kind, Listing, Needs};
-use crate::handle::{Attempts, Engine};
+use crate::error::DcgmError;
+use crate::handle::Attempts;
 use crate::library::{Api, DEFAULT_NAME};
+use crate::plan::{self, Plan};
 use crate::reader::{EventReader, GpuReader, MachineReader, Shared};
-use crate::wanted::{self, Plan};
 use crate::watching::{Refused, Watching, XidWatch};
-use crate::xids::Heard;
+use crate::xids::XidQueue;
 use crate::{Code, Handle, health};
 
 /// How many names are in one line of the log.
 const MOST_NAMED: usize = 10;
 
 /// How long a session may take to finish what it is at before it is replaced.
-const RETIRING: Duration = Duration::from_millis(500);
+const RETIRE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a look at whether a session is outdated waits for a pass that is under way.
-const LOOK: Duration = Duration::from_millis(200);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How soon what an engine refuses for now is tried again.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
 /// How long a session waits for the first numbers of its GPUs.
 const FIRST_NUMBERS: Duration = Duration::from_millis(800);
 
 /// How often links, switches and CPUs are looked for. GPUs and instances are at every look.
-const LOOK_AT_ALL: Duration = Duration::from_secs(10);
+const LIST_ALL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What is read, and how.
 #[derive(Clone, Debug)]
@@ -58,15 +60,6 @@ pub struct Options {
     pub log: Log,
 }
 
-/// What an embedded engine logs.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Log {
-    /// Where to; none for DCGM's own default.
-    pub file: Option<std::ffi::OsString>,
-    /// How much: 0 nothing, 1 fatal, 2 errors, 3 warnings, 4 information, 5 for debugging, 6 all.
-    pub severity: i32,
-}
-
 /// Reads GPUs through DCGM.
 pub struct DcgmSource {
     options: Options,
@@ -76,9 +69,9 @@ pub struct DcgmSource {
     embedded: Option<Arc<Handle>>,
     /// The session of before, to see whether an embedded engine is worth keeping.
     last: Option<Arc<Shared>>,
-    heard: Heard,
+    xids: XidQueue,
     /// What the log has said, so that it is said once.
-    said: BTreeSet<String>,
+    logged: BTreeSet<String>,
 }
 
 impl DcgmSource {
@@ -90,8 +83,8 @@ impl DcgmSource {
             attempts: Attempts::default(),
             embedded: None,
             last: None,
-            heard: Heard::default(),
-            said: BTreeSet::new(),
+            xids: XidQueue::default(),
+            logged: BTreeSet::new(),
         }
     }
 
@@ -102,7 +95,7 @@ impl DcgmSource {
         }
     }
 
-    fn api(&mut self) -> Result<&'static Api, String> {
+    fn api(&mut self) -> Result<&'static Api, DcgmError> {
         if let Some(api) = self.api {
             return Ok(api);
         }
@@ -114,11 +107,11 @@ impl DcgmSource {
 
     /// A connection of a session's own: engines know a watch by its connection, and end it for all
     /// who share that. Of an embedded engine there is one only, which is kept as long as it is good.
-    fn handle(&mut self, engine: &Engine) -> Result<Arc<Handle>, String> {
+    fn handle(&mut self, engine: &Engine) -> Result<Arc<Handle>, DcgmError> {
         let api = self.api()?;
         // A driver that was loaded anew is seen by a new engine only.
         let was_alive = self.last.as_ref().is_none_or(|last| {
-            let collection = last.idle_collection_within(RETIRING);
+            let collection = last.idle_collection_within(RETIRE_TIMEOUT);
             collection.is_some_and(|collection| collection.is_alive())
         });
         if let Some(handle) = self.embedded.take() {
@@ -156,7 +149,7 @@ impl DcgmSource {
             let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
             return Vec::new();
         }
-        let collection = last.idle_collection_within(RETIRING);
+        let collection = last.idle_collection_within(RETIRE_TIMEOUT);
         collection.map(|mut collection| collection.retire()).unwrap_or_default()
     }
 
@@ -175,16 +168,12 @@ impl DcgmSource {
         }
     }
 
-    fn open(&mut self, watches: &Arc<[Watch]>) -> Result<DcgmSession, String> {
+    fn open(&mut self, watches: &Arc<[Watch]>) -> Result<DcgmSession, DcgmError> {
         let engine = self.engine();
         let handle = self.handle(&engine)?;
         let failed = |code: Code| match code {
-            Code::MAX_LIMIT => format!(
-                "{} has no group left (it has 64 of entities and 64 of fields): other clients of it \
-                 hold them; end those that need none, or restart it",
-                engine.name()
-            ),
-            code => format!("{} does not say what it has: {code}", engine.name()),
+            Code::MAX_LIMIT => DcgmError::NoGroupLeft(engine.clone()),
+            code => DcgmError::NotListed { engine: engine.clone(), code },
         };
         let needs = self.needs(watches);
         let gpus = entities::gpus(&handle, needs).map_err(failed)?;
@@ -192,7 +181,7 @@ impl DcgmSource {
         let mut members = listed.members.clone();
         entities::name_instances(&handle, &mut members).map_err(failed)?;
         let (interval, api) = (self.options.interval, handle.api);
-        let knows = |field| api.knows(field) && !NEVER.contains(&FieldId(field));
+        let knows = |field| api.knows(field) && !NEVER_SERVED.contains(&FieldId(field));
         let plans: Vec<(Kind, Plan)> = Kind::ALL
             .into_iter()
             .map(|kind| (kind, Plan::of(kind, watches, interval, knows)))
@@ -200,7 +189,7 @@ impl DcgmSource {
         let inherited = self.retire_last(&engine);
         let watching =
             Watching::begin(&handle, &members, &plans, interval, inherited).map_err(failed)?;
-        self.say_what_is_missing(watches, &watching, &handle);
+        self.log_missing(watches, &watching, &handle);
         let is_passing = |refused: &Refused| refused.code.is_passing();
         let may_pass = watching.refused.iter().any(is_passing)
             || watching.left_out.iter().any(|(_, code)| code.is_passing());
@@ -213,7 +202,7 @@ impl DcgmSource {
         {
             // What nobody looks after would be called well.
             wants_health = false;
-            self.say(format!("DCGM_EXP_GPU_HEALTH_STATUS is absent: {code}"));
+            self.log_once(format!("DCGM_EXP_GPU_HEALTH_STATUS is absent: {code}"));
         }
         // So that there is something to read soon. It does not wait for the GPUs.
         if let Some(update) = api.update_all {
@@ -230,48 +219,51 @@ impl DcgmSource {
             members,
             watching,
             is_local: engine.is_local(),
-            heard: self.heard.clone(),
+            xids: self.xids.clone(),
             wants_health,
-            wants_ways: wants(field::EXP_P2P_STATUS),
+            wants_peers: wants(field::EXP_P2P_STATUS),
         });
         collection.prime(FIRST_NUMBERS).map_err(failed)?;
         if handle.is_dead() {
-            return Err(format!("{} has just gone", engine.name()));
+            return Err(DcgmError::EngineGone(engine));
         }
         let shared = Arc::new(Shared::new(handle, gpus, tick, collection));
         self.last = Some(Arc::clone(&shared));
         Ok(DcgmSession {
             shared,
-            heard: self.heard.clone(),
+            xids: self.xids.clone(),
             driver_version,
             engine: engine.name(),
             needs,
             listed,
             left_out,
-            retry: may_pass.then(|| Instant::now() + RETRY),
+            retry: may_pass.then(|| Instant::now() + RETRY_REFUSED),
             looked: Instant::now(),
             watches: Arc::clone(watches),
         })
     }
 
     /// Names, once, what this engine does not have, or does not take.
-    fn say_what_is_missing(&mut self, watches: &[Watch], watching: &Watching, handle: &Handle) {
+    fn log_missing(&mut self, watches: &[Watch], watching: &Watching, handle: &Handle) {
         let shown: Vec<Watch> =
             watches.iter().filter(|watch| watch.kind != Type::Hidden).cloned().collect();
-        let unknown = wanted::unknown(&shown, |field| handle.api.knows(field));
+        let unknown = plan::unknown(&shown, |field| handle.api.knows(field));
         if !unknown.is_empty() {
             let version = handle.api.own_version().unwrap_or_else(|| "this release".to_owned());
             let names = named(unknown.into_iter());
-            self.say(format!("absent, for DCGM {version} does not know them: {names}"));
+            self.log_once(format!("absent, because DCGM {version} does not have them: {names}"));
         }
         let (gpus, others): (Vec<_>, Vec<_>) =
             watching.left_out.iter().partition(|(key, _)| key.group == abi::entity::GPU);
         for (key, code) in gpus {
-            self.say(format!("GPU {} is absent, for the engine does not take it: {code}", key.id));
+            self.log_once(format!(
+                "GPU {} is absent, because the engine does not accept it: {code}",
+                key.id
+            ));
         }
         if let Some((_, code)) = others.first() {
             let count = others.len();
-            self.say(format!("{count} links, instances or others are absent, for the engine does not take them: {code}"));
+            self.log_once(format!("{count} links, instances or others are absent, because the engine does not accept them: {code}"));
         }
         let codes: BTreeSet<i32> = watching.refused.iter().map(|refused| refused.code.0).collect();
         for code in codes {
@@ -282,15 +274,15 @@ impl DcgmSource {
                 })
                 .collect();
             let names = named(names.into_iter());
-            self.say(format!(
-                "absent, for the engine does not watch them: {names}: {}",
+            self.log_once(format!(
+                "absent, because the engine does not watch them: {names}: {}",
                 Code(code)
             ));
         }
     }
 
-    fn say(&mut self, line: String) {
-        if self.said.insert(line.clone()) {
+    fn log_once(&mut self, line: String) {
+        if self.logged.insert(line.clone()) {
             tracing::warn!("{line}");
         }
     }
@@ -307,12 +299,14 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Fields that DCGM has numbers for and never a value: PCIe traffic, and one of NVLink.
-const NEVER: [FieldId; 3] = [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, FieldId(450)];
+const NEVER_SERVED: [FieldId; 3] =
+    [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, FieldId(450)];
 
 /// Whether DCGM has a field, or heatsink makes it of one that DCGM has.
 pub fn serves(wanted: FieldId) -> bool {
     let is_field = |level: Level| level != Level::Exporter || wanted == field::EXP_P2P_STATUS;
-    !NEVER.contains(&wanted) && model::catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
+    !NEVER_SERVED.contains(&wanted)
+        && model::catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
 }
 
 impl Source for DcgmSource {
@@ -342,14 +336,14 @@ impl Source for DcgmSource {
     ) -> Result<Box<dyn Session>, SourceError> {
         match self.open(watches) {
             Ok(session) => Ok(Box::new(session)),
-            Err(message) => Err(SourceError::new(message)),
+            Err(error) => Err(SourceError::new(error.to_string())),
         }
     }
 }
 
 struct DcgmSession {
     shared: Arc<Shared>,
-    heard: Heard,
+    xids: XidQueue,
     driver_version: Option<Arc<str>>,
     engine: String,
     needs: Needs,
@@ -377,7 +371,7 @@ impl DcgmSession {
                 return Ok(true);
             }
         }
-        let all = self.looked.elapsed() >= LOOK_AT_ALL;
+        let all = self.looked.elapsed() >= LIST_ALL_INTERVAL;
         let needs = match all {
             true => self.needs,
             false => Needs { links: false, switches: false, cpus: false, ..self.needs },
@@ -403,7 +397,7 @@ impl Session for DcgmSession {
     fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>> {
         vec![
             Box::new(GpuReader::new(&self.shared, gpu, &self.watches)),
-            Box::new(EventReader::new(&self.heard, gpu)),
+            Box::new(EventReader::new(&self.xids, gpu)),
         ]
     }
 
@@ -419,11 +413,11 @@ impl Session for DcgmSession {
             return Some(Outdated::Over(format!("{} is gone", self.engine)));
         }
         // To ask a second thing of one that hangs is to hang, too.
-        drop(self.shared.idle_collection_within(LOOK)?);
+        drop(self.shared.idle_collection_within(LOCK_TIMEOUT)?);
         match self.is_other() {
             Ok(false) => None,
             Ok(true) => {
-                let why = "what the engine has, or takes, may be other than before";
+                let why = "the entities of the engine may have changed";
                 Some(Outdated::Improvable(why.to_owned()))
             }
             Err(code) if code.is_about_the_engine() => {

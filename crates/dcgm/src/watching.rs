@@ -8,25 +8,25 @@ use model::Reason;
 use crate::abi::{self, EntityPair};
 use crate::entities::{Kind, Member};
 use crate::group::{FieldGroup, Group, Keep, Watch};
-use crate::wanted::{self, Plan};
+use crate::plan::{self, Plan};
 use crate::{Code, Handle};
 
 /// How much more often the engine samples than its values are asked for. Two rhythms of the same
 /// length may meet at any phase; so no value is ever as old as an interval when it is asked for, and
 /// the next one comes well before it is late.
-const HEAD_START: f64 = 0.75;
+const SAMPLING_RATIO: f64 = 0.75;
 
 /// The profiling module samples no faster.
-const LEAST_PROFILING: Duration = Duration::from_millis(100);
+const MIN_PROFILING_PERIOD: Duration = Duration::from_millis(100);
 
 /// How long the engine keeps events.
-const EVENTS: Duration = Duration::from_secs(600);
+const EVENT_AGE: Duration = Duration::from_secs(600);
 
 /// The newest XID.
 pub(crate) const XID: u16 = model::field::XID_ERRORS.0;
 
 /// The most groups that are made for single entities.
-const MOST_ALONE: usize = 16;
+const MOST_SINGLE_GROUPS: usize = 16;
 
 /// Some fields of all entities of a kind.
 pub(crate) struct Watched {
@@ -77,15 +77,15 @@ impl Batch<'_> {
     /// watched where they do not take all.
     fn watch(&self, fields: &[u16]) -> Result<Watch, Code> {
         let made = FieldGroup::new(self.handle, fields)?;
-        let is_profiling = fields.iter().any(|field| wanted::is_profiling(*field));
-        let least = if is_profiling { LEAST_PROFILING } else { Duration::ZERO };
-        let sampled = self.period.mul_f64(HEAD_START).max(least);
+        let is_profiling = fields.iter().any(|field| plan::is_profiling(*field));
+        let least = if is_profiling { MIN_PROFILING_PERIOD } else { Duration::ZERO };
+        let sampled = self.period.mul_f64(SAMPLING_RATIO).max(least);
         let (watch, answer) = Watch::new(&self.group, made, sampled, Keep::Latest);
         answer.map(|()| watch)
     }
 
     /// Those of these fields, which are not taken together, that are not taken by themselves either.
-    fn sift(&self, fields: &[u16], code: Code) -> Result<Vec<(u16, Code)>, Code> {
+    fn refused_of(&self, fields: &[u16], code: Code) -> Result<Vec<(u16, Code)>, Code> {
         if let [field] = fields {
             return Ok(vec![(*field, code)]);
         }
@@ -97,7 +97,7 @@ impl Batch<'_> {
                 Err(code) if code.is_about_the_engine() || code == Code::MAX_LIMIT => {
                     return Err(code);
                 }
-                Err(code) => bad.extend(self.sift(half, code)?),
+                Err(code) => bad.extend(self.refused_of(half, code)?),
             }
         }
         Ok(bad)
@@ -174,7 +174,8 @@ impl Watching {
         }
         if has_xids && !self.xids.iter().any(|xids| xids.keys == batch.keys) {
             let fields = FieldGroup::new(handle, &[XID])?;
-            let (watch, answer) = Watch::new(&batch.group, fields, interval, Keep::Events(EVENTS));
+            let (watch, answer) =
+                Watch::new(&batch.group, fields, interval, Keep::Events(EVENT_AGE));
             match answer {
                 Err(code) if code.is_about_the_engine() => return Err(code),
                 Err(code) => tracing::warn!("the engine does not tell of XIDs: {code}"),
@@ -198,10 +199,10 @@ impl Watching {
             Err(code) => code,
         };
         // Without its module there is no profiling at all.
-        let is_profiling = fields.iter().all(|field| wanted::is_profiling(*field));
+        let is_profiling = fields.iter().all(|field| plan::is_profiling(*field));
         let bad = match is_profiling && code == Code::MODULE_NOT_LOADED {
             true => fields.iter().map(|field| (*field, code)).collect(),
-            false => batch.sift(fields, code)?,
+            false => batch.refused_of(fields, code)?,
         };
         let good: Vec<u16> =
             fields.iter().copied().filter(|it| !bad.iter().any(|(field, _)| field == it)).collect();
@@ -213,7 +214,7 @@ impl Watching {
         }
         if good.is_empty() && batch.keys.len() > 1 && code != Code::MODULE_NOT_LOADED {
             // It may be one entity that has none of them.
-            return self.add_each(batch, fields);
+            return self.watch_each(batch, fields);
         }
         for (field, code) in bad {
             self.refuse(batch.kind, &[field], code);
@@ -222,10 +223,10 @@ impl Watching {
     }
 
     /// Watches fields of each entity by itself, in a group of its own.
-    fn add_each(&mut self, batch: &Batch<'_>, fields: &[u16]) -> Result<(), Code> {
+    fn watch_each(&mut self, batch: &Batch<'_>, fields: &[u16]) -> Result<(), Code> {
         let mut refused = Vec::new();
         let mut is_watched = false;
-        for key in batch.keys.iter().take(MOST_ALONE) {
+        for key in batch.keys.iter().take(MOST_SINGLE_GROUPS) {
             let watch = Group::new(batch.handle, &[*key]).and_then(|(group, left_out)| {
                 if let Some((_, code)) = left_out.first() {
                     return Err(*code);

@@ -9,11 +9,12 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use exposition::{Layout, render, render_in_parts};
+use exposition::{Layout, render, render_in_chunks};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use machine::{float, identity, instance, int, part, settings, snapshot, text, up, watch, xids};
-use model::catalog::{Field, ValueType, builtin, counters};
+use model::catalog::builtin::Set;
+use model::catalog::{Field, ValueType};
 use model::{
     ClockEvent, Entity, Extent, GpuView, Kind, Quantity, Reading, Reason, Snapshot, Watch,
 };
@@ -22,8 +23,8 @@ use model::{
 const FIRST: u16 = 300;
 
 fn main() {
-    bench("8 GPUs, default set", 2000, &of_set(8, builtin::DEFAULT));
-    bench("8 GPUs, all", 200, &of_set(8, builtin::ALL));
+    bench("8 GPUs, default set", 2000, &of_set(8, Set::Default));
+    bench("8 GPUs, all", 200, &of_set(8, Set::All));
     bench("8 GPUs, 40 fields", 2000, &machine(8, 38, |_, _| {}));
     bench("8 GPUs x 18 links, 380 fields", 500, &machine(8, 378, links));
     bench("16 GPUs x 7 instances, 40 fields", 500, &machine(16, 38, instances));
@@ -31,9 +32,9 @@ fn main() {
 }
 
 /// GPUs that answer all fields of a built-in set.
-fn of_set(gpus: u32, set: &str) -> Snapshot {
-    let mut watches = counters::parse(set.as_bytes()).watches;
-    watches.extend(counters::parse(builtin::HEALTH.as_bytes()).watches);
+fn of_set(gpus: u32, set: Set) -> Snapshot {
+    let mut watches = set.watches();
+    watches.extend(Set::Health.watches());
     let gpu = |index: u32| {
         let readings = watches.iter().map(|watch| value(index, model::catalog::by_id(watch.field)));
         gpu(index, readings.collect())
@@ -122,13 +123,13 @@ fn bench(what: &str, pages: u32, snapshot: &Snapshot) {
     let page = render(snapshot, &settings);
     let rendering = median(pages, || {
         let mut page = String::with_capacity(page.len());
-        render_in_parts(black_box(snapshot), &settings, &layout, |part| page.push_str(part));
+        render_in_chunks(black_box(snapshot), &settings, &layout, |part| page.push_str(part));
         black_box(page);
     });
     // As the server does it.
     let whole = median(pages, || {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(1));
-        render_in_parts(black_box(snapshot), &settings, &layout, |part| {
+        render_in_chunks(black_box(snapshot), &settings, &layout, |part| {
             encoder.write_all(part.as_bytes()).expect("memory takes it");
         });
         black_box(encoder.finish().expect("memory takes it"));

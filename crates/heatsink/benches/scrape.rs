@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use model::catalog::builtin;
+use model::catalog::builtin::Set;
 use rig::{BINARY, PATIENCE, Rig, up};
 use testkit::exporter::Exporter;
 
@@ -82,12 +82,12 @@ fn main() {
 /// have twice as many of them, whose numbers take the test library megabytes of this process.
 fn whole_catalogue() {
     let args = ["-f", "all"];
-    for (machine, gpus) in [("gb200x4", 4), ("h100x8", 8)] {
-        let rig = Rig::machine(machine);
+    for (machine, gpus) in [("gb200x2", 4), ("h100x2", 8)] {
+        let rig = Rig::machine_of(machine, gpus);
         let exporter = complete(&rig, &args, gpus);
         let gzip = latencies(&exporter, "gzip");
         println!(
-            "\nall, {machine}: {}: GET p50, gzip {:.3} ms, resident {:.1} MiB",
+            "\nall, {machine} repeated to {gpus} GPUs: {}: GET p50, gzip {:.3} ms, resident {:.1} MiB",
             shape(&exporter),
             percentile(&gzip, 50),
             resident(&exporter)
@@ -179,9 +179,9 @@ fn row(figure: &str, measured: f64, target: &str) {
 
 /// The default set and eight rows of the first generation: more than 40.
 fn counters() -> String {
-    let first = builtin::FIRST_GENERATION.lines().filter(|line| line.starts_with("dcgm_"));
-    let more: Vec<&str> = first.take(8).collect();
-    format!("{}\n{}\n", builtin::DEFAULT, more.join("\n"))
+    let first = Set::FirstGeneration.text();
+    let more: Vec<&str> = first.lines().filter(|line| line.starts_with("dcgm_")).take(8).collect();
+    format!("{}\n{}\n", Set::Default.text(), more.join("\n"))
 }
 
 fn machine() -> String {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use exposition::Show;
 use model::Windows;
-use model::catalog::builtin;
+use model::catalog::builtin::Set;
 use sim::{Chapter, Options, Scenario, SimSource, World};
 
 use crate::cli::DemoArgs;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
     let wanted = Wanted {
         counters: None,
         // So that the alert rules and dashboards have all that they look at.
-        extra: Some(Extra::Builtin(builtin::MONITORING)),
+        extra: Some(Extra::Builtin(Set::Monitoring)),
         generation: settings::generation(&args.metric_names).named::<DemoArgs>("metric-names")?,
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },

@@ -1,32 +1,30 @@
-//! `heatsink fields`: the field catalogue, and the table of XIDs.
+//! `heatsink fields`: the field table and the XID table, as text, JSON or Markdown.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anyhow::Result;
-use model::catalog::generation::PAIRS;
+use model::catalog::builtin::Set;
 use model::catalog::xid::{self, XIDS};
-use model::catalog::{FIELDS, Field, Level, builtin, counters};
-use model::{Watch, Xid};
+use model::catalog::{FIELDS, Field};
+use model::{Xid, field};
 
 use crate::cli::FieldsArgs;
 use crate::table::aligned;
 use crate::{NO, Outcome};
 
-/// Prints it, or what of it holds the pattern.
+/// Prints the fields or the XIDs, all or those that match the pattern.
 pub(crate) fn run(args: &FieldsArgs) -> Result<Outcome> {
     let pattern = args.pattern.as_deref().map(str::to_lowercase);
-    let helps = helps();
-    let mut fields: Vec<Row> =
-        FIELDS.iter().map(|field| Row { field, help: help(field, &helps) }).collect();
-    fields.retain(|row| !args.served || served(row.field) != NOT_SERVED);
+    let mut fields: Vec<&Field> = FIELDS.iter().collect();
+    fields.retain(|field| !args.served || served(field) != NOT_SERVED);
     let mut xids: Vec<Xid> = XIDS.iter().map(|entry| xid::lookup(entry.code)).collect();
     if let Some(pattern) = &pattern {
-        fields.retain(|row| row.holds(pattern));
-        xids.retain(|xid| holds_xid(xid, pattern));
+        fields.retain(|field| field_matches(field, pattern));
+        xids.retain(|xid| xid_matches(xid, pattern));
         if if args.xids { xids.is_empty() } else { fields.is_empty() } {
             // A failure to print leaves nothing to do about it.
-            let _ = writeln!(io::stderr(), "heatsink: {}", nothing_holds(pattern, args.xids));
+            let _ = writeln!(io::stderr(), "heatsink: {}", nothing_matches(pattern, args.xids));
             return Ok(Outcome { status: NO, stuck: false });
         }
     }
@@ -38,30 +36,21 @@ pub(crate) fn run(args: &FieldsArgs) -> Result<Outcome> {
         (false, false, false) => table(&fields, pattern.is_some()),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
-        // The reader has seen enough, as `head` does.
+        // The reader closed the pipe, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::DONE),
         written => Ok(written.map(|()| Outcome::DONE)?),
     }
 }
 
-/// A field, and what it is in a sentence.
-struct Row {
-    field: &'static Field,
-    help: String,
+/// Whether one of the field's texts contains the pattern, which is in lower case.
+fn field_matches(field: &Field, pattern: &str) -> bool {
+    let texts = [field.name, field.unit, field.group().as_str(), field.help];
+    let mut texts = texts.into_iter().chain(field.canonical);
+    texts.any(|text| text.to_lowercase().contains(pattern))
 }
 
-impl Row {
-    /// Whether one of its texts holds the pattern, which is in lower case.
-    fn holds(&self, pattern: &str) -> bool {
-        let Self { field, help } = self;
-        let mut texts = vec![field.name, field.unit, field.group().as_str(), help];
-        texts.extend(other_names(field));
-        texts.into_iter().any(|text| text.to_lowercase().contains(pattern))
-    }
-}
-
-/// Whether the pattern, which is in lower case, is its code, or stands in one of its texts.
-fn holds_xid(xid: &Xid, pattern: &str) -> bool {
+/// Whether the pattern, which is in lower case, is the XID's code, or stands in one of its texts.
+fn xid_matches(xid: &Xid, pattern: &str) -> bool {
     match pattern.parse::<u32>() {
         Ok(code) => xid.code == code,
         Err(_) => [xid.message, xid.class, xid.action]
@@ -70,8 +59,8 @@ fn holds_xid(xid: &Xid, pattern: &str) -> bool {
     }
 }
 
-/// What to say where nothing holds the pattern: names that it may have been meant for.
-fn nothing_holds(pattern: &str, is_of_xids: bool) -> String {
+/// The message for a pattern without a match, with names that it may have been meant for.
+fn nothing_matches(pattern: &str, is_of_xids: bool) -> String {
     /// How many names are proposed.
     const MOST: usize = 5;
     if is_of_xids {
@@ -87,11 +76,11 @@ fn nothing_holds(pattern: &str, is_of_xids: bool) -> String {
     }
 }
 
-/// What a field is read by.
+/// The driver call, the source or the program that a field's values come from.
 fn served(field: &Field) -> &'static str {
     match nvml::served(field.id) {
         Some(call) => call,
-        None if field.level == Level::Exporter => "heatsink itself",
+        None if field::is_derived(field.id) => "heatsink itself",
         None if field.level.is_beside_gpus() => "DCGM",
         None => NOT_SERVED,
     }
@@ -99,43 +88,13 @@ fn served(field: &Field) -> &'static str {
 
 const NOT_SERVED: &str = "-";
 
-/// The help texts of the built-in sets.
-fn helps() -> Vec<Watch> {
-    // Text is commented out there, for it would be a label of every series.
-    let in_words = |set: &str| {
-        let all = set.replace("\n# DCGM_", "\nDCGM_").replace("\n#DCGM_", "\nDCGM_");
-        counters::parse(all.as_bytes()).watches
-    };
-    [builtin::HEALTH, builtin::ALL, builtin::MACHINE].map(in_words).concat()
-}
-
-/// What the field is: as the built-in sets say, or the names of another generation.
-fn help(field: &Field, helps: &[Watch]) -> String {
-    let pair = PAIRS.iter().find(|pair| pair.v4_9.name == field.name);
-    let of_pair = pair.and_then(|pair| pair.help.as_ref()).map(|help| help.v4_9);
-    let of_file = helps.iter().find(|watch| watch.field == field.id);
-    of_file.map(|watch| &*watch.help).or(of_pair).unwrap_or_default().to_owned()
-}
-
-/// The names that a field has in other generations.
-fn other_names(field: &Field) -> Vec<&'static str> {
-    let mut names: Vec<&str> = field.canonical.into_iter().collect();
-    // A twin in another unit is another field.
-    for pair in PAIRS.iter().filter(|pair| pair.v4_8.field == pair.v4_9.field) {
-        if pair.v4_8.name == field.name && !names.contains(&pair.v4_9.name) {
-            names.push(pair.v4_9.name);
-        }
-    }
-    names
-}
-
-/// The help texts make it wide: they are there where something is looked for, which may be in them.
-fn table(fields: &[Row], with_help: bool) -> String {
+/// The help texts make the table wide, so they are left out unless a pattern may have matched in them.
+fn table(fields: &[&Field], with_help: bool) -> String {
     const HEAD: [&str; 9] =
         ["ID", "NAME", "GROUP", "LEVEL", "TYPE", "UNIT", "SERIES PER GPU", "SERVED BY", "SINCE"];
     let mut head = HEAD.map(str::to_owned).to_vec();
     head.extend(with_help.then(|| "WHAT IT IS".to_owned()));
-    let rows = fields.iter().map(|Row { field, help }| {
+    let rows = fields.iter().map(|field| {
         let mut row = vec![
             field.id.0.to_string(),
             field.name.to_owned(),
@@ -147,23 +106,23 @@ fn table(fields: &[Row], with_help: bool) -> String {
             served(field).to_owned(),
             nvml::since(field.id).to_owned(),
         ];
-        row.extend(with_help.then(|| help.clone()));
+        row.extend(with_help.then(|| field.help.to_owned()));
         row
     });
     aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
-fn json(fields: &[Row]) -> Result<String> {
+fn json(fields: &[&Field]) -> Result<String> {
     let rows: Vec<serde_json::Value> = fields
         .iter()
-        .map(|Row { field, help }| {
+        .map(|field| {
             serde_json::json!({
                 "id": field.id.0,
                 "name": field.name,
                 "canonical_name": field.canonical,
-                "other_names": other_names(field),
+                "other_names": Vec::from_iter(field.canonical),
                 "group": field.group().as_str(),
-                "help": help,
+                "help": field.help,
                 "level": field.level.as_str(),
                 "type": field.kind.as_str(),
                 "value": field.value.as_str(),
@@ -177,13 +136,14 @@ fn json(fields: &[Row]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&rows)? + "\n")
 }
 
-/// The page about metrics of the documentation.
-fn markdown(fields: &[Row]) -> String {
+/// `docs/metrics.md`.
+fn markdown(fields: &[&Field]) -> String {
     let mut text = include_str!("metrics.txt").to_owned();
     text += "\n## heatsink's own families\n\nHow to use them: [signals](signals.md).\n\n\
              | family | what it is | type | series per GPU | in the set |\n|---|---|---|---|---|\n";
-    for Row { field, help } in fields.iter().filter(|row| is_own(row.field)) {
-        let (name, kind, series) = (field.name, field.kind.as_str(), field.series());
+    for field in fields.iter().filter(|field| is_own(field)) {
+        let (name, help, kind, series) =
+            (field.name, field.help, field.kind.as_str(), field.series());
         let set = set_of(field);
         let _ = writeln!(text, "| `{name}` | {help} | {kind} | {series} | {set} |");
     }
@@ -196,15 +156,15 @@ fn markdown(fields: &[Row]) -> String {
              has their rows.\n\n\
              | field | what it is | unit | type | level | id | read by | since |\n\
              |---|---|---|---|---|---|---|---|\n";
-    for Row { field, help } in fields.iter().filter(|row| !is_own(row.field)) {
+    for field in fields.iter().filter(|field| !is_own(field)) {
         let mut name = format!("`{}`", field.name);
-        for other in other_names(field) {
+        if let Some(other) = field.canonical {
             let _ = write!(name, "<br>`{other}`");
         }
         let _ = writeln!(
             text,
             "| {name} | {} | {} | {} | {} | {} | {} | {} |",
-            help,
+            field.help,
             field.unit,
             field.kind.as_str(),
             field.level.as_str().replace('_', " "),
@@ -223,17 +183,14 @@ fn is_own(field: &Field) -> bool {
 
 /// The smallest built-in set that has the field.
 fn set_of(field: &Field) -> &'static str {
-    const SETS: [(&str, &str); 5] = [
-        ("every page", builtin::HEALTH),
-        ("minimal", builtin::MINIMAL),
-        ("default", builtin::DEFAULT),
-        ("monitoring", builtin::MONITORING),
-        ("all", builtin::ALL),
+    const SETS: [(&str, Set); 5] = [
+        ("every page", Set::Health),
+        ("minimal", Set::Minimal),
+        ("default", Set::Default),
+        ("monitoring", Set::Monitoring),
+        ("all", Set::All),
     ];
-    let has_it = |text: &str| {
-        counters::parse(text.as_bytes()).watches.iter().any(|watch| watch.field == field.id)
-    };
-    SETS.iter().find(|(_, text)| has_it(text)).map_or("", |(name, _)| name)
+    SETS.iter().find(|(_, set)| set.reads(field)).map_or("", |(name, _)| name)
 }
 
 fn xid_table(xids: &[Xid]) -> String {

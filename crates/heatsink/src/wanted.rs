@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
+use model::catalog::builtin::Set;
 use model::catalog::counters::{self, Counters, Skipped};
-use model::catalog::{Generation, builtin, generation};
+use model::catalog::{Field, Generation, generation};
 use model::{Kind, Watch, Windows};
 
 use crate::cli::ServeArgs;
@@ -36,8 +37,8 @@ pub(crate) struct Wanted {
 pub(crate) enum Extra {
     /// A counters file, or the name of a built-in set.
     Path(PathBuf),
-    /// The text of a built-in set, whatever files are in the working directory.
-    Builtin(&'static str),
+    /// A built-in set, whatever files are in the working directory.
+    Builtin(Set),
 }
 
 /// What came of it.
@@ -60,7 +61,7 @@ impl Wanted {
     pub(crate) fn read(&self) -> Result<Asked> {
         let mut rows_skipped = 0;
         let (counters, is_builtin) = match &self.counters {
-            None => (counters::parse(builtin::DEFAULT.as_bytes()), true),
+            None => (of_set(Set::Default), true),
             Some(path) => file_or_builtin(path).named::<ServeArgs>("collectors")?,
         };
         rows_skipped += counters.skipped.len();
@@ -74,7 +75,7 @@ impl Wanted {
                 Extra::Path(path) => {
                     file_or_builtin(path).named::<ServeArgs>("extra-collectors")?.0
                 }
-                Extra::Builtin(text) => counters::parse(text.as_bytes()),
+                Extra::Builtin(set) => of_set(*set),
             };
             rows_skipped += extra.skipped.len();
             watches = counters::merge(watches, extra.watches);
@@ -96,9 +97,8 @@ impl Wanted {
             }
         }
         let rows = watches.len();
-        let health = counters::parse(builtin::HEALTH.as_bytes()).watches.into_iter();
         let is_new = |row: &Watch| watches.iter().all(|watch| watch.field != row.field);
-        let health: Vec<Watch> = health.filter(is_new).collect();
+        let health: Vec<Watch> = Set::Health.watches().into_iter().filter(is_new).collect();
         watches.extend(health);
         watches.extend(self.hidden(&watches));
         Ok(Asked { watches: watches.into(), rows, rows_skipped: rows_skipped as u64 })
@@ -116,7 +116,7 @@ impl Wanted {
                     kind: Kind::Hidden,
                     help: "".into(),
                     pace,
-                    cumulative: row.is_some_and(model::catalog::Field::is_cumulative),
+                    cumulative: row.is_some_and(Field::is_cumulative),
                 }
             })
             .collect()
@@ -131,8 +131,8 @@ fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
     };
     // A folder that happens to have the name of a set is no counters file.
     let is_absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory);
-    let builtin = path.to_str().and_then(builtin::builtin_for).filter(|_| is_absent);
-    let Some(builtin) = builtin else {
+    let set = path.to_str().and_then(Set::for_path).filter(|_| is_absent);
+    let Some(set) = set else {
         let is_word = path.components().count() == 1 && path.is_relative();
         let hint = if is_absent && is_word { SETS } else { "" };
         bail!("cannot read the counters file {}: {error}{hint}", path.display());
@@ -140,7 +140,11 @@ fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
     if path.is_absolute() {
         tracing::info!("{} is not there; serving its built-in equivalent", path.display());
     }
-    Ok((counters::parse(builtin.as_bytes()), true))
+    Ok((of_set(set), true))
+}
+
+fn of_set(set: Set) -> Counters {
+    Counters { watches: set.watches(), skipped: Vec::new() }
 }
 
 const SETS: &str = "; the built-in sets are default, all, minimal, 1.x, machine and monitoring";

@@ -27,7 +27,7 @@ fn in_a_line(text: &str) -> String {
 
 #[test]
 fn a_machine_that_is_well_takes_a_screen() {
-    for name in ["h100x8", "a100x8-mig", "geforce"] {
+    for name in ["h100x2", "a100x2-mig", "gb200x2", "geforce"] {
         let (said, status) = check(&Rig::machine(name).with_kernel_log(), &[]);
         assert_eq!(status, Some(0), "{said}");
         assert!(said.lines().count() <= 30, "{said}");
@@ -37,7 +37,7 @@ fn a_machine_that_is_well_takes_a_screen() {
 
 #[test]
 fn what_is_wrong_stands_beside_what_to_do() {
-    let rig = Rig::machine("h100x8").with_kernel_log();
+    let rig = Rig::machine_of("h100x2", 8).with_kernel_log();
     rig.control.set(&[
         "gpu 2 lost",
         "gpu 5 lost",

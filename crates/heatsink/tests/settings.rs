@@ -348,9 +348,7 @@ fn page_of_the_demo(args: &[&str], family: &str) -> Page {
 fn the_demo_has_what_the_alert_rules_look_at() {
     let page = page_of_the_demo(&[], "DCGM_FI_DEV_GPU_TEMP");
     metric("heatsink_source_info").label("source", "sim").assert_in(&page);
-    for watch in
-        model::catalog::counters::parse(model::catalog::builtin::MONITORING.as_bytes()).watches
-    {
+    for watch in model::catalog::builtin::Set::Monitoring.watches() {
         let series = match &*watch.name {
             // An H100 remaps rows, and retires no pages.
             "DCGM_FI_DEV_RETIRED_SBE" | "DCGM_FI_DEV_RETIRED_DBE" => 0,

@@ -166,7 +166,7 @@ fn what_systemd_passes_wrongly_ends_it_with_one_line() {
     let service = Activated::on(&[&one, &other], &rig, &[]);
     let until = Instant::now() + PATIENCE;
     while TcpStream::connect(&one).is_err() {
-        assert!(Instant::now() < until, "nobody listens on {one}");
+        assert!(Instant::now() < until, "nothing listens on {one}");
         std::thread::sleep(Duration::from_millis(20));
     }
     let mut service = service;

@@ -54,6 +54,8 @@
 //! `sampler`, `machine`, `readers`, `listener` and `gpu` are how it gets to know; `library` is what
 //! each function of `abi` passes through first, and `layout` has the structs that they take.
 
+#![allow(unsafe_code)]
+
 pub mod control;
 mod install;
 

@@ -65,7 +65,7 @@ impl Look {
     }
 }
 
-/// Says something on stderr; where nobody listens, it is lost.
+/// Says something on stderr; where nobody delivers_xids, it is lost.
 pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "fake-dcgm: {message}");
 }

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Entity, Moment, Part, Pass, Reader, Reading, Readings, Reason, Rhythm};
+use model::{
+    Entity, Moment, Part, Pass, Reader, ReaderKind, Reading, Readings, Reason, WatchIndex,
+};
 
 /// How far the readers' clock goes from one pass to the next. It is no real time: to them every
 /// pass is one in which all is due, and none comes too soon for a call that takes long.
@@ -18,8 +20,7 @@ pub(crate) struct Readers {
 
 struct Polled {
     reader: Box<dyn Reader>,
-    /// Positions in the session's watches.
-    watches: Arc<[usize]>,
+    watches: Arc<[WatchIndex]>,
     out: Readings,
     is_open: bool,
     failed: Option<Reason>,
@@ -37,7 +38,7 @@ pub(crate) enum Found<'a> {
 impl Readers {
     pub(crate) fn new(readers: Vec<Box<dyn Reader>>) -> Self {
         let (waiting, polled): (Vec<_>, Vec<_>) =
-            readers.into_iter().partition(|reader| reader.rhythm() == Rhythm::Waiting);
+            readers.into_iter().partition(|reader| reader.kind() == ReaderKind::Events);
         let polled = polled.into_iter().map(|reader| {
             let watches = reader.watches();
             let out = Readings::new(&watches, Moment::now());
@@ -54,7 +55,7 @@ impl Readers {
         let mut down = None;
         for polled in &mut self.polled {
             polled.failed = polled.pass(elapsed).err();
-            if polled.reader.rhythm() == Rhythm::Main {
+            if polled.reader.kind() == ReaderKind::Main {
                 down = polled.failed;
             }
         }
@@ -66,10 +67,10 @@ impl Readers {
         self.polled.iter().flat_map(|polled| polled.out.parts())
     }
 
-    /// What is known of the field at `position` of the session's watches, of one entity.
-    pub(crate) fn find(&self, position: usize, is_it: impl Fn(&Entity) -> bool) -> Found<'_> {
+    /// What is known of a watch, of one entity.
+    pub(crate) fn find(&self, watch: WatchIndex, is_it: impl Fn(&Entity) -> bool) -> Found<'_> {
         for polled in &self.polled {
-            if polled.watches.binary_search(&position).is_err() {
+            if polled.watches.binary_search(&watch).is_err() {
                 continue;
             }
             if polled.failed.is_some() {
@@ -78,19 +79,19 @@ impl Readers {
             let Some(part) = polled.out.parts().iter().find(|part| is_it(&part.entity)) else {
                 continue;
             };
-            if let Ok(slot) = part.watches.binary_search(&position) {
-                return Found::Reading(&part.slots[slot].reading);
+            if let Ok(slot) = part.watches.binary_search(&watch) {
+                return Found::Reading(&part.readings[slot].reading);
             }
         }
         Found::Nothing
     }
 
     /// The readings of one field by peer.
-    pub(crate) fn of_peers(&self, position: usize) -> impl Iterator<Item = (u32, &Reading)> {
+    pub(crate) fn of_peers(&self, watch: WatchIndex) -> impl Iterator<Item = (u32, &Reading)> {
         self.parts().filter_map(move |part| {
             let Entity::Peer(peer) = part.entity else { return None };
-            let slot = part.watches.binary_search(&position).ok()?;
-            Some((peer, &part.slots[slot].reading))
+            let slot = part.watches.binary_search(&watch).ok()?;
+            Some((peer, &part.readings[slot].reading))
         })
     }
 }

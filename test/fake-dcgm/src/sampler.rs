@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, thread, time::Duration};
 
 use model::field;
-use model::{Entity, FieldId, Value as Raw};
+use model::{Entity, FieldId, Value as Raw, WatchIndex};
 
 use crate::{
     engine::{Engine, Mode},
@@ -125,11 +125,13 @@ impl Round<'_> {
             let value = match machine.position(field) {
                 Some(_) if gpu.down.is_some() && is_global => continue,
                 Some(_) if gpu.down.is_some() => Some(Value::Blank(Blank::Plain)),
-                Some(position) => match readers.find(position, |entity| gpu.is(whose, entity)) {
-                    Found::Reading(reading) => Value::of(reading),
-                    Found::Nothing => Some(Value::Blank(Blank::NotSupported)),
-                    Found::Failed => Some(Value::Blank(Blank::Plain)),
-                },
+                Some(position) => {
+                    match readers.find(WatchIndex(position), |entity| gpu.is(whose, entity)) {
+                        Found::Reading(reading) => Value::of(reading),
+                        Found::Nothing => Some(Value::Blank(Blank::NotSupported)),
+                        Found::Failed => Some(Value::Blank(Blank::Plain)),
+                    }
+                }
                 None if NEVER_READ.contains(&FieldId(field)) => {
                     Some(Value::Blank(Blank::NotSupported))
                 }
@@ -167,7 +169,7 @@ impl Round<'_> {
 fn note_peers(gpu: &mut Gpu, readers: &Readers, position: Option<usize>) {
     let Some(position) = position else { return };
     gpu.peers = readers
-        .of_peers(position)
+        .of_peers(WatchIndex(position))
         .filter_map(|(peer, reading)| match reading {
             Ok(Raw::Int(state)) => Some((peer, *state)),
             _ => None,
@@ -177,7 +179,7 @@ fn note_peers(gpu: &mut Gpu, readers: &Readers, position: Option<usize>) {
 
 fn note_texts(gpu: &mut Gpu, readers: &Readers, fields: &[(u16, usize)]) {
     for (field, position) in fields {
-        let found = readers.find(*position, |entity| *entity == Entity::Gpu);
+        let found = readers.find(WatchIndex(*position), |entity| *entity == Entity::Gpu);
         if let Found::Reading(Ok(Raw::Text(text))) = found {
             gpu.texts.insert(*field, text.to_string());
         }

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `FAKE_NVML_FIXTURE` | | path of a fixture; the simulation is off then. Format: `fixtures/example.toml` |
 //! | `FAKE_NVML_SCENARIO` | `steady` | `story`, `steady` or `idle` |
-//! | `FAKE_NVML_GPUS` | 8 | number of GPUs; `story` has its own |
+//! | `FAKE_NVML_GPUS` | 8 | number of GPUs; `story` has its own. With a fixture: as many as it has; those are repeated where it has fewer |
 //! | `FAKE_NVML_SEED` | 1 | seed of the simulation |
 //! | `FAKE_NVML_AT` | | simulated second at which the state stands still |
 //! | `FAKE_NVML_SPEED` | 1 | simulated seconds per second |
@@ -32,6 +32,8 @@
 //! `watch` turn the control file into what goes wrong; `session` and `call` are what each function
 //! of `abi` passes through first. There are no threads here: whatever waits, polls, so that the
 //! library can be closed at any time.
+
+#![allow(unsafe_code)]
 
 pub mod control;
 mod install;
@@ -56,4 +58,5 @@ mod refusal;
 mod session;
 
 pub use control::Control;
+pub use fixture::host_gpus;
 pub use install::{built, install_in, library_path};

@@ -44,8 +44,8 @@ struct Running {
 impl Machine {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Misconfigured> {
         let (driver, boards, running) = match &settings.origin {
-            Origin::Fixture(path) => {
-                let fixture = fixture::read(path)?;
+            Origin::Fixture(path, gpus) => {
+                let fixture = fixture::read(path, *gpus)?;
                 (fixture.driver.version, fixture.boards, None)
             }
             Origin::Simulation(simulation) => {

@@ -226,7 +226,7 @@ impl Watch {
     }
 }
 
-/// Says something on stderr; where nobody listens, it is lost.
+/// Says something on stderr; where nobody delivers_xids, it is lost.
 pub(crate) fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "fake-nvml: {message}");
 }

@@ -211,18 +211,6 @@ impl Variables {
         })
     }
 
-    /// `text` with variables filled in for people to read, as in a panel's title. An unknown one
-    /// stays as it is written.
-    pub fn label(&self, text: &str) -> String {
-        let filled = replace(text, |name, _| match self.choices.get(name) {
-            Some(Choice::One(value)) => Ok(value.clone()),
-            Some(Choice::AnyOf(values)) => Ok(values.join(" + ")),
-            Some(Choice::All) => Ok("All".to_owned()),
-            None => Ok(self.builtin(name).unwrap_or_else(|| format!("${name}"))),
-        });
-        filled.unwrap_or_else(|_| text.to_owned())
-    }
-
     fn value(&self, name: &str, format: &str) -> Result<String> {
         if let Some(value) = self.builtin(name) {
             return Ok(value);
@@ -367,15 +355,6 @@ mod tests {
         assert!(
             timeless.fill("x[$__range]").unwrap_err().root_cause().to_string().contains("$__range")
         );
-    }
-
-    #[test]
-    fn titles_are_for_people() {
-        assert_eq!(
-            variables().label("GPU $gpu of $job on ${node}"),
-            "GPU 0 + a.b of All on n1.example"
-        );
-        assert_eq!(variables().label("costs $money"), "costs $money");
     }
 
     #[test]

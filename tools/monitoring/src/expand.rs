@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use model::catalog::generation::PAIRS;
+use model::catalog::generation::pairs;
 
 use crate::duration;
 use crate::source::{Source, Threshold, Unit};
@@ -38,15 +38,6 @@ impl Names {
                 let all = Generation::ALL.map(Generation::as_str).join(", ");
                 bail!("`{text}` is no generation of names that heatsink serves; there are {all}")
             }
-        }
-    }
-
-    /// The word for it in file names.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V4_8 => "4.8",
-            Self::V4_9 => "4.9",
-            Self::Either => "either",
         }
     }
 }
@@ -228,7 +219,7 @@ fn field(text: &str) -> Result<(&str, &str)> {
 /// What a field is called, and what brings it to base units. `name` is one of 4.8.
 fn named(name: &str, names: Names) -> Result<(&'static str, f64)> {
     let row = model::catalog::by_name(name).with_context(|| format!("`{name}` is no field"))?;
-    if let Some(pair) = PAIRS.iter().find(|pair| pair.has(name)) {
+    if let Some(pair) = pairs().find(|pair| pair.has(name)) {
         ensure!(pair.v4_8.name == name, "write `{}`, the name of 4.8", pair.v4_8.name);
         let half = if names == Names::V4_9 { &pair.v4_9 } else { &pair.v4_8 };
         let unit = model::catalog::by_id(half.field).map_or(row.unit, |row| row.unit);

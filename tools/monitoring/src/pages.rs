@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use crate::expand::{Expander, Names};
-use crate::files;
+use crate::rows;
 use crate::source::{Alert, Source};
 
 const INTRODUCTION: &str = "\
@@ -76,7 +76,7 @@ fn link(alert: &str) -> String {
 
 fn row(source: &Source, alert: &Alert, description: &str) -> Result<String> {
     let Alert { name, severity, hold, .. } = alert;
-    let rows = files::needs_extra_rows(source, alert)?.then_some("`--extra-collectors monitoring`");
+    let rows = rows::needs_extra(source, alert)?.then_some("`--extra-collectors monitoring`");
     let needs: Vec<&str> = rows.into_iter().chain(alert.needs.as_deref()).collect();
     let needs = needs.join(", ");
     let hold = hold.as_deref().unwrap_or("at once");

@@ -145,7 +145,7 @@ fn no_panel_is_empty_on_common_hardware() {
     let library = tempfile::tempdir().expect("a temporary folder");
     fake_nvml::install_in(library.path());
     let library = library.path().join("libnvidia-ml.so.1").display().to_string();
-    let machines = ["geforce", "t4x8", "a100x8-mig", "h100x8", "gb200x4"];
+    let machines = ["geforce", "t4x2", "a100x2-mig", "h100x2", "gb200x2"];
     let start = |(index, machine): (usize, &&str)| {
         let fixture = root().join(format!("test/fixtures/machines/{machine}.toml"));
         let environment = [

@@ -8,7 +8,7 @@
 mod code;
 mod deploy;
 mod generate;
-mod pictures;
+mod policy;
 mod run;
 mod setup;
 mod steps;
@@ -19,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::generate::RulesArgs;
-use crate::pictures::PicturesArgs;
 use crate::steps::{Outcome, Step};
 
 const USAGE: &str = "\
@@ -34,12 +33,11 @@ Usage: cargo xtask <COMMAND>
                    has drifted, promtool's tests, Grafana's schema, every query, the whole chain
   deploy           everything that is installed, built and tried: chart, unit, release, package,
                    image; as root
+  advisories       check the dependencies against RustSec's list of vulnerabilities, from the network
   tidy             check the rules of this repository that no compiler checks
-  generate         write the files that are made from the rules: for Prometheus, Grafana, the chart
+  generate         write the files that are made from the rules: for Prometheus and Grafana, and, into
+                   target/manifests, for kubectl
   generate chart   write those that are made from the chart: plain manifests, renderings
-  pictures URL [OPTIONS]
-                   draw Fleet and Node from the Prometheus at URL into docs/pictures:
-                   --node NAME, --from and --to in seconds before now
   rules [OPTIONS]  print the rules for Prometheus, checked: --metric-names 4.8|4.9,
                    --from FILE (another source), --time-scale N (every duration divided by N,
                    for demonstrations), --out FOLDER (write them there, with configurations of
@@ -52,13 +50,13 @@ enum Command {
     Test(Vec<String>),
     Ci(Vec<String>),
     Nightly,
+    Advisories,
     Tidy,
     Monitoring,
     Generate,
     GenerateChart,
     Deploy,
     Rules(RulesArgs),
-    Pictures(PicturesArgs),
     Help,
 }
 
@@ -76,6 +74,9 @@ fn main() -> ExitCode {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
         }
+        Command::Advisories => {
+            steps::run(&root, vec![Step::call("advisories", policy::advisories)])
+        }
         Command::Tidy => steps::run(&root, vec![TIDY]),
         Command::Monitoring => steps::run(&root, monitoring()),
         Command::Generate => steps::run(&root, vec![Step::call("generate", generate::write)]),
@@ -86,7 +87,6 @@ fn main() -> ExitCode {
             steps::run(&root, [vec![build()], deploy::steps()].into_iter().flatten().collect())
         }
         Command::Rules(args) => return printed(generate::rules(&root, &args)),
-        Command::Pictures(args) => return printed(pictures::draw(&root, &args)),
         Command::Test(args) => steps::run(&root, test(args)),
         Command::Ci(args) => steps::run(&root, ci(args)),
         Command::Nightly => steps::run(&root, nightly()),
@@ -116,9 +116,6 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
     if name == "rules" {
         return generate::parse(rest).map(Command::Rules);
     }
-    if name == "pictures" {
-        return pictures::parse(rest).map(Command::Pictures);
-    }
     if (name.as_str(), rest) == ("generate", &["chart".to_owned()]) {
         return Ok(Command::GenerateChart);
     }
@@ -133,11 +130,12 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
         "test" => Ok(Command::Test(extra)),
         "ci" => Ok(Command::Ci(extra)),
         "nightly" if extra.is_empty() => Ok(Command::Nightly),
+        "advisories" if extra.is_empty() => Ok(Command::Advisories),
         "tidy" if extra.is_empty() => Ok(Command::Tidy),
         "monitoring" if extra.is_empty() => Ok(Command::Monitoring),
         "deploy" if extra.is_empty() => Ok(Command::Deploy),
         "generate" if extra.is_empty() => Ok(Command::Generate),
-        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" => {
+        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" | "advisories" => {
             Err(format!("`{name}` takes no arguments"))
         }
         "help" | "-h" | "--help" => Ok(Command::Help),
@@ -205,6 +203,9 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
         Step::cargo("format", &["fmt", "--all", "--check"]),
         Step::cargo("clippy", clippy).with(["--", "-D", "warnings"].map(str::to_owned).to_vec()),
         TIDY,
+        Step::call("dependencies", policy::dependencies),
+        Step::optional("advisories", |_| Ok(Some("see `cargo xtask advisories`".to_owned()))),
+        Step::call("workflows", policy::workflows),
         Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
     ];
     steps.extend(test(extra));

@@ -9,7 +9,7 @@ use crate::rig::{PATIENCE, Rig};
 
 /// The series of a page of eight H100s with 18 NVLinks each, those of the node included, by GPU.
 fn per_gpu(args: &[&str]) -> (f64, Page) {
-    let rig = Rig::machine("h100x8").with_kernel_log();
+    let rig = Rig::machine_of("h100x2", 8).with_kernel_log();
     let exporter = rig.started(&[&["-c", "200", "--expected-gpus", "8"], args].concat(), 8);
     let count = |page: &Page| page.all_samples().count();
     // All that a GPU has, and no more: averages need two passes, slow rows come later.
@@ -41,8 +41,8 @@ fn the_built_in_sets_keep_their_budgets() {
 #[test]
 fn a_file_that_names_no_family_of_heatsink_gets_few_of_them() {
     let rig = Rig::new();
-    let of_dcgm = model::catalog::builtin::DEFAULT.lines().filter(|line| line.starts_with("DCGM_"));
-    let rows: Vec<&str> = of_dcgm.collect();
+    let default = model::catalog::builtin::Set::Default.text();
+    let rows: Vec<&str> = default.lines().filter(|line| line.starts_with("DCGM_")).collect();
     let file = rig.file("counters.csv", rows.join("\n"));
     let (_, page) = per_gpu(&["-f", &file]);
     let own = page.all_samples().filter(|sample| !sample.name.starts_with("DCGM_")).count();

@@ -1,150 +1,16 @@
-//! The field table and the three ways into it: by number, by name, by position.
+//! The field table and the three ways into it: by number, by name, by a part of a name.
 
-mod first_generation;
 mod group;
 mod near;
-mod table;
+mod row;
+pub(crate) mod table;
 
-use crate::{FieldId, Kind, Pace, field};
+use crate::watch::FieldId;
 
 pub use group::Group;
+pub(in crate::catalog) use row::mark;
+pub use row::{Field, Level, ValueType};
 pub use table::FIELDS;
-
-/// One field: something that can be read, and all that is known of it beforehand.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Field {
-    /// DCGM's number. 9005, 9006 and those of heatsink's own families, from 9201 on, are numbers of
-    /// this program.
-    pub id: FieldId,
-    /// The name that dcgm-exporter up to 4.8 gives it: the family's name on the page. A field in
-    /// one of the base units that 4.9 brought has the name of 4.9.
-    pub name: &'static str,
-    /// The name that DCGM 4.6 gives it, where that is another one; dcgm-exporter 4.9 uses some of
-    /// these.
-    pub canonical: Option<&'static str>,
-    /// The finest entity that it exists for.
-    pub level: Level,
-    /// What its values are.
-    pub value: ValueType,
-    /// The unit of its values, in short: `MHz`, `ratio`, `bitmask`. `raw` means that the hardware
-    /// counts in a unit of its own; `1000 KiB/s` is what DCGM calls MB/s.
-    pub unit: &'static str,
-    /// How often it is worth reading.
-    pub pace: Pace,
-    /// Its type where a counters file of ours asks for it: what dcgm-exporter 4.8.3 ships, else
-    /// counter for totals, label for text and gauge for the rest.
-    pub kind: Kind,
-    /// Of a family of heatsink's own, how many series it has of each GPU.
-    series: Option<&'static str>,
-}
-
-impl Field {
-    /// How many series it has of each GPU, in words: `1`, `1 per NVLink`, `1 per node`. Of what a
-    /// GPU does not have there is none.
-    pub fn series(&self) -> &'static str {
-        match (self.series, self.kind, self.level) {
-            (Some(series), ..) => series,
-            (None, Kind::Label, _) => "a label",
-            (None, _, Level::Link) => "1 per NVLink",
-            (None, _, Level::Switch) => "1 per NVSwitch",
-            (None, _, Level::SwitchLink) => "1 per NVLink of an NVSwitch",
-            (None, _, Level::Cpu) => "1 per CPU",
-            (None, _, Level::CpuCore) => "1 per CPU core",
-            (None, ..) => match self.id {
-                field::EXP_P2P_STATUS => "1 per other GPU",
-                field::EXP_GPU_HEALTH_STATUS => "1 per subsystem",
-                field::EXP_XID_ERRORS_COUNT | field::EXP_XID_ERRORS_TOTAL => "1 per code that came",
-                field::EXP_CLOCK_EVENTS_COUNT | field::EXP_CLOCK_EVENTS_TOTAL => "9",
-                _ => "1",
-            },
-        }
-    }
-
-    /// Whether its values only grow by nature. Pages that wait to be retired are typed a counter by
-    /// custom, and become fewer.
-    pub fn is_cumulative(&self) -> bool {
-        self.kind == Kind::Counter && self.id != field::RETIRED_PENDING
-    }
-
-    /// What it is about.
-    pub fn group(&self) -> Group {
-        // A test says that every field has one.
-        Group::of(self.id).unwrap_or(Group::Identity)
-    }
-}
-
-/// What a field is a property of.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Level {
-    /// The machine: one value for all GPUs.
-    Global,
-    /// A whole GPU; its instances share the value.
-    Gpu,
-    /// A GPU instance of a partitioned GPU.
-    GpuInstance,
-    /// A compute instance, and so each GPU instance too.
-    ComputeInstance,
-    /// One NVLink of a GPU.
-    Link,
-    /// The vGPU side of a GPU.
-    Vgpu,
-    /// An NVSwitch of the machine.
-    Switch,
-    /// One NVLink of an NVSwitch.
-    SwitchLink,
-    /// A CPU of the machine.
-    Cpu,
-    /// One core of a CPU.
-    CpuCore,
-    /// Nothing in the driver: this program derives it.
-    Exporter,
-}
-
-impl Level {
-    /// The word used in tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Global => "global",
-            Self::Gpu => "gpu",
-            Self::GpuInstance => "gpu_instance",
-            Self::ComputeInstance => "compute_instance",
-            Self::Link => "link",
-            Self::Vgpu => "vgpu",
-            Self::Switch => "switch",
-            Self::SwitchLink => "switch_link",
-            Self::Cpu => "cpu",
-            Self::CpuCore => "cpu_core",
-            Self::Exporter => "exporter",
-        }
-    }
-
-    /// Whether it is of a part of the machine that belongs to no GPU.
-    pub fn is_beside_gpus(self) -> bool {
-        matches!(self, Self::Switch | Self::SwitchLink | Self::Cpu | Self::CpuCore)
-    }
-}
-
-/// What the values of a field are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ValueType {
-    /// Whole numbers.
-    Int,
-    /// Real numbers.
-    Float,
-    /// Text, which can only be a label.
-    Text,
-}
-
-impl ValueType {
-    /// The word used in tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Int => "int",
-            Self::Float => "float",
-            Self::Text => "text",
-        }
-    }
-}
 
 /// The field with this number. Of the two rows that share number 112, the current one.
 pub fn by_id(id: FieldId) -> Option<&'static Field> {
@@ -162,7 +28,7 @@ pub fn by_name(name: &str) -> Option<&'static Field> {
         .iter()
         .find(|field| field.name == name)
         .or_else(|| FIELDS.iter().find(|field| field.canonical == Some(name)))
-        .or_else(|| first_generation::field(name).and_then(by_id))
+        .or_else(|| FIELDS.iter().find(|field| field.v1 == Some(name)))
 }
 
 /// The known name that `name` may have been meant for.
@@ -179,7 +45,8 @@ pub fn names_like(part: &str) -> Vec<&'static str> {
 fn names() -> impl Iterator<Item = &'static str> + Clone {
     let current = FIELDS.iter().map(|field| field.name);
     let canonical = FIELDS.iter().filter_map(|field| field.canonical);
-    current.chain(canonical).chain(first_generation::names())
+    let first_generation = FIELDS.iter().filter_map(|field| field.v1);
+    current.chain(canonical).chain(first_generation)
 }
 
 #[cfg(test)]
@@ -187,6 +54,8 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::field;
+    use crate::watch::{Kind, Pace};
 
     fn is_legal(name: &str) -> bool {
         let mut chars = name.chars();
@@ -313,26 +182,6 @@ mod tests {
         // The first is one of DCGM 4.7 that nothing here reads.
         for name in ["DCGM_FI_DEV_FAN_SPEED_RATIO", "heatsink_gpu", "", "up"] {
             assert_eq!(by_name(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn every_const_is_the_number_that_the_table_gives_its_name() {
-        for &(name, id) in field::ALL {
-            let found: Vec<_> = FIELDS
-                .iter()
-                .filter(|field| {
-                    let prefixes = ["DCGM_FI_DEV_", "DCGM_FI_", "DCGM_", "heatsink_", ""];
-                    prefixes.iter().any(|prefix| {
-                        let rest = field.name.strip_prefix(prefix);
-                        rest.is_some_and(|rest| rest.to_uppercase() == name)
-                    })
-                })
-                .map(|field| field.id)
-                .collect();
-            // Ours is read for what is derived from it, and cannot be asked for.
-            let expected = if id == field::MAX_SM_CLOCK_OF_PSTATE { vec![] } else { vec![id] };
-            assert_eq!(found, expected, "{name}");
         }
     }
 }

@@ -3,16 +3,13 @@
 //! Version 4.9 renamed 23 rows of the default set, and changed the unit of 11 of them. What a
 //! dashboard asks for is one or the other, and while it is rebuilt, both.
 
-mod pairs;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::{FieldId, Kind, Watch, field};
+use crate::field;
+use crate::watch::{FieldId, Kind, Watch};
 
-use crate::catalog::by_id;
-
-pub use pairs::{Help, Name, PAIRS, Pair};
+use super::fields::{FIELDS, by_id};
 
 /// The names, types and units that a page has.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash, Debug)]
@@ -33,7 +30,7 @@ impl Generation {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::V4_8_2, Self::V4_8, Self::V4_9, Self::Both];
 
-    /// From what somebody wrote: one of [`Generation::as_str`], or a version that has its names.
+    /// From a setting: one of [`Generation::as_str`], or a version that has its names.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "4.8.2" => Some(Self::V4_8_2),
@@ -71,33 +68,70 @@ impl Generation {
     }
 }
 
+/// What a field of the default set is called before and from 4.9 on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pair {
+    /// Up to 4.8.
+    pub v4_8: Name,
+    /// From 4.9 on.
+    pub v4_9: Name,
+}
+
+/// A name, and the field that is read for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Name {
+    /// The name of the family, or of the label.
+    pub name: &'static str,
+    /// The field. Where the unit is another one, it is not that of the other name.
+    pub field: FieldId,
+    /// The help text of the built-in sets.
+    pub help: &'static str,
+}
+
+impl Pair {
+    /// Whether one of the two has this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.v4_8.name == name || self.v4_9.name == name
+    }
+}
+
+/// Every field that 4.9 renamed, in order of number.
+pub fn pairs() -> impl Iterator<Item = Pair> {
+    FIELDS.iter().filter_map(|row| {
+        let later = by_id(row.v4_9?)?;
+        let name = if later.id == row.id { row.canonical? } else { later.name };
+        Some(Pair {
+            v4_8: Name { name: row.name, field: row.id, help: row.help },
+            v4_9: Name { name, field: later.id, help: later.help },
+        })
+    })
+}
+
 /// The watches under the names of this generation.
 ///
-/// A watch of one of the [`PAIRS`] becomes what it is called in the generation asked for, or both,
-/// one after the other. It keeps its type and its pace, and its help text unless the unit is
-/// another one. No name is made twice: where a watch has a name already, nothing else is renamed to
-/// it. All other watches stay as they are.
+/// A watch of one of the [`pairs`] gets its name in the generation asked for, or both names, one
+/// after the other. It keeps its type and its pace, and its help text unless the unit is another one.
+/// No name is used twice: where a watch has a name already, nothing else is renamed to it. All other
+/// watches stay as they are.
 pub fn rename(watches: Vec<Watch>, generation: Generation) -> Vec<Watch> {
+    let pairs: Vec<Pair> = pairs().collect();
     let mut names: HashSet<Arc<str>> = watches.iter().map(|w| Arc::clone(&w.name)).collect();
     let mut renamed = Vec::with_capacity(watches.len());
     for watch in watches {
-        let Some(pair) = PAIRS.iter().find(|pair| pair.has(&watch.name)) else {
+        let Some(pair) = pairs.iter().find(|pair| pair.has(&watch.name)) else {
             renamed.push(watch);
             continue;
         };
-        let twins = [
-            (generation.has_4_8(), &pair.v4_8, pair.help.map(|help| help.v4_8)),
-            (generation.has_4_9(), &pair.v4_9, pair.help.map(|help| help.v4_9)),
-        ];
-        for (_, name, help) in twins.into_iter().filter(|(wanted, ..)| *wanted) {
-            let own = *watch.name == *name.name;
-            if own {
+        let has_other_unit = pair.v4_8.field != pair.v4_9.field;
+        let served = [(generation.has_4_8(), &pair.v4_8), (generation.has_4_9(), &pair.v4_9)];
+        for (_, name) in served.into_iter().filter(|(is_served, _)| *is_served) {
+            if *watch.name == *name.name {
                 renamed.push(watch.clone());
             } else if names.insert(name.name.into()) {
                 renamed.push(Watch {
                     field: name.field,
                     name: name.name.into(),
-                    help: help.map_or_else(|| Arc::clone(&watch.help), Arc::from),
+                    help: if has_other_unit { name.help.into() } else { Arc::clone(&watch.help) },
                     cumulative: by_id(name.field).is_some_and(|field| field.is_cumulative()),
                     ..watch.clone()
                 });
@@ -109,8 +143,8 @@ pub fn rename(watches: Vec<Watch>, generation: Generation) -> Vec<Watch> {
 
 /// A built-in set, with the types that this generation gives it and the row that 4.9 added.
 ///
-/// A file of somebody's own has the types that it says, so this is for the sets in
-/// [`builtin`](crate::catalog::builtin) only. It does not matter whether [`rename`] comes before or after.
+/// Only for the sets in [`builtin`](crate::catalog::builtin): a user's file keeps the types that it
+/// gives. It does not matter whether [`rename`] comes before or after.
 pub fn builtin_types(watches: Vec<Watch>, generation: Generation) -> Vec<Watch> {
     let mut watches = watches;
     for watch in watches.iter_mut().filter(|watch| COUNTERS_OF_4_8_2.contains(&watch.field)) {
@@ -152,25 +186,18 @@ fn add_capacity(watches: &mut Vec<Watch>) {
         return;
     }
     let place = watches.iter().rposition(|watch| REST.contains(&watch.field));
-    let watch = Watch {
-        field: capacity.id,
-        name: capacity.name.into(),
-        kind: capacity.kind,
-        help: "Framebuffer memory in all, in bytes".into(),
-        pace: capacity.pace,
-        cumulative: capacity.is_cumulative(),
-    };
-    watches.insert(place.map_or(watches.len(), |place| place + 1), watch);
+    watches.insert(place.map_or(watches.len(), |place| place + 1), capacity.watch());
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use crate::Pace;
+    use crate::watch::Pace;
 
     use super::*;
-    use crate::catalog::{builtin, by_name, counters};
+    use crate::catalog::builtin::Set;
+    use crate::catalog::{by_name, counters};
 
     fn read(text: &str) -> Vec<Watch> {
         counters::parse(text.as_bytes()).watches
@@ -208,27 +235,26 @@ mod tests {
     #[test]
     fn every_pair_is_two_names_of_the_table_and_11_have_another_unit() {
         let mut seen = HashSet::new();
-        for Pair { v4_8, v4_9, help } in PAIRS {
+        for Pair { v4_8, v4_9 } in pairs() {
             for side in [v4_8, v4_9] {
                 assert_eq!(by_name(side.name).map(|f| f.id), Some(side.field), "{}", side.name);
                 assert!(seen.insert(side.name));
             }
             let (before, after) = (by_id(v4_8.field).unwrap(), by_id(v4_9.field).unwrap());
             assert_eq!(before.name, v4_8.name);
-            assert_eq!(help.is_some(), before.unit != after.unit, "{}", v4_9.name);
-            assert_eq!(help.is_some(), before.id != after.id, "{}", v4_9.name);
+            assert_eq!(before.id != after.id, before.unit != after.unit, "{}", v4_9.name);
             assert_eq!((before.kind, before.pace), (after.kind, after.pace), "{}", v4_9.name);
             assert_eq!(before.level, after.level, "{}", v4_9.name);
         }
-        assert_eq!(PAIRS.iter().filter(|pair| pair.help.is_some()).count(), 11);
+        assert_eq!(pairs().count(), 23);
+        assert_eq!(pairs().filter(|pair| pair.v4_8.field != pair.v4_9.field).count(), 11);
     }
 
     #[test]
-    fn every_pair_is_in_the_default_set_and_explained_in_its_words() {
-        let default = read(builtin::DEFAULT);
-        for pair in PAIRS {
-            let watch = default.iter().find(|watch| *watch.name == *pair.v4_8.name).unwrap();
-            assert!(pair.help.is_none_or(|help| *help.v4_8 == *watch.help), "{}", watch.name);
+    fn every_pair_is_in_the_default_set() {
+        let default = Set::Default.watches();
+        for pair in pairs() {
+            assert!(default.iter().any(|watch| *watch.name == *pair.v4_8.name), "{pair:?}");
         }
     }
 
@@ -306,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_default_set_has_one_row_more_from_4_9_on() {
-        let default = || read(builtin::DEFAULT);
+        let default = || Set::Default.watches();
         for generation in Generation::ALL {
             let set = builtin_types(rename(default(), generation), generation);
             assert_eq!(rename(builtin_types(default(), generation), generation), set);
@@ -336,15 +362,14 @@ mod tests {
 
     #[test]
     fn only_whole_sets_get_the_capacity() {
-        for (text, more) in [
-            (builtin::DEFAULT, 1),
-            (builtin::ALL, 1),
-            (builtin::MINIMAL, 0),
-            (builtin::MONITORING, 0),
-            (builtin::FIRST_GENERATION, 0),
-            ("", 0),
+        for (set, more) in [
+            (Set::Default.watches(), 1),
+            (Set::All.watches(), 1),
+            (Set::Minimal.watches(), 0),
+            (Set::Monitoring.watches(), 0),
+            (Set::FirstGeneration.watches(), 0),
+            (vec![], 0),
         ] {
-            let set = read(text);
             let before = set.len();
             assert_eq!(builtin_types(set, Generation::V4_9).len(), before + more);
         }
@@ -352,7 +377,7 @@ mod tests {
 
     #[test]
     fn states_and_rates_are_counters_up_to_4_8_2_only() {
-        let all = read(builtin::ALL);
+        let all = Set::All.watches();
         assert_eq!(builtin_types(all.clone(), Generation::V4_8), all);
         let changed: Vec<_> = builtin_types(all.clone(), Generation::V4_8_2)
             .into_iter()

@@ -57,6 +57,14 @@
 {{- fail "runAsNonRoot is true, and the user is root, as kubernetes.enabled needs it for the kubelet's socket and kernelLog for the journal: take one of them away" -}}
 {{- end -}}
 
+{{- $lost := "its links to monitoring/ were lost: get the repository with git's core.symlinks on, or install what helm package made of such a copy" -}}
+{{- if and .Values.prometheusRule.enabled (not (contains "\ngroups:" (.Files.Get "files/rules/4.8.yaml"))) -}}
+{{- fail (printf "prometheusRule.enabled: this copy of the chart has no rules: %s" $lost) -}}
+{{- end -}}
+{{- if and .Values.dashboards.enabled (not (contains "\"panels\":" (.Files.Get "files/dashboards/heatsink-fleet.json"))) -}}
+{{- fail (printf "dashboards.enabled: this copy of the chart has no dashboards: %s" $lost) -}}
+{{- end -}}
+
 {{- if not .Values.image.repository -}}
 {{- fail "image.repository is not set, and there is no public image: build it (deploy/docker/README.md), push it to a registry of yours, and set image.repository to its name there" -}}
 {{- end -}}

@@ -13,7 +13,13 @@ pub(crate) use health::{Ecc, RemappedRows, RetiredPages, RowHistogram, SramEcc};
 pub(crate) use links::{Fabric, Nvlink, PcieLink, Peers, Ports};
 pub(crate) use mig::{ComputeInstance, Instance, Mig, MigOrder, size_of_profile, slices};
 
-use crate::{events::Xid, field::Field, gpm::Gpm, refusal::Refusal, samples::Sources};
+use crate::{
+    events::Xid,
+    field::{self, Field},
+    gpm::Gpm,
+    refusal::Refusal,
+    samples::Sources,
+};
 
 /// One GPU.
 #[derive(Deserialize, Default, Debug)]
@@ -94,7 +100,7 @@ pub(crate) struct Board {
     pub vgpu_licence: Option<Licence>,
     pub gpm: Option<Gpm>,
     /// What `nvmlDeviceGetFieldValues` answers; what is not listed is not supported.
-    #[serde(default, rename = "field")]
+    #[serde(default, rename = "field", deserialize_with = "field::listed")]
     pub fields: Vec<Field>,
 
     /// Bits of `nvmlDeviceGetSupportedEventTypes`.

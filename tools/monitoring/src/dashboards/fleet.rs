@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::panel::Bound::{Alert, At};
 use super::panel::{NO_RULES, Panel, Steps};
-use super::{CLUSTER, NODES, Plan, xids};
+use super::plan::{CLUSTER, NODES, Plan, xids};
 
 pub(super) const PLAN: Plan = Plan {
     name: "fleet",

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::panel::Bound::At;
 use super::panel::{NO_RULES, Panel};
-use super::{CLUSTER, NAMESPACE, Plan};
+use super::plan::{CLUSTER, NAMESPACE, Plan};
 
 pub(super) const PLAN: Plan = Plan {
     name: "jobs",

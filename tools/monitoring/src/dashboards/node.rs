@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::fleet::SLOWNESS;
 use super::panel::Bound::{Alert, At};
-use super::panel::Panel;
-use super::{CLUSTER, GPU, NODE, Plan, data_source, xids};
+use super::panel::{Panel, data_source};
+use super::plan::{CLUSTER, GPU, NODE, Plan, xids};
 
 pub(super) const PLAN: Plan = Plan {
     name: "node",

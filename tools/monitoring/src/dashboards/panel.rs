@@ -3,7 +3,6 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
-use super::data_source;
 use crate::expand::Expander;
 
 /// One panel.
@@ -430,6 +429,11 @@ pub(super) fn place(panels: Vec<Panel>, expander: &Expander<'_>) -> Result<Vec<V
         height = height.max(panel.size.1);
     }
     Ok(placed)
+}
+
+/// The data source that every query goes to.
+pub(super) fn data_source() -> Value {
+    json!({ "type": "prometheus", "uid": "${datasource}" })
 }
 
 fn override_of(matcher: &str, options: &str, properties: &[(&str, Value)]) -> Value {

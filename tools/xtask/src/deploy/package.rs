@@ -80,6 +80,9 @@ fn build(root: &Path) -> Result<PathBuf> {
         let install = ["install", "--quiet", "--locked", "--force", "cargo-deb", "--version"];
         run(Command::new("cargo").args(install).args([CARGO_DEB, "--root"]).arg(&tools))?;
     }
+    // Writes the manual pages and completions, which the package takes from target/manual.
+    let manual = ["test", "--package", "heatsink", "--locked", "--bin", "heatsink", "manual"];
+    quietly(Command::new("cargo").args(manual).current_dir(root))?;
     let package = file(root);
     // Stripped already.
     let built = ["--package", "heatsink", "--no-build", "--no-strip", "--target", release::X86_64];
