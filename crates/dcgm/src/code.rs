@@ -72,7 +72,7 @@ impl Code {
             -31 => ("too little room for the answer", Reason::Failed),
             -32 => ("not supported for this field", Reason::NotSupported),
             -33 => ("the engine's module for it is not loaded", Reason::NotSupported),
-            -34 => ("in use by somebody else", Reason::NoData),
+            -34 => ("in use by another process", Reason::NoData),
             -36 => ("profiling is not supported", Reason::NotSupported),
             -37 => ("the profiling library failed", Reason::NotSupported),
             -38 => ("too many profiling fields at a time", Reason::NotSupported),

@@ -373,12 +373,12 @@ impl Collection {
         let kept = |key| self.index.get(&key).map(|at| &self.kept[*at]);
         let owner = |key| kept(key).and_then(|kept| kept.member.gpu);
         let watches = self.watching.xids.iter().map(|xids| &xids.watch);
-        for (gpu, told) in self.xids.tell(watches, look, owner) {
-            let instance = match kept(told.key).map(|kept| &kept.member.entity) {
+        for (gpu, new) in self.xids.take_new(watches, look, owner) {
+            let instance = match kept(new.key).map(|kept| &kept.member.entity) {
                 Some(Entity::Instance(instance)) => Some(instance.gpu_instance),
                 _ => None,
             };
-            self.xids.keep(gpu, XidEvent { instance, ..told.event });
+            self.xids.keep(gpu, XidEvent { instance, ..new.event });
         }
         Ok(())
     }
@@ -474,7 +474,7 @@ fn liveness(
     cadence: Duration,
     now: Moment,
 ) -> Result<(), Reason> {
-    let shown = plan.fields.iter().enumerate().filter_map(|(number, field)| {
+    let recent = plan.fields.iter().enumerate().filter_map(|(number, field)| {
         let (slot, _) = field.targets[0];
         let TimedReading { reading: Ok(Value::Int(_) | Value::Float(_)), at: Some(at) } =
             kept.readings[slot.0]
@@ -483,9 +483,9 @@ fn liveness(
         };
         Some((field.period.max(cadence), (at, kept.gaps[number])))
     });
-    let often = shown.clone().map(|(period, _)| period).min().ok_or(Reason::NoData)?;
+    let often = recent.clone().map(|(period, _)| period).min().ok_or(Reason::NoData)?;
     let late_after = |every: Duration| (2 * often.max(every)).max(Duration::from_secs(1));
-    let mut newest = shown.filter(|(period, _)| *period == often);
+    let mut newest = recent.filter(|(period, _)| *period == often);
     match newest.any(|(_, (at, gap))| now.saturating_duration_since(at) <= late_after(gap)) {
         true => Ok(()),
         false => Err(Reason::Late),

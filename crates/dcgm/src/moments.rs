@@ -57,7 +57,7 @@ impl Moments {
         match is_possible {
             true => tracing::info!("the engine's clock shows the time of this machine's again"),
             false => tracing::info!(
-                "the engine's clock is not this machine's: ages are told by its own stamps"
+                "the engine's clock differs from this machine's: ages follow its own timestamps"
             ),
         }
     }

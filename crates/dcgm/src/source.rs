@@ -246,9 +246,9 @@ impl DcgmSource {
 
     /// Logs once what this engine does not have or does not accept.
     fn log_missing(&mut self, watches: &[Watch], watching: &Watching, handle: &Handle) {
-        let shown: Vec<Watch> =
+        let visible: Vec<Watch> =
             watches.iter().filter(|watch| watch.kind != Type::Hidden).cloned().collect();
-        let unknown = plan::unknown(&shown, |field| handle.api.knows(field));
+        let unknown = plan::unknown(&visible, |field| handle.api.knows(field));
         if !unknown.is_empty() {
             let version = handle.api.own_version().unwrap_or_else(|| "this release".to_owned());
             let names = named(unknown.into_iter());

@@ -126,7 +126,7 @@ impl XidQueue {
 
     /// All new XIDs with their GPU; the newest value is only the last of a burst. `owner` gives the
     /// GPU of an entity.
-    pub(crate) fn tell<'a>(
+    pub(crate) fn take_new<'a>(
         &self,
         watches: impl Iterator<Item = &'a Watch>,
         look: XidPoll,
@@ -227,7 +227,7 @@ mod tests {
     fn look(xids: &XidQueue, value: &FieldValue) -> Vec<(u32, bool)> {
         let mut look = XidPoll::default();
         xids.newest(GPU, value, &mut look);
-        let told = xids.tell(std::iter::empty(), look, |_| Some(3));
+        let told = xids.take_new(std::iter::empty(), look, |_| Some(3));
         told.iter().map(|(_, told)| (told.event.xid.code, told.event.before.is_some())).collect()
     }
 
@@ -259,7 +259,7 @@ mod tests {
             for key in [GPU, instance] {
                 xids.newest(key, &value(Some(43).filter(|_| stamp > 0), stamp), &mut look);
             }
-            let told = xids.tell(std::iter::empty(), look, |_| Some(3));
+            let told = xids.take_new(std::iter::empty(), look, |_| Some(3));
             told.iter().map(|(_, told)| told.key).collect::<Vec<_>>()
         };
         assert_eq!(both(0), []);
