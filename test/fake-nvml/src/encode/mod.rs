@@ -11,10 +11,10 @@ use crate::{
         Board, Clocks, Ecc, EncoderStats, Engine, Fabric, Inforom, Licence, Memory, Mig, Pci,
         PcieLink, PcieThroughput, PowerRange, RemappedRows, SramEcc, Thresholds, Utilization,
     },
-    events::Xid,
     field::{Field, Kind},
     gpm::{Gpm, METRICS},
     samples::{Source, Sources},
+    xid::Xid,
 };
 
 /// Whether simulated time runs on.
