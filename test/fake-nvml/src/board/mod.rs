@@ -64,9 +64,6 @@ pub(crate) struct Board {
     pub max_clocks_mhz: Clocks,
     #[serde(default)]
     pub application_clocks_mhz: Clocks,
-    /// Empty where the board does not say which clocks it can run at.
-    #[serde(default)]
-    pub supported_clocks_mhz: Vec<SupportedClocks>,
     pub event_reasons: Option<u64>,
     pub performance_state: Option<u32>,
     pub fan_percent: Option<u32>,
@@ -183,14 +180,6 @@ impl Thresholds {
 pub(crate) struct PowerRange {
     pub min: u32,
     pub max: u32,
-}
-
-/// A memory clock, and the graphics clocks that go with it, MHz.
-#[derive(Deserialize, Clone, Debug)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SupportedClocks {
-    pub mem: u32,
-    pub graphics: Vec<u32>,
 }
 
 /// Clocks, MHz.

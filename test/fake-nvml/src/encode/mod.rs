@@ -103,7 +103,6 @@ pub(crate) fn board(
             mem: memory_clock,
             ..Clocks::default()
         },
-        supported_clocks_mhz: equipment::supported_clocks(state),
         event_reasons: Some(state.clock_event_reasons),
         performance_state: Some(0),
         fan_percent: state.fan_percent.map(rounded),
