@@ -64,8 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_there_and_in_order_of_number() {
-        assert_eq!(FIELDS.len(), 557);
+    fn rows_are_in_order_of_number() {
         assert!(FIELDS.is_sorted_by_key(|field| field.id));
     }
 

@@ -146,27 +146,24 @@ mod tests {
 
     #[test]
     fn states_are_those_of_the_help_text() {
-        let mut states: Vec<String> = Vec::new();
+        let states = |field: FieldId| {
+            let words = (-10..100).filter_map(|n| Some(format!("{n} {}", in_words(field, n)?)));
+            words.collect::<Vec<_>>()
+        };
         for field in FIELDS.iter().filter(|field| field.unit == "enum") {
-            let words = (-10..100).filter_map(|n| Some(format!("{n} {}", in_words(field.id, n)?)));
-            states.push(words.collect::<Vec<_>>().join(", "));
+            let states = states(field.id);
+            assert!(states.len() > 1, "{}", field.name);
+            assert!(states.iter().all(|state| field.help.contains(state)), "{states:?}");
         }
+        assert_eq!(states(field::EXP_GPU_HEALTH_STATUS), ["0 pass", "10 warn", "20 fail"]);
+        assert_eq!(states(field::NVLINK_GET_STATE), ["0 inactive", "1 active", "2 asleep"]);
+        assert_eq!(states(field::EXP_P2P_STATUS).len(), 7);
         assert_eq!(
-            states,
-            [
-                "0 has none, 1 not started, 2 in progress, 3 joined, 4 failed",
-                "0 not known, 1 healthy, 2 unhealthy, 3 limited capacity",
-                "0 inactive, 1 active",
-                "-1 not known, 0 off, 1 safe mode, 2 active, 3 error",
-                // What 1 is depends on the library behind DCGM: a GPU or an adapter.
-                "2 switch, 5 GPU",
-                "0 inactive, 1 active, 2 asleep",
-                "0 nothing, 1 GPU reset, 2 reboot, 3 drain of peer-to-peer traffic, 4 drain and reset",
-                "0 pass, 10 warn, 20 fail",
-                "0 good, 1 chipset not supported, 2 GPU not supported, 3 topology not supported, \
-                 4 disabled by registry key, 5 not supported, 6 unknown",
-            ]
+            states(field::NVSWITCH_LINK_STATUS),
+            ["-1 not known", "0 off", "1 safe mode", "2 active", "3 error"]
         );
+        // 1 is a GPU or an adapter, depending on the library behind DCGM.
+        assert_eq!(states(field::NVSWITCH_LINK_TYPE), ["2 switch", "5 GPU"]);
     }
 
     #[test]
