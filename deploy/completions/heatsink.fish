@@ -157,7 +157,7 @@ complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -l log-format -d
 complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -l debug -d 'Log more' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -s d -l devices -d 'GPUs to check, with their instances and links: `f` for all, `g:0,2-4` for some' -r
-complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l kernel-log -d 'Which of the kernel\'s logs to check, as for `serve`' -r
+complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l kernel-log -d 'Where XIDs are read: `kmsg`, /dev/kmsg; `journal`, the files of systemd\'s journal; `auto`, the first of the two that can be read; a file in the format of kmsg or syslog, or a folder of a journal; `none`, only from the driver\'s events, which lack XIDs 79, 119, 120 and a few more' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l source -d 'Where readings come from: `nvml`, the driver library; `dcgm`, NVIDIA\'s DCGM; `sim`, made-up numbers; `auto`, DCGM if a host engine is named, else the driver library' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l nvml-library -d 'The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]' -r
 complete -c heatsink -n "__fish_heatsink_using_subcommand check" -l path.rootfs -d 'Below which `/proc`, `/sys`, `/dev` and the journal are looked at: the host\'s root, where a container has it elsewhere' -r

@@ -20,8 +20,10 @@ use model::catalog::{FIELDS, Field};
 use model::{Reason, Snapshot, Source, SourceView, Watch, Windows};
 use sampler::Sampler;
 
-use crate::cli::{self, CheckArgs};
-use crate::{DONE, NO, Outcome, devices, origin};
+use crate::cli::Typed;
+use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
+use crate::flags::{CHECK_ALL, CHECK_DEVICES, CHECK_JSON, CHECK_TIMINGS, NVML_LIBRARY};
+use crate::{devices, source};
 
 use report::{Report, Row, Xids};
 
@@ -40,10 +42,10 @@ const MORE: &str = "`heatsink check --all` prints every reading, `heatsink check
 
 /// Reads for a moment as `serve` would, and prints what came. Nothing is logged: what there is to say
 /// is in the report.
-pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
-    let devices =
-        devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
-    let source = origin::source(&args.source, INTERVAL, false)?;
+pub(crate) fn run(typed: &Typed) -> Result<Exit> {
+    let devices = typed.get(&CHECK_DEVICES)?;
+    let is_json = typed.get(&CHECK_JSON)?;
+    let source = source::open(typed, INTERVAL, false)?;
     let watches = watches(source.as_ref());
     let when_all_are_late = source.when_all_are_late();
     // Nothing is counted or averaged here.
@@ -53,33 +55,33 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         windows: Windows { extents, xids: count, clock_events: count },
         ..sampler::Settings::new(INTERVAL)
     };
-    let xids = xids(args)?;
+    let xids = xids(typed)?;
     let sampler =
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
     let snapshot = settle(&sampler);
     let report = Report::of(&snapshot, xids, when_all_are_late);
-    let mut text = match args.json {
+    let mut text = match is_json {
         true => json::text(&report)?,
         false => summary::text(&report),
     };
-    if !args.json && !report.readings.is_empty() {
+    if !is_json && !report.readings.is_empty() {
         text.push('\n');
-        text += &match args.all {
+        text += &match typed.get(&CHECK_ALL)? {
             true => details::text(&report),
             false => MORE.to_owned(),
         };
     }
-    if args.timings && snapshot.source.name == "nvml" {
-        text += &timings(args, &snapshot);
+    if typed.get(&CHECK_TIMINGS)? && snapshot.source.name == "nvml" {
+        text += &timings(typed, &snapshot)?;
     }
-    let status = if report.verdict.is_ok() { DONE } else { NO };
-    let stuck = !sampler.stop(Duration::from_secs(1));
+    let status = if report.verdict.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY };
+    let is_stuck = !sampler.stop(Duration::from_secs(1));
     if let Err(error) = io::stdout().lock().write_all(text.as_bytes())
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         return Err(error.into());
     }
-    Ok(Outcome { status, stuck })
+    Ok(Exit { status, is_stuck })
 }
 
 /// A watch on every field that the source serves.
@@ -126,8 +128,8 @@ fn settle(sampler: &Sampler) -> Arc<Snapshot> {
 }
 
 /// Where XIDs come from here.
-fn xids(args: &CheckArgs) -> Result<Xids> {
-    Ok(match origin::kernel_log(&args.source, &args.kernel_log)? {
+fn xids(typed: &Typed) -> Result<Xids> {
+    Ok(match source::kernel_log(typed)? {
         Some(log) => match log.probe() {
             Ok(name) => Xids::Log(name),
             Err(why) => Xids::Source(Some(why)),
@@ -137,12 +139,12 @@ fn xids(args: &CheckArgs) -> Result<Xids> {
 }
 
 /// How long each driver call takes on the first GPU that answers.
-fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
+fn timings(typed: &Typed, snapshot: &Snapshot) -> Result<String> {
     let mut answering = snapshot.gpus.iter().filter(|view| view.up.is_ok());
     let Some(index) = answering.find_map(|view| view.gpu.index) else {
-        return "\nNo GPU to time driver calls on.\n".to_owned();
+        return Ok("\nNo GPU to time driver calls on.\n".to_owned());
     };
-    match nvml::time_calls(cli::path(&args.source.nvml_library), index) {
+    Ok(match nvml::time_calls(typed.get(&NVML_LIBRARY)?.as_deref(), index) {
         Err(error) => format!("\nDriver calls cannot be timed: {error}\n"),
         Ok(timings) => {
             let widest = timings.iter().map(|timing| timing.call.len()).max().unwrap_or_default();
@@ -160,5 +162,5 @@ fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
             }
             text
         }
-    }
+    })
 }

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::{Gpu, Moment, Snapshot, When};
+use model::{Moment, When};
 use sampler::Sampler;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::connections::{ConnectionLimiter, Permit};
 use crate::fleet::Fleet;
+use crate::health::{health, readiness};
 use crate::overview::Overview;
 use crate::pages::{Encoding, Pages};
 
@@ -240,39 +241,6 @@ fn wants_gzip(headers: &HeaderMap) -> bool {
         }
     }
     wants.unwrap_or(false)
-}
-
-/// How long only a restart has to help before one is asked for: a driver that is being upgraded does
-/// not fit its library for a while.
-const UPGRADE: Duration = Duration::from_secs(60);
-
-/// Whether this process can do what it is for, or why only a restart would help.
-fn health(snapshot: &Snapshot, now: Moment) -> Result<(), String> {
-    match (snapshot.source.needs_restart, &snapshot.source.up) {
-        (Some(since), Err(why)) if now - since > UPGRADE => Err(format!(
-            "the kernel's module was replaced, and the driver library that this process can open does \
-             not fit it: a restart of the container may bring the new one ({why})"
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Whether data flows, or why not.
-pub(crate) fn readiness(snapshot: &Snapshot) -> Result<(), String> {
-    snapshot.source.up.clone()?;
-    if snapshot.gpus.iter().any(|view| view.up.is_ok()) {
-        return Ok(());
-    }
-    match snapshot.gpus.first().and_then(|view| view.up.err()) {
-        Some(down) => Err(format!("no GPU answers; the first is down: {down}")),
-        None => Err("the driver lists no GPU".to_owned()),
-    }
-}
-
-/// What a GPU is called where people read it: its index, or its PCI address.
-pub(crate) fn name_of(gpu: &Gpu) -> String {
-    let address = || gpu.identity.as_deref()?.pci_bus_id.clone();
-    gpu.index.map(|index| index.to_string()).or_else(address).unwrap_or_default()
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

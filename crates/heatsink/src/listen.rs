@@ -6,8 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use anyhow::{Context, Result, anyhow, bail};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::cli::ServeArgs;
-use crate::settings::Named;
+use crate::flags::ADDRESS;
 use crate::systemd;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -29,7 +28,7 @@ pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
             bounded.context("systemd's socket cannot be set up")?;
             Ok(listener)
         }
-        None => bind(address).named::<ServeArgs>("address"),
+        None => bind(address).context(&ADDRESS),
     }
 }
 

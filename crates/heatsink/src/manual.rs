@@ -4,17 +4,16 @@
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink manual` rewrites them.
 
 use anyhow::{Context, Result};
-use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use testkit::golden::check_golden;
 
-use crate::cli::Cli;
+use crate::cli;
 
 /// The page of a command, or of heatsink itself.
 fn page(command: Option<&str>) -> Result<Vec<u8>> {
-    let mut whole = Cli::command();
+    let mut whole = cli::command();
     whole.build();
     let about = match command {
         None => whole,
@@ -117,9 +116,9 @@ const SECTIONS: &[Section] = &[
 #[test]
 fn the_manual_is_that_of_the_flags() {
     let page = |command| String::from_utf8(page(command).unwrap()).unwrap();
-    check_golden("../deploy/man/heatsink.1", &page(None));
+    check_golden("../../deploy/man/heatsink.1", &page(None));
     for command in ["demo", "check", "fields"] {
-        check_golden(format!("../deploy/man/heatsink-{command}.1"), &page(Some(command)));
+        check_golden(format!("../../deploy/man/heatsink-{command}.1"), &page(Some(command)));
     }
 }
 
@@ -129,8 +128,8 @@ fn completions_are_those_of_the_flags() {
         [(Shell::Bash, "heatsink.bash"), (Shell::Zsh, "_heatsink"), (Shell::Fish, "heatsink.fish")]
     {
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "heatsink", &mut script);
+        clap_complete::generate(shell, &mut cli::command(), "heatsink", &mut script);
         let script = String::from_utf8(script).unwrap();
-        check_golden(format!("../deploy/completions/{file}"), &script);
+        check_golden(format!("../../deploy/completions/{file}"), &script);
     }
 }

@@ -5,6 +5,7 @@
 //! [`MAX_LINES`] in a line, those in trouble first: 15 kB for eight GPUs, 30 kB for any number.
 
 mod conditions;
+mod gpu;
 mod readings;
 mod sentence;
 #[cfg(test)]
@@ -14,11 +15,11 @@ use std::sync::Arc;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use model::catalog::xid;
-use model::{CLOCK_REASONS, GpuView, Snapshot, SourceView, When, XidSource};
+use model::{CLOCK_REASONS, Snapshot, SourceView, When, XidSource};
 
 use self::conditions::{CONDITIONS, Condition, Severity};
+use self::gpu::Gpu;
 use self::readings::{Readings, ago};
-use crate::http::name_of;
 
 /// GPUs shown in full. On a machine with more, only those in trouble are.
 const MAX_CARDS: usize = 8;
@@ -53,41 +54,6 @@ pub(crate) struct Overview {
     pub(crate) hostname: Option<Arc<str>>,
     /// How many GPUs there should be, if that is known.
     pub(crate) expected_gpus: Option<u32>,
-}
-
-/// One GPU, and what is wrong with it.
-struct Gpu<'a> {
-    name: String,
-    readings: Readings<'a>,
-    /// The conditions that hold, the worst first, by position in [`CONDITIONS`]; each with what is
-    /// read and what to do.
-    conditions: Vec<(usize, String)>,
-}
-
-impl<'a> Gpu<'a> {
-    fn of(view: &'a GpuView, snapshot: &Snapshot, now: When) -> Self {
-        let readings = Readings::of(view, snapshot, now);
-        let tests = CONDITIONS.iter().map(|condition| condition.test).enumerate();
-        let conditions = tests.filter_map(|(at, test)| Some((at, test(&readings)?))).collect();
-        Self { name: name_of(&view.gpu), readings, conditions }
-    }
-
-    /// The position of its worst condition; none if it is well.
-    fn state(&self) -> Option<usize> {
-        self.conditions.first().map(|(at, _)| *at)
-    }
-
-    fn condition(&self) -> Option<&'static Condition> {
-        self.state().map(|at| &CONDITIONS[at])
-    }
-
-    fn severity(&self) -> Severity {
-        self.condition().map_or(Severity::Well, |condition| condition.severity)
-    }
-
-    fn state_in_words(&self) -> &'static str {
-        self.condition().map_or("well", |condition| condition.one)
-    }
 }
 
 impl Overview {

@@ -1,18 +1,19 @@
 //! Whether a new session with the driver would read a GPU that is down in this one: tried in a process
 //! of its own, so that what hangs or fails there harms nothing here.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use model::Identity;
 use sampler::{Suspect, Trial};
 
-use crate::cli::{self, PROBE_GPU, ProbeArgs};
-use crate::{DONE, NO};
+use crate::cli::{PROBE_GPU, Typed};
+use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
+use crate::flags::{INDEX, NVML_LIBRARY, PCI_BUS_ID, UUID};
 
 /// How long the process may take.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -24,8 +25,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const MYSELF: &str = "/proc/self/exe";
 
 /// What tries it through NVML, with the library at this path.
-pub(crate) fn trial(library: Option<&Path>) -> Trial {
-    let library = library.map(|path| path.as_os_str().to_owned());
+pub(crate) fn trial(library: Option<PathBuf>) -> Trial {
     // One that cannot even be killed is inside the driver; a second one would only join it there.
     let stuck: Mutex<Option<Child>> = Mutex::default();
     Trial(Arc::new(move |suspect| {
@@ -36,7 +36,7 @@ pub(crate) fn trial(library: Option<&Path>) -> Trial {
             return Err("the process that tried it last hangs in the driver".to_owned());
         }
         *stuck = None;
-        let (outcome, child) = attempt(library.as_ref(), suspect)?;
+        let (outcome, child) = attempt(library.as_deref(), suspect)?;
         *stuck = child;
         outcome
     }))
@@ -45,7 +45,7 @@ pub(crate) fn trial(library: Option<&Path>) -> Trial {
 /// What came of it, and the process if it could not be ended.
 type Attempt = (Result<(), String>, Option<Child>);
 
-fn attempt(library: Option<&OsString>, suspect: &Suspect) -> Result<Attempt, String> {
+fn attempt(library: Option<&Path>, suspect: &Suspect) -> Result<Attempt, String> {
     let mut command = Command::new(MYSELF);
     command.arg(PROBE_GPU);
     if let Some(library) = library {
@@ -80,15 +80,13 @@ fn attempt(library: Option<&OsString>, suspect: &Suspect) -> Result<Attempt, Str
 }
 
 /// `heatsink probe-gpu`.
-pub(crate) fn run(args: &ProbeArgs) -> u8 {
-    let wanted = Identity {
-        index: args.index,
-        uuid: args.uuid.clone(),
-        pci_bus_id: args.pci_bus_id.clone(),
+pub(crate) fn run(typed: &Typed) -> Result<Exit> {
+    let identity = Identity {
+        index: typed.get(&INDEX)?,
+        uuid: typed.get(&UUID)?,
+        pci_bus_id: typed.get(&PCI_BUS_ID)?,
         model_name: None,
     };
-    match nvml::probe(cli::path(&args.nvml_library), &wanted) {
-        Ok(()) => DONE,
-        Err(_) => NO,
-    }
+    let probed = nvml::probe(typed.get(&NVML_LIBRARY)?.as_deref(), &identity);
+    Ok(Exit::with(if probed.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY }))
 }

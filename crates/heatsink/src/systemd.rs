@@ -13,7 +13,9 @@ use model::Snapshot;
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::http::{self, App};
+use crate::flags::WEB_SYSTEMD_SOCKET;
+use crate::health;
+use crate::http::App;
 
 /// How often systemd is told how it goes; more often only if its watchdog is less patient.
 const PULSE: Duration = Duration::from_secs(1);
@@ -31,8 +33,8 @@ pub(crate) fn socket(required: bool) -> Result<Option<TcpListener>> {
     let mut passed = ListenFd::from_env();
     match passed.len() {
         0 if required => bail!(
-            "--web-systemd-socket (DCGM_EXPORTER_SYSTEMD_SOCKET): systemd has passed no socket; \
-             start heatsink.socket, or leave the flag out and listen on --address"
+            "{WEB_SYSTEMD_SOCKET}: systemd has passed no socket; start heatsink.socket, or leave the \
+             flag out and listen on --address"
         ),
         0 => return Ok(None),
         1 => {}
@@ -115,10 +117,10 @@ pub(crate) async fn report(messenger: Messenger, app: Weak<App>) {
 /// What `systemctl status` shows.
 fn status(snapshot: &Snapshot) -> String {
     let simulated = if snapshot.source.name == "sim" { "simulated " } else { "" };
-    match http::readiness(snapshot) {
+    match health::readiness(snapshot) {
         Ok(()) => {
-            let up = snapshot.gpus.iter().filter(|view| view.up.is_ok()).count();
-            format!("{up} of {} {simulated}GPUs answer", snapshot.gpus.len())
+            let (up, all) = health::answering(snapshot);
+            format!("{up} of {all} {simulated}GPUs answer")
         }
         Err(why) => format!("no data: {}", why.lines().next().unwrap_or_default()),
     }

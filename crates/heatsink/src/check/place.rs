@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{Entity, Gpu, Instance};
 
-use crate::http;
+use crate::health::gpu_name;
 
 /// A device, or one of its parts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,7 +26,7 @@ pub(super) const MIG: &str = "MIG";
 impl Place {
     /// Something that belongs to a GPU.
     pub(super) fn on(gpu: &Gpu, entity: &Entity) -> Self {
-        let name = gpu.index.map_or_else(|| Name::Text(http::name_of(gpu)), Name::Number);
+        let name = gpu.index.map_or_else(|| Name::Text(gpu_name(gpu)), Name::Number);
         let device = ("GPU", name);
         let part = match entity {
             Entity::Link(link) => Some(("NVLink", Name::Number(*link))),

@@ -6,7 +6,7 @@ use model::catalog::{Field, Group};
 use model::{Down, Entity, GpuView, Identity, PartView, Reading, Reason, Snapshot, Value};
 
 use super::place::Place;
-use crate::http;
+use crate::health;
 
 /// All that a check found.
 pub(super) struct Report<'a> {
@@ -150,7 +150,7 @@ impl<'a> Report<'a> {
         devices.extend(beside.into_iter().map(|place| device(place, None, &readings)));
         Self {
             snapshot,
-            verdict: http::readiness(snapshot),
+            verdict: health::readiness(snapshot),
             xids,
             when_all_are_late,
             readings,
@@ -160,8 +160,7 @@ impl<'a> Report<'a> {
 
     /// How many GPUs answer, of how many.
     pub(super) fn answering(&self) -> (usize, usize) {
-        let gpus = &self.snapshot.gpus;
-        (gpus.iter().filter(|view| view.up.is_ok()).count(), gpus.len())
+        health::answering(self.snapshot)
     }
 }
 

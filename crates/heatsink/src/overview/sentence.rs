@@ -2,7 +2,8 @@
 
 use model::SourceView;
 
-use super::{Gpu, conditions::CONDITIONS};
+use super::conditions::CONDITIONS;
+use super::gpu::Gpu;
 
 /// GPUs that are named one by one; of more, only their number is given.
 const MAX_NAMED: usize = 4;

@@ -3,8 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use model::{
-    Down, FieldId, Gpu as ModelGpu, Identity, Kind, LinkFault, Moment, Pace, Process, Reading,
-    Reason, Value, Watch, Windows, XidEvent, XidLog, field,
+    Down, FieldId, Gpu as ModelGpu, GpuView, Identity, Kind, LinkFault, Moment, Pace, Process,
+    Reading, Reason, Value, Watch, Windows, XidEvent, XidLog, field,
 };
 
 use super::*;
