@@ -1,7 +1,7 @@
 //! `heatsink check`: whether data flows here, what can be read, and why not.
 //!
-//! - `report`: what was found; `place`: what it is of; `advice`: what to do about it.
-//! - `summary`, `details`, `json`: how it is printed.
+//! - `report`: the readings, by device; `place`: the names of devices; `advice`: what to do.
+//! - `summary`, `details`, `json`: the printed forms.
 
 mod advice;
 mod details;
@@ -27,21 +27,24 @@ use crate::{devices, source};
 
 use report::{Report, Row, Xids};
 
-/// From one pass to the next: profiling averages need two that are apart.
+/// Time between two passes; averages of profiling fields need two passes.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long GPUs are looked at: at the least, for what nothing says that it is still to come; while
-/// something has no value yet; and while one does not answer.
-const LEAST: Duration = Duration::from_secs(1);
-const SETTLING: Duration = Duration::from_secs(4);
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Time to read at least.
+const MIN_TIME: Duration = Duration::from_secs(1);
 
-/// What else there is to see.
-const MORE: &str = "`heatsink check --all` prints every reading, `heatsink check --json` all of this for \
-                    programs.\n";
+/// Time to wait for fields that have no value yet.
+const FIELD_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Reads for a moment as `serve` would, and prints what came. Nothing is logged: what there is to say
-/// is in the report.
+/// Time to wait for GPUs that do not answer.
+const GPU_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Printed instead of the details.
+const HINT: &str =
+    "`heatsink check --all` prints every reading, `heatsink check --json` the report as JSON.\n";
+
+/// Reads for some seconds as `serve` does, and prints a report. Nothing is logged, since the report says
+/// it all.
 pub(crate) fn run(typed: &Typed) -> Result<Exit> {
     let devices = typed.get(&CHECK_DEVICES)?;
     let is_json = typed.get(&CHECK_JSON)?;
@@ -58,7 +61,7 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
     let xids = xids(typed)?;
     let sampler =
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
-    let snapshot = settle(&sampler);
+    let snapshot = wait_for_readings(&sampler);
     let report = Report::of(&snapshot, xids, when_all_are_late);
     let mut text = match is_json {
         true => json::text(&report)?,
@@ -68,7 +71,7 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
         text.push('\n');
         text += &match typed.get(&CHECK_ALL)? {
             true => details::text(&report),
-            false => MORE.to_owned(),
+            false => HINT.to_owned(),
         };
     }
     if typed.get(&CHECK_TIMINGS)? && snapshot.source.name == "nvml" {
@@ -102,12 +105,13 @@ fn watches(source: &dyn Source) -> Arc<[Watch]> {
         .collect()
 }
 
-/// Waits until every GPU has shown what it has, or has had its time, or the source cannot be opened.
-fn settle(sampler: &Sampler) -> Arc<Snapshot> {
+/// Waits until every GPU answers and every field has a value, until the time is over, or until the
+/// source cannot be opened.
+fn wait_for_readings(sampler: &Sampler) -> Arc<Snapshot> {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < GPU_TIMEOUT {
         thread::sleep(INTERVAL / 5);
-        if began.elapsed() < LEAST {
+        if began.elapsed() < MIN_TIME {
             continue;
         }
         let snapshot = sampler.snapshot();
@@ -117,9 +121,10 @@ fn settle(sampler: &Sampler) -> Arc<Snapshot> {
         }
         let gpus = &snapshot.gpus;
         let are_all_up = !gpus.is_empty() && gpus.iter().all(|view| view.up.is_ok());
-        let is_shown = |row: &Row| *row.reading != Err(Reason::NoData);
+        let has_result = |row: &Row| *row.reading != Err(Reason::NoData);
         if are_all_up
-            && (began.elapsed() > SETTLING || report::readings(&snapshot).iter().all(is_shown))
+            && (began.elapsed() > FIELD_TIMEOUT
+                || report::readings(&snapshot).iter().all(has_result))
         {
             return snapshot;
         }
@@ -127,7 +132,7 @@ fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     sampler.snapshot()
 }
 
-/// Where XIDs come from here.
+/// The source of XIDs on this machine.
 fn xids(typed: &Typed) -> Result<Xids> {
     Ok(match source::kernel_log(typed)? {
         Some(log) => match log.probe() {

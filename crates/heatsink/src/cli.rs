@@ -27,12 +27,12 @@ const COMMANDS: [(Command, &str, &str); 4] = [
     (
         Command::Check,
         "check",
-        "Say whether data flows, what can be read here, and why not; exit status 0 only if data flows",
+        "Check whether data flows, what can be read here, and why not; exit status 0 only if data flows",
     ),
     (
         Command::Fields,
         "fields",
-        "List the fields that can be asked for, all or those that a pattern fits",
+        "List the fields that can be served, all or those that match a pattern",
     ),
 ];
 

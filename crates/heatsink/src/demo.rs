@@ -31,7 +31,7 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
     let world = World::new(scenario, seed);
     let window = Duration::from_secs(60);
     let count_window = Duration::from_secs(300);
-    let wanted = Wanted {
+    let counters = Wanted {
         counters: None,
         // For the alert rules and dashboards.
         extra: Some(Extra::Builtin(builtin::MONITORING)),
@@ -48,8 +48,8 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
     let setup = Setup {
         listener: listen::bind(&typed.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
         source: Box::new(SimSource::new(world, options)),
-        asked: wanted.read()?,
-        wanted,
+        rows: counters.read()?,
+        counters,
         kernel_log: None,
         trial: None,
         expected_gpus: None,

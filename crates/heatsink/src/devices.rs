@@ -45,13 +45,13 @@ pub(crate) fn parse(list: &str) -> Result<Devices> {
     }
 }
 
-/// The GPUs that have to be read for these devices.
+/// The GPUs that have to be read to serve these devices.
 pub(crate) fn gpus(devices: &Devices) -> Selection {
     match devices {
         Devices::Listed { gpus: Choice::Only(gpus), instances: Choice::None } => {
             Selection::Only(gpus.clone())
         }
-        // Which GPU an instance's number is on, only its driver knows.
+        // Only the driver knows which GPU has the instance with a number.
         Devices::Listed { .. } | Devices::Flexible => Selection::All,
     }
 }
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_ranges() {
+    fn lists_and_ranges_are_read() {
         use Choice::{All, None, Only};
         assert_eq!(parse("f").unwrap(), Devices::Flexible);
         assert_eq!(parse("g").unwrap(), listed(All, None));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_lists() {
+    fn malformed_lists_are_refused() {
         for list in [
             "",
             "x",

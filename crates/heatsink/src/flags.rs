@@ -49,28 +49,28 @@ macro_rules! flags {
 
 flags! { GENERAL, PARSE_GENERAL;
 [Serve] {
-    /// What to serve: a counters file with one `NAME, type, help[, interval]` a line, or one of the
-    /// built-in sets `default`, `all`, `minimal`, `1.x` [default: default]
+    /// Fields to serve: a counters file with one `NAME, type, help[, interval]` per line, or one of
+    /// the built-in sets `default`, `all`, `minimal`, `1.x` [default: default]
     COLLECTORS: Option<PathBuf> = path("collectors", parse::any_path)
         .short('f').variable("DCGM_EXPORTER_COLLECTORS").value("FILE");
 
-    /// Another counters file, beside the first: adds its rows, and replaces those of the same name;
-    /// the built-in `machine` adds NVSwitches and CPUs, which DCGM has; `monitoring` what the shipped
-    /// alert rules and dashboards look at beyond `default`
+    /// A second counters file: adds its rows, and replaces rows of the same name; the built-in
+    /// `machine` adds NVSwitches and CPUs, which DCGM reads; `monitoring` adds what the shipped
+    /// alert rules and dashboards use beyond `default`
     EXTRA_COLLECTORS: Option<PathBuf> = path("extra-collectors", parse::any_path)
         .variable("HEATSINK_EXTRA_COLLECTORS").value("FILE");
 
-    /// Whose metric names to serve: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
-    /// and 4.9's side by side [default: 4.8, and a counters file's own names as it writes them]
+    /// Generation of metric names: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
+    /// and 4.9's side by side [default: 4.8; a counters file keeps the names in it]
     METRIC_NAMES: Option<Generation> = text("metric-names", |text| optional(text, parse::generation))
         .variable("HEATSINK_METRIC_NAMES").value("GENERATION");
 
-    /// Where to listen: `:9400`, `127.0.0.1:9400`, `[::1]:9400`
+    /// Address to listen on: `:9400`, `127.0.0.1:9400`, `[::1]:9400`
     ADDRESS: String = text("address", parse::text)
         .short('a').variable("DCGM_EXPORTER_LISTEN").value("ADDRESS").default(":9400");
 
-    /// Listen on the socket that systemd passes, and on nothing else; without this flag, --address
-    /// is listened on where systemd passes none
+    /// Listen only on the socket that systemd passes; without this flag, --address is used if
+    /// systemd passes none
     WEB_SYSTEMD_SOCKET: bool = boolean("web-systemd-socket").variable("DCGM_EXPORTER_SYSTEMD_SOCKET");
 
     /// Milliseconds from one reading to the next
@@ -78,43 +78,43 @@ flags! { GENERAL, PARSE_GENERAL;
         text("collect-interval", |text| parse::milliseconds(text, 10..=3_600_000))
         .short('c').variable("DCGM_EXPORTER_INTERVAL").value("MS").default("1000");
 
-    /// Leave the label `hostname` out
+    /// Leave out the label `hostname`
     NO_HOSTNAME: bool = boolean("no-hostname").short('n').variable("DCGM_EXPORTER_NO_HOSTNAME");
 
-    /// Devices to serve: `f`, MIG instances where a GPU has them, else the GPU; `g`, whole GPUs; `i`,
-    /// instances; `g+i`, both; some of them as in `g:0,2-4` or `i:8`, where 8 is instance 1 of GPU 1
-    /// if each GPU can have seven
+    /// Devices to serve: `f`, the MIG instances of a GPU that has some, else the GPU; `g`, whole
+    /// GPUs; `i`, instances; `g+i`, both; a selection as in `g:0,2-4` or `i:8`, where 8 is instance
+    /// 1 of GPU 1 if each GPU can have seven
     DEVICES: Devices = text("devices", devices::parse)
         .short('d').variable("DCGM_EXPORTER_DEVICES_STR").value("DEVICES").default("f");
 
-    /// NVSwitches to serve, and their NVLinks, with DCGM: `f`, all; `g`, switches; `i`, links; `g+i`,
-    /// both; some of them as in `g:0,2-4`
+    /// NVSwitches to serve, and their NVLinks, with DCGM: `f`, all; `g`, switches; `i`, links;
+    /// `g+i`, both; a selection as in `g:0,2-4`
     SWITCH_DEVICES: Devices = text("switch-devices", devices::parse)
         .short('s').variable("DCGM_EXPORTER_OTHER_DEVICES_STR").value("DEVICES").default("f");
 
-    /// CPUs to serve, and their cores, with DCGM: `f`, all; `g`, CPUs; `i`, cores; `g+i`, both; some
-    /// of them as in `i:0-15`
+    /// CPUs to serve, and their cores, with DCGM: `f`, all; `g`, CPUs; `i`, cores; `g+i`, both; a
+    /// selection as in `i:0-15`
     CPU_DEVICES: Devices = text("cpu-devices", devices::parse)
         .short('p').variable("DCGM_EXPORTER_CPU_DEVICES_STR").value("DEVICES").default("f");
 
-    /// Serve MIG compute instances, too, with the label `GPU_CI_ID`
+    /// Also serve MIG compute instances, with the label `GPU_CI_ID`
     COMPUTE_INSTANCES: bool = boolean("compute-instances").variable("HEATSINK_COMPUTE_INSTANCES");
 
     /// Write the label `UUID` as `uuid`, as before dcgm-exporter 2
     USE_OLD_NAMESPACE: bool = boolean("use-old-namespace")
         .short('o').variable("DCGM_EXPORTER_USE_OLD_NAMESPACE");
 
-    /// How long the window is whose least, mean and most are served, so that nothing falls between
-    /// two scrapes: longer than the scrape interval, up to 1h; `0` for none
+    /// Length of the window whose minimum, mean and maximum are served, so that no peak between two
+    /// scrapes is lost: longer than the scrape interval, up to 1h; `0` for none
     WINDOW: Duration = text("window", parse::window)
         .variable("HEATSINK_WINDOW").value("DURATION").default("60s");
 
-    /// Milliseconds in which DCGM_EXP_XID_ERRORS_COUNT counts
+    /// Milliseconds over which DCGM_EXP_XID_ERRORS_COUNT counts
     XID_COUNT_WINDOW_SIZE: Duration =
         text("xid-count-window-size", |text| parse::milliseconds(text, 1..=DAY_IN_MS))
         .short('x').variable("DCGM_EXPORTER_XID_COUNT_WINDOW_SIZE").value("MS").default("300000");
 
-    /// Milliseconds in which DCGM_EXP_CLOCK_EVENTS_COUNT counts
+    /// Milliseconds over which DCGM_EXP_CLOCK_EVENTS_COUNT counts
     CLOCK_EVENTS_COUNT_WINDOW_SIZE: Duration =
         text("clock-events-count-window-size", |text| parse::milliseconds(text, 1..=DAY_IN_MS))
         .variable("DCGM_EXPORTER_CLOCK_EVENTS_COUNT_WINDOW_SIZE").value("MS").default("300000");
@@ -124,35 +124,35 @@ flags! { GENERAL, PARSE_GENERAL;
     CHECK_DEVICES: Devices = text("devices", devices::parse)
         .short('d').value("DEVICES").default("f");
 
-    /// Print every reading, too
+    /// Also print every reading
     CHECK_ALL: bool = switch("all");
 
-    /// Print all of it as JSON
+    /// Print the report as JSON, with every reading
     CHECK_JSON: bool = switch("json").conflicts(&["all", "timings"]);
 
-    /// Time every driver call, too
+    /// Also time every driver call
     CHECK_TIMINGS: bool = switch("timings");
 }
 [Serve, Check] {
-    /// Where XIDs are read: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`, the
-    /// first of the two that can be read; a file in the format of kmsg or syslog, or a folder of a
-    /// journal; `none`, only from the driver's events, which lack XIDs 79, 119, 120 and a few more
+    /// Log to read XIDs from: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`,
+    /// the first of the two that can be read; a file in the format of kmsg or syslog, or a folder
+    /// of a journal; `none`, only the driver's events, which lack XIDs 79, 119, 120 and a few more
     KERNEL_LOG: Option<LogPlace> = text("kernel-log", parse::log_place)
         .variable("HEATSINK_KERNEL_LOG").value("LOG").default("auto");
 }
 [Serve] {
-    /// How many GPUs this machine should have, as `heatsink_gpus_expected`, so that an alert can tell
-    /// when one is missing even from the bus
+    /// Number of GPUs that this machine should have, served as `heatsink_gpus_expected`, so that an
+    /// alert can tell when one is missing even from the PCI bus
     EXPECTED_GPUS: Option<u32> =
         text("expected-gpus", |text| optional(text, |text| number(text, 0..=1024)))
         .variable("HEATSINK_EXPECTED_GPUS").value("N");
 
-    /// How long a GPU that is missing is shown as such; `0` for ever. SIGHUP forgets it at once
+    /// How long a missing GPU is served as missing; `0` for ever. SIGHUP forgets it at once
     FORGET_MISSING: Option<Duration> = text("forget-missing", parse::forget_missing)
         .variable("HEATSINK_FORGET_MISSING").value("DURATION").default("24h");
 
-    /// Let /health fail once the kernel's module was replaced and the driver library, as in a
-    /// container, was not for a minute: a liveness probe then restarts the container
+    /// Let /health fail when the driver was upgraded and the driver library, as in a container, has
+    /// not fitted the kernel module for a minute: a liveness probe then restarts the container
     FAIL_HEALTH_AFTER_DRIVER_UPGRADE: bool = boolean("fail-health-after-driver-upgrade")
         .variable("HEATSINK_FAIL_HEALTH_AFTER_DRIVER_UPGRADE").default("true");
 
@@ -161,11 +161,11 @@ flags! { GENERAL, PARSE_GENERAL;
         .alias("rbmn").variable("DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME");
 }
 [Demo] {
-    /// Where to listen: this machine only, unless told otherwise, as with `:9400`
+    /// Address to listen on; `:9400` can be reached from other machines
     DEMO_ADDRESS: String = text("address", parse::text)
         .short('a').value("ADDRESS").default("127.0.0.1:9400");
 
-    /// Whose metric names to serve: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
+    /// Generation of metric names: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
     /// and 4.9's side by side
     DEMO_METRIC_NAMES: Generation = text("metric-names", parse::generation)
         .value("GENERATION").default("4.8");
@@ -176,12 +176,13 @@ flags! { GENERAL, PARSE_GENERAL;
     /// The same seed gives the same numbers
     DEMO_SEED: u64 = text("seed", parse::whole_number).value("N").default("1");
 
-    /// Be as many nodes, up to 10000, each with a page of its own: the first tells the story, the
-    /// others are copies of one healthy node; /targets lists them for Prometheus' http_sd_configs
+    /// Number of nodes to simulate, up to 10000, each with its own page: the first tells the story,
+    /// the others are copies of one healthy node; /targets lists them for Prometheus'
+    /// http_sd_configs
     DEMO_NODES: u16 = text("nodes", |text| number(text, 1..=MAX_NODES)).value("N").default("1");
 }
 [Serve, Demo] {
-    /// How log lines look: `text`, a line for people, or `json`, one object a line
+    /// Format of log lines: `text`, or `json` with one object per line
     LOG_FORMAT: LogFormat = text("log-format", |text| {
         parse::one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
     })
@@ -194,8 +195,8 @@ flags! { GENERAL, PARSE_GENERAL;
 
 flags! { SOURCES, PARSE_SOURCES;
 [Serve, Check] {
-    /// Where readings come from: `nvml`, the driver library; `dcgm`, NVIDIA's DCGM; `sim`, made-up
-    /// numbers; `auto`, DCGM if a host engine is named, else the driver library
+    /// Source of readings: `nvml`, the driver library; `dcgm`, NVIDIA's DCGM; `sim`, simulated
+    /// GPUs; `auto`, DCGM if a host engine is named, else the driver library
     SOURCE: Option<SourceKind> = text("source", parse::source)
         .variable("HEATSINK_SOURCE").value("SOURCE").default("auto");
 }
@@ -205,8 +206,8 @@ flags! { SOURCES, PARSE_SOURCES;
         .variable("HEATSINK_NVML_LIBRARY").value("FILE");
 }
 [Serve, Check] {
-    /// Below which `/proc`, `/sys`, `/dev` and the journal are looked at: the host's root, where a
-    /// container has it elsewhere
+    /// Root folder for `/proc`, `/sys`, `/dev` and the journal: the host's root, where a container
+    /// has it elsewhere
     ROOTFS: PathBuf = path("path.rootfs", parse::root)
         .variable("HEATSINK_ROOTFS").value("FOLDER");
 
@@ -220,13 +221,13 @@ flags! { SOURCES, PARSE_SOURCES;
         text("remote-hostengine-info", |text| optional(text, |text| Ok(Address::parse(text)?)))
         .short('r').variable("DCGM_REMOTE_HOSTENGINE_INFO").value("ADDRESS");
 
-    /// Serve GPUs, too, that DCGM only makes up
+    /// Also serve GPUs that DCGM only simulates
     FAKE_GPUS: bool = boolean("fake-gpus").variable("DCGM_EXPORTER_USE_FAKE_GPUS");
 
     /// Let a DCGM engine in this process log to standard output
     ENABLE_DCGM_LOG: bool = boolean("enable-dcgm-log").variable("DCGM_EXPORTER_ENABLE_DCGM_LOG");
 
-    /// How much it logs: `NONE`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `VERB`
+    /// Level of that log: `NONE`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `VERB`
     DCGM_LOG_LEVEL: i32 = text("dcgm-log-level", parse::dcgm_log_level)
         .variable("DCGM_EXPORTER_DCGM_LOG_LEVEL").value("LEVEL").default("NONE");
 
@@ -237,10 +238,10 @@ flags! { SOURCES, PARSE_SOURCES;
         .value("SCENARIO").heading(SIMULATION).choices(&[
             ("story", "Eight H100s, a training job, and four of them in trouble"),
             ("steady", "The same job on healthy GPUs"),
-            ("idle", "Nothing to do"),
+            ("idle", "No work"),
         ]);
 
-    /// How many GPUs `steady` and `idle` have [default: 8]
+    /// Number of GPUs of `steady` and `idle` [default: 8]
     SIM_GPUS: Option<u8> = text("sim-gpus", |text| optional(text, |text| number(text, 1..=64)))
         .value("N").heading(SIMULATION);
 
@@ -249,7 +250,7 @@ flags! { SOURCES, PARSE_SOURCES;
         text("sim-seed", |text| optional(text, parse::whole_number))
         .value("N").heading(SIMULATION);
 
-    /// Let simulated time stand still at this second
+    /// Stop simulated time at this second
     SIM_AT: Option<u64> = text("sim-at", |text| optional(text, parse::whole_number))
         .value("SECONDS").heading(SIMULATION);
 
@@ -258,21 +259,21 @@ flags! { SOURCES, PARSE_SOURCES;
         .value("FACTOR").heading(SIMULATION);
 }
 [Fields] {
-    /// Only what has this in a name, unit, group or help text, in any letter case; with --xids, as its
-    /// code or in a text
+    /// Only rows with this text in a name, unit, group or help text, in any letter case; with
+    /// --xids, as the code or in a text
     PATTERN: Option<String> = positional("pattern", |text| optional(text, parse::text))
         .value("PATTERN");
 
     /// Only the fields that heatsink serves
     SERVED: bool = switch("served");
 
-    /// The XIDs instead: what each means, and what to do
+    /// List XIDs instead: the meaning of each, and what to do
     XIDS: bool = switch("xids");
 
-    /// As JSON, one object per field
+    /// Print JSON, one object per field
     FIELDS_JSON: bool = switch("json");
 
-    /// As a page in Markdown, with heatsink's own families
+    /// Print a page in Markdown, with heatsink's own families
     MARKDOWN: bool = switch("markdown").conflicts(&["json", "xids", "pattern"]);
 }
 [ProbeGpu] {
@@ -282,7 +283,7 @@ flags! { SOURCES, PARSE_SOURCES;
     /// Its PCI address
     PCI_BUS_ID: Option<String> = text("pci-bus-id", |text| optional(text, parse::text));
 
-    /// Its index in the session that has lost it
+    /// Its index in the session that lost it
     INDEX: Option<u32> = text("index", |text| optional(text, parse::whole_number));
 }
 }

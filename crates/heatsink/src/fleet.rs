@@ -52,7 +52,7 @@ impl Fleet {
         pages::rendered(&snapshot, &settings, &Layout::new(&snapshot.watches), encoding)
     }
 
-    /// Every node as Prometheus' HTTP service discovery wants it, at this host and port.
+    /// All nodes in the format of Prometheus' HTTP service discovery, at this host and port.
     pub(crate) fn targets(&self, host: &str) -> String {
         let targets = (1..=self.nodes).map(|node| {
             let name = name(node);

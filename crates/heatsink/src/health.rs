@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use model::{Gpu, Moment, Snapshot};
 
-/// How long only a restart has to help before one is asked for: while a driver is upgraded, it does not
-/// fit its library.
-const UPGRADE: Duration = Duration::from_secs(60);
+/// How long library and kernel module may not fit each other before `/health` fails: during an upgrade
+/// of the driver they do not.
+const UPGRADE_TIME: Duration = Duration::from_secs(60);
 
 /// Whether this process can do its work, or why only a restart would help.
 pub(crate) fn health(snapshot: &Snapshot, now: Moment) -> Result<(), String> {
     match (snapshot.source.needs_restart, &snapshot.source.up) {
-        (Some(since), Err(why)) if now - since > UPGRADE => Err(format!(
+        (Some(since), Err(why)) if now - since > UPGRADE_TIME => Err(format!(
             "the kernel's module was replaced, and the driver library that this process can open does \
              not fit it: a restart of the container may bring the new one ({why})"
         )),

@@ -1,5 +1,5 @@
-//! The manual pages and completions that are shipped: made from the flags, so that they cannot be
-//! others, and made here rather than in the program, which would be larger for it on every node.
+//! The manual pages and completions that are shipped: made from the flags, so that they agree with them,
+//! and by a test rather than by the program, which would be larger on every node.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink manual` rewrites them.
 
@@ -11,7 +11,7 @@ use testkit::golden::check_golden;
 
 use crate::cli;
 
-/// The page of a command, or of heatsink itself.
+/// The manual page of a command; `None` is heatsink itself.
 fn page(command: Option<&str>) -> Result<Vec<u8>> {
     let mut whole = cli::command();
     whole.build();
@@ -50,19 +50,16 @@ fn page(command: Option<&str>) -> Result<Vec<u8>> {
 
 type Section = (&'static str, &'static [(&'static str, &'static str)]);
 
-/// What the flags do not say. The first is of every command.
+/// Sections that do not follow from the flags. The first one is in every page.
 const SECTIONS: &[Section] = &[
     (
         "EXIT STATUS",
         &[
-            ("0", "All went well; of check, data flows."),
-            (
-                "1",
-                "The answer is no: of check, no data flows; of fields, nothing fits the pattern.",
-            ),
+            ("0", "Success; for check, data flows."),
+            ("1", "For check, no data flows; for fields, nothing matches the pattern."),
             (
                 "2",
-                "It could not start: settings that cannot work, a port that is taken. Nothing was served.",
+                "heatsink could not start: a wrong setting, or a port that is in use. Nothing was served.",
             ),
         ],
     ),
@@ -71,50 +68,52 @@ const SECTIONS: &[Section] = &[
         &[
             (
                 "SIGHUP",
-                "The counters files are read again, without a gap on the page, and GPUs that are missing \
-                 are forgotten.",
+                "Reads the counters files again, without a gap on the page, and forgets missing GPUs.",
             ),
-            ("SIGTERM, SIGINT", "The answers under way are finished, within two seconds."),
+            (
+                "SIGTERM, SIGINT",
+                "Finishes the responses in progress, within two seconds, and ends.",
+            ),
         ],
     ),
     (
         "ENVIRONMENT",
         &[
-            ("NODE_NAME", "The label hostname, in place of the system's name."),
+            ("NODE_NAME", "The label hostname, instead of the system's name."),
             (
                 "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS",
-                "systemd's: it is told when heatsink serves and that it is alive, and may pass the \
-                 socket to listen on.",
+                "Set by systemd, which is notified when heatsink serves and that it is alive, and may \
+                 pass the socket to listen on.",
             ),
             (
                 "Variables of flags",
-                "Each flag names its own. One that is empty counts as not set, and the flag goes \
-                 before the variable. Those of dcgm-exporter are understood, all of them.",
+                "Each flag names its own. An empty variable counts as not set, and a flag overrides \
+                 its variable. All variables of dcgm-exporter are understood.",
             ),
         ],
     ),
     (
         "FILES",
         &[
-            ("/etc/default/heatsink", "Variables for the service, in Debian's package."),
+            ("/etc/default/heatsink", "Variables for the service, in the Debian package."),
             (
                 "/usr/share/heatsink/",
-                "Counters files to begin with, rules for Prometheus, dashboards for Grafana.",
+                "Counters files to start from, rules for Prometheus, dashboards for Grafana.",
             ),
-            ("/dev/kmsg", "The kernel's log, from which XIDs are counted."),
+            ("/dev/kmsg", "The kernel log, from which XIDs are counted."),
         ],
     ),
     (
         "SEE ALSO",
         &[
-            ("heatsink-demo(1), heatsink-check(1), heatsink-fields(1)", "The commands."),
-            ("nvidia-smi(1), prometheus(1), systemctl(1)", "What it works with."),
+            ("heatsink-demo(1), heatsink-check(1), heatsink-fields(1)", "Commands of heatsink."),
+            ("nvidia-smi(1), prometheus(1), systemctl(1)", "Programs that it works with."),
         ],
     ),
 ];
 
 #[test]
-fn the_manual_is_that_of_the_flags() {
+fn manual_pages_agree_with_the_flags() {
     let page = |command| String::from_utf8(page(command).unwrap()).unwrap();
     check_golden("../../deploy/man/heatsink.1", &page(None));
     for command in ["demo", "check", "fields"] {
@@ -123,7 +122,7 @@ fn the_manual_is_that_of_the_flags() {
 }
 
 #[test]
-fn completions_are_those_of_the_flags() {
+fn completions_agree_with_the_flags() {
     for (shell, file) in
         [(Shell::Bash, "heatsink.bash"), (Shell::Zsh, "_heatsink"), (Shell::Fish, "heatsink.fish")]
     {

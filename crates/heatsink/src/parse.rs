@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn booleans_are_those_of_go_and_of_people() {
+    fn booleans_are_read_as_go_and_people_write_them() {
         for (texts, value) in [
             ("1 t T TRUE true True yes Yes YES on ON", Some(true)),
             ("0 f F FALSE false False no No NO off oFF", Some(false)),

@@ -1,5 +1,5 @@
-//! Whether a new session with the driver would read a GPU that is down in this one: tried in a process
-//! of its own, so that what hangs or fails there harms nothing here.
+//! Finds out in a process of its own whether a new session with the driver would read a GPU that is
+//! down in this one. A call that hangs or fails there does not affect this process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,37 +16,37 @@ use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
 use crate::flags::{INDEX, NVML_LIBRARY, PCI_BUS_ID, UUID};
 
 /// How long the process may take.
-const DEADLINE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// From one look at whether it has ended to the next.
-const LOOK: Duration = Duration::from_millis(20);
+/// Time between two checks whether it has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// This very program, however it was replaced on disk meanwhile.
-const MYSELF: &str = "/proc/self/exe";
+/// The program that is running, even if its file was replaced.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// What tries it through NVML, with the library at this path.
+/// Tries GPUs through NVML, with the library at this path.
 pub(crate) fn trial(library: Option<PathBuf>) -> Trial {
-    // One that cannot even be killed is inside the driver; a second one would only join it there.
+    // A process that cannot be killed is stuck inside the driver; a second one would be stuck as well.
     let stuck: Mutex<Option<Child>> = Mutex::default();
     Trial(Arc::new(move |suspect| {
         let mut stuck = stuck.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(child) = stuck.as_mut()
             && matches!(child.try_wait(), Ok(None))
         {
-            return Err("the process that tried it last hangs in the driver".to_owned());
+            return Err("the last process that tried hangs in the driver".to_owned());
         }
         *stuck = None;
-        let (outcome, child) = attempt(library.as_deref(), suspect)?;
+        let (result, child) = attempt(library.as_deref(), suspect)?;
         *stuck = child;
-        outcome
+        result
     }))
 }
 
-/// What came of it, and the process if it could not be ended.
+/// The result, and the process if it could not be ended.
 type Attempt = (Result<(), String>, Option<Child>);
 
 fn attempt(library: Option<&Path>, suspect: &Suspect) -> Result<Attempt, String> {
-    let mut command = Command::new(MYSELF);
+    let mut command = Command::new(THIS_PROGRAM);
     command.arg(PROBE_GPU);
     if let Some(library) = library {
         command.arg("--nvml-library").arg(library);
@@ -61,20 +61,23 @@ fn attempt(library: Option<&Path>, suspect: &Suspect) -> Result<Attempt, String>
         (None, None) => &mut command,
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| format!("it cannot be tried: {error}"))?;
+    let mut child =
+        command.spawn().map_err(|error| format!("no process to try it with: {error}"))?;
     let began = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok((Ok(()), None)),
-            Ok(Some(_)) => return Ok((Err("it cannot be read there either".to_owned()), None)),
-            Ok(None) if began.elapsed() < DEADLINE => thread::sleep(LOOK),
+            Ok(Some(_)) => {
+                return Ok((Err("a new process cannot read it either".to_owned()), None));
+            }
+            Ok(None) if began.elapsed() < TIMEOUT => thread::sleep(POLL_INTERVAL),
             Ok(None) => break,
-            Err(error) => return Err(format!("it cannot be tried: {error}")),
+            Err(error) => return Err(format!("no process to try it with: {error}")),
         }
     }
     // It may have ended just now, or be unkillable.
     let _ = child.kill();
-    thread::sleep(LOOK * 5);
+    thread::sleep(POLL_INTERVAL * 5);
     let ended = matches!(child.try_wait(), Ok(Some(_)));
     Ok((Err("a new process hangs in the driver".to_owned()), (!ended).then_some(child)))
 }

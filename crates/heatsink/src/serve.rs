@@ -18,7 +18,7 @@ use crate::exit::{EXIT_OK, Exit};
 use crate::fleet::Fleet;
 use crate::http::{self, App};
 use crate::overview::Overview;
-use crate::pages::Pages;
+use crate::pages::PageCache;
 use crate::reload::{Reloader, UnservedFields};
 use crate::systemd::{self, Messenger};
 use crate::wanted::{Asked, Extra, Wanted};
@@ -31,8 +31,9 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
 pub(crate) struct Setup {
     pub(crate) listener: std::net::TcpListener,
     pub(crate) source: Box<dyn Source>,
-    pub(crate) wanted: Wanted,
-    pub(crate) asked: Asked,
+    pub(crate) counters: Wanted,
+    /// The rows of the counters files.
+    pub(crate) rows: Asked,
     pub(crate) kernel_log: Option<KernelLog>,
     pub(crate) trial: Option<Trial>,
     /// How many GPUs there should be.
@@ -62,7 +63,7 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
     let _log = logging::start(typed.get(&flags::LOG_FORMAT)?, typed.get(&flags::DEBUG)?);
     typed.check_accepted()?;
     let interval = typed.get(&flags::COLLECT_INTERVAL)?;
-    let wanted = Wanted {
+    let counters = Wanted {
         counters: typed.get(&flags::COLLECTORS)?,
         extra: typed.get(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
         generation: typed.get(&flags::METRIC_NAMES)?,
@@ -81,8 +82,8 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
     };
     let no_hostname = typed.get(&flags::NO_HOSTNAME)?;
     let setup = Setup {
-        asked: wanted.read()?,
-        wanted,
+        rows: counters.read()?,
+        counters,
         source: source::open(typed, interval, show.compute_instances)?,
         kernel_log: source::kernel_log(typed)?,
         trial: source::trial(typed)?,
@@ -105,16 +106,16 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
 
 /// Serves until a signal ends it; `ready` is called with the address.
 pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit> {
-    let Setup { wanted, asked: Asked { watches, rows_skipped, .. }, .. } = setup;
+    let Setup { counters, rows: Asked { watches, rows_skipped, .. }, .. } = setup;
     let unserved = UnservedFields::of(setup.source.as_ref());
     unserved.warn_of(&watches);
     let settings = sampler::Settings {
         gpus: devices::gpus(&setup.show.devices),
-        windows: wanted.windows,
+        windows: counters.windows,
         kernel_log: setup.kernel_log,
         trial: setup.trial,
         forget_missing: setup.forget_missing,
-        ..sampler::Settings::new(wanted.interval)
+        ..sampler::Settings::new(counters.interval)
     };
     let start = |source, watches, settings| {
         Sampler::start(source, watches, settings).context("cannot start the reader threads")
@@ -128,7 +129,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
     let sampler = start(setup.source, watches, settings)?;
     let page = exposition::Settings {
         hostname: setup.hostname,
-        host_label: wanted.generation.unwrap_or_default().host_label(),
+        host_label: counters.generation.unwrap_or_default().host_label(),
         version: env!("CARGO_PKG_VERSION"),
         rows_skipped,
         is_reloaded: true,
@@ -142,7 +143,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         sampler,
         overview: Overview { hostname: page.hostname.clone(), expected_gpus: page.expected_gpus },
         fleet: replicas.map(|(replica, nodes)| Fleet::new(replica, nodes, page.clone())),
-        pages: Pages::new(page),
+        pages: PageCache::new(page),
         connections: ConnectionLimiter::new(http::MAX_CONNECTIONS),
         fail_health: setup.fail_health,
     });
@@ -159,7 +160,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         let (stop, stopped) = watch::channel(false);
         let messenger = Messenger::start();
         tokio::spawn(systemd::report(messenger.clone(), Arc::downgrade(&served)));
-        let reloader = Reloader { app: Arc::downgrade(&served), counters: wanted, unserved };
+        let reloader = Reloader { app: Arc::downgrade(&served), counters, unserved };
         tokio::spawn(handle_signals(stop, messenger, reloader.start()));
         ready(address);
         http::serve(listener, served, stopped).await;

@@ -1,4 +1,4 @@
-//! Which source readings come from, and what follows from that.
+//! The source of readings, and the settings that depend on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,7 +134,7 @@ fn simulation(typed: &Typed) -> Result<Box<dyn Source>> {
         );
     }
     if speed.is_some() && at.is_some() {
-        bail!("--speed has no effect with --sim-at, for time stands still; leave one of them out");
+        bail!("--speed has no effect with --sim-at, which stops time; leave one of them out");
     }
     let gpus = gpus.map_or(8, usize::from);
     let scenario = match name {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn naming_a_host_engine_is_asking_for_it() {
+    fn naming_a_host_engine_selects_dcgm() {
         assert_eq!(kind("heatsink"), SourceKind::Nvml);
         assert_eq!(kind("heatsink -r localhost:5555"), SourceKind::Dcgm);
         assert_eq!(kind("heatsink --source dcgm"), SourceKind::Dcgm);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_log_is_that_of_the_gpus_machine() {
+    fn the_kernel_log_is_read_on_the_machine_of_the_gpus() {
         let log = |line| kernel_log(&typed(line)).unwrap().map(|log| log.place);
         let default = Some(LogPlace::Auto);
         assert_eq!(log("heatsink"), default);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engines_host_is_the_host() {
+    fn the_host_of_a_remote_engine_is_the_hostname() {
         let name = |line| hostname(Some(&typed(line))).unwrap();
         assert_eq!(&*name("heatsink -r tcp://node-7:5555"), "node-7");
         let system = hostname(None).unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn dcgms_log_is_silent_unless_asked_for() {
+    fn the_log_of_dcgm_is_off_by_default() {
         let severity = |line| dcgm_log(&typed(line)).map(|log| log.severity).ok();
         assert_eq!(severity("heatsink --dcgm-log-level DEBUG"), Some(0));
         assert_eq!(severity("heatsink --enable-dcgm-log --dcgm-log-level info"), Some(4));

@@ -112,7 +112,7 @@ fn the_page_for_people_runs_no_script_and_is_not_stored() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let policy = answer.header("content-security-policy");
     assert_eq!(policy, Some("default-src 'none'; style-src 'unsafe-inline'"));
-    assert!(answer.body.contains("All 8 GPUs are well."), "{}", answer.body);
+    assert!(answer.body.contains("All 8 GPUs are healthy."), "{}", answer.body);
     assert!(answer.body.len() < 15_000, "{} bytes", answer.body.len());
 }
 

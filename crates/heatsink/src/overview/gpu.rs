@@ -6,12 +6,12 @@ use super::conditions::{CONDITIONS, Condition, Severity};
 use super::readings::Readings;
 use crate::health::gpu_name;
 
-/// One GPU, and what is wrong with it.
+/// One GPU, with the conditions that hold.
 pub(super) struct Gpu<'a> {
     pub(super) name: String,
     pub(super) readings: Readings<'a>,
-    /// The conditions that hold, the worst first, by position in [`CONDITIONS`]; each with what is
-    /// read and what to do.
+    /// The conditions that hold, the worst first, by position in [`CONDITIONS`]; each with the
+    /// readings and what to do.
     pub(super) conditions: Vec<(usize, String)>,
 }
 
@@ -23,7 +23,7 @@ impl<'a> Gpu<'a> {
         Self { name: gpu_name(&view.gpu), readings, conditions }
     }
 
-    /// The position of its worst condition; none if it is well.
+    /// The position of its worst condition; none if it is healthy.
     pub(super) fn state(&self) -> Option<usize> {
         self.conditions.first().map(|(at, _)| *at)
     }
@@ -33,10 +33,10 @@ impl<'a> Gpu<'a> {
     }
 
     pub(super) fn severity(&self) -> Severity {
-        self.condition().map_or(Severity::Well, |condition| condition.severity)
+        self.condition().map_or(Severity::Healthy, |condition| condition.severity)
     }
 
-    pub(super) fn state_in_words(&self) -> &'static str {
-        self.condition().map_or("well", |condition| condition.one)
+    pub(super) fn state_text(&self) -> &'static str {
+        self.condition().map_or("healthy", |condition| condition.one)
     }
 }
