@@ -43,8 +43,7 @@ const GPU_TIMEOUT: Duration = Duration::from_secs(8);
 const HINT: &str =
     "`heatsink check --all` prints every reading, `heatsink check --json` the report as JSON.\n";
 
-/// Reads for some seconds as `serve` does, and prints a report. Nothing is logged, since the report says
-/// it all.
+/// Reads for some seconds as `serve` does, and prints a report. Nothing is logged.
 pub(crate) fn run(typed: &Typed) -> Result<Exit> {
     let devices = typed.get(&CHECK_DEVICES)?;
     let is_json = typed.get(&CHECK_JSON)?;

@@ -1,8 +1,8 @@
 //! The command line and the environment, as typed.
 //!
-//! clap takes any text for a flag; what is wrong with it is an error where the setting is used. clap
-//! reads the variables of `serve` before any command, and `heatsink fields` has to work beside a
-//! mistake in them.
+//! clap accepts any text for a flag; a wrong one is an error where the setting is used. clap reads the
+//! variables of `serve` before any command, and `heatsink fields` has to work despite a mistake in
+//! them.
 
 use std::ffi::{OsStr, OsString};
 
@@ -16,24 +16,13 @@ use crate::{flags, parse};
 /// The command by which heatsink starts itself to find out whether a new process can read a GPU.
 pub(crate) const PROBE_GPU: &str = "probe-gpu";
 
-/// The commands that users know, each with its help.
+/// The commands for users, each with its help.
+#[rustfmt::skip]
 const COMMANDS: [(Command, &str, &str); 4] = [
     (Command::Serve, "serve", "Serve this machine's GPUs (what heatsink does without a command)"),
-    (
-        Command::Demo,
-        "demo",
-        "Serve eight simulated H100s and the story of a training job; no GPU needed",
-    ),
-    (
-        Command::Check,
-        "check",
-        "Check whether data flows, what can be read here, and why not; exit status 0 only if data flows",
-    ),
-    (
-        Command::Fields,
-        "fields",
-        "List the fields that can be served, all or those that match a pattern",
-    ),
+    (Command::Demo, "demo", "Serve eight simulated H100s and the story of a training job; no GPU needed"),
+    (Command::Check, "check", "Check whether data flows, what can be read here, and why not; exit status 0 only if data flows"),
+    (Command::Fields, "fields", "List the fields that can be served, all or those that match a pattern"),
 ];
 
 /// The flags of a command, as typed.
@@ -47,7 +36,7 @@ impl Typed {
     ///
     /// # Errors
     ///
-    /// clap's, with the text for the user: of `--help` and `--version`, too.
+    /// clap's, with the text for the user; `--help` and `--version` are such errors, too.
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<OsString> = args.into_iter().collect();
         if args.get(1).is_some_and(|first| first == PROBE_GPU) {
@@ -72,7 +61,7 @@ impl Typed {
     ///
     /// # Errors
     ///
-    /// What is wrong with the text that was typed, after the name of the flag.
+    /// The name of the flag, and the mistake in its text.
     pub(crate) fn get<T>(&self, flag: &'static Flag<T>) -> Result<T> {
         flag.parse(self.text(&flag.row))
     }
@@ -82,7 +71,7 @@ impl Typed {
         self.text(row).is_some_and(|text| !text.to_string_lossy().trim().is_empty())
     }
 
-    /// Whether a flag is given, and not as one that asks for nothing.
+    /// Whether a flag was typed with a value that asks for something: not `false`, `none` or nothing.
     pub(crate) fn asks_for(&self, row: &Row) -> bool {
         let text = self.text(row).unwrap_or_default().to_string_lossy();
         match row.form {
@@ -92,16 +81,16 @@ impl Typed {
         }
     }
 
-    /// What was typed for a flag of this command.
+    /// The text of a flag of this command, if it was typed or has a default.
     pub(crate) fn text(&self, row: &Row) -> Option<&OsStr> {
         self.matches.get_raw(row.long)?.next()
     }
 
-    /// Warns of each flag that has no effect here and would be missed.
+    /// Logs a warning for each flag that does not have its effect yet.
     ///
     /// # Errors
     ///
-    /// Names the first flag without which it would be wrong to go on.
+    /// The first flag that is refused, and why.
     pub(crate) fn check_accepted(&self) -> Result<()> {
         for row in flags::ACCEPTED.iter().filter(|row| self.asks_for(row)) {
             match row.support {

@@ -30,11 +30,11 @@ pub(crate) struct Row {
     /// The environment variable. `HEATSINK_*`, or that of the flag of dcgm-exporter with this name.
     pub(crate) variable: Option<&'static str>,
     pub(crate) form: Form,
-    /// What stands for the value in `--help`.
+    /// The placeholder of the value in `--help`.
     pub(crate) value_name: Option<&'static str>,
-    /// The text in place of one that is absent or empty; an empty default is not shown in `--help`.
+    /// The text if none is typed, or an empty one. `--help` shows it unless it is empty.
     pub(crate) default: &'static str,
-    /// All values that there are, each with its help; empty if there are too many to list.
+    /// All possible values, each with its help; empty if they are not listed.
     pub(crate) choices: &'static [(&'static str, &'static str)],
     /// Long names of flags that this one cannot be used with.
     pub(crate) conflicts: &'static [&'static str],
@@ -44,7 +44,7 @@ pub(crate) struct Row {
     pub(crate) support: Support,
 }
 
-/// What is written after the name.
+/// How the value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// A value: `--flag value` or `--flag=value`.
@@ -53,7 +53,7 @@ pub(crate) enum Form {
     Boolean,
     /// Nothing.
     Switch,
-    /// There is no name; the value stands alone.
+    /// A value without a name.
     Positional,
 }
 
@@ -65,7 +65,7 @@ pub(crate) enum Support {
     NotYet(&'static str),
     /// Nothing in heatsink depends on it.
     NoEffect,
-    /// It would be wrong to start without it, for this reason: an error.
+    /// Starting without it would be wrong, for this reason: an error.
     Refused(&'static str),
 }
 
@@ -158,7 +158,7 @@ impl<T> Flag<T> {
     ///
     /// # Errors
     ///
-    /// What is wrong with the text, after the name of the flag.
+    /// The name of the flag, and the mistake in the text.
     pub(crate) fn parse(&'static self, text: Option<&OsStr>) -> Result<T> {
         let text = text.filter(|text| !text.is_empty()).unwrap_or(OsStr::new(self.row.default));
         let setting = match self.parse {

@@ -1,4 +1,4 @@
-//! What the texts of settings mean.
+//! Reads the texts of settings.
 
 use std::fmt::{self, Display};
 use std::fs::File;
@@ -60,13 +60,15 @@ pub(crate) fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T>) -> 
 /// One of a few words.
 pub(crate) fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T> {
     let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| value.clone()).with_context(|| {
-        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("`{text}` is none of {}", words.join(", "))
-    })
+    let names = words.iter().map(|(word, _)| *word).filter(|word| !word.is_empty());
+    found.map(|(_, value)| value.clone()).with_context(|| none_of(text, names))
 }
 
-/// A source; none for the one that the other settings ask for.
+fn none_of<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> String {
+    format!("`{text}` is none of {}", words.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// A source; none for `auto`.
 pub(crate) fn source(text: &str) -> Result<Option<SourceKind>> {
     use SourceKind::{Dcgm, Nvml, Sim};
     one_of(text, &[("auto", None), ("nvml", Some(Nvml)), ("dcgm", Some(Dcgm)), ("sim", Some(Sim))])
@@ -80,11 +82,10 @@ pub(crate) fn scenario(text: &str) -> Result<ScenarioName> {
 
 /// A boolean; an empty text is false.
 pub(crate) fn boolean(text: &str) -> Result<bool> {
-    match truth(text) {
-        _ if text.is_empty() => Ok(false),
-        Some(truth) => Ok(truth),
-        None => one_of(text, &[("true", true), ("false", false)]),
+    if text.is_empty() {
+        return Ok(false);
     }
+    truth(text).with_context(|| none_of(text, ["true", "false"]))
 }
 
 /// A boolean as Go programs take it, and as people write it.
@@ -129,7 +130,7 @@ pub(crate) fn window(text: &str) -> Result<Duration> {
         .with_context(|| format!("`{text}` is not between 1s and 1h, and not 0; write 60s or 5m"))
 }
 
-/// How long a missing GPU is kept; `None`, written 0, is for ever.
+/// How long a missing GPU is served as missing; `None`, written 0, is for ever.
 pub(crate) fn forget_missing(text: &str) -> Result<Option<Duration>> {
     let text = text.trim();
     let after = if text == "0" { Some(Duration::ZERO) } else { counters::duration(text) };
@@ -139,24 +140,15 @@ pub(crate) fn forget_missing(text: &str) -> Result<Option<Duration>> {
 
 /// A generation of metric names.
 pub(crate) fn generation(text: &str) -> Result<Generation> {
-    let generation = Generation::parse(text);
-    generation.with_context(|| format!("`{text}` is none of 4.8, 4.8.2, 4.9, both"))
+    Generation::parse(text).with_context(|| none_of(text, ["4.8", "4.8.2", "4.9", "both"]))
 }
 
 /// The number of a level of DCGM's own log.
 pub(crate) fn dcgm_log_level(text: &str) -> Result<i32> {
-    const LEVELS: &[(&str, i32)] = &[
-        ("NONE", 0),
-        ("FATAL", 1),
-        ("ERROR", 2),
-        ("WARN", 3),
-        ("INFO", 4),
-        ("DEBUG", 5),
-        ("VERB", 6),
-    ];
-    let text = text.trim();
-    let known = LEVELS.iter().find(|(level, _)| level.eq_ignore_ascii_case(text));
-    known.map_or_else(|| one_of(text, LEVELS), |(_, number)| Ok(*number))
+    const LEVELS: [&str; 7] = ["NONE", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "VERB"];
+    let level = text.trim();
+    let known = (0..).zip(LEVELS).find(|(_, known)| known.eq_ignore_ascii_case(level));
+    known.map(|(number, _)| number).with_context(|| none_of(level, LEVELS))
 }
 
 /// Simulated seconds per second.
@@ -165,8 +157,8 @@ pub(crate) fn speed(text: &str) -> Result<f64> {
     factor.with_context(|| format!("`{text}` is not above 0 and at most 1000"))
 }
 
-/// Where the kernel's log is; none if it is not to be read. A path may be of a file that does not
-/// exist yet; a single word that is neither known nor a file is a mistake.
+/// The place of the kernel log; `none` for no log. A path may name a file that does not exist yet; a
+/// single word that is neither known nor a file is a mistake.
 pub(crate) fn log_place(text: &str) -> Result<Option<LogPlace>> {
     match LogPlace::parse(text) {
         _ if text == "none" => Ok(None),

@@ -9,7 +9,7 @@ use model::{FieldId, Kind, Source, Watch, field};
 use crate::http::App;
 use crate::wanted::{Asked, Wanted};
 
-/// What a reload needs.
+/// Reads counters files again for a running server.
 pub(crate) struct Reloader {
     pub(crate) app: Weak<App>,
     pub(crate) counters: Wanted,

@@ -38,7 +38,7 @@ pub(crate) struct Setup {
     pub(crate) trial: Option<Trial>,
     /// How many GPUs there should be.
     pub(crate) expected_gpus: Option<u32>,
-    /// How long a GPU that is missing is remembered; none for ever.
+    /// How long a missing GPU is served as missing; none for ever.
     pub(crate) forget_missing: Option<Duration>,
     /// Whether `/health` fails once only a restart of this process would help.
     pub(crate) fail_health: bool,

@@ -7,27 +7,27 @@ use model::{Down, Reason};
 pub(super) fn of_gpu(down: Down) -> &'static str {
     match down {
         Down::Late => {
-            "a driver call does not come back. Look for XIDs in the kernel's log and for processes in \
-             state D; reset the GPU, or else reboot."
+            "a driver call does not return. Look for XIDs in the kernel's log and for processes in \
+             state D; reset the GPU; if that fails, reboot."
         }
         Down::Lost => {
-            "fallen off the bus, or being reset. Save the kernel's log, then start the \
-             machine again, power off if need be."
+            "fallen off the bus, or being reset. Save the kernel's log, then reboot the \
+             machine, with a power cycle if necessary."
         }
         Down::Missing => {
             "not listed by the driver. See whether `lspci -d 10de:` does: if so, it is excluded or \
-             passed to a virtual machine; if not, start the machine again, power off if need be."
+             passed to a virtual machine; if not, reboot the machine, with a power cycle if necessary."
         }
         Down::NotInitialized => {
-            "on the PCI bus, but the driver could not initialise it. The kernel's log has the \
-             reason (`journalctl -k | grep NVRM`); reboot, power off if need be."
+            "on the PCI bus, but the driver could not initialise it. The kernel log has the \
+             reason (`journalctl -k | grep NVRM`); reboot, with a power cycle if necessary."
         }
         Down::NoThread => {
-            "the system gives no thread to read it with. Raise the limit on tasks (`TasksMax=`, the \
+            "the system gives heatsink no thread to read it with. Raise the limit on tasks (`TasksMax=`, the \
              pod's limit on PIDs, `ulimit -u`)."
         }
         Down::NotPermitted => {
-            "the driver refuses this process. Give it the device nodes /dev/nvidia*: a container may \
+            "the driver denies access to this process. Give it the device nodes /dev/nvidia*: a container may \
              lack them, a cgroup may deny them."
         }
         Down::Failed => {

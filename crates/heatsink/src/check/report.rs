@@ -164,7 +164,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Every reading: of GPUs first, then of what belongs to none.
+/// Every reading: of GPUs first, then of NVSwitches and CPUs.
 pub(super) fn readings(snapshot: &Snapshot) -> Vec<Row<'_>> {
     let of_gpus = snapshot.gpus.iter().flat_map(|view| of_gpu(snapshot, view));
     let outside = snapshot.machine.iter().filter_map(|part| {

@@ -1,5 +1,5 @@
-//! dcgm-exporter's flags that do nothing here yet: accepted, so that its manifests start heatsink
-//! too, and named in the log, so that users do not wait for what does not come.
+//! Flags of dcgm-exporter that do nothing here yet: accepted, so that its manifests start heatsink too,
+//! and named in the log if their effect is missing.
 
 use crate::flag::Form::{Boolean, Value};
 use crate::flag::Support::{NoEffect, NotYet, Refused};

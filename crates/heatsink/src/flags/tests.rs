@@ -33,7 +33,7 @@ fn check_refused(row: &'static Row, args: &[&str]) {
     }
 }
 
-/// A text that the flag takes. Others than those of `choices` are not looked at before they are used.
+/// A text that clap accepts: any, unless the row has choices.
 fn value(row: &Row) -> &'static str {
     row.choices.last().map_or("any text", |(name, _)| name)
 }
@@ -104,7 +104,7 @@ fn every_boolean_is_read_in_each_form() {
                 check(row, &[&format!("{name}={text}")], text);
                 assert!(parse::boolean(text).is_ok(), "{text}");
             }
-            // A value stands after an equals sign only.
+            // A value needs an equals sign.
             check_refused(row, &[&name, "true"]);
         }
     }

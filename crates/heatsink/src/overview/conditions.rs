@@ -179,8 +179,8 @@ fn down(gpu: &Readings<'_>) -> Option<String> {
     let why = match gpu.view.up.err()? {
         Down::Starting => return None,
         Down::Late => {
-            "A call to the driver does not come back. Look for processes in state D and for XIDs; \
-             reset the GPU, or else reboot."
+            "A driver call does not return. Look for processes in state D and for XIDs; \
+             reset the GPU; if that fails, reboot."
         }
         Down::Lost => {
             "It has fallen off the bus or is being reset. If it does not come back, reboot the machine; check power, cooling and seating."
