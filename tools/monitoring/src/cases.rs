@@ -424,14 +424,14 @@ mod tests {
     }
 
     #[test]
-    fn a_series_ends_where_it_is_cut() {
+    fn a_series_ends_at_its_cut() {
         let series = Series::parse("heatsink_gpu_up 1x4 0x9").unwrap();
         assert_eq!(series.ended_after(7).input(Names::V4_8).unwrap().values, "1+0x4 0+0x1 stale");
         assert_eq!(series.ended_after(5).input(Names::V4_8).unwrap().values, "1+0x4 stale");
     }
 
     #[test]
-    fn a_case_that_tests_nothing_is_refused() {
+    fn a_case_without_a_test_is_refused() {
         let source = r#"
             runbooks = "https://example.org"
             thresholds = {}

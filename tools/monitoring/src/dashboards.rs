@@ -55,14 +55,14 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_numbers_of_fleet_are_those_of_an_outage() {
+    fn the_fleet_dashboard_begins_with_outages() {
         let panels = panels("fleet");
         let numbers: Vec<&Value> = panels.iter().filter(|panel| panel["type"] == "stat").collect();
         let largest = numbers.iter().map(|panel| area(panel)).max();
         let (first, rest) = numbers.split_at(4);
         let titles: Vec<&str> = first.iter().filter_map(|panel| panel["title"].as_str()).collect();
         let expected =
-            ["GPUs down", "GPUs held back", "Alerts firing", "GPU hours lost, last 24 h"];
+            ["GPUs down", "GPUs throttled", "Alerts firing", "GPU hours lost, last 24 h"];
         assert_eq!(titles, expected);
         assert!(first.iter().all(|panel| panel["gridPos"]["y"] == 0));
         assert!(first.iter().all(|panel| Some(area(panel)) == largest));

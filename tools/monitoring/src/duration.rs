@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_prometheus_writes_is_read() {
+    fn durations_of_prometheus_are_parsed() {
         let seconds = |text| parse(text).map(|duration| duration.as_secs_f64());
         assert_eq!(seconds("5m"), Some(300.0));
         assert_eq!(seconds("1h30m"), Some(5400.0));
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_in_its_largest_whole_unit() {
+    fn a_duration_is_written_in_its_largest_whole_unit() {
         let written = |ms| write(Duration::from_millis(ms));
         assert_eq!(written(300_000), "5m");
         assert_eq!(written(5_400_000), "90m");

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_comes_in_base_units_under_the_name_of_its_generation() {
+    fn a_field_has_base_units_and_the_name_of_its_generation() {
         let text = "[[DCGM_FI_DEV_FB_USED{gpu=\"0\"}]] > [[full]]";
         assert_eq!(
             expand(Names::V4_8, 1.0, text).unwrap(),
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_of_an_expression_are_known() {
+    fn the_fields_of_an_expression_are_listed() {
         let text =
             "[[raw DCGM_FI_DEV_GPU_TEMP{a=\"b\"}]][5m] [[gpu]] [[unit DCGM_FI_DEV_GPU_UTIL]]";
         let found: Vec<_> = fields(text).unwrap().into_iter().collect();

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_stands_on_one_line() {
+    fn short_values_are_on_one_line() {
         let value = json!({
             "empty": [{}, []],
             "list": ["a".repeat(60), "b".repeat(60)],

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_source_is_read() {
+    fn a_valid_source_is_parsed() {
         assert_eq!(Source::parse(GOOD).unwrap().alerts().count(), 1);
     }
 

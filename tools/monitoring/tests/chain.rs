@@ -1,7 +1,7 @@
-//! The whole chain, running: exporter, Prometheus, rules, Alertmanager, and a receiver of messages.
+//! The whole chain: exporter, Prometheus, rules, Alertmanager, and a receiver of messages.
 //!
-//! The simulated job runs ten times as fast as a real one, and rules and waits are sixty times
-//! shorter, so that six hours pass in six minutes.
+//! Simulated time passes ten times as fast as real time, and all durations in the rules are sixty times
+//! shorter. So six hours take six minutes.
 
 mod rig;
 
@@ -40,8 +40,7 @@ fn messages_by_alert(watched: &Watched) -> BTreeMap<(String, String), Vec<String
     messages
 }
 
-/// Watches the demo until all messages of its story are there, and some time longer, to see that there
-/// are no others.
+/// Waits until all messages of the demo's story have arrived, and then checks that there are no others.
 fn watch_the_story(host: &str, args: &[&str], names: Names) -> Watched {
     let expected: BTreeMap<(String, String), Vec<String>> = STORY
         .iter()
@@ -81,7 +80,7 @@ fn watch_the_story(host: &str, args: &[&str], names: Names) -> Watched {
 }
 
 #[test]
-fn the_story_reaches_the_right_receivers() {
+fn alerts_of_the_demo_reach_their_receivers() {
     let watched = watch_the_story("127.0.0.11", &[], Names::V4_8);
     let messages = watched.webhook.messages();
     let story = watched.webhook.story();
@@ -90,11 +89,11 @@ fn the_story_reaches_the_right_receivers() {
         let text = message.annotations.to_string();
         assert!(!text.contains("error expanding") && !text.contains("<no value>"), "{text}");
         assert!(text.contains("/runbooks/"), "{text}");
-        // By node, without its port, and one message for all that is wrong with it.
+        // Grouped by node, without its port: one message for all alerts of a node.
         assert_eq!(message.group["instance"], "127.0.0.11", "{story}");
         assert_ne!(message.labels["severity"], "info", "{story}");
     }
-    // The one in the README.
+    // The message in the README.
     assert_eq!(messages[0].alert(), "GpuTemperatureHigh 2", "{story}");
     let summary = |alert: &str| {
         let found = messages.iter().find(|message| message.alert() == alert);
@@ -104,13 +103,13 @@ fn the_story_reaches_the_right_receivers() {
     assert_eq!(
         summary("GpuEccUncorrectable 5"),
         "Uncorrectable memory errors on GPU 5 of 127.0.0.11: 1; \
-         the driver asks for a drain and a reset"
+         the driver requests a drain and a reset"
     );
 }
 
-/// Healthy machines, idle and at work, for what would be hours: no message is sent.
+/// Healthy machines, idle and busy, for hours of scaled time: no message is sent.
 #[test]
-fn nothing_fires_on_healthy_machines() {
+fn no_alert_is_sent_for_healthy_machines() {
     let sim = |host, scenario| {
         let scenario = ["--source", "sim", "--speed", SPEED, "--sim-scenario", scenario];
         let rows = ["--extra-collectors", "monitoring"];
@@ -121,11 +120,11 @@ fn nothing_fires_on_healthy_machines() {
     wait_for("rules are evaluated", Duration::from_secs(20), || {
         watched.firing().contains(&"HeatsinkSimulated ".to_owned())
     });
-    // An hour and a half, for the rules.
+    // An hour and a half in the rules' time.
     while watched.webhook.elapsed() < Duration::from_secs(90) {
         let mut firing = watched.firing();
         firing.retain(|alert| !alert.starts_with("HeatsinkSimulated"));
-        // At its power limit, a GPU that works hard is well; that is for information only.
+        // A busy GPU at its power limit is healthy; this alert is information only.
         firing.retain(|alert| !alert.starts_with("GpuPowerCapped"));
         assert_eq!(firing, Vec::<String>::new());
         std::thread::sleep(Duration::from_millis(500));
@@ -135,13 +134,13 @@ fn nothing_fires_on_healthy_machines() {
 
 /// The same with the names of 4.9.
 #[test]
-fn the_story_is_the_same_under_the_names_of_4_9() {
+fn alerts_of_the_demo_are_the_same_with_the_names_of_4_9() {
     watch_the_story("127.0.0.12", &["--metric-names", "4.9"], Names::V4_9);
 }
 
 /// Rules for other names than those that are served: one alert reports it, and no other fires.
 #[test]
-fn rules_of_another_generation_fire_an_alert() {
+fn rules_of_another_generation_fire_heatsink_metric_names() {
     let exporter = Exporter::start("127.0.0.31", &["demo", "--speed", SPEED]);
     let watched = Watched::start(&[&exporter], Names::V4_9, TIME_SCALE, Vec::new());
     wait_for("the names are missed", Duration::from_secs(60), || {

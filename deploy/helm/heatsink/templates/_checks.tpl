@@ -1,44 +1,44 @@
-{{/* Values that cannot work fail the installation, each with one line that says what to do. */}}
+{{/* Invalid values fail the installation with one line that names the value and an action. */}}
 {{- define "heatsink.checks" -}}
-{{- $instead := "close the port with networkPolicy.enabled, or let a service mesh or a proxy do it; then take this value away" -}}
+{{- $instead := "restrict access with networkPolicy.enabled, a service mesh or a proxy, and remove this value" -}}
 {{- if .Values.tlsServerConfig.enabled -}}
-{{- fail (printf "tlsServerConfig.enabled: heatsink %s serves no TLS, and the page would be open: %s" .Chart.AppVersion $instead) -}}
+{{- fail (printf "tlsServerConfig.enabled: heatsink %s does not support TLS, so anyone could read the page: %s" .Chart.AppVersion $instead) -}}
 {{- end -}}
 {{- if .Values.basicAuth.users -}}
-{{- fail (printf "basicAuth.users: heatsink %s asks for no password, and the page would be open: %s" .Chart.AppVersion $instead) -}}
+{{- fail (printf "basicAuth.users: heatsink %s does not support passwords, so anyone could read the page: %s" .Chart.AppVersion $instead) -}}
 {{- end -}}
 {{- if .Values.processes.enabled -}}
-{{- fail (printf "processes.enabled: heatsink %s has no metrics of processes: take this value away" .Chart.AppVersion) -}}
+{{- fail (printf "processes.enabled: heatsink %s has no metrics of processes: remove this value" .Chart.AppVersion) -}}
 {{- end -}}
 {{- if .Values.config.enabled -}}
-{{- fail (printf "config.enabled: heatsink %s reads no YAML configuration: put the metrics into customMetrics, the interval into collectInterval" .Chart.AppVersion) -}}
+{{- fail (printf "config.enabled: heatsink %s does not read a YAML configuration: set the metrics in customMetrics, and the interval in collectInterval" .Chart.AppVersion) -}}
 {{- end -}}
 
 {{- $image := printf "%s:%s" .Values.image.repository .Values.image.tag -}}
 {{- if regexMatch "(^|/)dcgm-exporter:|:[0-9.]+-[0-9.]+-(ubuntu|ubi|distroless)" $image -}}
-{{- fail (printf "image: %s is dcgm-exporter's: set image.repository to your copy of heatsink's image, and take image.tag away" $image) -}}
+{{- fail (printf "image: %s is dcgm-exporter's: set image.repository to your copy of heatsink's image, and remove image.tag" $image) -}}
 {{- end -}}
 
 {{- if and (include "heatsink.usesApi" .) (not .Values.kubernetes.rbac.create) (not .Values.serviceAccount.name) -}}
-{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs and kubernetesDRA need rights: name a ServiceAccount that has them in serviceAccount.name, or set it to true" -}}
+{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs and kubernetesDRA need permissions: set serviceAccount.name to a ServiceAccount that has them, or set kubernetes.rbac.create to true" -}}
 {{- end -}}
 
 {{- if and .Values.podMonitor.enabled (include "heatsink.serviceMonitor" .) -}}
-{{- fail "serviceMonitor.enabled and podMonitor.enabled: everything would be scraped twice: set one of them to false" -}}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled: all pods would be scraped twice: set one of them to false" -}}
 {{- end -}}
 {{- if and (include "heatsink.serviceMonitor" .) (not .Values.service.enable) -}}
-{{- fail "serviceMonitor.enabled needs service.enable: set that to true, or take podMonitor.enabled" -}}
+{{- fail "serviceMonitor.enabled needs service.enable: set service.enable to true, or use podMonitor.enabled instead" -}}
 {{- end -}}
 {{- range $name := list "serviceMonitor" "podMonitor" -}}
 {{- $monitor := index $.Values $name -}}
 {{- if and $monitor.interval $monitor.scrapeTimeout (gt (include "heatsink.milliseconds" $monitor.scrapeTimeout | int) (include "heatsink.milliseconds" $monitor.interval | int)) -}}
-{{- fail (printf "%s.scrapeTimeout, %s, is longer than its interval, %s: the operator would drop the whole monitor" $name $monitor.scrapeTimeout $monitor.interval) -}}
+{{- fail (printf "%s.scrapeTimeout, %s, is longer than its interval, %s: the operator would ignore the monitor" $name $monitor.scrapeTimeout $monitor.interval) -}}
 {{- end -}}
 {{- end -}}
 
 {{- range .Values.arguments -}}
 {{- if regexMatch "^(-a|--?address)(=|$)|^-a." . -}}
-{{- fail (printf "arguments: %s would move the port away from where the probes ask: use service.port or service.address" .) -}}
+{{- fail (printf "arguments: %s would change the port, and the probes would fail: use service.port or service.address" .) -}}
 {{- end -}}
 {{- end -}}
 
@@ -47,17 +47,17 @@
 {{- $unavailable := has (toString .maxUnavailable) $none | not -}}
 {{- $surge := has (toString .maxSurge) $none | not -}}
 {{- if eq $unavailable $surge -}}
-{{- fail (printf "rollingUpdate: maxUnavailable is %v and maxSurge %v; Kubernetes wants one of them to be 0, and the other not" .maxUnavailable .maxSurge) -}}
+{{- fail (printf "rollingUpdate: maxUnavailable is %v and maxSurge %v; exactly one of them must be 0" .maxUnavailable .maxSurge) -}}
 {{- end -}}
 {{- end -}}
 
 {{- $pod := include "heatsink.podSecurityContext" . | fromYaml -}}
 {{- $container := include "heatsink.securityContext" . | fromYaml -}}
 {{- if and (dig "runAsNonRoot" $pod.runAsNonRoot $container) (eq (dig "runAsUser" $pod.runAsUser $container | toString) "0") -}}
-{{- fail "runAsNonRoot is true, and the user is root, as kubernetes.enabled needs it for the kubelet's socket and kernelLog for the journal: take one of them away" -}}
+{{- fail "runAsNonRoot is true, but the user is root: kubernetes.enabled (the kubelet's socket) and kernelLog (the journal) need root. Remove runAsNonRoot, or these values" -}}
 {{- end -}}
 
-{{- $lost := "its links to monitoring/ were lost: get the repository with git's core.symlinks on, or install what helm package made of such a copy" -}}
+{{- $lost := "its symbolic links to monitoring/ are missing: clone the repository with git's core.symlinks enabled, or install a package that helm package makes from such a clone" -}}
 {{- if and .Values.prometheusRule.enabled (not (contains "\ngroups:" (.Files.Get "files/rules/4.8.yaml"))) -}}
 {{- fail (printf "prometheusRule.enabled: this copy of the chart has no rules: %s" $lost) -}}
 {{- end -}}
@@ -66,7 +66,7 @@
 {{- end -}}
 
 {{- if not .Values.image.repository -}}
-{{- fail "image.repository is not set, and there is no public image: build it (deploy/docker/README.md), push it to a registry of yours, and set image.repository to its name there" -}}
+{{- fail "image.repository is not set, and there is no public image: build it (deploy/docker/README.md), push it to your registry, and set image.repository to its name" -}}
 {{- end -}}
 {{- end -}}
 

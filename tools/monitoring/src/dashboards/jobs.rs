@@ -1,4 +1,4 @@
-//! *Jobs*: who uses the GPUs, how well, and what that costs.
+//! *Jobs*: usage and energy by owner: namespace, pod or Slurm job.
 
 use serde_json::json;
 
@@ -9,18 +9,18 @@ use super::plan::{CLUSTER, NAMESPACE, Plan};
 pub(super) const PLAN: Plan = Plan {
     name: "jobs",
     title: "GPU jobs",
-    description: "By namespace, pod or Slurm job: GPU hours, how well they are used, memory, energy. Needs labels that say who uses a GPU, which heatsink does not add yet.",
+    description: "GPU hours, activity, memory and energy by namespace, pod or Slurm job. Needs labels with the owner of a GPU, which heatsink does not add yet.",
     from: "now-6h",
     variables: &[CLUSTER, NAMESPACE],
     annotations: Vec::new,
     panels,
 };
 
-/// What chooses owners, in every query.
+/// The matchers of every query.
 const AT: &str = r#"cluster=~"$cluster", namespace=~"$namespace""#;
 const OWNER: &str = "{{owner}}";
 
-/// With one label `owner`: `namespace/pod`, the number of a job, or `no owner`.
+/// Adds the label `owner`: `namespace/pod`, the number of a job, or `no owner`.
 fn owned(expr: &str) -> String {
     format!(
         "label_replace(label_replace(label_join({expr}, \"owner\", \"/\", \"namespace\", \"pod\", \"hpc_job\"), \
@@ -45,20 +45,20 @@ fn at(expr: &str) -> String {
 fn panels() -> Vec<Panel> {
     let mut panels = vec![needs()];
     panels.extend(totals());
-    panels.push(Panel::heading("Who"));
+    panels.push(Panel::heading("By owner"));
     panels.push(owners());
     panels.push(Panel::heading("Over time"));
     panels.extend(over_time());
     panels
 }
 
-/// The labels and rules this dashboard needs: without the labels every GPU has `no owner`.
+/// The labels and rules that this dashboard needs.
 fn needs() -> Panel {
-    let text = "Labels on the series of a GPU that say who uses it: `namespace` and `pod`, or `hpc_job` for \
-                Slurm. **heatsink does not add them yet.** Until your Prometheus adds them, by \
-                `metric_relabel_configs` or by a join in the recording rules `owner:*`, every GPU is shown \
-                as `no owner`. docs/hpc.md has such a join for Slurm, under \"Which job was it\".\n\n\
-                The recording rules in monitoring/rules: where these are not loaded, all panels are empty.";
+    let text = "Labels with the owner of each GPU: `namespace` and `pod`, or `hpc_job` for Slurm. **heatsink does not \
+                add them yet.** Until your Prometheus adds them, with `metric_relabel_configs` or with a join \
+                in the recording rules `owner:*`, all GPUs have the owner `no owner`. docs/hpc.md has such a \
+                join for Slurm, under \"Which job was it\".\n\n\
+                The recording rules in monitoring/rules: if they are not loaded, all panels are empty.";
     Panel::text("What this dashboard needs", text, (24, 4))
 }
 
@@ -66,28 +66,28 @@ fn totals() -> Vec<Panel> {
     let size = (5, 4);
     vec![
         Panel::stat("GPUs in use", "none", (4, 4))
-            .description("GPUs, or instances of them, that belong to a pod or a job now.")
+            .description("GPUs and GPU instances that belong to a pod or a job now.")
             .query(format!("sum(owner:heatsink_gpus:sum{{{AT}, pod!=\"\"}} or owner:heatsink_gpus:sum{{{AT}, hpc_job!=\"\"}})"), "GPUs")
             .no_value("no owner labels")
             .steps("text", &[]),
         Panel::stat("GPU hours", "h", size)
-            .description("In the time shown. Who shares a GPU is given a part of it.")
+            .description("GPU hours in the time range. A shared GPU is divided among its owners.")
             .query(at(&format!("sum({HOURS})")), "hours")
             .no_value(NO_RULES)
             .decimals(1)
             .steps("text", &[]),
-        Panel::stat("GPU hours without work", "h", size)
-            .description("The part of those hours in which the engines were idle, of GPUs that can tell: what could have been used by somebody else.")
+        Panel::stat("Idle GPU hours", "h", size)
+            .description("GPU hours in which the engines were idle, for GPUs that report activity. Other jobs could have used them.")
             .query(at(&format!("sum({IDLE_HOURS})")), "hours")
             .decimals(1)
             .steps("orange", &[]),
-        Panel::stat("Used well", "percentunit", size)
-            .description("Share of the GPU hours in which the engines worked, of GPUs that can tell.")
+        Panel::stat("Active share", "percentunit", size)
+            .description("Share of the GPU hours in which the engines were active, for GPUs that report activity.")
             .query(at(&format!("1 - sum({IDLE_HOURS}) / sum(({HOURS}) and ({IDLE_HOURS}))")), "share")
             .decimals(0)
             .steps("red", &[(At(0.3), "orange"), (At(0.6), "green")]),
         Panel::stat("Energy", "kwatth", size)
-            .description("Drawn by the GPUs in the time shown.")
+            .description("Energy used by the GPUs in the time range.")
             .query(at(&format!("sum({ENERGY})")), "energy")
             .decimals(2)
             .steps("text", &[]),
@@ -96,7 +96,7 @@ fn totals() -> Vec<Panel> {
 
 fn owners() -> Panel {
     Panel::table("Pods and jobs", (24, 10))
-        .description("One row for each owner in the time shown, most hours without work first. `no owner` stands for GPUs that no pod and no job is known to use.")
+        .description("One row per owner in the time range, most idle hours first. `no owner`: GPUs without a known pod or job.")
         .query(by_owner(&at("owner:heatsink_gpus:sum{AT}")), "")
         .query(by_owner(&at(HOURS)), "")
         .query(by_owner(&at(IDLE_HOURS)), "")
@@ -109,7 +109,7 @@ fn owners() -> Panel {
                 ("owner", "Owner"),
                 ("Value #A", "GPUs now"),
                 ("Value #B", "GPU hours"),
-                ("Value #C", "Without work"),
+                ("Value #C", "Idle hours"),
                 ("Value #D", "Activity"),
                 ("Value #E", "Memory"),
                 ("Value #F", "Power"),
@@ -119,7 +119,7 @@ fn owners() -> Panel {
         )
         .override_named("GPUs now", &[("decimals", json!(1))])
         .override_named("GPU hours", &[("unit", json!("h")), ("decimals", json!(1))])
-        .override_named("Without work", &[("unit", json!("h")), ("decimals", json!(1))])
+        .override_named("Idle hours", &[("unit", json!("h")), ("decimals", json!(1))])
         .override_named("Activity", &[
             ("unit", json!("percentunit")),
             ("decimals", json!(0)),
@@ -136,27 +136,27 @@ fn owners() -> Panel {
         .override_named("Memory", &[("unit", json!("bytes"))])
         .override_named("Power", &[("unit", json!("watt"))])
         .override_named("Energy", &[("unit", json!("kwatth")), ("decimals", json!(2))])
-        .sorted_by("Without work", true)
+        .sorted_by("Idle hours", true)
 }
 
 fn over_time() -> Vec<Panel> {
     let size = (12, 8);
     vec![
         Panel::time_series("GPUs", "none", size)
-            .description("How many each of them holds.")
+            .description("GPUs of each owner.")
             .query(by_owner(&at("owner:heatsink_gpus:sum{AT}")), OWNER)
             .zero_based()
             .stacked(),
         Panel::time_series("Activity", "percentunit", size)
-            .description("Share of time in which the engines of its GPUs worked. A job that stays near 0 holds GPUs that others wait for.")
+            .description("Share of time in which the engines of the owner's GPUs were active. A job that stays near 0 blocks GPUs that other jobs wait for.")
             .query(owned(&at("avg by (namespace, pod, hpc_job) (owner:heatsink_activity_ratio:avg{AT})")), OWNER)
             .between(0.0, 1.0),
         Panel::time_series("Memory", "bytes", size)
-            .description("Used on all of its GPUs.")
+            .description("Memory in use on all GPUs of the owner.")
             .query(by_owner(&at("owner:heatsink_memory_used_bytes:sum{AT}")), OWNER)
             .zero_based(),
         Panel::time_series("Power", "watt", size)
-            .description("Drawn by its GPUs; who shares one is given a part of it.")
+            .description("Power of the owner's GPUs. A shared GPU is divided among its owners.")
             .query(by_owner(&at("owner:heatsink_power_watts:sum{AT}")), OWNER)
             .zero_based()
             .stacked(),

@@ -1,4 +1,4 @@
-//! What a dashboard consists of: variables, annotations, panels, and what all dashboards share.
+//! A dashboard: its variables, annotations, panels, and the settings that all dashboards share.
 
 use anyhow::Result;
 use serde_json::{Value, json};
