@@ -1,7 +1,7 @@
-//! What one pass over a host engine's values costs this process: eight GPUs, forty fields each.
+//! Processor time of one pass over the values of a host engine: eight GPUs, forty fields each.
 //!
-//! The engine is the test library's, in this process; the processor time is that of the thread which
-//! asks, so what the library does on it is included, and what its engine does on others is not.
+//! The engine is that of the fake DCGM library in this process. The figure is the time of the calling
+//! thread: it includes the library's work on this thread, but not the engine's work on other threads.
 
 #![allow(unsafe_code)]
 
@@ -63,7 +63,7 @@ fn main() {
             reader.read(pass, out).expect("a GPU that answers");
         }
     }
-    // The kernel counts a thread's time when it goes to sleep.
+    // The kernel updates the time of a thread when the thread goes to sleep.
     thread::sleep(INTERVAL);
     let spent = (cpu() - before).as_secs_f64() * 1e3 / f64::from(PASSES);
     let is_fresh = |at: Option<Moment>| at.is_some_and(|at| at.elapsed() < INTERVAL * 3);
@@ -75,7 +75,7 @@ fn main() {
     println!("a pass: {spent:.3} ms of this thread's CPU, mean of {PASSES}  (target <= 3)");
 }
 
-/// Forty numbers that a simulated H100 has.
+/// Forty fields that a simulated H100 serves.
 fn watches() -> Arc<[Watch]> {
     let is_number = |name: &str| {
         !name.contains("_VER") && !name.contains("PCIE_TX_T") && !name.contains("PCIE_RX_T")

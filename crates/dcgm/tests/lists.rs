@@ -1,7 +1,7 @@
-//! Lists of what an engine has, read through the source: longer ones than today's, and ones that are
-//! said to be longer than they are.
+//! Lists of an engine's entities, read through the source: lists longer than those of current releases,
+//! and lists whose count is larger than their content.
 //!
-//! One test, for the test library is told by the environment what to be.
+//! This is one test, because the environment configures the fake library.
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
@@ -17,13 +17,13 @@ const ROWS: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, x\n\
                     DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT, gauge, x\n";
 
 #[test]
-fn no_list_is_longer_than_what_was_written() {
+fn lists_end_at_the_entries_that_were_written() {
     let folder = tempfile::tempdir().unwrap();
     let nvml = fake_nvml::install_in(folder.path());
     let library = fake_dcgm::install_in(folder.path());
     let engine = Control::new(folder.path().join("engine"));
     engine.clear();
-    // SAFETY: nothing else runs yet that reads or writes the environment.
+    // SAFETY: no other thread reads or writes the environment yet.
     unsafe {
         std::env::set_var("FAKE_DCGM_NVML", nvml);
         std::env::set_var("FAKE_DCGM_CONTROL", engine.path());
@@ -44,7 +44,7 @@ fn no_list_is_longer_than_what_was_written() {
     let eight: Vec<u32> = (0..8).collect();
     assert_eq!(connect().unwrap().gpus(), eight);
 
-    // A later DCGM may have more places for GPUs than 32.
+    // A later DCGM may list more than 32 GPUs.
     engine.set(&["engine lists 48"]);
     assert_eq!(connect().unwrap().gpus(), eight);
 
@@ -52,7 +52,7 @@ fn no_list_is_longer_than_what_was_written() {
     let error = connect().err().unwrap();
     assert!(error.contains("too little room"), "{error}");
 
-    // There is no switch, whatever number their list is said to have.
+    // There is no switch, although the count of the list says otherwise.
     engine.set(&["engine counts entities 100000"]);
     let mut session = connect().unwrap();
     assert_eq!(session.gpus(), eight);

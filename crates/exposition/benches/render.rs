@@ -1,5 +1,5 @@
-//! How long a page takes to render, how large it is, and what it costs with compression, as a multiple
-//! of what zlib's first level takes for the same bytes. `cargo bench -p exposition`.
+//! Time to render a page, its size, and the time with compression relative to zlib at level 1 for the
+//! same bytes. `cargo bench -p exposition`.
 
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../tests/exposition/machine.rs"]
@@ -19,7 +19,7 @@ use model::{
     ClockEvent, Entity, Extent, GpuView, Kind, Quantity, Reading, Reason, Snapshot, Watch,
 };
 
-/// The field of the first of the made-up watches.
+/// The field of the first synthetic watch.
 const FIRST: u16 = 300;
 
 fn main() {
@@ -31,7 +31,7 @@ fn main() {
     bench("16 GPUs x 7 instances, 380 fields", 100, &machine(16, 378, instances));
 }
 
-/// GPUs that answer all fields of a built-in set.
+/// GPUs with a reading for each field of a built-in set.
 fn of_set(gpus: u32, set: Set) -> Snapshot {
     let mut watches = set.watches();
     watches.extend(Set::Health.watches());
@@ -43,7 +43,7 @@ fn of_set(gpus: u32, set: Set) -> Snapshot {
     Snapshot { watches: watches.into(), ..snapshot(vec![], gpus) }
 }
 
-/// A number of so many digits as one of this kind has.
+/// A number with a typical number of digits for this kind.
 fn value(gpu: u32, field: Option<&Field>) -> Reading {
     let Some(field) = field else { return Err(Reason::NoData) };
     let number = gpu * 40 + u32::from(field.id.0);
@@ -55,7 +55,7 @@ fn value(gpu: u32, field: Option<&Field>) -> Reading {
     }
 }
 
-/// GPUs that answer all of so many fields, and a last XID.
+/// GPUs with readings for this many fields, and a last XID.
 fn machine(gpus: u32, fields: u16, add: fn(&mut GpuView, u16)) -> Snapshot {
     let gpu = |index: u32| {
         let mut readings = vec![text("570.124.06"), Err(Reason::NoData)];
@@ -67,7 +67,7 @@ fn machine(gpus: u32, fields: u16, add: fn(&mut GpuView, u16)) -> Snapshot {
     snapshot(watches(fields), (0..gpus).map(gpu).collect())
 }
 
-/// One that has read this.
+/// A GPU that is up, with these readings.
 fn gpu(index: u32, readings: Vec<Reading>) -> GpuView {
     let uuid = format!("GPU-0d2b3c4e-5f60-7182-93a4-b5c6d7e8f9{index:02}");
     let mut gpu = up(identity(index, &uuid), readings);
@@ -91,7 +91,7 @@ fn watches(fields: u16) -> Vec<Watch> {
     watches
 }
 
-/// Half of the fields are real numbers with as many digits as a ratio has.
+/// Readings, half of them floats with as many digits as a ratio.
 fn reading(gpu: u32, field: u16) -> Reading {
     match field % 2 {
         0 => int(1_234_567 * i64::from(field)),
@@ -103,13 +103,13 @@ fn extent(quantity: Quantity) -> Extent {
     Extent { quantity, min: 1.0, mean: 2.0, max: 3.0, from_driver: true }
 }
 
-/// Eighteen links with sixteen fields of their own.
+/// Eighteen links with sixteen fields each.
 fn links(gpu: &mut GpuView, _fields: u16) {
     let readings = |link| (2..18).map(|position| (position, int(i64::from(link)))).collect();
     gpu.parts = (0..18).map(|link| part(Entity::Link(link), readings(link))).collect();
 }
 
-/// Seven instances that have every third field of their own.
+/// Seven instances with readings for every third field.
 fn instances(gpu: &mut GpuView, fields: u16) {
     let own = |place| {
         let fields = (0..fields).step_by(3);
@@ -126,7 +126,7 @@ fn bench(what: &str, pages: u32, snapshot: &Snapshot) {
         render_in_chunks(black_box(snapshot), &settings, &layout, |part| page.push_str(part));
         black_box(page);
     });
-    // As the server does it.
+    // The same compression as in the server.
     let whole = median(pages, || {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(1));
         render_in_chunks(black_box(snapshot), &settings, &layout, |part| {
@@ -148,7 +148,7 @@ fn bench(what: &str, pages: u32, snapshot: &Snapshot) {
     );
 }
 
-/// The median time of so many runs.
+/// The median time of the runs.
 fn median(runs: u32, mut run: impl FnMut()) -> Duration {
     let mut times: Vec<Duration> = (0..runs)
         .map(|_| {

@@ -1,8 +1,8 @@
-//! What a scrape costs: latency, throughput, processor time and memory of the built binary over
-//! the test library, eight GPUs, as seen through a socket.
+//! The cost of a scrape: latency, throughput, processor time and memory of the built binary with the
+//! fake driver library and eight GPUs, measured through a socket.
 //!
-//! `cargo bench` prints a table of each figure beside its target. Nothing here is asserted: a busy
-//! machine makes a figure worse, not the program wrong.
+//! `cargo bench` prints each figure with its target. Nothing is asserted, because figures depend on the
+//! load of the machine.
 
 #[path = "../tests/rig/mod.rs"]
 mod rig;
@@ -20,10 +20,10 @@ use model::catalog::builtin::Set;
 use rig::{BINARY, PATIENCE, Rig, up};
 use testkit::exporter::Exporter;
 
-/// Scrapes that a latency is measured over.
+/// Scrapes per latency measurement.
 const SCRAPES: usize = 10_000;
 
-/// Connections at once, for the throughput.
+/// Concurrent connections of the throughput measurement.
 const CONNECTIONS: usize = 8;
 
 fn main() {
@@ -78,8 +78,8 @@ fn main() {
     row("stripped binary (MiB)", size, "<= 6");
 }
 
-/// The same with every field of the catalogue: on simulated GPUs, and on boards of a fixture that
-/// have twice as many of them, whose numbers take the test library megabytes of this process.
+/// The same with all fields of the catalogue: on simulated GPUs, and on GPUs of a fixture that serve
+/// twice as many fields. The fake library needs megabytes of this process for the fixture.
 fn whole_catalogue() {
     let args = ["-f", "all"];
     for (machine, gpus) in [("gb200x2", 4), ("h100x2", 8)] {
@@ -112,7 +112,7 @@ fn whole_catalogue() {
     row("all: CPU of 1,000 passes over 8 GPUs, library included (s)", fresh.passes, "");
 }
 
-/// How cost grows with the number of series.
+/// The cost for different numbers of series.
 fn growth() {
     println!(
         "\n{:24} {:>8} {:>10} {:>10} {:>12} {:>12} {:>12}",
@@ -149,7 +149,7 @@ fn growth() {
     println!();
 }
 
-/// An exporter whose page has stopped growing.
+/// An exporter whose page no longer grows.
 fn complete(rig: &Rig, args: &[&str], gpus: usize) -> Exporter {
     let exporter = rig.started(args, gpus);
     let mut before = 0;
@@ -173,8 +173,8 @@ fn shape(exporter: &Exporter) -> String {
 }
 
 fn row(figure: &str, measured: f64, target: &str) {
-    let shown = if measured >= 100.0 { format!("{measured:.0}") } else { format!("{measured:.3}") };
-    println!("{figure:58} {shown:>12}  {target}");
+    let value = if measured >= 100.0 { format!("{measured:.0}") } else { format!("{measured:.3}") };
+    println!("{figure:58} {value:>12}  {target}");
 }
 
 /// The default set and eight rows of the first generation: more than 40.
@@ -200,7 +200,7 @@ fn settled(rig: &Rig, args: &[&str]) -> Exporter {
     exporter
 }
 
-/// A client that keeps its connection, and does as little as can be.
+/// A minimal client that keeps its connection.
 struct Client {
     stream: TcpStream,
     request: Vec<u8>,
@@ -222,23 +222,23 @@ impl Client {
         self.stream.write_all(&self.request).expect("it reads");
     }
 
-    /// Reads an answer, and says how many bytes it was.
+    /// Reads a response, and returns its length in bytes.
     fn receive(&mut self) -> usize {
         let mut filled = 0;
-        let mut wanted = None;
-        while wanted.is_none_or(|wanted| filled < wanted) {
+        let mut length = None;
+        while length.is_none_or(|length| filled < length) {
             let read = self.stream.read(&mut self.buffer[filled..]).expect("it answers");
             assert!(read > 0, "the connection was closed");
             filled += read;
-            if wanted.is_none() {
-                wanted = whole_length(&self.buffer[..filled]);
+            if length.is_none() {
+                length = whole_length(&self.buffer[..filled]);
             }
         }
         filled
     }
 }
 
-/// The length of the whole answer, once its head is there.
+/// The length of the whole response, once its head has been read.
 fn whole_length(answer: &[u8]) -> Option<usize> {
     let head = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&answer[..head]).expect("a head is text");
@@ -247,7 +247,7 @@ fn whole_length(answer: &[u8]) -> Option<usize> {
     Some(head + length.expect("a length").parse::<usize>().expect("a number"))
 }
 
-/// Latencies of scrapes one after the other on one connection, in ms, sorted.
+/// Latencies of sequential scrapes on one connection, in ms, sorted.
 fn latencies(exporter: &Exporter, encoding: &str) -> Vec<f64> {
     let mut client = Client::new(exporter, encoding);
     let mut times: Vec<f64> = (0..SCRAPES)
@@ -266,12 +266,12 @@ fn percentile(sorted: &[f64], percent: usize) -> f64 {
     sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
 }
 
-/// Of two rounds the better: the worse tells more of the machine.
+/// The better of two rounds: the worse one depends on the load of the machine.
 fn better(one: &[f64], other: &[f64], percent: usize) -> f64 {
     percentile(one, percent).min(percentile(other, percent))
 }
 
-/// Scrapes per second, and processor time per 1,000 of them, with eight answers always on their way.
+/// Scrapes per second, and processor time per 1,000 scrapes, with eight concurrent requests.
 fn throughput(exporter: &Exporter, encoding: &str) -> (f64, f64) {
     let mut clients: Vec<Client> =
         (0..CONNECTIONS).map(|_| Client::new(exporter, encoding)).collect();
@@ -301,7 +301,7 @@ fn cpu(exporter: &Exporter) -> f64 {
     nanos.sum::<u64>() as f64 / 1e9
 }
 
-/// Processor time of the thread that serves, in seconds: it renders and compresses, too.
+/// Processor time of the HTTP thread, which also renders and compresses, in seconds.
 fn serving(exporter: &Exporter) -> f64 {
     let path = format!("/proc/{0}/task/{0}/schedstat", exporter.pid());
     let text = fs::read_to_string(path).expect("its first thread");
@@ -309,9 +309,8 @@ fn serving(exporter: &Exporter) -> f64 {
     nanos as f64 / 1e9
 }
 
-/// Resident memory without what the test library takes: its file, and what it and the C library
-/// allocate, which is in the heap of the C library and in its arenas of 64 MiB. heatsink itself
-/// allocates elsewhere.
+/// Resident memory without the fake library: without its file, and without the heap and the 64 MiB arenas
+/// of the C library, where the fake library allocates. heatsink uses another allocator.
 fn resident(exporter: &Exporter) -> f64 {
     const ARENA: u64 = 64 * 1024 * 1024;
     let maps = fs::read_to_string(format!("/proc/{}/smaps", exporter.pid())).expect("its mappings");
@@ -335,17 +334,16 @@ fn resident(exporter: &Exporter) -> f64 {
     kibibytes / 1024.0
 }
 
-/// Processor time in seconds of 1,000 scrapes of which each meets a new page, and what it is compared
-/// with.
+/// Processor time in seconds of 1,000 scrapes of a new page each, and the figures to compare it with.
 struct Fresh {
     scrapes: f64,
-    /// What zlib's first level takes for the bytes of such a page, in this process, once per pass, too.
+    /// Time of zlib at level 1 for the bytes of such a page, in this process, also once per pass.
     zlib: f64,
-    /// Passes without any scrape.
+    /// Time of passes without scrapes.
     passes: f64,
 }
 
-/// Every scrape meets a page that has not been rendered: what one Prometheus does all day.
+/// Each scrape needs a newly rendered page, as with a single Prometheus.
 fn fresh_pages(rig: &Rig, args: &[&str]) -> Fresh {
     const PASSES: u32 = 500;
     let mut args = args.to_vec();
@@ -390,8 +388,8 @@ fn thread_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
 }
 
-/// From the start of the process to the first GPU series over HTTP, in ms. The test library's own
-/// start is part of it.
+/// Time from the start of the process to the first GPU series over HTTP, in ms, including the start of
+/// the fake library.
 fn first_series(rig: &Rig, args: &[&str]) -> f64 {
     let began = Instant::now();
     let exporter = rig.start(args);

@@ -1,4 +1,4 @@
-//! Everything through DCGM: the tests that other sources pass, and what only DCGM has.
+//! Tests that read through DCGM: those of all sources, and those of features that only DCGM has.
 
 mod rig;
 

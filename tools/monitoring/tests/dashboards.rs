@@ -1,4 +1,4 @@
-//! Every query of every dashboard, asked of a real Prometheus: none comes back empty.
+//! Runs all queries of all dashboards on a real Prometheus: each returns data.
 
 mod rig;
 
@@ -16,10 +16,10 @@ use serde_json::Value;
 /// The text of a panel that is empty without the recording rules.
 const NO_RULES: &str = "rules not loaded";
 
-/// With this, scrapes and evaluations are a second apart.
+/// With this scale, scrape and evaluation intervals are a second.
 const TIME_SCALE: f64 = 15.0;
 
-/// After this, a query with a step of a minute has a sample.
+/// After this time, a query with a step of a minute has a sample.
 const SAMPLED: Duration = Duration::from_secs(64);
 
 fn all() -> Vec<Dashboard> {
@@ -31,7 +31,7 @@ fn now() -> f64 {
     since.expect("it is after 1970").as_secs_f64()
 }
 
-/// `All` everywhere, but one node where only one can be chosen.
+/// `All` for all variables, but a node where only one can be selected.
 fn variables(node: &str) -> Variables {
     let to = now();
     let all = ["cluster", "gpu", "namespace"];
@@ -41,17 +41,17 @@ fn variables(node: &str) -> Variables {
     chosen.over(Window { from: to - 60.0, to, step: 2.0 })
 }
 
-/// With the variables filled in.
+/// Replaces the variables in an expression.
 fn filled(chosen: &Variables, expr: &str) -> String {
     chosen.fill(expr).unwrap_or_else(|error| panic!("{expr}: {error:#}"))
 }
 
-/// The text of a panel for an empty answer, if it has one.
+/// The text of a panel without data, if it has one.
 fn no_value(panel: &Value) -> Option<&str> {
     panel["fieldConfig"]["defaults"]["noValue"].as_str()
 }
 
-/// Every query of a dashboard, with its panel. `> 0` at the end is cut off.
+/// All queries of a dashboard with their panels, without a trailing `> 0`.
 fn queries(dashboard: &Value) -> Vec<(String, String, bool)> {
     let panels = dashboard["panels"].as_array().expect("panels");
     let queries = panels.iter().flat_map(|panel| {
@@ -66,7 +66,7 @@ fn queries(dashboard: &Value) -> Vec<(String, String, bool)> {
     queries.collect()
 }
 
-/// How many series answer each query.
+/// Number of series per query.
 fn answers(
     dashboard: &Dashboard,
     prometheus: &Prometheus,
@@ -101,7 +101,7 @@ fn demo_answers_everything(host: &str, names: Names, flag: &str) {
     let exporter = Exporter::start(host, &["demo", "--speed", "12", "--metric-names", flag]);
     let watched = Watched::start(&[&exporter], names, TIME_SCALE, owners(host));
     let prometheus = watched.client();
-    // By then the demo has reported XIDs and lost a GPU, and there is a sample of every minute.
+    // By then, the demo has reported XIDs and lost a GPU, and there is a sample for each minute.
     std::thread::sleep(SAMPLED);
     for dashboard in all() {
         let chosen = variables(host);
@@ -121,24 +121,24 @@ fn demo_answers_everything(host: &str, names: Names, flag: &str) {
             let (selector, label) = inside.expect("label_values").rsplit_once(", ").expect("two");
             let values = prometheus.label_values(label, &filled(&chosen, selector));
             let values = values.expect("an answer");
-            // This Prometheus has no clusters; every dashboard works without.
+            // This Prometheus has no label `cluster`; dashboards work without it.
             assert!(!values.is_empty() || label == "cluster", "{query}");
         }
     }
 }
 
 #[test]
-fn every_query_has_an_answer_under_the_names_of_4_8() {
+fn every_query_has_data_with_the_names_of_4_8() {
     demo_answers_everything("127.0.0.41", Names::V4_8, "4.8");
 }
 
 #[test]
-fn every_query_has_an_answer_under_the_names_of_4_9() {
+fn every_query_has_data_with_the_names_of_4_9() {
     demo_answers_everything("127.0.0.42", Names::V4_9, "4.9");
 }
 
-/// A workstation, old data centre GPUs, partitioned ones: a panel may lack some of its lines there.
-/// Only a panel with a text for no value, such as a list of faults, may be empty.
+/// A workstation, old data centre GPUs and partitioned GPUs: panels may lack some of their lines. Only a
+/// panel with a text for no value, such as a list of faults, may be empty.
 #[test]
 fn no_panel_is_empty_on_common_hardware() {
     let library = tempfile::tempdir().expect("a temporary folder");
@@ -179,12 +179,12 @@ fn no_panel_is_empty_on_common_hardware() {
     assert_eq!(empty, Vec::<String>::new());
 }
 
-/// Without the recording rules, each dashboard that needs them has a panel that says so.
+/// Without the recording rules, each dashboard that needs them has a panel that reports it.
 #[test]
-fn missing_recording_rules_are_named() {
+fn dashboards_report_missing_recording_rules() {
     let exporter = Exporter::start("127.0.0.43", &["demo"]);
     let watched = Watched::start(&[&exporter], Names::V4_8, TIME_SCALE, Vec::new());
-    // Another Prometheus over the same exporter, which has never had them.
+    // Another Prometheus that scrapes the same exporter, without rules.
     let bare = tempfile::tempdir().expect("a temporary folder");
     let config = bare.path().join("prometheus.yml");
     fs::copy(watched.folder.path().join("prometheus.yml"), &config).expect("a copy");

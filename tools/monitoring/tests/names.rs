@@ -61,7 +61,7 @@ fn matched<'a>(expr: &'a str, label: &'a str) -> impl Iterator<Item = &'a str> {
 }
 
 #[test]
-fn every_family_is_one_that_heatsink_serves_or_a_rule_records() {
+fn every_family_is_served_or_recorded() {
     let source = source();
     let served: BTreeSet<&str> = model::catalog::FIELDS.iter().map(|field| field.name).collect();
     let groups = source.groups.iter();
@@ -79,7 +79,7 @@ fn every_family_is_one_that_heatsink_serves_or_a_rule_records() {
 }
 
 #[test]
-fn every_reason_is_one_that_is_served() {
+fn every_reason_is_served() {
     let known = [
         "gpu_idle",
         "clocks_setting",
@@ -99,8 +99,8 @@ fn every_reason_is_one_that_is_served() {
     }
 }
 
-/// Each code is in exactly one of the three alerts, or asks for nothing. 92, many corrected memory
-/// errors, has an alert by their count.
+/// Each code is in exactly one of the three alerts, or needs no action. For 92 (many corrected memory
+/// errors), the alert uses the error count.
 #[test]
 fn every_xid_has_one_alert_or_needs_none() {
     let source = source();
@@ -108,7 +108,7 @@ fn every_xid_has_one_alert_or_needs_none() {
         let found = source.alerts().find(|alert| alert.name == name);
         found.expect("the alert is there").expr.clone()
     };
-    // Whether one of the alert's matchers takes it: `class=~"..."`, with `xid!~"..."`, or `xid=...`.
+    // Whether one of the alert's matchers selects it: `class=~"..."`, with `xid!~"..."`, or `xid=...`.
     let takes = |expr: &str, code: u32, class: &str| {
         let code = code.to_string();
         let infos =
@@ -122,7 +122,7 @@ fn every_xid_has_one_alert_or_needs_none() {
         })
     };
     let critical = alert("GpuXidCritical");
-    // Its part about NVLink faults that are not fatal is about codes of the first.
+    // Its part about non-fatal NVLink faults has codes of GpuXidCritical.
     let warning = alert("GpuXidWarning");
     let warning = warning.split("class=\"check_nvlink\"").next().expect("a first part").to_owned();
     let application = alert("GpuXidApplication");
@@ -161,7 +161,7 @@ fn every_panel_has_a_unit_thresholds_and_a_description() {
 }
 
 #[test]
-fn rules_have_names_of_their_generation_only() {
+fn rules_use_only_names_of_their_generation() {
     let source = source();
     let text = |names| RuleFile::new(&source, names, 1.0).and_then(|rules| rules.to_yaml(""));
     let (old, new) = (text(Names::V4_8).expect("rules"), text(Names::V4_9).expect("rules"));

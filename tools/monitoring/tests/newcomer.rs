@@ -1,4 +1,4 @@
-//! The README's commands, run on a machine without a GPU, lead to an alert that fires.
+//! Runs the commands of the README on a machine without a GPU, until an alert fires.
 
 mod rig;
 
@@ -11,7 +11,7 @@ use rig::{binary, root};
 
 const HEADING: &str = "## See an alert fire, no GPU needed";
 const DEMO: &str = "cargo run --release -- demo";
-/// The ports that the commands need: Prometheus' and the demo's.
+/// The ports of Prometheus and of the demo.
 const PORTS: [u16; 2] = [9099, 9401];
 const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -19,7 +19,7 @@ fn readme() -> String {
     fs::read_to_string(root().join("README.md")).expect("the README is there")
 }
 
-/// The blocks below the heading: the commands, the query, and what the query prints.
+/// The blocks below the heading: the commands, the query, and its output.
 fn blocks(readme: &str) -> [String; 3] {
     let (_, section) = readme.split_once(HEADING).expect("its heading is there");
     let mut fences = section.split("```");
@@ -30,7 +30,7 @@ fn blocks(readme: &str) -> [String; 3] {
     })
 }
 
-/// Processes of the commands, ended with the test.
+/// The processes of the commands, killed at the end of the test.
 struct Shell(Child);
 
 impl Drop for Shell {
@@ -45,7 +45,7 @@ impl Drop for Shell {
 
 /// Removes the files that the commands leave behind.
 fn clean_up() {
-    // It may not be there.
+    // It may not exist.
     let _ = fs::remove_dir_all("/tmp/heatsink-prometheus");
     let _ = fs::remove_file("/tmp/heatsink-prometheus.log");
 }
@@ -57,9 +57,9 @@ fn bash(commands: &str) -> Command {
 }
 
 #[test]
-fn the_readme_leads_to_an_alert_within_five_minutes() {
+fn the_commands_of_the_readme_lead_to_an_alert() {
     let [commands, query, answer] = blocks(&readme());
-    // The program is built already, without optimisation.
+    // The program is already built, without optimization.
     let commands = commands.replace("cargo run --release --", &binary());
     clean_up();
     for port in PORTS {
@@ -72,7 +72,7 @@ fn the_readme_leads_to_an_alert_within_five_minutes() {
     let _shell = Shell(shell);
     let (expected, _) = answer.split_once(" @[").expect("an answer and when");
     loop {
-        let output = bash(&query).output().expect("promtool can be asked");
+        let output = bash(&query).output().expect("promtool runs");
         let printed = String::from_utf8_lossy(&output.stdout);
         if printed.split_once(" @[").is_some_and(|(series, _)| series == expected) {
             break;
@@ -87,7 +87,7 @@ fn the_readme_leads_to_an_alert_within_five_minutes() {
 }
 
 #[test]
-fn the_readme_needs_one_build_and_names_the_right_rust() {
+fn the_readme_has_one_build_and_the_right_rust_version() {
     let readme = readme();
     assert!(readme.matches(DEMO).count() >= 2, "both steps start the demo");
     assert_eq!(readme.matches("cargo run").count(), readme.matches(DEMO).count());

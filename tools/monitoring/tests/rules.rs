@@ -1,5 +1,5 @@
-//! Every alert, tested by `promtool` under both generations of names: it fires, it does not fire just
-//! below its threshold, and it has the right state after its series end.
+//! Tests every alert with `promtool` under both generations of names: it fires, it does not fire just
+//! below its threshold, and it has the expected state after its series end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,17 +68,17 @@ fn all_tests_pass(names: Names) {
 }
 
 #[test]
-fn under_the_names_of_4_8() {
+fn all_cases_pass_with_the_names_of_4_8() {
     all_tests_pass(Names::V4_8);
 }
 
 #[test]
-fn under_the_names_of_4_9() {
+fn all_cases_pass_with_the_names_of_4_9() {
     all_tests_pass(Names::V4_9);
 }
 
-/// One GPU in two instances of a fifth and four fifths, and one that two pods share: each is counted
-/// once, and each owner gets a share.
+/// A GPU with two instances (one fifth and four fifths of its memory), and a GPU that two pods share: each
+/// GPU counts once, and each owner gets a share.
 #[test]
 fn shared_gpus_are_counted_once() {
     let gpus = [
@@ -130,7 +130,7 @@ fn shared_gpus_are_counted_once() {
     assert!(passed, "{printed}");
 }
 
-/// A test that cannot fail tests nothing.
+/// Checks that a wrong rule fails the test.
 #[test]
 fn a_wrong_alert_fails() {
     let text = fs::read_to_string(root().join(files::SOURCE)).unwrap();
@@ -144,7 +144,7 @@ fn a_wrong_alert_fails() {
 
 /// The texts of each alert, rendered by Prometheus itself, for review.
 #[test]
-fn texts_of_all_alerts() {
+fn texts_of_all_alerts_match_the_golden() {
     let source = source();
     let tests = cases(&source).texts(Names::V4_8).unwrap();
     let (_, printed) = test(&source, Names::V4_8, &tests);

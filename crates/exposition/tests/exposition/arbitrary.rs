@@ -1,4 +1,4 @@
-//! Any snapshot and any settings, for what must hold of every page.
+//! Strategies for arbitrary snapshots and settings, for property tests of pages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use proptest::sample::select;
 
 use crate::machine::{float, identity, int, part, settings, snapshot, watch};
 
-/// Fields whose samples are not one reading each.
+/// Fields whose samples do not correspond to one reading each.
 pub(crate) const DERIVED: [u16; 7] = [230, 9001, 9002, 9003, 9004, 9005, 9006];
 
 pub(crate) fn any_settings() -> impl Strategy<Value = Settings> {
@@ -51,7 +51,7 @@ pub(crate) fn any_settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-/// Any snapshot whose texts are tame; names come from so small a pool that they collide.
+/// Any snapshot with simple texts. Names come from a small pool, so that they collide.
 pub(crate) fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let window = select(vec![Duration::ZERO, Duration::from_millis(1_500)]);
     let parts = (vec(any_gpu(), 0..6), vec(any_part_beside_gpus(), 0..8));
@@ -126,7 +126,7 @@ fn any_gpu() -> impl Strategy<Value = GpuView> {
     )
 }
 
-/// Any part, the same one twice included.
+/// Any parts, including duplicates.
 fn any_part() -> impl Strategy<Value = PartView> {
     let instance = (0..3_u32, option::of(0..2_u32), select(vec!["", "1g.10gb", "2g.20gb"]));
     let instance = instance.prop_map(|(gpu_instance, compute_instance, profile)| {
@@ -143,7 +143,7 @@ fn any_part() -> impl Strategy<Value = PartView> {
     (entity, any_readings()).prop_map(|(entity, readings)| part(entity, readings))
 }
 
-/// Any part of the machine, the same one twice and what belongs to a GPU included.
+/// Any parts of the machine, including duplicates and entities of GPUs.
 fn any_part_beside_gpus() -> impl Strategy<Value = PartView> {
     let numbers = || (0..2_u32, 0..3_u32);
     let entity = prop_oneof![

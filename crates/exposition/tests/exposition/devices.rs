@@ -1,4 +1,4 @@
-//! Which devices a page shows, under which labels, and where their readings come from.
+//! Devices on a page: selection, labels, and the origin of their readings.
 
 use expect_test::{Expect, expect};
 use exposition::{Choice, Devices, Settings, Show, render};
@@ -10,7 +10,7 @@ use crate::machine::{
 };
 use crate::page::FALLEN;
 
-/// A temperature, a use of memory, a traffic of links, the last XID, and a label.
+/// Watches: temperature, memory use, link traffic, last XID, and a label row.
 fn machine(gpus: Vec<GpuView>) -> Snapshot {
     let watches = vec![
         watch(150, "TEMP", Kind::Gauge, "Temperature."),
@@ -34,8 +34,8 @@ fn whole(index: u32) -> GpuView {
     gpu
 }
 
-/// The same with two GPU instances; the first has two compute instances, the second says why it
-/// has no memory.
+/// The same GPU with two GPU instances. The first has two compute instances; the second has a reason
+/// instead of its memory use.
 fn parted(index: u32) -> GpuView {
     let mut gpu = whole(index);
     gpu.parts.extend([
@@ -47,7 +47,7 @@ fn parted(index: u32) -> GpuView {
     gpu
 }
 
-/// The lines of these families, without their heads.
+/// The samples of these families, without HELP and TYPE.
 fn lines(snapshot: &Snapshot, settings: &Settings, families: &[&str]) -> String {
     let page = render(snapshot, settings);
     Page::parse(&page).expect("a page that parses");
@@ -55,8 +55,8 @@ fn lines(snapshot: &Snapshot, settings: &Settings, families: &[&str]) -> String 
     page.lines().filter(named).map(|line| format!("{line}\n")).collect()
 }
 
-/// The devices of which there is a temperature: `0`, `0/3`, `0/3/1`.
-fn shown(snapshot: &Snapshot, show: Show) -> String {
+/// The devices with a temperature: `0`, `0/3`, `0/3/1`.
+fn devices_on_page(snapshot: &Snapshot, show: Show) -> String {
     let page = Page::parse(&render(snapshot, &Settings { show, ..settings() }))
         .expect("a page that parses");
     let names = ["gpu", "GPU_I_ID", "GPU_CI_ID"];
@@ -67,7 +67,7 @@ fn shown(snapshot: &Snapshot, show: Show) -> String {
 }
 
 #[test]
-fn a_gpu_that_has_instances_is_replaced_by_them() {
+fn instances_replace_their_gpu() {
     let check = |compute_instances, expected: Expect| {
         let show = Show { compute_instances, ..Show::default() };
         let settings = Settings { show, ..settings() };
@@ -101,12 +101,12 @@ fn a_gpu_that_has_instances_is_replaced_by_them() {
 }
 
 #[test]
-fn listed_devices_are_shown_and_no_others() {
+fn only_selected_devices_are_on_the_page() {
     let machine = machine(vec![parted(0), whole(1), parted(2)]);
     let check = |gpus: Choice, instances: Choice, compute_instances, expected| {
         let devices = Devices::Listed { gpus, instances };
         assert_eq!(
-            shown(&machine, Show { devices, compute_instances, ..Show::default() }),
+            devices_on_page(&machine, Show { devices, compute_instances, ..Show::default() }),
             expected
         );
     };
@@ -118,11 +118,11 @@ fn listed_devices_are_shown_and_no_others() {
     check(None, Only(vec![0, 17]), true, "0/3 0/3/0 0/3/1 2/4");
     check(Only(vec![1, 2, 7]), Only(vec![16]), false, "1 2 2/3");
     check(None, None, true, "");
-    assert_eq!(shown(&machine, Show::default()), "0/3 0/4 1 2/3 2/4");
+    assert_eq!(devices_on_page(&machine, Show::default()), "0/3 0/4 1 2/3 2/4");
 }
 
 #[test]
-fn links_belong_to_their_gpu_however_it_is_shown() {
+fn links_have_the_labels_of_their_gpu() {
     let check = |devices, expected: Expect| {
         let show = Show { devices, compute_instances: true, ..Show::default() };
         let settings = Settings { show, host_label: "Hostname", ..settings() };
@@ -150,7 +150,7 @@ fn links_belong_to_their_gpu_however_it_is_shown() {
 }
 
 #[test]
-fn a_link_that_was_not_read_has_no_sample_and_the_gpu_keeps_its_own() {
+fn an_unread_link_has_no_sample() {
     let mut gpu = whole(0);
     gpu.readings[2] = float(11.5);
     gpu.parts[0].readings = vec![Err(Reason::NotSupported)];
@@ -162,7 +162,7 @@ fn a_link_that_was_not_read_has_no_sample_and_the_gpu_keeps_its_own() {
 }
 
 #[test]
-fn of_a_gpu_that_is_down_and_its_instances_only_xids_are_shown() {
+fn a_gpu_that_is_down_keeps_only_its_xids() {
     let mut gpu = parted(0);
     gpu.up = Err(Down::Lost);
     gpu.xids = xids(false, &[FALLEN]);
@@ -170,13 +170,13 @@ fn of_a_gpu_that_is_down_and_its_instances_only_xids_are_shown() {
     for family in ["TEMP", "USED", "LINK"] {
         metric(family).assert_absent_from(&page);
     }
-    // Under the names that they had while it was up.
+    // With the labels that they had while the GPU was up.
     metric("XID").label("GPU_I_ID", "3").label("DRIVER", "570").value(79).assert_in(&page);
     metric("XID").without("GPU_I_ID").assert_absent_from(&page);
 }
 
 #[test]
-fn an_instance_has_its_own_last_xid_and_that_of_its_whole_gpu() {
+fn an_instance_has_its_own_xids_and_those_of_the_whole_gpu() {
     let mut gpu = parted(0);
     let mut log = (*xids(true, &[])).clone();
     log.record(XidEvent { xid: FALLEN, instance: Some(3), before: None }, None);
@@ -188,7 +188,7 @@ fn an_instance_has_its_own_last_xid_and_that_of_its_whole_gpu() {
 }
 
 #[test]
-fn label_rows_of_an_instance_are_its_own_where_it_has_any() {
+fn an_instance_has_its_own_label_rows() {
     let mut gpu = parted(0);
     gpu.parts.pop();
     gpu.parts.push(part(instance(0, 1, None), vec![(4, text("own"))]));
@@ -198,7 +198,7 @@ fn label_rows_of_an_instance_are_its_own_where_it_has_any() {
 }
 
 #[test]
-fn the_old_namespace_and_the_old_label_of_the_host() {
+fn old_namespace_labels_and_host_label() {
     let mut gpu = parted(0);
     gpu.xids = xids(true, &[]);
     let settings = Settings { old_namespace: true, host_label: "Hostname", ..settings() };
@@ -213,7 +213,7 @@ fn the_old_namespace_and_the_old_label_of_the_host() {
 }
 
 #[test]
-fn the_model_of_a_link_keeps_its_blanks() {
+fn the_model_name_of_a_link_keeps_its_spaces() {
     let settings = Settings { replace_blanks_in_model_name: true, ..settings() };
     let page = Page::parse(&render(&machine(vec![whole(0)]), &settings)).unwrap();
     metric("TEMP").label("modelName", "NVIDIA-H100-80GB-HBM3").assert_in(&page);
@@ -224,7 +224,7 @@ fn the_model_of_a_link_keeps_its_blanks() {
 }
 
 #[test]
-fn what_is_hidden_is_neither_family_nor_label_and_takes_no_name() {
+fn a_hidden_watch_is_not_on_the_page() {
     let watches = vec![
         watch(100, "A", Kind::Hidden, "Hidden."),
         watch(150, "A", Kind::Gauge, "Shown."),
@@ -239,7 +239,7 @@ fn what_is_hidden_is_neither_family_nor_label_and_takes_no_name() {
     assert_eq!(page.value_of(&metric("A").without("L")), Some(2.0));
     assert_eq!(page.family("A").unwrap().help, "Shown.");
     metric("B").assert_absent_from(&page);
-    // A hidden watch is called by its name where nothing else is.
+    // Without another watch of the field, a hidden watch is listed by its name.
     let failed = metric("heatsink_read_errors_total");
     for (name, field) in [("100", 100), ("A", 150), ("L", 1), ("B", 2)] {
         failed.clone().label("field", name).value(field).assert_in(&page);
@@ -247,7 +247,7 @@ fn what_is_hidden_is_neither_family_nor_label_and_takes_no_name() {
 }
 
 #[test]
-fn label_rows_cannot_have_a_name_that_any_family_adds() {
+fn label_rows_cannot_use_label_names_of_families() {
     let reserved = ["Hostname", "uuid", "nvlink", "GPU_CI_ID", "xid", "peer_gpu", "cpucore"];
     let mut watches = vec![watch(150, "T", Kind::Gauge, "T.")];
     watches.extend(reserved.map(|name| watch(1, name, Kind::Label, "")));
@@ -260,7 +260,7 @@ fn label_rows_cannot_have_a_name_that_any_family_adds() {
 }
 
 #[test]
-fn a_gpu_with_instances_that_is_down_in_a_list_of_instances_shows_nothing() {
+fn selected_instances_of_a_gpu_that_is_down_are_absent() {
     let show = Show {
         devices: Devices::Listed { gpus: Choice::None, instances: Choice::All },
         ..Show::default()

@@ -1,4 +1,4 @@
-//! The families that heatsink adds.
+//! heatsink's own families.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn page(snapshot: &Snapshot) -> Page {
     Page::parse(&render(snapshot, &settings())).expect("a page that parses")
 }
 
-/// The lines of all families whose name begins so.
+/// The lines of all families whose names have this prefix.
 fn check(snapshot: &Snapshot, prefix: &str, expected: Expect) {
     let page = render(snapshot, &settings());
     Page::parse(&page).expect("a page that parses");
@@ -35,7 +35,7 @@ fn check(snapshot: &Snapshot, prefix: &str, expected: Expect) {
 }
 
 #[test]
-fn xids_with_their_time_and_meaning() {
+fn xids_have_a_time_and_a_meaning() {
     let mut first = gpu();
     first.xids = Arc::new(XidLog { listening: true, ..XidLog::default() });
     let mut second = unknown(1, Down::Starting);
@@ -62,7 +62,7 @@ fn xids_with_their_time_and_meaning() {
 }
 
 #[test]
-fn faults_of_links() {
+fn nvlink_faults_are_counted() {
     let fault =
         |unit: &str, severity, link| LinkFault { code: 145, unit: unit.into(), severity, link };
     let mut log = XidLog::default();
@@ -81,7 +81,7 @@ fn faults_of_links() {
 }
 
 #[test]
-fn what_the_kernels_log_says_beside_xids() {
+fn sxids_and_driver_failures_of_the_kernel_log() {
     let mut log = DriverLog { lost: 12, ..DriverLog::default() };
     for _ in 0..2 {
         log.count_sxid("00000000:0B:00.0", 20034);
@@ -89,32 +89,32 @@ fn what_the_kernels_log_says_beside_xids() {
     log.count_error("00000000:1A:00.0", DriverError::InitFailed);
     log.count_error("00000000:1A:00.0", DriverError::FallenOffBus);
     let read = Snapshot { driver_log: Some(Arc::new(log)), ..snapshot(vec![], vec![]) };
-    let shown = |name: &str, expected: Expect| check(&read, name, expected);
-    shown(
+    let check_read = |name: &str, expected: Expect| check(&read, name, expected);
+    check_read(
         "heatsink_nvswitch_",
         expect![[r#"
         heatsink_nvswitch_sxid_errors_total{pci_bus_id="00000000:0B:00.0",sxid="20034"} 2
     "#]],
     );
-    shown(
+    check_read(
         "heatsink_driver_errors",
         expect![[r#"
         heatsink_driver_errors_total{pci_bus_id="00000000:1A:00.0",kind="fallen_off_bus"} 1
         heatsink_driver_errors_total{pci_bus_id="00000000:1A:00.0",kind="init_failed"} 1
     "#]],
     );
-    shown(
+    check_read(
         "heatsink_kernel_log",
         expect![[r#"
         heatsink_kernel_log_lost_records_total 12
     "#]],
     );
-    // Where it is not read, nothing is known to be lost.
+    // If the log is not read, the number of lost lines is unknown.
     check(&snapshot(vec![], vec![]), "heatsink_kernel_log", expect![[""]]);
 }
 
 #[test]
-fn a_gpu_that_the_driver_does_not_list_is_known_by_its_address() {
+fn an_unlisted_gpu_has_its_pci_address() {
     let mut unlisted = down(identity(0, "GPU-aaaa"), Down::NotInitialized, vec![]);
     unlisted.gpu.index = None;
     unlisted.xids = xids(false, &[FALLEN]);
@@ -140,7 +140,7 @@ fn a_gpu_that_the_driver_does_not_list_is_known_by_its_address() {
 }
 
 #[test]
-fn how_many_gpus_there_should_be_and_what_is_not_known_of_one() {
+fn expected_gpus_and_a_gpu_without_identity() {
     let integrated = Identity { index: Some(0), model_name: Some("Tegra".into()), ..none() };
     let gpus = vec![up(integrated, vec![int(61)])];
     let snapshot = snapshot(vec![watch(150, "TEMP", Kind::Gauge, "Heat.")], gpus);
@@ -156,7 +156,7 @@ fn none() -> Identity {
 }
 
 #[test]
-fn clock_events_where_they_are_known() {
+fn clock_events_of_gpus_that_report_them() {
     let mut some = gpu();
     some.clock_events[2] =
         ClockEvent { active: Some(true), seconds: Some(1.25), ..Default::default() };
@@ -192,14 +192,14 @@ fn slowdown_needs_both_clocks() {
     assert_eq!(with(both(), vec![int(1), int(1), int(0)]), None);
     assert_eq!(with(both(), vec![int(1), int(1), float(f64::NAN)]), None);
     assert_eq!(with(vec![hidden(100, "m")], vec![int(1)]), None);
-    let shown = vec![watch(100, "SM", Kind::Gauge, "SM."), hidden(9101, "x")];
-    assert_eq!(with(shown, vec![int(1980), int(1980)]), Some(1.0));
+    let watches = vec![watch(100, "SM", Kind::Gauge, "SM."), hidden(9101, "x")];
+    assert_eq!(with(watches, vec![int(1980), int(1980)]), Some(1.0));
     let lost = down(identity(0, "GPU-aaaa"), Down::Lost, vec![int(1), int(1), int(1)]);
     metric("heatsink_gpu_slowdown_ratio").assert_absent_from(&page(&snapshot(both(), vec![lost])));
 }
 
 #[test]
-fn what_happened_between_scrapes() {
+fn windows_and_totals_between_scrapes() {
     let extent = |quantity, from_driver, [min, mean, max]: [f64; 3]| Extent {
         quantity,
         min,
@@ -256,7 +256,7 @@ fn what_happened_between_scrapes() {
 }
 
 #[test]
-fn each_quantity_has_three_families() {
+fn each_windowed_quantity_has_three_families() {
     let mut some = gpu();
     some.extents = Quantity::ALL
         .map(|quantity| Extent { quantity, min: 1.0, mean: 2.0, max: 3.0, from_driver: true })
@@ -272,7 +272,7 @@ fn each_quantity_has_three_families() {
 }
 
 #[test]
-fn how_long_driver_calls_took() {
+fn durations_of_driver_calls() {
     let calls = [("temperature", Duration::from_micros(12)), ("fields", Duration::from_secs(2))];
     let gpu = GpuView { calls: Arc::new(BTreeMap::from(calls)), ..gpu() };
     check(
@@ -285,7 +285,7 @@ fn how_long_driver_calls_took() {
     );
 }
 
-/// What is said of one field on two GPUs, of which the first has a link, a peer and an instance.
+/// The unavailable fields of two GPUs; the first has a link, a peer and an instance.
 fn unavailable(field: u16, kind: Kind, all: [Reading; 5]) -> Option<String> {
     let watches = vec![watch(field, "F", kind, "F."), watch(field, "F", kind, "Again.")];
     let [first, link, peer, of_instance, second] = all;
@@ -306,7 +306,7 @@ fn unavailable(field: u16, kind: Kind, all: [Reading; 5]) -> Option<String> {
 }
 
 #[test]
-fn a_field_that_nobody_can_read_is_named_once_with_its_reason() {
+fn a_field_that_no_gpu_serves_has_one_series_with_its_reason() {
     use Reason::{Lost, NoData, NotPermitted, NotServed, NotSupported};
     let all = |reason| [(); 5].map(|()| Err(reason));
     let but = |place: usize, reading: Reading| {
@@ -320,7 +320,7 @@ fn a_field_that_nobody_can_read_is_named_once_with_its_reason() {
     for place in 0..5 {
         assert_eq!(but(place, Err(NotServed)).as_deref(), Some("not_served"));
         assert_eq!(but(place, Err(NotPermitted)).as_deref(), Some("not_supported"));
-        // What is read of a link is not read of its GPU itself.
+        // A field of links has no reading for the GPU itself.
         let of_gpu = if place == 0 { Some("not_supported") } else { None };
         assert_eq!(but(place, Err(NoData)).as_deref(), of_gpu);
         assert_eq!(but(place, Err(Lost)), None);
@@ -334,7 +334,7 @@ fn a_field_that_nobody_can_read_is_named_once_with_its_reason() {
 }
 
 #[test]
-fn while_no_gpu_is_up_nobody_knows_what_is_available() {
+fn no_field_is_reported_unavailable_while_all_gpus_are_down() {
     let watches = || vec![watch(150, "F", Kind::Gauge, "F.")];
     let lost = down(identity(0, "GPU-a"), Down::Lost, vec![Err(Reason::NotSupported)]);
     for gpus in [vec![], vec![lost], vec![gpu()]] {
@@ -347,17 +347,17 @@ fn while_no_gpu_is_up_nobody_knows_what_is_available() {
 fn active_links_are_counted() {
     let link = |number, state: Reading| part(Entity::Link(number), vec![(0, state)]);
     let with = |parts| GpuView { parts, ..up(identity(0, "GPU-a"), vec![Err(Reason::NoData)]) };
-    let shown = |gpu| {
+    let active_links = |gpu| {
         let watches = vec![watch(1508, "state", Kind::Hidden, "")];
         page(&snapshot(watches, vec![gpu])).value_of(&metric("heatsink_nvlinks_active"))
     };
     let unreadable = || link(2, Err(Reason::NotSupported));
-    assert_eq!(shown(with(vec![link(0, int(1)), link(1, int(2)), unreadable()])), Some(2.0));
-    assert_eq!(shown(with(vec![link(0, int(0))])), Some(0.0));
-    assert_eq!(shown(with(vec![unreadable()])), None);
-    assert_eq!(shown(with(vec![])), None);
+    assert_eq!(active_links(with(vec![link(0, int(1)), link(1, int(2)), unreadable()])), Some(2.0));
+    assert_eq!(active_links(with(vec![link(0, int(0))])), Some(0.0));
+    assert_eq!(active_links(with(vec![unreadable()])), None);
+    assert_eq!(active_links(with(vec![])), None);
     let lost = GpuView { up: Err(Down::Lost), ..with(vec![link(0, int(1))]) };
-    assert_eq!(shown(lost), None);
+    assert_eq!(active_links(lost), None);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Snapshots of machines that never were.
+//! Builds snapshots of synthetic machines.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -17,7 +17,7 @@ pub(crate) fn watch(field: u16, name: &str, kind: Kind, help: &str) -> Watch {
     Watch { field, name, kind, help, pace: Pace::Every, cumulative: kind == Kind::Counter }
 }
 
-/// What a GPU is.
+/// The identity of a GPU.
 pub(crate) fn identity(index: u32, uuid: &str) -> Identity {
     Identity {
         index: Some(index),
@@ -27,7 +27,7 @@ pub(crate) fn identity(index: u32, uuid: &str) -> Identity {
     }
 }
 
-/// A GPU that answers.
+/// A GPU that is up.
 pub(crate) fn up(identity: Identity, readings: Vec<Reading>) -> GpuView {
     GpuView {
         gpu: Gpu { index: identity.index, identity: Some(Arc::new(identity)) },
@@ -39,12 +39,12 @@ pub(crate) fn up(identity: Identity, readings: Vec<Reading>) -> GpuView {
     }
 }
 
-/// A GPU that has answered before and does not now.
+/// A GPU that is down and was up before.
 pub(crate) fn down(identity: Identity, why: Down, readings: Vec<Reading>) -> GpuView {
     GpuView { up: Err(why), ..up(identity, readings) }
 }
 
-/// A GPU that has never answered.
+/// A GPU that has never been up.
 pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
     GpuView {
         gpu: Gpu { index: Some(index), identity: None },
@@ -63,15 +63,15 @@ pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
     }
 }
 
-/// A part with its own readings, each with the position of its watch.
+/// A part with its readings, each with the index of its watch.
 pub(crate) fn part(entity: Entity, readings: Vec<(usize, Reading)>) -> PartView {
     let (watches, readings): (Vec<_>, Vec<_>) =
         readings.into_iter().map(|(at, reading)| (WatchIndex(at), reading)).unzip();
     PartView { entity, watches: watches.into(), readings }
 }
 
-/// The GPU instance at a place of a GPU with room for eight, which the driver gave another number; or
-/// a compute instance in it.
+/// A GPU instance with its number in DCGM (eight per GPU), which differs from the driver's; or a compute
+/// instance in it.
 pub(crate) fn instance(gpu: u32, place: u32, compute_instance: Option<u32>) -> Entity {
     let profile = if compute_instance.is_some() { "1c.2g.20gb" } else { "2g.20gb" }.into();
     Entity::Instance(Arc::new(Instance {
@@ -82,10 +82,10 @@ pub(crate) fn instance(gpu: u32, place: u32, compute_instance: Option<u32>) -> E
     }))
 }
 
-/// A log of these XIDs.
+/// The history of these XIDs.
 pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
     let mut log = XidLog { listening, ..XidLog::default() };
-    // They come a second apart.
+    // One per second.
     for (after, xid) in (0..).zip(xids) {
         let time =
             UNIX_EPOCH + Duration::from_millis(1_700_000_000_500) + Duration::from_secs(after);
@@ -95,13 +95,13 @@ pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
     Arc::new(log)
 }
 
-/// A row for each of heatsink's own families.
+/// Rows for all of heatsink's own families.
 pub(crate) fn own_families() -> Vec<Watch> {
     let sets = [Set::Health, Set::All].map(Set::watches);
     sets.concat().into_iter().filter(|watch| !watch.name.starts_with("DCGM_")).collect()
 }
 
-/// A snapshot of these GPUs, of which all of heatsink's own families are asked for, too.
+/// A snapshot of these GPUs, with all of heatsink's own families selected.
 pub(crate) fn snapshot(mut watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot {
     watches.extend(own_families());
     Snapshot {
@@ -131,7 +131,7 @@ pub(crate) fn snapshot(mut watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot 
     }
 }
 
-/// What a program of version 0.1.0 on host `n1` is told.
+/// The settings of version 0.1.0 on host `n1`.
 pub(crate) fn settings() -> Settings {
     Settings {
         hostname: Some("n1".into()),
@@ -147,17 +147,17 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-/// A reading of a whole number.
+/// An integer reading.
 pub(crate) fn int(value: i64) -> Reading {
     Ok(Value::Int(value))
 }
 
-/// A reading of a real number.
+/// A float reading.
 pub(crate) fn float(value: f64) -> Reading {
     Ok(Value::Float(value))
 }
 
-/// A reading of a text.
+/// A text reading.
 pub(crate) fn text(value: &str) -> Reading {
     Ok(Value::Text(value.into()))
 }

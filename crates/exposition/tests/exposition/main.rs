@@ -1,4 +1,4 @@
-//! Whole pages, and what must hold of every page.
+//! Tests of whole pages, and properties of all pages.
 
 mod arbitrary;
 mod devices;

@@ -1,4 +1,4 @@
-//! Pages as they are, and the rules about what is on them.
+//! Whole pages, and the rules for their content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ fn a_whole_page() {
 }
 
 #[test]
-fn a_machine_of_which_nothing_is_known_yet_still_has_a_page() {
+fn a_machine_without_readings_has_a_page() {
     let mut snapshot = snapshot(watches(), vec![unknown(0, Down::Starting)]);
     snapshot.source.up = Err("libnvidia-ml.so.1 is not there".into());
     snapshot.source.driver_version = None;
@@ -165,7 +165,7 @@ fn a_machine_of_which_nothing_is_known_yet_still_has_a_page() {
 }
 
 #[test]
-fn a_gpu_that_was_never_identified_has_no_series_but_its_health() {
+fn an_unidentified_gpu_has_only_health_series() {
     let mut gpu = unknown(2, Down::Failed);
     gpu.readings = vec![int(61)];
     gpu.xids = xids(true, &[FALLEN]);
@@ -175,7 +175,7 @@ fn a_gpu_that_was_never_identified_has_no_series_but_its_health() {
 }
 
 #[test]
-fn a_gpu_that_is_down_shows_nothing_that_was_read_before() {
+fn a_gpu_that_is_down_has_no_old_readings() {
     let stale = vec![int(61), text("570"), float(421.5)];
     let page = page(&one(down(identity(0, "GPU-aaaa"), Down::Late, stale)));
     assert!(page.families.iter().all(|family| !family.name.starts_with("DCGM_")));
@@ -183,7 +183,7 @@ fn a_gpu_that_is_down_shows_nothing_that_was_read_before() {
 }
 
 #[test]
-fn no_xid_is_said_only_by_a_gpu_that_is_up_and_listened_to() {
+fn xid_zero_needs_a_gpu_that_is_up_and_an_xid_source() {
     let quiet = metric("DCGM_FI_DEV_XID_ERRORS");
     let view = |answers: bool, log| {
         let identity = identity(0, "GPU-aaaa");
@@ -203,7 +203,7 @@ fn no_xid_is_said_only_by_a_gpu_that_is_up_and_listened_to() {
 }
 
 #[test]
-fn the_labels_of_a_gpu_that_is_down_keep_the_series_of_its_xids_the_same() {
+fn xids_keep_their_labels_while_the_gpu_is_down() {
     let mut gpu = down(identity(0, "GPU-aaaa"), Down::Lost, vec![int(1), text("570")]);
     gpu.xids = xids(false, &[FALLEN]);
     metric("DCGM_FI_DEV_XID_ERRORS")
@@ -212,7 +212,7 @@ fn the_labels_of_a_gpu_that_is_down_keep_the_series_of_its_xids_the_same() {
 }
 
 #[test]
-fn readings_that_are_no_numbers_give_no_sample() {
+fn non_numeric_readings_have_no_sample() {
     for reading in [float(f64::NAN), float(f64::INFINITY), text("61"), Err(Reason::NoData)] {
         let page = page(&one(up(identity(0, "GPU-aaaa"), vec![reading])));
         metric("DCGM_FI_DEV_GPU_TEMP").assert_absent_from(&page);
@@ -221,7 +221,7 @@ fn readings_that_are_no_numbers_give_no_sample() {
 }
 
 #[test]
-fn the_hostname_may_be_left_out_and_the_model_name_dashed() {
+fn hostname_can_be_omitted_and_model_name_dashed() {
     let mut identity = identity(0, "GPU-aaaa");
     identity.model_name = Some(" NVIDIA  H100 80GB".into());
     let settings = Settings {
@@ -239,7 +239,7 @@ fn the_hostname_may_be_left_out_and_the_model_name_dashed() {
 }
 
 #[test]
-fn label_rows_are_sorted_and_a_number_is_shown_as_a_sample_would_be() {
+fn label_rows_are_sorted_and_numbers_formatted_as_samples() {
     let watches = vec![
         watch(2, "Z", Kind::Label, ""),
         watch(3, "A", Kind::Label, ""),
@@ -257,23 +257,23 @@ fn label_rows_are_sorted_and_a_number_is_shown_as_a_sample_would_be() {
 }
 
 #[test]
-fn gpus_stand_by_index_and_a_former_gpu_beside_its_successor() {
+fn gpus_are_sorted_by_index_and_a_replaced_gpu_stays() {
     let gpus = vec![
         up(identity(1, "GPU-bbbb"), vec![int(2)]),
         down(identity(0, "GPU-gone"), Down::Missing, vec![]),
         up(identity(0, "GPU-aaaa"), vec![int(1)]),
     ];
     let page = page(&snapshot(watches(), gpus));
-    let shown: Vec<_> =
+    let values: Vec<_> =
         page.samples("DCGM_FI_DEV_GPU_TEMP").iter().map(|sample| sample.value).collect();
-    assert_eq!(shown, [1.0, 2.0]);
+    assert_eq!(values, [1.0, 2.0]);
     let health = metric("heatsink_gpu_up").label("gpu", "0");
     assert_eq!(page.value_of(&health.clone().label("UUID", "GPU-gone")), Some(0.0));
     assert_eq!(page.value_of(&health.label("UUID", "GPU-aaaa")), Some(1.0));
 }
 
 #[test]
-fn a_gpu_that_is_listed_twice_is_shown_once_and_up() {
+fn a_gpu_listed_twice_appears_once_and_is_up() {
     let gpus = vec![
         down(identity(0, "GPU-aaaa"), Down::Missing, vec![]),
         up(identity(0, "GPU-aaaa"), vec![int(61)]),
@@ -287,7 +287,7 @@ fn a_gpu_that_is_listed_twice_is_shown_once_and_up() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_passed_over() {
+fn a_duplicate_family_name_is_skipped() {
     let watches = vec![
         watch(150, "T", Kind::Gauge, "First."),
         watch(151, "T", Kind::Counter, "Second."),
@@ -307,7 +307,7 @@ fn a_name_that_is_taken_is_passed_over() {
 }
 
 #[test]
-fn what_the_kernel_does_not_say_of_this_process_is_absent() {
+fn process_families_without_data_are_absent() {
     let mut snapshot = one(up(identity(0, "GPU-aaaa"), vec![]));
     snapshot.process.cpu = None;
     snapshot.process.resident_bytes = None;

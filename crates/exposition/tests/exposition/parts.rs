@@ -1,5 +1,4 @@
-//! NVSwitches with their links and CPUs with their cores: which a page shows, and under which
-//! labels.
+//! NVSwitches, their links, CPUs and their cores: selection and labels.
 
 use expect_test::{Expect, expect};
 use exposition::{Choice, Devices, Settings, Show, render};
@@ -10,7 +9,7 @@ use crate::machine::{
     down, float, identity, int, part, settings, snapshot, text, unknown, up, watch,
 };
 
-/// Of switches, of links, of CPUs and of their cores, and labels: of the machine, of GPUs, of CPUs.
+/// Watches of switches, links, CPUs and cores, and label rows of the machine, of GPUs and of CPUs.
 const WATCHES: [(u16, &str, Kind); 7] = [
     (858, "SWITCH_TEMP", Kind::Gauge),
     (780, "LINK_TX", Kind::Counter),
@@ -21,7 +20,7 @@ const WATCHES: [(u16, &str, Kind); 7] = [
     (1141, "MODEL", Kind::Label),
 ];
 
-/// A machine of one GPU with a link, and of these parts.
+/// A machine with one GPU with a link, and these parts.
 fn machine(parts: Vec<PartView>) -> Snapshot {
     let readings = [0; 4].map(|_| Err(Reason::NotServed)).into_iter();
     let labels = [text("570"), text("Tesla"), Err(Reason::NotServed)];
@@ -35,7 +34,7 @@ fn with_gpus(gpus: Vec<GpuView>, parts: Vec<PartView>) -> Snapshot {
     Snapshot { machine: parts, ..snapshot(watches.into(), gpus) }
 }
 
-/// Two switches with two links each, two CPUs with two cores each, not in order.
+/// Two switches with two links each and two CPUs with two cores each, unsorted.
 fn parts() -> Vec<PartView> {
     let switch = |n| part(Entity::Switch(n), vec![(0, int(40 + i64::from(n)))]);
     let link = |switch, link| {
@@ -71,8 +70,8 @@ fn lines(snapshot: &Snapshot, settings: &Settings) -> String {
     page.lines().filter(named).map(|line| format!("{line}\n")).collect()
 }
 
-/// The parts that are shown: `nvswitch0`, `nvswitch0/17`, `cpu0`, `cpu1/72`.
-fn shown(snapshot: &Snapshot, switches: Devices, cpus: Devices) -> String {
+/// The parts on the page: `nvswitch0`, `nvswitch0/17`, `cpu0`, `cpu1/72`.
+fn parts_on_page(snapshot: &Snapshot, switches: Devices, cpus: Devices) -> String {
     let show = Show { switches, cpus, ..Show::default() };
     let page = Page::parse(&render(snapshot, &Settings { show, ..settings() }))
         .expect("a page that parses");
@@ -140,7 +139,7 @@ fn switches_and_cpus_follow_the_gpus_in_order() {
 }
 
 #[test]
-fn without_a_hostname_only_their_numbers_are_left() {
+fn without_a_hostname_parts_have_only_their_numbers() {
     let settings = Settings { hostname: None, ..settings() };
     let mut machine = machine(parts());
     machine.gpus.clear();
@@ -164,9 +163,10 @@ fn without_a_hostname_only_their_numbers_are_left() {
 }
 
 #[test]
-fn listed_parts_are_shown_and_no_others() {
+fn only_selected_parts_are_on_the_page() {
     let machine = machine(parts());
-    let check = |switches, cpus, expected| assert_eq!(shown(&machine, switches, cpus), expected);
+    let check =
+        |switches, cpus, expected| assert_eq!(parts_on_page(&machine, switches, cpus), expected);
     let listed = |gpus, instances| Devices::Listed { gpus, instances };
     let nothing = || listed(Choice::None, Choice::None);
     use Choice::{All, None, Only};
@@ -182,7 +182,7 @@ fn listed_parts_are_shown_and_no_others() {
     check(listed(None, Only(vec![17])), nothing(), "nvswitch0/17 nvswitch1/17");
     check(listed(Only(vec![0]), Only(vec![0])), nothing(), "nvswitch0 nvswitch0/0 nvswitch1/0");
     check(nothing(), nothing(), "");
-    // How GPUs are chosen does not matter.
+    // The selection of GPUs does not matter.
     let devices = listed(None, None);
     let settings = Settings { show: Show { devices, ..Show::default() }, ..settings() };
     let page = Page::parse(&render(&machine, &settings)).unwrap();
@@ -190,7 +190,7 @@ fn listed_parts_are_shown_and_no_others() {
 }
 
 #[test]
-fn a_part_that_was_not_read_has_no_sample() {
+fn an_unread_part_has_no_sample() {
     let missing = |reason| vec![(0, Err(reason)), (1, Err(reason))];
     let link = |link| Entity::SwitchLink { switch: 0, link };
     let page = lines(
@@ -203,12 +203,12 @@ fn a_part_that_was_not_read_has_no_sample() {
         ]),
         &settings(),
     );
-    // The GPU's link is there.
+    // The GPU's link is on the page.
     assert_eq!(page.lines().count(), 1, "{page}");
 }
 
 #[test]
-fn a_part_is_shown_once_and_nothing_that_belongs_to_a_gpu() {
+fn a_part_appears_once_and_without_gpu_fields() {
     let twice = |value| part(Entity::Switch(0), vec![(0, int(value))]);
     let of_gpu = [Entity::Gpu, Entity::Link(0), Entity::Peer(1)];
     let mut parts = vec![twice(40), part(Entity::Switch(1), vec![(0, int(50))]), twice(41)];
@@ -220,7 +220,7 @@ fn a_part_is_shown_once_and_nothing_that_belongs_to_a_gpu() {
 }
 
 #[test]
-fn the_drivers_version_is_that_of_any_gpu() {
+fn the_driver_version_is_taken_from_any_gpu() {
     let none = |_| Err(Reason::NoData);
     let unread = down(identity(0, "GPU-0"), Down::Lost, (0..7).map(none).collect());
     let mut readings: Vec<_> = (0..7).map(none).collect();
@@ -235,7 +235,7 @@ fn the_drivers_version_is_that_of_any_gpu() {
 }
 
 #[test]
-fn what_is_read_beside_gpus_is_not_called_unavailable() {
+fn fields_of_switches_and_cpus_are_not_reported_unavailable() {
     let unavailable = metric("heatsink_field_unavailable_info");
     let page = Page::parse(&render(&machine(parts()), &settings())).unwrap();
     for (_, name, _) in WATCHES {

@@ -1,4 +1,4 @@
-//! The families that dcgm-exporter derives: XIDs, clock events, health, peers.
+//! Families that dcgm-exporter derives: XIDs, clock events, health, peers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn machine(field: u16, gpus: Vec<GpuView>) -> Snapshot {
     snapshot
 }
 
-/// What stands of this family, its most ordinary labels left out.
+/// The samples of this family, without the most common labels.
 fn check(field: u16, gpu: GpuView, expected: Expect) {
     let settings = Settings { hostname: None, ..settings() };
     let page = render(&machine(field, vec![gpu]), &settings);
@@ -43,7 +43,7 @@ fn check(field: u16, gpu: GpuView, expected: Expect) {
     expected.assert_eq(&lines);
 }
 
-/// With two instances.
+/// A GPU with two instances.
 fn parted(gpu: GpuView) -> GpuView {
     let parts = [0, 1].map(|place| part(instance(0, place, None), vec![]));
     GpuView { parts: gpu.parts.into_iter().chain(parts).collect(), ..gpu }
@@ -89,7 +89,7 @@ fn xids_of_the_window() {
         F{...,GPU_I_PROFILE="2g.20gb",GPU_I_ID="4",window_size_in_ms="1500",xid="48"} 1
     "#]],
     );
-    // Silence is only known of a GPU that is up and listened to; an XID stays true.
+    // A 0 needs a GPU that is up and an XID source; a counted XID stays.
     check(gpu(), expect![[""]]);
     check(GpuView { up: Err(Down::Lost), ..quiet() }, expect![[""]]);
     let lost = GpuView { up: Err(Down::Lost), xids_in_window: vec![(79, 1)], ..gpu() };
@@ -102,7 +102,7 @@ fn xids_of_the_window() {
 }
 
 #[test]
-fn xids_since_the_beginning() {
+fn xids_since_the_start() {
     let log = XidLog { listening: true, ..XidLog::default() };
     check(XIDS, GpuView { xids: Arc::new(log), ..gpu() }, expect![[""]]);
     check(

@@ -1,4 +1,4 @@
-//! Prometheus' own tool reads the worst page that we can think of.
+//! `promtool check metrics` on a page with extreme texts.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ const NASTY: &str = "q\" b\\ n\n r\r t\t \u{1} {a=\"b\",c} # HELP é🔥 \u{2028
 
 const WORST: Xid = Xid { code: 79, message: NASTY, class: NASTY, action: NASTY, critical: true };
 
-/// A machine of which everything is known, each in the worst words.
+/// A machine with all readings, and texts that need every escape.
 fn worst() -> Snapshot {
     let watches = vec![
         watch(1, "driver_version", Kind::Label, NASTY),
@@ -99,7 +99,7 @@ fn known(gpu: GpuView) -> GpuView {
 }
 
 #[test]
-fn promtool_reads_the_worst_page() {
+fn promtool_accepts_a_page_with_extreme_texts() {
     let settings = Settings { hostname: Some(NASTY.into()), expected_gpus: Some(8), ..settings() };
     let page = render(&worst(), &settings);
 
@@ -112,16 +112,16 @@ fn promtool_reads_the_worst_page() {
         .unwrap();
     tool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let output = tool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+    let lint = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);
     let families = page.lines().filter(|line| line.starts_with("# TYPE ")).count();
-    // All that were asked for but the one that no GPU has, and all of heatsink's own.
+    // All requested families except the one that no GPU has, and all of heatsink's own.
     assert_eq!(
         families,
         10 + own_families().len(),
         "a family without a sample is not checked:\n{page}"
     );
-    // dcgm-exporter's `modelName` is not how Prometheus would have it, and is what people query.
-    let rest: Vec<&str> = said.lines().filter(|line| !line.ends_with("not 'camelCase'")).collect();
-    assert!(rest.iter().all(|line| line.is_empty()), "{said}\n{page}");
+    // dcgm-exporter's label `modelName` is against Prometheus' style, but queries use it.
+    let rest: Vec<&str> = lint.lines().filter(|line| !line.ends_with("not 'camelCase'")).collect();
+    assert!(rest.iter().all(|line| line.is_empty()), "{lint}\n{page}");
 }

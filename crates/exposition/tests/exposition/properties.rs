@@ -1,4 +1,4 @@
-//! What holds of every page, whatever is in the snapshot.
+//! Properties of all pages, for any snapshot.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use testkit::page::{Page, Sample};
 use crate::arbitrary::{DERIVED, any_settings, any_snapshot};
 use crate::machine::{float, identity, int, settings, snapshot, up, watch};
 
-/// Any text, and more often one with what the syntax is made of.
+/// Any text, with characters of the syntax more often than others.
 fn any_text() -> impl Strategy<Value = String> {
     let anything = vec(any::<char>(), 0..12).prop_map(String::from_iter);
     prop_oneof![anything, "[a\"\\\\\n\r\t,={}# \u{0}é🔥]{0,12}"]
@@ -21,7 +21,7 @@ fn any_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_reads_back_as_it_was(
+    fn any_text_reads_back_unchanged(
         help in any_text(),
         label in any_text(),
         model_name in any_text(),
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn floats_read_back_as_they_were(value in proptest::num::f64::ANY) {
+    fn floats_read_back_unchanged(value in proptest::num::f64::ANY) {
         let watches = vec![
             watch(150, "T", Kind::Gauge, "T."),
             watch(151, "L", Kind::Label, ""),
@@ -59,14 +59,14 @@ proptest! {
         ];
         let gpu = up(identity(0, "GPU-aaaa"), vec![float(value), float(value), int(1)]);
         let page = Page::parse(&render(&snapshot(watches, vec![gpu]), &settings())).unwrap();
-        let shown = page.samples("T").first().map(|sample| sample.value.to_bits());
-        prop_assert_eq!(shown, value.is_finite().then(|| value.to_bits()));
+        let written = page.samples("T").first().map(|sample| sample.value.to_bits());
+        prop_assert_eq!(written, value.is_finite().then(|| value.to_bits()));
         let label = page.samples("One")[0].label("L").map(|label| label.parse::<f64>().unwrap());
-        prop_assert_eq!(label.map(f64::to_bits), shown);
+        prop_assert_eq!(label.map(f64::to_bits), written);
     }
 
     #[test]
-    fn integers_are_shown_digit_by_digit(value: i64) {
+    fn integers_keep_all_digits(value: i64) {
         let watches = vec![watch(150, "T", Kind::Gauge, "T.")];
         let gpu = up(identity(0, "GPU-aaaa"), vec![int(value)]);
         let text = render(&snapshot(watches, vec![gpu]), &settings());
@@ -79,16 +79,16 @@ proptest! {
         snapshot in any_snapshot(),
         settings in any_settings(),
     ) {
-        // The reader refuses families in pieces, families without samples and series shown twice.
+        // The reader rejects split families, families without samples, and duplicate series.
         let page = Page::parse(&render(&snapshot, &settings)).unwrap();
         for gpu in &snapshot.gpus {
             let health = page.samples("heatsink_gpu_up");
             prop_assert!(health.iter().any(|sample| same_gpu(gpu, sample)));
         }
-        // What is shown was read: each sample of a family asked for has a GPU that is up behind
-        // it, or an XID that was delivered, or a part of the machine.
-        let asked = page.all_samples().filter(|sample| sample.name.starts_with("F_"));
-        for sample in asked {
+        // Each sample of a requested family comes from a GPU that is up, an XID that was
+        // delivered, or a part of the machine.
+        let requested = page.all_samples().filter(|sample| sample.name.starts_with("F_"));
+        for sample in requested {
             let shown_by =
                 |gpu: &GpuView| same_gpu(gpu, sample) && was_read(&snapshot.watches, gpu, sample);
             let is_read = match part_of_machine(sample) {
@@ -97,7 +97,7 @@ proptest! {
             };
             prop_assert!(is_read, "{}", sample);
         }
-        // And what was read is shown.
+        // Each reading is on the page.
         let is_ordinary = |position: usize, watch: &Watch| {
             let not_hidden = |watch: &&Watch| watch.kind != Kind::Hidden;
             let before = snapshot.watches[..position].iter().filter(not_hidden);
@@ -109,12 +109,12 @@ proptest! {
         let watches = || snapshot.watches.iter().enumerate();
         let ordinary: Vec<(usize, &Watch)> =
             watches().filter(|(position, watch)| is_ordinary(*position, watch)).collect();
-        let shown = |gpu: &&GpuView| counts(gpu, &snapshot) && is_shown(gpu, &settings.show);
-        for gpu in snapshot.gpus.iter().filter(shown) {
+        let is_on_page = |gpu: &&GpuView| counts(gpu, &snapshot) && is_shown(gpu, &settings.show);
+        for gpu in snapshot.gpus.iter().filter(is_on_page) {
             for (position, watch) in &ordinary {
                 let of_gpu = page.samples(&watch.name);
                 let of_gpu = of_gpu.into_iter().filter(|sample| same_gpu(gpu, sample));
-                let shown: BTreeMap<_, _> =
+                let values: BTreeMap<_, _> =
                     of_gpu.map(|sample| (device(sample), sample.value)).collect();
                 let mut read = BTreeMap::new();
                 if let Some(Ok(Value::Int(value))) = gpu.readings.get(*position) {
@@ -128,7 +128,7 @@ proptest! {
                     }
                 }
                 for (device, value) in read {
-                    prop_assert_eq!(shown.get(&device), Some(&value));
+                    prop_assert_eq!(values.get(&device), Some(&value));
                 }
             }
         }
@@ -137,19 +137,19 @@ proptest! {
                 let of_part = page.samples(&watch.name).into_iter();
                 let mut of_part =
                     of_part.filter(|sample| part_of_machine(sample).as_ref() == Some(entity));
-                let shown = of_part.next().map(|sample| sample.value);
+                let value = of_part.next().map(|sample| sample.value);
                 let read = match part.reading(WatchIndex(*position)) {
                     Some(Ok(Value::Int(value))) => Some(*value as f64),
                     Some(Ok(Value::Float(value))) if value.is_finite() => Some(*value),
                     _ => None,
                 };
-                prop_assert_eq!(shown, read.filter(|_| is_part_shown(entity, &settings.show)));
+                prop_assert_eq!(value, read.filter(|_| is_part_shown(entity, &settings.show)));
             }
         }
     }
 }
 
-/// The part of the machine that a sample is of, if it is of no GPU.
+/// The part of the machine of a sample; `None` for a sample of a GPU.
 fn part_of_machine(sample: &Sample) -> Option<Entity> {
     let number = |name| sample.label(name).map(|text| text.parse().expect("a number"));
     let switch = sample.label("nvswitch").and_then(|text| text.strip_prefix("nvswitch"));
@@ -163,7 +163,7 @@ fn part_of_machine(sample: &Sample) -> Option<Entity> {
     }
 }
 
-/// Of parts that are there twice, the first.
+/// The first part of each entity.
 fn first_of_each(parts: &[PartView]) -> BTreeMap<&Entity, &PartView> {
     parts.iter().rev().map(|part| (&part.entity, part)).collect()
 }
@@ -197,18 +197,18 @@ fn is_part_shown(entity: &Entity, show: &Show) -> bool {
     }
 }
 
-/// The device of a GPU that a sample is of, if it is not the GPU itself.
+/// The link or instance of a sample; `None` for a sample of the GPU itself.
 fn device(sample: &Sample) -> Option<String> {
     let link = sample.label("nvlink").map(|link| format!("link {link}"));
     link.or(sample.label("GPU_I_ID").map(|instance| format!("instance {instance}")))
 }
 
-/// Whether a sample is of this GPU; an empty UUID is none.
+/// Whether a sample is of this GPU. An empty UUID counts as absent.
 fn same_gpu(gpu: &GpuView, sample: &Sample) -> bool {
     let names = ["UUID", "uuid", "gpu_uuid"];
-    let shown = names.iter().find_map(|name| sample.label(name)).unwrap_or_default();
+    let uuid_label = names.iter().find_map(|name| sample.label(name)).unwrap_or_default();
     sample.label("gpu").map(str::to_owned) == gpu.gpu.index.map(|index| index.to_string())
-        && shown == uuid(gpu)
+        && uuid_label == uuid(gpu)
 }
 
 fn uuid(gpu: &GpuView) -> &str {
@@ -221,7 +221,7 @@ fn counts(gpu: &GpuView, snapshot: &Snapshot) -> bool {
     gpu.up.is_ok() && gpu.gpu.identity.is_some() && snapshot.gpus.iter().filter(same).count() == 1
 }
 
-/// Whether a GPU that is up appears as a whole.
+/// Whether the settings show a GPU as a whole.
 fn is_shown(gpu: &GpuView, show: &Show) -> bool {
     let any_instance = gpu
         .instances()

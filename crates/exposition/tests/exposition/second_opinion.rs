@@ -1,10 +1,9 @@
-//! Pages read by a parser that is not ours: the crate `prometheus-parse`.
+//! Pages read by an independent parser: the crate `prometheus-parse`.
 //!
-//! It knows only part of the format. It splits labels at every `,` and `=`, ends them at the first
-//! `}`, undoes no escapes, strips quotes off both ends, and trims help texts. So what goes through
-//! it here are texts without `\`, `"`, newline, `,`, `=` and `}`, and help texts that are not empty
-//! and neither begin nor end with white space. All other texts go through our own reader, in
-//! `properties`, and through Prometheus' own tool, in `promtool`.
+//! It supports only part of the format: it splits labels at every `,` and `=`, ends them at the first
+//! `}`, keeps escapes, strips quotes at both ends, and trims help texts. So this test uses texts without
+//! `\`, `"`, newline, `,`, `=` and `}`, and help texts that are not empty and have no white space at
+//! their ends. `properties` (our reader) and `promtool` test all other texts.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +28,7 @@ fn read(page: &str) -> Scrape {
 
 proptest! {
     #[test]
-    fn tame_texts_read_back_as_they_were(
+    fn simple_texts_read_back_unchanged(
         help in tame_text(),
         label in tame_text(),
         model_name in tame_text(),

@@ -1,5 +1,5 @@
-//! What happens to the page when the engine misbehaves, as a scraper sees it: no exit, no scrape
-//! without an answer, no old number, and everything back by itself.
+//! Faults of an engine, as a scraper sees them: heatsink does not exit, answers every scrape, serves no
+//! old values, and recovers without help.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use testkit::page::{Page, metric};
 
 use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up, watch};
 
-/// How soon everything is back once the engine is.
+/// The time within which all GPUs are back after the engine is back.
 const RECOVERY: Duration = Duration::from_secs(5);
 
-/// An engine that the test library lets run elsewhere.
+/// An engine in another process, or on another host.
 const REMOTE: &[&str] = &["-r", "localhost:5555", "-c", "500"];
 
 fn remote(rig: &Rig) -> Exporter {
@@ -28,7 +28,7 @@ fn all_absent(page: &Page) {
 }
 
 #[test]
-fn naming_an_engine_selects_it() {
+fn an_engine_address_selects_dcgm() {
     let rig = Rig::new();
     let library = rig.dcgm_library().display().to_string();
     let args = ["-r", "localhost:5555", "--dcgm-library", &library, "-c", "500"];
@@ -40,7 +40,7 @@ fn naming_an_engine_selects_it() {
 }
 
 #[test]
-fn every_form_of_an_address_leads_to_the_engine() {
+fn every_form_of_an_address_connects() {
     let rig = Rig::new();
     for address in ["tcp://localhost", "[::1]:5555", "unix:///run/dcgm.sock", "vsock://2:5555"] {
         let exporter = rig.started(&["-r", address, "-c", "500"], 8);
@@ -49,7 +49,7 @@ fn every_form_of_an_address_leads_to_the_engine() {
 }
 
 #[test]
-fn the_library_is_found_as_the_linker_finds_it() {
+fn the_library_is_found_by_the_dynamic_linker() {
     let rig = Rig::new();
     let folder = rig.dcgm_library();
     let folder = folder.parent().expect("a folder").display().to_string();
@@ -61,7 +61,7 @@ fn the_library_is_found_as_the_linker_finds_it() {
 }
 
 #[test]
-fn an_engine_that_is_not_there_yet_is_awaited() {
+fn heatsink_waits_for_a_missing_engine() {
     let rig = Rig::new();
     rig.engine.set(&["engine down"]);
     let exporter = rig.start(REMOTE);
@@ -69,14 +69,14 @@ fn an_engine_that_is_not_there_yet_is_awaited() {
     assert_eq!(exporter.get("/health").status, 200);
     assert_eq!(exporter.get("/ready").status, 503);
     let log = exporter.log();
-    let said = log.matches("cannot reach the host engine at localhost:5555").count();
-    assert_eq!(said, 1, "{log}");
+    let count = log.matches("cannot reach the host engine at localhost:5555").count();
+    assert_eq!(count, 1, "{log}");
     rig.engine.clear();
     exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
 }
 
 #[test]
-fn an_engine_that_is_killed_and_comes_back_is_read_again() {
+fn a_killed_engine_is_read_again_after_its_return() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     rig.engine.set(&["engine down"]);
@@ -85,19 +85,19 @@ fn an_engine_that_is_killed_and_comes_back_is_read_again() {
     rig.engine.clear();
     let (_, took) = exporter.wait_for("all are back", PATIENCE, |page| up(page) == 8);
     assert!(took < RECOVERY, "it took {took:?}");
-    let shown = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
-    exporter.wait_for("their numbers are back", PATIENCE, shown);
+    let all_present = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
+    exporter.wait_for("their numbers are back", PATIENCE, all_present);
 }
 
 #[test]
-fn an_engine_that_restarts_is_read_again() {
+fn a_restarted_engine_is_read_again() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     for restart in ["engine restart 1", "engine restart 2", "engine restart 3"] {
         rig.engine.set(&[restart]);
         std::thread::sleep(Duration::from_millis(1200));
-        let shown = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
-        let (_, took) = exporter.wait_for(restart, PATIENCE, shown);
+        let all_present = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
+        let (_, took) = exporter.wait_for(restart, PATIENCE, all_present);
         assert!(took < RECOVERY, "it took {took:?}");
     }
 }
@@ -119,7 +119,7 @@ fn a_stopped_engine_makes_all_gpus_late_and_delays_no_scrape() {
 }
 
 #[test]
-fn an_engine_that_is_stopped_for_long_is_opened_again() {
+fn a_new_session_is_opened_after_a_long_stop() {
     let rig = Rig::new().with("FAKE_DCGM_HANG_SECONDS", "2");
     let exporter = remote(&rig);
     rig.engine.set(&["engine stopped"]);
@@ -132,7 +132,7 @@ fn an_engine_that_is_stopped_for_long_is_opened_again() {
 }
 
 #[test]
-fn an_engine_that_is_stopped_at_the_start_is_awaited() {
+fn heatsink_waits_for_an_engine_that_is_stopped_at_the_start() {
     let rig = Rig::new();
     rig.engine.set(&["engine stopped"]);
     let exporter = rig.start(REMOTE);
@@ -144,7 +144,7 @@ fn an_engine_that_is_stopped_at_the_start_is_awaited() {
 }
 
 #[test]
-fn a_connection_that_is_called_good_and_is_not_is_found_out() {
+fn a_connection_that_fails_after_success_is_detected() {
     let rig = Rig::new();
     rig.engine.set(&["engine dead-handle"]);
     let exporter = rig.start(REMOTE);
@@ -154,7 +154,7 @@ fn a_connection_that_is_called_good_and_is_not_is_found_out() {
 }
 
 #[test]
-fn an_engine_of_dcgm_3_is_named_and_a_newer_one_awaited() {
+fn an_engine_of_dcgm_3_is_logged_until_a_newer_one_answers() {
     let rig = Rig::new();
     rig.engine.set(&["engine version 3.3.9"]);
     let exporter = rig.start(REMOTE);
@@ -167,7 +167,7 @@ fn an_engine_of_dcgm_3_is_named_and_a_newer_one_awaited() {
 }
 
 #[test]
-fn a_library_of_another_release_is_named() {
+fn a_library_of_another_release_is_logged() {
     let rig = Rig::new().with("FAKE_DCGM_VERSION", "3.3.9");
     let exporter = rig.start(REMOTE);
     let named = |_: &Page| exporter.log().contains("is of DCGM 3.3.9; DCGM 4 is needed");
@@ -187,7 +187,7 @@ fn a_library_may_come_later() {
 }
 
 #[test]
-fn a_host_that_has_no_address_yet_is_awaited() {
+fn heatsink_waits_for_a_host_without_an_address() {
     let rig = Rig::new();
     rig.engine.set(&["engine down"]);
     let exporter = rig.start(&["-r", "engine.invalid:5555"]);
@@ -198,7 +198,7 @@ fn a_host_that_has_no_address_yet_is_awaited() {
 }
 
 #[test]
-fn without_a_free_group_it_logs_and_waits() {
+fn without_a_free_group_heatsink_logs_and_waits() {
     for limit in ["limit groups 64", "limit field-groups 64"] {
         let rig = Rig::new();
         rig.engine.set(&[limit]);
@@ -211,7 +211,7 @@ fn without_a_free_group_it_logs_and_waits() {
 }
 
 #[test]
-fn with_room_for_the_gpus_only_nothing_else_suffers() {
+fn with_groups_for_gpus_only_the_gpus_are_served() {
     let rig = Rig::machine_of("h100x2", 8);
     rig.engine.set(&["limit groups 63"]);
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", "all"], 8);
@@ -229,7 +229,7 @@ fn groups_are_always_freed() {
     let rig = Rig::new();
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", &counters], 8);
-    // Each makes groups anew. What is not given back would reach the engine's limit.
+    // Each reload creates new groups. Groups that are not freed would reach the engine's limit.
     for round in 0..40 {
         let rows = ["DCGM_FI_DEV_GPU_TEMP, gauge, H.\n", "DCGM_FI_DEV_POWER_USAGE, gauge, P.\n"];
         rig.file("counters.csv", rows[round % 2].to_owned() + "DCGM_FI_DEV_SM_CLOCK, gauge, C.\n");
@@ -242,7 +242,7 @@ fn groups_are_always_freed() {
 }
 
 #[test]
-fn one_field_that_is_not_watched_costs_itself() {
+fn an_unwatched_field_is_absent_alone() {
     let rig = Rig::new();
     rig.engine.set(&["field 155 unsupported"]);
     let exporter = remote(&rig);
@@ -255,7 +255,7 @@ fn one_field_that_is_not_watched_costs_itself() {
 }
 
 #[test]
-fn one_field_that_is_refused_costs_itself() {
+fn a_refused_field_is_absent_alone() {
     let rig = Rig::new();
     rig.engine.set(&["field 155 refused"]);
     let exporter = remote(&rig);
@@ -264,8 +264,8 @@ fn one_field_that_is_refused_costs_itself() {
     metric("DCGM_FI_DEV_POWER_USAGE").assert_absent_from(&page);
     assert!((0..8).all(|gpu| is_present(&page, gpu)));
     let log = exporter.log();
-    let said = log.lines().filter(|line| line.contains("DCGM_FI_DEV_POWER_USAGE")).count();
-    assert_eq!(said, 1, "{log}");
+    let count = log.lines().filter(|line| line.contains("DCGM_FI_DEV_POWER_USAGE")).count();
+    assert_eq!(count, 1, "{log}");
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn without_the_profiling_module_only_profiling_is_absent() {
 }
 
 #[test]
-fn blanks_are_no_numbers() {
+fn blank_values_have_no_sample() {
     let rig = Rig::new();
     rig.engine.set(&["field 150 blank", "field 203 value 808334905"]);
     let exporter = rig.start(REMOTE);
@@ -297,7 +297,7 @@ fn blanks_are_no_numbers() {
 }
 
 #[test]
-fn an_engine_that_stops_sampling_serves_no_old_values() {
+fn values_are_absent_when_the_engine_stops_sampling() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     rig.engine.set(&["stale"]);
@@ -309,7 +309,7 @@ fn an_engine_that_stops_sampling_serves_no_old_values() {
 }
 
 #[test]
-fn one_gpu_without_samples_is_late_alone() {
+fn a_gpu_without_samples_is_absent_alone() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     rig.engine.set(&["gpu 3 stale"]);
@@ -324,14 +324,14 @@ fn one_gpu_without_samples_is_late_alone() {
 }
 
 #[test]
-fn a_lost_gpu_does_not_keep_a_new_session_from_the_others() {
+fn a_new_session_serves_the_other_gpus_when_one_is_lost() {
     let rig = Rig::new();
     rig.control.set(&["gpu 2 lost"]);
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
     let args = ["-r", "localhost:5555", "-c", "500", "-f", &counters];
     let exporter = rig.started(&args, 7);
     assert_eq!(down(&exporter.page(), 2).as_deref(), Some("lost"));
-    // Another session, and an engine that has started anew.
+    // A new session, and a restarted engine.
     exporter.signal("HUP");
     std::thread::sleep(Duration::from_secs(2));
     rig.engine.set(&["engine restart 1"]);
@@ -345,24 +345,24 @@ fn a_lost_gpu_does_not_keep_a_new_session_from_the_others() {
 }
 
 #[test]
-fn a_reload_makes_no_gap_in_either_kind_of_engine() {
+fn a_reload_makes_no_gap_with_either_kind_of_engine() {
     for address in [&["-r", "localhost:5555"][..], &[]] {
         let rig = Rig::new();
         let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
         let exporter = rig.started(&[address, &["-c", "1000", "-f", &counters]].concat(), 8);
-        let shown = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
-        exporter.wait_for("all show heat", PATIENCE, shown);
+        let all_present = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
+        exporter.wait_for("all show heat", PATIENCE, all_present);
         for _ in 0..3 {
             exporter.signal("HUP");
             watch(&exporter, Duration::from_millis(2500), |page| {
-                assert!(shown(page), "a gap\n{}", exporter.log());
+                assert!(all_present(page), "a gap\n{}", exporter.log());
             });
         }
     }
 }
 
 #[test]
-fn values_grow_late_by_two_of_their_intervals() {
+fn values_are_late_after_two_of_their_intervals() {
     let rig = Rig::new();
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "1000"], 8);
     let heat = metric("DCGM_FI_DEV_GPU_TEMP");
@@ -371,12 +371,12 @@ fn values_grow_late_by_two_of_their_intervals() {
     let began = Instant::now();
     exporter.wait_for("heat is gone", PATIENCE, |page| heat.absent_from(page));
     let took = began.elapsed();
-    // Two intervals, and what it takes to notice.
+    // Two intervals, and the time to notice.
     assert!(took < Duration::from_millis(2300), "an old value was there for {took:?}");
 }
 
 #[test]
-fn a_gpu_that_hangs_in_the_driver_makes_the_engines_values_late() {
+fn a_gpu_that_hangs_in_the_driver_makes_engine_values_late() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     rig.control.set(&["gpu 3 hang"]);
@@ -387,7 +387,7 @@ fn a_gpu_that_hangs_in_the_driver_makes_the_engines_values_late() {
 }
 
 #[test]
-fn the_engines_clock_may_be_another() {
+fn the_clock_of_the_engine_may_differ() {
     for clock in ["clock 3600", "clock -3600", "clock -3"] {
         let rig = Rig::new();
         rig.engine.set(&[clock]);
@@ -402,7 +402,7 @@ fn the_engines_clock_may_be_another() {
 }
 
 #[test]
-fn an_xid_is_counted_once_whatever_sessions_come() {
+fn an_xid_is_counted_once_across_sessions() {
     let rig = Rig::new();
     let rows = "DCGM_FI_DEV_GPU_TEMP, gauge, H.\nheatsink_xid_errors_total, counter, X.\n";
     let counters = rig.file("counters.csv", rows);
@@ -410,7 +410,7 @@ fn an_xid_is_counted_once_whatever_sessions_come() {
     rig.control.set(&["gpu 2 xid 79"]);
     let count = metric("heatsink_xid_errors_total").label("gpu", "2").label("xid", "79");
     exporter.wait_for("it is counted", PATIENCE, |page| page.value_of(&count) == Some(1.0));
-    // A session that is opened anew tells it again, and nobody counts it twice.
+    // A new session delivers the XID again, and it is not counted twice.
     exporter.signal("HUP");
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(exporter.page().value_of(&count), Some(1.0));
@@ -428,7 +428,7 @@ fn fake_gpus_of_the_engine_are_served_on_request() {
 }
 
 #[test]
-fn health_comes_from_the_engine() {
+fn health_is_read_from_the_engine() {
     let rig = Rig::new();
     rig.engine.set(&["gpu 3 health MEM 20 4 an uncorrectable error"]);
     let extra = rig.file("extra.csv", "DCGM_EXP_GPU_HEALTH_STATUS, gauge, Health.\n");
@@ -446,7 +446,7 @@ fn health_comes_from_the_engine() {
 }
 
 #[test]
-fn a_stop_takes_less_than_two_seconds_whatever_the_engine_does() {
+fn heatsink_stops_within_two_seconds_despite_engine_faults() {
     for fault in [None, Some("engine stopped"), Some("engine down")] {
         for args in [REMOTE, &["-c", "500"]] {
             let rig = Rig::new();

@@ -1,4 +1,4 @@
-//! NVSwitches, their links, CPUs and their cores: what only DCGM has.
+//! NVSwitches, their links, CPUs and their cores, which only DCGM reads.
 
 use testkit::page::metric;
 
@@ -62,7 +62,7 @@ fn rig() -> Rig {
 const ARGS: &[&str] = &["-c", "500", "--extra-collectors", "machine"];
 
 #[test]
-fn each_has_upstreams_labels() {
+fn switches_and_cpus_have_the_labels_of_dcgm_exporter() {
     let exporter = rig().started(ARGS, 8);
     let heat = metric("DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT");
     exporter.wait_for("switches", PATIENCE, |page| heat.find_in(page).len() == 2);
@@ -88,7 +88,7 @@ fn each_has_upstreams_labels() {
 }
 
 #[test]
-fn they_can_be_chosen() {
+fn switches_and_cpus_can_be_selected() {
     let rig = rig();
     let exporter = rig.started(&[ARGS, &["-s", "g:1", "-p", "i:0-2"]].concat(), 8);
     let heat = metric("DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT");
@@ -102,7 +102,7 @@ fn they_can_be_chosen() {
 }
 
 #[test]
-fn they_go_with_the_engine() {
+fn switches_and_cpus_are_absent_without_the_engine() {
     let rig = rig();
     let exporter = rig.started(&[ARGS, &["-r", "localhost:5555"]].concat(), 8);
     let heat = metric("DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT");
@@ -114,14 +114,14 @@ fn they_go_with_the_engine() {
 }
 
 #[test]
-fn check_has_rows_for_them() {
+fn check_lists_switches_and_cpus() {
     let rig = rig();
     let library = rig.dcgm_library().display().to_string();
     let args = ["check", "--all", "--source", "dcgm", "--dcgm-library", &library];
     let output = testkit::exporter::run(BINARY, &args, &rig.environment());
-    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    let report = String::from_utf8(output.stdout).expect("UTF-8");
     let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let lines: Vec<String> = said.lines().map(squeezed).collect();
+    let lines: Vec<String> = report.lines().map(squeezed).collect();
     for line in [
         "NVSwitch 0-1 - 1/3 0/7 - - - 0/3 - 1/56 - 0/6",
         "CPU 0 - 1/3 0/4 0/1 1/5 - - - - - 0/2",
@@ -129,6 +129,6 @@ fn check_has_rows_for_them() {
         "nvlink DCGM_FI_DEV_NVSWITCH_LINK_CRC_ERRORS 12 NVSwitch 0 NVLink 1",
         "use DCGM_FI_DEV_CPU_UTIL_TOTAL 0.75 CPU 0 core 3",
     ] {
-        assert!(lines.iter().any(|known| known == line), "{line}\n{said}");
+        assert!(lines.iter().any(|known| known == line), "{line}\n{report}");
     }
 }

@@ -1,5 +1,5 @@
-//! Five machines, from Turing to Blackwell, each number on their pages worked out from the driver's
-//! raw integers: an engine between driver and page changes nothing.
+//! Five machines, from Turing to Blackwell: the oracle computes each value of their pages from raw
+//! driver integers. The values are the same as through NVML.
 
 use crate::rig::Rig;
 use crate::settled::{EVERYTHING, in_the_full_set, settled};
@@ -29,7 +29,7 @@ fn t4() {
     check("t4x2");
 }
 
-/// PCIe traffic, which DCGM never reads.
+/// PCIe traffic, which DCGM does not read.
 const NEVER_READ: [u16; 2] = [200, 201];
 
 fn check(name: &str) {

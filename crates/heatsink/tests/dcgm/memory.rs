@@ -1,7 +1,7 @@
-//! What reading through DCGM keeps resident.
+//! Resident memory of heatsink when it reads through DCGM.
 //!
-//! The test library runs its engine in this process, and takes 4 MB for each call that fetches values,
-//! as the real library does.
+//! The fake library runs its engine in the process of heatsink, and allocates 4 MB for each call that
+//! fetches values, like the real library.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::rig::Rig;
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
-/// The most that eight GPUs and the default set may take.
+/// Largest resident memory with eight GPUs and the default set.
 const MOST: f64 = 14.0 * MEBIBYTE;
 
-/// At least what a release has resident of its files and of the libraries'. A build without
-/// optimisation has more than twice as much, which says nothing of a release.
+/// Resident file pages of a release build and its libraries, at least. An unoptimized build has more than
+/// twice as much.
 const FILES_OF_A_RELEASE: f64 = 7.5 * MEBIBYTE;
 
-/// Some tens of passes, so that each of the threads that may ask the engine has done so.
+/// Enough passes for each thread that may call the engine to do so.
 const WHILE: Duration = Duration::from_secs(5);
 
 #[test]
@@ -27,7 +27,7 @@ fn memory_of_driver_calls_is_freed() {
     let rig = Rig::new();
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "100"], 8);
     std::thread::sleep(WHILE);
-    // While a call is under way its message is resident, too; what is kept is there in all pages.
+    // During a call, its message is resident, too. Memory that is kept is in all pages.
     let pages = (0..5).map(|_| {
         std::thread::sleep(Duration::from_millis(130));
         resident(&exporter)
@@ -36,14 +36,14 @@ fn memory_of_driver_calls_is_freed() {
     assert!(least < MOST, "{:.1} MiB are resident", least / MEBIBYTE);
 }
 
-/// How much is resident, as the page says, in a release.
+/// Resident memory of a release build, computed from the page.
 fn resident(exporter: &Exporter) -> f64 {
     let page = exporter.page();
     let all = page.value_of(&metric("process_resident_memory_bytes")).expect("it is on the page");
     all - (files(exporter.pid()) - FILES_OF_A_RELEASE).max(0.0)
 }
 
-/// How much of its files a process has resident, in bytes.
+/// Resident file pages of a process, in bytes.
 fn files(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line =

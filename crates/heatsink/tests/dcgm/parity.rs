@@ -1,4 +1,4 @@
-//! The same GPUs through the driver library and through DCGM: the same page.
+//! Compares the pages of the same GPUs through NVML and through DCGM.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use testkit::page::Page;
 
 use crate::rig::{BINARY, PATIENCE, Rig};
 
-/// Everything of which both have a number, in all generations of names.
+/// All fields that both sources serve, in all generations of names.
 const ARGS: &[&str] = &[
     "-f",
     "all",
@@ -22,7 +22,7 @@ const ARGS: &[&str] = &[
     "none",
 ];
 
-/// Families that need not be the same, and why.
+/// Families that may differ, with the reason.
 const APART: &[(&str, &str)] = &[
     ("DCGM_EXP_GPU_HEALTH_STATUS", "each source has its own judge"),
     ("DCGM_FI_DEV_PCIE_TX_THROUGHPUT", "DCGM never reads it"),
@@ -31,7 +31,7 @@ const APART: &[(&str, &str)] = &[
     ("DCGM_EXP_CLOCK_EVENTS_TOTAL", "counts samples"),
 ];
 
-/// Bytes that DCGM 4.6 has as whole MiB, or as thousands of KiB per second.
+/// Families in bytes that DCGM 4.6 reports as whole MiB, or as thousands of KiB per second.
 const ROUNDED: &[(&str, f64)] = &[
     ("DCGM_FI_DEV_FB_CAPACITY_BYTES", 1_048_576.0),
     ("DCGM_FI_DEV_FB_FREE_BYTES", 1_048_576.0),
@@ -40,31 +40,31 @@ const ROUNDED: &[(&str, f64)] = &[
     ("DCGM_FI_DEV_NVLINK_THROUGHPUT_BYTES_PER_SECOND", 1_024_000.0),
 ];
 
-/// Every family with its type, and every series with its value.
+/// All families with their types, and all series with their values.
 #[derive(Default)]
-struct Shown {
+struct Content {
     families: BTreeMap<String, String>,
     series: BTreeMap<String, f64>,
 }
 
-fn shown(page: &Page) -> Shown {
-    let mut shown = Shown::default();
+fn content(page: &Page) -> Content {
+    let mut content = Content::default();
     let is_apart = |name: &str| APART.iter().any(|(apart, _)| *apart == name);
     for sample in page.all_samples() {
         if !sample.name.starts_with("DCGM_") || is_apart(&sample.name) {
             continue;
         }
         let kind = page.family(&sample.name).map(|family| format!("{:?}", family.kind));
-        shown.families.insert(sample.name.clone(), kind.unwrap_or_default());
-        shown.series.insert(format!("{}{:?}", sample.name, sample.labels), sample.value);
+        content.families.insert(sample.name.clone(), kind.unwrap_or_default());
+        content.series.insert(format!("{}{:?}", sample.name, sample.labels), sample.value);
     }
-    shown
+    content
 }
 
-/// What one page has and the other has not, or has otherwise.
-fn differences(nvml: &Shown, dcgm: &Shown) -> Vec<String> {
+/// The differences between two pages.
+fn differences(nvml: &Content, dcgm: &Content) -> Vec<String> {
     let mut found = Vec::new();
-    let names = |shown: &Shown| shown.series.keys().cloned().collect::<BTreeSet<_>>();
+    let names = |content: &Content| content.series.keys().cloned().collect::<BTreeSet<_>>();
     let (ours, theirs) = (names(nvml), names(dcgm));
     found.extend(ours.difference(&theirs).map(|series| format!("not through DCGM: {series}")));
     found.extend(theirs.difference(&ours).map(|series| format!("through DCGM only: {series}")));
@@ -72,7 +72,7 @@ fn differences(nvml: &Shown, dcgm: &Shown) -> Vec<String> {
         let Some(other) = dcgm.series.get(series) else { continue };
         let family = series.split('{').next().unwrap_or_default().split('[').next().unwrap_or("");
         let rounded = ROUNDED.iter().find(|(name, _)| *name == family).map_or(0.0, |(_, by)| *by);
-        // What counts goes on with each reading, and the two read at different moments.
+        // Counters grow with each reading, and the sources read at different moments.
         let counts = nvml.families.get(family).is_some_and(|kind| kind == "Counter");
         if !counts && (value - other).abs() > rounded.max(value.abs() * 1e-9) {
             found.push(format!("{series}: {value} and {other}"));
@@ -94,7 +94,7 @@ fn compare(rig: &Rig, args: &[&str]) {
     let nvml = Exporter::start(BINARY, &direct, &rig.environment());
     let began = Instant::now();
     loop {
-        let (ours, theirs) = (shown(&nvml.page()), shown(&dcgm.page()));
+        let (ours, theirs) = (content(&nvml.page()), content(&dcgm.page()));
         let found = differences(&ours, &theirs);
         if found.is_empty() && ours.series.len() > 500 {
             return;
@@ -116,18 +116,18 @@ fn frozen() -> Rig {
 }
 
 #[test]
-fn the_whole_page() {
+fn nvml_and_dcgm_have_the_same_page() {
     compare(&frozen(), ARGS);
 }
 
 #[test]
-fn the_whole_page_of_a_host_engine_that_knows_base_units() {
+fn nvml_and_a_dcgm_with_base_units_have_the_same_page() {
     let rig = frozen().with("FAKE_DCGM_VERSION", "4.7.0");
     compare(&rig, &[ARGS, &["-r", "localhost:5555"]].concat());
 }
 
 #[test]
-fn partitioned_gpus_with_their_compute_instances() {
+fn nvml_and_dcgm_have_the_same_mig_page() {
     let rig = Rig::machine("a100x2-mig");
     compare(&rig, &[ARGS, &["-d", "g+i", "--compute-instances"]].concat());
 }

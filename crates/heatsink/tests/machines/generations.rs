@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn twins_follow_from_each_other() {
+    fn values_follow_from_each_other() {
         let right = [
             ("DCGM_FI_DEV_SM_CLOCK", "1755"),
             ("DCGM_FI_DEV_SM_CLOCK_HERTZ", "1755000000"),

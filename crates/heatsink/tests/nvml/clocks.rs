@@ -1,4 +1,4 @@
-//! Clocks that are set, and a machine that was suspended.
+//! Changes of the wall clock, and suspended machines.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ fn with_clocks(rig: Rig) -> (Rig, Clocks) {
 }
 
 #[test]
-fn after_a_suspend_no_reading_of_before_is_shown() {
+fn readings_from_before_a_suspend_are_absent() {
     let (rig, clocks) = with_clocks(Rig::new());
-    // So long an interval that nothing is read soon after.
+    // With a long interval, no new reading follows soon.
     let exporter = rig.started(&["-c", "20000"], 8);
     clocks.set(600.0, 600.0);
     let page = exporter.page();
-    assert!((0..8).all(|gpu| is_absent(&page, gpu)), "readings of ten minutes ago are shown");
+    assert!((0..8).all(|gpu| is_absent(&page, gpu)), "readings of ten minutes ago are served");
     exporter.wait_for("they are read again", Duration::from_secs(45), |page| up(page) == 8);
 }
 
 #[test]
-fn a_clock_that_is_set_changes_nothing_that_is_read_or_counted() {
+fn setting_the_clock_changes_no_reading_or_count() {
     let (rig, clocks) = with_clocks(Rig::new().with_kernel_log());
     let exporter = rig.started(&["-c", "200"], 8);
     rig.xid(1, 31);

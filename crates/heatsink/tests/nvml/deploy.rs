@@ -1,5 +1,5 @@
-//! What is deployed starts heatsink: each DaemonSet that the chart renders, with the real binary and the
-//! test library in the driver's place.
+//! Each DaemonSet that the chart renders starts heatsink, with the real binary and the fake driver
+//! library.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use testkit::exporter::{Exporter, repository_file};
 use testkit::page::Page;
 use yaml_serde::Value;
 
-/// Everything that the chart rendered from a values file, and the plain manifests.
+/// All objects that the chart renders from a values file, and the plain manifests.
 fn rendered() -> Vec<(String, Vec<Value>)> {
     let mut all = Vec::new();
     let default = fs::read_to_string(repository_file("deploy/helm/golden/default.yaml"));
@@ -31,7 +31,7 @@ fn rendered() -> Vec<(String, Vec<Value>)> {
     all
 }
 
-/// What a unified diff makes of `text`.
+/// Applies a unified diff to `text`.
 fn patched(text: &str, diff: &str) -> String {
     let mut rest = text.lines().enumerate().peekable();
     let mut lines = Vec::new();
@@ -40,14 +40,18 @@ fn patched(text: &str, diff: &str) -> String {
             let [start, count] = hunk.split_once(' ').map_or(["", ""], |(old, _)| {
                 old.split_once(',').map_or([old, "1"], |(start, count)| [start, count])
             });
-            // A hunk without old lines stands behind its start.
+            // A hunk without old lines is inserted after its start line.
             let start = start.parse::<usize>().expect("a line number") - usize::from(count != "0");
             lines.extend(std::iter::from_fn(|| Some(rest.next_if(|(at, _)| *at < start)?.1)));
             continue;
         }
         let (mark, line) = line.split_at(1);
         if mark != "+" {
-            assert_eq!(rest.next().map(|(_, line)| line), Some(line), "it is another text's");
+            assert_eq!(
+                rest.next().map(|(_, line)| line),
+                Some(line),
+                "the diff is of another text"
+            );
         }
         if mark != "-" {
             lines.push(line);
@@ -88,7 +92,7 @@ impl Pod {
             };
             rig = rig.with(text(&variable["name"]), value);
         }
-        // The ConfigMap as a file, where a pod would have it mounted.
+        // The ConfigMap as a file, at the path where a pod mounts it.
         let counters = of_kind(objects, "ConfigMap")
             .and_then(|map| map["data"]["counters.csv"].as_str())
             .map(|counters| rig.file("counters.csv", counters));
@@ -130,7 +134,7 @@ fn every_daemon_set_of_the_chart_starts_and_serves() {
             let host = ["hostname", "Hostname"].iter().find_map(|label| row.label(label));
             assert_eq!(host, Some("node-of-the-cluster"), "{name}");
         }
-        // Where it would listen, and where probes and monitors ask, are the same port.
+        // heatsink listens on the port of the probes and monitors.
         let port = container["ports"][0]["containerPort"].as_u64().expect("a port");
         let address = pod.args.iter().find_map(|arg| arg.strip_prefix("--address="));
         assert!(address.is_some_and(|at| at.ends_with(&format!(":{port}"))), "{name}: {address:?}");
@@ -140,29 +144,29 @@ fn every_daemon_set_of_the_chart_starts_and_serves() {
 }
 
 #[test]
-fn a_values_file_of_dcgm_exporter_gives_what_it_gave_there() {
+fn a_values_file_of_dcgm_exporter_gives_the_same_metrics() {
     let all = rendered();
     let (_, objects) = all.iter().find(|(name, _)| name == "dcgm-exporter").expect("it is there");
     let exporter = Pod::of(objects).expect("a DaemonSet").start();
     let (page, _) = exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
-    // Its own two metrics, and none of the default set beyond them and the extra rows.
+    // Its two metrics and the extra rows, but no others of the default set.
     let has = |page: &Page, name: &str| !page.samples(name).is_empty();
     assert!(has(&page, "DCGM_FI_DEV_GPU_TEMP") && has(&page, "DCGM_FI_DEV_XID_ERRORS"));
     assert!(!has(&page, "DCGM_FI_DEV_MEM_CLOCK"));
     assert_eq!(page.samples("heatsink_config_rows_skipped")[0].value, 0.0);
 }
 
-/// By default nothing is asked of the cluster that is not needed.
+/// The default needs no privileges, host namespaces or API access.
 #[test]
 fn the_default_needs_no_privilege() {
     let all = rendered();
-    for wanted in ["default", "heatsink"] {
-        let (_, objects) = all.iter().find(|(name, _)| name == wanted).expect("it is there");
+    for object in ["default", "heatsink"] {
+        let (_, objects) = all.iter().find(|(name, _)| name == object).expect("it is there");
         let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];
         assert_eq!(pod["automountServiceAccountToken"], false);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         for host in ["hostPID", "hostNetwork", "volumes"] {
-            assert!(pod[host].is_null(), "{wanted}: {host}");
+            assert!(pod[host].is_null(), "{object}: {host}");
         }
         let context = &pod["containers"][0]["securityContext"];
         assert_eq!(context["capabilities"]["drop"][0], "ALL");
@@ -171,13 +175,13 @@ fn the_default_needs_no_privilege() {
         let resources = &pod["containers"][0]["resources"];
         assert_eq!(resources["requests"]["memory"], "32Mi");
         assert_eq!(resources["limits"]["memory"], "64Mi");
-        assert!(of_kind(objects, "ClusterRole").is_none(), "{wanted}");
+        assert!(of_kind(objects, "ClusterRole").is_none(), "{object}");
     }
 }
 
-/// With the kubelet's socket: root and one folder of the host, and still no capability.
+/// The kubelet's socket needs root and one host path, but no capability.
 #[test]
-fn the_kubelet_asks_for_root_and_nothing_else() {
+fn the_kubelet_needs_root_but_no_capability() {
     let all = rendered();
     let (_, objects) = all.iter().find(|(name, _)| name == "kubelet").expect("it is there");
     let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];

@@ -1,4 +1,4 @@
-//! XIDs: none is lost, none is counted twice, whatever else happens.
+//! XIDs from NVML events: each is counted exactly once, also during faults.
 
 #[path = "../suite/events.rs"]
 mod suite;
@@ -11,7 +11,7 @@ use crate::rig::{PATIENCE, Rig, down, is_present, up};
 use testkit::page::metric;
 
 #[test]
-fn events_of_a_hung_gpu_are_delivered_all_the_same() {
+fn events_of_a_hung_gpu_are_delivered() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     rig.control.set(&["gpu 3 hang"]);
@@ -24,7 +24,7 @@ fn events_of_a_hung_gpu_are_delivered_all_the_same() {
 }
 
 #[test]
-fn the_families_of_dcgm_exporter() {
+fn dcgm_exporter_xid_families() {
     let rig = Rig::new();
     let rows = "DCGM_EXP_XID_ERRORS_COUNT, gauge, X.\nDCGM_EXP_XID_ERRORS_TOTAL, counter, X.\n\
                 DCGM_EXP_CLOCK_EVENTS_COUNT, gauge, C.\nDCGM_EXP_CLOCK_EVENTS_TOTAL, counter, C.\n\

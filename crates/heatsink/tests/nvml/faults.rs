@@ -1,4 +1,4 @@
-//! What happens to the page when GPUs and drivers misbehave, as a scraper sees it.
+//! Faults of GPUs and drivers, as a scraper sees them.
 
 #[path = "../suite/faults.rs"]
 mod suite;
@@ -9,7 +9,7 @@ use crate::rig::{self, PATIENCE, Rig, SCRAPE, down, is_absent, is_present, up, w
 use testkit::page::{Page, metric};
 
 #[test]
-fn one_hung_gpu_is_absent_alone_and_comes_back() {
+fn a_hung_gpu_is_absent_alone_and_comes_back() {
     let rig = Rig::new();
     let exporter = rig.started(&[], 8);
     rig.control.set(&["gpu 3 hang"]);
@@ -19,7 +19,7 @@ fn one_hung_gpu_is_absent_alone_and_comes_back() {
         assert!(is_absent(page, 3));
         metric("heatsink_gpu_up").label("gpu", "3").value(0.0).assert_in(page);
         for gpu in [0, 1, 2, 4, 5, 6, 7] {
-            assert!(is_present(page, gpu), "GPU {gpu} suffers with GPU 3");
+            assert!(is_present(page, gpu), "GPU {gpu} is absent because of GPU 3");
             metric("heatsink_gpu_up").label("gpu", gpu.to_string()).value(1.0).assert_in(page);
         }
     });
@@ -32,14 +32,14 @@ fn one_hung_gpu_is_absent_alone_and_comes_back() {
 }
 
 #[test]
-fn the_others_keep_their_cadence_while_one_hangs() {
+fn other_gpus_keep_their_interval_while_one_hangs() {
     let rig = Rig::new().with("FAKE_NVML_SPEED", "1");
     let exporter = rig.started(&["-c", "500", "--extra-collectors", "monitoring"], 8);
     rig.control.set(&["gpu 0 hang"]);
     exporter.wait_for("GPU 0 is down", PATIENCE, |page| up(page) == 7);
     let stamp = |page: &Page| {
-        let wanted = metric("heatsink_gpu_last_success_timestamp_seconds").label("gpu", "7");
-        page.value_of(&wanted).expect("GPU 7 has succeeded")
+        let series = metric("heatsink_gpu_last_success_timestamp_seconds").label("gpu", "7");
+        page.value_of(&series).expect("GPU 7 has succeeded")
     };
     let first = stamp(&exporter.page());
     std::thread::sleep(Duration::from_secs(3));
@@ -75,7 +75,7 @@ fn the_library_may_come_later() {
 }
 
 #[test]
-fn a_driver_mismatch_is_logged_once_and_survived() {
+fn a_driver_mismatch_is_logged_once_and_heatsink_goes_on() {
     let rig = Rig::new();
     rig.control.set(&["init mismatch"]);
     let exporter = rig.start(&["-c", "200"]);
@@ -87,7 +87,7 @@ fn a_driver_mismatch_is_logged_once_and_survived() {
     assert_eq!(exporter.log().matches("different versions").count(), 1, "{}", exporter.log());
     rig.control.clear();
     exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
-    // And while it runs, as when the driver is replaced under it.
+    // The driver is replaced while heatsink runs.
     rig.control.set(&["init mismatch"]);
     let (page, _) = exporter.wait_for("the source is down", PATIENCE, |page| {
         metric("heatsink_source_up").value(0.0).is_in(page)
@@ -102,7 +102,7 @@ fn a_driver_mismatch_is_logged_once_and_survived() {
 }
 
 #[test]
-fn a_driver_that_does_not_come_up_is_no_reason_to_wait() {
+fn pages_are_served_while_the_driver_hangs_at_the_start() {
     let rig = Rig::new();
     rig.control.set(&["init hang"]);
     let exporter = rig.start(&["-c", "200"]);
@@ -119,7 +119,7 @@ fn a_replaced_library_is_opened_even_during_a_stuck_call() {
     let exporter = rig.started(&["-c", "200"], 8);
     rig.control.set(&["gpu 4 hang"]);
     exporter.wait_for("GPU 4 is down", PATIENCE, |page| up(page) == 7);
-    // As a package manager does it: a new file, renamed over the old one.
+    // Like a package manager: a new file is renamed over the old one.
     let fresh = rig.library().with_extension("new");
     std::fs::copy(rig.library(), &fresh).expect("the library can be copied");
     std::fs::rename(&fresh, rig.library()).expect("the library can be replaced");
@@ -132,7 +132,7 @@ fn a_replaced_library_is_opened_even_during_a_stuck_call() {
 }
 
 #[test]
-fn a_new_library_that_does_not_start_yet_takes_nothing_away() {
+fn a_new_library_that_fails_to_start_costs_no_readings() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     // A driver package upgraded on a running machine: the new library does not fit the old module.
@@ -141,12 +141,12 @@ fn a_new_library_that_does_not_start_yet_takes_nothing_away() {
     std::fs::copy(rig.library(), &fresh).expect("the library can be copied");
     std::fs::rename(&fresh, rig.library()).expect("the library can be replaced");
     watch(&exporter, Duration::from_secs(4), |page| assert_eq!(up(page), 8));
-    // Nor does a session that is opened anew meanwhile, for whatever reason.
+    // A new session that is opened for another reason costs no readings, either.
     rig.control.set(&["init not-loaded", "gpus 7"]);
     exporter.wait_for("GPU 7 is missed", PATIENCE, |page| up(page) == 7);
     watch(&exporter, Duration::from_secs(3), |page| assert_eq!(up(page), 7));
-    let said = exporter.log().matches("staying with the old driver library").count();
-    assert_eq!(said, 1, "{}", exporter.log());
+    let count = exporter.log().matches("staying with the old driver library").count();
+    assert_eq!(count, 1, "{}", exporter.log());
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_gpu_with_only_failing_calls_is_down() {
         "field 138",
         "field 139",
     ];
-    // What the driver knows by heart, such as thresholds, it may still answer.
+    // The driver may still answer static values, such as thresholds.
     let lines: Vec<String> = calls.iter().map(|call| format!("gpu 4 fail {call}")).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     rig.control.set(&lines);
@@ -187,7 +187,7 @@ fn a_gpu_with_only_failing_calls_is_down() {
 }
 
 #[test]
-fn a_pass_longer_than_the_interval_does_not_flicker() {
+fn a_pass_longer_than_the_interval_makes_no_gaps() {
     let rig = Rig::new();
     rig.control.set(&["gpu 1 slow 700 nvmlDeviceGetPowerUsage"]);
     let exporter = rig.started(&["-c", "500"], 8);
@@ -205,7 +205,7 @@ fn without_an_xid_source_no_zero_is_served() {
     rig.control.set(&["gpu 1 hang-calls nvmlEventSetWait_v2"]);
     exporter.wait_for("the zero is gone", PATIENCE, |page| quiet.absent_from(page));
     assert_eq!(up(&exporter.page()), 8);
-    // A new session, too, leaves the GPU's other readings alone.
+    // A new session does not affect the GPU's other readings, either.
     rig.control.set(&["gpu 1 hang-calls nvmlEventSetWait_v2", "gpus 7"]);
     exporter.wait_for("GPU 7 is missed", PATIENCE, |page| up(page) == 7);
     watch(&exporter, Duration::from_secs(3), |page| {
@@ -217,14 +217,14 @@ fn without_an_xid_source_no_zero_is_served() {
 }
 
 #[test]
-fn gpus_that_are_asked_for_are_shown_down_before_there_is_a_driver() {
+fn selected_gpus_are_down_before_there_is_a_driver() {
     let rig = Rig::without_library();
     let exporter = rig.start(&["-c", "200", "-d", "g:0,3"]);
-    let wanted = metric("heatsink_gpu_up").value(0.0);
-    exporter.wait_for("both are shown", PATIENCE, |page| wanted.find_in(page).len() == 2);
+    let down = metric("heatsink_gpu_up").value(0.0);
+    exporter.wait_for("both are down", PATIENCE, |page| down.find_in(page).len() == 2);
 }
 
-/// A pipe that nobody reads has room for 64 KiB; all but a page of it is filled beforehand.
+/// A pipe buffers 64 KiB. All but a page of it is filled before heatsink starts.
 #[test]
 fn an_unread_log_blocks_no_scrape() {
     let rig = Rig::new();
@@ -245,9 +245,9 @@ fn an_unread_log_blocks_no_scrape() {
             ureq::Agent::from(agent).get(format!("http://{address}/metrics")).call().ok()?;
         Page::parse(&answer.body_mut().read_to_string().ok()?).ok()
     };
-    let until = |what: &str, wanted: &dyn Fn(&Page) -> bool| {
+    let until = |what: &str, condition: &dyn Fn(&Page) -> bool| {
         let end = Instant::now() + PATIENCE;
-        while !page().is_some_and(|page| wanted(&page)) {
+        while !page().is_some_and(|page| condition(&page)) {
             assert!(Instant::now() < end, "not in time: {what}");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -257,7 +257,7 @@ fn an_unread_log_blocks_no_scrape() {
     let mut lines: Vec<&str> = storm.iter().map(String::as_str).collect();
     rig.control.set(&lines);
     std::thread::sleep(Duration::from_secs(2));
-    // Each of these is a line that the reader of GPU 6 logs.
+    // For each of these, the reader of GPU 6 logs a line.
     lines.extend([
         "gpu 5 lost",
         "gpu 6 fail nvmlDeviceGetEncoderUtilization",
@@ -313,7 +313,7 @@ fn unsupported_fields_are_absent_and_logged_once() {
 }
 
 #[test]
-fn slow_calls_slow_only_their_own_gpu() {
+fn slow_calls_delay_only_their_gpu() {
     let rig = Rig::new();
     let exporter = rig.started(&["--extra-collectors", &rig.own_families()], 8);
     rig.control.set(&["gpu 1 slow 100 nvmlDeviceGetPowerUsage"]);

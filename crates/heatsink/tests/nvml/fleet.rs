@@ -1,4 +1,4 @@
-//! `heatsink demo --nodes`: many nodes behind one process, found by a real Prometheus.
+//! `heatsink demo --nodes`: many nodes in one process, discovered by a real Prometheus.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,7 +32,7 @@ fn page_of(exporter: &Exporter, node: u32) -> Page {
 }
 
 #[test]
-fn every_node_has_a_page_of_its_own() {
+fn every_node_has_its_own_page() {
     let exporter = fleet("3");
     let mut uuids = BTreeSet::new();
     for node in 1..=3 {
@@ -42,7 +42,7 @@ fn every_node_has_a_page_of_its_own() {
             assert_eq!(sample.label("hostname"), Some(&*name));
             uuids.insert(sample.label("UUID").expect("a UUID").to_owned());
         }
-        // All of a page is of one node.
+        // All series of a page are of one node.
         let of_own_families: BTreeSet<&str> = page
             .samples("heatsink_gpu_up")
             .iter()
@@ -52,7 +52,7 @@ fn every_node_has_a_page_of_its_own() {
         assert!(page.value_of(&metric("heatsink_source_info").label("source", "sim")).is_some());
     }
     assert_eq!(uuids.len(), 24, "{uuids:?}");
-    // The first is the demo's own, wherever it is asked for.
+    // The first node has the same page at both paths.
     let own = exporter.page();
     assert_eq!(own.samples("DCGM_FI_DEV_GPU_TEMP")[0].label("hostname"), Some("gpu-node-00001"));
     for missing in ["gpu-node-00000", "gpu-node-00004", "gpu-node-2", "gpu-node-+0002", ""] {
@@ -67,14 +67,13 @@ fn a_single_node_has_no_fleet_endpoints() {
     assert_eq!(exporter.get("/targets").status, 404);
     for wrong in ["0", "10001", "many"] {
         let output = run(BINARY, &["demo", "--nodes", wrong], &[]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{wrong}: {said}");
-        assert!(said.contains("--nodes"), "{said}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {message}");
+        assert!(message.contains("--nodes"), "{message}");
     }
 }
 
-/// The whole way: Prometheus asks for the nodes, scrapes each, and the recording rules make a few
-/// series of each.
+/// Prometheus discovers the nodes and scrapes each; the recording rules aggregate them.
 #[test]
 fn prometheus_discovers_the_nodes_and_rules_aggregate_them() {
     let exporter = fleet("20");
@@ -104,10 +103,10 @@ fn prometheus_discovers_the_nodes_and_rules_aggregate_them() {
     };
     let until = Instant::now() + Duration::from_secs(60);
     let recorded = "count by (instance) ({__name__=~\"instance:.+\"})";
-    // The one about slowdowns needs two scrapes.
-    let wanted: BTreeMap<String, f64> =
+    // The slowdown ratio needs two scrapes.
+    let expected: BTreeMap<String, f64> =
         (1..=20).map(|node| (format!("gpu-node-{node:05}"), 9.0)).collect();
-    while ask(recorded) != wanted {
+    while ask(recorded) != expected {
         assert!(Instant::now() < until, "{:?}\n{}", ask(recorded), prometheus.log());
         std::thread::sleep(Duration::from_millis(200));
     }

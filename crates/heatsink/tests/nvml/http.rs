@@ -1,4 +1,4 @@
-//! The HTTP side, with well-behaved clients and others.
+//! The HTTP server, with well-behaved and misbehaving clients.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -22,7 +22,7 @@ fn connect(exporter: &Exporter) -> TcpStream {
     stream
 }
 
-/// Sends these bytes, and reads until the other side closes.
+/// Sends these bytes, and reads until the server closes the connection.
 fn say(exporter: &Exporter, bytes: &[u8]) -> String {
     let mut stream = connect(exporter);
     stream.write_all(bytes).expect("it reads");
@@ -45,7 +45,7 @@ fn responses_have_the_headers_that_prometheus_needs() {
 }
 
 #[test]
-fn gzip_holds_the_same_page() {
+fn gzip_has_the_same_page() {
     let exporter = simulated();
     let ask =
         b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
@@ -81,9 +81,9 @@ fn other_paths_and_methods() {
     assert!(head.ends_with("\r\n\r\n"), "a HEAD has no body");
 }
 
-/// As other exporters have them. A client that sends one must not take everything for its choice.
+/// Other exporters have such filters. A client that sends one must not get an unfiltered page.
 #[test]
-fn a_filter_is_refused_and_not_ignored() {
+fn a_filter_is_refused() {
     let exporter = simulated();
     for (query, filter) in
         [("name[]=up", "name[]"), ("x=1&name%5B%5D=up", "name[]"), ("collect[]=cpu", "collect[]")]
@@ -103,7 +103,7 @@ fn a_filter_is_refused_and_not_ignored() {
 }
 
 #[test]
-fn the_page_for_people_runs_no_script_and_is_not_stored() {
+fn the_overview_has_no_script_and_is_not_cached() {
     let exporter = simulated();
     let answer = exporter.get("/");
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
@@ -134,19 +134,19 @@ fn malformed_requests_are_refused() {
     assert_eq!(exporter.get("/health").status, 200);
 }
 
-/// More clients than there are places, all of whom only take a place.
+/// More idle clients than the connection limit.
 fn crowd(exporter: &Exporter) -> Vec<TcpStream> {
     let silent = (0..400).map(|_| connect(exporter));
     let half = (0..100).map(|_| {
         let mut stream = connect(exporter);
-        // It may have had to make room already.
+        // The server may have closed it already.
         let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHo");
         stream
     });
     silent.chain(half).collect()
 }
 
-/// Whoever comes anew is answered within a second.
+/// A new client is answered within a second.
 fn assert_prompt(exporter: &Exporter) {
     for path in ["/health", "/metrics"] {
         for _ in 0..10 {
@@ -159,7 +159,7 @@ fn assert_prompt(exporter: &Exporter) {
     }
 }
 
-/// How many file descriptors the exporter holds.
+/// Number of open file descriptors of the exporter.
 fn descriptors(exporter: &Exporter) -> usize {
     let folder = format!("/proc/{}/fd", exporter.pid());
     std::fs::read_dir(folder).expect("it runs").count()
@@ -171,10 +171,10 @@ fn silent_clients_do_not_block_others() {
     let few = descriptors(&exporter);
     let crowd = crowd(&exporter);
     assert_prompt(&exporter);
-    // What a connection costs is bounded, and so is their number: 256 and one at the door.
+    // At most 256 connections are open, and one is being accepted.
     let many = descriptors(&exporter);
-    assert!(many <= few + 257, "{many} descriptors, {few} before the crowd");
-    // At least the 500 of the crowd less the limit, and one of them for each that asked since.
+    assert!(many <= few + 257, "{many} descriptors, {few} before the idle clients");
+    // At least 500 minus the limit, and one for each later request.
     let closed = metric("heatsink_http_connections_closed_total");
     let (page, _) = exporter.wait_for("a new snapshot", PATIENCE, |page| {
         page.value_of(&closed).is_some_and(|closed| closed >= 244.0)
@@ -197,7 +197,7 @@ fn clients_that_do_not_read_do_not_block_others() {
         .map(|_| {
             let mut stream = connect(&exporter);
             stream.set_nonblocking(true).expect("it can be set");
-            // As much as is taken.
+            // Until the socket buffers are full.
             let _ = stream.write_all(&ask);
             stream
         })

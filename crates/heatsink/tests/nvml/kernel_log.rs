@@ -1,4 +1,4 @@
-//! The kernel's log: every XID in it is counted once, and nothing else is.
+//! XIDs from the kernel log: each is counted once, and nothing else is counted.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -12,7 +12,7 @@ use crate::rig::{PATIENCE, Rig, down, is_present, up};
 use testkit::exporter::Exporter;
 use testkit::page::{Page, metric};
 
-/// Waits until as many XIDs are counted, and a while longer: no more come.
+/// Waits until this many XIDs are counted, and then checks that there are no more.
 fn settled(exporter: &Exporter, expected: u64) -> Page {
     exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= expected);
     std::thread::sleep(Duration::from_millis(800));
@@ -26,7 +26,7 @@ fn last(page: &Page, gpu: &str) -> Option<f64> {
 }
 
 #[test]
-fn each_xid_is_counted_once_whether_an_event_brings_it_or_not() {
+fn each_xid_is_counted_once_with_and_without_an_event() {
     let rig = Rig::new().with_kernel_log();
     let exporter = rig.started(&["-c", "200"], 8);
     for code in [119, 31, 120, 94] {
@@ -36,17 +36,17 @@ fn each_xid_is_counted_once_whether_an_event_brings_it_or_not() {
     let once = [31, 94, 119, 120].map(|code| ((1, code), 1));
     assert_eq!(counted(&page), BTreeMap::from(once));
     assert_eq!(last(&page, "1"), Some(94.0));
-    // As the GPU is lost.
+    // The GPU is lost.
     rig.control.add(&["gpu 1 lost"]);
     rig.xid(1, 79);
     let page = settled(&exporter, 5);
     assert_eq!((down(&page, 1).as_deref(), last(&page, "1")), (Some("lost"), Some(79.0)));
-    assert_eq!(last(&page, "2"), Some(0.0), "nothing happened there, which the log would say");
+    assert_eq!(last(&page, "2"), Some(0.0), "the log has no XID of this GPU");
     assert!(exporter.log().contains("XIDs come from the kernel's log"));
 }
 
 #[test]
-fn a_gpu_that_was_lost_before_the_start_is_named_with_its_xid() {
+fn a_gpu_lost_before_the_start_has_its_xid() {
     let rig = Rig::new().with_kernel_log();
     rig.control.set(&["gpu 2 lost"]);
     let address = rig.address(2);
@@ -55,20 +55,20 @@ fn a_gpu_that_was_lost_before_the_start_is_named_with_its_xid() {
     let exporter = rig.started(&["-c", "200"], 7);
     let page = settled(&exporter, 1);
     assert_eq!(counted(&page), BTreeMap::from([((2, 79), 1)]));
-    let shown = metric("heatsink_gpu_up").label("gpu", "2").value(0.0).find_in(&page);
-    assert!(shown[0].label("UUID").is_some_and(|uuid| uuid.starts_with("GPU-")));
+    let samples = metric("heatsink_gpu_up").label("gpu", "2").value(0.0).find_in(&page);
+    assert!(samples[0].label("UUID").is_some_and(|uuid| uuid.starts_with("GPU-")));
     let xid = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "2").value(79.0);
     xid.label("pci_bus_id", format!("0000{}.0", address.to_uppercase())).assert_in(&page);
 }
 
 #[test]
-fn lines_from_outside_the_kernel_are_no_xids() {
+fn lines_of_other_processes_are_ignored() {
     let rig = Rig::new().with_kernel_log();
     let exporter = rig.started(&["-c", "200"], 8);
     let xid = format!("NVRM: Xid (PCI:{}): 79, pid=1", rig.address(0));
     let mut log = OpenOptions::new().append(true).open(rig.kernel_log()).expect("it is there");
     let mut write = |line: &[u8]| log.write_all(line).expect("it can be written");
-    // A process that writes to /dev/kmsg gets facility 1.
+    // Lines that a process writes to /dev/kmsg have facility 1.
     write(format!("12,900,99000000,-;{xid}\n").as_bytes());
     write(format!("4,901,99000000;{}\n", "x".repeat(1 << 20)).as_bytes());
     write(format!("4,902,99000000,-;{} {xid}\n", "x".repeat(1 << 20)).as_bytes());
@@ -84,9 +84,9 @@ fn lines_from_outside_the_kernel_are_no_xids() {
     metric("heatsink_kernel_log_lost_records_total").value(0.0).assert_in(&page);
 }
 
-/// The device itself, where it can be read and written. What root writes to it is not the kernel's.
+/// The real device, if it can be read and written. Lines that root writes are not from the kernel.
 #[test]
-fn lines_that_root_writes_to_the_device_are_no_xids() {
+fn lines_that_root_writes_to_the_device_are_ignored() {
     let rig = Rig::new().with("HEATSINK_KERNEL_LOG", "/dev/kmsg");
     let exporter = rig.started(&["-c", "200"], 8);
     let source = metric("heatsink_xid_source_info").label("source", "kernel_log");
@@ -107,7 +107,7 @@ fn lines_that_root_writes_to_the_device_are_no_xids() {
 }
 
 #[test]
-fn ten_thousand_lines_at_once_are_counted_to_the_last() {
+fn ten_thousand_lines_at_once_are_counted() {
     let rig = Rig::new().with_kernel_log();
     let exporter = rig.started(&["-c", "200"], 8);
     let mut expected = BTreeMap::new();
@@ -137,19 +137,19 @@ fn the_kernel_log_waits_for_the_first_gpu() {
 }
 
 #[test]
-fn a_log_that_is_rotated_or_cut_loses_and_repeats_nothing() {
+fn a_rotated_or_truncated_log_loses_and_repeats_no_xid() {
     let rig = Rig::new().with_kernel_log();
     let exporter = rig.started(&["-c", "200"], 8);
     let line = |code: u32| format!("NVRM: Xid (PCI:{}): {code}, pid=7, name=x, y", rig.address(3));
     rig.log(&[&line(13)]);
     settled(&exporter, 1);
-    // Renamed, with a last line written to the old file, and a first one to the new.
+    // Renamed, with a last line in the old file and a first line in the new one.
     rig.log(&[&line(31)]);
     fs::rename(rig.kernel_log(), rig.kernel_log().with_extension("1")).expect("it can be renamed");
     fs::write(rig.kernel_log(), "").expect("it can be made");
     rig.log(&[&line(43)]);
     settled(&exporter, 3);
-    // Copied and cut.
+    // Copied and truncated.
     File::create(rig.kernel_log()).expect("it can be cut");
     std::thread::sleep(Duration::from_millis(500));
     rig.log(&[&line(45), &line(45)]);
@@ -159,7 +159,7 @@ fn a_log_that_is_rotated_or_cut_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn a_text_log_counts_from_its_last_boot_on() {
+fn a_text_log_counts_from_its_last_boot() {
     let rig = Rig::new();
     let xid = |gpu: usize, code: u32| {
         format!("NVRM: Xid (PCI:{}): {code}, pid=1, name=a b, Ch 1", rig.address(gpu))
@@ -187,7 +187,7 @@ fn a_text_log_counts_from_its_last_boot_on() {
     assert_eq!(counted(&page), BTreeMap::from(expected));
 }
 
-/// What is written to a journal: a program of systemd's own writes it.
+/// Entries of a journal, written by a program of systemd.
 struct Entry<'a> {
     transport: &'a str,
     facility: &'a str,
@@ -225,7 +225,7 @@ fn write_journal(file: &Path, entries: &[Entry<'_>]) {
 }
 
 #[test]
-fn the_journal_is_read_where_there_is_no_device() {
+fn the_journal_is_read_without_a_device() {
     let rig = Rig::new();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("Linux has it");
     let boot = boot.trim().replace('-', "");
@@ -271,7 +271,7 @@ fn driver_failures_without_an_xid_are_counted_by_kind() {
     let exporter = rig.started(&["-c", "200"], 8);
     let (one, two) = (rig.address(1), rig.address(2));
     rig.log(&[
-        // The same event, told twice.
+        // The same failure, logged twice.
         &format!("NVRM: Xid (PCI:{one}): 79, pid=1, name=x, GPU has fallen off the bus."),
         &format!("NVRM: GPU {one}.0: GPU has fallen off the bus."),
         // Without an XID.
@@ -302,11 +302,11 @@ fn driver_failures_without_an_xid_are_counted_by_kind() {
 }
 
 #[test]
-fn a_log_that_comes_later_takes_over_and_counts_nothing_twice() {
+fn a_log_that_appears_later_is_used_and_counts_nothing_twice() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
-    let said = "the kernel's log cannot be read, so XIDs come from events";
-    assert_eq!(exporter.log().matches(said).count(), 1, "{}", exporter.log());
+    let line = "the kernel's log cannot be read, so XIDs come from events";
+    assert_eq!(exporter.log().matches(line).count(), 1, "{}", exporter.log());
     rig.control.add(&["gpu 4 xid 31"]);
     settled(&exporter, 1);
     let rig = rig.with_kernel_log();

@@ -4,10 +4,10 @@
 //! oracle to say. It knows the fixture and `test/fixtures/conversions.csv`, and nothing of the program.
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml machines` rewrites the pages.
 
+use crate::generations;
 use crate::oracle::{self, Row, is_not_checked};
 use crate::rig::Rig;
 use crate::settled::{ALIAS, BASE_UNITS, EVERYTHING, in_the_full_set, settled};
-use crate::twins;
 use testkit::golden::{check_golden, normalise};
 use testkit::page::Page;
 
@@ -55,12 +55,12 @@ fn texts_and_the_alias() {
 
 #[test]
 fn both_generations_of_names_on_h100() {
-    check_twins("h100x2");
+    check_generations("h100x2");
 }
 
 #[test]
 fn both_generations_of_names_on_gb200() {
-    check_twins("gb200x2");
+    check_generations("gb200x2");
 }
 
 /// Nothing is left out by mistake.
@@ -88,10 +88,10 @@ fn check(name: &str) {
     check_golden(format!("pages/machines/{name}.prom"), &golden);
 }
 
-fn check_twins(name: &str) {
+fn check_generations(name: &str) {
     let mut rows = in_the_full_set();
     rows.extend(oracle::rows().into_iter().filter(|row| BASE_UNITS.contains(&row.id)));
-    for (old, new) in twins::only_renamed().chain([twins::LABEL]) {
+    for (old, new) in generations::only_renamed().chain([generations::LABEL]) {
         // There is none for what is not checked.
         if let Some(row) = rows.iter().find(|row| row.field == old) {
             rows.push(row.called(new));
@@ -100,7 +100,7 @@ fn check_twins(name: &str) {
     let rig = rig_of(name);
     let mut args = EVERYTHING.to_vec();
     args.extend(["--metric-names", "both"]);
-    settled(&rig.start(&args), name, &rows, twins::differences);
+    settled(&rig.start(&args), name, &rows, generations::differences);
 }
 
 fn rig_of(name: &str) -> Rig {

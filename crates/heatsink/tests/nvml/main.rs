@@ -1,5 +1,5 @@
-//! Everything that is not about DCGM, through NVML's test library where a driver is needed: one program
-//! for all tests, which links once and waits for many at a time.
+//! All tests that do not need DCGM. They use the fake NVML library where they need a driver. One test
+//! binary links once, and its tests wait in parallel.
 
 #[path = "../rig/mod.rs"]
 mod rig;
@@ -13,12 +13,12 @@ mod budgets;
 mod conversion;
 #[path = "../machines/fixture.rs"]
 mod fixture;
+#[path = "../machines/generations.rs"]
+mod generations;
 #[path = "../machines/oracle.rs"]
 mod oracle;
 #[path = "../machines/settled.rs"]
 mod settled;
-#[path = "../machines/twins.rs"]
-mod twins;
 
 mod check;
 mod clocks;

@@ -1,7 +1,7 @@
-//! What each kind of wrong input prints, whole, as `test/fixtures/messages.txt`, and the exit status.
+//! The whole message and the exit status for each kind of invalid input, in `test/fixtures/messages.txt`.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml messages` writes that file; the difference is then
-//! read in git.
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml messages` writes that file. Review the difference in
+//! git.
 
 use std::fmt::Write;
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use testkit::exporter::{Exporter, command};
 use testkit::golden::check_golden;
 
-/// Command lines that are refused: variables, then arguments. `TAKEN` is a port that is in use.
+/// Rejected command lines: variables, then arguments. `TAKEN` is a port in use.
 const REFUSED: &[(&str, &[&str])] = &[
     (
         "What to serve",
@@ -130,7 +130,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ("Command line", &["--no-hostnme", "srve", "-f all serve", "-a", "fields --markdown --json"]),
 ];
 
-/// Command lines that are served, with warnings, and how many of those there are.
+/// Accepted command lines, with their number of warnings.
 const WARNED: &[(usize, &str)] = &[
     (1, ""),
     (1, "--nvml-library missing.so"),
@@ -147,7 +147,7 @@ const WARNED: &[(usize, &str)] = &[
     (1, "--source sim -f one-bad-row.csv"),
 ];
 
-/// A folder to run it in, with files that are not what they are taken for.
+/// A working folder with invalid files.
 fn folder() -> TempDir {
     let folder = TempDir::new().expect("a temporary folder");
     let write = |name: &str, text: &str| {
@@ -178,7 +178,7 @@ fn split(line: &str) -> (Vec<(&str, &str)>, Vec<&str>) {
     let words = line.split_whitespace();
     let is_variable = |word: &&str| word.starts_with(|c: char| c.is_ascii_uppercase());
     let variables = words.clone().take_while(is_variable).filter_map(|word| word.split_once('='));
-    // The log of this machine is of no concern here.
+    // Do not read the kernel log of this machine.
     let variables = [("HEATSINK_KERNEL_LOG", "none")].into_iter().chain(variables).collect();
     (variables, words.skip_while(is_variable).collect())
 }
@@ -192,7 +192,7 @@ fn typed(line: &str) -> String {
 }
 
 #[test]
-fn each_wrong_input_prints_what_is_wrong() {
+fn each_invalid_input_prints_its_message() {
     let folder = folder();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("its address").port();
@@ -203,13 +203,13 @@ fn each_wrong_input_prints_what_is_wrong() {
             let here = line.replace("TAKEN", &port.to_string());
             let Output { status, stdout, stderr } = refused(folder.path(), &here);
             assert!(stdout.is_empty(), "{line}");
-            let said = String::from_utf8(stderr).expect("UTF-8");
-            let said = said
+            let printed = String::from_utf8(stderr).expect("UTF-8");
+            let printed = printed
                 .replace(&folder.path().display().to_string(), "$PWD")
                 .replace(&(port + 1).to_string(), "TAKEN+1")
                 .replace(&port.to_string(), "TAKEN");
             let status = status.code().expect("it ends by itself");
-            let _ = writeln!(text, "$ {}\n{said}exit status {status}\n", typed(line));
+            let _ = writeln!(text, "$ {}\n{printed}exit status {status}\n", typed(line));
             assert_eq!(status, 2, "{text}");
         }
     }
@@ -227,7 +227,7 @@ fn refused(folder: &Path, line: &str) -> Output {
     command.current_dir(folder).output().expect("the binary runs")
 }
 
-/// The warnings, and where it serves.
+/// The warnings, and the address.
 fn warned(folder: &Path, line: &str, count: usize) -> String {
     let (variables, arguments) = split(line);
     let exporter = Exporter::start_in(folder, BINARY, &arguments, &variables);
@@ -236,16 +236,16 @@ fn warned(folder: &Path, line: &str, count: usize) -> String {
     exporter.wait_for("the warnings", PATIENCE, all);
     let (_, _, log) = exporter.terminate();
     let lines = log.lines().filter(is_warning);
-    // Without the time of day.
+    // Without the timestamp.
     let lines = lines.map(|line| line.split_once("Z ").map_or(line, |(_, rest)| rest.trim_start()));
     let text: String = lines.flat_map(|line| [line, "\n"]).collect();
     text.replace(&folder.display().to_string(), "$PWD")
 }
 
-/// Flags whose value cannot be wrong, or that are for people only.
+/// Flags whose value cannot be invalid, or that only print information.
 const RIGHT: &[&str] = &["--help", "--version"];
 
-/// Whether every flag and every variable of the help is in the text.
+/// Checks that every flag and variable of the help is in the text.
 fn every_flag_is_in(text: &str) {
     let help = command(BINARY, &["--help"], &[]).output().expect("the binary runs");
     let help = String::from_utf8(help.stdout).expect("UTF-8");

@@ -1,4 +1,4 @@
-//! Partitioned GPUs, through the driver library.
+//! Partitioned GPUs, through NVML.
 
 #[path = "../suite/mig.rs"]
 mod suite;

@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes the page, and gives the samples back.
+//! A real Prometheus scrapes the page; its stored samples are compared with the page.
 
 #[path = "../suite/prometheus.rs"]
 mod suite;

@@ -1,8 +1,8 @@
-//! A random walk of faults over eight GPUs: at every scrape each healthy GPU is there and right, and
-//! every XID in the kernel's log is counted exactly once.
+//! A random walk of faults over eight GPUs. At each scrape, every healthy GPU is on the page with correct
+//! values; each XID in the kernel log is counted exactly once.
 //!
-//! `HEATSINK_WALK_SECONDS` says how long (60), `HEATSINK_WALK_SEED` which walk; the seed is printed.
-//! `cargo xtask nightly` walks for ten minutes.
+//! `HEATSINK_WALK_SECONDS` is the duration (60), `HEATSINK_WALK_SEED` the seed, which is printed.
+//! `cargo xtask nightly` runs it for ten minutes.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
@@ -17,20 +17,20 @@ use testkit::page::{Page, metric};
 
 const GPUS: usize = 8;
 
-/// How long after its last fault a GPU counts as sick: it is opened again after a second, a thread
-/// that could not be started at most half a minute later.
+/// Time after its last fault during which a GPU counts as faulty: it is opened again after a second, and a
+/// thread that could not start is started within half a minute.
 const GRACE: Duration = Duration::from_secs(4);
 const GRACE_OF_THREADS: Duration = Duration::from_secs(35);
 
-/// How many GPUs are sick at most.
-const MOST_SICK: usize = 5;
+/// Most faulty GPUs at a time.
+const MAX_FAULTY: usize = 5;
 
-/// The user that the program runs as, so that a limit on threads is its own.
+/// The user of the program, so that the limit on threads applies to it alone.
 fn user() -> String {
     (50_000 + std::process::id() % 10_000).to_string()
 }
 
-/// Numbers that look random, the same for the same seed.
+/// Pseudorandom numbers, determined by a seed.
 struct Random(u64);
 
 impl Random {
@@ -46,36 +46,36 @@ impl Random {
     }
 }
 
-/// What is wrong with one GPU.
+/// The fault of one GPU.
 #[derive(Default)]
-struct Patient {
+struct GpuFault {
     line: Option<String>,
     until: Option<Instant>,
-    /// Since when nothing is wrong with it.
+    /// When its last fault ended.
     well_since: Option<Instant>,
-    /// Whether only a new session brings it back.
+    /// Whether it needs a new session.
     awaits_session: bool,
 }
 
-impl Patient {
-    fn is_well(&self, grace: Duration) -> bool {
+impl GpuFault {
+    fn is_healthy(&self, grace: Duration) -> bool {
         let rested = self.well_since.is_none_or(|since| since.elapsed() > grace);
         self.line.is_none() && !self.awaits_session && rested
     }
 }
 
-/// What goes wrong, and what came of it.
+/// The current faults, and the expected page.
 struct Walk {
     rig: Rig,
     random: Random,
-    patients: Vec<Patient>,
-    /// What happens to the driver's initialisation.
+    gpus: Vec<GpuFault>,
+    /// The fault of the driver's initialization.
     init: Option<(&'static str, Instant)>,
-    /// What takes all threads that the user may have.
+    /// The process that uses up the limit on threads.
     others: Option<(Child, Instant)>,
     threads_free_since: Option<Instant>,
     logged: BTreeMap<(u32, u32), u64>,
-    /// What each GPU shows all the time: simulated time stands still.
+    /// The values of each GPU. They are constant, because simulated time stands still.
     right: Vec<Vec<(&'static str, f64)>>,
     faults: usize,
     scrapes: usize,
@@ -89,18 +89,18 @@ const ROWS: [&str; 4] = [
     "DCGM_FI_DEV_SM_CLOCK",
 ];
 
-fn shown(page: &Page, gpu: usize) -> Vec<(&'static str, f64)> {
+fn values(page: &Page, gpu: usize) -> Vec<(&'static str, f64)> {
     let value = |name| page.value_of(&metric(name).label("gpu", gpu.to_string()));
     ROWS.into_iter().filter_map(|name| Some((name, value(name)?))).collect()
 }
 
 impl Walk {
-    /// Begins or ends something.
+    /// Starts or ends a fault.
     fn step(&mut self, clocks: &Clocks) {
         let now = Instant::now();
-        for patient in &mut self.patients {
-            if patient.until.is_some_and(|until| until <= now) {
-                (patient.line, patient.until, patient.well_since) = (None, None, Some(now));
+        for state in &mut self.gpus {
+            if state.until.is_some_and(|until| until <= now) {
+                (state.line, state.until, state.well_since) = (None, None, Some(now));
             }
         }
         self.init = self.init.filter(|(_, until)| *until > now);
@@ -131,9 +131,9 @@ impl Walk {
     }
 
     fn begin_fault(&mut self, now: Instant) {
-        let sick = self.patients.iter().filter(|patient| !patient.is_well(GRACE)).count();
+        let faulty = self.gpus.iter().filter(|state| !state.is_healthy(GRACE)).count();
         let gpu = self.random.below(GPUS);
-        if sick >= MOST_SICK || !self.patients[gpu].is_well(GRACE) {
+        if faulty >= MAX_FAULTY || !self.gpus[gpu].is_healthy(GRACE) {
             return;
         }
         let what = self.random.of(&[
@@ -150,13 +150,13 @@ impl Walk {
             "unsupported nvmlDeviceGetPciInfo_v3",
         ]);
         let until = now + self.seconds(1, 15);
-        let patient = &mut self.patients[gpu];
-        patient.awaits_session = what == "lost until-init";
-        (patient.line, patient.until) = (Some(format!("gpu {gpu} {what}")), Some(until));
+        let state = &mut self.gpus[gpu];
+        state.awaits_session = what == "lost until-init";
+        (state.line, state.until) = (Some(format!("gpu {gpu} {what}")), Some(until));
         self.faults += 1;
     }
 
-    /// The driver prints XIDs, and raises events for some of them.
+    /// Adds XIDs to the kernel log, and raises events for some of them.
     fn log_xids(&mut self) {
         for _ in 0..1 + self.random.below(20) {
             let gpu = self.random.below(GPUS);
@@ -166,7 +166,7 @@ impl Walk {
         }
     }
 
-    /// Others take all threads that the user may have.
+    /// Another process uses up the limit on threads.
     fn take_threads(&mut self, now: Instant) {
         let script = "for i in $(seq 60); do sleep 120 & done; wait";
         let others = Command::new("setpriv")
@@ -190,41 +190,41 @@ impl Walk {
         }
     }
 
-    /// Tells the driver what is in force. The XIDs that it has raised stay.
+    /// Writes the current faults to the control file. The raised XIDs stay in it.
     fn command(&mut self) {
         let commands = std::fs::read_to_string(self.rig.control.path()).expect("it is there");
         let xids = commands.lines().filter(|line| line.contains(" xid "));
-        let faults = self.patients.iter().filter_map(|patient| patient.line.as_deref());
+        let faults = self.gpus.iter().filter_map(|state| state.line.as_deref());
         let init = self.init.iter().map(|(line, _)| *line);
         let lines: Vec<&str> = xids.chain(faults).chain(init).collect();
         self.rig.control.set(&lines);
     }
 
-    /// Every healthy GPU is there and right; what a sick one shows is right, too.
+    /// Checks that healthy GPUs are on the page, and that all values are correct, also those of faulty GPUs.
     fn judge(&mut self, page: &Page, took: Duration) {
         self.scrapes += 1;
         self.longest = self.longest.max(took);
         assert!(took < SCRAPE, "a scrape took {took:?}");
         let grace = self.grace();
         for gpu in 0..GPUS {
-            let shown = shown(page, gpu);
-            let patient = &mut self.patients[gpu];
-            // What only a new session brings back is healthy from when it is back.
-            let is_back = patient.line.is_none() && shown.len() == ROWS.len();
-            if patient.awaits_session && is_back {
-                (patient.awaits_session, patient.well_since) = (false, Some(Instant::now()));
+            let values = values(page, gpu);
+            let state = &mut self.gpus[gpu];
+            // A GPU that needs a new session is healthy once it is back.
+            let is_back = state.line.is_none() && values.len() == ROWS.len();
+            if state.awaits_session && is_back {
+                (state.awaits_session, state.well_since) = (false, Some(Instant::now()));
             }
             let right = &self.right[gpu];
-            if patient.is_well(grace) {
+            if state.is_healthy(grace) {
                 assert_eq!(
-                    shown,
+                    values,
                     *right,
                     "GPU {gpu} ({:?})\n{}",
                     down(page, gpu as u32),
                     self.state()
                 );
             } else {
-                assert!(shown.iter().all(|row| right.contains(row)), "GPU {gpu}: {shown:?}");
+                assert!(values.iter().all(|row| right.contains(row)), "GPU {gpu}: {values:?}");
             }
         }
         for (key, count) in counted(page) {
@@ -233,14 +233,14 @@ impl Walk {
         }
     }
 
-    /// A lane that ends while no thread can be started is started again later.
+    /// A reader thread that ends while no thread can start is restarted later.
     fn grace(&self) -> Duration {
         let busy = self.others.is_some();
         let rested = self.threads_free_since.is_none_or(|at| at.elapsed() > GRACE_OF_THREADS);
         if busy || !rested { GRACE_OF_THREADS } else { GRACE }
     }
 
-    /// What is in force, without the XIDs.
+    /// The fault commands, without the XIDs.
     fn state(&self) -> String {
         let commands = std::fs::read_to_string(self.rig.control.path()).unwrap_or_default();
         commands.lines().filter(|line| !line.contains(" xid ")).collect::<Vec<_>>().join("\n")
@@ -252,14 +252,14 @@ fn number(variable: &str, default: u64) -> u64 {
     text.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
 }
 
-/// Without root, the limit on threads is left out, which is said.
+/// Without root, the test skips the limit on threads, and prints that.
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().expect("id is there");
     id.stdout.trim_ascii() == b"0"
 }
 
 #[test]
-fn a_random_walk_of_faults_harms_no_healthy_gpu_and_miscounts_no_xid() {
+fn a_random_walk_of_faults_affects_no_healthy_gpu_and_no_xid_count() {
     let length = Duration::from_secs(number("HEATSINK_WALK_SECONDS", 60));
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let seed = number("HEATSINK_WALK_SEED", since.as_secs());
@@ -277,11 +277,11 @@ fn a_random_walk_of_faults_harms_no_healthy_gpu_and_miscounts_no_xid() {
         rig.start(&["-c", "500"])
     };
     let (page, _) = exporter.wait_for("all answer", PATIENCE, |page| {
-        up(page) == GPUS && (0..GPUS).all(|gpu| shown(page, gpu).len() == ROWS.len())
+        up(page) == GPUS && (0..GPUS).all(|gpu| values(page, gpu).len() == ROWS.len())
     });
     let mut walk = Walk {
-        right: (0..GPUS).map(|gpu| shown(&page, gpu)).collect(),
-        patients: (0..GPUS).map(|_| Patient::default()).collect(),
+        right: (0..GPUS).map(|gpu| values(&page, gpu)).collect(),
+        gpus: (0..GPUS).map(|_| GpuFault::default()).collect(),
         random: Random(seed.max(1)),
         init: None,
         others: None,
@@ -306,7 +306,7 @@ fn a_random_walk_of_faults_harms_no_healthy_gpu_and_miscounts_no_xid() {
         let answer = exporter.get("/metrics");
         assert_eq!(answer.status, 200);
         let page = Page::parse(&answer.body).expect("a well-formed page");
-        // What the program says tells why.
+        // The log shows the reason.
         let judged = catch_unwind(AssertUnwindSafe(|| walk.judge(&page, answer.took)));
         if let Err(why) = judged {
             eprintln!("after {:?}, seed {seed}:\n{}", began.elapsed(), exporter.log());
@@ -314,10 +314,10 @@ fn a_random_walk_of_faults_harms_no_healthy_gpu_and_miscounts_no_xid() {
         }
         std::thread::sleep(Duration::from_millis(25));
     }
-    // All is well again, and everything is counted.
+    // All GPUs are healthy again, and all XIDs are counted.
     walk.free_threads();
     walk.init = None;
-    walk.patients.iter_mut().for_each(|patient| *patient = Patient::default());
+    walk.gpus.iter_mut().for_each(|state| *state = GpuFault::default());
     walk.command();
     clocks.set(0.0, 0.0);
     let logged: u64 = walk.logged.values().sum();

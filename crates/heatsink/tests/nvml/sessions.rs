@@ -1,4 +1,4 @@
-//! Sessions with the driver: none is given up for one GPU, and a new one takes nothing away.
+//! Sessions with the driver: a session is kept while other GPUs answer, and a new session makes no gaps.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::rig::{PATIENCE, Rig, down, is_present, up, watch};
 use testkit::page::{Page, metric};
 
-/// How long a GPU is down before a new session is tried for it, and a while more.
+/// Longer than a GPU is down before a new session is tried for it.
 const TRIAL: Duration = Duration::from_secs(38);
 
-/// Every GPU but one is there, with a reading that is no older than three intervals of a second.
+/// Checks that all GPUs but one are on the page, with readings at most three intervals (of a second) old.
 fn others_are_read(page: &Page, but: u32) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = now.expect("after 1970").as_secs_f64();
@@ -24,9 +24,9 @@ fn others_are_read(page: &Page, but: u32) {
     }
 }
 
-/// These take as long as heatsink is patient, so they run at once.
+/// Each case waits for heatsink's backoff, so they run in parallel.
 #[test]
-fn one_lost_gpu_costs_the_others_nothing_whatever_a_new_session_would_do() {
+fn a_lost_gpu_does_not_affect_the_others() {
     let without_help = |line: &'static str| {
         let rig = Rig::new();
         let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
@@ -43,7 +43,7 @@ fn one_lost_gpu_costs_the_others_nothing_whatever_a_new_session_would_do() {
         let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
         rig.control.set(&["gpu 2 lost until-init"]);
         exporter.wait_for("GPU 2 is lost", PATIENCE, |page| up(page) == 7);
-        // It was reset. This session will never see it again; a new one would.
+        // The GPU was reset. Only a new session can read it.
         rig.control.clear();
         let began = Instant::now();
         let mut back = false;
@@ -58,26 +58,26 @@ fn one_lost_gpu_costs_the_others_nothing_whatever_a_new_session_would_do() {
             others_are_read(page, 2);
             assert!(is_present(page, 2));
         });
-        let said = "a new session would read the GPU that is down";
-        assert_eq!(exporter.log().matches(said).count(), 1, "{}", exporter.log());
+        let line = "a new session would read the GPU that is down";
+        assert_eq!(exporter.log().matches(line).count(), 1, "{}", exporter.log());
     };
     thread::scope(|scope| {
         scope.spawn(|| without_help("init hang"));
         scope.spawn(|| without_help("init not-loaded"));
         scope.spawn(with_help);
-        scope.spawn(a_restart_is_asked_for_where_nothing_else_helps);
+        scope.spawn(a_restart_is_requested_if_nothing_else_helps);
         scope.spawn(a_gpu_that_the_driver_does_not_list_is_found_on_the_bus);
     });
 }
 
-/// The version of the kernel's module.
+/// Sets the version of the kernel module.
 fn module(rig: &Rig, version: &str) {
     let line = format!("NVRM version: NVIDIA UNIX x86_64 Kernel Module  {version}  Tue Apr 8\n");
     let path = rig.root().join("proc/driver/nvidia/version");
     std::fs::write(path, line).expect("the temporary folder can be written");
 }
 
-fn a_restart_is_asked_for_where_nothing_else_helps() {
+fn a_restart_is_requested_if_nothing_else_helps() {
     let mismatched = |before: &str, after: &str, args: &[&str]| {
         let rig = Rig::new();
         module(&rig, before);
@@ -114,22 +114,22 @@ fn a_gpu_that_the_driver_does_not_list_is_found_on_the_bus() {
     rig.control.bind(8);
     let exporter = rig.started(&["-c", "200", "--expected-gpus", "9"], 7);
     let address = format!("0000{}.0", rig.address(7).to_uppercase());
-    let of_it = |name: &str| metric(name).label("pci_bus_id", address.clone()).without("gpu");
+    let of_gpu = |name: &str| metric(name).label("pci_bus_id", address.clone()).without("gpu");
     rig.log(&[&format!("NVRM: Xid (PCI:{}): 79, pid=1, name=x, y", rig.address(7))]);
-    let why = of_it("heatsink_gpu_down_info").label("reason", "not_initialized");
+    let why = of_gpu("heatsink_gpu_down_info").label("reason", "not_initialized");
     let patience = Duration::from_secs(25);
     let (page, _) = exporter.wait_for("it is found", patience, |page| why.is_in(page));
-    of_it("heatsink_gpu_up").value(0.0).assert_in(&page);
-    let shown = of_it("heatsink_gpu_up").find_in(&page);
-    assert!(shown[0].label("UUID").is_some_and(|uuid| uuid.starts_with("GPU-")));
-    let xid = of_it("heatsink_xid_errors_total").label("xid", "79").value(1.0);
+    of_gpu("heatsink_gpu_up").value(0.0).assert_in(&page);
+    let samples = of_gpu("heatsink_gpu_up").find_in(&page);
+    assert!(samples[0].label("UUID").is_some_and(|uuid| uuid.starts_with("GPU-")));
+    let xid = of_gpu("heatsink_xid_errors_total").label("xid", "79").value(1.0);
     exporter.wait_for("its XID is counted", PATIENCE, |page| xid.is_in(page));
     metric("heatsink_gpus_expected").value(9.0).assert_in(&page);
     assert_eq!(page.samples("heatsink_gpu_up").len(), 8);
-    // One that this process may not use is none of its business.
+    // A GPU without permission for this process is ignored.
     rig.control.hide(7);
     exporter.wait_for("it is missing", patience, |page| {
-        of_it("heatsink_gpu_down_info").label("reason", "missing").is_in(page)
+        of_gpu("heatsink_gpu_down_info").label("reason", "missing").is_in(page)
     });
     exporter.signal("HUP");
     exporter
@@ -143,7 +143,7 @@ fn a_stuck_reader_does_not_hide_a_new_gpu() {
     let exporter = rig.started(&["-c", "200"], 7);
     rig.control.set(&["gpus 7", "gpu 3 hang"]);
     exporter.wait_for("GPU 3 hangs", PATIENCE, |page| up(page) == 6);
-    // Its reader holds the session that knows of seven GPUs.
+    // Its reader keeps the session that lists seven GPUs.
     rig.control.set(&["gpu 3 hang"]);
     exporter.wait_for("GPU 7 is there", PATIENCE, |page| is_present(page, 7));
     watch(&exporter, Duration::from_secs(2), |page| {
@@ -155,7 +155,7 @@ fn a_stuck_reader_does_not_hide_a_new_gpu() {
 }
 
 #[test]
-fn a_missing_identity_value_costs_only_its_label() {
+fn a_missing_identity_value_removes_only_its_label() {
     let rig = Rig::new();
     rig.control.set(&[
         "gpu 0 unsupported nvmlDeviceGetUUID",
@@ -182,7 +182,7 @@ fn a_missing_identity_value_costs_only_its_label() {
 }
 
 #[test]
-fn a_reload_is_reported_when_it_is_in_force() {
+fn a_reload_is_reported_when_it_is_applied() {
     let rig = Rig::new();
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
     rig.control.set(&["init hang"]);
@@ -198,21 +198,22 @@ fn a_reload_is_reported_when_it_is_in_force() {
     let (page, _) = exporter.wait_for("the new row", PATIENCE, |page| row.is_in(page));
     assert_eq!(page.value_of(&skipped), Some(1.0));
     metric("heatsink_config_last_reload_successful").value(1.0).assert_in(&page);
-    exporter.wait_for("it is said", PATIENCE, |_| exporter.log().contains("serving 2 rows"));
+    exporter
+        .wait_for("the reload is logged", PATIENCE, |_| exporter.log().contains("serving 2 rows"));
 }
 
-/// A user that nothing else runs as, so that the limit on its threads is this test's alone.
+/// A user without other processes, so that its limit on threads applies to this test alone.
 const USER: &str = "54321";
 
-/// It takes root to become another user.
+/// Only root can switch to another user.
 #[test]
-fn threads_that_cannot_be_started_are_started_once_they_can() {
+fn threads_that_cannot_start_are_started_later() {
     let id = Command::new("id").arg("-u").output().expect("id is there");
     if id.stdout.trim_ascii() != b"0" {
         println!("not run: only root can start a program as a user of its own");
         return;
     }
-    // As when a limit on tasks (pids.max) is reached by others, who then end: some of the threads fit.
+    // Other processes reach the limit on tasks (pids.max) and then end: some of the threads can start.
     let script = "for i in $(seq 40); do sleep 60 & done; echo up; wait";
     let mut others = Command::new("setpriv")
         .args(["--reuid", USER, "--clear-groups", "sh", "-c", script])
@@ -220,13 +221,14 @@ fn threads_that_cannot_be_started_are_started_once_they_can() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("setpriv is there");
-    let mut said = [0; 2];
-    others.stdout.as_mut().expect("it is piped").read_exact(&mut said).expect("they are up");
+    let mut ready = [0; 2];
+    others.stdout.as_mut().expect("it is piped").read_exact(&mut ready).expect("they are up");
     let rig = Rig::new();
     let limits = ["--reuid", USER, "--clear-groups", "prlimit", "--nproc=60"];
     let exporter = rig.start_through("setpriv", &limits, &["-c", "200"]);
     let no_thread = metric("heatsink_gpu_down_info").label("reason", "no_thread");
-    let (_, took) = exporter.wait_for("it is said", PATIENCE, |page| no_thread.is_in(page));
+    let (_, took) =
+        exporter.wait_for("the reason is on the page", PATIENCE, |page| no_thread.is_in(page));
     assert!(took < Duration::from_secs(3), "it took {took:?}");
     let (page, _) = exporter.wait_for("some are read", PATIENCE, |page| up(page) > 0);
     assert!(up(&page) < 8, "the limit leaves threads for all");

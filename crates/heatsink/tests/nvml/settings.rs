@@ -1,5 +1,4 @@
-//! What a user may write on the command line, in the environment and in a counters file, right or
-//! wrong.
+//! Valid and invalid settings: command line, environment and counters files.
 
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +9,7 @@ use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
 use testkit::exporter::{Exporter, run};
 use testkit::page::{Page, metric};
 
-/// Starts the binary with settings that cannot work.
+/// Starts the binary with invalid settings.
 fn refused(args: &[&str], environment: &[(&str, &str)]) -> String {
     let Output { status, stderr, .. } = run(BINARY, args, environment);
     let stderr = String::from_utf8(stderr).expect("UTF-8");
@@ -18,7 +17,7 @@ fn refused(args: &[&str], environment: &[(&str, &str)]) -> String {
     stderr
 }
 
-/// Variables of which each has a few words that it may say, and none of these.
+/// Variables with invalid values, where only certain words are valid.
 const NONSENSE: [(&str, &str); 5] = [
     ("HEATSINK_SOURCE", "magic"),
     ("DCGM_EXPORTER_LOG_FORMAT", "logfmt"),
@@ -28,13 +27,13 @@ const NONSENSE: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn a_mistake_in_the_environment_ends_only_the_commands_that_read_it() {
+fn an_invalid_variable_stops_only_commands_that_read_it() {
     let output = run(BINARY, &["fields"], &NONSENSE);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let [_, _, no_hostname, ..] = NONSENSE;
-    // Its own mistake is what ends it.
-    let said = refused(&["demo", "--speed", "0"], &[no_hostname]);
-    assert!(said.contains("--speed"), "{said}");
+    // It fails because of its own flag.
+    let text = refused(&["demo", "--speed", "0"], &[no_hostname]);
+    assert!(text.contains("--speed"), "{text}");
 
     let garbled = std::ffi::OsStr::from_bytes(b"\xff");
     let variables = NONSENSE.map(|(variable, _)| (variable, garbled));
@@ -44,14 +43,14 @@ fn a_mistake_in_the_environment_ends_only_the_commands_that_read_it() {
 }
 
 #[test]
-fn empty_variables_count_as_not_set() {
+fn empty_variables_count_as_unset() {
     let nothing = NONSENSE.map(|(variable, _)| (variable, ""));
     let exporter = Exporter::start(BINARY, &["-c", "200"], &nothing);
     metric("heatsink_source_up").label("source", "nvml").assert_in(&exporter.page());
 }
 
 #[test]
-fn the_environment_is_that_of_dcgm_exporter() {
+fn the_variables_of_dcgm_exporter_are_read() {
     let rig = Rig::new()
         .with("DCGM_EXPORTER_INTERVAL", "200")
         .with("DCGM_EXPORTER_NO_HOSTNAME", "true")
@@ -69,7 +68,7 @@ fn the_environment_is_that_of_dcgm_exporter() {
 }
 
 #[test]
-fn the_library_may_be_named_in_the_environment() {
+fn the_library_can_be_set_by_a_variable() {
     let rig = Rig::new();
     let library = rig.library().display().to_string();
     let mut environment = rig.environment();
@@ -79,7 +78,7 @@ fn the_library_may_be_named_in_the_environment() {
 }
 
 #[test]
-fn without_a_driver_auto_serves_no_simulated_numbers() {
+fn auto_never_serves_simulated_gpus() {
     let exporter = Exporter::start(BINARY, &["-c", "200"], &[]);
     std::thread::sleep(Duration::from_secs(1));
     let page = exporter.page();
@@ -97,8 +96,8 @@ fn a_selected_gpu_that_is_missing_is_logged_once_and_served_later() {
     assert_eq!(down(&page, 7).as_deref(), Some("missing"));
     metric("heatsink_gpu_up").label("gpu", "7").value(0.0).assert_in(&page);
     assert!(is_present(&page, 1) && is_absent(&page, 0));
-    let said = "asks for GPU 7, which the driver does not list";
-    assert_eq!(exporter.log().matches(said).count(), 1, "{}", exporter.log());
+    let line = "asks for GPU 7, which the driver does not list";
+    assert_eq!(exporter.log().matches(line).count(), 1, "{}", exporter.log());
     rig.control.clear();
     exporter.wait_for("GPU 7 answers", PATIENCE, |page| is_present(page, 7));
 }
@@ -143,7 +142,7 @@ fn bad_rows_of_a_counters_file_are_skipped() {
 }
 
 #[test]
-fn a_reload_without_a_good_row_keeps_the_rows_that_there_are() {
+fn a_reload_without_a_valid_row_keeps_the_current_rows() {
     const GOOD: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, Temperature.\n?\n";
     let rig = Rig::new();
     let file = rig.file("counters.csv", GOOD);
@@ -159,7 +158,7 @@ fn a_reload_without_a_good_row_keeps_the_rows_that_there_are() {
         rig.file(name, text);
         exporter.signal("HUP");
         exporter.wait_for("it is refused", PATIENCE, |page| reloaded(0.0).is_in(page));
-        // Longer than readings stay good.
+        // Longer than the time after which readings are late.
         std::thread::sleep(Duration::from_millis(1500));
         let page = exporter.page();
         assert!(is_present(&page, 0) && is_present(&page, 7));
@@ -176,7 +175,7 @@ fn a_reload_without_a_good_row_keeps_the_rows_that_there_are() {
 }
 
 #[test]
-fn a_well_known_counters_path_that_is_not_there_is_built_in() {
+fn a_missing_well_known_counters_path_is_built_in() {
     let rig = Rig::new();
     let path = "/etc/dcgm-exporter/1.x-compatibility-metrics.csv";
     let exporter = rig.started(&["-c", "200", "-f", path], 8);
@@ -195,7 +194,7 @@ fn unserved_fields_are_logged_once() {
     assert_eq!(exporter.log().matches("DCGM_FI_DEV_GPU_NVLINK_ERRORS").count(), 1);
 }
 
-/// A port that nothing listens on.
+/// A free port.
 fn free_port(host: &str) -> Option<u16> {
     let free = TcpListener::bind(format!("{host}:0")).ok()?;
     Some(free.local_addr().expect("its address").port())
@@ -226,7 +225,7 @@ fn a_folder_with_the_name_of_a_built_in_set_is_ignored() {
 }
 
 #[test]
-fn it_listens_on_ipv6_too() {
+fn heatsink_listens_on_ipv6() {
     let Some(port) = free_port("[::1]") else {
         panic!("this machine has no IPv6 on its loopback interface: the test cannot be run here")
     };
@@ -245,26 +244,26 @@ fn it_listens_on_ipv6_too() {
 #[test]
 fn fields_lists_the_catalogue() {
     let output = run(BINARY, &["fields"], &[]);
-    let said = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(said.lines().count(), 1 + 557);
-    assert!(said.contains("nvmlDeviceGetUtilizationRates"));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(text.lines().count(), 1 + 557);
+    assert!(text.contains("nvmlDeviceGetUtilizationRates"));
     let output = run(BINARY, &["fields", "--json", "--served"], &[]);
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(rows.iter().all(|row| row["served_by"].is_string()));
     assert!(rows.len() >= 412, "{}", rows.len());
 }
 
-/// The first cells of what is listed, less the head.
+/// The first column of the list, without the header.
 fn listed(args: &[&str]) -> Vec<String> {
     let output = run(BINARY, &[&["fields"], args].concat(), &[]);
-    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
     let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
-    said.lines().skip(1).map(first).collect()
+    text.lines().skip(1).map(first).collect()
 }
 
 #[test]
-fn fields_can_be_searched() {
-    // In a name, in another name, in a unit, a group, and what it is.
+fn fields_searches_the_catalogue() {
+    // In a name, a name of another generation, a unit, a group, and a description.
     assert_eq!(listed(&["gpu_temp_limit"]), ["153"]);
     assert_eq!(listed(&["Memory_TEMP_celsius"]), ["140"]);
     assert_eq!(listed(&["KB/s"]), ["200", "201"]);
@@ -289,8 +288,8 @@ fn a_search_without_results_suggests_similar_names() {
         let output = run(BINARY, &[&["fields"], args].concat(), &[]);
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert_eq!(output.stdout, b"");
-        let said = String::from_utf8(output.stderr).expect("UTF-8");
-        assert!(said.contains(word), "{said}");
+        let text = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(text.contains(word), "{text}");
     }
 }
 
@@ -308,15 +307,15 @@ fn the_demo_prints_its_addresses() {
     std::thread::sleep(Duration::from_secs(3));
     let output = terminated(child);
     child_ended_well(&output);
-    let said = String::from_utf8(output.stdout).expect("UTF-8");
-    let mut links = said.split_whitespace().filter(|word| word.starts_with("http://"));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut links = text.split_whitespace().filter(|word| word.starts_with("http://"));
     let page = links.next().expect("the link of the page for people");
-    assert_eq!(links.next(), Some(&*format!("{page}metrics")), "{said}");
-    assert!(page.ends_with('/'), "{said}");
-    assert!(said.contains("XID 79"), "{said}");
+    assert_eq!(links.next(), Some(&*format!("{page}metrics")), "{text}");
+    assert!(page.ends_with('/'), "{text}");
+    assert!(text.contains("XID 79"), "{text}");
 }
 
-/// The demo's page, once each of the eight GPUs has a sample of the family.
+/// The page of the demo, once all eight GPUs have a sample of the family.
 fn page_of_the_demo(args: &[&str], family: &str) -> Page {
     let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
     let child =
@@ -348,7 +347,7 @@ fn the_demo_serves_every_metric_of_the_alert_rules() {
     metric("heatsink_source_info").label("source", "sim").assert_in(&page);
     for watch in model::catalog::builtin::Set::Monitoring.watches() {
         let series = match &*watch.name {
-            // An H100 remaps rows, and retires no pages.
+            // An H100 remaps rows instead of retiring pages.
             "DCGM_FI_DEV_RETIRED_SBE" | "DCGM_FI_DEV_RETIRED_DBE" => 0,
             "heatsink_window_seconds" => 1,
             _ => 8,
@@ -358,14 +357,14 @@ fn the_demo_serves_every_metric_of_the_alert_rules() {
 }
 
 #[test]
-fn the_demo_takes_the_names_of_another_generation() {
+fn the_demo_accepts_metric_names_of_another_generation() {
     let page = page_of_the_demo(&["--metric-names", "4.9"], "DCGM_FI_DEV_GPU_TEMP_CELSIUS");
     assert!(page.family("DCGM_FI_DEV_GPU_TEMP").is_none());
     metric("DCGM_FI_DEV_PCIE_LINK_WIDTH").label("gpu", "7").value(16.0).assert_in(&page);
 }
 
 #[test]
-fn closed_output_streams_do_not_stop_it() {
+fn closed_output_streams_do_not_stop_heatsink() {
     for args in [&["demo", "--speed", "600"][..], &["--source", "sim", "-c", "50", "--debug"]] {
         let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
         let args = [args, &["--address", &address]].concat();
@@ -386,7 +385,7 @@ fn closed_output_streams_do_not_stop_it() {
     assert_eq!(child.wait().expect("it ends").code(), Some(2));
 }
 
-/// Sends SIGTERM, and waits for the end.
+/// Sends SIGTERM, and waits for the exit.
 fn terminated(child: Child) -> Output {
     let pid = child.id().to_string();
     let sent = std::process::Command::new("kill").args(["-s", "TERM", &pid]).status();

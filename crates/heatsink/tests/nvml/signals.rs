@@ -1,4 +1,4 @@
-//! What heatsink adds: why a GPU is slow, what happened between scrapes, what cannot be read.
+//! heatsink's own families: reasons for slow clocks, windows, unavailable fields.
 
 #[path = "../suite/signals.rs"]
 mod suite;
@@ -21,7 +21,7 @@ fn a_spike_between_two_scrapes_is_in_the_maximum() {
     rig.control.set(&["gpu 4 spike power 200 912345"]);
     let (page, _) =
         exporter.wait_for("the spike", PATIENCE, |page| value(page, "max") == Some(912.345));
-    // Long after it, as for one who scrapes once a minute: it is over, and not forgotten.
+    // Some time later, as with a scrape interval of a minute: the peak is over, but still in the window.
     std::thread::sleep(Duration::from_secs(5));
     let later = exporter.page();
     assert_eq!(value(&later, "max"), Some(912.345));
@@ -33,7 +33,7 @@ fn a_spike_between_two_scrapes_is_in_the_maximum() {
 }
 
 #[test]
-fn why_it_is_slow() {
+fn reasons_for_slow_clocks() {
     let rig = Rig::machine("h100x2");
     let exporter = rig.started(&["-c", "200", "--extra-collectors", &rig.own_families()], 2);
     let (page, _) = exporter.wait_for("reasons", PATIENCE, |page| {
@@ -45,8 +45,8 @@ fn why_it_is_slow() {
     let mask = page.value_of(&metric("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS").label("gpu", "0"));
     let mask = mask.expect("it is in the default set") as u64;
     let is_active = |reason: &str| {
-        let wanted = metric("heatsink_clock_event_active").label("gpu", "0");
-        page.value_of(&wanted.label("reason", reason)) == Some(1.0)
+        let series = metric("heatsink_clock_event_active").label("gpu", "0");
+        page.value_of(&series.label("reason", reason)) == Some(1.0)
     };
     assert_eq!(is_active("power_cap"), mask & 4 != 0);
     assert_eq!(is_active("sw_thermal"), mask & 0x20 != 0);
@@ -66,8 +66,8 @@ fn implausible_values_are_dropped_and_counted() {
         "nonsense 1 nvmlDeviceGetTemperature 255",
     ]);
     let errors = |gpu: &str, field: &str| {
-        let wanted = metric("heatsink_read_errors_total").label("gpu", gpu);
-        wanted.label("field", field).label("reason", "implausible")
+        let series = metric("heatsink_read_errors_total").label("gpu", gpu);
+        series.label("field", field).label("reason", "implausible")
     };
     let (page, _) = exporter.wait_for("both are counted", PATIENCE, |page| {
         errors("0", "DCGM_FI_DEV_GPU_UTIL").is_in(page)
@@ -82,7 +82,7 @@ fn implausible_values_are_dropped_and_counted() {
 }
 
 #[test]
-fn slow_calls_move_to_a_slower_cadence_and_are_named_once() {
+fn slow_calls_run_less_often_and_are_logged_once() {
     let rig = Rig::new();
     let own = rig.own_families();
     let exporter = rig.started(&["-c", "200", "--extra-collectors", &own], 8);
@@ -94,9 +94,9 @@ fn slow_calls_move_to_a_slower_cadence_and_are_named_once() {
     });
     std::thread::sleep(Duration::from_secs(3));
     let log = exporter.log();
-    let said = log.lines().filter(|line| line.contains("nvmlDeviceGetEncoderUtilization"));
-    assert_eq!(said.count(), 1, "{log}");
-    // Read less often, it is still shown: late means two of its own intervals.
+    let lines = log.lines().filter(|line| line.contains("nvmlDeviceGetEncoderUtilization"));
+    assert_eq!(lines.count(), 1, "{log}");
+    // The field is read less often, but is still served: late means two of its own intervals.
     metric("DCGM_FI_DEV_ENC_UTIL").label("gpu", "0").assert_in(&exporter.page());
     assert_eq!(up(&exporter.page()), 8);
 }

@@ -1,6 +1,7 @@
-//! A soak: resident memory does not grow while GPUs come and go, XIDs storm and files are read again.
+//! A soak test: resident memory does not grow while GPUs come and go, many XIDs arrive and counters files
+//! are reloaded.
 //!
-//! `HEATSINK_SOAK_SECONDS` says how long (20); `cargo xtask nightly` soaks for ten minutes.
+//! `HEATSINK_SOAK_SECONDS` is the duration (20). `cargo xtask nightly` runs it for ten minutes.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ use crate::counted::{counted, total};
 use crate::rig::{PATIENCE, Rig, up};
 use testkit::page::{Page, metric};
 
-/// By how much it may grow after its first quarter: what the C library keeps of threads that came and
-/// went, and of copies of the driver's library.
+/// Allowed growth after the first quarter: memory that the C library keeps of ended threads and of copies
+/// of the driver library.
 const MOST_GROWTH: f64 = 2.0 * 1024.0 * 1024.0;
 
 fn resident(page: &Page) -> f64 {

@@ -1,6 +1,6 @@
-//! heatsink as a service: what it tells systemd, and the socket that it takes from it.
+//! heatsink as a systemd service: notifications and socket activation.
 //!
-//! The socket is passed by systemd's own `systemd-socket-activate`, from Debian's package systemd.
+//! `systemd-socket-activate`, from Debian's package systemd, passes the socket.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use crate::rig::{self, BINARY, PATIENCE, Rig};
 use testkit::exporter::{Exporter, run};
 use testkit::server::free_address;
 
-/// systemd's end of the notification socket.
+/// The receiving end of the notification socket.
 struct Listener {
     socket: UnixDatagram,
     path: String,
@@ -26,23 +26,23 @@ impl Listener {
         Self { socket, path }
     }
 
-    /// Everything that is told until `last` is.
+    /// All notifications up to `last`.
     fn hear_until(&self, last: &str) -> Vec<String> {
-        let mut heard: Vec<String> = Vec::new();
+        let mut messages: Vec<String> = Vec::new();
         let until = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
-        while !heard.iter().any(|line| line == last) {
-            assert!(Instant::now() < until, "`{last}` was not told; heard: {heard:?}");
+        while !messages.iter().any(|line| line == last) {
+            assert!(Instant::now() < until, "`{last}` did not arrive; received: {messages:?}");
             match self.socket.recv(&mut buffer) {
                 Ok(length) => {
                     let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                    heard.extend(text.lines().map(str::to_owned));
+                    messages.extend(text.lines().map(str::to_owned));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => panic!("{error}"),
             }
         }
-        heard
+        messages
     }
 }
 
@@ -59,9 +59,12 @@ fn systemd_is_notified_of_start_status_and_stop() {
     let rig = Rig::new();
     let systemd = Listener::on(&rig);
     let exporter = start(&rig, &systemd, &[]);
-    let heard = systemd.hear_until("STATUS=8 of 8 GPUs answer");
-    assert_eq!(heard[0], "READY=1", "{heard:?}");
-    assert!(!heard.contains(&"WATCHDOG=1".to_owned()), "nobody asked: {heard:?}");
+    let messages = systemd.hear_until("STATUS=8 of 8 GPUs answer");
+    assert_eq!(messages[0], "READY=1", "{messages:?}");
+    assert!(
+        !messages.contains(&"WATCHDOG=1".to_owned()),
+        "no watchdog was requested: {messages:?}"
+    );
     rig.control.set(&["gpu 3 lost"]);
     systemd.hear_until("STATUS=7 of 8 GPUs answer");
     exporter.terminate();
@@ -69,18 +72,18 @@ fn systemd_is_notified_of_start_status_and_stop() {
 }
 
 #[test]
-fn without_a_driver_it_serves_and_says_what_it_waits_for() {
+fn without_a_driver_the_status_says_what_heatsink_waits_for() {
     let rig = Rig::without_library();
     let systemd = Listener::on(&rig);
     let _exporter = start(&rig, &systemd, &[]);
     systemd.hear_until("READY=1");
     rig.install();
-    let heard = systemd.hear_until("STATUS=8 of 8 GPUs answer");
-    assert!(heard[0].starts_with("STATUS=no data: "), "{heard:?}");
+    let messages = systemd.hear_until("STATUS=8 of 8 GPUs answer");
+    assert!(messages[0].starts_with("STATUS=no data: "), "{messages:?}");
 }
 
 #[test]
-fn the_watchdog_is_notified_while_it_serves() {
+fn the_watchdog_is_notified_while_heatsink_serves() {
     let rig = Rig::new();
     let systemd = Listener::on(&rig);
     let exporter = start(&rig, &systemd, &[("WATCHDOG_USEC", "600000")]);
@@ -88,11 +91,11 @@ fn the_watchdog_is_notified_while_it_serves() {
     for _ in 0..5 {
         systemd.hear_until("WATCHDOG=1");
     }
-    // A GPU that hangs is no reason for a restart: the others are served.
+    // A hung GPU does not stop the notifications: the other GPUs are served.
     rig.control.set(&["gpu 3 hang"]);
     systemd.hear_until("STATUS=7 of 8 GPUs answer");
     systemd.hear_until("WATCHDOG=1");
-    // A process that stands still is.
+    // A stopped process sends none.
     exporter.signal("STOP");
     std::thread::sleep(Duration::from_millis(300));
     while systemd.socket.recv(&mut [0; 4096]).is_ok() {}
@@ -103,18 +106,18 @@ fn the_watchdog_is_notified_while_it_serves() {
     systemd.hear_until("WATCHDOG=1");
 }
 
-/// Whoever does not read his messages holds up nobody else.
+/// A notification socket that is not read blocks nothing.
 #[test]
 fn a_slow_systemd_delays_no_scrape() {
     let rig = Rig::new();
     let systemd = Listener::on(&rig);
-    // A message every millisecond, and the kernel keeps but a few.
+    // A message every millisecond, and the kernel queues only a few.
     let exporter = start(&rig, &systemd, &[("WATCHDOG_USEC", "3000")]);
     rig::watch(&exporter, Duration::from_secs(2), |_| {});
     exporter.terminate();
 }
 
-/// A heatsink that systemd starts as soon as somebody connects to one of these addresses.
+/// A heatsink that systemd starts on the first connection to one of these addresses.
 struct Activated(Child);
 
 impl Activated {
@@ -134,14 +137,14 @@ impl Activated {
 
 impl Drop for Activated {
     fn drop(&mut self) {
-        // It has become heatsink itself by then.
+        // By now, the process has become heatsink.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 #[test]
-fn it_serves_on_the_socket_that_systemd_passes() {
+fn heatsink_serves_on_a_socket_from_systemd() {
     for flag in [&[][..], &["--web-systemd-socket"], &["--web-systemd-socket=true"]] {
         let rig = Rig::new();
         let address = free_address();
@@ -158,7 +161,7 @@ fn it_serves_on_the_socket_that_systemd_passes() {
 }
 
 #[test]
-fn wrong_sockets_from_systemd_end_it_with_one_line() {
+fn wrong_sockets_from_systemd_are_an_error() {
     let rig = Rig::new();
     let (one, other) = (free_address(), free_address());
     let service = Activated::on(&[&one, &other], &rig, &[]);
@@ -169,8 +172,8 @@ fn wrong_sockets_from_systemd_end_it_with_one_line() {
     }
     let mut service = service;
     let stderr = service.0.stderr.take().expect("it is piped");
-    let said = std::io::read_to_string(stderr).expect("UTF-8");
-    assert!(said.contains("heatsink: systemd has passed 2 sockets"), "{said}");
+    let stderr = std::io::read_to_string(stderr).expect("UTF-8");
+    assert!(stderr.contains("heatsink: systemd has passed 2 sockets"), "{stderr}");
     assert_eq!(service.0.wait().expect("it ends").code(), Some(2));
 }
 
@@ -181,18 +184,18 @@ fn a_required_socket_that_is_not_passed_is_an_error() {
         (&[], &[("DCGM_EXPORTER_SYSTEMD_SOCKET", "true")]),
     ] {
         let Output { status, stderr, .. } = run(BINARY, args, environment);
-        let said = String::from_utf8(stderr).expect("UTF-8");
-        assert_eq!(status.code(), Some(2), "{said}");
-        assert!(said.contains("systemd has passed no socket; start heatsink.socket"), "{said}");
+        let stderr = String::from_utf8(stderr).expect("UTF-8");
+        assert_eq!(status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("systemd has passed no socket; start heatsink.socket"), "{stderr}");
     }
 }
 
 #[test]
-fn sockets_of_another_process_are_not_taken() {
+fn sockets_for_another_process_are_ignored() {
     let rig = Rig::new();
     let library = rig.library().display().to_string();
     let mut environment = rig.environment();
-    // As a shell started by a service would pass them on.
+    // Like a shell that a service starts, which passes the variables on.
     environment.extend([("LISTEN_FDS", "1"), ("LISTEN_PID", "1")]);
     let exporter = Exporter::start(BINARY, &["--nvml-library", &library], &environment);
     exporter.wait_for("all GPUs answer", PATIENCE, |page| rig::up(page) == 8);

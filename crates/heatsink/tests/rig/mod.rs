@@ -1,8 +1,8 @@
-//! A machine to test on: a folder with the test libraries in it, control files for faults, and the
-//! built binary over all of them.
+//! A test machine: a folder with the fake libraries, control files for faults, and the built binary that
+//! uses them.
 //!
-//! Tests that are built as `dcgm` read through DCGM's test library, whose engine reads the driver's;
-//! all others read the driver's directly. So the tests in `suite` are run both ways.
+//! The test binary `dcgm` reads through the fake DCGM, whose engine reads the fake driver; `nvml` reads the
+//! fake driver directly. So the tests in `suite` run both ways.
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
@@ -19,28 +19,28 @@ use testkit::page::{Page, metric};
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_heatsink");
 
-/// What most waits may take: many times what they need, since the machine may be busy.
+/// Timeout of most waits: much longer than needed, because the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Whether these tests read through DCGM.
+/// Whether this test binary reads through DCGM.
 pub(crate) fn through_dcgm() -> bool {
     module_path!().starts_with("dcgm::")
 }
 
-/// The machine.
+/// A test machine.
 pub(crate) struct Rig {
     folder: TempDir,
-    /// What the driver does.
+    /// The control file of the fake driver.
     pub(crate) control: Control,
-    /// What DCGM's engine does.
+    /// The control file of the fake DCGM engine.
     pub(crate) engine: Control,
     environment: Vec<(String, String)>,
     gpus: Vec<HostGpu>,
-    /// How many messages the kernel has logged.
+    /// Number of messages in the kernel log.
     logged: AtomicU64,
 }
 
-/// The GPUs that the test library has without a fixture.
+/// The GPUs of the fake library without a fixture.
 fn simulated() -> Vec<HostGpu> {
     let world = sim::World::new(sim::Scenario::steady(8), 1);
     let gpu = |gpu: &sim::GpuState| HostGpu {
@@ -55,7 +55,7 @@ fn machine_file(name: &str) -> PathBuf {
 }
 
 impl Rig {
-    /// Eight steady H100s.
+    /// Eight healthy H100s.
     pub(crate) fn new() -> Self {
         let rig = Self::without_library();
         rig.install();
@@ -67,7 +67,7 @@ impl Rig {
         Self::fixture(&machine_file(name))
     }
 
-    /// The same with its GPUs repeated until there are as many.
+    /// One of these machines, with its GPUs repeated up to this number.
     pub(crate) fn machine_of(name: &str, gpus: usize) -> Self {
         let rig = Self::new().with("FAKE_NVML_GPUS", &gpus.to_string());
         rig.with_fixture(&machine_file(name), Some(gpus))
@@ -89,32 +89,32 @@ impl Rig {
         rig
     }
 
-    /// The same with a kernel's log, which has nothing in it yet.
+    /// Adds an empty kernel log.
     pub(crate) fn with_kernel_log(self) -> Self {
         std::fs::write(self.kernel_log(), "").expect("the temporary folder can be written");
         self
     }
 
-    /// Where the kernel's log is, in the format of `/dev/kmsg`.
+    /// The path of the kernel log, in the format of `/dev/kmsg`.
     pub(crate) fn kernel_log(&self) -> PathBuf {
         self.root().join("dev/kmsg")
     }
 
-    /// Below which the files of the operating system are.
+    /// The folder that stands for `/` of the operating system.
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("root")
     }
 
-    /// The PCI address of a GPU as the kernel spells it: `0000:1a:00`.
+    /// The PCI address of a GPU in the kernel's form: `0000:1a:00`.
     pub(crate) fn address(&self, gpu: usize) -> &str {
         self.gpus[gpu].pci_address.trim_end_matches(".0")
     }
 
-    /// The kernel logs these messages.
+    /// Adds these messages to the kernel log.
     pub(crate) fn log(&self, messages: &[&str]) {
         let uptime = std::fs::read_to_string("/proc/uptime").expect("Linux has it");
         let seconds: f64 = uptime.split(' ').next().expect("a number").parse().expect("a number");
-        // One that is rounded down would be of before the program that it is told to.
+        // A time that is rounded down could be before the start of heatsink.
         let micros = (seconds * 1e6) as u64 + 10_000;
         let mut log = std::fs::OpenOptions::new();
         let mut log = log.append(true).open(self.kernel_log()).expect("there is a log");
@@ -126,15 +126,14 @@ impl Rig {
         log.write_all(lines.as_bytes()).expect("the log can be written");
     }
 
-    /// The driver meets an XID: it prints it, and raises an event unless it is one of those of which
-    /// it raises none.
+    /// Simulates an XID: adds it to the kernel log, and raises an event if the driver has events for it.
     pub(crate) fn xid(&self, gpu: usize, code: u32) {
         let address = self.address(gpu);
         self.log(&[&format!("NVRM: Xid (PCI:{address}): {code}, pid=4211, name=trainer, Ch 1")]);
         self.control.add(&[&format!("gpu {gpu} xid {code}")]);
     }
 
-    /// A machine whose driver library is not there yet.
+    /// A machine without a driver library.
     pub(crate) fn without_library() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let root = folder.path().join("root");
@@ -149,8 +148,8 @@ impl Rig {
             ("FAKE_DCGM_CONTROL".to_owned(), engine.path().display().to_string()),
             ("FAKE_NVML_CONTROL".to_owned(), control.path().display().to_string()),
             ("NODE_NAME".to_owned(), "node-1".to_owned()),
-            // What the machine under the test has is of no concern to its GPUs. There is no kernel's
-            // log here unless a test wants one.
+            // Hides the GPUs and the kernel log of the real machine. The kernel log is empty unless a
+            // test adds one.
             ("HEATSINK_ROOTFS".to_owned(), root.display().to_string()),
             ("FAKE_NVML_ROOT".to_owned(), root.display().to_string()),
         ];
@@ -164,7 +163,7 @@ impl Rig {
         self
     }
 
-    /// Puts the libraries in their place.
+    /// Installs the fake libraries.
     pub(crate) fn install(&self) {
         fake_nvml::install_in(self.folder.path());
         if through_dcgm() {
@@ -172,24 +171,24 @@ impl Rig {
         }
     }
 
-    /// Where DCGM's library is, or will be.
+    /// The path of the DCGM library, installed or not.
     pub(crate) fn dcgm_library(&self) -> PathBuf {
         self.folder.path().join("libdcgm.so.4")
     }
 
-    /// Where the library is, or will be.
+    /// The path of the driver library, installed or not.
     pub(crate) fn library(&self) -> PathBuf {
         self.folder.path().join("libnvidia-ml.so.1")
     }
 
-    /// A file of this machine.
+    /// Writes a file, and returns its path.
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).expect("the temporary folder can be written");
         path.display().to_string()
     }
 
-    /// A counters file with heatsink's own families, of which the default set has few.
+    /// A counters file with all of heatsink's own families.
     pub(crate) fn own_families(&self) -> String {
         let all = model::catalog::builtin::Set::All.text();
         let own: Vec<&str> = all.lines().filter(|line| line.starts_with("heatsink_")).collect();
@@ -201,13 +200,12 @@ impl Rig {
         self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
-    /// Lets every user read what is in the temporary folder, and write into it: the test library
-    /// keeps notes there.
+    /// Lets every user read and write the temporary folder, because the fake library writes files there.
     pub(crate) fn open_to_all(&self) {
         open(self.folder.path(), 0o777);
     }
 
-    /// Starts the binary as another user may, through another program that is given it and `before`.
+    /// Starts the binary as another user, through the program in `before`.
     pub(crate) fn start_through(&self, program: &str, before: &[&str], args: &[&str]) -> Exporter {
         self.open_to_all();
         let binary = self.folder.path().join("heatsink");
@@ -231,7 +229,7 @@ impl Rig {
         Exporter::start(BINARY, &all, &self.environment())
     }
 
-    /// Starts the binary, and waits until as many GPUs answer.
+    /// Starts the binary, and waits until this many GPUs answer.
     pub(crate) fn started(&self, args: &[&str], gpus: usize) -> Exporter {
         let exporter = self.start(args);
         exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == gpus);
@@ -244,10 +242,10 @@ fn open(path: &Path, mode: u32) {
     std::fs::set_permissions(path, mode).expect("the temporary folder is ours");
 }
 
-/// No scrape may take longer, whatever a GPU or an engine does.
+/// Longest allowed time of a scrape, also with faults.
 pub(crate) const SCRAPE: Duration = Duration::from_secs(1);
 
-/// Watches a running exporter for `time`; every page must satisfy `always`.
+/// Scrapes an exporter for `time`. Each page must satisfy `always`.
 pub(crate) fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
     let until = Instant::now() + time;
     while Instant::now() < until {
@@ -259,12 +257,12 @@ pub(crate) fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page))
     }
 }
 
-/// How many GPUs are up.
+/// Number of GPUs that are up.
 pub(crate) fn up(page: &Page) -> usize {
     page.samples("heatsink_gpu_up").iter().filter(|sample| sample.value == 1.0).count()
 }
 
-/// Whether GPU `index` has no series that a driver call serves.
+/// Whether GPU `index` has no series from driver calls.
 pub(crate) fn is_absent(page: &Page, index: u32) -> bool {
     let index = index.to_string();
     !page
@@ -272,12 +270,12 @@ pub(crate) fn is_absent(page: &Page, index: u32) -> bool {
         .any(|sample| sample.name.starts_with("DCGM_FI") && sample.label("gpu") == Some(&index))
 }
 
-/// Whether GPU `index` shows a temperature.
+/// Whether GPU `index` has a temperature.
 pub(crate) fn is_present(page: &Page, index: u32) -> bool {
     metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", index.to_string()).is_in(page)
 }
 
-/// Why GPU `index` is down.
+/// The reason why GPU `index` is down.
 pub(crate) fn down(page: &Page, index: u32) -> Option<String> {
     let index = index.to_string();
     let samples = page.samples("heatsink_gpu_down_info");

@@ -1,10 +1,10 @@
-//! How many XIDs a page shows.
+//! Counts the XIDs of a page.
 
 use std::collections::BTreeMap;
 
 use testkit::page::Page;
 
-/// By GPU and code, how many XIDs the page shows; codes that have not happened are left out.
+/// XID counts of the page by GPU and code, without zeros.
 pub(crate) fn counted(page: &Page) -> BTreeMap<(u32, u32), u64> {
     let samples = page.samples("heatsink_xid_errors_total");
     let happened = samples.into_iter().filter(|sample| sample.value > 0.0);
@@ -17,7 +17,7 @@ pub(crate) fn counted(page: &Page) -> BTreeMap<(u32, u32), u64> {
         .collect()
 }
 
-/// How many XIDs that is.
+/// Sum of the counts.
 pub(crate) fn total(counts: &BTreeMap<(u32, u32), u64>) -> u64 {
     counts.values().sum()
 }

@@ -1,4 +1,4 @@
-//! XIDs: none is lost, none is counted twice, whatever GPUs are read through.
+//! XIDs: each is counted exactly once, through NVML and through DCGM.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::counted::{counted, total};
 
 use crate::rig::{PATIENCE, Rig, through_dcgm};
 
-/// A thousand events of 20 codes over 8 GPUs, and what they add up to.
+/// A thousand events of 20 codes on 8 GPUs, and the expected counts.
 fn burst() -> (Vec<String>, BTreeMap<(u32, u32), u64>) {
     let mut lines = Vec::new();
     let mut expected = BTreeMap::new();
@@ -32,13 +32,13 @@ fn a_thousand_events_within_a_second_are_counted_exactly() {
         exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= 1000);
     assert_eq!(counted(&page), expected);
     assert!(took < Duration::from_secs(5), "it took {took:?}");
-    // Nothing comes after.
+    // No more events follow.
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(counted(&exporter.page()), expected);
 }
 
 #[test]
-fn the_same_xid_twice_is_two_and_has_a_time() {
+fn a_repeated_xid_counts_two_and_has_a_time() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let of_31 = metric("heatsink_xid_errors_total").label("gpu", "0").label("xid", "31");
@@ -84,7 +84,7 @@ fn critical_xids_are_counted_together_from_0() {
     metric("heatsink_xid_info").label("xid", "79").label("class", "restart_node").assert_in(&page);
 }
 
-/// Rows for the tests that read a counters file again and again.
+/// Rows for the tests that reload a counters file repeatedly.
 const COUNTED: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, H.\nheatsink_xid_errors_total, counter, X.\n";
 
 #[test]
@@ -140,7 +140,7 @@ fn an_endless_log_file_delays_no_scrape_and_no_stop() {
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
     let exporter = rig.started(&["-f", &counters], 8);
     std::fs::remove_file(&counters).expect("it is there");
-    // Whoever opens a pipe to read it waits for somebody who writes.
+    // Opening a pipe for reading blocks until it has a writer.
     let made = std::process::Command::new("mkfifo").arg(&counters).status();
     assert!(made.expect("mkfifo is there").success());
     for _ in 0..3 {
@@ -171,7 +171,7 @@ fn xids_from_before_the_start_are_counted() {
     let link = metric("heatsink_nvlink_xid_errors_total").label("gpu", "1").label("nvlink", "4");
     link.label("unit", "RLW_CTRL").label("severity", "nonfatal").value(1.0).assert_in(&page);
 
-    // The driver raises an event for the next one, too: it is the same XID.
+    // The driver also raises an event for the next XID. It is counted once.
     rig.control.set(&["gpu 1 xid 149"]);
     rig.log(&[&format!("NVRM: Xid (PCI:{second}): 149, NETIR Fatal XC0 Link 7")]);
     let fault = metric("heatsink_nvlink_xid_errors_total").label("gpu", "1").label("nvlink", "7");

@@ -1,4 +1,4 @@
-//! What happens to the page when GPUs misbehave, whatever they are read through.
+//! Faults of GPUs, as a scraper sees them, through NVML and through DCGM.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use testkit::page::{Page, metric};
 use crate::rig::{PATIENCE, Rig, down, is_absent, is_present, up, watch};
 
 #[test]
-fn all_hung_all_absent_and_the_page_still_answers() {
+fn the_page_answers_while_all_gpus_hang() {
     let rig = Rig::new();
     let exporter = rig.started(&[], 8);
     let lines: Vec<String> = (0..8).map(|gpu| format!("gpu {gpu} hang")).collect();
@@ -25,7 +25,7 @@ fn all_hung_all_absent_and_the_page_still_answers() {
 }
 
 #[test]
-fn one_lost_gpu_is_absent_alone_but_its_xid_is_shown() {
+fn a_lost_gpu_is_absent_alone_and_keeps_its_xid() {
     let rig = Rig::new().with_kernel_log();
     let exporter = rig.started(&["-c", "200"], 8);
     rig.control.set(&["gpu 2 lost"]);
@@ -47,7 +47,7 @@ fn one_lost_gpu_is_absent_alone_but_its_xid_is_shown() {
 }
 
 #[test]
-fn all_lost_and_back() {
+fn all_gpus_are_lost_and_come_back() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let lines: Vec<String> = (0..8).map(|gpu| format!("gpu {gpu} lost")).collect();
@@ -60,7 +60,7 @@ fn all_lost_and_back() {
 }
 
 #[test]
-fn a_gpu_lost_at_the_start_is_named_and_awaited() {
+fn a_gpu_lost_at_the_start_has_a_reason_and_comes_back() {
     let rig = Rig::new();
     rig.control.set(&["gpu 1 lost"]);
     let exporter = rig.started(&["-c", "200"], 7);
@@ -109,24 +109,24 @@ fn a_new_session_makes_no_gap() {
 }
 
 #[test]
-fn readings_are_served_fresh() {
+fn served_readings_are_recent() {
     let rig = Rig::new();
     let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
-    // Long enough for a kind to settle, where every reading is one interval old when it shows.
+    // Long enough to detect a source whose readings are one interval old when they are served.
     std::thread::sleep(Duration::from_secs(3));
     let stamp = metric("heatsink_gpu_last_success_timestamp_seconds").label("gpu", "4");
     let mut youngest = f64::MAX;
     for _ in 0..40 {
-        let shown = exporter.page().value_of(&stamp).expect("GPU 4 has succeeded");
+        let timestamp = exporter.page().value_of(&stamp).expect("GPU 4 has succeeded");
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        youngest = youngest.min(now.expect("after 1970").as_secs_f64() - shown);
+        youngest = youngest.min(now.expect("after 1970").as_secs_f64() - timestamp);
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(youngest < 0.5, "no reading was ever younger than {youngest} s");
 }
 
 #[test]
-fn mig_switched_on_and_off_changes_what_is_served() {
+fn enabling_and_disabling_mig_changes_the_series() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let utilization = metric("DCGM_FI_DEV_GPU_UTIL").label("gpu", "6");
@@ -135,13 +135,13 @@ fn mig_switched_on_and_off_changes_what_is_served() {
     exporter.wait_for("utilisation is gone", PATIENCE, |page| utilization.absent_from(page));
     assert!(is_present(&exporter.page(), 6));
     rig.control.clear();
-    // Support is asked for again when the driver says that MIG changed, on a slow pass.
+    // When the driver reports a MIG change, a slow pass checks again which fields are supported.
     let patience = PATIENCE + Duration::from_secs(10);
     exporter.wait_for("utilisation is back", patience, |page| utilization.is_in(page));
 }
 
 #[test]
-fn a_burst_of_xids_is_counted_to_the_last() {
+fn a_burst_of_xids_is_counted() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let quiet = metric("DCGM_FI_DEV_XID_ERRORS")
@@ -192,7 +192,7 @@ fn xids_are_counted_once_across_sessions() {
 }
 
 #[test]
-fn stopping_takes_less_than_two_seconds_even_with_a_stuck_reader() {
+fn heatsink_stops_within_two_seconds_with_a_stuck_reader() {
     for fault in [None, Some("gpu 3 hang"), Some("init hang")] {
         let rig = Rig::new();
         if fault == Some("init hang") {
@@ -213,7 +213,7 @@ fn stopping_takes_less_than_two_seconds_even_with_a_stuck_reader() {
 }
 
 #[test]
-fn after_a_standstill_of_the_process_nothing_old_is_served() {
+fn a_resumed_process_serves_no_old_readings() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let lines: Vec<String> = (0..8).map(|gpu| format!("gpu {gpu} hang")).collect();

@@ -1,9 +1,9 @@
-//! Partitioned GPUs: instances in the place of their GPU, coming and going while it is read.
+//! Partitioned GPUs: instances replace their GPU, and come and go at run time.
 
 use crate::rig::{PATIENCE, Rig, up};
 use testkit::page::{Page, Sample, metric};
 
-/// The instances that show their memory, by GPU and instance.
+/// The instances with a memory series, by GPU and instance.
 fn instances(page: &Page, name: &str) -> Vec<(String, String)> {
     let label = |sample: &Sample, name| sample.label(name).unwrap_or("").to_owned();
     let mut found: Vec<(String, String)> = page
@@ -17,18 +17,18 @@ fn instances(page: &Page, name: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn instances_take_the_place_of_their_gpu() {
+fn instances_replace_their_gpu() {
     let exporter = Rig::machine("a100x2-mig").started(&["-c", "200"], 2);
     let (page, _) = exporter
         .wait_for("instances", PATIENCE, |page| instances(page, "DCGM_FI_DEV_FB_USED").len() == 2);
-    // Of an instance without compute instance the driver tells no memory.
+    // The driver has no memory values for an instance without compute instances.
     let families =
         [("DCGM_FI_DEV_FB_USED", 2), ("DCGM_FI_DEV_GPU_TEMP", 3), ("DCGM_FI_DEV_POWER_USAGE", 3)];
-    for (name, shown) in families {
-        assert_eq!(page.samples(name).len(), 1 + shown, "{name}");
+    for (name, instances) in families {
+        assert_eq!(page.samples(name).len(), 1 + instances, "{name}");
         metric(name).label("gpu", "1").without("GPU_I_ID").assert_absent_from(&page);
     }
-    // One of the parent for all, and one of its own each.
+    // One series of the parent for all instances, and one for each instance.
     let values = |name: &str| -> Vec<f64> {
         metric(name).label("gpu", "1").find_in(&page).iter().map(|sample| sample.value).collect()
     };
@@ -59,31 +59,31 @@ fn instances_take_the_place_of_their_gpu() {
 }
 
 #[test]
-fn device_lists_choose() {
+fn device_lists_select_gpus_and_instances() {
     let rig = Rig::machine("a100x2-mig");
-    let shown = |devices: &str, wanted: usize| {
+    let selected = |devices: &str, count: usize| {
         let exporter = rig.start(&["-c", "200", "-d", devices]);
         let name = "DCGM_FI_DEV_GPU_TEMP";
-        exporter.wait_for(devices, PATIENCE, |page| page.samples(name).len() == wanted);
-        // What is there stays so: nothing more comes, and nothing goes.
+        exporter.wait_for(devices, PATIENCE, |page| page.samples(name).len() == count);
+        // The number of series stays constant.
         std::thread::sleep(std::time::Duration::from_millis(500));
         let page = exporter.page();
-        assert_eq!(page.samples(name).len(), wanted, "{devices}");
+        assert_eq!(page.samples(name).len(), count, "{devices}");
         instances(&page, name)
     };
-    let all = shown("f", 4);
-    assert_eq!(shown("g", 2), []);
-    assert_eq!(shown("i", 3), all);
-    assert_eq!(shown("g+i", 5), all);
-    // Instances are numbered as DCGM does: there is room for seven on each of these GPUs. Those of a
-    // GPU go by the size of their profile, the smallest first.
-    assert_eq!(shown("i:7,8-9", 3), all);
-    assert_eq!(shown("g:0,1+i:7", 3), all[2..]);
-    assert_eq!(shown("i:7", 1), all[2..]);
+    let all = selected("f", 4);
+    assert_eq!(selected("g", 2), []);
+    assert_eq!(selected("i", 3), all);
+    assert_eq!(selected("g+i", 5), all);
+    // Instances have DCGM's numbers: seven per GPU, sorted by the size of their profile, the smallest
+    // first.
+    assert_eq!(selected("i:7,8-9", 3), all);
+    assert_eq!(selected("g:0,1+i:7", 3), all[2..]);
+    assert_eq!(selected("i:7", 1), all[2..]);
 }
 
 #[test]
-fn compute_instances_are_shown_on_demand() {
+fn compute_instances_appear_on_request() {
     let exporter = Rig::machine("a100x2-mig").started(&["-c", "200", "--compute-instances"], 2);
     let inner = metric("DCGM_FI_DEV_FB_USED").label("gpu", "1").label("GPU_CI_ID", "0");
     let (page, _) =
@@ -93,7 +93,7 @@ fn compute_instances_are_shown_on_demand() {
 }
 
 #[test]
-fn instances_come_and_go_while_it_runs() {
+fn instances_come_and_go_at_run_time() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     rig.control.set(&["gpu 1 mig on"]);
@@ -120,7 +120,7 @@ fn instances_come_and_go_while_it_runs() {
 }
 
 #[test]
-fn an_event_of_one_instance_is_not_one_of_the_others() {
+fn an_event_of_one_instance_does_not_count_for_others() {
     let rig = Rig::machine("a100x2-mig");
     let exporter = rig.started(&["-c", "200"], 2);
     exporter.wait_for("instances", PATIENCE, |page| {
@@ -133,12 +133,12 @@ fn an_event_of_one_instance_is_not_one_of_the_others() {
     let of = |instance: &str| {
         metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "1").label("GPU_I_ID", instance)
     };
-    let (page, _) =
-        exporter.wait_for("it is told", PATIENCE, |page| page.value_of(&of(first)) == Some(43.0));
+    let (page, _) = exporter
+        .wait_for("the event is counted", PATIENCE, |page| page.value_of(&of(first)) == Some(43.0));
     assert_eq!(page.value_of(&of(second)), Some(0.0));
     metric("heatsink_xid_errors_total").label("gpu", "1").label("xid", "43").assert_in(&page);
 
-    // The moment at which it matters most.
+    // An instance that is destroyed and created again.
     rig.control.add(&["gpu 1 lost"]);
     let (page, _) = exporter.wait_for("it is lost", PATIENCE, |page| up(page) == 1);
     assert_eq!(page.value_of(&of(first)), Some(43.0));
@@ -147,7 +147,7 @@ fn an_event_of_one_instance_is_not_one_of_the_others() {
 }
 
 #[test]
-fn an_instance_that_is_made_again_has_not_had_the_xids_of_the_one_before() {
+fn a_recreated_instance_has_no_xids_of_its_predecessor() {
     let rig = Rig::new();
     let (on, made) = ("gpu 6 mig on", "gpu 6 mig-create 3 1g.10gb");
     rig.control.set(&[on, made]);

@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes the page, and gives the samples back.
+//! A real Prometheus scrapes the page; its stored samples are compared with the page.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,12 +49,12 @@ impl Prometheus {
     }
 }
 
-/// Lets Prometheus scrape a page that stands still, and compares all that it stored.
+/// Lets Prometheus scrape a page that does not change, and compares all stored samples.
 pub(crate) fn reads_back(exporter: &Exporter, gpus: usize, least: usize) {
     exporter.wait_for("the GPUs answer, averages included", PATIENCE, |page| {
         up(page) == gpus && !page.samples("DCGM_FI_PROF_SM_ACTIVE").is_empty()
     });
-    // Readers that run aside may have been between two of their passes.
+    // Background readers may have been between two passes.
     std::thread::sleep(Duration::from_secs(1));
     let prometheus = Prometheus::scraping(exporter);
     let everything = "{__name__=~\"DCGM_.*|heatsink_.*\"}";
@@ -87,20 +87,20 @@ pub(crate) fn reads_back(exporter: &Exporter, gpus: usize, least: usize) {
 }
 
 #[test]
-fn the_page_of_simulated_gpus() {
+fn prometheus_stores_the_page_of_simulated_gpus() {
     let rig = Rig::new().with("FAKE_NVML_SCENARIO", "story").with("FAKE_NVML_AT", "600");
     reads_back(&rig.start(&["-c", "200"]), 7, 250);
 }
 
 #[test]
-fn the_page_of_raw_numbers() {
+fn prometheus_stores_the_page_of_a_fixture() {
     let fixture = repository_file("test/fixtures/raw-nvml.toml");
     reads_back(&Rig::fixture(&fixture).start(&["-c", "200"]), 2, 50);
 }
 
-/// A label value that needs every escape there is, read back by a parser that is not ours.
+/// A label value that needs all escapes, read back by Prometheus.
 #[test]
-fn a_gpu_name_that_needs_every_escape() {
+fn prometheus_stores_a_gpu_name_with_every_escape() {
     let files = Rig::new();
     let fixture = r#"
         [[gpu]]

@@ -1,4 +1,4 @@
-//! What heatsink adds, whatever GPUs are read through.
+//! heatsink's own families, through NVML and through DCGM.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use testkit::page::{FamilyKind, Page, metric};
 use crate::rig::{PATIENCE, Rig};
 
 #[test]
-fn windows_are_polled_every_second_whatever_the_interval() {
+fn windows_are_read_every_second_with_a_longer_interval() {
     let rig = Rig::new().with("FAKE_NVML_SCENARIO", "story").with("FAKE_NVML_SPEED", "100");
     let own = rig.own_families();
     let exporter = rig.started(&["-c", "600000", "--extra-collectors", &own], 8);
@@ -23,7 +23,7 @@ fn windows_are_polled_every_second_whatever_the_interval() {
 }
 
 #[test]
-fn a_window_can_be_another_or_none() {
+fn the_window_can_be_set_or_disabled() {
     let rig = Rig::new();
     let extra = ["--extra-collectors", "monitoring"];
     let page = rig.started(&[&extra[..], &["--window", "5m"]].concat(), 8).page();
@@ -34,7 +34,7 @@ fn a_window_can_be_another_or_none() {
 }
 
 #[test]
-fn counters_that_the_driver_lacks_are_integrated() {
+fn missing_counters_are_integrated() {
     let rig = Rig::new().with("FAKE_NVML_SCENARIO", "idle");
     let exporter = rig.started(&["-c", "200"], 8);
     let idle = metric("heatsink_clock_event_seconds_total").label("gpu", "0");
@@ -48,7 +48,7 @@ fn counters_that_the_driver_lacks_are_integrated() {
 }
 
 #[test]
-fn fields_that_no_gpu_has_are_logged_once() {
+fn fields_that_no_gpu_serves_are_logged_once() {
     let rig = Rig::machine("t4x2");
     let extra = rig
         .file("extra.csv", "DCGM_FI_PROF_SM_ACTIVE, gauge, S.\nDCGM_FI_DEV_FAN_SPEED, gauge, F.\n");
@@ -64,19 +64,19 @@ fn fields_that_no_gpu_has_are_logged_once() {
 }
 
 #[test]
-fn a_counter_that_falls_is_doubted_once() {
+fn a_falling_counter_is_dropped_once() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "1000"], 8);
     let replays = metric("DCGM_FI_DEV_PCIE_REPLAY_COUNTER").label("gpu", "0");
     rig.control.set(&["nonsense 0 nvmlDeviceGetPcieReplayCounter 500"]);
     exporter.wait_for("500", PATIENCE, |page| page.value_of(&replays) == Some(500.0));
     rig.control.set(&["nonsense 0 nvmlDeviceGetPcieReplayCounter 3"]);
-    let doubted = metric("heatsink_read_errors_total").label("gpu", "0");
-    let doubted = doubted.label("field", "DCGM_FI_DEV_PCIE_REPLAY_COUNTER");
-    exporter.wait_for("a doubt", PATIENCE, |page| doubted.is_in(page));
-    let (page, _) =
-        exporter.wait_for("a reset", PATIENCE, |page| page.value_of(&replays) == Some(3.0));
-    doubted.label("reason", "implausible").value(1.0).assert_in(&page);
+    let dropped = metric("heatsink_read_errors_total").label("gpu", "0");
+    let dropped = dropped.label("field", "DCGM_FI_DEV_PCIE_REPLAY_COUNTER");
+    exporter.wait_for("the value is dropped", PATIENCE, |page| dropped.is_in(page));
+    let (page, _) = exporter
+        .wait_for("the counter is accepted", PATIENCE, |page| page.value_of(&replays) == Some(3.0));
+    dropped.label("reason", "implausible").value(1.0).assert_in(&page);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn every_watch_has_its_own_interval() {
 }
 
 #[test]
-fn generations_of_names() {
+fn each_generation_has_its_metric_names() {
     let rig = Rig::new();
     let page = |args: &[&str]| {
         let args = [args, &["-c", "200"]].concat();
