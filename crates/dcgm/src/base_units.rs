@@ -1,14 +1,14 @@
-//! Fields in base units, which came with DCGM 4.7: on an older engine, made of the field that it has
-//! in another unit.
+//! Fields in base units, which came with DCGM 4.7. On an older engine they are computed from the
+//! field in another unit.
 
 use model::{FieldId, Reading, Value, field};
 
 use model::field as named;
 
-/// How a number becomes one of another unit.
+/// A conversion between units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Conversion {
-    /// As it is.
+    /// No conversion.
     None,
     /// MHz to Hz.
     Mega,
@@ -16,13 +16,13 @@ pub(crate) enum Conversion {
     Percent,
     /// Millijoules to whole joules, rounded down.
     Milli,
-    /// MiB to bytes. The engine has rounded down to whole MiB before.
+    /// MiB to bytes. The engine rounds down to whole MiB.
     Mebi,
-    /// Thousands of KiB per second to bytes per second. The engine has rounded down before.
+    /// Thousands of KiB per second to bytes per second. The engine rounds down.
     ThousandKibi,
 }
 
-/// A field, the one that it can be made of, and how.
+/// A field in a base unit, the field it is computed from, and the conversion.
 #[rustfmt::skip]
 const CONVERTED: &[(FieldId, FieldId, Conversion)] = &[
     (field::SM_CLOCK_HERTZ,                   field::SM_CLOCK,                 Conversion::Mega),
@@ -39,14 +39,14 @@ const CONVERTED: &[(FieldId, FieldId, Conversion)] = &[
     (named::NVLINK_THROUGHPUT_BYTES_PER_SECOND, field::NVLINK_BANDWIDTH_TOTAL, Conversion::ThousandKibi),
 ];
 
-/// What a field can be made of.
+/// The field that a field is computed from, and the conversion.
 pub(crate) fn source_of(field: FieldId) -> Option<(FieldId, Conversion)> {
     let twin = CONVERTED.iter().find(|(wanted, ..)| *wanted == field);
     twin.map(|(_, source, conversion)| (*source, *conversion))
 }
 
 impl Conversion {
-    /// A reading in the other unit.
+    /// Converts a reading.
     pub(crate) fn apply(self, reading: Reading) -> Reading {
         let value = reading?;
         let times = |int: i64, factor: i64| Value::Int(int.saturating_mul(factor));
@@ -74,7 +74,7 @@ mod tests {
             assert!(model::catalog::by_id(source).is_some());
             assert_ne!(conversion, Conversion::None);
         }
-        // The generations of names say the same of which field is which.
+        // The generations of names pair the same fields.
         for pair in pairs().filter(|pair| pair.v4_8.field != pair.v4_9.field) {
             assert_eq!(source_of(pair.v4_9.field).map(|(source, _)| source), Some(pair.v4_8.field));
         }

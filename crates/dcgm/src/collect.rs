@@ -1,4 +1,5 @@
-//! One pass over everything that a session watches: the engine's newest values, put where they belong.
+//! One pass over everything that a session watches: fetches the newest values and assigns them to
+//! entities.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,22 +20,22 @@ use crate::watching::{Watching, XidWatch};
 use crate::xids::{XidPoll, XidQueue};
 use crate::{Code, Handle, health};
 
-/// For how long everything is asked for in each pass, until there is something of it.
+/// How long after the start all values are fetched in each pass, whatever their period.
 const SETTLING: Duration = Duration::from_secs(15);
 
-/// No engine that works takes longer from one sample to the next, beyond what it was asked for.
+/// The longest time between samples that counts as a slow engine, beyond the period of the watch.
 const LONGEST_GAP: Duration = Duration::from_secs(5);
 
-/// How soon what was watched again may be watched again.
+/// The shortest time between two renewals of the watches.
 const RENEW_INTERVAL: Duration = Duration::from_millis(500);
 
-/// From one look for the first numbers to the next.
+/// The time between two polls for first values.
 const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// For how long a GPU of which nothing is known yet is only starting.
+/// How long a GPU without any value counts as starting.
 const STARTING: Duration = Duration::from_secs(5);
 
-/// All that a session reads, and what it has read.
+/// What a session reads, and its latest values.
 pub(crate) struct Collection {
     pub(crate) handle: Arc<Handle>,
     pub(crate) plans: Vec<(Kind, Plan)>,
@@ -52,24 +53,24 @@ pub(crate) struct Collection {
     last: Option<Duration>,
     /// When the engine was last asked for values.
     polled: Option<Moment>,
-    /// Whether it said that it does not watch what it has watched, and when that was last mended.
+    /// Whether the engine has dropped a watch, and when the watches were last renewed.
     unwatched: bool,
     renewed_at: Option<Moment>,
     outcome: Result<(), Reason>,
     new_values: Vec<NewValue>,
 }
 
-/// One entity, and what is known of it.
+/// One entity with its latest values.
 pub(crate) struct EntityValues {
     pub(crate) member: Member,
-    /// The place of its plan.
+    /// The index of its plan.
     pub(crate) plan: usize,
-    /// By field of the plan: the stamp of its value; 0 for none.
+    /// By field of the plan: the timestamp of its value; 0 for none.
     stamps: Vec<i64>,
-    /// By field of the plan: how long the engine took from its last sample but one to its last, where
-    /// it was asked in between and had nothing new; what is asked for too seldom is not slow.
+    /// By field of the plan: the time between the last two samples, if the engine was polled in
+    /// between and had nothing new. Otherwise zero.
     gaps: Vec<Duration>,
-    /// By field of the plan: whether it had nothing new when it was last asked.
+    /// By field of the plan: whether the last poll had nothing new.
     idle: Vec<bool>,
     /// The reading of each slot of the plan.
     pub(crate) readings: Vec<TimedReading>,
@@ -78,17 +79,17 @@ pub(crate) struct EntityValues {
 }
 
 impl EntityValues {
-    /// From one sample of a field to the next, where the engine is slower than it was asked to be.
+    /// The time between two samples of a field, if it is longer than `asked`.
     pub(crate) fn slower(&self, number: usize, asked: Duration) -> Option<Duration> {
         Some(self.gaps[number]).filter(|gap| *gap > asked)
     }
 }
 
-/// A value that was not there at the pass before.
+/// A value that is new in this pass.
 struct NewValue {
     kept: usize,
     field: usize,
-    /// None where there is no value, or one that does not age.
+    /// `None` for a missing value, or a text, which does not age.
     stamp: Option<i64>,
 }
 
@@ -99,7 +100,7 @@ struct GpuState {
     health: Option<Vec<Health>>,
 }
 
-/// What goes into a collection.
+/// The inputs of [`Collection::new`].
 pub(crate) struct Parts {
     pub(crate) handle: Arc<Handle>,
     pub(crate) plans: Vec<(Kind, Plan)>,
@@ -173,7 +174,7 @@ impl Collection {
         }
     }
 
-    /// Asks the engine for what is new, unless this was done at this tick already.
+    /// Fetches what is new, unless another reader already did at this tick.
     ///
     /// # Errors
     ///
@@ -207,8 +208,8 @@ impl Collection {
         self.update_gpu_states(pass)
     }
 
-    /// Waits for the first numbers of all GPUs, so that a new session makes no gap. A GPU that has
-    /// none is waited for no longer than this.
+    /// Waits for the first values of all GPUs, so that a new session makes no gap; at most for
+    /// `timeout`.
     ///
     /// # Errors
     ///
@@ -229,16 +230,16 @@ impl Collection {
         Ok(())
     }
 
-    /// Asks for the newest values of what is due.
+    /// Fetches the newest values of the watches that are due.
     fn poll(&mut self, due: impl Fn(Duration) -> bool) -> Result<(), Code> {
         self.new_values.clear();
-        // Before it is asked: if it hangs, what it tells afterwards is of now at best.
+        // Taken before the call: if the call hangs, its values are not newer than this.
         let (now, wall) = (Moment::now(), SystemTime::now());
         let watches = std::mem::take(&mut self.watching.watched);
         let asked = watches.iter().filter(|watched| due(watched.period)).try_for_each(|watched| {
             match latest_values(&watched.watch, &mut |key, value| self.take(key, value)) {
                 Err(code) if code.is_about_the_engine() => Err(code),
-                // What is not told grows late.
+                // The readings become late.
                 Err(code) => {
                     tracing::debug!("the engine does not return some values: {code}");
                     Ok(())
@@ -254,9 +255,9 @@ impl Collection {
         Ok(())
     }
 
-    /// Takes one value.
+    /// Stores one value.
     fn take(&mut self, key: EntityPair, value: &FieldValue) {
-        // What is true of the whole machine is true of each GPU.
+        // A value of the whole machine counts for each GPU.
         if key.group == entity::NONE {
             for at in 0..self.kept.len() {
                 if self.kept[at].member.kind == Kind::Gpu {
@@ -292,7 +293,7 @@ impl Collection {
         if stamp.is_none() {
             let (slot, _) = field.targets[0];
             let known = &kept.readings[slot.0];
-            // The same reason again is no news, unless the engine tried again.
+            // The same reason again is new only if the engine tried again.
             let is_known = known.reading == reading && kept.stamps[number] == value.ts;
             if is_known && field.field.value != ValueType::Text {
                 return;
@@ -302,7 +303,7 @@ impl Collection {
         if stamp.is_some() {
             let was_idle = std::mem::take(&mut kept.idle[number]) && before > 0;
             let gap = if was_idle { value.ts.saturating_sub(before) } else { 0 };
-            // What stood still is not slow.
+            // A value that did not change is not slow.
             kept.gaps[number] = moments::micros(gap).min(LONGEST_GAP);
             kept.has_had_number |= reading.is_ok();
         }
@@ -312,8 +313,8 @@ impl Collection {
         self.new_values.push(NewValue { kept: at, field: number, stamp });
     }
 
-    /// Watches again what the engine has let go: one that knows a watch by the connection, and not by
-    /// the groups, ends it when an earlier session ends its own.
+    /// Renews watches that the engine has dropped. An engine that identifies a watch by its
+    /// connection drops it when an earlier session ends its own watch.
     fn watch_again(&mut self) {
         let is_time = self.renewed_at.is_none_or(|at| at.elapsed() > RENEW_INTERVAL);
         if !std::mem::take(&mut self.unwatched) || !is_time {
@@ -329,12 +330,12 @@ impl Collection {
         }
     }
 
-    /// Says of all that is new how old it is.
+    /// Sets the age of all new values.
     fn stamp(&mut self, now: Moment, wall: SystemTime) {
         let newest = self.new_values.iter().filter_map(|new_values| new_values.stamp).max();
         let before = self.polled;
         let poll = newest.map(|newest| Poll { now, wall, before, newest });
-        // What is asked for more seldom was not asked for at the poll before, and may be older.
+        // A field with a longer period was not polled last time, and its value may be older.
         let since = before.map(|before| now.saturating_duration_since(before));
         let is_often = |new_values: &&NewValue| {
             let plan = &self.plans[self.kept[new_values.kept].plan].1;
@@ -357,7 +358,7 @@ impl Collection {
         }
     }
 
-    /// Hears of new XIDs.
+    /// Fetches new XIDs.
     fn hear(&mut self) -> Result<(), Code> {
         let mut look = XidPoll::default();
         let xids = self.xids.clone();
@@ -372,17 +373,17 @@ impl Collection {
         let kept = |key| self.index.get(&key).map(|at| &self.kept[*at]);
         let owner = |key| kept(key).and_then(|kept| kept.member.gpu);
         let watches = self.watching.xids.iter().map(|xids| &xids.watch);
-        for (gpu, told) in self.xids.tell(watches, look, owner) {
-            let instance = match kept(told.key).map(|kept| &kept.member.entity) {
+        for (gpu, new) in self.xids.take_new(watches, look, owner) {
+            let instance = match kept(new.key).map(|kept| &kept.member.entity) {
                 Some(Entity::Instance(instance)) => Some(instance.gpu_instance),
                 _ => None,
             };
-            self.xids.keep(gpu, XidEvent { instance, ..told.event });
+            self.xids.keep(gpu, XidEvent { instance, ..new.event });
         }
         Ok(())
     }
 
-    /// What the engine says of GPUs as a whole, now and then.
+    /// Fetches the health of the GPUs and the states of their peers.
     fn judge(&mut self) -> Result<(), Code> {
         let gpus: Vec<u32> = self.gpus.keys().copied().collect();
         if let Some(group) = self.watching.gpus.as_ref().filter(|_| self.wants_health) {
@@ -414,7 +415,7 @@ impl Collection {
         Ok(())
     }
 
-    /// Finds out which GPUs answer, and of those that do not, why.
+    /// Updates which GPUs answer, and why others do not.
     fn update_gpu_states(&mut self, pass: &Pass) -> Result<(), Code> {
         let now = Moment::now();
         let look_at_all = pass.is_due(Pace::Slow);
@@ -432,7 +433,7 @@ impl Collection {
                     Some(Reason::Lost)
                 }
                 (_, Ok(())) => None,
-                // Nobody wants a number that it has.
+                // No watched field has a number on this GPU.
                 (Some(status::OK | status::FAKE), Err(Reason::NoData)) if !kept.has_had_number => {
                     (self.began.elapsed() < STARTING).then_some(Reason::NoData)
                 }
@@ -443,8 +444,8 @@ impl Collection {
         Ok(())
     }
 
-    /// Ends what the engine samples for this session, and hands over what tells of XIDs: the next
-    /// session on the same connection goes on with that.
+    /// Ends the watches of this session, and hands over those of XIDs, which the next session on
+    /// the same connection keeps.
     pub(crate) fn retire(&mut self) -> Vec<XidWatch> {
         self.watching.watched.clear();
         std::mem::take(&mut self.watching.xids)
@@ -455,26 +456,25 @@ impl Collection {
         self.gpus.get(&gpu).and_then(|state| state.down).map_or(Ok(()), Err)
     }
 
-    /// What was judged of a GPU and nobody has taken yet.
+    /// The health of a GPU, if it is new since the last call.
     pub(crate) fn take_health(&mut self, gpu: u32) -> Option<Vec<Health>> {
         self.gpus.get_mut(&gpu)?.health.take()
     }
 
-    /// Whether any GPU has shown any number lately.
+    /// Whether any GPU has a recent value.
     pub(crate) fn is_alive(&self) -> bool {
         self.outcome.is_ok() && self.gpus.values().any(|state| state.down.is_none())
     }
 }
 
-/// Whether a GPU has shown a number lately, or why not. Of those that it shows, the ones that are
-/// sampled most often tell first.
+/// Whether a GPU has a recent value, or why not. Fields that are sampled most often decide.
 fn liveness(
     kept: &EntityValues,
     plan: &Plan,
     cadence: Duration,
     now: Moment,
 ) -> Result<(), Reason> {
-    let shown = plan.fields.iter().enumerate().filter_map(|(number, field)| {
+    let recent = plan.fields.iter().enumerate().filter_map(|(number, field)| {
         let (slot, _) = field.targets[0];
         let TimedReading { reading: Ok(Value::Int(_) | Value::Float(_)), at: Some(at) } =
             kept.readings[slot.0]
@@ -483,9 +483,9 @@ fn liveness(
         };
         Some((field.period.max(cadence), (at, kept.gaps[number])))
     });
-    let often = shown.clone().map(|(period, _)| period).min().ok_or(Reason::NoData)?;
+    let often = recent.clone().map(|(period, _)| period).min().ok_or(Reason::NoData)?;
     let late_after = |every: Duration| (2 * often.max(every)).max(Duration::from_secs(1));
-    let mut newest = shown.filter(|(period, _)| *period == often);
+    let mut newest = recent.filter(|(period, _)| *period == often);
     match newest.any(|(_, (at, gap))| now.saturating_duration_since(at) <= late_after(gap)) {
         true => Ok(()),
         false => Err(Reason::Late),

@@ -1,4 +1,4 @@
-//! A connection with an engine: made on a thread of its own, since nothing bounds how long that takes.
+//! A connection to an engine. It is made on its own thread, because it can take any time.
 
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,15 @@ use crate::engine::{Engine, Log};
 use crate::error::{DcgmError, Hint};
 use crate::library::Api;
 
-/// For how long DCGM itself tries to reach a host engine.
+/// How long DCGM itself tries to reach a host engine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long anybody waits for that in one go.
+/// How long one call of [`Attempts::connect`] waits.
 const DEADLINE: Duration = Duration::from_millis(2500);
 
-/// After how long an attempt that has not come back is given another one beside it: each costs a
-/// thread, so there are a few. What hangs is as a rule what comes back, but not if its machine went
-/// down meanwhile.
+/// How long an attempt may hang before the next one starts beside it. Each attempt holds a thread,
+/// so there are few. Most attempts that hang return when the engine does, but not if its machine
+/// went down.
 const NEXT_ATTEMPT_AFTER: [Duration; 4] = [
     Duration::from_secs(5),
     Duration::from_secs(20),
@@ -29,19 +29,19 @@ const NEXT_ATTEMPT_AFTER: [Duration; 4] = [
     Duration::from_secs(300),
 ];
 
-/// A connection with an engine that has been seen to answer. Dropping it ends it.
+/// A connection to an engine that has answered. Dropping it disconnects.
 pub(crate) struct Handle {
     pub(crate) api: &'static Api,
     pub(crate) raw: usize,
     is_embedded: bool,
-    /// The engine's version, if it says.
+    /// The engine's version, such as `4.6.0`; `None` if it does not report one.
     pub(crate) version: Option<String>,
-    /// Whether the engine was found to be gone, or to answer no more.
+    /// Whether the engine is gone or no longer answers.
     is_dead: AtomicBool,
 }
 
 impl Handle {
-    /// Connects. May block for as long as the engine pleases.
+    /// Connects. May block for any time.
     fn open(api: &'static Api, engine: &Engine) -> Result<Self, DcgmError> {
         let raw = match engine {
             Engine::Embedded(log) => start(api, log),
@@ -55,7 +55,7 @@ impl Handle {
         let is_embedded = matches!(engine, Engine::Embedded(_));
         let mut handle =
             Self { api, raw, is_embedded, version: None, is_dead: AtomicBool::new(false) };
-        // A connection may be called good and not be.
+        // DCGM can report success for a connection that does not work.
         handle.version = api.version_of_engine(raw).map_err(|code| {
             handle.mark_dead();
             DcgmError::NoVersion { engine: engine.clone(), code, hint: Hint::for_engine(engine) }
@@ -75,12 +75,12 @@ impl Handle {
         self.is_dead.load(Ordering::Relaxed)
     }
 
-    /// Notes that the engine is gone: nothing is to be undone in it any more.
+    /// Notes that the engine is gone. Nothing is undone in it after that.
     pub(crate) fn mark_dead(&self) {
         self.is_dead.store(true, Ordering::Relaxed);
     }
 
-    /// The code of a call; one that says that the engine is gone is noted.
+    /// Checks the return code of a call, and notes if it says that the engine is gone.
     pub(crate) fn check(&self, code: i32) -> Result<(), Code> {
         let checked = Code::check(code);
         if checked.is_err_and(Code::is_about_the_engine) {
@@ -102,12 +102,12 @@ impl Drop for Handle {
         // SAFETY: the handle is one that DCGM gave out, and this is its last user.
         let end = move || unsafe { end(raw) };
         if is_embedded && !is_dead {
-            // There has to be an end to it before there is another one.
+            // It has to end before another one can start.
             end();
             return;
         }
-        // Whatever has stopped does not answer to this either. Where there is no thread for it, the
-        // connection is left as it is.
+        // An engine that has stopped does not answer this call either. If no thread can be started,
+        // the connection is leaked.
         let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
     }
 }
@@ -129,7 +129,7 @@ fn start(api: &Api, log: &Log) -> Result<usize, Code> {
     Ok(params.handle)
 }
 
-/// Connects with a host engine.
+/// Connects to a host engine.
 fn connect(api: &Api, address: &Address) -> Result<usize, Code> {
     let mut raw = 0;
     let timeout_ms = CONNECT_TIMEOUT.as_millis() as u32;
@@ -157,7 +157,7 @@ fn connect(api: &Api, address: &Address) -> Result<usize, Code> {
     Code::check(answer).map(|()| raw)
 }
 
-/// Attempts to connect that have not come back yet.
+/// Attempts to connect that have not returned yet.
 #[derive(Default)]
 pub(crate) struct Attempts(Vec<Attempt>);
 
@@ -167,12 +167,12 @@ struct Attempt {
 }
 
 impl Attempts {
-    /// A handle, within bounded time. An attempt that takes longer goes on, and the next call waits
-    /// for it again: what hung is often what comes back.
+    /// Connects within bounded time. An attempt that takes longer continues, and the next call
+    /// waits for it again.
     ///
     /// # Errors
     ///
-    /// One line that says why there is none now.
+    /// Why there is no connection now.
     pub(crate) fn connect(
         &mut self,
         api: &'static Api,
@@ -180,7 +180,7 @@ impl Attempts {
     ) -> Result<Handle, DcgmError> {
         let is_time = match (self.0.len().checked_sub(1), self.0.last()) {
             (Some(others), Some(attempt)) => {
-                // Of engines inside this process there is one.
+                // There can be only one engine inside this process.
                 let is_remote = matches!(engine, Engine::Remote(_));
                 let timeout = NEXT_ATTEMPT_AFTER.get(others);
                 is_remote && timeout.is_some_and(|timeout| attempt.since.elapsed() > *timeout)
@@ -192,7 +192,7 @@ impl Attempts {
         }
         let until = Instant::now() + DEADLINE;
         let mut failed = None;
-        // The youngest first: what it says is of now.
+        // The newest attempt first: its answer is the most recent.
         while let Some(attempt) = self.0.last() {
             match attempt.answer.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Ok(handle)) => {
@@ -207,7 +207,7 @@ impl Attempts {
             }
             self.0.pop();
         }
-        // One of long ago may have come back meanwhile.
+        // An older attempt may have returned meanwhile.
         let mut found = None;
         self.0.retain(|attempt| match attempt.answer.try_recv() {
             Ok(Ok(handle)) => {
@@ -228,7 +228,7 @@ impl Attempt {
         thread::Builder::new()
             .name("dcgm connect".to_owned())
             .spawn(move || {
-                // If nobody waits any more, the handle is dropped, and with it the connection.
+                // If the receiver is gone, the handle is dropped, which disconnects.
                 let _ = sender.send(Handle::open(api, &engine));
             })
             .map_err(DcgmError::NoThread)?;

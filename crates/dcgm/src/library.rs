@@ -1,4 +1,4 @@
-//! The library itself: opened once, initialised once, never closed.
+//! The library: opened once, initialised once, never closed.
 
 use std::ffi::CStr;
 use std::mem::ManuallyDrop;
@@ -16,7 +16,7 @@ pub(crate) const DEFAULT_NAME: &str = "libdcgm.so.4";
 macro_rules! api {
     (needed { $($field:ident: $type:ident = $symbol:literal;)+ }
      extra { $($more:ident: $other:ident = $name:literal;)+ }) => {
-        /// DCGM's functions. Those that a release may lack are options.
+        /// DCGM's functions. Functions that a release may lack are options.
         pub(crate) struct Api {
             $(pub(crate) $field: abi::$type,)+
             $(pub(crate) $more: Option<abi::$other>,)+
@@ -78,18 +78,17 @@ api! {
 }
 
 impl Api {
-    /// Opens and initialises the library of this name: a path, or a name that the linker searches
-    /// for, in the folders of `LD_LIBRARY_PATH` first.
+    /// Opens and initialises a library, by path or by a name that the linker searches for, first in
+    /// the folders of `LD_LIBRARY_PATH`.
     ///
-    /// It stays for good: threads of its own live on whatever is shut down, so neither it nor what
-    /// it began can ever be taken away from under them.
+    /// It is never closed: its own threads keep running after a shutdown and need its code.
     ///
     /// # Errors
     ///
     /// If it cannot be opened, or is not the library of DCGM 4.
     pub(crate) fn open(name: &Path) -> Result<&'static Self, DcgmError> {
         malloc::limit_arenas();
-        // Its symbols stay its own: among them is one that is called `errorString`.
+        // Its symbols stay local: one of them is called `errorString`.
         let flags = RTLD_LAZY | RTLD_LOCAL;
         // SAFETY: loading a library runs its initialisers. DCGM's are made for being loaded at any
         // time; a path given by the user is the user's word that it is DCGM.
@@ -121,7 +120,7 @@ impl Api {
         version_in(&info.text)
     }
 
-    /// The version of the engine behind a handle; none where it does not say.
+    /// The version of the engine of a connection; `None` if it does not report one.
     pub(crate) fn version_of_engine(&self, handle: usize) -> Result<Option<String>, Code> {
         let mut info: Box<abi::VersionInfo> = abi::empty();
         // SAFETY: as above.
@@ -129,7 +128,7 @@ impl Api {
         Ok(version_in(&info.text))
     }
 
-    /// Whether this release knows a field.
+    /// Whether this release has a field.
     pub(crate) fn knows(&self, field: u16) -> bool {
         // SAFETY: any number is a legal argument once the library is initialised.
         !unsafe { (self.field_by_id)(field) }.is_null()

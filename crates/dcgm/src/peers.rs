@@ -1,4 +1,4 @@
-//! How GPUs reach each other: the state of the NVLink way from each GPU to each other one.
+//! The state of the NVLink connection from each GPU to each other one.
 
 use model::field;
 use model::{Reading, Reason, Value};
@@ -6,20 +6,20 @@ use model::{Reading, Reason, Value};
 use crate::abi;
 use crate::{Code, Handle};
 
-/// The field that they are.
+/// The field of these states.
 pub(crate) const FIELD: model::FieldId = field::EXP_P2P_STATUS;
 
-/// The highest state there is; it stands for one that the driver does not know.
+/// The highest state: unknown to the driver.
 const UNKNOWN: u32 = 6;
 
-/// From which GPU to which, and how.
+/// The state of the connection from one GPU to another.
 pub(crate) struct PeerState {
     pub(crate) from: u32,
     pub(crate) to: u32,
     pub(crate) state: Reading,
 }
 
-/// All ways between these GPUs.
+/// The states between these GPUs.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Which fields of which kind of entity are read, how often, and where their values go.
+//! Which fields of each kind of entity are read, how often, and which slots their values go to.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -11,14 +11,14 @@ use model::{FieldId, Pace, SlotIndex, Watch, WatchIndex, field};
 use crate::base_units::{self, Conversion};
 use crate::entities::Kind;
 
-/// Fields that the engine's profiling module measures. Where there is no such module, a group that
-/// has one of them is refused.
+/// Fields of the engine's profiling module. An engine without this module refuses a group that
+/// contains one of them.
 const PROFILING: [RangeInclusive<u16>; 2] = [1001..=1099, 1532..=1533];
 
 /// The UUID of a switch.
 const SWITCH_UUID: FieldId = FieldId(878);
 
-/// Whether the profiling module measures it.
+/// Whether a field belongs to the profiling module.
 pub(crate) fn is_profiling(field: u16) -> bool {
     PROFILING.iter().any(|range| range.contains(&field))
 }
@@ -28,29 +28,29 @@ pub(crate) fn is_profiling(field: u16) -> bool {
 pub(crate) struct Plan {
     /// The watch of each slot.
     pub(crate) watches: Arc<[WatchIndex]>,
-    /// By slot, from one reading to the next.
+    /// The period of each slot.
     pub(crate) periods: Vec<Duration>,
-    /// What the engine is asked for.
+    /// The fields that the engine watches.
     pub(crate) fields: Vec<FieldPlan>,
     by_id: HashMap<u16, usize>,
-    /// Slots that a field of another kind of entity has: links have the value, not their GPU.
+    /// Slots of a GPU for fields that only its links have.
     pub(crate) link_slots: Vec<SlotIndex>,
-    /// Slots of the ways to peers.
+    /// Slots for the states of peers.
     pub(crate) peer_states: Vec<SlotIndex>,
 }
 
-/// One field that the engine is asked for.
+/// One field that the engine watches.
 #[derive(Debug)]
 pub(crate) struct FieldPlan {
     pub(crate) field: &'static Field,
-    /// From one sample to the next: as often as anybody wants it.
+    /// The shortest period of all its watches.
     pub(crate) period: Duration,
-    /// Where its value goes, and what becomes of it on the way.
+    /// The slots its value goes to, and the conversion for each.
     pub(crate) targets: Vec<(SlotIndex, Conversion)>,
 }
 
 impl Plan {
-    /// What these watches want of a kind; `knows` says which fields the engine has.
+    /// The plan for one kind of entity. `knows` says which fields the engine has.
     pub(crate) fn of(
         kind: Kind,
         watches: &[Watch],
@@ -102,8 +102,8 @@ impl Plan {
         plan.targets.push((slot, conversion));
     }
 
-    /// Lets fields be sampled at three different periods at most: each takes groups of the engine,
-    /// of which there are few.
+    /// Reduces the periods to three at most: each needs groups of the engine, of which there are
+    /// few.
     fn settle(&mut self, interval: Duration) {
         let slow = Pace::Slow.period(interval);
         let fastest = self.fields.iter().map(|field| field.period).min().unwrap_or(interval);
@@ -116,12 +116,12 @@ impl Plan {
         }
     }
 
-    /// The number of a field among those of the plan.
+    /// The index of a field in the plan.
     pub(crate) fn number(&self, field: u16) -> Option<usize> {
         self.by_id.get(&field).copied()
     }
 
-    /// The fields that go into one watch: of one period, profiling by itself, no more than fit.
+    /// The fields of each watch: of one period, profiling fields apart, at most `most`.
     pub(crate) fn batches(&self, most: usize) -> Vec<(Duration, Vec<u16>)> {
         let mut batches: BTreeMap<(Duration, bool), Vec<u16>> = BTreeMap::new();
         for plan in &self.fields {
@@ -135,13 +135,12 @@ impl Plan {
     }
 }
 
-/// Whether entities of this kind have the field. The newest XID is an event, and is heard of
-/// otherwise.
+/// Whether entities of this kind have the field. The newest XID is an event, which `xids` handles.
 fn is_of(kind: Kind, row: &Field) -> bool {
     if row.id == field::XID_ERRORS {
         return false;
     }
-    // The engine counts it among the fields of links, and has it of switches, too.
+    // The engine lists it as a field of links, but has it for switches as well.
     if kind == Kind::Switch && row.id == SWITCH_UUID {
         return true;
     }
@@ -158,7 +157,7 @@ fn is_of(kind: Kind, row: &Field) -> bool {
     )
 }
 
-/// What the engine is asked for in order to know a field: itself, or its twin in another unit.
+/// The field that the engine watches for a field: itself, or the same in another unit.
 fn source(field: FieldId, knows: &impl Fn(u16) -> bool) -> Option<(&'static Field, Conversion)> {
     if knows(field.0) {
         return model::catalog::by_id(field).map(|row| (row, Conversion::None));
@@ -167,7 +166,7 @@ fn source(field: FieldId, knows: &impl Fn(u16) -> bool) -> Option<(&'static Fiel
     knows(twin.0).then(|| model::catalog::by_id(twin)).flatten().map(|row| (row, conversion))
 }
 
-/// The names of what is watched and what this engine's library has never heard of.
+/// The names of the watches that this release of DCGM does not have.
 pub(crate) fn unknown(watches: &[Watch], knows: impl Fn(u16) -> bool) -> BTreeSet<&str> {
     let is_unknown = |watch: &&Watch| {
         let row = model::catalog::by_id(watch.field);

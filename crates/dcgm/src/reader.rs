@@ -1,6 +1,6 @@
-//! What the sampler sees of the engine: a reader for each GPU, one for its XIDs, and one for what
-//! belongs to no GPU. They share one collection: whoever comes first at a tick asks the engine for
-//! everything, and the others wait for it and take their part. So what hangs makes all of them late.
+//! The readers of a session: one for each GPU, one for the XIDs of each GPU, and one for what
+//! belongs to no GPU. They share one collection: the first reader at a tick fetches everything, and
+//! the others wait for it and take their part. A call that hangs makes all GPUs late.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -23,7 +23,7 @@ use crate::xids::XidQueue;
 pub(crate) struct Shared {
     pub(crate) handle: Arc<Handle>,
     pub(crate) gpus: Vec<u32>,
-    /// From one tick to the next: as often as anything is wanted.
+    /// The time from one tick to the next: the shortest period of any watch.
     tick: Duration,
     /// The watch of each slot of a GPU.
     watches: Arc<[WatchIndex]>,
@@ -50,12 +50,12 @@ impl Shared {
         }
     }
 
-    /// The collection; waits for whoever asks the engine.
+    /// The collection. Waits while another reader fetches.
     pub(crate) fn collection(&self) -> MutexGuard<'_, Collection> {
         self.collection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The collection, unless somebody asks the engine.
+    /// The collection, unless a reader is fetching.
     pub(crate) fn idle_collection(&self) -> Option<MutexGuard<'_, Collection>> {
         match self.collection.try_lock() {
             Ok(collection) => Some(collection),
@@ -64,8 +64,8 @@ impl Shared {
         }
     }
 
-    /// The collection, unless the engine is being asked all the while: a pass over it is short, and one
-    /// that is not hangs.
+    /// The collection, as soon as no reader is fetching; `None` after `timeout`. A pass is short,
+    /// unless the engine hangs.
     pub(crate) fn idle_collection_within(
         &self,
         timeout: Duration,
@@ -80,16 +80,16 @@ impl Shared {
         }
     }
 
-    /// What is new, by this tick.
+    /// The collection, refreshed at this tick.
     fn refreshed(&self, pass: &Pass) -> Result<MutexGuard<'_, Collection>, Reason> {
         let mut collection = self.collection();
         collection.refresh(pass, self.tick).map(|()| collection)
     }
 
-    /// What a GPU is. It stays what it is for as long as the session.
+    /// The identity of a GPU. It does not change during a session.
     pub(crate) fn identity(&self, gpu: u32) -> Result<Arc<Identity>, Reason> {
         let identities = || self.identities.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not held while the engine is asked.
+        // Not locked during a call to the engine.
         let known = identities().get(&gpu).map(Arc::clone);
         if let Some(identity) = known {
             return Ok(identity);
@@ -97,7 +97,7 @@ impl Shared {
         let found = entities::attributes(&self.handle, gpu).map_err(|code| code.reason())?;
         let entities::Attributes { uuid, pci_bus_id, name: model_name, .. } = found;
         if uuid.is_none() && pci_bus_id.is_none() {
-            // The engine has not seen it alive.
+            // The engine has never read this GPU.
             let status = entities::gpu_status(&self.handle, gpu).map_err(|code| code.reason())?;
             let is_lost =
                 matches!(status, Some(status::LOST | status::INACCESSIBLE | status::DETACHED));
@@ -109,7 +109,7 @@ impl Shared {
     }
 }
 
-/// Hands over one GPU's part.
+/// Reads one GPU: takes its part of the collection.
 pub(crate) struct GpuReader {
     shared: Arc<Shared>,
     gpu: u32,
@@ -160,7 +160,7 @@ impl Reader for GpuReader {
             return Ok(());
         }
         let mine = collection.peer_states.iter().filter(|peer| peer.from == self.gpu);
-        // What is known of ways is known of each; of the GPU alone there is nothing.
+        // The states are readings of each peer, not of the GPU itself.
         let reason =
             if collection.peer_states.is_empty() { Reason::NotSupported } else { Reason::NoData };
         let own = collection.plans.iter().find(|(kind, _)| *kind == Kind::Gpu);
@@ -169,7 +169,7 @@ impl Reader for GpuReader {
         }
         for peer in mine {
             let part = out.part(&Entity::Peer(peer.to), &self.peer_watches);
-            // Of a GPU that does not answer, engines say that the way there is unknown.
+            // For a peer that does not answer, engines report an unknown state.
             let state = collection.state_of(peer.to).and_then(|()| peer.state.clone());
             for slot in SlotIndex::all(self.peer_watches.len()) {
                 out.set_in(part, slot, state.clone());
@@ -186,11 +186,11 @@ impl Reader for GpuReader {
 /// How long one wait for XIDs lasts.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Hands over one GPU's XIDs. It asks the engine for nothing, so it never hangs with it.
+/// Takes the XIDs of one GPU from the queue. It makes no call to the engine, so it never hangs.
 pub(crate) struct EventReader {
     queue: XidQueue,
     gpu: u32,
-    /// Whether a first look has been taken, which does not wait.
+    /// Whether the first read, which does not wait, is done.
     looked: bool,
     xids: Vec<XidEvent>,
 }
@@ -211,7 +211,7 @@ impl Reader for EventReader {
     }
 
     fn watches(&self) -> Arc<[WatchIndex]> {
-        // Events are no readings, and so it can outlive the plan that it was started under.
+        // Events are not readings, so the reader can outlive its plan.
         Arc::default()
     }
 
@@ -235,7 +235,7 @@ impl Reader for EventReader {
     }
 }
 
-/// Hands over what belongs to no GPU.
+/// Reads NVSwitches and CPUs.
 pub(crate) struct MachineReader {
     pub(crate) shared: Arc<Shared>,
 }
@@ -264,7 +264,7 @@ impl Reader for MachineReader {
     }
 }
 
-/// Copies what is known of some entities.
+/// Copies the latest values of some entities.
 fn copy(collection: &Collection, out: &mut Readings, which: impl Fn(&EntityValues) -> bool) {
     for kept in collection.kept.iter().filter(|kept| which(kept)) {
         let plan = &collection.plans[kept.plan].1;

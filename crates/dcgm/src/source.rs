@@ -1,4 +1,5 @@
-//! The source: opens the library, connects with an engine, lets it watch, and hands out readers.
+//! The source: opens the library, connects to an engine, makes it watch fields, and hands out
+//! readers.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,38 +26,38 @@ use crate::watching::{Refused, Watching, XidWatch};
 use crate::xids::XidQueue;
 use crate::{Code, Handle, health};
 
-/// How many names are in one line of the log.
+/// The most field names in one log line.
 const MOST_NAMED: usize = 10;
 
-/// How long a session may take to finish what it is at before it is replaced.
+/// How long a session waits for the pass of an earlier session to end.
 const RETIRE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a look at whether a session is outdated waits for a pass that is under way.
+/// How long the check for an outdated session waits for a running pass.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How soon what an engine refuses for now is tried again.
+/// How soon something that the engine refused for now is tried again.
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
-/// How long a session waits for the first numbers of its GPUs.
+/// How long a session waits for the first values of its GPUs.
 const FIRST_NUMBERS: Duration = Duration::from_millis(800);
 
-/// How often links, switches and CPUs are looked for. GPUs and instances are at every look.
+/// How often links, switches and CPUs are listed. GPUs and instances are listed at every check.
 const LIST_ALL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is read, and how.
+/// How DCGM is read.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The library; none for the one that the dynamic linker finds.
+    /// The path of the library; `None` for the one that the dynamic linker finds.
     pub library: Option<PathBuf>,
-    /// Where a host engine runs; none to start an engine inside this process.
+    /// The address of a host engine; `None` to start an engine inside this process.
     pub address: Option<Address>,
-    /// From one reading to the next.
+    /// The collection interval.
     pub interval: Duration,
-    /// Of a partitioned GPU, also its compute instances, not only its GPU instances.
+    /// Whether the compute instances of a MIG GPU are read too, not only its GPU instances.
     pub compute_instances: bool,
-    /// Whether GPUs count that the engine only makes up.
+    /// Whether fake GPUs of the engine are read.
     pub fake_gpus: bool,
-    /// What an engine inside this process logs.
+    /// What an embedded engine logs.
     pub log: Log,
 }
 
@@ -67,10 +68,10 @@ pub struct DcgmSource {
     attempts: Attempts,
     /// The engine inside this process.
     embedded: Option<Arc<Handle>>,
-    /// The session of before, to see whether an embedded engine is worth keeping.
+    /// The last session: tells whether an embedded engine can be kept.
     last: Option<Arc<Shared>>,
     xids: XidQueue,
-    /// What the log has said, so that it is said once.
+    /// Lines that were logged once already.
     logged: BTreeSet<String>,
 }
 
@@ -105,11 +106,12 @@ impl DcgmSource {
         Ok(api)
     }
 
-    /// A connection of a session's own: engines know a watch by its connection, and end it for all
-    /// who share that. Of an embedded engine there is one only, which is kept as long as it is good.
+    /// A connection for one session. An engine identifies a watch by its connection and ends it for
+    /// all sessions that share the connection. There can be only one embedded engine; it is kept as
+    /// long as it answers.
     fn handle(&mut self, engine: &Engine) -> Result<Arc<Handle>, DcgmError> {
         let api = self.api()?;
-        // A driver that was loaded anew is seen by a new engine only.
+        // Only a new engine sees a driver that was reloaded.
         let was_alive = self.last.as_ref().is_none_or(|last| {
             let collection = last.idle_collection_within(RETIRE_TIMEOUT);
             collection.is_some_and(|collection| collection.is_alive())
@@ -121,12 +123,12 @@ impl DcgmSource {
             }
             self.last = None;
             if Arc::strong_count(&handle) > 1 && handle.answers() {
-                // Its readers still hold it, and there can be one only.
+                // Readers still use it, and there can be only one.
                 self.embedded = Some(Arc::clone(&handle));
                 return Ok(handle);
             }
         }
-        // That a session is opened anew is no news; that an engine is back is.
+        // A new session with the same engine is not worth a log line; an engine that is back is.
         let is_news = self.last.as_ref().is_none_or(|last| last.handle.is_dead());
         let handle = Arc::new(self.attempts.connect(api, engine)?);
         if is_news {
@@ -139,12 +141,11 @@ impl DcgmSource {
         Ok(handle)
     }
 
-    /// Ends what the session of before watches on the connection that this one shares. What it has
-    /// read stays good for a while.
+    /// Ends the watches of the last session. Its readings stay valid until they are late.
     fn retire_last(&mut self, engine: &Engine) -> Vec<XidWatch> {
         let Some(last) = self.last.take() else { return Vec::new() };
         if matches!(engine, Engine::Remote(_)) {
-            // An engine that has just stopped is waited for by nobody else.
+            // The call may wait for an engine that has stopped.
             let end = move || drop(last);
             let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
             return Vec::new();
@@ -200,11 +201,11 @@ impl DcgmSource {
         if let Some(group) = watching.gpus.as_ref().filter(|_| wants_health)
             && let Err(code) = health::begin(&handle, group, interval)
         {
-            // What nobody looks after would be called well.
+            // Without the watch, the engine would report every GPU as healthy.
             wants_health = false;
             self.log_once(format!("DCGM_EXP_GPU_HEALTH_STATUS is absent: {code}"));
         }
-        // So that there is something to read soon. It does not wait for the GPUs.
+        // Makes the engine sample now. The call does not wait for the GPUs.
         if let Some(update) = api.update_all {
             // SAFETY: plain numbers.
             let _ = handle.check(unsafe { update(handle.raw, 0) });
@@ -243,11 +244,11 @@ impl DcgmSource {
         })
     }
 
-    /// Names, once, what this engine does not have, or does not take.
+    /// Logs once what this engine does not have or does not accept.
     fn log_missing(&mut self, watches: &[Watch], watching: &Watching, handle: &Handle) {
-        let shown: Vec<Watch> =
+        let visible: Vec<Watch> =
             watches.iter().filter(|watch| watch.kind != Type::Hidden).cloned().collect();
-        let unknown = plan::unknown(&shown, |field| handle.api.knows(field));
+        let unknown = plan::unknown(&visible, |field| handle.api.knows(field));
         if !unknown.is_empty() {
             let version = handle.api.own_version().unwrap_or_else(|| "this release".to_owned());
             let names = named(unknown.into_iter());
@@ -288,7 +289,7 @@ impl DcgmSource {
     }
 }
 
-/// Some names, and how many more there are.
+/// The first names, and the number of the others.
 fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     let (shown, rest) = names.split_at(names.len().min(MOST_NAMED));
@@ -298,11 +299,11 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Fields that DCGM has numbers for and never a value: PCIe traffic, and one of NVLink.
+/// Fields with a DCGM number for which DCGM never has a value: PCIe traffic, and one of NVLink.
 const NEVER_SERVED: [FieldId; 3] =
     [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, FieldId(450)];
 
-/// Whether DCGM has a field, or heatsink makes it of one that DCGM has.
+/// Whether DCGM has a field, or a field from which heatsink computes it.
 pub fn serves(wanted: FieldId) -> bool {
     let is_field = |level: Level| level != Level::Exporter || wanted == field::EXP_P2P_STATUS;
     !NEVER_SERVED.contains(&wanted)
@@ -347,19 +348,19 @@ struct DcgmSession {
     driver_version: Option<Arc<str>>,
     engine: String,
     needs: Needs,
-    /// What the engine listed, instances without the names of their profiles.
+    /// The entities that the engine listed; instances without profile names.
     listed: Listing,
-    /// GPUs that it would not watch.
+    /// GPUs that the engine does not watch.
     left_out: Vec<u32>,
-    /// When what it refused is tried again.
+    /// When the things that it refused are tried again.
     retry: Option<Instant>,
-    /// When everything was looked for last.
+    /// When all kinds of entities were last listed.
     looked: Instant,
     watches: Arc<[Watch]>,
 }
 
 impl DcgmSession {
-    /// Whether what there is has changed.
+    /// Whether the entities have changed.
     fn is_other(&mut self) -> Result<bool, Code> {
         let handle = &self.shared.handle;
         let gpus = entities::gpus(handle, self.needs)?;
@@ -412,7 +413,7 @@ impl Session for DcgmSession {
         if self.shared.handle.is_dead() {
             return Some(Outdated::Over(format!("{} is gone", self.engine)));
         }
-        // To ask a second thing of one that hangs is to hang, too.
+        // A second call to an engine that hangs would hang as well.
         drop(self.shared.idle_collection_within(LOCK_TIMEOUT)?);
         match self.is_other() {
             Ok(false) => None,

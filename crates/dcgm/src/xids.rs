@@ -1,7 +1,7 @@
-//! XIDs, as the engine tells of them: the newest one of each entity, and those before it on demand.
+//! XIDs as the engine reports them: the newest one of each entity, and on request those before it.
 //!
-//! They wait here, beside all sessions, until their GPU's reader takes them: a session that ends takes
-//! none with it.
+//! They are queued outside of sessions until the reader of their GPU takes them, so that no XID is
+//! lost when a session ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::group::Watch;
 use crate::moments;
 use crate::value::Raw;
 
-/// What was heard of XIDs, for all sessions, so that none is told twice and none is missed.
+/// XIDs of all sessions, each reported once.
 #[derive(Clone, Default)]
 pub(crate) struct XidQueue(Arc<Inner>);
 
@@ -28,37 +28,37 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// The stamp of the last one, by entity; 0 where there had been none.
+    /// The timestamp of the last XID of each entity; 0 if it had none.
     last: BTreeMap<(u32, u32), i64>,
-    /// Those that nobody has taken yet, by GPU.
+    /// XIDs that were not taken yet, by GPU.
     waiting: BTreeMap<u32, VecDeque<XidEvent>>,
-    /// The last ones: GPU, entity, stamp and code.
+    /// The last XIDs: GPU, entity, timestamp and code.
     recent: VecDeque<(u32, EntityPair, i64, u32)>,
-    /// Until when silence means that nothing happened.
+    /// Until when no XID means that none happened.
     listening_until: Option<Moment>,
 }
 
-/// How many wait for a GPU that nobody reads.
+/// The most XIDs queued for a GPU.
 const MOST_WAITING: usize = 4096;
 
-/// Among how many one that was told already is looked for.
+/// The number of last XIDs among which duplicates are detected.
 const MOST_RECENT: usize = 64;
 
-/// One XID, and of which entity.
+/// One XID and its entity.
 pub(crate) struct NewXid {
     pub(crate) key: EntityPair,
     stamp: i64,
     pub(crate) event: XidEvent,
 }
 
-/// What is due to be asked for after a look at the newest values.
+/// What a poll of the newest XIDs found.
 #[derive(Default)]
 pub(crate) struct XidPoll {
-    /// Stamps from which on there is something new.
+    /// The timestamp from which there are new XIDs.
     since: Option<i64>,
-    /// What was there before anybody listened.
+    /// XIDs from before the first poll.
     before: Vec<NewXid>,
-    /// The newest of each entity that has something new.
+    /// The newest XID of each entity with a new one.
     newest: Vec<NewXid>,
 }
 
@@ -67,7 +67,7 @@ impl XidQueue {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps one for its GPU's reader.
+    /// Queues an XID for the reader of its GPU.
     pub(crate) fn keep(&self, gpu: u32, event: XidEvent) {
         let mut state = self.state();
         let waiting = state.waiting.entry(gpu).or_default();
@@ -79,7 +79,7 @@ impl XidQueue {
         self.0.news.notify_all();
     }
 
-    /// Those of a GPU, as soon as there are any, or none after `timeout`.
+    /// Takes the XIDs of a GPU; waits up to `timeout` for the first one.
     pub(crate) fn wait(&self, gpu: u32, timeout: Duration) -> Vec<XidEvent> {
         let has_none = |state: &mut State| state.waiting.get(&gpu).is_none_or(VecDeque::is_empty);
         let waited = self.0.news.wait_timeout_while(self.state(), timeout, has_none);
@@ -87,18 +87,18 @@ impl XidQueue {
         state.waiting.remove(&gpu).unwrap_or_default().into()
     }
 
-    /// Notes that the engine tells of XIDs, and will have been asked again by then.
+    /// Notes that the engine reports XIDs and is polled again before `until`.
     pub(crate) fn listen_until(&self, until: Option<Moment>) {
         self.state().listening_until = until;
     }
 
-    /// Whether silence means that nothing happened.
+    /// Whether no XID means that none happened.
     pub(crate) fn is_listening(&self) -> bool {
         self.state().listening_until.is_some_and(|until| Moment::now() <= until)
     }
 
-    /// Looks at the newest XID of each entity. One that was there before anybody listened is told as
-    /// such.
+    /// Takes the newest XID of an entity into the poll. An XID from before the first poll is marked
+    /// so.
     pub(crate) fn newest(&self, key: EntityPair, value: &FieldValue, look: &mut XidPoll) {
         let last = &mut self.state().last;
         let place = (key.group, key.id);
@@ -124,9 +124,9 @@ impl XidQueue {
         }
     }
 
-    /// All that is new, each with its GPU: of a burst, the newest is only the last. `owner` says to
-    /// which GPU an entity belongs.
-    pub(crate) fn tell<'a>(
+    /// All new XIDs with their GPU; the newest value is only the last of a burst. `owner` gives the
+    /// GPU of an entity.
+    pub(crate) fn take_new<'a>(
         &self,
         watches: impl Iterator<Item = &'a Watch>,
         look: XidPoll,
@@ -148,7 +148,7 @@ impl XidQueue {
         }
         let mut state = self.state();
         told.retain(|one| one.stamp > state.last_of(one.key));
-        // Where the engine does not tell of a burst, its last one is better than none.
+        // If the engine does not return the whole burst, its last XID counts.
         let is_told = |one: &NewXid| told.iter().any(|other| other.key == one.key);
         let missing: Vec<NewXid> = newest.into_iter().filter(|one| !is_told(one)).collect();
         told.extend(missing);
@@ -157,7 +157,7 @@ impl XidQueue {
         for one in before.into_iter().chain(told) {
             let last = state.last.entry((one.key.group, one.key.id)).or_insert(0);
             *last = one.stamp.max(*last);
-            // Of an instance the engine may tell twice: of it, and of its GPU.
+            // The engine may report an XID of an instance twice: for the instance and for its GPU.
             if let Some(gpu) = owner(one.key)
                 && !state.is_duplicate(gpu, &one)
             {
@@ -173,7 +173,7 @@ impl State {
         self.last.get(&(key.group, key.id)).copied().unwrap_or(0)
     }
 
-    /// Whether the same event was told of another entity of this GPU; notes it if not.
+    /// Whether the same event was reported for another entity of this GPU. Remembers it if not.
     fn is_duplicate(&mut self, gpu: u32, one: &NewXid) -> bool {
         let code = one.event.xid.code;
         let same = |(of, key, stamp, known): &(u32, EntityPair, i64, u32)| {
@@ -191,7 +191,7 @@ impl State {
 }
 
 impl NewXid {
-    /// Whether it is about a GPU as a whole.
+    /// Whether it is of a whole GPU.
     fn is_of_gpu(&self) -> bool {
         self.key.group == entity::GPU
     }
@@ -223,11 +223,11 @@ mod tests {
         }
     }
 
-    /// The codes that are told, and whether as of before.
+    /// The codes of new XIDs, and whether they are from before the first poll.
     fn look(xids: &XidQueue, value: &FieldValue) -> Vec<(u32, bool)> {
         let mut look = XidPoll::default();
         xids.newest(GPU, value, &mut look);
-        let told = xids.tell(std::iter::empty(), look, |_| Some(3));
+        let told = xids.take_new(std::iter::empty(), look, |_| Some(3));
         told.iter().map(|(_, told)| (told.event.xid.code, told.event.before.is_some())).collect()
     }
 
@@ -259,7 +259,7 @@ mod tests {
             for key in [GPU, instance] {
                 xids.newest(key, &value(Some(43).filter(|_| stamp > 0), stamp), &mut look);
             }
-            let told = xids.tell(std::iter::empty(), look, |_| Some(3));
+            let told = xids.take_new(std::iter::empty(), look, |_| Some(3));
             told.iter().map(|(_, told)| told.key).collect::<Vec<_>>()
         };
         assert_eq!(both(0), []);

@@ -1,15 +1,16 @@
-//! Why clocks are lower than they could be: the reasons that the driver tells apart.
+//! Clock event reasons: why the driver keeps clocks lower than they could be.
 
-use crate::{FieldId, field};
+use crate::field;
+use crate::watch::FieldId;
 
-/// One reason, a bit of the driver's mask.
+/// A reason, which is a bit of the driver's mask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClockReason {
     /// Its bit.
     pub mask: u64,
-    /// Its name in labels, dcgm-exporter's.
+    /// Its name in labels, as dcgm-exporter has it.
     pub name: &'static str,
-    /// The field that counts the nanoseconds it was in force, where drivers have one.
+    /// The field with the nanoseconds in which it was in force, where drivers count them.
     pub time: Option<FieldId>,
 }
 
@@ -31,16 +32,16 @@ const fn reason(mask: u64, name: &'static str, time: Option<FieldId>) -> ClockRe
     ClockReason { mask, name, time }
 }
 
-/// What is known of one reason on one GPU.
+/// The state and the counts of one reason on one GPU.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct ClockEvent {
-    /// Whether it is in force; none while that is not known.
+    /// Whether it is in force; `None` while that is not known.
     pub active: Option<bool>,
-    /// For how many seconds it has been in force: what the driver counts, or else the time between
-    /// samples that had it.
+    /// Seconds in which it was in force: as the driver counts them, else the time between samples
+    /// that had it.
     pub seconds: Option<f64>,
-    /// In how many samples of the window it was in force.
+    /// The number of samples in the window in which it was in force.
     pub samples_in_window: u64,
-    /// How often it came up, from one sample to the next, since this process began.
+    /// How often it came into force from one sample to the next, since this process started.
     pub begun: u64,
 }

@@ -1,12 +1,12 @@
-//! What the driver writes to the kernel's log beside the XIDs of GPUs.
+//! Messages of the driver in the kernel's log, other than the XIDs of GPUs.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-/// Something that went wrong in the driver and has no XID.
+/// A failure of the driver that has no XID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum DriverError {
-    /// A GPU has fallen off the bus, and no XID 79 says so.
+    /// A GPU has fallen off the bus, without an XID 79.
     FallenOffBus,
     /// The driver could not initialise an adapter.
     InitFailed,
@@ -25,24 +25,25 @@ impl DriverError {
     }
 }
 
-/// One thing that the kernel's log said of a GPU or an NVSwitch, with what no counter holds.
+/// A message in the kernel's log about a GPU or an NVSwitch, with the details that counters lack.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DriverEvent {
     /// When it happened.
     pub time: SystemTime,
-    /// `00000000:1A:00.0`.
+    /// The PCI address: `00000000:1A:00.0`.
     pub pci_bus_id: String,
-    /// What: `xid 79`, `sxid 20034`, `init_failed`.
+    /// The event: `xid 79`, `sxid 20034`, `init_failed`.
     pub what: String,
-    /// The process that the driver names. Of XID 119 it is often a bystander.
+    /// The process that the driver names, as id and name. For XID 119 it often has nothing to do with
+    /// the failure.
     pub process: Option<(Option<u32>, Option<String>)>,
-    /// The NVLink, where it is about one.
+    /// The number of the NVLink, where the message names one.
     pub link: Option<u32>,
-    /// `fatal`, `nonfatal`, `correctable`, where the driver says.
+    /// `fatal`, `nonfatal` or `correctable`, where the driver gives one.
     pub severity: Option<&'static str>,
 }
 
-/// What was counted in the kernel's log, beside the XIDs of GPUs.
+/// Counts from the kernel's log, other than those of the XIDs of GPUs.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct DriverLog {
     /// Errors of NVSwitches, by PCI address and code.
@@ -54,15 +55,15 @@ pub struct DriverLog {
 }
 
 impl DriverLog {
-    /// More different series of each kind than a machine has, by far.
+    /// The limit of series of each kind, far above what a machine has.
     pub const MOST: usize = 512;
 
-    /// Counts an error of an NVSwitch. Says how many there are; none where there is no room.
+    /// Counts an error of an NVSwitch. Returns its new count, or 0 where [`DriverLog::MOST`] is reached.
     pub fn count_sxid(&mut self, pci_bus_id: &str, code: u32) -> u64 {
         count(&mut self.sxids, (pci_bus_id.to_owned(), code))
     }
 
-    /// Counts an error of the driver. Says how many there are; none where there is no room.
+    /// Counts an error of the driver. Returns its new count, or 0 where [`DriverLog::MOST`] is reached.
     pub fn count_error(&mut self, pci_bus_id: &str, error: DriverError) -> u64 {
         count(&mut self.errors, (pci_bus_id.to_owned(), error))
     }

@@ -1,16 +1,16 @@
-//! What a reading is of.
+//! Entities: the parts of a machine that readings belong to.
 
 use std::sync::Arc;
 
-/// What a reading is of: a GPU, something smaller that belongs to it, or a part of the machine that
-/// belongs to no GPU.
+/// The part of a machine that a reading belongs to: a GPU, a part of a GPU, or a part of the machine
+/// that belongs to no GPU.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Entity {
-    /// The GPU itself; of what belongs to no GPU, nothing.
+    /// The GPU itself. Readers of parts that belong to no GPU leave it empty.
     Gpu,
     /// One of its NVLinks, by number.
     Link(u32),
-    /// The way to another GPU, by that GPU's index.
+    /// The connection to another GPU, by that GPU's index.
     Peer(u32),
     /// A GPU instance of a partitioned GPU, or a compute instance inside one.
     Instance(Arc<Instance>),
@@ -39,11 +39,11 @@ pub enum Entity {
 pub struct Instance {
     /// The driver's number of the GPU instance; unique on its GPU.
     pub gpu_instance: u32,
-    /// The driver's number of the compute instance inside it, if this is one.
+    /// The driver's number of the compute instance inside it; `None` for the GPU instance itself.
     pub compute_instance: Option<u32>,
     /// The number of the GPU instance among those of all GPUs, by which device lists name it: as
     /// DCGM counts them, with room for as many on each GPU as that GPU can have.
     pub number: u32,
-    /// `1g.10gb`.
+    /// The profile that it was made with: `1g.10gb`.
     pub profile: String,
 }

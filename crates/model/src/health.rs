@@ -1,22 +1,22 @@
-//! How a GPU's subsystems are, in dcgm-exporter's terms.
+//! The health of a GPU's subsystems, in dcgm-exporter's terms.
 
-/// One subsystem of one GPU.
+/// The health of one subsystem of one GPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Health {
     /// `PCIE`, `NVLINK`, `MEM`, `THERMAL`, `POWER`, `DRIVER` or `ALL`.
     pub subsystem: &'static str,
-    /// How it is.
+    /// Its health.
     pub status: HealthStatus,
-    /// The worst that was found, by DCGM's name for it; empty where nothing was.
+    /// DCGM's name of the worst error that was found; empty where none was.
     pub error: &'static str,
 }
 
-/// How a subsystem is.
+/// The health of a subsystem.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum HealthStatus {
-    /// Nothing was found.
+    /// No error was found.
     Pass,
-    /// It works, and needs attention.
+    /// It works and needs attention.
     Warn,
     /// It should not be used.
     Fail,

@@ -1,7 +1,8 @@
-//! The words that all rooms share: field, watch, entity, reading, snapshot, and the `Source` trait.
+//! The types that all crates share: fields, watches, entities, readings, snapshots, and the `Source`
+//! trait. To add a field, begin with its row in [`catalog`].
 //!
-//! Plain data: nothing here opens a file or a socket or asks what time it is. Every other room
-//! imports this one; this one imports nothing.
+//! Plain data: nothing here opens a file or a socket, and only [`Moment`] reads a clock. Every other
+//! crate imports this one; this one imports none of them.
 
 #![forbid(unsafe_code)]
 

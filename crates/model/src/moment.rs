@@ -1,4 +1,4 @@
-//! Instants on a clock that goes on while the machine is suspended.
+//! Instants on a clock that counts the time in which the machine is suspended.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// An instant on Linux' `CLOCK_BOOTTIME`: time since the machine was started, suspend included.
 ///
-/// [`std::time::Instant`] stands still while the machine is suspended, so a reading from before it
-/// would pass as fresh after it. The wall clock can be set. This one does neither.
+/// [`std::time::Instant`] stops while the machine is suspended, so a reading from before would look
+/// fresh afterwards, and the wall clock can be set. This clock neither stops nor can it be set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Moment(Duration);
 
@@ -21,28 +21,27 @@ impl Moment {
         Self(read(ClockId::Boottime))
     }
 
-    /// Now, from what the kernel's log counts its times in: time since the start of the machine
-    /// without suspend.
+    /// Now, on the clock of the kernel's log: time since the start of the machine without suspend.
     pub fn now_without_suspend() -> Duration {
         read(ClockId::Monotonic)
     }
 
-    /// How long ago it was.
+    /// The time since then.
     pub fn elapsed(self) -> Duration {
         Self::now() - self
     }
 
-    /// From `earlier` until this; nothing if that is later.
+    /// The time since `earlier`; zero if that is later.
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The same, or none if `earlier` is later.
+    /// The time since `earlier`; `None` if that is later.
     pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
         self.0.checked_sub(earlier.0)
     }
 
-    /// That much earlier; none if the machine had not been started then.
+    /// The instant that much earlier; `None` if that was before the machine was started.
     pub fn checked_sub(self, duration: Duration) -> Option<Self> {
         self.0.checked_sub(duration).map(Self)
     }
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_passes_and_never_runs_backwards() {
+    fn differences_are_never_negative() {
         let before = Moment::now();
         std::thread::sleep(Duration::from_millis(2));
         let after = Moment::now();
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_kernels_time_since_the_start() {
+    fn it_is_the_uptime_of_the_kernel() {
         let text = std::fs::read_to_string("/proc/uptime").expect("Linux has it");
         let seconds: f64 = text.split(' ').next().and_then(|up| up.parse().ok()).expect("a number");
         let ours = (Moment::now() - Moment::BOOT).as_secs_f64();

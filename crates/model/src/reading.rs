@@ -1,21 +1,21 @@
-//! A reading is a value or a reason; never a sentinel.
+//! Readings: a value or the reason why there is none, never a sentinel.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// What was read, in the unit of its field.
+/// A value, in the unit of its field.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value {
     /// A whole number.
     Int(i64),
-    /// A real number; a source never hands out NaN or an infinity.
+    /// A real number; no source returns NaN or an infinity.
     Float(f64),
     /// A text: a version, a serial number.
     Text(Text),
 }
 
-/// A text, behind one pointer: readings are numbers but for a few, and there are thousands of them.
+/// A text behind one pointer, so that a [`Reading`] stays small: there are thousands, and few are texts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Text(Arc<Box<str>>);
 
@@ -38,21 +38,21 @@ const _: () = assert!(size_of::<Reading>() == 16);
 /// Why there is no value.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reason {
-    /// This source has no way to read it, on whatever GPU.
+    /// This source cannot read it on any GPU.
     NotServed,
     /// This GPU or driver does not have it.
     NotSupported,
-    /// The driver wants more rights than this process has.
+    /// The driver requires permissions that this process lacks.
     NotPermitted,
-    /// Nothing to say yet: a rate before its second sample, an event that has not happened.
+    /// No value yet: a rate before its second sample, an event that has not happened.
     NoData,
     /// The GPU has fallen off the bus or is being reset.
     Lost,
-    /// The value is older than two of its own intervals, or the call has not come back.
+    /// The value is older than two of its own intervals, or the call has not returned.
     Late,
     /// The driver answered with an error.
     Failed,
-    /// The driver answered with what cannot be: 255 °C, 808334905 %, a count that fell.
+    /// The driver returned an impossible value: 255 °C, 808334905 %, a count that fell.
     Implausible,
 }
 
@@ -71,7 +71,7 @@ impl Reason {
         }
     }
 
-    /// Whether it will stay so as long as machine and driver stay as they are.
+    /// Whether it stays so until the machine or the driver changes.
     pub fn is_lasting(self) -> bool {
         matches!(self, Self::NotServed | Self::NotSupported | Self::NotPermitted)
     }
@@ -86,24 +86,24 @@ impl fmt::Display for Reason {
 /// A value or the reason why there is none.
 pub type Reading = Result<Value, Reason>;
 
-/// Why a whole GPU shows nothing.
+/// Why a whole GPU has no readings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Down {
-    /// A call to it did not come back, or its readings are too old.
+    /// A call to it did not return, or its readings are too old.
     Late,
     /// It has fallen off the bus or is being reset.
     Lost,
-    /// It was asked for, or was there before, and the driver does not list it.
+    /// It is configured, or was there before, and the driver does not list it.
     Missing,
     /// It is on the PCI bus and belongs to the driver, which does not list it.
     NotInitialized,
-    /// The system gives no thread to read it with, or the thread ended; it is started again.
+    /// Its reader thread could not be started, or ended; it is started again.
     NoThread,
-    /// The driver refuses this process.
+    /// The driver denies this process access.
     NotPermitted,
     /// The driver answers with errors.
     Failed,
-    /// Its first answer is still awaited.
+    /// It has not answered yet.
     Starting,
     /// The source itself is down, so nothing is known of the GPU.
     SourceDown,

@@ -1,4 +1,4 @@
-//! What can be asked for: a field, and a watch on it.
+//! Fields by number, and watches: the fields that are read, with their names and types on the page.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +6,7 @@ use std::time::Duration;
 
 /// The number of a field, as DCGM numbers them (`203` is GPU utilisation).
 ///
-/// What a number means is in the `catalog` module; [`field`](crate::field) has names for those that
-/// code speaks of.
+/// The [`catalog`](crate::catalog) has a row for each; [`field`](crate::field) has a constant for each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FieldId(pub u16);
 
@@ -24,11 +23,11 @@ pub enum Kind {
     Gauge,
     /// A value that only grows, until its owner restarts.
     Counter,
-    /// A value of which nothing is promised.
+    /// A value that may go up or down or be reset at any time.
     Untyped,
     /// Not a family of its own: its value becomes a label of every series of the GPU.
     Label,
-    /// Not on the page at all: read for what is derived from it.
+    /// Not on the page: read to derive other families from it.
     Hidden,
 }
 
@@ -53,7 +52,7 @@ pub enum Pace {
     /// Every ten seconds (or per interval, if that is longer): what changes rarely, such as ECC
     /// totals, remapped rows and versions.
     Slow,
-    /// As often as somebody said.
+    /// At the interval of its row in a counters file.
     At(Duration),
 }
 
@@ -61,7 +60,7 @@ pub enum Pace {
 pub const SLOW_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Pace {
-    /// From one reading to the next, with this collection interval.
+    /// The time from one reading to the next, with this collection interval.
     pub fn period(self, interval: Duration) -> Duration {
         match self {
             Self::Every => interval,
@@ -71,7 +70,7 @@ impl Pace {
     }
 }
 
-/// A field that somebody asked for, under the name and type they asked for.
+/// A field that is read, with its name and type on the page.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Watch {
     /// What to read.
@@ -84,7 +83,7 @@ pub struct Watch {
     pub help: Arc<str>,
     /// How often it is read.
     pub pace: Pace,
-    /// Whether its values only grow by nature, whatever type somebody gave it. One that falls is
-    /// then doubted.
+    /// Whether its values only grow by nature, whatever its type on the page. A value that falls is
+    /// then implausible.
     pub cumulative: bool,
 }

@@ -1,8 +1,10 @@
-//! What happened between scrapes: the least, the mean and the most over a rolling window.
+//! Values between scrapes: minimum, mean and maximum over a sliding window.
 
-use crate::{FieldId, Moment, field};
+use crate::field;
+use crate::moment::Moment;
+use crate::watch::FieldId;
 
-/// What is watched between scrapes, always in base units.
+/// A quantity that is sampled between scrapes, in base units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Quantity {
     /// GPU temperature, °C.
@@ -13,9 +15,9 @@ pub enum Quantity {
     Power,
     /// SM clock, Hz.
     SmClock,
-    /// Share of time in which a kernel ran.
+    /// Share of time in which a kernel ran, 0 to 1.
     GpuUtilization,
-    /// Share of time in which the memory was read or written.
+    /// Share of time in which the memory was read or written, 0 to 1.
     MemoryUtilization,
     /// Framebuffer in use, bytes.
     FramebufferUsed,
@@ -33,7 +35,7 @@ impl Quantity {
         Self::FramebufferUsed,
     ];
 
-    /// The families of its least, its mean and its greatest value over the window.
+    /// The families of its minimum, mean and maximum over the window.
     pub fn families(self) -> [FieldId; 3] {
         match self {
             Self::Temperature => [
@@ -84,27 +86,26 @@ impl Quantity {
     }
 }
 
-/// Samples that a driver took by itself, in the order of their moments.
+/// Samples that the driver took by itself, many a second, oldest first.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Samples {
-    /// Of what.
+    /// The quantity that was sampled.
     pub quantity: Quantity,
-    /// When, and what, in the quantity's unit.
+    /// The moment and the value of each, in the quantity's unit.
     pub samples: Vec<(Moment, f64)>,
 }
 
 /// One quantity of one GPU over the window.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Extent {
-    /// Of what.
+    /// The quantity that was sampled.
     pub quantity: Quantity,
-    /// The least sample.
+    /// The smallest sample.
     pub min: f64,
     /// The mean of all samples.
     pub mean: f64,
-    /// The greatest sample.
+    /// The largest sample.
     pub max: f64,
-    /// Whether samples that the driver took by itself, many a second, are among them; else all were
-    /// polled.
+    /// Whether samples that the driver took by itself are among them; otherwise all were polled.
     pub from_driver: bool,
 }

@@ -1,27 +1,27 @@
-//! XIDs: the driver's own reports that something went wrong on a GPU.
+//! XIDs: the errors that the driver reports of GPUs.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use crate::Moment;
+use crate::moment::Moment;
 
-/// One kind of XID.
+/// An XID code with its meaning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Xid {
-    /// The driver's number for it; 0 means that none has happened.
+    /// The driver's number; 0 if no XID has happened.
     pub code: u32,
-    /// What it means, in plain words.
+    /// Its meaning in a few words.
     pub message: &'static str,
-    /// What it asks for, in one word: `reset_gpu`.
+    /// The class of what to do: `reset_gpu`.
     pub class: &'static str,
     /// What to do, in a sentence.
     pub action: &'static str,
-    /// Whether it asks for a reset, a restart or a repair, or may.
+    /// Whether it requires, or may require, a reset, a restart or a repair.
     pub critical: bool,
 }
 
 impl Xid {
-    /// What is true of a GPU that was listened to and has reported nothing.
+    /// For a GPU whose XIDs would have been seen and that has reported none.
     pub const NONE: Self = Self {
         code: 0,
         message: "No Error",
@@ -31,35 +31,35 @@ impl Xid {
     };
 }
 
-/// One XID that happened.
+/// An XID that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct XidEvent {
-    /// Which.
+    /// The code with its meaning.
     pub xid: Xid,
-    /// The GPU instance that it is about; none where it is about the whole GPU.
+    /// The GPU instance that it is about; `None` if it is about the whole GPU.
     pub instance: Option<u32>,
-    /// When it happened, where that was before anybody listened: it is the last one, and is not
+    /// When it happened, if that was before this process listened: it becomes the last XID and is not
     /// counted.
     pub before: Option<SystemTime>,
 }
 
-/// When something happened, on both clocks.
+/// A time on both clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct When {
-    /// By the wall clock, as it is set now.
+    /// On the wall clock, as it was set then.
     pub time: SystemTime,
-    /// By the clock that is never set.
+    /// On the clock that is never set.
     pub moment: Moment,
 }
 
 /// Where XIDs come from. There is one source at a time: two would count some of them twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum XidSource {
-    /// The kernel's log, where the driver writes each of them, unless it was told not to.
+    /// The kernel's log. The driver writes all of them there, unless it is configured not to.
     KernelLog,
-    /// The events of NVML, which never bring some.
+    /// The events of NVML, which lack some codes.
     NvmlEvents,
-    /// DCGM, which has NVML's events and reads the kernel's log of its machine for the rest.
+    /// DCGM, which has NVML's events and reads the rest from the kernel's log of its machine.
     Dcgm,
     /// A simulation.
     Sim,
@@ -77,18 +77,18 @@ impl XidSource {
     }
 }
 
-/// What is known of one code on one GPU.
+/// The count of one code on one GPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct XidCount {
-    /// Which.
+    /// The code with its meaning.
     pub xid: Xid,
-    /// How many.
+    /// How often it came.
     pub count: u64,
-    /// When the last one came; none as long as there was none.
+    /// When the last one came; `None` if that is not known.
     pub last: Option<When>,
 }
 
-/// What the kernel's log says of an NVLink XID beyond its code.
+/// The details that the kernel's log has of an NVLink XID.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LinkFault {
     /// The XID's code, 144 to 150.
@@ -97,50 +97,50 @@ pub struct LinkFault {
     pub unit: String,
     /// `fatal` or `nonfatal`.
     pub severity: &'static str,
-    /// The number of the link; none where it is about all of them.
+    /// The number of the link; `None` if it is about all of them.
     pub link: Option<u32>,
 }
 
-/// Every XID that one GPU reported since this process began to listen.
+/// The XIDs that one GPU reported since this process began to listen.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct XidLog {
-    /// The newest one.
+    /// The newest XID.
     pub last: Option<Xid>,
     /// The newest one that was about the whole GPU.
     pub last_of_gpu: Option<Xid>,
     /// The newest one about each GPU instance since then.
     pub last_of_instances: BTreeMap<u32, Xid>,
-    /// How many of each code; what comes after [`XidLog::MOST_CODES`] different ones counts as
+    /// The count of each code; codes that come after [`XidLog::MOST_CODES`] different ones are counted as
     /// [`XidLog::OTHER`].
     pub counts: BTreeMap<u32, XidCount>,
-    /// How many of all codes that are critical.
+    /// The count of all critical codes together.
     pub critical: u64,
-    /// What the kernel's log adds of NVLinks.
+    /// NVLink faults from the kernel's log, with their counts.
     pub link_faults: BTreeMap<LinkFault, u64>,
-    /// Whether XIDs of this GPU would be seen now. Only then does silence mean that nothing
+    /// Whether XIDs of this GPU would be seen now. Only then does their absence mean that none
     /// happened.
     pub listening: bool,
 }
 
 impl XidLog {
-    /// More different codes than there are, by far; a driver that invents some costs no more room.
+    /// The limit of different codes, far above the number that exist.
     pub const MOST_CODES: usize = 512;
 
-    /// More different faults of links than there are; further ones are not told apart.
+    /// The limit of different link faults, far above the number that exist; further ones are not counted.
     pub const MOST_LINK_FAULTS: usize = 1024;
 
-    /// Stands for all codes beyond those.
+    /// The code under which codes beyond [`XidLog::MOST_CODES`] are counted.
     pub const OTHER: u32 = u32::MAX;
 
-    /// Counts one event, and says how many of its code there are now. Events come in their order; of
-    /// old ones it may not be known when they happened.
+    /// Counts an event and returns the new count of its code. Events come in the order in which they
+    /// happened; the time of old ones may not be known.
     pub fn record(&mut self, event: XidEvent, at: Option<When>) -> u64 {
         self.note_last(event);
         self.count(event.xid, at)
     }
 
-    /// Notes one event that happened before its source was listened to, of which it is only known
-    /// that it was the last one. One that was delivered since is newer.
+    /// Notes, without counting it, the last event from before this process listened. An event that was
+    /// recorded since is newer and stays.
     pub fn note(&mut self, event: XidEvent, at: When) {
         if self.last.is_some() {
             return;
@@ -153,7 +153,7 @@ impl XidLog {
         }
     }
 
-    /// Forgets the instances that are gone: one that is made under the same number is another one.
+    /// Forgets instances that are gone: a new one under the same number is another instance.
     pub fn retain_instances(&mut self, is_there: impl Fn(u32) -> bool) {
         self.last_of_instances.retain(|instance, _| is_there(*instance));
     }
@@ -162,7 +162,7 @@ impl XidLog {
         let XidEvent { xid, instance, .. } = event;
         self.last = Some(xid);
         match instance {
-            // A log of instances that are long gone must not grow.
+            // So that the log does not grow with instances that are gone.
             Some(_) if self.last_of_instances.len() == Self::MOST_CODES => {}
             Some(instance) => {
                 self.last_of_instances.insert(instance, xid);
@@ -185,7 +185,7 @@ impl XidLog {
         count
     }
 
-    /// Counts one fault of a link.
+    /// Counts a fault of a link.
     pub fn record_link_fault(&mut self, fault: LinkFault) {
         let known = self.link_faults.len() < Self::MOST_LINK_FAULTS;
         if known || self.link_faults.contains_key(&fault) {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_take_bounded_room() {
+    fn different_codes_are_limited() {
         let mut log = XidLog::default();
         for code in 0..10_000 {
             log.record(event(code, Some(code)), Some(at(0)));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_that_is_made_again_has_no_past() {
+    fn a_new_instance_has_no_xids_of_an_old_one() {
         let mut log = XidLog::default();
         log.record(event(43, Some(1)), Some(at(1)));
         log.record(event(31, Some(2)), Some(at(2)));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn one_from_before_anybody_listened_is_the_last_and_is_not_counted() {
+    fn an_xid_from_before_the_start_is_the_last_and_is_not_counted() {
         let mut log = XidLog::default();
         let at = at(5);
         log.note(event(79, None), at);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_the_whole_gpu_is_one_of_each_instance() {
+    fn an_xid_of_the_whole_gpu_is_the_last_of_each_instance() {
         let mut log = XidLog::default();
         let last = |log: &XidLog, instance| log.last_of(instance).map(|xid| xid.code);
         log.record(event(43, Some(1)), Some(at(0)));

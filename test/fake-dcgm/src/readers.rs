@@ -13,7 +13,7 @@ const STEP: Duration = Duration::from_secs(10);
 /// The readers of one GPU.
 pub(crate) struct Readers {
     polled: Vec<Polled>,
-    /// The one that waits for events, until somebody wants them.
+    /// The one that waits for events, until its listener takes it.
     pub waiting: Option<Box<dyn Reader>>,
     passes: u32,
 }
@@ -26,12 +26,12 @@ struct Polled {
     failed: Option<Reason>,
 }
 
-/// What is known of a field of an entity.
+/// The last reading of a field of an entity.
 pub(crate) enum Found<'a> {
     Reading(&'a Reading),
-    /// Nobody reads it.
+    /// No reader reads it.
     Nothing,
-    /// Whoever reads it failed.
+    /// Its reader failed.
     Failed,
 }
 
@@ -47,8 +47,7 @@ impl Readers {
         Self { polled: polled.collect(), waiting: waiting.into_iter().next(), passes: 0 }
     }
 
-    /// Reads everything. Answers why the GPU as a whole is down, if it is. May block as long as the
-    /// driver does.
+    /// Reads everything. Returns why the GPU is down, if it is. Blocks as long as the driver does.
     pub(crate) fn pass(&mut self) -> Option<Reason> {
         self.passes += 1;
         let elapsed = STEP * self.passes;
@@ -67,7 +66,7 @@ impl Readers {
         self.polled.iter().flat_map(|polled| polled.out.parts())
     }
 
-    /// What is known of a watch, of one entity.
+    /// The last reading of a watch, of the entity that `is_it` accepts.
     pub(crate) fn find(&self, watch: WatchIndex, is_it: impl Fn(&Entity) -> bool) -> Found<'_> {
         for polled in &self.polled {
             if polled.watches.binary_search(&watch).is_err() {
@@ -109,7 +108,7 @@ impl Polled {
         self.out.begin(now);
         self.reader.read(pass, &mut self.out)?;
         self.is_open = true;
-        // Nobody asks for these, and they must not pile up.
+        // These are not used, and must not accumulate.
         self.reader.take_samples();
         self.reader.take_call_times();
         Ok(())

@@ -13,10 +13,10 @@ use sim::{Scenario, World};
 use crate::{
     board::Board,
     encode::{self, Pace},
-    events::Xid,
     field::FIRST_TIMESTAMP_US,
     fixture,
     settings::{Misconfigured, Origin, ScenarioName, Settings, Simulation},
+    xid::Xid,
 };
 
 /// The step of the simulation: asked more often, it would say the same again.

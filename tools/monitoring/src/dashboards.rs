@@ -34,16 +34,13 @@ pub fn all(source: &Source) -> Result<Vec<Dashboard>> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use serde_json::json;
 
     use super::*;
-    use crate::files;
 
     fn panels(name: &str) -> Vec<Value> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let all = all(&files::source(&root).unwrap()).unwrap();
+        let source = include_str!("../../../monitoring/rules/rules.toml");
+        let all = all(&Source::parse(source).unwrap()).unwrap();
         let one = all.into_iter().find(|dashboard| dashboard.name == name).unwrap();
         one.json["panels"].as_array().unwrap().clone()
     }
@@ -58,14 +55,15 @@ mod tests {
     }
 
     #[test]
-    fn the_biggest_numbers_of_fleet_are_what_an_operator_asks_first() {
+    fn the_largest_numbers_of_fleet_are_those_of_an_outage() {
         let panels = panels("fleet");
         let numbers: Vec<&Value> = panels.iter().filter(|panel| panel["type"] == "stat").collect();
         let largest = numbers.iter().map(|panel| area(panel)).max();
         let (first, rest) = numbers.split_at(4);
         let titles: Vec<&str> = first.iter().filter_map(|panel| panel["title"].as_str()).collect();
-        let asked = ["GPUs down", "GPUs held back", "Alerts firing", "GPU hours lost, last 24 h"];
-        assert_eq!(titles, asked);
+        let expected =
+            ["GPUs down", "GPUs held back", "Alerts firing", "GPU hours lost, last 24 h"];
+        assert_eq!(titles, expected);
         assert!(first.iter().all(|panel| panel["gridPos"]["y"] == 0));
         assert!(first.iter().all(|panel| Some(area(panel)) == largest));
         assert!(rest.iter().all(|panel| Some(area(panel)) < largest));
@@ -93,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_says_what_it_needs() {
+    fn jobs_names_the_labels_that_it_needs() {
         let first = &panels("jobs")[0];
         assert_eq!((&first["type"], &first["gridPos"]["y"]), (&json!("text"), &json!(0)));
         let content = first["options"]["content"].as_str().unwrap();

@@ -32,7 +32,7 @@ pub struct Generated {
     pub text: String,
 }
 
-/// Reads the source of the rules below `root`, and checks it against what is served.
+/// Reads the source of the rules below `root`, and checks that heatsink serves what they need.
 pub fn source(root: &Path) -> Result<Source> {
     source_at(&root.join(SOURCE))
 }
@@ -73,7 +73,7 @@ fn heading(names: Names) -> String {
     )
 }
 
-/// Writes what is generated below `root`; gives back the paths that were not as they should be.
+/// Writes `files` below `root`; returns the paths of those that differed.
 pub fn write(root: &Path, files: &[Generated]) -> Result<Vec<String>> {
     let mut written = Vec::new();
     for file in files {
@@ -90,7 +90,7 @@ pub fn write(root: &Path, files: &[Generated]) -> Result<Vec<String>> {
     Ok(written)
 }
 
-/// Fails if a generated file is not what it should be, or an alert has no runbook.
+/// Fails if a generated file has drifted, a link of the chart is wrong, or an alert has no runbook.
 pub fn check(root: &Path, source: &Source, files: &[Generated]) -> Result<()> {
     let mut wrong = Vec::new();
     for file in files {

@@ -7,13 +7,12 @@
 //! - [`files`] lists all generated files, [`pages`] makes those in `docs/`, [`manifests`] the
 //!   Kubernetes objects.
 //! - [`chain`] makes rules and configurations with shorter waits, for tests and demonstrations.
-//! - [`ask`] queries a Prometheus as Grafana does, for tests.
+//! - [`prometheus`] queries a server as Grafana does, for tests.
 //!
 //! Not part of the exporter: `cargo xtask` and tests use it.
 
 #![forbid(unsafe_code)]
 
-pub mod ask;
 pub mod cases;
 pub mod chain;
 pub mod dashboards;
@@ -23,6 +22,7 @@ pub mod files;
 pub mod json;
 pub mod manifests;
 pub mod pages;
+pub mod prometheus;
 mod rows;
 pub mod rules;
 pub mod source;

@@ -19,7 +19,7 @@ pub(crate) fn check(source: &Source) -> Result<()> {
             ensure!(
                 known.contains(field),
                 "`{name}` needs `{field}`, and neither the default counters file nor \
-                 deploy/counters/monitoring.csv asks for it: it could never be true"
+                 deploy/counters/monitoring.csv has it: it could never be true"
             );
         }
     }

@@ -187,12 +187,12 @@ impl Set {
     fn introduction(self) -> &'static str {
         match self {
             Self::Health => {
-                "Always served, after the rows that are asked for: whether heatsink and each GPU answer, and what went\n\
-                 # wrong. A counters file changes the help text or the place of one of these by naming it.\n\
+                "Served on every page, after the rows of the counters file: whether heatsink and each GPU answer, and what\n\
+                 # went wrong. A counters file that names one of these changes its help text and its place.\n\
                  # One family a row: NAME, type, help."
             }
             Self::Minimal => {
-                "The few that say whether a GPU works, how hard, and whether it is well. One field a row: NAME, type, help."
+                "Whether a GPU works, how busy it is, and whether it is healthy. One field a row: NAME, type, help."
             }
             Self::Default => {
                 "What is read unless a counters file says otherwise. One field a row: NAME, type, help.\n\
@@ -200,17 +200,17 @@ impl Set {
             }
             Self::Monitoring => {
                 "What the alert rules and dashboards look at beyond the default set, for --extra-collectors monitoring.\n\
-                 # One field a row: NAME, type, help. What a GPU does not have is left out of the page."
+                 # One field a row: NAME, type, help. Fields that a GPU does not have are absent from the page."
             }
             Self::All => {
-                "Every field of GPUs that there is a name for; what a GPU or driver does not have is left out of the page.\n\
+                "Every field of GPUs. Fields that a GPU or driver does not have are absent from the page.\n\
                  # One field a row: NAME, type, help. Types: gauge, counter, untyped; label. A fourth cell such as 10s\n\
                  # is an interval of the row's own. This set is large: some 390 families, many of them one for each NVLink.\n\
                  # NVSwitches and CPUs: machine.csv."
             }
             Self::Machine => {
                 "NVSwitches with their NVLinks, and CPUs with their cores, for --extra-collectors machine. One field a row:\n\
-                 # NAME, type, help. Only DCGM reads these, and what a machine does not have is left out of the page."
+                 # NAME, type, help. Only DCGM reads these. Fields that a machine does not have are absent from the page."
             }
             Self::FirstGeneration => {
                 "The names of dcgm-exporter 1.x, for dashboards of that time. One field a row: NAME, type, help."
@@ -246,13 +246,13 @@ const DEFAULT: Sections = &[
         &[Subject::Profiling, Subject::ProfilingTraffic],
     ),
     (
-        "XIDs by code, and errors that the kernel's log has beside them: nothing until one comes",
+        "XIDs by code, and other errors from the kernel's log: absent until the first one",
         &[Subject::CriticalXids, Subject::Xids, Subject::XidDetails],
     ),
     ("Why a GPU is slow", &[Subject::ClockEvents]),
     ("Which of these rows cannot be read here", &[Subject::Unavailable]),
     (
-        "Not read by default: take away the # where a row is wanted. All that there is: all.csv, and machine.csv",
+        "Not read by default: remove the # of a row to read it. Every field is in all.csv and machine.csv",
         &[],
     ),
 ];
@@ -266,7 +266,7 @@ const OFFERED: Sections = &[
         "Clock events by reason, in a sliding window and since the start",
         &[Subject::ClockEventsInWindow, Subject::ClockEventsCounted],
     ),
-    ("Health by subsystem, and the ways from GPU to GPU", &[Subject::HealthAndPeers]),
+    ("Health by subsystem, and connections between GPUs", &[Subject::HealthAndPeers]),
     ("Power limits", &[Subject::PowerLimits]),
     ("NVLink fabric", &[Subject::Fabric]),
     ("Time held back, by cause", &[Subject::TimeHeldBack]),

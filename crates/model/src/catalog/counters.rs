@@ -1,21 +1,22 @@
 //! The counters file: which fields to read, under which names, types and help texts.
 //!
-//! One field a row: `NAME, type, help`, or `NAME, type, help, interval`. Rows stand alone: a bad one costs itself, is reported with
-//! its line and its reason, and the rest is read. The rules:
+//! One field a row: `NAME, type, help`, or `NAME, type, help, interval`. A bad row is skipped and
+//! reported with its line and its reason; the others are read. The rules:
 //!
-//! - Comments (`#`, indented or not), blank lines and lines of nothing but commas say nothing.
-//! - Blanks and tabs around a cell do not count, nor do a byte order mark and carriage returns.
-//! - A cell may be quoted as CSV has it. A comma in an unquoted help text belongs to the text, and
-//!   a quote inside a cell is a letter like any other.
-//! - What follows the last comma is an interval if it is a duration and nothing else: `500ms`, `10s`,
-//!   `1m`, `1m30s`, from 10 ms to an hour. The row is then read at that interval, whatever the
-//!   others are read at. A help text that has to end in such a duration is put into quotes.
+//! - Comments (`#`, indented or not), blank lines and lines of commas only are ignored.
+//! - Blanks and tabs around a cell are ignored, and so are a byte order mark and carriage returns.
+//! - A cell may be quoted as in CSV. A comma in an unquoted help text belongs to the text, and a
+//!   quote inside a cell is an ordinary character.
+//! - The text after the last comma is an interval if it is a duration and nothing else: `500ms`,
+//!   `10s`, `1m`, `1m30s`, from 10 ms to an hour. The row is then read at that interval, whatever
+//!   the interval of the others. A help text that ends in such a duration has to be quoted.
 //! - Types are `gauge`, `counter`, `untyped` and `label`, in any letter case.
-//! - The name decides what the family is called on the page, so the same field may be asked for
-//!   under two names; the same name, or the same field as a label, may not be asked for twice.
+//! - The name of a row is the name of the family on the page, so a field may have two rows under two
+//!   names; a name, or a label for the same field, may not have two rows.
 
 mod error;
 mod interval;
+mod limits;
 mod merge;
 mod row;
 
@@ -25,39 +26,32 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::{FieldId, Kind, Watch};
+use crate::watch::{FieldId, Kind, Watch};
+
+use error::printable;
 
 pub use error::RowError;
 pub use interval::duration;
+pub use limits::{MAX_HELP_BYTES, MAX_SKIPPED, MAX_WATCHES};
 pub use merge::merge;
 
-/// How many rows are taken; further ones are skipped. Every watch costs memory for every GPU.
-pub const MAX_WATCHES: usize = 4096;
-
-/// How many skipped rows are told apart. A file with so many of them is no counters file: the last
-/// one says [`RowError::NotRead`], and nothing after it is looked at.
-pub const MAX_SKIPPED: usize = 1024;
-
-/// How long a help text can be, in bytes; the rest of a longer one is cut off.
-pub const MAX_HELP_BYTES: usize = 1024;
-
-/// What a counters file asks for.
+/// The content of a counters file.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Counters {
     /// What to read, in the order of the file.
     pub watches: Vec<Watch>,
-    /// The rows that ask for nothing that can be had, in the order of the file.
+    /// The rows that cannot be read, in the order of the file.
     pub skipped: Vec<Skipped>,
 }
 
-/// A row that was left out.
+/// A row that was skipped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Skipped {
     /// Its line in the file, from 1 on.
     pub line: usize,
-    /// The row as written, fit for a log: at most 120 characters, none of them control characters.
+    /// The row as written, for a log: at most 120 characters, without control characters.
     pub row: String,
-    /// What is wrong with it.
+    /// The reason.
     pub why: RowError,
 }
 
@@ -68,7 +62,7 @@ pub fn parse(text: &[u8]) -> Counters {
     let mut taken = Taken::default();
     for (line, row) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let row = row.trim_ascii();
-        if says_nothing(row) {
+        if is_empty(row) {
             continue;
         }
         match row::watch(row).and_then(|watch| taken.admit(watch, line)) {
@@ -86,12 +80,12 @@ pub fn parse(text: &[u8]) -> Counters {
     counters
 }
 
-/// Whether the row is blank, a comment, or commas only, as spreadsheets write empty rows.
-fn says_nothing(row: &[u8]) -> bool {
+/// Whether the row is blank, a comment, or commas only: spreadsheets write empty rows so.
+fn is_empty(row: &[u8]) -> bool {
     row.first() == Some(&b'#') || row.iter().all(|byte| matches!(byte, b',' | b' ' | b'\t'))
 }
 
-/// What was taken so far, with the lines that took it.
+/// The names and labels of the rows so far, with their lines.
 #[derive(Default)]
 struct Taken {
     names: HashMap<Arc<str>, usize>,
@@ -119,16 +113,10 @@ impl Taken {
     }
 }
 
-/// The row as a log line can show it.
+/// The row as a log line shows it.
 fn for_a_log(row: &[u8]) -> String {
     const MAX_CHARS: usize = 120;
     // No character is longer than four bytes, so what is cut here would be cut below.
     let start = row.get(..4 * MAX_CHARS).unwrap_or(row);
-    shown(&String::from_utf8_lossy(start), MAX_CHARS)
-}
-
-/// At most `max_chars` characters of `text`, control characters as blanks.
-fn shown(text: &str, max_chars: usize) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(max_chars).map(plain).collect()
+    printable(&String::from_utf8_lossy(start), MAX_CHARS)
 }

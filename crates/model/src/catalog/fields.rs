@@ -31,17 +31,17 @@ pub fn by_name(name: &str) -> Option<&'static Field> {
         .or_else(|| FIELDS.iter().find(|field| field.v1 == Some(name)))
 }
 
-/// The known name that `name` may have been meant for.
+/// The known name that is nearest to `name`, if it is almost the same.
 pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     near::nearest(name, names())
 }
 
-/// The names of today that a part of a name, misspelt, may have been meant for.
+/// The names of today that have a part almost the same as `part`.
 pub fn names_like(part: &str) -> Vec<&'static str> {
     near::like(part, FIELDS.iter().map(|field| field.name))
 }
 
-/// Every name that [`by_name`] knows; those that a page of today shows come first.
+/// Every name that [`by_name`] knows; those of today come first.
 fn names() -> impl Iterator<Item = &'static str> + Clone {
     let current = FIELDS.iter().map(|field| field.name);
     let canonical = FIELDS.iter().filter_map(|field| field.canonical);
@@ -64,13 +64,12 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_there_and_in_order_of_number() {
-        assert_eq!(FIELDS.len(), 557);
+    fn rows_are_in_order_of_number() {
         assert!(FIELDS.is_sorted_by_key(|field| field.id));
     }
 
     #[test]
-    fn no_number_twice_but_for_the_old_name_of_clock_event_reasons() {
+    fn only_clock_event_reasons_have_two_rows_of_one_number() {
         let twice: Vec<_> =
             FIELDS.windows(2).filter(|pair| pair[0].id == pair[1].id).map(|p| p[1].name).collect();
         assert_eq!(twice, ["DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"]);
@@ -99,6 +98,7 @@ mod tests {
             assert_eq!(by_id(field.id).unwrap().id, field.id);
         }
         assert_eq!(by_id(FieldId(112)).unwrap().name, "DCGM_FI_DEV_CLOCKS_EVENT_REASONS");
+        assert_eq!(by_id(field::MAX_SM_CLOCK_OF_PSTATE), None);
         assert_eq!(by_id(FieldId(0)), None);
         assert_eq!(by_id(FieldId(u16::MAX)), None);
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_is_short_and_there() {
+    fn every_unit_is_short() {
         for field in FIELDS {
             let unit = field.unit;
             assert!(!unit.is_empty() && unit.len() <= 12 && unit == unit.trim(), "{}", field.name);
@@ -122,17 +122,19 @@ mod tests {
     }
 
     #[test]
-    fn the_exporters_own_rows_are_those_named_so() {
+    fn exporter_rows_have_their_prefixes_and_numbers() {
         for field in FIELDS {
             let prefixes = ["DCGM_EXP_", "heatsink_", "process_"];
             let own = prefixes.iter().any(|prefix| field.name.starts_with(prefix));
             assert_eq!(field.level == Level::Exporter, own, "{}", field.name);
             assert_eq!(field.id.0 > 9000, own, "{}", field.name);
+            let is_derived = own && field.id != field::EXP_P2P_STATUS;
+            assert_eq!(field::is_derived(field.id), is_derived, "{}", field.name);
         }
     }
 
     #[test]
-    fn switches_and_cpus_are_those_named_so() {
+    fn switch_and_cpu_rows_have_their_prefixes() {
         for field in FIELDS {
             let level = match field.name.strip_prefix("DCGM_FI_DEV_") {
                 Some("NVSWITCH_DEVICE_UUID") => Some(Level::SwitchLink),
@@ -149,9 +151,9 @@ mod tests {
         }
     }
 
-    /// The page knows these, too: their values are labels of what belongs to no GPU.
+    /// The page relies on it: their values are labels of parts that belong to no GPU.
     #[test]
-    fn of_the_machine_as_a_whole_there_are_versions() {
+    fn global_fields_are_versions() {
         let global = FIELDS.iter().filter(|field| field.level == Level::Global);
         let versions = [field::DRIVER_VERSION, field::NVML_VERSION, field::CUDA_DRIVER_VERSION];
         assert_eq!(global.map(|field| field.id).collect::<Vec<_>>(), versions);
@@ -182,6 +184,35 @@ mod tests {
         // The first is one of DCGM 4.7 that nothing here reads.
         for name in ["DCGM_FI_DEV_FAN_SPEED_RATIO", "heatsink_gpu", "", "up"] {
             assert_eq!(by_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_group_has_fields() {
+        for group in Group::ALL {
+            assert!(FIELDS.iter().any(|field| field.group == group), "{group:?}");
+        }
+    }
+
+    /// Where the name of a field says what it is about, its group says the same.
+    #[test]
+    fn names_and_units_agree_with_groups() {
+        for field in FIELDS {
+            let is = |groups: &[Group]| assert!(groups.contains(&field.group), "{}", field.name);
+            let name = field.name;
+            if name.starts_with("DCGM_FI_PROF_") {
+                is(&[Group::Profiling, Group::Nvlink]);
+            } else if name.contains("NVLINK") || name.contains("NVSWITCH_LINK") {
+                is(&[Group::Nvlink]);
+            }
+            match field.unit {
+                "°C" => is(&[Group::Heat]),
+                "W" | "J" | "mJ" => is(&[Group::Power]),
+                "MHz" | "kHz" | "Hz" | "ns" => is(&[Group::Clocks]),
+                "MiB" => is(&[Group::Memory]),
+                "text" => is(&[Group::Identity, Group::Nvlink]),
+                _ => {}
+            }
         }
     }
 }

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_is_read_as_it_is_written_or_by_its_versions() {
+    fn a_generation_is_parsed_from_its_word_or_a_version() {
         for generation in Generation::ALL {
             assert_eq!(Generation::parse(generation.as_str()), Some(generation));
         }
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn names_units_and_help_texts_go_both_ways_and_the_rest_stays() {
+    fn names_units_and_help_texts_are_renamed_both_ways() {
         let old = "DCGM_FI_DEV_GPU_UTIL, untyped, mine, 5s\nDCGM_FI_DEV_GPU_TEMP, gauge, mine\n\
                    DCGM_FI_DRIVER_VERSION, label, mine\nDCGM_FI_DEV_PSTATE, gauge, mine\n\
                    dcgm_fb_free, gauge, mine\n";
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_there_is_not_made_again() {
+    fn a_name_that_exists_is_not_added_again() {
         let both = "DCGM_FI_DEV_SM_CLOCK_HERTZ, untyped, new\nDCGM_FI_DEV_SM_CLOCK, gauge, old\n";
         let (old, new) =
             ("100 DCGM_FI_DEV_SM_CLOCK gauge old", "1603 DCGM_FI_DEV_SM_CLOCK_HERTZ untyped new");
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_grows_is_marked_so_under_either_name() {
+    fn a_counter_is_cumulative_under_either_name() {
         let text =
             "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION, gauge, h\nDCGM_FI_DEV_FB_USED, gauge, h\n";
         let cumulative: Vec<_> =

@@ -7,19 +7,6 @@ use crate::watch::FieldId;
 use super::fields::by_id;
 use super::xid;
 
-/// The meaning of a number; `None` if it is not known.
-type Meaning = fn(i64) -> Option<String>;
-
-/// Fields whose numbers have a meaning, except states and flags.
-static CODES: &[(FieldId, Meaning)] = &[
-    (field::CUDA_DRIVER_VERSION, cuda_version),
-    (field::P2P_NVLINK_STATUS, reached_gpus),
-    (field::CLOCKS_EVENT_REASONS, clock_reasons),
-    (field::FABRIC_HEALTH_MASK, fabric_health),
-    (field::PSTATE, performance_state),
-    (field::XID_ERRORS, xid_name),
-];
-
 /// The meaning of `number` as a value of this field; `None` for a plain number, and for a code that
 /// is not known.
 ///
@@ -31,16 +18,23 @@ static CODES: &[(FieldId, Meaning)] = &[
 /// assert_eq!(in_words(field::CLOCKS_EVENT_REASONS, 0x24).as_deref(), Some("power_cap, sw_thermal"));
 /// assert_eq!(in_words(field::GPU_TEMP, 41), None);
 /// ```
-pub fn in_words(field: FieldId, number: i64) -> Option<String> {
-    if let Some((_, words)) = CODES.iter().find(|(known, _)| *known == field) {
-        return words(number);
-    }
-    let row = by_id(field)?;
-    match (row.unit, number) {
-        ("enum", _) => state(row.help, number),
-        ("flag", 0) => Some("no".to_owned()),
-        ("flag", 1) => Some("yes".to_owned()),
-        _ => None,
+pub fn in_words(id: FieldId, number: i64) -> Option<String> {
+    match id {
+        field::CUDA_DRIVER_VERSION => cuda_version(number),
+        field::P2P_NVLINK_STATUS => reached_gpus(number),
+        field::CLOCKS_EVENT_REASONS => clock_reasons(number),
+        field::FABRIC_HEALTH_MASK => fabric_health(number),
+        field::PSTATE => performance_state(number),
+        field::XID_ERRORS => xid_name(number),
+        _ => {
+            let row = by_id(id)?;
+            match (row.unit, number) {
+                ("enum", _) => state(row.help, number),
+                ("flag", 0) => Some("no".to_owned()),
+                ("flag", 1) => Some("yes".to_owned()),
+                _ => None,
+            }
+        }
     }
 }
 
@@ -148,39 +142,32 @@ mod tests {
             let is_code = matches!(field.unit, "enum" | "bitmask" | "flag");
             assert!(!is_code || first.is_some(), "{}", field.name);
         }
-        for (id, _) in CODES {
-            assert!(by_id(*id).is_some(), "{id}");
-            assert_eq!(CODES.iter().filter(|(other, _)| other == id).count(), 1, "{id}");
-        }
     }
 
     #[test]
     fn states_are_those_of_the_help_text() {
-        let mut states: Vec<String> = Vec::new();
+        let states = |field: FieldId| {
+            let words = (-10..100).filter_map(|n| Some(format!("{n} {}", in_words(field, n)?)));
+            words.collect::<Vec<_>>()
+        };
         for field in FIELDS.iter().filter(|field| field.unit == "enum") {
-            let words = (-10..100).filter_map(|n| Some(format!("{n} {}", in_words(field.id, n)?)));
-            states.push(words.collect::<Vec<_>>().join(", "));
+            let states = states(field.id);
+            assert!(states.len() > 1, "{}", field.name);
+            assert!(states.iter().all(|state| field.help.contains(state)), "{states:?}");
         }
+        assert_eq!(states(field::EXP_GPU_HEALTH_STATUS), ["0 pass", "10 warn", "20 fail"]);
+        assert_eq!(states(field::NVLINK_GET_STATE), ["0 inactive", "1 active", "2 asleep"]);
+        assert_eq!(states(field::EXP_P2P_STATUS).len(), 7);
         assert_eq!(
-            states,
-            [
-                "0 has none, 1 not started, 2 in progress, 3 joined, 4 failed",
-                "0 not known, 1 healthy, 2 unhealthy, 3 limited capacity",
-                "0 inactive, 1 active",
-                "-1 not known, 0 off, 1 safe mode, 2 active, 3 error",
-                // What 1 is depends on the library behind DCGM: a GPU or an adapter.
-                "2 switch, 5 GPU",
-                "0 inactive, 1 active, 2 asleep",
-                "0 nothing, 1 GPU reset, 2 reboot, 3 drain of peer-to-peer traffic, 4 drain and reset",
-                "0 pass, 10 warn, 20 fail",
-                "0 good, 1 chipset not supported, 2 GPU not supported, 3 topology not supported, \
-                 4 disabled by registry key, 5 not supported, 6 unknown",
-            ]
+            states(field::NVSWITCH_LINK_STATUS),
+            ["-1 not known", "0 off", "1 safe mode", "2 active", "3 error"]
         );
+        // 1 is a GPU or an adapter, depending on the library behind DCGM.
+        assert_eq!(states(field::NVSWITCH_LINK_TYPE), ["2 switch", "5 GPU"]);
     }
 
     #[test]
-    fn what_is_no_state_has_words_of_its_own() {
+    fn numbers_other_than_states_have_words() {
         for (field, number, words) in [
             (5, 12040, Some("12.4")),
             (5, 13010, Some("13.1")),

@@ -1,77 +1,16 @@
-//! What the driver's error codes (XIDs) mean, and what their class asks for.
+//! The meaning of the driver's error codes (XIDs), and what to do about them.
 //!
 //! The classes follow the immediate action in NVIDIA's public catalogue of October 2025; the words
 //! are ours.
 
 mod advice;
+mod class;
 mod table;
 
-use crate::Xid;
+use crate::xid::Xid;
 
+pub use class::{Class, Entry};
 pub use table::XIDS;
-
-/// One code.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// The driver's number for it.
-    pub code: u32,
-    /// What it means, in plain words.
-    pub message: &'static str,
-    /// What it asks for first.
-    pub class: Class,
-}
-
-/// What an XID asks of whoever runs the machine, first of all.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Class {
-    /// Nothing: it informs, or another XID beside it says what to do.
-    Ignore,
-    /// Start the application again; most often it is the application's own fault.
-    RestartApplication,
-    /// Reset the GPU.
-    ResetGpu,
-    /// Start the virtual machine again.
-    RestartVm,
-    /// Start the machine again.
-    RestartNode,
-    /// Update the driver or firmware.
-    UpdateSoftware,
-    /// Look at power cables, seating and cooling.
-    CheckHardware,
-    /// Look at the NVLinks; the XID's own detail decides.
-    CheckNvlink,
-    /// Look at what unified memory reported beside it.
-    CheckUnifiedMemory,
-    /// Follow the procedure that NVIDIA has for this very code.
-    FollowProcedure,
-    /// Read from the driver which recovery it wants.
-    ReadRecoveryAction,
-    /// Ask NVIDIA or the maker of the machine.
-    ContactSupport,
-    /// The catalogue names no action.
-    Unclassified,
-}
-
-impl Class {
-    /// The word used in labels and tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ignore => "ignore",
-            Self::RestartApplication => "restart_application",
-            Self::ResetGpu => "reset_gpu",
-            Self::RestartVm => "restart_vm",
-            Self::RestartNode => "restart_node",
-            Self::UpdateSoftware => "update_software",
-            Self::CheckHardware => "check_hardware",
-            Self::CheckNvlink => "check_nvlink",
-            Self::CheckUnifiedMemory => "check_unified_memory",
-            Self::FollowProcedure => "follow_procedure",
-            Self::ReadRecoveryAction => "read_recovery_action",
-            Self::ContactSupport => "contact_support",
-            Self::Unclassified => "unclassified",
-        }
-    }
-}
 
 impl Entry {
     fn xid(&self) -> Xid {
@@ -82,30 +21,8 @@ impl Entry {
     }
 }
 
-impl Class {
-    /// What to do, in a sentence.
-    pub fn action(self) -> &'static str {
-        match self {
-            Self::Ignore => "Nothing by itself; look at the XIDs beside it.",
-            Self::RestartApplication => "Start the application again, and look for its own fault.",
-            Self::ResetGpu => "Drain the GPU and reset it.",
-            Self::RestartVm => "Start the virtual machine again.",
-            Self::RestartNode => "Drain the machine and start it again.",
-            Self::UpdateSoftware => "Update the driver or the firmware.",
-            Self::CheckHardware => "Check power cables, seating and cooling.",
-            Self::CheckNvlink => "Check the NVLinks; the kernel's log has the detail that decides.",
-            Self::CheckUnifiedMemory => "Look at what unified memory reported beside it.",
-            Self::FollowProcedure => "Follow NVIDIA's procedure for this code.",
-            Self::ReadRecoveryAction => "Do what the driver's recovery action says.",
-            Self::ContactSupport => "Ask NVIDIA or the maker of the machine.",
-            Self::Unclassified => "Look it up in NVIDIA's catalogue of XIDs.",
-        }
-    }
-}
-
-/// The code with its meaning, and with what to do: a sentence for this very code, or the one of its
-/// class. Code 0 is `No Error`; a code that the table lacks keeps its number
-/// and is an `Unknown XID`.
+/// The code with its meaning and with what to do: a sentence for this code, else that of its class.
+/// Code 0 is `No Error`; a code that the table lacks keeps its number and is an `Unknown XID`.
 pub fn lookup(code: u32) -> Xid {
     let unknown = Entry { code, message: "Unknown XID", class: Class::Unclassified };
     match code {
@@ -152,12 +69,12 @@ pub fn critical() -> impl Iterator<Item = Xid> {
     XIDS.iter().map(Entry::xid).filter(|xid| xid.critical)
 }
 
-/// Whether the table has this code. It does not have 0, which is no XID.
+/// Whether the table has this code. It does not have 0, which stands for no XID.
 pub fn known(code: u32) -> bool {
     entry(code).is_some()
 }
 
-/// What this code asks for, if the table has it.
+/// The class of this code, if the table has it.
 pub fn class(code: u32) -> Option<Class> {
     entry(code).map(|entry| entry.class)
 }
@@ -191,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_codes_that_operators_know_read_well() {
+    fn common_codes_have_the_expected_message_and_class() {
         for (code, message, class) in [
             (13, "Graphics engine exception", Class::RestartApplication),
             (31, "GPU memory page fault", Class::RestartApplication),
@@ -210,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_is_for_known_codes_and_says_more_than_their_class() {
+    fn advice_is_for_known_codes_and_differs_from_their_class() {
         assert!(advice::ADVICE.windows(2).all(|pair| pair[0].0 < pair[1].0));
         for &(code, sentence) in advice::ADVICE {
             assert_ne!(sentence, class(code).unwrap().action(), "{code}");
@@ -220,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_do_is_a_short_sentence() {
+    fn every_action_is_a_short_sentence() {
         let codes = XIDS.iter().map(|entry| entry.code);
         for action in codes.chain([0, 9999]).map(|code| lookup(code).action) {
             assert!(action.len() <= 150 && action.is_ascii(), "{action}");
@@ -230,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_asks_for_a_reset_where_the_class_does() {
+    fn advice_agrees_with_the_class() {
         for &(code, sentence) in advice::ADVICE {
             match class(code).unwrap() {
                 Class::ResetGpu => assert!(sentence.to_lowercase().contains("reset"), "{code}"),
@@ -244,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn critical_codes_are_those_that_cost_a_gpu() {
+    fn the_critical_codes() {
         let codes: Vec<_> = critical().map(|xid| xid.code).collect();
         assert_eq!(
             codes,

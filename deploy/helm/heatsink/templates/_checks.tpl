@@ -1,4 +1,4 @@
-{{/* Wishes that cannot be granted stop the installation, each with one line that says what to do. */}}
+{{/* Values that cannot work fail the installation, each with one line that says what to do. */}}
 {{- define "heatsink.checks" -}}
 {{- $instead := "close the port with networkPolicy.enabled, or let a service mesh or a proxy do it; then take this value away" -}}
 {{- if .Values.tlsServerConfig.enabled -}}
@@ -70,7 +70,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Milliseconds of a duration such as 15s, 1m30s or 500ms; the schema allows no other kind. */}}
+{{/* Milliseconds of a duration such as 15s, 1m30s or 500ms; the schema allows no other form. */}}
 {{- define "heatsink.milliseconds" -}}
 {{- $hours := regexFind "[0-9]+h" . | trimSuffix "h" | int -}}
 {{- $minutes := regexFind "[0-9]+m([^s]|$)" . | regexFind "[0-9]+" | int -}}

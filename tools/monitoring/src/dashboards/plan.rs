@@ -19,12 +19,12 @@ pub(super) struct Plan {
     pub(super) panels: fn() -> Vec<Panel>,
 }
 
-/// A choice at the top of a dashboard.
+/// A selector at the top of a dashboard.
 pub(super) struct Variable {
     name: &'static str,
     label: &'static str,
     query: &'static str,
-    /// Whether several can be chosen, and all.
+    /// Whether several values, or all, can be selected.
     many: bool,
 }
 
@@ -58,8 +58,8 @@ pub(super) const NAMESPACE: Variable = Variable {
     many: true,
 };
 
-/// How often each XID came in the time shown. A code is first there when it has happened, so its
-/// first value counts as well; one that last came before that time does not.
+/// How often each XID occurred in the time range. A series begins with the first occurrence, so its
+/// first value counts; a code that last occurred before the range does not.
 pub(super) fn xids(at: &str) -> String {
     let (count, time) = ("heatsink_xid_errors_total", "heatsink_xid_last_timestamp_seconds");
     format!(
@@ -130,7 +130,7 @@ impl Variable {
             "hide": 0,
         });
         if self.many {
-            // Matches a label that is not there, too: not every Prometheus has clusters.
+            // Also matches series without the label: not every Prometheus has clusters.
             json["allValue"] = json!(".*");
             json["current"] = json!({ "text": "All", "value": "$__all" });
         }

@@ -1,8 +1,8 @@
-//! What can be wrong with a row, in words for the person who wrote it.
+//! The errors of a row, in words for the person who wrote it.
 
 use std::sync::Arc;
 
-use super::{MAX_SKIPPED, MAX_WATCHES};
+use super::limits::{MAX_SKIPPED, MAX_WATCHES};
 
 /// Why a row was left out. Its text is one short line: what is wrong, and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -95,4 +95,10 @@ fn hint(near: &Option<&'static str>) -> String {
         Some(name) => format!("did you mean `{name}`?"),
         None => "`heatsink fields` lists them all".to_owned(),
     }
+}
+
+/// At most `max_chars` characters of `text`, with control characters as blanks, for a message.
+pub(super) fn printable(text: &str, max_chars: usize) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(max_chars).map(plain).collect()
 }

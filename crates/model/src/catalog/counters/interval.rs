@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{RowError, shown};
+use super::error::{RowError, printable};
 
 /// How often one row can be read by itself.
 const ALLOWED: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
@@ -23,7 +23,7 @@ pub(super) fn split(cell: &str) -> Result<(&str, Option<Duration>), RowError> {
     let Some(seconds) = seconds(written) else { return Ok((cell, None)) };
     match Duration::try_from_secs_f64(seconds) {
         Ok(interval) if ALLOWED.contains(&interval) => Ok((help, Some(interval))),
-        _ => Err(RowError::Interval { interval: shown(written, 64) }),
+        _ => Err(RowError::Interval { interval: printable(written, 64) }),
     }
 }
 

@@ -1,10 +1,10 @@
-//! A second counters file beside the first.
+//! Two counters files together.
 
-use crate::{Kind, Watch};
+use crate::watch::{Kind, Watch};
 
-use super::MAX_WATCHES;
+use super::limits::MAX_WATCHES;
 
-/// What two files ask for together, where the second adds to the first.
+/// The watches of two files, where the second adds to the first.
 ///
 /// A watch of `extra` takes the place of the one in `main` with its name: type, help and interval
 /// are its own. The others follow at the end, up to [`MAX_WATCHES`] in all. A field that both make
@@ -30,7 +30,7 @@ pub fn merge(main: Vec<Watch>, extra: Vec<Watch>) -> Vec<Watch> {
 mod tests {
     use std::time::Duration;
 
-    use crate::Pace;
+    use crate::watch::Pace;
 
     use super::*;
     use crate::catalog::counters::parse;
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_the_same_name_takes_the_place_and_others_follow() {
+    fn a_row_with_the_same_name_replaces_and_others_are_added() {
         let main = "DCGM_FI_DEV_SM_CLOCK, gauge, one\nDCGM_FI_DEV_GPU_TEMP, gauge, two, 5s\n";
         let extra = "DCGM_FI_DEV_POWER_USAGE, gauge, three\nDCGM_FI_DEV_SM_CLOCK, untyped, four\n\
                      DCGM_FI_DEV_GPU_TEMP_CELSIUS, gauge, another name is another row\n";
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_is_the_extra_rows_too() {
+    fn a_row_that_replaces_brings_its_interval() {
         let of = |text: &str| parse(text.as_bytes()).watches;
         let main = of("DCGM_FI_DEV_SM_CLOCK, gauge, h, 5s\n");
         let slow = of("DCGM_FI_DEV_SM_CLOCK, gauge, h, 1m\n");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_watches_has_a_bound() {
+    fn the_number_of_watches_is_limited() {
         let watch = parse(b"DCGM_FI_DEV_SM_CLOCK, gauge, h").watches.remove(0);
         let named = |name: String| Watch { name: name.into(), ..watch.clone() };
         let main: Vec<Watch> = (0..MAX_WATCHES).map(|n| named(n.to_string())).collect();

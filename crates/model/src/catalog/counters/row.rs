@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
-use crate::{Kind, Pace, Watch, field};
+use crate::catalog::fields::{self, Field, Level, ValueType};
+use crate::field;
+use crate::watch::{Kind, Pace, Watch};
 
-use super::{MAX_HELP_BYTES, RowError, interval, shown};
-use crate::catalog::{Field, Level, ValueType, by_name, fields};
+use super::error::{RowError, printable};
+use super::interval;
+use super::limits::MAX_HELP_BYTES;
 
-/// The watch that a row asks for, whatever the other rows say.
+/// The watch of a row, without regard to the other rows.
 pub(super) fn watch(text: &[u8]) -> Result<Watch, RowError> {
     let text = str::from_utf8(text).map_err(|_| RowError::NotUtf8)?;
     // Neither names nor types have commas, so the third cell is all the rest, but for an interval.
@@ -20,8 +23,8 @@ pub(super) fn watch(text: &[u8]) -> Result<Watch, RowError> {
     let (help, interval) = interval::split(help)?;
     let (name, kind, help) = (unquoted(name)?, unquoted(kind)?, unquoted(help)?);
 
-    let row = by_name(&name).ok_or_else(|| RowError::UnknownField {
-        name: shown(&name, 64),
+    let row = fields::by_name(&name).ok_or_else(|| RowError::UnknownField {
+        name: printable(&name, 64),
         near: fields::nearest(&name),
     })?;
     let name = Arc::from(name);
@@ -39,8 +42,7 @@ pub(super) fn watch(text: &[u8]) -> Result<Watch, RowError> {
     Ok(Watch { field: row.id, name, kind, help: help.into(), pace, cumulative })
 }
 
-/// The text of a cell. A cell that is quoted from end to end is what its quotes enclose; any other
-/// is itself, whatever quotes it has inside.
+/// The text of a cell, without quotes around the whole of it. Quotes inside a cell belong to the text.
 fn unquoted(cell: &str) -> Result<Cow<'_, str>, RowError> {
     let cell = cell.trim();
     if !cell.starts_with('"') {
@@ -79,7 +81,7 @@ fn kind_of(written: &str) -> Result<Kind, RowError> {
     }
     Err(match ["histogram", "summary"].into_iter().find(is) {
         Some(kind) => RowError::ManyValued { kind },
-        None => RowError::UnknownType { kind: shown(written, 64) },
+        None => RowError::UnknownType { kind: printable(written, 64) },
     })
 }
 
@@ -94,8 +96,8 @@ fn check_label(field: &Field, kind: Kind, name: &Arc<str>) -> Result<(), RowErro
     Ok(())
 }
 
-/// The help text without control characters and no longer than allowed. All else stays: what has
-/// to be escaped depends on where it is written to.
+/// The help text without control characters and no longer than [`MAX_HELP_BYTES`]. Nothing is escaped
+/// here: that depends on where it is written to.
 fn plain_help(help: &str) -> String {
     let mut plain = String::new();
     for c in help.chars() {

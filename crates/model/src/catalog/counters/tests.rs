@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::catalog::{FIELDS, Level, ValueType, by_name};
 
-/// What became of a file, a line per row.
-fn told(text: &[u8]) -> String {
+/// The result of parsing a file, a line per row.
+fn outcome(text: &[u8]) -> String {
     let Counters { watches, skipped } = parse(text);
     let mut out = String::new();
     for Watch { field, name, kind, help, pace, .. } in watches {
@@ -29,7 +29,7 @@ fn told(text: &[u8]) -> String {
 }
 
 fn check(text: &str, expect: Expect) {
-    expect.assert_eq(&told(text.as_bytes()));
+    expect.assert_eq(&outcome(text.as_bytes()));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn what_only_looks_like_an_interval_belongs_to_the_help() {
 }
 
 #[test]
-fn an_interval_that_no_row_can_have_costs_the_row() {
+fn a_row_with_an_invalid_interval_is_skipped() {
     let long = "9".repeat(400);
     check(
         &format!(
@@ -174,7 +174,7 @@ fn an_interval_that_no_row_can_have_costs_the_row() {
 }
 
 #[test]
-fn a_lone_quote_costs_no_other_line() {
+fn an_open_quote_does_not_affect_other_lines() {
     check(
         "DCGM_FI_DEV_SM_CLOCK, gauge, \"SM clock\n\
          DCGM_FI_DEV_MEM_CLOCK, gauge, 19\" rack\n\
@@ -210,7 +210,7 @@ fn quoted_cells_are_unquoted_and_the_rest_is_as_written() {
 }
 
 #[test]
-fn blanks_tabs_a_bom_and_carriage_returns_do_not_count() {
+fn blanks_tabs_a_bom_and_carriage_returns_are_ignored() {
     check(
         "\u{feff}DCGM_FI_DEV_SM_CLOCK,\tgauge,\tSM clock\r\n\
          \t DCGM_FI_DEV_DEC_UTIL , gauge ,  with\ttab \t\r\n",
@@ -222,7 +222,7 @@ fn blanks_tabs_a_bom_and_carriage_returns_do_not_count() {
 }
 
 #[test]
-fn comments_blank_lines_and_commas_say_nothing() {
+fn comments_blank_lines_and_commas_are_ignored() {
     let text = b"# DCGM_FI_DEV_SM_CLOCK, gauge, h\n  \t# more\n\n \t\r\n,,\n , ,\t\r\n#\xFF\xFE\n,";
     assert_eq!(parse(text), Counters::default());
     assert_eq!(parse(b""), Counters::default());
@@ -230,7 +230,7 @@ fn comments_blank_lines_and_commas_say_nothing() {
 }
 
 #[test]
-fn bytes_that_are_no_text_cost_their_row() {
+fn a_row_that_is_not_utf8_is_skipped() {
     let text = b"DCGM_FI_DEV_GPU_TEMP, gauge, in \xB0C\nDCGM_FI_DEV_SM_CLOCK, gauge, h\n";
     let counters = parse(text);
     assert_eq!(counters.watches.len(), 1);
@@ -322,7 +322,7 @@ fn a_row_that_failed_takes_no_name() {
 }
 
 #[test]
-fn what_goes_to_a_log_is_short_and_plain() {
+fn a_skipped_row_is_short_and_printable() {
     let name = "\u{1b}é".repeat(500);
     let skipped = parse(format!("  {name}, gauge, h").as_bytes()).skipped;
     assert_eq!(skipped[0].row, " é".repeat(60));
@@ -339,7 +339,7 @@ fn a_long_help_text_is_cut_between_characters() {
 }
 
 #[test]
-fn a_file_of_nonsense_is_given_up() {
+fn a_file_of_nonsense_is_not_read_to_its_end() {
     let counters = parse("DCGM_FI_DEV_NOTHING, gauge, h\n".repeat(100_000).as_bytes());
     assert_eq!(counters.skipped.len(), MAX_SKIPPED);
     let last = counters.skipped.last().unwrap();
@@ -347,7 +347,7 @@ fn a_file_of_nonsense_is_given_up() {
 }
 
 #[test]
-fn the_number_of_watches_has_a_bound() {
+fn the_number_of_watches_is_limited() {
     let watch = parse(b"DCGM_FI_DEV_SM_CLOCK, gauge, h").watches.remove(0);
     let mut taken = Taken::default();
     for line in 0..MAX_WATCHES {

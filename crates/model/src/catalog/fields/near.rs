@@ -1,4 +1,4 @@
-//! Which known name a misspelt one was meant to be.
+//! Names that are almost the same as a misspelt one.
 
 /// How many letters may be wrong, missing or too many.
 const TYPOS: usize = 2;

@@ -4,7 +4,7 @@ use crate::watch::{FieldId, Kind, Pace, Watch};
 
 use super::group::Group;
 
-/// One field: something that can be read, and all that is known of it beforehand.
+/// One field: something that can be read, with its names, its unit and its help text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Field {
     /// DCGM's number. 9005, 9006 and those of heatsink's own families, from 9201 on, are numbers of
@@ -75,8 +75,8 @@ impl Field {
         }
     }
 
-    /// Whether its values only grow by nature. Pages that wait to be retired are typed a counter by
-    /// custom, and become fewer.
+    /// Whether its values only grow by nature. The count of pages that wait to be retired can fall,
+    /// although dcgm-exporter gives it the type counter.
     pub fn is_cumulative(&self) -> bool {
         self.cumulative
     }
@@ -99,7 +99,7 @@ impl Field {
     }
 }
 
-/// What a field is a property of.
+/// The kind of entity that a field belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Level {
     /// The machine: one value for all GPUs.
@@ -122,7 +122,7 @@ pub enum Level {
     Cpu,
     /// One core of a CPU.
     CpuCore,
-    /// Nothing in the driver: this program derives it.
+    /// None: this program makes it from other fields, or reads it of pairs of GPUs.
     Exporter,
 }
 
@@ -144,13 +144,13 @@ impl Level {
         }
     }
 
-    /// Whether it is of a part of the machine that belongs to no GPU.
+    /// Whether it is a part of the machine that belongs to no GPU.
     pub fn is_beside_gpus(self) -> bool {
         matches!(self, Self::Switch | Self::SwitchLink | Self::Cpu | Self::CpuCore)
     }
 }
 
-/// What the values of a field are.
+/// The type of a field's values.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ValueType {
     /// Whole numbers.

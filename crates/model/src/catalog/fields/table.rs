@@ -143,7 +143,7 @@ static SORTED: [Field; ROWS.len()] = {
 
 #[rustfmt::skip]
 fields! {
-    Labels "Labels: the value becomes a label of every series of its GPU. Most texts are left out, since each makes\n# every series longer; take away the # where one is wanted. UUID, bus id and model are labels anyway." {
+    Labels "Labels: the value becomes a label of every series of its GPU. Most texts are comments, since each makes\n# every series longer; remove the # of a row to read it. UUID, bus id and model are always labels." {
            1 fi   DRIVER_VERSION                                  Identity  Global          Text  "text"         Slow  Label   ALL DEFAULT MINIMAL    "Version of the NVIDIA driver", renamed SYSTEM_DRIVER_VERSION;
            2 fi   NVML_VERSION                                    Identity  Global          Text  "text"         Slow  Label   ALL                    "Version of NVML", aka SYSTEM_NVML_VERSION;
           50 dev  NAME                                            Identity  ComputeInstance Text  "text"         Slow  Label   ALL                    "Model of the GPU", aka GPU_NAME;
@@ -251,7 +251,7 @@ fields! {
          241 dev  THERMAL_VIOLATION                               Clocks    Gpu             Int   "ns"           Every Counter ALL OFFERED            "Time held back by heat, in nanoseconds", v1 dcgm_thermal_violation;
          242 dev  SYNC_BOOST_VIOLATION                            Clocks    Gpu             Int   "ns"           Every Counter ALL OFFERED            "Time held back by sync boost, in nanoseconds", v1 dcgm_sync_boost_violation;
          243 dev  BOARD_LIMIT_VIOLATION                           Clocks    Gpu             Int   "ns"           Every Counter ALL OFFERED            "Time held back by a limit of the board, in nanoseconds", v1 dcgm_board_limit_violation;
-         244 dev  LOW_UTIL_VIOLATION                              Clocks    Gpu             Int   "ns"           Every Counter ALL OFFERED            "Time held back for want of work, in nanoseconds", v1 dcgm_low_util_violation;
+         244 dev  LOW_UTIL_VIOLATION                              Clocks    Gpu             Int   "ns"           Every Counter ALL OFFERED            "Time held back by low utilisation, in nanoseconds", v1 dcgm_low_util_violation;
          245 dev  RELIABILITY_VIOLATION                           Clocks    Gpu             Int   "ns"           Every Counter ALL OFFERED            "Time held back by the reliability limit, in nanoseconds", v1 dcgm_reliability_violation;
          246 dev  TOTAL_APP_CLOCKS_VIOLATION                      Clocks    Gpu             Int   "ns"           Every Counter ALL                    "Time below the application clocks, whatever the cause, in nanoseconds";
          247 dev  TOTAL_BASE_CLOCKS_VIOLATION                     Clocks    Gpu             Int   "ns"           Every Counter ALL                    "Time below the base clocks, whatever the cause, in nanoseconds";
@@ -300,7 +300,7 @@ fields! {
          526 dev  VGPU_LICENSE_STATUS                             Identity  Vgpu            Int   "flag"         Slow  Gauge   ALL DEFAULT            "Whether a vGPU licence is held, 0 or 1";
     }
     Nvlink "NVLink, all links" {
-          64 dev  P2P_NVLINK_STATUS                               Nvlink    Gpu             Int   "bitmask"      Slow  Gauge   ALL                    "Other GPUs to which there is a working NVLink way, as a bitmask with a bit for each index", aka NVLINK_P2P_STATUS;
+          64 dev  P2P_NVLINK_STATUS                               Nvlink    Gpu             Int   "bitmask"      Slow  Gauge   ALL                    "Other GPUs that can be reached through NVLink, as a bitmask with a bit for each index", aka NVLINK_P2P_STATUS;
          409 dev  NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL               Nvlink    Gpu             Int   "count"        Slow  Counter ALL MONITORING         "NVLink flit checksum errors on all links, as a count", aka NVLINK_CRC_FLIT_ERROR_TOTAL, v1 dcgm_nvlink_flit_crc_error_count_total;
          419 dev  NVLINK_CRC_DATA_ERROR_COUNT_TOTAL               Nvlink    Gpu             Int   "count"        Slow  Counter ALL MONITORING         "NVLink data checksum errors on all links, as a count", aka NVLINK_CRC_DATA_ERROR_TOTAL, v1 dcgm_nvlink_data_crc_error_count_total;
          429 dev  NVLINK_REPLAY_ERROR_COUNT_TOTAL                 Nvlink    Gpu             Int   "count"        Slow  Counter ALL MONITORING         "NVLink packets sent again on all links, as a count", aka NVLINK_REPLAY_ERROR_TOTAL, v1 dcgm_nvlink_replay_error_count_total;
@@ -622,7 +622,7 @@ fields! {
     }
     HealthAndPeers {
         9003 dcgm EXP_GPU_HEALTH_STATUS                           Errors    Exporter        Int   "enum"         Every Gauge   ALL OFFERED            "Health of the GPU by subsystem: 0 pass, 10 warn, 20 fail", series "1 per subsystem";
-        9004 dcgm EXP_P2P_STATUS                                  Nvlink    Exporter        Int   "enum"         Slow  Gauge   ALL OFFERED            "State of the way to each other GPU: 0 good, 1 chipset not supported, 2 GPU not supported, 3 topology not supported, 4 disabled by registry key, 5 not supported, 6 unknown", series "1 per other GPU";
+        9004 dcgm EXP_P2P_STATUS                                  Nvlink    Exporter        Int   "enum"         Slow  Gauge   ALL OFFERED            "State of the connection to each other GPU: 0 good, 1 chipset not supported, 2 GPU not supported, 3 topology not supported, 4 disabled by registry key, 5 not supported, 6 unknown", series "1 per other GPU";
     }
     ClockEventsCounted {
         // DCGM has no number for these two; the numbers are of this program.
@@ -690,7 +690,7 @@ fields! {
     WindowLength {
         9246 heatsink_window_seconds                     WINDOW_SECONDS                     Heatsink  Exporter        Float "s"            Every Gauge   ALL MONITORING         "Length of the window of lowest, mean and highest values, in seconds", series "1 per node";
     }
-    MachineLabels "Labels: the value becomes a label of every series of the part that has it. Take away the # where one is wanted." {
+    MachineLabels "Labels: the value becomes a label of every series of the part that has it. Remove the # of a row to read it." {
          878 dev  NVSWITCH_DEVICE_UUID                            Identity  SwitchLink      Text  "text"         Slow  Label   MACHINE                "UUID of the NVSwitch, or of its link", aka NVSWITCH_UUID;
          877 dev  NVSWITCH_LINK_DEVICE_LINK_SID                   Nvlink    SwitchLink      Text  "text"         Slow  Label   MACHINE                "System id of what the switch's link leads to", aka NVSWITCH_LINK_REMOTE_LINK_SID;
         1140 dev  CPU_VENDOR                                      Identity  Cpu             Text  "text"         Slow  Label   MACHINE                "Maker of the CPU";

@@ -1,12 +1,12 @@
-//! What to do about the codes that operators meet, where their class alone says too little.
+//! What to do about common codes, where the class alone says too little.
 
-/// What to do about this code, in a sentence of its own.
+/// The sentence for this code, if it has one of its own.
 pub(super) fn of(code: u32) -> Option<&'static str> {
     let index = ADVICE.binary_search_by_key(&code, |(code, _)| *code).ok()?;
     ADVICE.get(index).map(|(_, advice)| *advice)
 }
 
-/// All of the units of an NVLink 5 report alike.
+/// The same for all units of an NVLink 5.
 const LINK: &str = "Read unit, severity and link in the kernel's log: after a fatal error drain the \
                     GPU and reset it, after others watch the link.";
 

@@ -1,6 +1,6 @@
 //! One row per code that the driver can report, in order of code.
 
-use super::{Class, Entry};
+use super::class::{Class, Entry};
 
 use Class::{
     CheckHardware, CheckNvlink, CheckUnifiedMemory, ContactSupport, FollowProcedure, Ignore,

@@ -1,4 +1,4 @@
-//! Questions to a Prometheus server: queries as Grafana sends them, its variables filled in.
+//! Queries to a Prometheus server as Grafana sends them, its variables filled in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// The server at `url`, such as `http://127.0.0.1:9090`. Nothing is asked yet.
+    /// The server at `url`, such as `http://127.0.0.1:9090`. Sends nothing yet.
     pub fn new(url: &str) -> Self {
         // An answer with status 400 or 422 has a body that says why, so a status is no error here.
         let config = ureq::Agent::config_builder()
@@ -37,11 +37,11 @@ impl Prometheus {
     /// The value of `expr` at the time `at` (Unix seconds), or now: one point per series.
     ///
     /// # Errors
-    /// With the server's own message and the expression, or with what kept it from answering.
+    /// The server's message or the failure of the connection, with the expression.
     pub fn query(&self, expr: &str, at: Option<f64>) -> Result<Vec<Series>> {
         let mut form = vec![("query", expr.to_owned())];
         form.extend(at.map(|at| ("time", at.to_string())));
-        self.ask("query", &form).with_context(|| format!("the query {expr}"))
+        self.post("query", &form).with_context(|| format!("the query {expr}"))
     }
 
     /// The values of `expr` from `from` to `to` (Unix seconds), one every `step` seconds.
@@ -55,7 +55,7 @@ impl Prometheus {
             ("end", to.to_string()),
             ("step", step.to_string()),
         ];
-        self.ask("query_range", &form).with_context(|| format!("the query {expr}"))
+        self.post("query_range", &form).with_context(|| format!("the query {expr}"))
     }
 
     /// The values that `label` has in the series of `selector`, sorted; an empty selector means
@@ -74,15 +74,15 @@ impl Prometheus {
             .with_context(|| format!("the values of {label} in {selector}"))
     }
 
-    /// Sends a form rather than an address, which an expression may be too long for.
-    fn ask(&self, endpoint: &str, form: &[(&str, String)]) -> Result<Vec<Series>> {
+    /// Sends a form, because an expression may be too long for a URL.
+    fn post(&self, endpoint: &str, form: &[(&str, String)]) -> Result<Vec<Series>> {
         let request = self.agent.post(format!("{}/api/v1/{endpoint}", self.url));
         let answer = request.send_form(form.iter().map(|(name, value)| (*name, value.as_str())))?;
         series(data(answer)?)
     }
 }
 
-/// What every answer of the API is wrapped in.
+/// The envelope of every answer of the API.
 #[derive(Deserialize)]
 struct Answer {
     status: String,
@@ -147,7 +147,7 @@ fn series(data: Value) -> Result<Vec<Series>> {
         .collect()
 }
 
-/// What is chosen for a dashboard's variable.
+/// The selected value of a dashboard's variable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Choice {
     /// One value, inserted as it is.
@@ -158,7 +158,7 @@ pub enum Choice {
     All,
 }
 
-/// The stretch of time that a query is about, in seconds.
+/// The time range of a query, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     /// Its start, in Unix time.
@@ -172,9 +172,9 @@ pub struct Window {
 /// The variables of a dashboard, and the built-in ones about time.
 #[derive(Clone, Debug)]
 pub struct Variables {
-    /// What is chosen, by variable name.
+    /// Selected values, by variable name.
     pub choices: BTreeMap<String, Choice>,
-    /// What `$__range` and `$__interval` are computed from; without it they are unknown.
+    /// From which `$__range` and `$__interval` are computed; without it they are unknown.
     pub window: Option<Window>,
     /// Seconds between two scrapes, from which `$__rate_interval` is computed.
     pub scrape_interval: f64,
@@ -193,7 +193,7 @@ impl Variables {
         self
     }
 
-    /// These over another stretch of time.
+    /// These with another time range.
     #[must_use]
     pub fn over(&self, window: Window) -> Self {
         Self { window: Some(window), ..self.clone() }
@@ -347,9 +347,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_named() {
+    fn unknown_variables_are_named() {
         let error = |expr| format!("{:#}", variables().fill(expr).unwrap_err());
-        assert!(error("up{a=\"$nobody\"}").contains("$nobody"));
+        assert!(error("up{a=\"$unknown\"}").contains("$unknown"));
         assert!(error("${gpu:json}").contains("json"));
         let timeless = Variables::new(15.0);
         assert!(
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_what_prometheus_said() {
+    fn an_error_has_the_message_of_prometheus() {
         let text = r#"{"status":"error","errorType":"bad_data","error":"parse error: no"}"#;
         assert_eq!(unwrapped(text).unwrap_err().to_string(), "bad_data: parse error: no");
         assert!(unwrapped("<html>").is_err());
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_expression() {
-        // Port 1 is nobody's.
+        // No server listens at port 1.
         let error = Prometheus::new("http://127.0.0.1:1/").query("up{}", None).unwrap_err();
         assert!(error.to_string().contains("up{}"));
     }

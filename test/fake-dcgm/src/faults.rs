@@ -1,47 +1,46 @@
-//! What the control file asks for, line by line. The commands are documented in `control`.
+//! The fault commands of the control file, documented in `control`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-/// All that goes wrong at present.
+use fake_nvml::control_file::Commands;
+
+/// The faults in force.
 #[derive(Default, Debug)]
-pub(crate) struct Orders {
+pub(crate) struct Faults {
     pub down: bool,
     pub stopped: bool,
     pub dead_handle: bool,
     pub restart: Option<u64>,
     pub version: Option<String>,
-    pub slow: Duration,
-    /// How many GPUs are listed, there or not.
+    /// How many GPUs are listed at least; those that are not there are detached.
     pub listed_gpus: usize,
-    /// How many GPUs, and how many of anything else, lists are said to have.
+    /// The false lengths of the list of GPUs, and of all other lists.
     pub counted_gpus: Option<i32>,
     pub counted_entities: Option<i32>,
-    /// How many groups and field groups others have.
+    /// How many groups and field groups other clients have.
     pub groups_of_others: usize,
     pub field_groups_of_others: usize,
     pub no_profiling: bool,
     pub stale: bool,
     /// How far the engine's clock is ahead.
     pub clock_us: i64,
-    fields: BTreeMap<u16, FieldOrder>,
-    gpus: BTreeMap<u32, GpuOrders>,
-    /// Lines that are not commands.
-    pub not_understood: Vec<String>,
+    fields: BTreeMap<u16, FieldFault>,
+    gpus: BTreeMap<u32, GpuFaults>,
 }
 
-/// What happens to one field.
+/// A fault of one field.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) enum FieldOrder {
+pub(crate) enum FieldFault {
     Unsupported,
     Refused,
     Blank,
-    /// In the field's own type.
+    /// A value, in the type of the field.
     Value(String),
 }
 
-/// What happens to one GPU.
+/// The faults of one GPU.
 #[derive(Default, Debug)]
-pub(crate) struct GpuOrders {
+pub(crate) struct GpuFaults {
     pub stale: bool,
     pub fake: bool,
     pub detached: bool,
@@ -77,43 +76,32 @@ const SYSTEMS: &[(&str, u32)] = &[
     ("IMEX", 0x2000),
 ];
 
-impl Orders {
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut orders = Self::default();
-        for line in text.lines() {
-            let command = line.split('#').next().unwrap_or_default().trim();
-            if !command.is_empty() && orders.obey(command).is_none() {
-                orders.not_understood.push(command.to_owned());
-            }
-        }
-        orders
-    }
-
-    /// What happens to this field.
-    pub(crate) fn field(&self, field: u16) -> Option<&FieldOrder> {
+impl Faults {
+    /// The fault of this field.
+    pub(crate) fn field(&self, field: u16) -> Option<&FieldFault> {
         self.fields.get(&field)
     }
 
     /// Whether the engine cannot watch this field.
     pub(crate) fn is_unsupported(&self, field: u16) -> bool {
-        self.field(field) == Some(&FieldOrder::Unsupported)
+        self.field(field) == Some(&FieldFault::Unsupported)
             || (self.no_profiling && is_profiling(field))
     }
 
-    /// What happens to this GPU.
-    pub(crate) fn gpu(&self, gpu: u32) -> Option<&GpuOrders> {
+    /// The faults of this GPU.
+    pub(crate) fn gpu(&self, gpu: u32) -> Option<&GpuFaults> {
         self.gpus.get(&gpu)
     }
+}
 
-    fn obey(&mut self, command: &str) -> Option<()> {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        match words.as_slice() {
+impl Commands for Faults {
+    fn apply_command(&mut self, words: &[&str]) -> Option<()> {
+        match words {
             ["engine", "down"] => self.down = true,
             ["engine", "stopped"] => self.stopped = true,
             ["engine", "dead-handle"] => self.dead_handle = true,
             ["engine", "restart", number] => self.restart = Some(number.parse().ok()?),
             ["engine", "version", version] => self.version = Some((*version).to_owned()),
-            ["engine", "slow", millis] => self.slow = Duration::from_millis(millis.parse().ok()?),
             ["engine", "lists", count] => self.listed_gpus = count.parse().ok()?,
             ["engine", "counts", "gpus", count] => self.counted_gpus = Some(count.parse().ok()?),
             ["engine", "counts", "entities", count] => {
@@ -121,26 +109,26 @@ impl Orders {
             }
             ["limit", "groups", count] => self.groups_of_others = count.parse().ok()?,
             ["limit", "field-groups", count] => self.field_groups_of_others = count.parse().ok()?,
-            ["field", field, order @ ..] => {
-                let order = match order {
-                    ["unsupported"] => FieldOrder::Unsupported,
-                    ["refused"] => FieldOrder::Refused,
-                    ["blank"] => FieldOrder::Blank,
-                    ["value", value] => FieldOrder::Value((*value).to_owned()),
+            ["field", field, fault @ ..] => {
+                let fault = match fault {
+                    ["unsupported"] => FieldFault::Unsupported,
+                    ["refused"] => FieldFault::Refused,
+                    ["blank"] => FieldFault::Blank,
+                    ["value", value] => FieldFault::Value((*value).to_owned()),
                     _ => return None,
                 };
-                self.fields.insert(field.parse().ok()?, order);
+                self.fields.insert(field.parse().ok()?, fault);
             }
             ["no-profiling"] => self.no_profiling = true,
             ["stale"] => self.stale = true,
             ["clock", seconds] => {
                 self.clock_us = seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?;
             }
-            ["gpu", gpu, order @ ..] => {
+            ["gpu", gpu, fault @ ..] => {
                 let gpu = gpu.parse().ok()?;
-                // Parsed first, so that a line that is not understood leaves no trace.
-                let order = GpuOrder::parse(order)?;
-                self.gpus.entry(gpu).or_default().apply(order);
+                // Parsed first, so that a line that is not understood has no effect.
+                let fault = GpuFault::parse(fault)?;
+                self.gpus.entry(gpu).or_default().apply(fault);
             }
             _ => return None,
         }
@@ -153,15 +141,15 @@ pub(crate) fn is_profiling(field: u16) -> bool {
     matches!(field, 1001..=1096 | 1532 | 1533)
 }
 
-/// What a line says of one GPU.
-enum GpuOrder {
+/// A command about one GPU.
+enum GpuFault {
     Stale,
     Fake,
     Detached,
     Health(Incident),
 }
 
-impl GpuOrder {
+impl GpuFault {
     fn parse(words: &[&str]) -> Option<Self> {
         Some(match words {
             ["stale"] => Self::Stale,
@@ -178,13 +166,13 @@ impl GpuOrder {
     }
 }
 
-impl GpuOrders {
-    fn apply(&mut self, order: GpuOrder) {
-        match order {
-            GpuOrder::Stale => self.stale = true,
-            GpuOrder::Fake => self.fake = true,
-            GpuOrder::Detached => self.detached = true,
-            GpuOrder::Health(incident) => self.incidents.push(incident),
+impl GpuFaults {
+    fn apply(&mut self, fault: GpuFault) {
+        match fault {
+            GpuFault::Stale => self.stale = true,
+            GpuFault::Fake => self.fake = true,
+            GpuFault::Detached => self.detached = true,
+            GpuFault::Health(incident) => self.incidents.push(incident),
         }
     }
 }
@@ -196,18 +184,19 @@ fn system(word: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use fake_nvml::control_file::parse;
+
     use super::*;
 
     #[test]
     fn every_command_is_understood() {
-        let orders = Orders::parse(
+        let (faults, unknown) = parse::<Faults>(
             "# a comment alone\n\
              engine down   # and one behind a command\n\
              engine stopped\n\
              engine dead-handle\n\
              engine restart 3\n\
              engine version 3.3.9\n\
-             engine slow 200\n\
              engine lists 48\n\
              engine counts gpus 5000\n\
              engine counts entities 9000\n\
@@ -225,27 +214,28 @@ mod tests {
              gpu 3 health MEM 20 46 row remap failed\n\
              clock -3600\n",
         );
-        assert_eq!(orders.not_understood, Vec::<String>::new());
-        assert!(orders.down && orders.stopped && orders.dead_handle && orders.stale);
-        assert_eq!((orders.restart, orders.version.as_deref()), (Some(3), Some("3.3.9")));
-        assert_eq!((orders.groups_of_others, orders.field_groups_of_others), (50, 40));
-        assert_eq!((orders.slow.as_millis(), orders.clock_us), (200, -3_600_000_000));
-        let counted = (orders.counted_gpus, orders.counted_entities);
-        assert_eq!((orders.listed_gpus, counted), (48, (Some(5000), Some(9000))));
-        assert!(orders.is_unsupported(155) && orders.is_unsupported(1002));
-        assert!(!orders.is_unsupported(156) && !orders.is_unsupported(1097));
-        assert_eq!(orders.field(158), Some(&FieldOrder::Value("12.5".to_owned())));
+        assert_eq!(unknown, [""; 0]);
+        assert!(faults.down && faults.stopped && faults.dead_handle && faults.stale);
+        assert_eq!((faults.restart, faults.version.as_deref()), (Some(3), Some("3.3.9")));
+        assert_eq!((faults.groups_of_others, faults.field_groups_of_others), (50, 40));
+        assert_eq!(faults.clock_us, -3_600_000_000);
+        let counted = (faults.counted_gpus, faults.counted_entities);
+        assert_eq!((faults.listed_gpus, counted), (48, (Some(5000), Some(9000))));
+        assert!(faults.is_unsupported(155) && faults.is_unsupported(1002));
+        assert!(!faults.is_unsupported(156) && !faults.is_unsupported(1097));
+        assert_eq!(faults.field(158), Some(&FieldFault::Value("12.5".to_owned())));
         let message = "row remap failed".to_owned();
         let incident = Incident { system: 0x10, health: 20, code: 46, message };
-        let gpu = orders.gpu(3).unwrap();
+        let gpu = faults.gpu(3).unwrap();
         assert!(gpu.stale && !gpu.fake);
         assert_eq!(gpu.incidents, [incident]);
     }
 
     #[test]
-    fn what_is_not_understood_is_kept_and_does_nothing() {
-        let orders = Orders::parse("gpu x stale\ngpu 1 explode\nfield 1 burn\nengine\nclock now\n");
-        assert_eq!(orders.not_understood.len(), 5);
-        assert!(orders.gpu(1).is_none() && orders.field(1).is_none());
+    fn what_is_not_understood_is_returned_and_does_nothing() {
+        let text = "gpu x stale\ngpu 1 explode\nfield 1 burn\nengine\nclock now\n";
+        let (faults, unknown) = parse::<Faults>(text);
+        assert_eq!(unknown.len(), 5);
+        assert!(faults.gpu(1).is_none() && faults.field(1).is_none());
     }
 }

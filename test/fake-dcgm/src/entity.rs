@@ -1,4 +1,4 @@
-//! Which entity: its kind and its number, as the engine names it.
+//! Entities by DCGM's kind and number.
 
 use model::{Entity, Instance};
 
@@ -17,15 +17,15 @@ pub(crate) mod kind {
 /// One entity. Laid out as in the interface.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(C)]
-pub(crate) struct Pair {
+pub(crate) struct EntityId {
     pub kind: u32,
     pub id: u32,
 }
 
-const _: () = assert!(size_of::<Pair>() == 8);
+const _: () = assert!(size_of::<EntityId>() == 8);
 
-impl Pair {
-    /// What stands for the machine.
+impl EntityId {
+    /// The machine.
     pub(crate) const MACHINE: Self = Self { kind: kind::NONE, id: 0 };
 
     pub(crate) fn gpu(gpu: u32) -> Self {
@@ -37,25 +37,25 @@ impl Pair {
         Self { kind: kind::LINK, id: owner.kind | link << 8 | owner.id << 24 }
     }
 
-    /// Whose link it is, and its number.
+    /// The owner of a link, and the number of the link.
     pub(crate) fn as_link(self) -> Option<(Self, u32)> {
         let owner = Self { kind: self.id & 0xFF, id: self.id >> 24 };
         (self.kind == kind::LINK).then_some((owner, self.id >> 8 & 0xFFFF))
     }
 }
 
-/// An instance of a partitioned GPU, under the number that the engine gives it.
+/// An instance of a partitioned GPU, with the number that the engine gives it.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct NumberedInstance {
-    pub pair: Pair,
+    pub entity: EntityId,
     pub instance: Instance,
 }
 
 /// How many compute instances a GPU has numbers for.
-const MOST_COMPUTE_INSTANCES: u32 = 64;
+const MAX_COMPUTE_INSTANCES: u32 = 64;
 
 /// The instances among the entities of a GPU: each GPU instance, then those inside it.
-pub(crate) fn number<'a>(
+pub(crate) fn number_instances<'a>(
     gpu: u32,
     entities: impl Iterator<Item = &'a Entity>,
 ) -> Vec<NumberedInstance> {
@@ -66,15 +66,15 @@ pub(crate) fn number<'a>(
         })
         .collect();
     instances.sort_by_key(|it| (it.gpu_instance, it.compute_instance));
-    let mut compute = gpu * MOST_COMPUTE_INSTANCES..;
+    let mut compute = gpu * MAX_COMPUTE_INSTANCES..;
     let numbered = instances.into_iter().map(|instance| {
-        let pair = match instance.compute_instance {
-            None => Pair { kind: kind::GPU_INSTANCE, id: instance.number },
+        let entity = match instance.compute_instance {
+            None => EntityId { kind: kind::GPU_INSTANCE, id: instance.number },
             Some(_) => {
-                Pair { kind: kind::COMPUTE_INSTANCE, id: compute.next().unwrap_or_default() }
+                EntityId { kind: kind::COMPUTE_INSTANCE, id: compute.next().unwrap_or_default() }
             }
         };
-        NumberedInstance { pair, instance }
+        NumberedInstance { entity, instance }
     });
     numbered.collect()
 }
@@ -87,10 +87,10 @@ mod tests {
 
     #[test]
     fn a_link_knows_its_owner() {
-        let link = Pair::link(Pair::gpu(3), 17);
+        let link = EntityId::link(EntityId::gpu(3), 17);
         assert_eq!(link.id, 0x0300_1101);
-        assert_eq!(link.as_link(), Some((Pair::gpu(3), 17)));
-        assert_eq!(Pair::gpu(3).as_link(), None);
+        assert_eq!(link.as_link(), Some((EntityId::gpu(3), 17)));
+        assert_eq!(EntityId::gpu(3).as_link(), None);
     }
 
     #[test]
@@ -106,8 +106,8 @@ mod tests {
             instance(2, Some(1), 14),
             Entity::Gpu,
         ];
-        let numbered = number(2, entities.iter());
-        let pairs: Vec<_> = numbered.iter().map(|it| (it.pair.kind, it.pair.id)).collect();
-        assert_eq!(pairs, [(5, 128), (4, 15), (5, 129)]);
+        let numbered = number_instances(2, entities.iter());
+        let entities: Vec<_> = numbered.iter().map(|it| (it.entity.kind, it.entity.id)).collect();
+        assert_eq!(entities, [(5, 128), (4, 15), (5, 129)]);
     }
 }
