@@ -1,9 +1,9 @@
 // Checks what other programs read against their schemas:
 //
-//   node check.mjs operator FILE.json    objects of the Prometheus operator, as an array
-//   node check.mjs compose FILE.yaml...  compose files
+//   node check.mjs operator FILE...  objects of the Prometheus operator: YAML with one, JSON with an array
+//   node check.mjs compose FILE...   compose files
 //
-// Each check is first tried on planted mistakes: one that finds none of them checks nothing.
+// Each check is also run on planted mistakes: one that finds none of them checks nothing.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -74,7 +74,7 @@ function composeFaults({ name, ...file }) {
 const monitor = (endpoint) => ({ apiVersion: "monitoring.coreos.com/v1", kind: "ServiceMonitor", metadata: { name: "x" }, spec: { selector: {}, endpoints: [endpoint] } });
 const checks = {
   operator: {
-    faults: ([path]) => operatorFaults(JSON.parse(readFileSync(path, "utf8"))),
+    faults: (paths) => operatorFaults(paths.flatMap((path) => parse(readFileSync(path, "utf8")))),
     fine: () => operatorFaults([monitor({ port: "metrics", interval: "15s" })]),
     mistakes: {
       "a duration that is none": () => operatorFaults([monitor({ interval: "15 s" })]),
@@ -98,10 +98,10 @@ if (check === undefined || paths.length === 0) {
   console.error(`usage: node check.mjs ${Object.keys(checks).join("|")} FILE...`);
   process.exit(2);
 }
-const said = check.faults(paths);
-said.push(...check.fine().map((fault) => `found where nothing is wrong: ${fault}`));
+const found = check.faults(paths);
+found.push(...check.fine().map((fault) => `found where nothing is wrong: ${fault}`));
 for (const [mistake, faults] of Object.entries(check.mistakes)) {
-  if (faults().length === 0) said.push(`not found: ${mistake}`);
+  if (faults().length === 0) found.push(`not found: ${mistake}`);
 }
-said.forEach((line) => console.error(line));
-process.exit(said.length > 0 ? 1 : 0);
+found.forEach((line) => console.error(line));
+process.exit(found.length > 0 ? 1 : 0);

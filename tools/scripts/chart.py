@@ -6,19 +6,25 @@
 Needs Python 3.11 and tools/scripts/requirements-chart.txt: Helm's own engine as a library, and the schemas
 of Kubernetes. No cluster, no network.
 
-Each ci/NAME-values.yaml becomes OUT/NAME.yaml and OUT/NAME.notes.txt. Its first lines may say
+The chart is packaged first, and rendered from the package, as users of `helm package` have it.
+
+Each ci/NAME-values.yaml is rendered: default, full and plain into OUT/NAME.yaml, notes included, the others
+into OUT/NAME.diff, the difference from default. Rules and dashboards have to be those of the chart's files/,
+and are left out of what is written. The first lines of a values file may say
 
     # apis: none               the cluster lacks the API of the Prometheus operator
     # security: restricted     the pod has to meet that Pod Security Standard
     # renders: TEXT            a line that has to come out
 
 Objects of the Prometheus operator are not checked here: OUT/monitoring.json has them all. Each file in
-ci/bad has to be refused, with one line that has what its own first line expects.
+ci/bad has to be refused, with one line that contains the text behind `# expect: ` in its first line.
 """
 
 import argparse
+import difflib
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -28,6 +34,10 @@ import yaml
 from helm_python import _native, lint, values_from_yaml
 
 MONITORING = "monitoring.coreos.com/v1"
+NOTES = "heatsink/templates/NOTES.txt"
+
+# What is written whole; the rest as the difference from the first.
+WHOLE = ["default", "full", "plain"]
 
 # The order in which Helm installs; what it does not know comes last.
 KINDS = [
@@ -66,60 +76,108 @@ def main():
     arguments = parser.parse_args()
     versions = arguments.kubernetes or ["1.25", "1.34"]
 
-    mistakes = render_all(arguments.chart, arguments.out, versions)
-    mistakes += refuse_all(arguments.chart, versions[-1])
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    package = Path(helm_python.package(arguments.chart, destination=arguments.out))
+    mistakes = render_all(arguments.chart, package, arguments.out, versions)
+    mistakes += refuse_all(arguments.chart, package, versions[-1])
+    mistakes += refuse_without_files(package, arguments.out, versions[-1])
     for mistake in mistakes:
         print(f"error: {mistake}", file=sys.stderr)
     sys.exit(1 if mistakes else 0)
 
 
-def render_all(folder, out, versions):
+def render_all(folder, package, out, versions):
     """Renders every values file, and returns what is wrong with any of them."""
-    out.mkdir(parents=True, exist_ok=True)
     files = sorted(folder.glob("ci/*-values.yaml"))
     mistakes = [] if files else [f"{folder}/ci has no values files"]
     monitoring = []
+    texts = {}
     for file in files:
         name = file.name.removesuffix("-values.yaml")
         text = file.read_text()
         try:
-            rendered = render(folder, text, versions[-1])
-            documents = sorted(split(rendered), key=place)
-            mistakes += [f"{name}: {mistake}" for mistake in check_lint(folder, text, versions[-1])]
+            rendered = render(package, text, versions[-1])
+            documents = sorted(split(rendered), key=install_order)
+            mistakes += [f"{name}: {mistake}" for mistake in check_lint(package, text, versions[-1])]
         except (helm_python.HelmError, yaml.YAMLError, ValueError) as error:
             mistakes.append(f"{name}: {error}")
             continue
-        (out / f"{name}.yaml").write_text("".join(text for text, _, _ in documents))
-        (out / f"{name}.notes.txt").write_text(rendered["heatsink/templates/NOTES.txt"])
+        notes = "".join(f"# {line}".strip() + "\n" for line in rendered[NOTES].splitlines())
+        texts[name] = "".join(abridged(text) for text, _, _ in documents)
+        texts[name] += f"---\n# Source: {NOTES}\n{notes}"
         objects = [found for _, _, found in documents]
         for found in objects:
+            mistakes += [f"{name}: {mistake}" for mistake in check_files(found, folder / "files")]
             if found["apiVersion"].startswith("monitoring.coreos.com/"):
                 monitoring.append(found)
             else:
                 mistakes += [f"{name}: {mistake}" for mistake in check(found, versions)]
-        mistakes += [f"{name}: {mistake}" for mistake in twice("objects", map(key, objects))]
-        line = said(text, "renders")
+        duplicate_objects = duplicates("objects", map(key, objects))
+        mistakes += [f"{name}: {mistake}" for mistake in duplicate_objects]
+        line = directive(text, "renders")
         if line and not any(line in text for text, _, _ in documents):
             mistakes.append(f"{name}: does not render `{line}`")
-        if said(text, "security") == "restricted":
+        if directive(text, "security") == "restricted":
             mistakes += [f"{name}: {mistake}" for mistake in unrestricted(pod(objects))]
         print(f"{name}: {len(objects)} objects")
+    for name, text in texts.items():
+        if name in WHOLE:
+            (out / f"{name}.yaml").write_text(text)
+        elif WHOLE[0] in texts:
+            (out / f"{name}.diff").write_text(difference(texts[WHOLE[0]], text, name))
     (out / "monitoring.json").write_text(json.dumps(monitoring, indent=1) + "\n")
     return mistakes
 
 
-def refuse_all(folder, version):
+def abridged(text):
+    """A document without the rules or the dashboard in it."""
+    template = text.splitlines()[1].rpartition("/")[2]
+    start = {"prometheusrule.yaml": "\nspec:\n", "dashboards.yaml": "\ndata:\n"}.get(template)
+    if not start:
+        return text
+    head, start, _ = text.partition(start)
+    return f"{head}{start}  # as in files/\n"
+
+
+def difference(base, text, name):
+    """A unified diff; the head of each hunk ends with the template that it is in."""
+    base, text = base.splitlines(), text.splitlines()
+    lines = []
+    for line in difflib.unified_diff(base, text, f"{WHOLE[0]}.yaml", f"{name}.yaml", n=1, lineterm=""):
+        if head := re.match(r"@@ -(\d+)", line):
+            sources = [line for line in base[:int(head[1]) + 1] if line.startswith("# Source: ")]
+            line += f" {sources[-1].rpartition('/')[2]}" if sources else ""
+        lines.append(line + "\n")
+    return "".join(lines)
+
+
+def check_files(found, files):
+    """Whether rules and dashboards are those of the chart's files, the place of the runbooks aside."""
+    def rules(text):
+        return yaml.load(re.sub("runbook_url: .*/", "runbook_url: ", text), Loader)
+
+    if found["kind"] == "PrometheusRule":
+        text = yaml.safe_dump(found["spec"], width=10**6)
+        if not any(rules(text) == rules(file.read_text()) for file in files.glob("rules/*.yaml")):
+            yield f"{key(found)}: its rules are none of {files}/rules"
+    if found["metadata"]["labels"].get("grafana_dashboard"):
+        for name, text in found["data"].items():
+            if text != (files / "dashboards" / name).read_text():
+                yield f"{key(found)}: {name} is not {files}/dashboards/{name}"
+
+
+def refuse_all(folder, package, version):
     """Renders every bad values file, and returns those that were not refused as they should."""
     files = sorted(folder.glob("ci/bad/*.yaml"))
     mistakes = [] if files else [f"{folder}/ci/bad has no values files"]
     for file in files:
         text = file.read_text()
-        expected = said(text, "expect")
+        expected = directive(text, "expect")
         if not expected:
             mistakes.append(f"bad/{file.name}: its first line does not begin with `# expect: `")
             continue
         try:
-            render(folder, text, version)
+            render(package, text, version)
         except helm_python.HelmError as error:
             line = next((line for line in str(error).splitlines() if expected in line), None)
             if line:
@@ -131,31 +189,51 @@ def refuse_all(folder, version):
     return mistakes
 
 
-def render(folder, text, version):
+def refuse_without_files(package, out, version):
+    """Whether a chart whose links were lost says so, rather than to install empty rules and dashboards."""
+    folder = out / "lost"
+    shutil.unpack_archive(package, folder)
+    mistakes = []
+    for value, content in [("prometheusRule", "rules"), ("dashboards", "dashboards")]:
+        for file in (folder / f"heatsink/files/{content}").iterdir():
+            # So git writes a link where it can make none.
+            file.write_text(f"../../../../../monitoring/{content}/{file.name}")
+        text = f"{{image: {{repository: heatsink}}, {value}: {{enabled: true}}}}"
+        try:
+            render(folder / "heatsink", text, version)
+            mistakes.append(f"without {content}: was not refused")
+        except helm_python.HelmError as error:
+            if f"{value}.enabled: this copy of the chart has no {content}" not in str(error):
+                mistakes.append(f"without {content}: {error}")
+    shutil.rmtree(folder)
+    return mistakes
+
+
+def render(chart, text, version):
     """What Helm makes of a values file: the text of each template."""
     options = {
         "name": "heatsink",
         "namespace": "monitoring",
         "kube_version": f"v{version}.0",
-        "api_versions": [] if said(text, "apis") == "none" else [MONITORING],
+        "api_versions": [] if directive(text, "apis") == "none" else [MONITORING],
     }
-    with helm_python.Chart.load(folder) as chart:
+    with helm_python.Chart.load(chart) as chart:
         # Chart.render has no way to say which versions and APIs the cluster has; the call below it has.
         return json.loads(_native.call_string(
             "helm_render", chart._raw(), json.dumps(values_from_yaml(text)), json.dumps(options)))
 
 
-def said(text, word):
-    """What the comments at the head of a file say after `# word: `, or nothing."""
+def directive(text, name):
+    """The text behind `# NAME: ` in the comments at the head of a file, or nothing."""
     head = re.match(r"(#.*\n)*", text)[0]
-    found = re.search(rf"^# {word}: (.+)$", head, re.MULTILINE)
+    found = re.search(rf"^# {name}: (.+)$", head, re.MULTILINE)
     return found and found[1].strip()
 
 
 def split(rendered):
     """The documents of all templates: text, template, object."""
     for template, text in sorted(rendered.items()):
-        if template.endswith("NOTES.txt"):
+        if template == NOTES:
             continue
         for document in re.split(r"^---$", text, flags=re.MULTILINE):
             try:
@@ -166,15 +244,15 @@ def split(rendered):
                 yield f"---\n# Source: {template}\n{document.strip()}\n", template, found
 
 
-def place(document):
+def install_order(document):
     _, template, found = document
     if found["kind"] not in KINDS:
         raise ValueError(f"{template}: a kind without a place in KINDS: {found['kind']}")
     return KINDS.index(found["kind"]), template
 
 
-def check_lint(folder, text, version):
-    report = lint(folder, values_from_yaml(text), strict=True, kube_version=f"v{version}.0")
+def check_lint(chart, text, version):
+    report = lint(chart, values_from_yaml(text), strict=True, kube_version=f"v{version}.0")
     info = 1
     for message in report["messages"]:
         if message["severity"] != info:
@@ -197,9 +275,9 @@ def check(found, versions):
         container = spec["containers"][0]
         mounts = container.get("volumeMounts", [])
         volumes = [volume["name"] for volume in spec.get("volumes", [])]
-        yield from twice("env", (variable["name"] for variable in container["env"]))
-        yield from twice("volumeMounts", (mount["mountPath"] for mount in mounts))
-        yield from twice("volumes", volumes)
+        yield from duplicates("env", (variable["name"] for variable in container["env"]))
+        yield from duplicates("volumeMounts", (mount["mountPath"] for mount in mounts))
+        yield from duplicates("volumes", volumes)
         for mount in mounts:
             if mount["name"] not in volumes:
                 yield f"{who}: volumeMounts: there is no volume {mount['name']}"
@@ -237,7 +315,7 @@ def key(found):
     return f"{found['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
 
 
-def twice(what, names):
+def duplicates(what, names):
     names = list(names)
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{what}: {name} stands twice"

@@ -3,6 +3,8 @@
 //! The engine is the test library's, in this process; the processor time is that of the thread which
 //! asks, so what the library does on it is included, and what its engine does on others is not.
 
+#![allow(unsafe_code)]
+
 use std::fs;
 use std::sync::Arc;
 use std::thread;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use dcgm::{Address, DcgmSource, Log, Options};
 use model::catalog::FIELDS;
-use model::{Kind, Moment, Pace, Pass, Readings, Renew, Rhythm, Source, Watch};
+use model::{Kind, Moment, Pace, Pass, ReaderKind, Readings, Renew, Source, Watch};
 
 const GPUS: u32 = 8;
 const FIELDS_OF_EACH: usize = 40;
@@ -38,7 +40,7 @@ fn main() {
         .gpus()
         .into_iter()
         .flat_map(|gpu| session.readers(gpu))
-        .filter(|reader| reader.rhythm() == Rhythm::Main)
+        .filter(|reader| reader.kind() == ReaderKind::Main)
         .collect();
     assert_eq!(readers.len(), GPUS as usize);
     let mut outs: Vec<Readings> = readers
@@ -65,7 +67,7 @@ fn main() {
     thread::sleep(INTERVAL);
     let spent = (cpu() - before).as_secs_f64() * 1e3 / f64::from(PASSES);
     let is_fresh = |at: Option<Moment>| at.is_some_and(|at| at.elapsed() < INTERVAL * 3);
-    let slots = outs.iter().flat_map(|out| out.slots());
+    let slots = outs.iter().flat_map(|out| out.of_gpu());
     let fresh = slots.filter(|slot| slot.reading.is_ok() && is_fresh(slot.at)).count();
     println!(
         "{GPUS} GPUs, {FIELDS_OF_EACH} fields each; {fresh} numbers fresh after the last pass"

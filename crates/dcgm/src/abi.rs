@@ -1,15 +1,15 @@
-//! DCGM's structures, numbers and functions, as far as they are used here. Sizes and offsets are
-//! checked where this is compiled.
+//! The structures, constants and functions of DCGM that are used here. Sizes and offsets are
+//! checked at compile time.
 
 use std::alloc::{self, Layout};
 use std::ffi::{c_char, c_int, c_void};
 
-/// What a structure begins with: its size, and its version in the highest byte.
+/// The first word of a structure: its size, with its version in the highest byte.
 pub(crate) const fn version_word<T>(version: u32) -> u32 {
     size_of::<T>() as u32 | version << 24
 }
 
-/// A structure that DCGM fills in, and that is too large for the stack or nearly so.
+/// A structure that DCGM fills in and that is allocated on the heap, because it is large.
 ///
 /// # Safety
 ///
@@ -19,7 +19,7 @@ pub(crate) unsafe trait Answer: Sized {
     const VERSION: u32;
 }
 
-/// An answer that is not filled in yet, on the heap, where a megabyte does no harm.
+/// An empty structure, on the heap.
 pub(crate) fn empty<T: Answer>() -> Box<T> {
     let layout = Layout::new::<T>();
     // SAFETY: no answer is of size 0.
@@ -79,10 +79,10 @@ pub(crate) mod status {
 /// The engine samples by itself.
 pub(crate) const OPERATION_MODE_AUTO: c_int = 1;
 
-/// A group that begins without entities.
+/// An empty group.
 pub(crate) const GROUP_EMPTY: c_int = 1;
 
-/// The most GPUs that DCGM knows.
+/// The most GPUs of DCGM.
 pub(crate) const MOST_GPUS: usize = 32;
 
 /// The most fields in a group of fields; one more is a bad parameter.
@@ -91,16 +91,16 @@ pub(crate) const MOST_FIELDS: usize = 127;
 /// The most entities in a group.
 pub(crate) const MOST_ENTITIES: usize = 1024;
 
-/// What the second version of [`FieldValue`] begins with; nothing here asks for it.
+/// The version word of the second version of [`FieldValue`], which is not used here.
 pub(crate) const OTHER_FIELD_VALUE: u32 = 0x0200_1020;
 
-/// A value without a value: any integer from here on.
+/// The first blank integer.
 pub(crate) const BLANK_INT: i64 = 0x7fff_ffff_ffff_fff0;
-/// The same in 32 bits.
+/// The first blank 32-bit integer.
 pub(crate) const BLANK_INT_32: i64 = 0x7fff_fff0;
-/// The same among doubles.
+/// The first blank double.
 pub(crate) const BLANK_FLOAT: f64 = 140_737_488_355_328.0;
-/// How many there are of each: unknown, not found, not supported, not permitted.
+/// The number of blank values of each type: unknown, not found, not supported, not permitted.
 pub(crate) const BLANKS: u32 = 4;
 
 /// Blank texts, in the same order.
@@ -113,7 +113,7 @@ pub(crate) const TYPE_FLOAT: u16 = b'd' as u16;
 pub(crate) const TYPE_TEXT: u16 = b's' as u16;
 pub(crate) const TYPE_TIME: u16 = b't' as u16;
 
-/// All of health.
+/// The mask of all subsystems.
 pub(crate) const HEALTH_ALL: u32 = 0xffff_ffff;
 
 /// A field's value.
@@ -266,7 +266,7 @@ pub(crate) struct Incident {
     pub(crate) entity: EntityPair,
 }
 
-/// A megabyte: only ever on the heap.
+/// A megabyte, therefore always on the heap.
 #[repr(C)]
 pub(crate) struct HealthResponse {
     pub(crate) version: u32,
@@ -313,7 +313,7 @@ check! {
     VersionInfo, 2 => 0x0200_0204 { text at 4 };
 }
 
-/// What is told each value, on the calling thread; an answer below 0 ends the enumeration.
+/// Called for each value on the calling thread. A negative answer ends the enumeration.
 pub(crate) type TakeValues = unsafe extern "C" fn(
     group: u32,
     entity: u32,

@@ -1,4 +1,4 @@
-//! Where a host engine is, as people write it.
+//! The address of a host engine, as users write it.
 
 use std::ffi::CString;
 use std::fmt;
@@ -8,34 +8,34 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The port that a host engine listens on unless it is told otherwise.
+/// The default port of a host engine.
 const DEFAULT_PORT: u16 = 5555;
 
-/// How long finding out why there is no answer may take.
+/// How long the search for the cause of a failed connection may take.
 const DIAGNOSIS: Duration = Duration::from_millis(500);
 
-/// Where a host engine listens.
+/// The address of a host engine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Address {
-    /// A port of a host.
+    /// A TCP port of a host.
     Tcp {
-        /// Its name, or its number without brackets.
+        /// Host name or IP address, without brackets.
         host: String,
         /// The port.
         port: u16,
     },
-    /// A socket in the file system.
+    /// The path of a Unix socket.
     Unix(PathBuf),
-    /// A port of the host of a virtual machine, or of a virtual machine.
+    /// A vsock port.
     Vsock {
-        /// The number of the context.
+        /// The context id (CID).
         cid: u32,
         /// The port.
         port: u32,
     },
 }
 
-/// What is wrong with an address.
+/// Why an address is invalid.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddressError(String);
 
@@ -47,17 +47,17 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
-/// The forms that [`Address::parse`] takes.
+/// The forms that [`Address::parse`] accepts.
 const FORMS: &str =
     "write host:port, [IPv6 address]:port, tcp://host:port, unix:///path or vsock://cid:port";
 
 impl Address {
-    /// From `host:port`, `[v6]:port`, `tcp://...`, `unix:///path` or `vsock://cid:port`; the port
-    /// may be left out.
+    /// Parses `host:port`, `[v6]:port`, `tcp://...`, `unix:///path` or `vsock://cid:port`. The port
+    /// is optional.
     ///
     /// # Errors
     ///
-    /// One line that says what is wrong with it.
+    /// One line that says what is wrong.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let wrong = |what: &str| AddressError(format!("`{text}` {what}; {FORMS}"));
@@ -97,7 +97,7 @@ impl Address {
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
 
-    /// The host's name, if the address has one.
+    /// The host, if the address has one.
     pub fn host(&self) -> Option<&str> {
         match self {
             Self::Tcp { host, .. } => Some(host),
@@ -105,7 +105,7 @@ impl Address {
         }
     }
 
-    /// Whether it is sure that the engine runs on this machine.
+    /// Whether the engine certainly runs on this machine.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp { host, .. } => {
@@ -116,12 +116,12 @@ impl Address {
         }
     }
 
-    /// As DCGM wants it. The text has no zero byte.
+    /// The form that DCGM expects. The text has no zero byte.
     pub(crate) fn as_c(&self) -> CString {
         CString::new(self.to_string()).unwrap_or_default()
     }
 
-    /// The path of a socket, as the older way to connect wants it.
+    /// The path of a Unix socket, as the older connect call expects it.
     pub(crate) fn socket(&self) -> Option<CString> {
         match self {
             Self::Unix(path) => CString::new(path.to_str()?).ok(),
@@ -129,7 +129,7 @@ impl Address {
         }
     }
 
-    /// Why there is no answer, in the system's words; none if there is one.
+    /// Why a connection fails, in the words of the operating system; `None` if it works.
     pub(crate) fn diagnosis(&self) -> Option<String> {
         let connected = match self {
             Self::Unix(path) => UnixStream::connect(path).map(drop),
@@ -140,7 +140,7 @@ impl Address {
     }
 }
 
-/// What an error of connecting means, and what to do.
+/// The meaning of a connection error, and what to do.
 fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file: is nv-hostengine running?".to_owned(),
@@ -168,11 +168,11 @@ fn reach(host: &str, port: u16) -> io::Result<()> {
     Err(last)
 }
 
-/// A host, with or without brackets, and what is behind the colon.
+/// The host, and the text after the colon.
 fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
-        // Behind a percent sign there may be an interface.
+        // A percent sign separates the interface.
         host.split('%').next()?.parse::<std::net::Ipv6Addr>().ok()?;
         return match rest.strip_prefix(':') {
             Some(port) => Some((host, Some(port))),
@@ -251,8 +251,8 @@ mod tests {
             "host:1:2",
             "a\0b",
         ] {
-            let said = parsed(text);
-            assert!(said.contains(FORMS) && !said.contains('\n'), "{text} became {said}");
+            let message = parsed(text);
+            assert!(message.contains(FORMS) && !message.contains('\n'), "{text} became {message}");
         }
     }
 

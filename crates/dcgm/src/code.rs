@@ -9,44 +9,42 @@ use model::Reason;
 pub(crate) struct Code(pub(crate) i32);
 
 impl Code {
-    /// A parameter that the engine does not take.
+    /// A bad parameter.
     pub(crate) const BAD_PARAMETER: Self = Self(-1);
-    /// There is no room for it.
+    /// Out of memory.
     pub(crate) const NO_MEMORY: Self = Self(-4);
-    /// It cannot be done here.
+    /// Not supported.
     pub(crate) const NOT_SUPPORTED: Self = Self(-6);
-    /// Nobody watches it.
+    /// The field is not watched.
     pub(crate) const NOT_WATCHED: Self = Self(-16);
-    /// Of groups or of something else there are as many as there can be.
+    /// A limit of the engine is reached, such as its number of groups.
     pub(crate) const MAX_LIMIT: Self = Self(-24);
-    /// There is too little room for an answer.
+    /// The buffer is too small for the answer.
     pub(crate) const INSUFFICIENT_SIZE: Self = Self(-31);
-    /// A module of the engine is not there.
+    /// A module of the engine is not loaded.
     pub(crate) const MODULE_NOT_LOADED: Self = Self(-33);
 
-    /// The code of a call, or success.
+    /// Turns a return code into a result.
     pub(crate) fn check(code: i32) -> Result<(), Self> {
         if code == 0 { Ok(()) } else { Err(Self(code)) }
     }
 
-    /// Why a reading that got this code is absent.
+    /// The reason of a reading that got this code.
     pub(crate) fn reason(self) -> Reason {
         self.row().1
     }
 
-    /// Whether the connection with the engine is over: what hung for as long as DCGM waits is no
-    /// better than what is gone.
+    /// Whether the connection to the engine has ended. A timeout counts as an end.
     pub(crate) fn is_about_the_engine(self) -> bool {
         matches!(self.0, -11 | -21)
     }
 
-    /// Whether it may be otherwise in a while: paused, in use, pending, no group left, a GPU that is
-    /// lost.
+    /// Whether the cause may go away: paused, in use, pending, no group left, GPU lost.
     pub(crate) fn is_passing(self) -> bool {
         matches!(self.0, -9 | -18 | -24 | -34 | -54 | -57 | -67)
     }
 
-    /// Our words for it, and the reason it makes.
+    /// Its message and its reason.
     fn row(self) -> (&'static str, Reason) {
         match self.0 {
             -1 => ("bad parameter", Reason::Failed),
@@ -74,7 +72,7 @@ impl Code {
             -31 => ("too little room for the answer", Reason::Failed),
             -32 => ("not supported for this field", Reason::NotSupported),
             -33 => ("the engine's module for it is not loaded", Reason::NotSupported),
-            -34 => ("in use by somebody else", Reason::NoData),
+            -34 => ("in use by another process", Reason::NoData),
             -36 => ("profiling is not supported", Reason::NotSupported),
             -37 => ("the profiling library failed", Reason::NotSupported),
             -38 => ("too many profiling fields at a time", Reason::NotSupported),

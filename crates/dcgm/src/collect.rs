@@ -1,97 +1,95 @@
-//! One pass over everything that a session watches: the engine's newest values, put where they belong.
+//! One pass over everything that a session watches: fetches the newest values and assigns them to
+//! entities.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::slice;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use model::catalog::ValueType;
-use model::{Entity, Health, Moment, Pace, Pass, Reason, Slot, Value, XidEvent};
+use model::{Entity, Health, Moment, Pace, Pass, Reason, TimedReading, Value, XidEvent};
 
-use crate::abi::{EntityPair, FieldValue, TakeValues, entity, status};
+use crate::abi::{EntityPair, FieldValue, entity, status};
 use crate::entities::{self, Kind, Member};
-use crate::group::Watch;
+use crate::fetch::latest_values;
 use crate::moments::{self, Moments, Poll};
-use crate::peers::{self, Way};
+use crate::peers::{self, PeerState};
+use crate::plan::Plan;
 use crate::value::Raw;
-use crate::wanted::Plan;
 use crate::watching::{Watching, XidWatch};
-use crate::xids::{Heard, Look};
+use crate::xids::{XidPoll, XidQueue};
 use crate::{Code, Handle, health};
 
-/// For how long everything is asked for in each pass, until there is something of it.
+/// How long after the start all values are fetched in each pass, whatever their period.
 const SETTLING: Duration = Duration::from_secs(15);
 
-/// No engine that works takes longer from one sample to the next, beyond what it was asked for.
+/// The longest time between samples that counts as a slow engine, beyond the period of the watch.
 const LONGEST_GAP: Duration = Duration::from_secs(5);
 
-/// How soon what was watched again may be watched again.
-const MEND: Duration = Duration::from_millis(500);
+/// The shortest time between two renewals of the watches.
+const RENEW_INTERVAL: Duration = Duration::from_millis(500);
 
-/// From one look for the first numbers to the next.
-const PRIMING: Duration = Duration::from_millis(25);
+/// The time between two polls for first values.
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// For how long a GPU of which nothing is known yet is only starting.
+/// How long a GPU without any value counts as starting.
 const STARTING: Duration = Duration::from_secs(5);
 
-/// All that a session reads, and what it has read.
+/// What a session reads, and its latest values.
 pub(crate) struct Collection {
     pub(crate) handle: Arc<Handle>,
     pub(crate) plans: Vec<(Kind, Plan)>,
-    pub(crate) kept: Vec<Kept>,
+    pub(crate) kept: Vec<EntityValues>,
     index: HashMap<EntityPair, usize>,
     watching: Watching,
     moments: Moments,
-    heard: Heard,
+    xids: XidQueue,
     gpus: BTreeMap<u32, GpuState>,
     wants_health: bool,
-    wants_ways: bool,
-    pub(crate) ways: Vec<Way>,
+    wants_peers: bool,
+    pub(crate) peer_states: Vec<PeerState>,
     began: Moment,
     /// When the last pass began, by the sampler's clock.
     last: Option<Duration>,
     /// When the engine was last asked for values.
     polled: Option<Moment>,
-    /// Whether it said that it does not watch what it has watched, and when that was last mended.
+    /// Whether the engine has dropped a watch, and when the watches were last renewed.
     unwatched: bool,
-    mended: Option<Moment>,
+    renewed_at: Option<Moment>,
     outcome: Result<(), Reason>,
-    fresh: Vec<Fresh>,
+    new_values: Vec<NewValue>,
 }
 
-/// One entity, and what is known of it.
-pub(crate) struct Kept {
+/// One entity with its latest values.
+pub(crate) struct EntityValues {
     pub(crate) member: Member,
-    /// The place of its plan.
+    /// The index of its plan.
     pub(crate) plan: usize,
-    /// By field of the plan: the stamp of its value; 0 for none.
+    /// By field of the plan: the timestamp of its value; 0 for none.
     stamps: Vec<i64>,
-    /// By field of the plan: how long the engine took from its last sample but one to its last, where
-    /// it was asked in between and had nothing new; what is asked for too seldom is not slow.
+    /// By field of the plan: the time between the last two samples, if the engine was polled in
+    /// between and had nothing new. Otherwise zero.
     gaps: Vec<Duration>,
-    /// By field of the plan: whether it had nothing new when it was last asked.
+    /// By field of the plan: whether the last poll had nothing new.
     idle: Vec<bool>,
-    /// By slot of the plan.
-    pub(crate) slots: Vec<Slot>,
+    /// The reading of each slot of the plan.
+    pub(crate) readings: Vec<TimedReading>,
     /// Whether it ever had a number.
-    has_shown: bool,
+    has_had_number: bool,
 }
 
-impl Kept {
-    /// From one sample of a field to the next, where the engine is slower than it was asked to be.
+impl EntityValues {
+    /// The time between two samples of a field, if it is longer than `asked`.
     pub(crate) fn slower(&self, number: usize, asked: Duration) -> Option<Duration> {
         Some(self.gaps[number]).filter(|gap| *gap > asked)
     }
 }
 
-/// A value that was not there at the pass before.
-struct Fresh {
+/// A value that is new in this pass.
+struct NewValue {
     kept: usize,
     field: usize,
-    /// None where there is no value, or one that does not age.
+    /// `None` for a missing value, or a text, which does not age.
     stamp: Option<i64>,
 }
 
@@ -102,16 +100,16 @@ struct GpuState {
     health: Option<Vec<Health>>,
 }
 
-/// What goes into a collection.
+/// The inputs of [`Collection::new`].
 pub(crate) struct Parts {
     pub(crate) handle: Arc<Handle>,
     pub(crate) plans: Vec<(Kind, Plan)>,
     pub(crate) members: Vec<Member>,
     pub(crate) watching: Watching,
     pub(crate) is_local: bool,
-    pub(crate) heard: Heard,
+    pub(crate) xids: XidQueue,
     pub(crate) wants_health: bool,
-    pub(crate) wants_ways: bool,
+    pub(crate) wants_peers: bool,
 }
 
 impl Collection {
@@ -120,30 +118,38 @@ impl Collection {
         let now = Moment::now();
         let has_links =
             |gpu| members.iter().any(|member| member.kind == Kind::Link && member.gpu == Some(gpu));
-        let fixed = |reason| Slot { reading: Err(reason), at: Some(now) };
+        let fixed = |reason| TimedReading { reading: Err(reason), at: Some(now) };
         let keep = |member: &Member| {
             let plan = plans.iter().position(|(kind, _)| *kind == member.kind)?;
             let (kind, of_kind) = &plans[plan];
-            let mut slots = vec![Slot::EMPTY; of_kind.watches.len()];
+            let mut readings = vec![TimedReading::EMPTY; of_kind.watches.len()];
             if member.kind == Kind::Gpu && !member.gpu.is_some_and(has_links) {
                 of_kind
-                    .elsewhere
+                    .link_slots
                     .iter()
-                    .for_each(|slot| slots[*slot] = fixed(Reason::NotSupported));
+                    .for_each(|slot| readings[slot.0] = fixed(Reason::NotSupported));
             }
             for refused in watching.refused.iter().filter(|refused| refused.kind == *kind) {
                 if let Some(field) = of_kind.number(refused.field) {
                     for (slot, _) in &of_kind.fields[field].targets {
-                        slots[*slot] = fixed(refused.reason);
+                        readings[slot.0] = fixed(refused.reason);
                     }
                 }
             }
             let stamps = vec![0; of_kind.fields.len()];
             let gaps = vec![Duration::ZERO; of_kind.fields.len()];
             let idle = vec![false; of_kind.fields.len()];
-            Some(Kept { member: member.clone(), plan, stamps, gaps, idle, slots, has_shown: false })
+            Some(EntityValues {
+                member: member.clone(),
+                plan,
+                stamps,
+                gaps,
+                idle,
+                readings,
+                has_had_number: false,
+            })
         };
-        let kept: Vec<Kept> = members.iter().filter_map(keep).collect();
+        let kept: Vec<EntityValues> = members.iter().filter_map(keep).collect();
         let index = kept.iter().enumerate().map(|(at, kept)| (kept.member.key, at)).collect();
         let gpus = members.iter().filter(|member| member.kind == Kind::Gpu);
         Self {
@@ -154,21 +160,21 @@ impl Collection {
             plans,
             watching,
             moments: Moments::new(parts.is_local),
-            heard: parts.heard,
+            xids: parts.xids,
             wants_health: parts.wants_health,
-            wants_ways: parts.wants_ways,
-            ways: Vec::new(),
+            wants_peers: parts.wants_peers,
+            peer_states: Vec::new(),
             began: now,
             last: None,
             polled: None,
             unwatched: false,
-            mended: None,
+            renewed_at: None,
             outcome: Err(Reason::NoData),
-            fresh: Vec::new(),
+            new_values: Vec::new(),
         }
     }
 
-    /// Asks the engine for what is new, unless this was done at this tick already.
+    /// Fetches what is new, unless another reader already did at this tick.
     ///
     /// # Errors
     ///
@@ -182,9 +188,9 @@ impl Collection {
             tracing::debug!("the engine stopped answering: {code}");
             code.reason()
         });
-        let listens = self.outcome.is_ok() && !self.watching.xids.is_empty();
+        let delivers_xids = self.outcome.is_ok() && !self.watching.xids.is_empty();
         let again = 2 * tick.max(Duration::from_secs(1));
-        self.heard.listen_until(listens.then(|| Moment::now() + again));
+        self.xids.listen_until(delivers_xids.then(|| Moment::now() + again));
         self.last = Some(pass.elapsed);
         self.outcome
     }
@@ -199,42 +205,43 @@ impl Collection {
         if pass.is_due(Pace::Slow) {
             self.judge()?;
         }
-        self.feel_pulses(pass)
+        self.update_gpu_states(pass)
     }
 
-    /// Waits for the first numbers of all GPUs, so that a new session makes no gap. A GPU that has
-    /// none is waited for no longer than this.
+    /// Waits for the first values of all GPUs, so that a new session makes no gap; at most for
+    /// `timeout`.
     ///
     /// # Errors
     ///
     /// When the engine is gone.
-    pub(crate) fn prime(&mut self, patience: Duration) -> Result<(), Code> {
-        while self.began.elapsed() < patience {
+    pub(crate) fn prime(&mut self, timeout: Duration) -> Result<(), Code> {
+        while self.began.elapsed() < timeout {
             self.poll(|_| true)?;
             let now = Moment::now();
-            let has_pulse =
-                |kept: &Kept| pulse(kept, &self.plans[kept.plan].1, Duration::ZERO, now).is_ok();
+            let is_alive = |kept: &EntityValues| {
+                liveness(kept, &self.plans[kept.plan].1, Duration::ZERO, now).is_ok()
+            };
             let mut gpus = self.kept.iter().filter(|kept| kept.member.kind == Kind::Gpu);
-            if gpus.all(has_pulse) {
+            if gpus.all(is_alive) {
                 break;
             }
-            thread::sleep(PRIMING);
+            thread::sleep(FIRST_POLL_INTERVAL);
         }
         Ok(())
     }
 
-    /// Asks for the newest values of what is due.
+    /// Fetches the newest values of the watches that are due.
     fn poll(&mut self, due: impl Fn(Duration) -> bool) -> Result<(), Code> {
-        self.fresh.clear();
-        // Before it is asked: if it hangs, what it tells afterwards is of now at best.
+        self.new_values.clear();
+        // Taken before the call: if the call hangs, its values are not newer than this.
         let (now, wall) = (Moment::now(), SystemTime::now());
         let watches = std::mem::take(&mut self.watching.watched);
         let asked = watches.iter().filter(|watched| due(watched.period)).try_for_each(|watched| {
             match latest_values(&watched.watch, &mut |key, value| self.take(key, value)) {
                 Err(code) if code.is_about_the_engine() => Err(code),
-                // What is not told grows late.
+                // The readings become late.
                 Err(code) => {
-                    tracing::debug!("the engine does not tell some values: {code}");
+                    tracing::debug!("the engine does not return some values: {code}");
                     Ok(())
                 }
                 Ok(()) => Ok(()),
@@ -248,9 +255,9 @@ impl Collection {
         Ok(())
     }
 
-    /// Takes one value.
+    /// Stores one value.
     fn take(&mut self, key: EntityPair, value: &FieldValue) {
-        // What is true of the whole machine is true of each GPU.
+        // A value of the whole machine counts for each GPU.
         if key.group == entity::NONE {
             for at in 0..self.kept.len() {
                 if self.kept[at].member.kind == Kind::Gpu {
@@ -285,8 +292,8 @@ impl Collection {
         let reading = raw.reading(field.field);
         if stamp.is_none() {
             let (slot, _) = field.targets[0];
-            let known = &kept.slots[slot];
-            // The same reason again is no news, unless the engine tried again.
+            let known = &kept.readings[slot.0];
+            // The same reason again is new only if the engine tried again.
             let is_known = known.reading == reading && kept.stamps[number] == value.ts;
             if is_known && field.field.value != ValueType::Text {
                 return;
@@ -296,24 +303,24 @@ impl Collection {
         if stamp.is_some() {
             let was_idle = std::mem::take(&mut kept.idle[number]) && before > 0;
             let gap = if was_idle { value.ts.saturating_sub(before) } else { 0 };
-            // What stood still is not slow.
+            // A value that did not change is not slow.
             kept.gaps[number] = moments::micros(gap).min(LONGEST_GAP);
-            kept.has_shown |= reading.is_ok();
+            kept.has_had_number |= reading.is_ok();
         }
         for (slot, conversion) in &field.targets {
-            kept.slots[*slot].reading = conversion.apply(reading.clone());
+            kept.readings[slot.0].reading = conversion.apply(reading.clone());
         }
-        self.fresh.push(Fresh { kept: at, field: number, stamp });
+        self.new_values.push(NewValue { kept: at, field: number, stamp });
     }
 
-    /// Watches again what the engine has let go: one that knows a watch by the connection, and not by
-    /// the groups, ends it when an earlier session ends its own.
+    /// Renews watches that the engine has dropped. An engine that identifies a watch by its
+    /// connection drops it when an earlier session ends its own watch.
     fn watch_again(&mut self) {
-        let is_time = self.mended.is_none_or(|at| at.elapsed() > MEND);
+        let is_time = self.renewed_at.is_none_or(|at| at.elapsed() > RENEW_INTERVAL);
         if !std::mem::take(&mut self.unwatched) || !is_time {
             return;
         }
-        self.mended = Some(Moment::now());
+        self.renewed_at = Some(Moment::now());
         let watches = self.watching.watched.iter().map(|watched| &watched.watch);
         let xids = self.watching.xids.iter().map(|xids| &xids.watch);
         for watch in watches.chain(xids) {
@@ -323,59 +330,60 @@ impl Collection {
         }
     }
 
-    /// Says of all that is new how old it is.
+    /// Sets the age of all new values.
     fn stamp(&mut self, now: Moment, wall: SystemTime) {
-        let newest = self.fresh.iter().filter_map(|fresh| fresh.stamp).max();
+        let newest = self.new_values.iter().filter_map(|new_values| new_values.stamp).max();
         let before = self.polled;
         let poll = newest.map(|newest| Poll { now, wall, before, newest });
-        // What is asked for more seldom was not asked for at the poll before, and may be older.
+        // A field with a longer period was not polled last time, and its value may be older.
         let since = before.map(|before| now.saturating_duration_since(before));
-        let is_often = |fresh: &&Fresh| {
-            let plan = &self.plans[self.kept[fresh.kept].plan].1;
-            since.is_some_and(|since| plan.fields[fresh.field].period <= 2 * since)
+        let is_often = |new_values: &&NewValue| {
+            let plan = &self.plans[self.kept[new_values.kept].plan].1;
+            since.is_some_and(|since| plan.fields[new_values.field].period <= 2 * since)
         };
-        let often = self.fresh.iter().filter(is_often).filter_map(|fresh| fresh.stamp).max();
+        let often =
+            self.new_values.iter().filter(is_often).filter_map(|new_values| new_values.stamp).max();
         if let (Some(poll), Some(newest)) = (poll, often) {
             self.moments.check(&Poll { newest, ..poll });
         }
-        for Fresh { kept, field, stamp } in &self.fresh {
+        for NewValue { kept, field, stamp } in &self.new_values {
             let kept = &mut self.kept[*kept];
             let at = match (stamp, &poll) {
                 (Some(stamp), Some(poll)) => self.moments.of(*stamp, poll),
                 _ => now,
             };
             for (slot, _) in &self.plans[kept.plan].1.fields[*field].targets {
-                kept.slots[*slot].at = Some(at);
+                kept.readings[slot.0].at = Some(at);
             }
         }
     }
 
-    /// Hears of new XIDs.
+    /// Fetches new XIDs.
     fn hear(&mut self) -> Result<(), Code> {
-        let mut look = Look::default();
-        let heard = self.heard.clone();
+        let mut look = XidPoll::default();
+        let xids = self.xids.clone();
         for XidWatch { watch, .. } in &self.watching.xids {
-            let newest = |key, value: &FieldValue| heard.newest(key, value, &mut look);
+            let newest = |key, value: &FieldValue| xids.newest(key, value, &mut look);
             match latest_values(watch, &mut { newest }) {
                 Err(code) if code.is_about_the_engine() => return Err(code),
-                Err(code) => tracing::debug!("the engine does not tell of XIDs: {code}"),
+                Err(code) => tracing::debug!("the engine does not return XIDs: {code}"),
                 Ok(()) => {}
             }
         }
         let kept = |key| self.index.get(&key).map(|at| &self.kept[*at]);
         let owner = |key| kept(key).and_then(|kept| kept.member.gpu);
         let watches = self.watching.xids.iter().map(|xids| &xids.watch);
-        for (gpu, told) in self.heard.tell(watches, look, owner) {
-            let instance = match kept(told.key).map(|kept| &kept.member.entity) {
+        for (gpu, new) in self.xids.take_new(watches, look, owner) {
+            let instance = match kept(new.key).map(|kept| &kept.member.entity) {
                 Some(Entity::Instance(instance)) => Some(instance.gpu_instance),
                 _ => None,
             };
-            self.heard.keep(gpu, XidEvent { instance, ..told.event });
+            self.xids.keep(gpu, XidEvent { instance, ..new.event });
         }
         Ok(())
     }
 
-    /// What the engine says of GPUs as a whole, now and then.
+    /// Fetches the health of the GPUs and the states of their peers.
     fn judge(&mut self) -> Result<(), Code> {
         let gpus: Vec<u32> = self.gpus.keys().copied().collect();
         if let Some(group) = self.watching.gpus.as_ref().filter(|_| self.wants_health) {
@@ -394,28 +402,28 @@ impl Collection {
                 }
             }
         }
-        if self.wants_ways {
-            match peers::ways(&self.handle, &gpus) {
+        if self.wants_peers {
+            match peers::peer_states(&self.handle, &gpus) {
                 Err(code) if code.is_about_the_engine() => return Err(code),
                 Err(code) => {
-                    tracing::debug!("the engine does not tell the ways to peers: {code}");
-                    self.ways.clear();
+                    tracing::debug!("the engine does not return the states of peers: {code}");
+                    self.peer_states.clear();
                 }
-                Ok(ways) => self.ways = ways,
+                Ok(peer_states) => self.peer_states = peer_states,
             }
         }
         Ok(())
     }
 
-    /// Finds out which GPUs answer, and of those that do not, why.
-    fn feel_pulses(&mut self, pass: &Pass) -> Result<(), Code> {
+    /// Updates which GPUs answer, and why others do not.
+    fn update_gpu_states(&mut self, pass: &Pass) -> Result<(), Code> {
         let now = Moment::now();
         let look_at_all = pass.is_due(Pace::Slow);
         for (gpu, state) in &mut self.gpus {
             let key = EntityPair { group: entity::GPU, id: *gpu };
             let Some(kept) = self.index.get(&key).map(|at| &self.kept[*at]) else { continue };
             let plan = &self.plans[kept.plan].1;
-            let pulse = pulse(kept, plan, pass.cadence, now);
+            let pulse = liveness(kept, plan, pass.cadence, now);
             if pulse.is_ok() && !look_at_all && state.down.is_none() {
                 continue;
             }
@@ -425,8 +433,8 @@ impl Collection {
                     Some(Reason::Lost)
                 }
                 (_, Ok(())) => None,
-                // Nobody wants a number that it has.
-                (Some(status::OK | status::FAKE), Err(Reason::NoData)) if !kept.has_shown => {
+                // No watched field has a number on this GPU.
+                (Some(status::OK | status::FAKE), Err(Reason::NoData)) if !kept.has_had_number => {
                     (self.began.elapsed() < STARTING).then_some(Reason::NoData)
                 }
                 (_, Err(Reason::NoData)) if self.began.elapsed() > STARTING => Some(Reason::Failed),
@@ -436,8 +444,8 @@ impl Collection {
         Ok(())
     }
 
-    /// Ends what the engine samples for this session, and hands over what tells of XIDs: the next
-    /// session on the same connection goes on with that.
+    /// Ends the watches of this session, and hands over those of XIDs, which the next session on
+    /// the same connection keeps.
     pub(crate) fn retire(&mut self) -> Vec<XidWatch> {
         self.watching.watched.clear();
         std::mem::take(&mut self.watching.xids)
@@ -448,77 +456,38 @@ impl Collection {
         self.gpus.get(&gpu).and_then(|state| state.down).map_or(Ok(()), Err)
     }
 
-    /// What was judged of a GPU and nobody has taken yet.
+    /// The health of a GPU, if it is new since the last call.
     pub(crate) fn take_health(&mut self, gpu: u32) -> Option<Vec<Health>> {
         self.gpus.get_mut(&gpu)?.health.take()
     }
 
-    /// Whether any GPU has shown any number lately.
+    /// Whether any GPU has a recent value.
     pub(crate) fn is_alive(&self) -> bool {
         self.outcome.is_ok() && self.gpus.values().any(|state| state.down.is_none())
     }
 }
 
-/// Whether a GPU has shown a number lately, or why not. Of those that it shows, the ones that are
-/// sampled most often tell first.
-fn pulse(kept: &Kept, plan: &Plan, cadence: Duration, now: Moment) -> Result<(), Reason> {
-    let shown = plan.fields.iter().enumerate().filter_map(|(number, field)| {
+/// Whether a GPU has a recent value, or why not. Fields that are sampled most often decide.
+fn liveness(
+    kept: &EntityValues,
+    plan: &Plan,
+    cadence: Duration,
+    now: Moment,
+) -> Result<(), Reason> {
+    let recent = plan.fields.iter().enumerate().filter_map(|(number, field)| {
         let (slot, _) = field.targets[0];
-        let Slot { reading: Ok(Value::Int(_) | Value::Float(_)), at: Some(at) } = kept.slots[slot]
+        let TimedReading { reading: Ok(Value::Int(_) | Value::Float(_)), at: Some(at) } =
+            kept.readings[slot.0]
         else {
             return None;
         };
         Some((field.period.max(cadence), (at, kept.gaps[number])))
     });
-    let often = shown.clone().map(|(period, _)| period).min().ok_or(Reason::NoData)?;
+    let often = recent.clone().map(|(period, _)| period).min().ok_or(Reason::NoData)?;
     let late_after = |every: Duration| (2 * often.max(every)).max(Duration::from_secs(1));
-    let mut newest = shown.filter(|(period, _)| *period == often);
+    let mut newest = recent.filter(|(period, _)| *period == often);
     match newest.any(|(_, (at, gap))| now.saturating_duration_since(at) <= late_after(gap)) {
         true => Ok(()),
         false => Err(Reason::Late),
     }
-}
-
-/// Whoever takes values that are enumerated.
-pub(crate) struct Taker<'a>(pub(crate) &'a mut dyn FnMut(EntityPair, &FieldValue));
-
-/// The newest value of each entity and field of a watch.
-///
-/// # Errors
-///
-/// When the engine does not tell them.
-pub(crate) fn latest_values(
-    watch: &Watch,
-    take_each: &mut dyn FnMut(EntityPair, &FieldValue),
-) -> Result<(), Code> {
-    let (handle, group, fields) = watch.raw();
-    let mut taker = Taker(take_each);
-    let callback: TakeValues = take;
-    let user = std::ptr::from_mut(&mut taker).cast();
-    // SAFETY: the function calls `take` on this thread, before it returns, with values that are there
-    // meanwhile, and with `user`, which is what `take` expects.
-    handle.check(unsafe { (handle.api.latest_values)(handle.raw, group, fields, callback, user) })
-}
-
-/// Told each value by the library, which is C: no panic may leave this function.
-///
-/// # Safety
-///
-/// `user` is a [`Taker`] that nobody else uses meanwhile, and `values` are `count` values.
-pub(crate) unsafe extern "C" fn take(
-    group: u32,
-    id: u32,
-    values: *mut FieldValue,
-    count: c_int,
-    user: *mut c_void,
-) -> c_int {
-    let Some(count) = usize::try_from(count).ok().filter(|_| !values.is_null()) else { return 0 };
-    // SAFETY: as the caller promises.
-    let (taker, values) =
-        unsafe { (&mut *user.cast::<Taker<'_>>(), slice::from_raw_parts(values, count)) };
-    let key = EntityPair { group, id };
-    let taken = catch_unwind(AssertUnwindSafe(|| {
-        values.iter().for_each(|value| (taker.0)(key, value));
-    }));
-    if taken.is_ok() { 0 } else { -1 }
 }

@@ -1,4 +1,4 @@
-//! What the engine has: GPUs, their instances and links, NVSwitches and CPUs.
+//! The entities of the engine: GPUs, their instances and links, NVSwitches and CPUs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use model::field;
 use model::{Entity, Instance};
 
 use crate::abi::{self, EntityPair, FieldValue, entity, status};
+use crate::fetch::latest_values;
 use crate::group::{FieldGroup, Group, Keep, Watch};
 use crate::value::{self, Raw};
 use crate::{Code, Handle};
 
-/// Kinds of entities, each with fields of its own.
+/// Kinds of entities. Each kind has its own fields.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Kind {
     Gpu,
@@ -39,36 +40,36 @@ impl Kind {
     ];
 }
 
-/// One entity: what the engine calls it, and what it is.
+/// One entity, with the engine's id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Member {
     pub(crate) key: EntityPair,
     pub(crate) kind: Kind,
-    /// The GPU that it is, or belongs to; none of what belongs to the machine.
+    /// The GPU it is or belongs to; `None` for switches and CPUs.
     pub(crate) gpu: Option<u32>,
     pub(crate) entity: Entity,
 }
 
-/// Which kinds somebody wants, so that nobody asks for the rest.
+/// The kinds of entities that are watched. The others are not listed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Needs {
     pub(crate) compute_instances: bool,
     pub(crate) links: bool,
     pub(crate) switches: bool,
     pub(crate) cpus: bool,
-    /// Whether GPUs count that the engine only makes up.
+    /// Whether fake GPUs of the engine are read.
     pub(crate) fake_gpus: bool,
 }
 
-/// The places in a list of GPUs. DCGM is not told how many there are: today's releases fill 32, and a
-/// later one may fill more.
+/// The size of a list of GPUs. DCGM does not take the size: current releases write up to 32, and a
+/// later one may write more.
 const GPU_PLACES: usize = 4 * abi::MOST_GPUS;
 
-/// The places in any other list, of which DCGM is told: more than twice the most links that there can
-/// be today, 32 x 18 of GPUs and 12 x 256 of switches.
+/// The size of any other list, which DCGM is given: more than twice the possible number of links,
+/// 32 x 18 of GPUs and 12 x 256 of switches.
 const PLACES: usize = 8192;
 
-/// The GPUs, by the engine's number.
+/// The ids of the GPUs.
 ///
 /// # Errors
 ///
@@ -94,7 +95,7 @@ pub(crate) fn gpus(handle: &Handle, needs: Needs) -> Result<Vec<u32>, Code> {
 ///
 /// # Errors
 ///
-/// When the list has no room for so many: then it is not what was written there.
+/// If `count` exceeds the list.
 fn written(mut ids: Vec<u32>, count: i32) -> Result<Vec<u32>, Code> {
     let count = usize::try_from(count).unwrap_or(0);
     if count > ids.len() {
@@ -106,7 +107,7 @@ fn written(mut ids: Vec<u32>, count: i32) -> Result<Vec<u32>, Code> {
     Ok(ids)
 }
 
-/// What the engine says of a GPU as a whole; none if it does not say.
+/// The state of a GPU; `None` if the engine does not report it.
 ///
 /// # Errors
 ///
@@ -122,16 +123,17 @@ pub(crate) fn gpu_status(handle: &Handle, gpu: u32) -> Result<Option<u32>, Code>
     }
 }
 
-/// What the engine lists, in order.
+/// The entities that the engine lists, in order.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Listing {
     pub(crate) members: Vec<Member>,
-    /// Kinds that it did not list when it was asked.
+    /// Kinds that it failed to list.
     unknown: Vec<Kind>,
 }
 
 impl Listing {
-    /// Whether another one differs in any of these kinds that both know of.
+    /// Whether two listings differ in these kinds. Kinds that one of them failed to list do not
+    /// count.
     pub(crate) fn differs(&self, other: &Self, kinds: impl Fn(Kind) -> bool) -> bool {
         let is_known = |member: &&Member| {
             let kind = member.kind;
@@ -140,7 +142,7 @@ impl Listing {
         !self.members.iter().filter(is_known).eq(other.members.iter().filter(is_known))
     }
 
-    /// Adds what was listed, or that these kinds were not.
+    /// Adds entities, or notes that these kinds could not be listed.
     fn add(&mut self, listed: Result<Vec<Member>, Code>, kinds: &[Kind]) -> Result<(), Code> {
         match listed {
             Err(code) if code.is_about_the_engine() => return Err(code),
@@ -154,11 +156,11 @@ impl Listing {
     }
 }
 
-/// All that belongs to these GPUs, and all that belongs to none.
+/// All entities of these GPUs and of the machine.
 ///
 /// # Errors
 ///
-/// When the engine is gone; what it cannot list is not there.
+/// When the engine is gone. Kinds that it cannot list are missing.
 pub(crate) fn members(handle: &Handle, gpus: &[u32], needs: Needs) -> Result<Listing, Code> {
     let whole = |gpu: &u32| Member {
         key: EntityPair { group: entity::GPU, id: *gpu },
@@ -208,7 +210,7 @@ fn listed(handle: &Handle, kind: u32) -> Result<Vec<u32>, Code> {
     written(ids, count)
 }
 
-/// A link, from its number: whose it is, and which.
+/// The entity of a link id, which encodes the owner and the index.
 fn link(id: u32, gpus: &[u32], switches: &[u32], needs: Needs) -> Option<Member> {
     let (owner, index, of) = (id & 0xff, id >> 8 & 0xffff, id >> 24);
     let key = EntityPair { group: entity::LINK, id };
@@ -224,7 +226,7 @@ fn link(id: u32, gpus: &[u32], switches: &[u32], needs: Needs) -> Option<Member>
     }
 }
 
-/// Instances, without the names of their profiles.
+/// The instances, without profile names.
 fn instances(handle: &Handle, needs: Needs) -> Result<Vec<Member>, Code> {
     let ask = handle.api.instances.ok_or(Code::NOT_SUPPORTED)?;
     let mut found: Box<abi::MigHierarchy> = abi::empty();
@@ -287,17 +289,17 @@ fn cpus(handle: &Handle) -> Result<Vec<Member>, Code> {
     Ok(members)
 }
 
-/// The cores of a mask.
+/// The numbers of the bits that are set.
 fn cores(mask: &[u64; 16]) -> impl Iterator<Item = u32> + '_ {
     (0..1024).filter(|core| mask[*core as usize / 64] >> (core % 64) & 1 == 1)
 }
 
-/// How often the names of profiles are asked for until the engine has read them.
-const ASKS: u32 = 20;
-const BETWEEN_ASKS: Duration = Duration::from_millis(50);
+/// How often profile names are polled until the engine has read them.
+const NAME_ATTEMPTS: u32 = 20;
+const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Gives instances the names of their profiles, which are a field of theirs. One that has none stays
-/// without.
+/// Sets the profile names of instances, which are a field of the engine. An instance without one
+/// keeps an empty name.
 ///
 /// # Errors
 ///
@@ -335,13 +337,13 @@ fn profiles(
     let (watch, answer) = Watch::new(&group, fields, Duration::from_secs(10), Keep::Latest);
     answer?;
     let mut names = HashMap::new();
-    for _ in 0..ASKS {
+    for _ in 0..NAME_ATTEMPTS {
         if let Some(update) = handle.api.update_all {
             // SAFETY: plain numbers. It does not wait: a GPU that hangs must not hold this up.
             handle.check(unsafe { update(handle.raw, 0) })?;
         }
-        thread::sleep(BETWEEN_ASKS);
-        crate::collect::latest_values(&watch, &mut |key: EntityPair, value: &FieldValue| {
+        thread::sleep(NAME_INTERVAL);
+        latest_values(&watch, &mut |key: EntityPair, value: &FieldValue| {
             if let Raw::Text(name) = Raw::of(value) {
                 names.insert(key, name.to_owned());
             }
@@ -353,7 +355,7 @@ fn profiles(
     Ok(names)
 }
 
-/// What a GPU is, in the engine's words.
+/// The identity of a GPU, as the engine reports it.
 pub(crate) struct Attributes {
     pub(crate) uuid: Option<String>,
     pub(crate) name: Option<String>,

@@ -1,4 +1,4 @@
-//! Groups and watches in the engine: each undoes itself when it is dropped.
+//! Groups and watches in the engine. Each ends when it is dropped.
 
 use std::ffi::CString;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::abi::{self, EntityPair};
 use crate::{Code, Handle};
 
-/// A name that no other client of the engine has: names of groups are unique there.
+/// A name that no other client of the engine uses: names of groups are unique in an engine.
 fn name() -> CString {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -23,7 +23,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A group of these, and those that the engine refuses: as a rule because they are lost.
+    /// Makes a group. Also returns the entities that the engine refused, usually because they are
+    /// lost.
     pub(crate) fn new(
         handle: &Arc<Handle>,
         entities: &[EntityPair],
@@ -72,7 +73,7 @@ pub(crate) struct FieldGroup {
 }
 
 impl FieldGroup {
-    /// At most [`abi::MOST_FIELDS`].
+    /// Makes a group of at most [`abi::MOST_FIELDS`] fields.
     pub(crate) fn new(handle: &Arc<Handle>, fields: &[u16]) -> Result<Self, Code> {
         let count = i32::try_from(fields.len()).map_err(|_| Code::BAD_PARAMETER)?;
         let mut raw = 0;
@@ -110,11 +111,11 @@ pub(crate) struct Watch {
     keep: Keep,
 }
 
-/// How much the engine keeps of what it samples: enough for whoever asks a little late.
+/// How many samples the engine keeps, so that a late poll still finds the newest one.
 const SAMPLES_KEPT: i32 = 2;
 
 impl Watch {
-    /// Lets the engine sample every `period`. Says too what it answered.
+    /// Makes the engine sample every `period`. Also returns its answer.
     pub(crate) fn new(
         group: &Arc<Group>,
         fields: FieldGroup,
@@ -126,7 +127,7 @@ impl Watch {
         (watch, answer)
     }
 
-    /// Says it to the engine once more.
+    /// Tells the engine to watch, again if it already does.
     pub(crate) fn renew(&self) -> Result<(), Code> {
         let handle = &self.fields.handle;
         let micros = i64::try_from(self.period.as_micros()).unwrap_or(i64::MAX);
@@ -141,18 +142,18 @@ impl Watch {
         handle.check(answer)
     }
 
-    /// The handle, and the groups of entities and of fields.
+    /// The connection, and the ids of the groups of entities and fields.
     pub(crate) fn raw(&self) -> (&Arc<Handle>, usize, usize) {
         (&self.fields.handle, self.group.raw, self.fields.raw)
     }
 }
 
-/// What the engine keeps of a watch.
+/// Which samples the engine keeps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Keep {
-    /// The newest.
+    /// The newest ones.
     Latest,
-    /// Everything of so long.
+    /// All of this age.
     Events(Duration),
 }
 

@@ -1,4 +1,4 @@
-//! A connection with an engine: made on a thread of its own, since nothing bounds how long that takes.
+//! A connection to an engine. It is made on its own thread, because it can take any time.
 
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,91 +6,66 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::Code;
 use crate::abi::{self, version_word};
 use crate::address::Address;
+use crate::code::Code;
+use crate::engine::{Engine, Log};
+use crate::error::{DcgmError, Hint};
 use crate::library::Api;
-use crate::source::Log;
 
-/// For how long DCGM itself tries to reach a host engine.
-const TRIES: Duration = Duration::from_secs(1);
+/// How long DCGM itself tries to reach a host engine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long anybody waits for that in one go.
+/// How long one call of [`Attempts::connect`] waits.
 const DEADLINE: Duration = Duration::from_millis(2500);
 
-/// After how long an attempt that has not come back is given another one beside it: each costs a
-/// thread, so there are a few. What hangs is as a rule what comes back, but not if its machine went
-/// down meanwhile.
-const HOPELESS: [Duration; 4] = [
+/// How long an attempt may hang before the next one starts beside it. Each attempt holds a thread,
+/// so there are few. Most attempts that hang return when the engine does, but not if its machine
+/// went down.
+const NEXT_ATTEMPT_AFTER: [Duration; 4] = [
     Duration::from_secs(5),
     Duration::from_secs(20),
     Duration::from_secs(60),
     Duration::from_secs(300),
 ];
 
-/// A connection with an engine that has been seen to answer. Dropping it ends it.
+/// A connection to an engine that has answered. Dropping it disconnects.
 pub(crate) struct Handle {
     pub(crate) api: &'static Api,
     pub(crate) raw: usize,
     is_embedded: bool,
-    /// The engine's version, if it says.
+    /// The engine's version, such as `4.6.0`; `None` if it does not report one.
     pub(crate) version: Option<String>,
-    /// Whether the engine was found to be gone, or to answer no more.
+    /// Whether the engine is gone or no longer answers.
     is_dead: AtomicBool,
 }
 
-/// Which engine to connect with.
-#[derive(Clone, Debug)]
-pub(crate) enum Engine {
-    /// One inside this process.
-    Embedded(Log),
-    /// One that runs already.
-    Remote(Address),
-}
-
-impl Engine {
-    /// How messages call it.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Embedded(_) => "the embedded engine".to_owned(),
-            Self::Remote(address) => format!("the host engine at {address}"),
-        }
-    }
-
-    /// Whether it is sure that it runs on this machine.
-    pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Embedded(_) => true,
-            Self::Remote(address) => address.is_local(),
-        }
-    }
-}
-
 impl Handle {
-    /// Connects. May block for as long as the engine pleases.
-    fn open(api: &'static Api, engine: &Engine) -> Result<Self, String> {
-        let name = engine.name();
+    /// Connects. May block for any time.
+    fn open(api: &'static Api, engine: &Engine) -> Result<Self, DcgmError> {
         let raw = match engine {
             Engine::Embedded(log) => start(api, log),
             Engine::Remote(address) => connect(api, address),
         };
-        let raw = raw.map_err(|code| why(engine, &format!("cannot reach {name}: {code}")))?;
+        let raw = raw.map_err(|code| DcgmError::CannotReach {
+            engine: engine.clone(),
+            code,
+            hint: Hint::for_engine(engine),
+        })?;
         let is_embedded = matches!(engine, Engine::Embedded(_));
         let mut handle =
             Self { api, raw, is_embedded, version: None, is_dead: AtomicBool::new(false) };
-        // A connection may be called good and not be.
+        // DCGM can report success for a connection that does not work.
         handle.version = api.version_of_engine(raw).map_err(|code| {
-            handle.bury();
-            why(engine, &format!("{name} does not say its version: {code}"))
+            handle.mark_dead();
+            DcgmError::NoVersion { engine: engine.clone(), code, hint: Hint::for_engine(engine) }
         })?;
         if let Some(version) = &handle.version
             && !version.starts_with("4.")
         {
             let own = api.own_version().unwrap_or_else(|| "4".to_owned());
-            return Err(format!(
-                "{name} is DCGM {version}, and this library DCGM {own}: run nv-hostengine of DCGM 4, \
-                 or read the driver directly with --source nvml"
-            ));
+            let version = version.clone();
+            return Err(DcgmError::EngineTooOld { engine: engine.clone(), version, own });
         }
         Ok(handle)
     }
@@ -100,16 +75,16 @@ impl Handle {
         self.is_dead.load(Ordering::Relaxed)
     }
 
-    /// Notes that the engine is gone: nothing is to be undone in it any more.
-    pub(crate) fn bury(&self) {
+    /// Notes that the engine is gone. Nothing is undone in it after that.
+    pub(crate) fn mark_dead(&self) {
         self.is_dead.store(true, Ordering::Relaxed);
     }
 
-    /// The code of a call; one that says that the engine is gone is noted.
+    /// Checks the return code of a call, and notes if it says that the engine is gone.
     pub(crate) fn check(&self, code: i32) -> Result<(), Code> {
         let checked = Code::check(code);
         if checked.is_err_and(Code::is_about_the_engine) {
-            self.bury();
+            self.mark_dead();
         }
         checked
     }
@@ -127,12 +102,12 @@ impl Drop for Handle {
         // SAFETY: the handle is one that DCGM gave out, and this is its last user.
         let end = move || unsafe { end(raw) };
         if is_embedded && !is_dead {
-            // There has to be an end to it before there is another one.
+            // It has to end before another one can start.
             end();
             return;
         }
-        // Whatever has stopped does not answer to this either. Where there is no thread for it, the
-        // connection is left as it is.
+        // An engine that has stopped does not answer this call either. If no thread can be started,
+        // the connection is leaked.
         let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
     }
 }
@@ -154,10 +129,10 @@ fn start(api: &Api, log: &Log) -> Result<usize, Code> {
     Ok(params.handle)
 }
 
-/// Connects with a host engine.
+/// Connects to a host engine.
 fn connect(api: &Api, address: &Address) -> Result<usize, Code> {
     let mut raw = 0;
-    let timeout_ms = TRIES.as_millis() as u32;
+    let timeout_ms = CONNECT_TIMEOUT.as_millis() as u32;
     let answer = if let Some(connect) = api.connect_v3 {
         let mut params = abi::ConnectV3 {
             version: version_word::<abi::ConnectV3>(1),
@@ -182,40 +157,33 @@ fn connect(api: &Api, address: &Address) -> Result<usize, Code> {
     Code::check(answer).map(|()| raw)
 }
 
-/// What happened, with what else is known of it and what to do.
-fn why(engine: &Engine, what: &str) -> String {
-    match engine {
-        Engine::Embedded(_) => format!("{what}; or read the driver directly with --source nvml"),
-        Engine::Remote(address) => match address.diagnosis() {
-            Some(why) => format!("{what}: {why}"),
-            None => format!("{what}: what listens there is no host engine of DCGM 4"),
-        },
-    }
-}
-
-/// Attempts to connect that have not come back yet.
+/// Attempts to connect that have not returned yet.
 #[derive(Default)]
 pub(crate) struct Attempts(Vec<Attempt>);
 
 struct Attempt {
-    answer: Receiver<Result<Handle, String>>,
+    answer: Receiver<Result<Handle, DcgmError>>,
     since: Instant,
 }
 
 impl Attempts {
-    /// A handle, within bounded time. An attempt that takes longer goes on, and the next call waits
-    /// for it again: what hung is often what comes back.
+    /// Connects within bounded time. An attempt that takes longer continues, and the next call
+    /// waits for it again.
     ///
     /// # Errors
     ///
-    /// One line that says why there is none now.
-    pub(crate) fn connect(&mut self, api: &'static Api, engine: &Engine) -> Result<Handle, String> {
+    /// Why there is no connection now.
+    pub(crate) fn connect(
+        &mut self,
+        api: &'static Api,
+        engine: &Engine,
+    ) -> Result<Handle, DcgmError> {
         let is_time = match (self.0.len().checked_sub(1), self.0.last()) {
             (Some(others), Some(attempt)) => {
-                // Of engines inside this process there is one.
+                // There can be only one engine inside this process.
                 let is_remote = matches!(engine, Engine::Remote(_));
-                let patience = HOPELESS.get(others);
-                is_remote && patience.is_some_and(|patience| attempt.since.elapsed() > *patience)
+                let timeout = NEXT_ATTEMPT_AFTER.get(others);
+                is_remote && timeout.is_some_and(|timeout| attempt.since.elapsed() > *timeout)
             }
             _ => true,
         };
@@ -224,7 +192,7 @@ impl Attempts {
         }
         let until = Instant::now() + DEADLINE;
         let mut failed = None;
-        // The youngest first: what it says is of now.
+        // The newest attempt first: its answer is the most recent.
         while let Some(attempt) = self.0.last() {
             match attempt.answer.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(Ok(handle)) => {
@@ -233,13 +201,13 @@ impl Attempts {
                 }
                 Ok(Err(error)) => failed = Some(error),
                 Err(RecvTimeoutError::Disconnected) => {
-                    failed = Some(format!("connecting with {} went wrong", engine.name()));
+                    failed = Some(DcgmError::ConnectPanicked(engine.clone()));
                 }
                 Err(RecvTimeoutError::Timeout) => break,
             }
             self.0.pop();
         }
-        // One of long ago may have come back meanwhile.
+        // An older attempt may have returned meanwhile.
         let mut found = None;
         self.0.retain(|attempt| match attempt.answer.try_recv() {
             Ok(Ok(handle)) => {
@@ -249,29 +217,21 @@ impl Attempts {
             Ok(Err(_)) | Err(mpsc::TryRecvError::Disconnected) => false,
             Err(mpsc::TryRecvError::Empty) => true,
         });
-        found.ok_or_else(|| {
-            failed.unwrap_or_else(|| {
-                format!(
-                    "{} does not answer; if it is stopped or hangs, restart it, or read the driver \
-                     directly with --source nvml",
-                    engine.name()
-                )
-            })
-        })
+        found.ok_or_else(|| failed.unwrap_or_else(|| DcgmError::NoAnswer(engine.clone())))
     }
 }
 
 impl Attempt {
-    fn start(api: &'static Api, engine: &Engine) -> Result<Self, String> {
+    fn start(api: &'static Api, engine: &Engine) -> Result<Self, DcgmError> {
         let (sender, answer) = mpsc::channel();
         let engine = engine.clone();
         thread::Builder::new()
             .name("dcgm connect".to_owned())
             .spawn(move || {
-                // If nobody waits any more, the handle is dropped, and with it the connection.
+                // If the receiver is gone, the handle is dropped, which disconnects.
                 let _ = sender.send(Handle::open(api, &engine));
             })
-            .map_err(|error| format!("no thread to connect with: {error}"))?;
+            .map_err(DcgmError::NoThread)?;
         Ok(Self { answer, since: Instant::now() })
     }
 }

@@ -1,4 +1,4 @@
-//! How GPUs are, as the engine judges.
+//! The health of GPUs, as the engine judges it.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -10,7 +10,7 @@ use crate::abi::{self, EntityPair, version_word};
 use crate::group::Group;
 use crate::{Code, Handle};
 
-/// What the engine looks after, and its bit.
+/// The subsystems that the engine watches, with their bits.
 #[rustfmt::skip]
 const SYSTEMS: [(u32, &str); 10] = [
     (0x001, "PCIE"),
@@ -25,10 +25,10 @@ const SYSTEMS: [(u32, &str); 10] = [
     (0x200, "DRIVER"),
 ];
 
-/// The stack of the thread that asks: as much as a program's first thread has.
+/// The stack size of the thread that fetches health: that of a main thread.
 const STACK: usize = 8 * 1024 * 1024;
 
-/// What the engine found wrong with one entity.
+/// A problem that the engine found on one entity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Incident {
     pub(crate) key: EntityPair,
@@ -37,11 +37,11 @@ pub(crate) struct Incident {
     error: &'static str,
 }
 
-/// Lets the engine look after these GPUs.
+/// Makes the engine watch the health of these GPUs.
 ///
 /// # Errors
 ///
-/// When it does not: as a rule because its health module is not there.
+/// If it does not, usually because its health module is not loaded.
 pub(crate) fn begin(handle: &Handle, group: &Group, interval: Duration) -> Result<(), Code> {
     let set = handle.api.set_health.ok_or(Code::NOT_SUPPORTED)?;
     let period = Pace::Slow.period(interval);
@@ -50,21 +50,21 @@ pub(crate) fn begin(handle: &Handle, group: &Group, interval: Duration) -> Resul
         group: group.raw(),
         systems: abi::HEALTH_ALL,
         update_interval_us: i64::try_from(period.as_micros()).unwrap_or(i64::MAX),
-        // Rates are judged over minutes.
+        // The engine judges rates over minutes.
         max_keep_age_s: period.as_secs_f64().mul_add(2.0, 300.0),
     };
     // SAFETY: the structure bears its version, and outlives the call.
     handle.check(unsafe { set(handle.raw, &mut params) })
 }
 
-/// Everything that is wrong now.
+/// The current problems.
 ///
 /// # Errors
 ///
 /// When the engine does not say.
 pub(crate) fn incidents(handle: &Handle, group: &Group) -> Result<Vec<Incident>, Code> {
-    // An answer is a megabyte, and a library that puts one on the stack needs a larger one than
-    // threads here have.
+    // An answer is a megabyte. A library that puts it on the stack needs a larger stack than other
+    // threads have.
     thread::scope(|scope| {
         let asked = thread::Builder::new()
             .name("dcgm health".to_owned())
@@ -93,7 +93,7 @@ fn incident(found: &abi::Incident) -> Option<Incident> {
     Some(Incident { key: found.entity, system: found.system, status, error: error(found.code) })
 }
 
-/// How each of these GPUs is; `owner` says which one an entity belongs to.
+/// The health of each GPU. `owner` gives the GPU of an entity.
 pub(crate) fn by_gpu(
     gpus: &[u32],
     incidents: &[Incident],
@@ -104,7 +104,7 @@ pub(crate) fn by_gpu(
             incidents.iter().filter(|incident| owner(incident.key) == Some(gpu)).collect();
         let worst = |bits: u32| {
             let found = mine.iter().filter(|incident| incident.system & bits != 0);
-            // Of equals the first.
+            // The first of equal ones.
             let worst = found.rev().max_by_key(|incident| incident.status);
             worst.map_or((HealthStatus::Pass, ""), |incident| (incident.status, incident.error))
         };
@@ -126,7 +126,7 @@ fn error(code: u32) -> &'static str {
     ERRORS.get(place).copied().unwrap_or("DCGM_FR_UNKNOWN")
 }
 
-/// By number, from 0 on.
+/// DCGM's names of its errors, by number.
 const ERRORS: &[&str] = &[
     "DCGM_FR_OK",
     "DCGM_FR_UNKNOWN",

@@ -1,4 +1,4 @@
-//! The library itself: opened once, initialised once, never closed.
+//! The library: opened once, initialised once, never closed.
 
 use std::ffi::CStr;
 use std::mem::ManuallyDrop;
@@ -7,6 +7,7 @@ use std::path::Path;
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 
 use crate::code::Code;
+use crate::error::DcgmError;
 use crate::{abi, malloc};
 
 /// The name that the dynamic linker searches for when no path is given.
@@ -15,7 +16,7 @@ pub(crate) const DEFAULT_NAME: &str = "libdcgm.so.4";
 macro_rules! api {
     (needed { $($field:ident: $type:ident = $symbol:literal;)+ }
      extra { $($more:ident: $other:ident = $name:literal;)+ }) => {
-        /// DCGM's functions. Those that a release may lack are options.
+        /// DCGM's functions. Functions that a release may lack are options.
         pub(crate) struct Api {
             $(pub(crate) $field: abi::$type,)+
             $(pub(crate) $more: Option<abi::$other>,)+
@@ -77,42 +78,35 @@ api! {
 }
 
 impl Api {
-    /// Opens and initialises the library of this name: a path, or a name that the linker searches
-    /// for, in the folders of `LD_LIBRARY_PATH` first.
+    /// Opens and initialises a library, by path or by a name that the linker searches for, first in
+    /// the folders of `LD_LIBRARY_PATH`.
     ///
-    /// It stays for good: threads of its own live on whatever is shut down, so neither it nor what
-    /// it began can ever be taken away from under them.
+    /// It is never closed: its own threads keep running after a shutdown and need its code.
     ///
     /// # Errors
     ///
-    /// One line that says what was tried and what to do.
-    pub(crate) fn open(name: &Path) -> Result<&'static Self, String> {
-        malloc::give_back();
-        // Its symbols stay its own: among them is one that is called `errorString`.
+    /// If it cannot be opened, or is not the library of DCGM 4.
+    pub(crate) fn open(name: &Path) -> Result<&'static Self, DcgmError> {
+        malloc::limit_arenas();
+        // Its symbols stay local: one of them is called `errorString`.
         let flags = RTLD_LAZY | RTLD_LOCAL;
         // SAFETY: loading a library runs its initialisers. DCGM's are made for being loaded at any
         // time; a path given by the user is the user's word that it is DCGM.
         let library = unsafe { Library::open(Some(name), flags) }.map_err(|error| {
-            // The linker begins with the name.
+            // The linker's message begins with the name.
             let why = error.to_string();
-            let why = why.strip_prefix(&format!("{}: ", name.display())).unwrap_or(&why);
-            format!(
-                "cannot open {}: {why}; install DCGM 4, name its library with --dcgm-library \
-                 (HEATSINK_DCGM_LIBRARY), or read the driver directly with --source nvml",
-                name.display()
-            )
+            let why = why.strip_prefix(&format!("{}: ", name.display())).unwrap_or(&why).to_owned();
+            DcgmError::CannotOpen { path: name.into(), why }
         })?;
         let library = ManuallyDrop::new(library);
-        let api = Self::resolve(&library).map_err(|symbol| {
-            format!("{} has no {symbol}: it is not libdcgm.so.4 of DCGM 4", name.display())
-        })?;
+        let api = Self::resolve(&library)
+            .map_err(|symbol| DcgmError::NotDcgm { path: name.into(), symbol })?;
         // SAFETY: no arguments; DCGM allows it from any thread, and more than once.
-        Code::check(unsafe { (api.init)() })
-            .map_err(|code| format!("DCGM does not start: {code}"))?;
+        Code::check(unsafe { (api.init)() }).map_err(DcgmError::DoesNotStart)?;
         if let Some(version) = api.own_version()
             && !version.starts_with("4.")
         {
-            return Err(format!("{} is of DCGM {version}; DCGM 4 is needed", name.display()));
+            return Err(DcgmError::LibraryTooOld { path: name.into(), version });
         }
         Ok(Box::leak(Box::new(api)))
     }
@@ -126,7 +120,7 @@ impl Api {
         version_in(&info.text)
     }
 
-    /// The version of the engine behind a handle; none where it does not say.
+    /// The version of the engine of a connection; `None` if it does not report one.
     pub(crate) fn version_of_engine(&self, handle: usize) -> Result<Option<String>, Code> {
         let mut info: Box<abi::VersionInfo> = abi::empty();
         // SAFETY: as above.
@@ -134,7 +128,7 @@ impl Api {
         Ok(version_in(&info.text))
     }
 
-    /// Whether this release knows a field.
+    /// Whether this release has a field.
     pub(crate) fn knows(&self, field: u16) -> bool {
         // SAFETY: any number is a legal argument once the library is initialised.
         !unsafe { (self.field_by_id)(field) }.is_null()
@@ -161,11 +155,12 @@ mod tests {
 
     #[test]
     fn what_is_not_dcgm_is_named() {
-        let missing = Api::open(Path::new("/nowhere/libdcgm.so.4")).err().unwrap();
+        let open = |path: &Path| Api::open(path).err().unwrap().to_string();
+        let missing = open(Path::new("/nowhere/libdcgm.so.4"));
         assert!(missing.contains("--dcgm-library") && missing.contains("--source nvml"));
         let folder = tempfile::tempdir().unwrap();
         let other = fake_nvml::install_in(folder.path());
-        let other = Api::open(&other).err().unwrap();
+        let other = open(&other);
         assert!(other.contains("not libdcgm.so.4"), "{other}");
     }
 }

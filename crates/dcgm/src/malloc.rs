@@ -1,18 +1,18 @@
-//! What the C library's allocator keeps of the memory that DCGM's library takes from it.
+//! Limits the memory that the C library's allocator keeps for DCGM.
 //!
-//! For each call that fetches values DCGM's library builds a message of 4 MB, on the thread that makes
-//! the call. glibc's allocator takes the first ones for large blocks and gives them back; then it
-//! raises its own idea of large, takes the next ones from an arena of the calling thread, and keeps
-//! them. There is a calling thread for each GPU, so eight GPUs cost 35 MB for nothing.
+//! For each call that fetches values, DCGM builds a message of 4 MB on the calling thread. glibc
+//! returns the first such blocks to the system, then raises its threshold for large blocks, takes
+//! the next ones from an arena of the thread, and keeps them. With one calling thread per GPU,
+//! eight GPUs cost 35 MB.
 //!
 //! heatsink's own memory comes from another allocator.
 
-/// Lets it give large blocks back, whichever thread took them. Before DCGM's library is loaded, since
-/// a thread keeps the arena that it has.
+/// Makes the allocator return large blocks of all threads. Called before DCGM's library is loaded,
+/// because a thread keeps its arena.
 #[cfg(target_env = "gnu")]
-pub(crate) fn give_back() {
-    /// From how many bytes on a block is large: glibc's own number, before it raises that. Once set, it
-    /// stays.
+pub(crate) fn limit_arenas() {
+    /// The size of a large block, in bytes: glibc's default, which it no longer raises once it is
+    /// set.
     const LARGE: i32 = 128 * 1024;
     // SAFETY: it takes plain numbers. Each is a word that the allocator's other users read, and the old
     // one is as good for them as the new one; what else it touches is under the allocator's own lock.
@@ -25,6 +25,6 @@ pub(crate) fn give_back() {
     }
 }
 
-/// Nothing: other C libraries do not raise it.
+/// Does nothing: other C libraries do not raise the threshold.
 #[cfg(not(target_env = "gnu"))]
-pub(crate) fn give_back() {}
+pub(crate) fn limit_arenas() {}

@@ -1,48 +1,48 @@
-//! How old values are. The engine stamps each with its own clock, which may be that of another
+//! The age of values. The engine timestamps them with its own clock, which may be that of another
 //! machine.
 
 use model::Moment;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How far the engine's stamps may be off before its clock is not ours.
+/// How far timestamps may be off if the engine uses the clock of this machine.
 const TOLERANCE: Duration = Duration::from_millis(200);
 
-/// What is known of the engine's clock.
+/// Compares the engine's clock with that of this machine.
 #[derive(Debug)]
 pub(crate) struct Moments {
-    /// Whether it is sure that the engine runs on this machine.
+    /// Whether the engine certainly runs on this machine.
     is_local: bool,
-    /// Whether its clock shows the time of this machine's.
+    /// Whether its clock agrees with that of this machine.
     is_ours: bool,
-    /// How many polls in a row said otherwise.
+    /// How many polls in a row contradicted that.
     doubts: u32,
 }
 
-/// How many polls it takes to change what is thought of a clock.
+/// How many such polls change it.
 const CONVINCED: u32 = 3;
 
-/// The stamps of one poll.
+/// The times of one poll.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Poll {
     /// When it was made.
     pub(crate) now: Moment,
-    /// The same by the clock on the wall.
+    /// The same by the wall clock.
     pub(crate) wall: SystemTime,
-    /// When the poll before was made.
+    /// When the previous poll was made.
     pub(crate) before: Option<Moment>,
-    /// The newest stamp that it brought, in microseconds since 1970.
+    /// The newest timestamp of its values, in microseconds since 1970.
     pub(crate) newest: i64,
 }
 
 impl Moments {
-    /// Of an engine on this machine, or perhaps on another.
+    /// For an engine that runs on this machine, or perhaps on another.
     pub(crate) fn new(is_local: bool) -> Self {
         Self { is_local, is_ours: is_local, doubts: 0 }
     }
 
-    /// Looks whether the newest value's age can be true: what was not there at the poll before was
-    /// sampled since, and nothing is sampled in the future.
+    /// Checks whether the age of the newest value is possible: a new value was sampled after the
+    /// previous poll, and not in the future.
     pub(crate) fn check(&mut self, poll: &Poll) {
         let Some(before) = poll.before else { return };
         let most = poll.now.saturating_duration_since(before) + TOLERANCE;
@@ -57,7 +57,7 @@ impl Moments {
         match is_possible {
             true => tracing::info!("the engine's clock shows the time of this machine's again"),
             false => tracing::info!(
-                "the engine's clock is not this machine's: ages are told by its own stamps"
+                "the engine's clock differs from this machine's: ages follow its own timestamps"
             ),
         }
     }
@@ -72,17 +72,17 @@ impl Moments {
     }
 }
 
-/// The moment that a stamp means.
+/// The moment of a timestamp.
 pub(crate) fn time_of(stamp: i64) -> SystemTime {
     UNIX_EPOCH + micros(stamp)
 }
 
-/// How old a stamp is, or how far in the future.
+/// The age of a timestamp, or how far it is in the future.
 fn age_by(wall: SystemTime, stamp: i64) -> Result<Duration, Duration> {
     wall.duration_since(time_of(stamp)).map_err(|error| error.duration())
 }
 
-/// A time, from microseconds; one below 0 is none.
+/// The time of a timestamp; negative ones count as 0.
 pub(crate) fn micros(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
@@ -93,7 +93,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A poll at 1000 s, a second after the one before; the newest stamp is at this second.
+    /// A poll at 1000 s, a second after the previous one, with the newest timestamp at this second.
     fn poll(newest: f64) -> Poll {
         let now = Moment::now() + 100 * SECOND;
         let wall = UNIX_EPOCH + 1000 * SECOND;

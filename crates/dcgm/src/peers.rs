@@ -1,4 +1,4 @@
-//! How GPUs reach each other: the state of the NVLink way from each GPU to each other one.
+//! The state of the NVLink connection from each GPU to each other one.
 
 use model::field;
 use model::{Reading, Reason, Value};
@@ -6,31 +6,31 @@ use model::{Reading, Reason, Value};
 use crate::abi;
 use crate::{Code, Handle};
 
-/// The field that they are.
-pub(crate) const WAYS: model::FieldId = field::EXP_P2P_STATUS;
+/// The field of these states.
+pub(crate) const FIELD: model::FieldId = field::EXP_P2P_STATUS;
 
-/// The highest state there is; it stands for one that the driver does not know.
+/// The highest state: unknown to the driver.
 const UNKNOWN: u32 = 6;
 
-/// From which GPU to which, and how.
-pub(crate) struct Way {
+/// The state of the connection from one GPU to another.
+pub(crate) struct PeerState {
     pub(crate) from: u32,
     pub(crate) to: u32,
     pub(crate) state: Reading,
 }
 
-/// All ways between these GPUs.
+/// The states between these GPUs.
 ///
 /// # Errors
 ///
 /// When the engine does not say.
-pub(crate) fn ways(handle: &Handle, gpus: &[u32]) -> Result<Vec<Way>, Code> {
+pub(crate) fn peer_states(handle: &Handle, gpus: &[u32]) -> Result<Vec<PeerState>, Code> {
     let ask = handle.api.peers.ok_or(Code::NOT_SUPPORTED)?;
     let mut found: Box<abi::PeerStates> = abi::empty();
     // SAFETY: the structure bears its version, and outlives the call.
     handle.check(unsafe { ask(handle.raw, &mut *found) })?;
     let count = usize::try_from(found.count).unwrap_or(0).min(found.gpus.len());
-    let mut ways = Vec::new();
+    let mut peer_states = Vec::new();
     let found = &found.gpus[..count];
     let is_listed = |gpu: &&abi::GpuPeers| gpus.contains(&gpu.gpu);
     for from in found.iter().filter(is_listed) {
@@ -43,8 +43,8 @@ pub(crate) fn ways(handle: &Handle, gpus: &[u32]) -> Result<Vec<Way>, Code> {
                 state @ 0..=UNKNOWN => Ok(Value::Int(state.into())),
                 _ => Err(Reason::Implausible),
             };
-            ways.push(Way { from: from.gpu, to: to.gpu, state });
+            peer_states.push(PeerState { from: from.gpu, to: to.gpu, state });
         }
     }
-    Ok(ways)
+    Ok(peer_states)
 }

@@ -1,39 +1,39 @@
-//! What cannot be is never handed on as a number, whoever says it.
+//! Impossible values become no readings.
 
 use model::catalog::Field;
 use model::{Reading, Reason, Value, field};
 
-/// The most that values of a unit can be, beyond doubt; the least is 0.
+/// The largest possible value of a unit. The smallest is 0.
 #[rustfmt::skip]
 const MOST: &[(&str, f64)] = &[
-    // Engines have been seen to pass on utilisations such as 808334905.
+    // Engines have reported utilisations such as 808334905.
     ("%",     100.0),
-    // Averages of the hardware's counters overshoot a little.
+    // Averages of hardware counters can exceed 1 slightly.
     ("ratio", 1.01),
     ("MHz",   100_000.0),
     ("kHz",   100_000_000.0),
     ("Hz",    1e11),
     ("W",     100_000.0),
     ("mV",    1_000_000.0),
-    // A petabyte per second is no traffic of one device.
+    // No device moves a petabyte per second.
     ("B/s",   1e15),
     ("1000 KiB/s", 1e12),
 ];
 
-/// A temperature above it is a sensor that is not there.
+/// Above it, the sensor does not exist.
 const HOTTEST_CELSIUS: f64 = 200.0;
 
-/// Units whose numbers may be below 0: masks may have their highest bit.
+/// Units whose values may be negative: masks may have their highest bit set.
 const SIGNED: [&str; 5] = ["°C", "enum", "bitmask", "raw", "number"];
 
-/// The value, if it can be one of this field.
+/// The value as a reading of this field, if it is possible.
 pub(crate) fn judge(field: &Field, value: Value) -> Reading {
     let number = match &value {
         Value::Int(int) => *int as f64,
         Value::Float(float) => *float,
         Value::Text(_) => return Ok(value),
     };
-    // So the driver says that it does not know.
+    // The driver reports an unknown state so.
     if field.id == field::PSTATE && number > 15.0 {
         return Err(Reason::NoData);
     }
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn every_unit_here_is_one_of_the_catalogue() {
         let known = |unit: &str| FIELDS.iter().any(|field| field.unit == unit);
-        // Those of switches and CPUs among them.
+        // Including units of switches and CPUs.
         for (unit, _) in MOST {
             assert!(known(unit), "{unit}");
         }

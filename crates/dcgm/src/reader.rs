@@ -1,6 +1,6 @@
-//! What the sampler sees of the engine: a reader for each GPU, one for its XIDs, and one for what
-//! belongs to no GPU. They share one collection: whoever comes first at a tick asks the engine for
-//! everything, and the others wait for it and take their part. So what hangs makes all of them late.
+//! The readers of a session: one for each GPU, one for the XIDs of each GPU, and one for what
+//! belongs to no GPU. They share one collection: the first reader at a tick fetches everything, and
+//! the others wait for it and take their part. A call that hangs makes all GPUs late.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -8,24 +8,25 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use model::{
-    Entity, FieldId, Health, Identity, Pass, Reader, Readings, Reason, Rhythm, Watch, XidEvent,
+    Entity, FieldId, Health, Identity, PartIndex, Pass, Reader, ReaderKind, Readings, Reason,
+    SlotIndex, Watch, WatchIndex, XidEvent,
 };
 
 use crate::Handle;
 use crate::abi::status;
-use crate::collect::{Collection, Kept};
+use crate::collect::{Collection, EntityValues};
 use crate::entities::{self, Kind};
 use crate::peers;
-use crate::xids::Heard;
+use crate::xids::XidQueue;
 
 /// What the readers of a session share.
 pub(crate) struct Shared {
     pub(crate) handle: Arc<Handle>,
     pub(crate) gpus: Vec<u32>,
-    /// From one tick to the next: as often as anything is wanted.
+    /// The time from one tick to the next: the shortest period of any watch.
     tick: Duration,
-    /// Positions in the session's watches, by slot of a GPU.
-    watches: Arc<[usize]>,
+    /// The watch of each slot of a GPU.
+    watches: Arc<[WatchIndex]>,
     collection: Mutex<Collection>,
     identities: Mutex<BTreeMap<u32, Arc<Identity>>>,
 }
@@ -49,12 +50,12 @@ impl Shared {
         }
     }
 
-    /// The collection; waits for whoever asks the engine.
+    /// The collection. Waits while another reader fetches.
     pub(crate) fn collection(&self) -> MutexGuard<'_, Collection> {
         self.collection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The collection, unless somebody asks the engine.
+    /// The collection, unless a reader is fetching.
     pub(crate) fn idle_collection(&self) -> Option<MutexGuard<'_, Collection>> {
         match self.collection.try_lock() {
             Ok(collection) => Some(collection),
@@ -63,32 +64,32 @@ impl Shared {
         }
     }
 
-    /// The collection, unless the engine is being asked all the while: a pass over it is short, and one
-    /// that is not hangs.
+    /// The collection, as soon as no reader is fetching; `None` after `timeout`. A pass is short,
+    /// unless the engine hangs.
     pub(crate) fn idle_collection_within(
         &self,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<MutexGuard<'_, Collection>> {
         let began = Instant::now();
         loop {
             let idle = self.idle_collection();
-            if idle.is_some() || began.elapsed() >= patience {
+            if idle.is_some() || began.elapsed() >= timeout {
                 return idle;
             }
             thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// What is new, by this tick.
+    /// The collection, refreshed at this tick.
     fn refreshed(&self, pass: &Pass) -> Result<MutexGuard<'_, Collection>, Reason> {
         let mut collection = self.collection();
         collection.refresh(pass, self.tick).map(|()| collection)
     }
 
-    /// What a GPU is. It stays what it is for as long as the session.
+    /// The identity of a GPU. It does not change during a session.
     pub(crate) fn identity(&self, gpu: u32) -> Result<Arc<Identity>, Reason> {
         let identities = || self.identities.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not held while the engine is asked.
+        // Not locked during a call to the engine.
         let known = identities().get(&gpu).map(Arc::clone);
         if let Some(identity) = known {
             return Ok(identity);
@@ -96,7 +97,7 @@ impl Shared {
         let found = entities::attributes(&self.handle, gpu).map_err(|code| code.reason())?;
         let entities::Attributes { uuid, pci_bus_id, name: model_name, .. } = found;
         if uuid.is_none() && pci_bus_id.is_none() {
-            // The engine has not seen it alive.
+            // The engine has never read this GPU.
             let status = entities::gpu_status(&self.handle, gpu).map_err(|code| code.reason())?;
             let is_lost =
                 matches!(status, Some(status::LOST | status::INACCESSIBLE | status::DETACHED));
@@ -108,23 +109,23 @@ impl Shared {
     }
 }
 
-/// Hands over one GPU's part.
+/// Reads one GPU: takes its part of the collection.
 pub(crate) struct GpuReader {
     shared: Arc<Shared>,
     gpu: u32,
-    watches: Arc<[usize]>,
-    way_watches: Arc<[usize]>,
+    watches: Arc<[WatchIndex]>,
+    peer_watches: Arc<[WatchIndex]>,
     health: Option<Vec<Health>>,
 }
 
 impl GpuReader {
     pub(crate) fn new(shared: &Arc<Shared>, gpu: u32, watches: &[Watch]) -> Self {
-        let is_way = |field: FieldId| field == peers::WAYS;
-        let ways = watches.iter().enumerate().filter(|(_, watch)| is_way(watch.field));
+        let is_peer = |field: FieldId| field == peers::FIELD;
+        let peer_states = WatchIndex::enumerate(watches).filter(|(_, watch)| is_peer(watch.field));
         Self {
             gpu,
             watches: Arc::clone(&shared.watches),
-            way_watches: ways.map(|(position, _)| position).collect(),
+            peer_watches: peer_states.map(|(index, _)| index).collect(),
             health: None,
             shared: Arc::clone(shared),
         }
@@ -136,11 +137,11 @@ impl Reader for GpuReader {
         "main"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Main
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Main
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         Arc::clone(&self.watches)
     }
 
@@ -155,21 +156,22 @@ impl Reader for GpuReader {
             self.health = Some(health);
         }
         copy(&collection, out, |kept| kept.member.gpu == Some(self.gpu));
-        if self.way_watches.is_empty() {
+        if self.peer_watches.is_empty() {
             return Ok(());
         }
-        let mine = collection.ways.iter().filter(|way| way.from == self.gpu);
-        // What is known of ways is known of each; of the GPU alone there is nothing.
-        let reason = if collection.ways.is_empty() { Reason::NotSupported } else { Reason::NoData };
+        let mine = collection.peer_states.iter().filter(|peer| peer.from == self.gpu);
+        // The states are readings of each peer, not of the GPU itself.
+        let reason =
+            if collection.peer_states.is_empty() { Reason::NotSupported } else { Reason::NoData };
         let own = collection.plans.iter().find(|(kind, _)| *kind == Kind::Gpu);
-        for slot in own.map(|(_, plan)| &plan.ways[..]).unwrap_or_default() {
+        for slot in own.map(|(_, plan)| &plan.peer_states[..]).unwrap_or_default() {
             out.set(*slot, Err(reason));
         }
-        for way in mine {
-            let part = out.part(&Entity::Peer(way.to), &self.way_watches);
-            // Of a GPU that does not answer, engines say that the way there is unknown.
-            let state = collection.state_of(way.to).and_then(|()| way.state.clone());
-            for slot in 0..self.way_watches.len() {
+        for peer in mine {
+            let part = out.part(&Entity::Peer(peer.to), &self.peer_watches);
+            // For a peer that does not answer, engines report an unknown state.
+            let state = collection.state_of(peer.to).and_then(|()| peer.state.clone());
+            for slot in SlotIndex::all(self.peer_watches.len()) {
                 out.set_in(part, slot, state.clone());
             }
         }
@@ -184,18 +186,18 @@ impl Reader for GpuReader {
 /// How long one wait for XIDs lasts.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Hands over one GPU's XIDs. It asks the engine for nothing, so it never hangs with it.
+/// Takes the XIDs of one GPU from the queue. It makes no call to the engine, so it never hangs.
 pub(crate) struct EventReader {
-    heard: Heard,
+    queue: XidQueue,
     gpu: u32,
-    /// Whether a first look has been taken, which does not wait.
+    /// Whether the first read, which does not wait, is done.
     looked: bool,
     xids: Vec<XidEvent>,
 }
 
 impl EventReader {
-    pub(crate) fn new(heard: &Heard, gpu: u32) -> Self {
-        Self { heard: heard.clone(), gpu, looked: false, xids: Vec::new() }
+    pub(crate) fn new(queue: &XidQueue, gpu: u32) -> Self {
+        Self { queue: queue.clone(), gpu, looked: false, xids: Vec::new() }
     }
 }
 
@@ -204,12 +206,12 @@ impl Reader for EventReader {
         "events"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Waiting
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Events
     }
 
-    fn watches(&self) -> Arc<[usize]> {
-        // Events are no readings, and so it can outlive the plan that it was started under.
+    fn watches(&self) -> Arc<[WatchIndex]> {
+        // Events are not readings, so the reader can outlive its plan.
         Arc::default()
     }
 
@@ -220,12 +222,12 @@ impl Reader for EventReader {
     fn read(&mut self, _: Pass, _: &mut Readings) -> Result<(), Reason> {
         let wait = if self.looked { WAIT } else { Duration::ZERO };
         self.looked = true;
-        self.xids.extend(self.heard.wait(self.gpu, wait));
+        self.xids.extend(self.queue.wait(self.gpu, wait));
         Ok(())
     }
 
-    fn listens(&self) -> bool {
-        self.heard.is_listening()
+    fn delivers_xids(&self) -> bool {
+        self.queue.is_listening()
     }
 
     fn take_xids(&mut self) -> Vec<XidEvent> {
@@ -233,7 +235,7 @@ impl Reader for EventReader {
     }
 }
 
-/// Hands over what belongs to no GPU.
+/// Reads NVSwitches and CPUs.
 pub(crate) struct MachineReader {
     pub(crate) shared: Arc<Shared>,
 }
@@ -243,11 +245,11 @@ impl Reader for MachineReader {
         "switches and CPUs"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Aside
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Background
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         Arc::default()
     }
 
@@ -262,20 +264,20 @@ impl Reader for MachineReader {
     }
 }
 
-/// Copies what is known of some entities.
-fn copy(collection: &Collection, out: &mut Readings, which: impl Fn(&Kept) -> bool) {
+/// Copies the latest values of some entities.
+fn copy(collection: &Collection, out: &mut Readings, which: impl Fn(&EntityValues) -> bool) {
     for kept in collection.kept.iter().filter(|kept| which(kept)) {
         let plan = &collection.plans[kept.plan].1;
         let part = match &kept.member.entity {
-            Entity::Gpu => 0,
+            Entity::Gpu => PartIndex::GPU,
             entity => out.part(entity, &plan.watches),
         };
         for (number, field) in plan.fields.iter().enumerate() {
             for (slot, _) in &field.targets {
-                out.set_every_in(part, *slot, kept.slower(number, plan.periods[*slot]));
+                out.set_every_in(part, *slot, kept.slower(number, plan.periods[slot.0]));
             }
         }
-        for (slot, known) in kept.slots.iter().enumerate() {
+        for (slot, known) in SlotIndex::all(kept.readings.len()).zip(&kept.readings) {
             if let Some(at) = known.at {
                 out.set_sampled_in(part, slot, known.reading.clone(), at);
             }

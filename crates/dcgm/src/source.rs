@@ -1,4 +1,5 @@
-//! The source: opens the library, connects with an engine, lets it watch, and hands out readers.
+//! The source: opens the library, connects to an engine, makes it watch fields, and hands out
+//! readers.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,57 +15,50 @@ use model::{
 use crate::abi::{self, status};
 use crate::address::Address;
 use crate::collect::{Collection, Parts};
+use crate::engine::{Engine, Log};
 use crate::entities::{self, Kind, Listing, Needs};
-use crate::handle::{Attempts, Engine};
+use crate::error::DcgmError;
+use crate::handle::Attempts;
 use crate::library::{Api, DEFAULT_NAME};
+use crate::plan::{self, Plan};
 use crate::reader::{EventReader, GpuReader, MachineReader, Shared};
-use crate::wanted::{self, Plan};
 use crate::watching::{Refused, Watching, XidWatch};
-use crate::xids::Heard;
+use crate::xids::XidQueue;
 use crate::{Code, Handle, health};
 
-/// How many names are in one line of the log.
+/// The most field names in one log line.
 const MOST_NAMED: usize = 10;
 
-/// How long a session may take to finish what it is at before it is replaced.
-const RETIRING: Duration = Duration::from_millis(500);
+/// How long a session waits for the pass of an earlier session to end.
+const RETIRE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long a look at whether a session is outdated waits for a pass that is under way.
-const LOOK: Duration = Duration::from_millis(200);
+/// How long the check for an outdated session waits for a running pass.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How soon what an engine refuses for now is tried again.
-const RETRY: Duration = Duration::from_secs(60);
+/// How soon something that the engine refused for now is tried again.
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
-/// How long a session waits for the first numbers of its GPUs.
+/// How long a session waits for the first values of its GPUs.
 const FIRST_NUMBERS: Duration = Duration::from_millis(800);
 
-/// How often links, switches and CPUs are looked for. GPUs and instances are at every look.
-const LOOK_AT_ALL: Duration = Duration::from_secs(10);
+/// How often links, switches and CPUs are listed. GPUs and instances are listed at every check.
+const LIST_ALL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is read, and how.
+/// How DCGM is read.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The library; none for the one that the dynamic linker finds.
+    /// The path of the library; `None` for the one that the dynamic linker finds.
     pub library: Option<PathBuf>,
-    /// Where a host engine runs; none to start an engine inside this process.
+    /// The address of a host engine; `None` to start an engine inside this process.
     pub address: Option<Address>,
-    /// From one reading to the next.
+    /// The collection interval.
     pub interval: Duration,
-    /// Of a partitioned GPU, also its compute instances, not only its GPU instances.
+    /// Whether the compute instances of a MIG GPU are read too, not only its GPU instances.
     pub compute_instances: bool,
-    /// Whether GPUs count that the engine only makes up.
+    /// Whether fake GPUs of the engine are read.
     pub fake_gpus: bool,
-    /// What an engine inside this process logs.
+    /// What an embedded engine logs.
     pub log: Log,
-}
-
-/// What an embedded engine logs.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Log {
-    /// Where to; none for DCGM's own default.
-    pub file: Option<std::ffi::OsString>,
-    /// How much: 0 nothing, 1 fatal, 2 errors, 3 warnings, 4 information, 5 for debugging, 6 all.
-    pub severity: i32,
 }
 
 /// Reads GPUs through DCGM.
@@ -74,11 +68,11 @@ pub struct DcgmSource {
     attempts: Attempts,
     /// The engine inside this process.
     embedded: Option<Arc<Handle>>,
-    /// The session of before, to see whether an embedded engine is worth keeping.
+    /// The last session: tells whether an embedded engine can be kept.
     last: Option<Arc<Shared>>,
-    heard: Heard,
-    /// What the log has said, so that it is said once.
-    said: BTreeSet<String>,
+    xids: XidQueue,
+    /// Lines that were logged once already.
+    logged: BTreeSet<String>,
 }
 
 impl DcgmSource {
@@ -90,8 +84,8 @@ impl DcgmSource {
             attempts: Attempts::default(),
             embedded: None,
             last: None,
-            heard: Heard::default(),
-            said: BTreeSet::new(),
+            xids: XidQueue::default(),
+            logged: BTreeSet::new(),
         }
     }
 
@@ -102,7 +96,7 @@ impl DcgmSource {
         }
     }
 
-    fn api(&mut self) -> Result<&'static Api, String> {
+    fn api(&mut self) -> Result<&'static Api, DcgmError> {
         if let Some(api) = self.api {
             return Ok(api);
         }
@@ -112,13 +106,14 @@ impl DcgmSource {
         Ok(api)
     }
 
-    /// A connection of a session's own: engines know a watch by its connection, and end it for all
-    /// who share that. Of an embedded engine there is one only, which is kept as long as it is good.
-    fn handle(&mut self, engine: &Engine) -> Result<Arc<Handle>, String> {
+    /// A connection for one session. An engine identifies a watch by its connection and ends it for
+    /// all sessions that share the connection. There can be only one embedded engine; it is kept as
+    /// long as it answers.
+    fn handle(&mut self, engine: &Engine) -> Result<Arc<Handle>, DcgmError> {
         let api = self.api()?;
-        // A driver that was loaded anew is seen by a new engine only.
+        // Only a new engine sees a driver that was reloaded.
         let was_alive = self.last.as_ref().is_none_or(|last| {
-            let collection = last.idle_collection_within(RETIRING);
+            let collection = last.idle_collection_within(RETIRE_TIMEOUT);
             collection.is_some_and(|collection| collection.is_alive())
         });
         if let Some(handle) = self.embedded.take() {
@@ -128,12 +123,12 @@ impl DcgmSource {
             }
             self.last = None;
             if Arc::strong_count(&handle) > 1 && handle.answers() {
-                // Its readers still hold it, and there can be one only.
+                // Readers still use it, and there can be only one.
                 self.embedded = Some(Arc::clone(&handle));
                 return Ok(handle);
             }
         }
-        // That a session is opened anew is no news; that an engine is back is.
+        // A new session with the same engine is not worth a log line; an engine that is back is.
         let is_news = self.last.as_ref().is_none_or(|last| last.handle.is_dead());
         let handle = Arc::new(self.attempts.connect(api, engine)?);
         if is_news {
@@ -146,17 +141,16 @@ impl DcgmSource {
         Ok(handle)
     }
 
-    /// Ends what the session of before watches on the connection that this one shares. What it has
-    /// read stays good for a while.
+    /// Ends the watches of the last session. Its readings stay valid until they are late.
     fn retire_last(&mut self, engine: &Engine) -> Vec<XidWatch> {
         let Some(last) = self.last.take() else { return Vec::new() };
         if matches!(engine, Engine::Remote(_)) {
-            // An engine that has just stopped is waited for by nobody else.
+            // The call may wait for an engine that has stopped.
             let end = move || drop(last);
             let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
             return Vec::new();
         }
-        let collection = last.idle_collection_within(RETIRING);
+        let collection = last.idle_collection_within(RETIRE_TIMEOUT);
         collection.map(|mut collection| collection.retire()).unwrap_or_default()
     }
 
@@ -175,16 +169,12 @@ impl DcgmSource {
         }
     }
 
-    fn open(&mut self, watches: &Arc<[Watch]>) -> Result<DcgmSession, String> {
+    fn open(&mut self, watches: &Arc<[Watch]>) -> Result<DcgmSession, DcgmError> {
         let engine = self.engine();
         let handle = self.handle(&engine)?;
         let failed = |code: Code| match code {
-            Code::MAX_LIMIT => format!(
-                "{} has no group left (it has 64 of entities and 64 of fields): other clients of it \
-                 hold them; end those that need none, or restart it",
-                engine.name()
-            ),
-            code => format!("{} does not say what it has: {code}", engine.name()),
+            Code::MAX_LIMIT => DcgmError::NoGroupLeft(engine.clone()),
+            code => DcgmError::NotListed { engine: engine.clone(), code },
         };
         let needs = self.needs(watches);
         let gpus = entities::gpus(&handle, needs).map_err(failed)?;
@@ -192,7 +182,7 @@ impl DcgmSource {
         let mut members = listed.members.clone();
         entities::name_instances(&handle, &mut members).map_err(failed)?;
         let (interval, api) = (self.options.interval, handle.api);
-        let knows = |field| api.knows(field) && !NEVER.contains(&FieldId(field));
+        let knows = |field| api.knows(field) && !NEVER_SERVED.contains(&FieldId(field));
         let plans: Vec<(Kind, Plan)> = Kind::ALL
             .into_iter()
             .map(|kind| (kind, Plan::of(kind, watches, interval, knows)))
@@ -200,7 +190,7 @@ impl DcgmSource {
         let inherited = self.retire_last(&engine);
         let watching =
             Watching::begin(&handle, &members, &plans, interval, inherited).map_err(failed)?;
-        self.say_what_is_missing(watches, &watching, &handle);
+        self.log_missing(watches, &watching, &handle);
         let is_passing = |refused: &Refused| refused.code.is_passing();
         let may_pass = watching.refused.iter().any(is_passing)
             || watching.left_out.iter().any(|(_, code)| code.is_passing());
@@ -211,11 +201,11 @@ impl DcgmSource {
         if let Some(group) = watching.gpus.as_ref().filter(|_| wants_health)
             && let Err(code) = health::begin(&handle, group, interval)
         {
-            // What nobody looks after would be called well.
+            // Without the watch, the engine would report every GPU as healthy.
             wants_health = false;
-            self.say(format!("DCGM_EXP_GPU_HEALTH_STATUS is absent: {code}"));
+            self.log_once(format!("DCGM_EXP_GPU_HEALTH_STATUS is absent: {code}"));
         }
-        // So that there is something to read soon. It does not wait for the GPUs.
+        // Makes the engine sample now. The call does not wait for the GPUs.
         if let Some(update) = api.update_all {
             // SAFETY: plain numbers.
             let _ = handle.check(unsafe { update(handle.raw, 0) });
@@ -230,48 +220,51 @@ impl DcgmSource {
             members,
             watching,
             is_local: engine.is_local(),
-            heard: self.heard.clone(),
+            xids: self.xids.clone(),
             wants_health,
-            wants_ways: wants(field::EXP_P2P_STATUS),
+            wants_peers: wants(field::EXP_P2P_STATUS),
         });
         collection.prime(FIRST_NUMBERS).map_err(failed)?;
         if handle.is_dead() {
-            return Err(format!("{} has just gone", engine.name()));
+            return Err(DcgmError::EngineGone(engine));
         }
         let shared = Arc::new(Shared::new(handle, gpus, tick, collection));
         self.last = Some(Arc::clone(&shared));
         Ok(DcgmSession {
             shared,
-            heard: self.heard.clone(),
+            xids: self.xids.clone(),
             driver_version,
             engine: engine.name(),
             needs,
             listed,
             left_out,
-            retry: may_pass.then(|| Instant::now() + RETRY),
+            retry: may_pass.then(|| Instant::now() + RETRY_REFUSED),
             looked: Instant::now(),
             watches: Arc::clone(watches),
         })
     }
 
-    /// Names, once, what this engine does not have, or does not take.
-    fn say_what_is_missing(&mut self, watches: &[Watch], watching: &Watching, handle: &Handle) {
-        let shown: Vec<Watch> =
+    /// Logs once what this engine does not have or does not accept.
+    fn log_missing(&mut self, watches: &[Watch], watching: &Watching, handle: &Handle) {
+        let visible: Vec<Watch> =
             watches.iter().filter(|watch| watch.kind != Type::Hidden).cloned().collect();
-        let unknown = wanted::unknown(&shown, |field| handle.api.knows(field));
+        let unknown = plan::unknown(&visible, |field| handle.api.knows(field));
         if !unknown.is_empty() {
             let version = handle.api.own_version().unwrap_or_else(|| "this release".to_owned());
             let names = named(unknown.into_iter());
-            self.say(format!("absent, for DCGM {version} does not know them: {names}"));
+            self.log_once(format!("absent, because DCGM {version} does not have them: {names}"));
         }
         let (gpus, others): (Vec<_>, Vec<_>) =
             watching.left_out.iter().partition(|(key, _)| key.group == abi::entity::GPU);
         for (key, code) in gpus {
-            self.say(format!("GPU {} is absent, for the engine does not take it: {code}", key.id));
+            self.log_once(format!(
+                "GPU {} is absent, because the engine does not accept it: {code}",
+                key.id
+            ));
         }
         if let Some((_, code)) = others.first() {
             let count = others.len();
-            self.say(format!("{count} links, instances or others are absent, for the engine does not take them: {code}"));
+            self.log_once(format!("{count} links, instances or others are absent, because the engine does not accept them: {code}"));
         }
         let codes: BTreeSet<i32> = watching.refused.iter().map(|refused| refused.code.0).collect();
         for code in codes {
@@ -282,21 +275,21 @@ impl DcgmSource {
                 })
                 .collect();
             let names = named(names.into_iter());
-            self.say(format!(
-                "absent, for the engine does not watch them: {names}: {}",
+            self.log_once(format!(
+                "absent, because the engine does not watch them: {names}: {}",
                 Code(code)
             ));
         }
     }
 
-    fn say(&mut self, line: String) {
-        if self.said.insert(line.clone()) {
+    fn log_once(&mut self, line: String) {
+        if self.logged.insert(line.clone()) {
             tracing::warn!("{line}");
         }
     }
 }
 
-/// Some names, and how many more there are.
+/// The first names, and the number of the others.
 fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     let (shown, rest) = names.split_at(names.len().min(MOST_NAMED));
@@ -306,13 +299,15 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Fields that DCGM has numbers for and never a value: PCIe traffic, and one of NVLink.
-const NEVER: [FieldId; 3] = [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, FieldId(450)];
+/// Fields with a DCGM number for which DCGM never has a value: PCIe traffic, and one of NVLink.
+const NEVER_SERVED: [FieldId; 3] =
+    [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, FieldId(450)];
 
-/// Whether DCGM has a field, or heatsink makes it of one that DCGM has.
+/// Whether DCGM has a field, or a field from which heatsink computes it.
 pub fn serves(wanted: FieldId) -> bool {
     let is_field = |level: Level| level != Level::Exporter || wanted == field::EXP_P2P_STATUS;
-    !NEVER.contains(&wanted) && model::catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
+    !NEVER_SERVED.contains(&wanted)
+        && model::catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
 }
 
 impl Source for DcgmSource {
@@ -342,30 +337,30 @@ impl Source for DcgmSource {
     ) -> Result<Box<dyn Session>, SourceError> {
         match self.open(watches) {
             Ok(session) => Ok(Box::new(session)),
-            Err(message) => Err(SourceError::new(message)),
+            Err(error) => Err(SourceError::new(error.to_string())),
         }
     }
 }
 
 struct DcgmSession {
     shared: Arc<Shared>,
-    heard: Heard,
+    xids: XidQueue,
     driver_version: Option<Arc<str>>,
     engine: String,
     needs: Needs,
-    /// What the engine listed, instances without the names of their profiles.
+    /// The entities that the engine listed; instances without profile names.
     listed: Listing,
-    /// GPUs that it would not watch.
+    /// GPUs that the engine does not watch.
     left_out: Vec<u32>,
-    /// When what it refused is tried again.
+    /// When the things that it refused are tried again.
     retry: Option<Instant>,
-    /// When everything was looked for last.
+    /// When all kinds of entities were last listed.
     looked: Instant,
     watches: Arc<[Watch]>,
 }
 
 impl DcgmSession {
-    /// Whether what there is has changed.
+    /// Whether the entities have changed.
     fn is_other(&mut self) -> Result<bool, Code> {
         let handle = &self.shared.handle;
         let gpus = entities::gpus(handle, self.needs)?;
@@ -377,7 +372,7 @@ impl DcgmSession {
                 return Ok(true);
             }
         }
-        let all = self.looked.elapsed() >= LOOK_AT_ALL;
+        let all = self.looked.elapsed() >= LIST_ALL_INTERVAL;
         let needs = match all {
             true => self.needs,
             false => Needs { links: false, switches: false, cpus: false, ..self.needs },
@@ -403,7 +398,7 @@ impl Session for DcgmSession {
     fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>> {
         vec![
             Box::new(GpuReader::new(&self.shared, gpu, &self.watches)),
-            Box::new(EventReader::new(&self.heard, gpu)),
+            Box::new(EventReader::new(&self.xids, gpu)),
         ]
     }
 
@@ -418,12 +413,12 @@ impl Session for DcgmSession {
         if self.shared.handle.is_dead() {
             return Some(Outdated::Over(format!("{} is gone", self.engine)));
         }
-        // To ask a second thing of one that hangs is to hang, too.
-        drop(self.shared.idle_collection_within(LOOK)?);
+        // A second call to an engine that hangs would hang as well.
+        drop(self.shared.idle_collection_within(LOCK_TIMEOUT)?);
         match self.is_other() {
             Ok(false) => None,
             Ok(true) => {
-                let why = "what the engine has, or takes, may be other than before";
+                let why = "the entities of the engine may have changed";
                 Some(Outdated::Improvable(why.to_owned()))
             }
             Err(code) if code.is_about_the_engine() => {

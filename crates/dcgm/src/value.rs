@@ -1,4 +1,4 @@
-//! A value as the engine hands it over, to a number, a text or a reason.
+//! Turns a value of the engine into a number, a text or a reason.
 
 use std::ffi::c_int;
 
@@ -8,7 +8,7 @@ use model::{Reading, Reason, Value};
 use crate::abi::{self, FieldValue};
 use crate::{Code, plausible};
 
-/// What one value says.
+/// A decoded value.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Raw<'a> {
     Int(i64),
@@ -17,15 +17,15 @@ pub(crate) enum Raw<'a> {
     Absent(Reason),
 }
 
-/// What stands where a value is blank, by which kind of blank it is. That the engine has no value, or
-/// none that it found, says nothing of whether there will be one.
+/// The reason of each kind of blank value: unknown, not found, not supported, not permitted. After
+/// an unknown or not found value there may still be one.
 const BLANKS: [Reason; 4] =
     [Reason::NoData, Reason::NoData, Reason::NotSupported, Reason::NotPermitted];
 
 impl<'a> Raw<'a> {
-    /// What a value says.
+    /// Decodes a value.
     pub(crate) fn of(value: &'a FieldValue) -> Self {
-        // Of another layout, whoever asked for it.
+        // A value of another layout.
         if value.version == abi::OTHER_FIELD_VALUE {
             return Self::Absent(Reason::Failed);
         }
@@ -40,12 +40,12 @@ impl<'a> Raw<'a> {
             abi::TYPE_INT | abi::TYPE_TIME => int(words[0].cast_signed()),
             abi::TYPE_FLOAT => float(f64::from_bits(words[0])),
             abi::TYPE_TEXT => text(words),
-            // A structure of bytes is no reading.
+            // A binary structure is not a reading.
             _ => Self::Absent(Reason::NotSupported),
         }
     }
 
-    /// The reading of `field` that it makes.
+    /// The reading of `field`.
     pub(crate) fn reading(&self, field: &Field) -> Reading {
         let value = match (self, field.value) {
             (Self::Absent(reason), _) => return Err(*reason),
@@ -56,7 +56,7 @@ impl<'a> Raw<'a> {
                 Value::Int(*float as i64)
             }
             (Self::Float(float), ValueType::Int | ValueType::Float) => Value::Float(*float),
-            // A number where a text should be, or the other way round.
+            // A number instead of a text, or the reverse.
             _ => return Err(Reason::Implausible),
         };
         plausible::judge(field, value)
@@ -64,7 +64,7 @@ impl<'a> Raw<'a> {
 }
 
 fn int<'a>(int: i64) -> Raw<'a> {
-    // Some fields are blank in 32 bits.
+    // Some fields use blank values of 32 bits.
     if let Ok(kind) = usize::try_from(int.wrapping_sub(abi::BLANK_INT_32))
         && kind < BLANKS.len()
     {
@@ -94,7 +94,7 @@ fn blank(kind: usize) -> Reason {
 fn text(words: &[u64; 512]) -> Raw<'_> {
     // SAFETY: the words are 4096 initialised bytes, of which any value is one.
     let bytes = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), 4096) };
-    // A text without an end is none.
+    // A text without an end is invalid.
     let Some(end) = bytes.iter().position(|byte| *byte == 0) else {
         return Raw::Absent(Reason::Implausible);
     };
@@ -104,7 +104,7 @@ fn text(words: &[u64; 512]) -> Raw<'_> {
     }
 }
 
-/// The text that these bytes are, or which blank.
+/// The text of these bytes, or the reason of a blank text.
 pub(crate) fn str_of(bytes: &[u8]) -> Result<&str, Reason> {
     if let Some(kind) = abi::BLANK_TEXTS.iter().position(|blank| *blank == bytes) {
         return Err(blank(kind));
@@ -116,7 +116,7 @@ pub(crate) fn str_of(bytes: &[u8]) -> Result<&str, Reason> {
     }
 }
 
-/// The text in a field of a structure, up to its zero.
+/// The text in a member of a structure, up to its zero byte.
 pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, Reason> {
     let end = bytes.iter().position(|byte| *byte == 0).ok_or(Reason::Implausible)?;
     str_of(&bytes[..end])

@@ -1,4 +1,4 @@
-//! Lets the engine sample what is wanted: groups of entities, groups of fields, watches.
+//! Makes the engine watch the planned fields: groups of entities, groups of fields, watches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,35 +8,35 @@ use model::Reason;
 use crate::abi::{self, EntityPair};
 use crate::entities::{Kind, Member};
 use crate::group::{FieldGroup, Group, Keep, Watch};
-use crate::wanted::{self, Plan};
+use crate::plan::{self, Plan};
 use crate::{Code, Handle};
 
-/// How much more often the engine samples than its values are asked for. Two rhythms of the same
-/// length may meet at any phase; so no value is ever as old as an interval when it is asked for, and
-/// the next one comes well before it is late.
-const HEAD_START: f64 = 0.75;
+/// The sampling period of the engine as a share of the polling period. With equal periods a value
+/// could be a full interval old when it is polled. With this ratio it never is, and the next value
+/// comes well before it is late.
+const SAMPLING_RATIO: f64 = 0.75;
 
-/// The profiling module samples no faster.
-const LEAST_PROFILING: Duration = Duration::from_millis(100);
+/// The shortest sampling period of the profiling module.
+const MIN_PROFILING_PERIOD: Duration = Duration::from_millis(100);
 
 /// How long the engine keeps events.
-const EVENTS: Duration = Duration::from_secs(600);
+const EVENT_AGE: Duration = Duration::from_secs(600);
 
-/// The newest XID.
+/// The field of the newest XID.
 pub(crate) const XID: u16 = model::field::XID_ERRORS.0;
 
-/// The most groups that are made for single entities.
-const MOST_ALONE: usize = 16;
+/// The most groups for single entities.
+const MOST_SINGLE_GROUPS: usize = 16;
 
-/// Some fields of all entities of a kind.
+/// A watch on some fields of all entities of a kind.
 pub(crate) struct Watched {
     pub(crate) watch: Watch,
     kind: Kind,
-    /// From one sample to the next, as wanted.
+    /// The period of the plan.
     pub(crate) period: Duration,
 }
 
-/// A field that the engine does not take.
+/// A field that the engine refused.
 pub(crate) struct Refused {
     pub(crate) kind: Kind,
     pub(crate) field: u16,
@@ -50,12 +50,12 @@ pub(crate) struct XidWatch {
     pub(crate) watch: Watch,
 }
 
-/// All that a session has in the engine.
+/// Everything that a session watches in the engine.
 #[derive(Default)]
 pub(crate) struct Watching {
     pub(crate) watched: Vec<Watched>,
     pub(crate) refused: Vec<Refused>,
-    /// Entities that the engine takes into no group now.
+    /// Entities that the engine does not accept in a group now.
     pub(crate) left_out: Vec<(EntityPair, Code)>,
     /// The newest XIDs, of GPUs and of their instances.
     pub(crate) xids: Vec<XidWatch>,
@@ -73,19 +73,19 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Watches these fields together, or none of them. Releases of DCGM differ in what they leave
-    /// watched where they do not take all.
+    /// Watches these fields together, or none of them. Releases of DCGM differ in what stays
+    /// watched after a partial failure.
     fn watch(&self, fields: &[u16]) -> Result<Watch, Code> {
         let made = FieldGroup::new(self.handle, fields)?;
-        let is_profiling = fields.iter().any(|field| wanted::is_profiling(*field));
-        let least = if is_profiling { LEAST_PROFILING } else { Duration::ZERO };
-        let sampled = self.period.mul_f64(HEAD_START).max(least);
+        let is_profiling = fields.iter().any(|field| plan::is_profiling(*field));
+        let least = if is_profiling { MIN_PROFILING_PERIOD } else { Duration::ZERO };
+        let sampled = self.period.mul_f64(SAMPLING_RATIO).max(least);
         let (watch, answer) = Watch::new(&self.group, made, sampled, Keep::Latest);
         answer.map(|()| watch)
     }
 
-    /// Those of these fields, which are not taken together, that are not taken by themselves either.
-    fn sift(&self, fields: &[u16], code: Code) -> Result<Vec<(u16, Code)>, Code> {
+    /// Of fields that are refused together, those that are refused alone too.
+    fn refused_of(&self, fields: &[u16], code: Code) -> Result<Vec<(u16, Code)>, Code> {
         if let [field] = fields {
             return Ok(vec![(*field, code)]);
         }
@@ -97,7 +97,7 @@ impl Batch<'_> {
                 Err(code) if code.is_about_the_engine() || code == Code::MAX_LIMIT => {
                     return Err(code);
                 }
-                Err(code) => bad.extend(self.sift(half, code)?),
+                Err(code) => bad.extend(self.refused_of(half, code)?),
             }
         }
         Ok(bad)
@@ -105,8 +105,8 @@ impl Batch<'_> {
 }
 
 impl Watching {
-    /// Watches these plans' fields of these members. XIDs go on being watched by what an earlier
-    /// session leaves, so that none is missed.
+    /// Watches the fields of the plans. XIDs stay watched by the watches of an earlier session, so
+    /// that none is missed.
     ///
     /// # Errors
     ///
@@ -119,7 +119,8 @@ impl Watching {
         mut inherited: Vec<XidWatch>,
     ) -> Result<Self, Code> {
         let mut watching = Self::default();
-        // To an engine that knows a watch by its connection, the end of an old one ends a new one.
+        // An engine that identifies a watch by its connection would end a new watch with the old
+        // one.
         let of = |kind: Kind| members.iter().filter(move |member| member.kind == kind);
         inherited.retain(|xids| {
             [Kind::Gpu, Kind::GpuInstance]
@@ -130,7 +131,7 @@ impl Watching {
         for (kind, plan) in plans {
             match watching.begin_kind(handle, *kind, members, plan, interval) {
                 Ok(()) => {}
-                // GPUs come first. What there is no room for costs itself.
+                // GPUs come first. Without a free group, only this kind of entity is missing.
                 Err(Code::MAX_LIMIT) if *kind != Kind::Gpu => {
                     let fields: Vec<u16> = plan.fields.iter().map(|it| it.field.id.0).collect();
                     watching.watched.retain(|watched| watched.kind != *kind);
@@ -174,7 +175,8 @@ impl Watching {
         }
         if has_xids && !self.xids.iter().any(|xids| xids.keys == batch.keys) {
             let fields = FieldGroup::new(handle, &[XID])?;
-            let (watch, answer) = Watch::new(&batch.group, fields, interval, Keep::Events(EVENTS));
+            let (watch, answer) =
+                Watch::new(&batch.group, fields, interval, Keep::Events(EVENT_AGE));
             match answer {
                 Err(code) if code.is_about_the_engine() => return Err(code),
                 Err(code) => tracing::warn!("the engine does not tell of XIDs: {code}"),
@@ -187,7 +189,7 @@ impl Watching {
         Ok(())
     }
 
-    /// Watches fields, or, where the engine does not take them together, those that it takes.
+    /// Watches fields; if the engine refuses some, the others.
     fn add(&mut self, batch: &Batch<'_>, fields: &[u16]) -> Result<(), Code> {
         let code = match batch.watch(fields) {
             Ok(watch) => {
@@ -197,23 +199,23 @@ impl Watching {
             Err(code) if code.is_about_the_engine() || code == Code::MAX_LIMIT => return Err(code),
             Err(code) => code,
         };
-        // Without its module there is no profiling at all.
-        let is_profiling = fields.iter().all(|field| wanted::is_profiling(*field));
+        // Without the profiling module all of its fields are missing.
+        let is_profiling = fields.iter().all(|field| plan::is_profiling(*field));
         let bad = match is_profiling && code == Code::MODULE_NOT_LOADED {
             true => fields.iter().map(|field| (*field, code)).collect(),
-            false => batch.sift(fields, code)?,
+            false => batch.refused_of(fields, code)?,
         };
         let good: Vec<u16> =
             fields.iter().copied().filter(|it| !bad.iter().any(|(field, _)| field == it)).collect();
         if bad.is_empty() {
-            // Each half is fine by itself.
+            // The engine accepts each half alone.
             let (some, others) = fields.split_at(fields.len() / 2);
             self.add(batch, some)?;
             return self.add(batch, others);
         }
         if good.is_empty() && batch.keys.len() > 1 && code != Code::MODULE_NOT_LOADED {
-            // It may be one entity that has none of them.
-            return self.add_each(batch, fields);
+            // Perhaps a single entity has none of them.
+            return self.watch_each(batch, fields);
         }
         for (field, code) in bad {
             self.refuse(batch.kind, &[field], code);
@@ -221,11 +223,11 @@ impl Watching {
         if good.is_empty() { Ok(()) } else { self.add(batch, &good) }
     }
 
-    /// Watches fields of each entity by itself, in a group of its own.
-    fn add_each(&mut self, batch: &Batch<'_>, fields: &[u16]) -> Result<(), Code> {
+    /// Watches fields of each entity separately, each in its own group.
+    fn watch_each(&mut self, batch: &Batch<'_>, fields: &[u16]) -> Result<(), Code> {
         let mut refused = Vec::new();
         let mut is_watched = false;
-        for key in batch.keys.iter().take(MOST_ALONE) {
+        for key in batch.keys.iter().take(MOST_SINGLE_GROUPS) {
             let watch = Group::new(batch.handle, &[*key]).and_then(|(group, left_out)| {
                 if let Some((_, code)) = left_out.first() {
                     return Err(*code);
@@ -249,7 +251,7 @@ impl Watching {
 
     fn refuse(&mut self, kind: Kind, fields: &[u16], code: Code) {
         let reason = match code.reason() {
-            // It will not be otherwise as long as the engine is the same.
+            // It stays so as long as the engine is the same.
             Reason::Failed => Reason::NotSupported,
             reason => reason,
         };

@@ -1,7 +1,7 @@
-//! XIDs, as the engine tells of them: the newest one of each entity, and those before it on demand.
+//! XIDs as the engine reports them: the newest one of each entity, and on request those before it.
 //!
-//! They wait here, beside all sessions, until their GPU's reader takes them: a session that ends takes
-//! none with it.
+//! They are queued outside of sessions until the reader of their GPU takes them, so that no XID is
+//! lost when a session ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,64 +10,64 @@ use std::time::Duration;
 use model::catalog::xid;
 use model::{Moment, XidEvent};
 
-use crate::Code;
-use crate::abi::{EntityPair, FieldValue, TakeValues, entity};
+use crate::abi::{EntityPair, FieldValue, entity};
+use crate::fetch::values_since;
 use crate::group::Watch;
 use crate::moments;
 use crate::value::Raw;
 
-/// What was heard of XIDs, for all sessions, so that none is told twice and none is missed.
+/// XIDs of all sessions, each reported once.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Ear>);
+pub(crate) struct XidQueue(Arc<Inner>);
 
 #[derive(Default)]
-struct Ear {
+struct Inner {
     state: Mutex<State>,
     news: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// The stamp of the last one, by entity; 0 where there had been none.
+    /// The timestamp of the last XID of each entity; 0 if it had none.
     last: BTreeMap<(u32, u32), i64>,
-    /// Those that nobody has taken yet, by GPU.
+    /// XIDs that were not taken yet, by GPU.
     waiting: BTreeMap<u32, VecDeque<XidEvent>>,
-    /// The last ones: GPU, entity, stamp and code.
+    /// The last XIDs: GPU, entity, timestamp and code.
     recent: VecDeque<(u32, EntityPair, i64, u32)>,
-    /// Until when silence means that nothing happened.
+    /// Until when no XID means that none happened.
     listening_until: Option<Moment>,
 }
 
-/// How many wait for a GPU that nobody reads.
+/// The most XIDs queued for a GPU.
 const MOST_WAITING: usize = 4096;
 
-/// Among how many one that was told already is looked for.
+/// The number of last XIDs among which duplicates are detected.
 const MOST_RECENT: usize = 64;
 
-/// One XID, and of which entity.
-pub(crate) struct Told {
+/// One XID and its entity.
+pub(crate) struct NewXid {
     pub(crate) key: EntityPair,
     stamp: i64,
     pub(crate) event: XidEvent,
 }
 
-/// What is due to be asked for after a look at the newest values.
+/// What a poll of the newest XIDs found.
 #[derive(Default)]
-pub(crate) struct Look {
-    /// Stamps from which on there is something new.
+pub(crate) struct XidPoll {
+    /// The timestamp from which there are new XIDs.
     since: Option<i64>,
-    /// What was there before anybody listened.
-    before: Vec<Told>,
-    /// The newest of each entity that has something new.
-    newest: Vec<Told>,
+    /// XIDs from before the first poll.
+    before: Vec<NewXid>,
+    /// The newest XID of each entity with a new one.
+    newest: Vec<NewXid>,
 }
 
-impl Heard {
+impl XidQueue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps one for its GPU's reader.
+    /// Queues an XID for the reader of its GPU.
     pub(crate) fn keep(&self, gpu: u32, event: XidEvent) {
         let mut state = self.state();
         let waiting = state.waiting.entry(gpu).or_default();
@@ -79,7 +79,7 @@ impl Heard {
         self.0.news.notify_all();
     }
 
-    /// Those of a GPU, as soon as there are any, or none after `timeout`.
+    /// Takes the XIDs of a GPU; waits up to `timeout` for the first one.
     pub(crate) fn wait(&self, gpu: u32, timeout: Duration) -> Vec<XidEvent> {
         let has_none = |state: &mut State| state.waiting.get(&gpu).is_none_or(VecDeque::is_empty);
         let waited = self.0.news.wait_timeout_while(self.state(), timeout, has_none);
@@ -87,30 +87,30 @@ impl Heard {
         state.waiting.remove(&gpu).unwrap_or_default().into()
     }
 
-    /// Notes that the engine tells of XIDs, and will have been asked again by then.
+    /// Notes that the engine reports XIDs and is polled again before `until`.
     pub(crate) fn listen_until(&self, until: Option<Moment>) {
         self.state().listening_until = until;
     }
 
-    /// Whether silence means that nothing happened.
+    /// Whether no XID means that none happened.
     pub(crate) fn is_listening(&self) -> bool {
         self.state().listening_until.is_some_and(|until| Moment::now() <= until)
     }
 
-    /// Looks at the newest XID of each entity. One that was there before anybody listened is told as
-    /// such.
-    pub(crate) fn newest(&self, key: EntityPair, value: &FieldValue, look: &mut Look) {
+    /// Takes the newest XID of an entity into the poll. An XID from before the first poll is marked
+    /// so.
+    pub(crate) fn newest(&self, key: EntityPair, value: &FieldValue, look: &mut XidPoll) {
         let last = &mut self.state().last;
         let place = (key.group, key.id);
         let Raw::Int(code @ 1..) = Raw::of(value) else {
             last.entry(place).or_insert(0);
             return;
         };
-        let told = Told { key, stamp: value.ts, event: event(code) };
+        let told = NewXid { key, stamp: value.ts, event: event(code) };
         let Some(known) = last.get_mut(&place) else {
             last.insert(place, value.ts);
             let before = Some(moments::time_of(value.ts));
-            look.before.push(Told { event: XidEvent { before, ..told.event }, ..told });
+            look.before.push(NewXid { event: XidEvent { before, ..told.event }, ..told });
             return;
         };
         // The engine's clock was set back.
@@ -124,21 +124,21 @@ impl Heard {
         }
     }
 
-    /// All that is new, each with its GPU: of a burst, the newest is only the last. `owner` says to
-    /// which GPU an entity belongs.
-    pub(crate) fn tell<'a>(
+    /// All new XIDs with their GPU; the newest value is only the last of a burst. `owner` gives the
+    /// GPU of an entity.
+    pub(crate) fn take_new<'a>(
         &self,
         watches: impl Iterator<Item = &'a Watch>,
-        look: Look,
+        look: XidPoll,
         owner: impl Fn(EntityPair) -> Option<u32>,
-    ) -> Vec<(u32, Told)> {
-        let Look { since, before, newest } = look;
+    ) -> Vec<(u32, NewXid)> {
+        let XidPoll { since, before, newest } = look;
         let mut told = Vec::new();
         if let Some(since) = since {
             for watch in watches {
                 let mut take = |key: EntityPair, value: &FieldValue| {
                     if let Raw::Int(code @ 1..) = Raw::of(value) {
-                        told.push(Told { key, stamp: value.ts, event: event(code) });
+                        told.push(NewXid { key, stamp: value.ts, event: event(code) });
                     }
                 };
                 if let Err(code) = values_since(watch, since, &mut take) {
@@ -148,23 +148,23 @@ impl Heard {
         }
         let mut state = self.state();
         told.retain(|one| one.stamp > state.last_of(one.key));
-        // Where the engine does not tell of a burst, its last one is better than none.
-        let is_told = |one: &Told| told.iter().any(|other| other.key == one.key);
-        let missing: Vec<Told> = newest.into_iter().filter(|one| !is_told(one)).collect();
+        // If the engine does not return the whole burst, its last XID counts.
+        let is_told = |one: &NewXid| told.iter().any(|other| other.key == one.key);
+        let missing: Vec<NewXid> = newest.into_iter().filter(|one| !is_told(one)).collect();
         told.extend(missing);
         told.sort_by_key(|one| (one.stamp, one.is_of_gpu()));
-        let mut fresh = Vec::new();
+        let mut new_values = Vec::new();
         for one in before.into_iter().chain(told) {
             let last = state.last.entry((one.key.group, one.key.id)).or_insert(0);
             *last = one.stamp.max(*last);
-            // Of an instance the engine may tell twice: of it, and of its GPU.
+            // The engine may report an XID of an instance twice: for the instance and for its GPU.
             if let Some(gpu) = owner(one.key)
-                && !state.is_told_of_another(gpu, &one)
+                && !state.is_duplicate(gpu, &one)
             {
-                fresh.push((gpu, one));
+                new_values.push((gpu, one));
             }
         }
-        fresh
+        new_values
     }
 }
 
@@ -173,8 +173,8 @@ impl State {
         self.last.get(&(key.group, key.id)).copied().unwrap_or(0)
     }
 
-    /// Whether the same event was told of another entity of this GPU; notes it if not.
-    fn is_told_of_another(&mut self, gpu: u32, one: &Told) -> bool {
+    /// Whether the same event was reported for another entity of this GPU. Remembers it if not.
+    fn is_duplicate(&mut self, gpu: u32, one: &NewXid) -> bool {
         let code = one.event.xid.code;
         let same = |(of, key, stamp, known): &(u32, EntityPair, i64, u32)| {
             *of == gpu && *key != one.key && *stamp == one.stamp && *known == code
@@ -190,8 +190,8 @@ impl State {
     }
 }
 
-impl Told {
-    /// Whether it is about a GPU as a whole.
+impl NewXid {
+    /// Whether it is of a whole GPU.
     fn is_of_gpu(&self) -> bool {
         self.key.group == entity::GPU
     }
@@ -200,23 +200,6 @@ impl Told {
 fn event(code: i64) -> XidEvent {
     let xid = xid::lookup(u32::try_from(code).unwrap_or(u32::MAX));
     XidEvent { xid, instance: None, before: None }
-}
-
-/// Everything that the engine sampled of a watch since a stamp.
-fn values_since(
-    watch: &Watch,
-    since: i64,
-    take: &mut dyn FnMut(EntityPair, &FieldValue),
-) -> Result<(), Code> {
-    let (handle, group, fields) = watch.raw();
-    let ask = handle.api.values_since.ok_or(Code::NOT_SUPPORTED)?;
-    let mut next = 0;
-    let mut taker = crate::collect::Taker(take);
-    let take: TakeValues = crate::collect::take;
-    let user = std::ptr::from_mut(&mut taker).cast();
-    // SAFETY: the function calls `take` on this thread, before it returns, with values that are there
-    // meanwhile, and with `user`, which is what `take` expects.
-    handle.check(unsafe { ask(handle.raw, group, fields, since, &mut next, take, user) })
 }
 
 #[cfg(test)]
@@ -240,43 +223,43 @@ mod tests {
         }
     }
 
-    /// The codes that are told, and whether as of before.
-    fn look(heard: &Heard, value: &FieldValue) -> Vec<(u32, bool)> {
-        let mut look = Look::default();
-        heard.newest(GPU, value, &mut look);
-        let told = heard.tell(std::iter::empty(), look, |_| Some(3));
+    /// The codes of new XIDs, and whether they are from before the first poll.
+    fn look(xids: &XidQueue, value: &FieldValue) -> Vec<(u32, bool)> {
+        let mut look = XidPoll::default();
+        xids.newest(GPU, value, &mut look);
+        let told = xids.take_new(std::iter::empty(), look, |_| Some(3));
         told.iter().map(|(_, told)| (told.event.xid.code, told.event.before.is_some())).collect()
     }
 
     #[test]
     fn each_is_told_once_and_one_from_before_is_told_as_such() {
-        let heard = Heard::default();
-        assert_eq!(look(&heard, &value(Some(79), 5)), [(79, true)]);
-        assert_eq!(look(&heard, &value(Some(79), 5)), []);
-        assert_eq!(look(&heard, &value(Some(79), 6)), [(79, false)], "again");
-        assert_eq!(look(&heard, &value(None, 7)), []);
-        assert_eq!(look(&heard, &value(Some(48), 8)), [(48, false)]);
+        let xids = XidQueue::default();
+        assert_eq!(look(&xids, &value(Some(79), 5)), [(79, true)]);
+        assert_eq!(look(&xids, &value(Some(79), 5)), []);
+        assert_eq!(look(&xids, &value(Some(79), 6)), [(79, false)], "again");
+        assert_eq!(look(&xids, &value(None, 7)), []);
+        assert_eq!(look(&xids, &value(Some(48), 8)), [(48, false)]);
     }
 
     #[test]
     fn a_clock_that_is_set_back_hides_none() {
-        let heard = Heard::default();
-        assert_eq!(look(&heard, &value(None, 0)), []);
-        assert_eq!(look(&heard, &value(Some(31), 5_000)), [(31, false)]);
-        assert_eq!(look(&heard, &value(Some(48), 100)), [(48, false)]);
-        assert_eq!(look(&heard, &value(Some(48), 100)), []);
+        let xids = XidQueue::default();
+        assert_eq!(look(&xids, &value(None, 0)), []);
+        assert_eq!(look(&xids, &value(Some(31), 5_000)), [(31, false)]);
+        assert_eq!(look(&xids, &value(Some(48), 100)), [(48, false)]);
+        assert_eq!(look(&xids, &value(Some(48), 100)), []);
     }
 
     #[test]
     fn one_that_is_told_of_an_instance_and_of_its_gpu_is_one() {
-        let heard = Heard::default();
+        let xids = XidQueue::default();
         let instance = EntityPair { group: entity::GPU_INSTANCE, id: 22 };
         let both = |stamp: i64| {
-            let mut look = Look::default();
+            let mut look = XidPoll::default();
             for key in [GPU, instance] {
-                heard.newest(key, &value(Some(43).filter(|_| stamp > 0), stamp), &mut look);
+                xids.newest(key, &value(Some(43).filter(|_| stamp > 0), stamp), &mut look);
             }
-            let told = heard.tell(std::iter::empty(), look, |_| Some(3));
+            let told = xids.take_new(std::iter::empty(), look, |_| Some(3));
             told.iter().map(|(_, told)| told.key).collect::<Vec<_>>()
         };
         assert_eq!(both(0), []);
@@ -286,8 +269,8 @@ mod tests {
 
     #[test]
     fn the_first_one_after_silence_is_news() {
-        let heard = Heard::default();
-        assert_eq!(look(&heard, &value(None, 0)), []);
-        assert_eq!(look(&heard, &value(Some(31), 5)), [(31, false)]);
+        let xids = XidQueue::default();
+        assert_eq!(look(&xids, &value(None, 0)), []);
+        assert_eq!(look(&xids, &value(Some(31), 5)), [(31, false)]);
     }
 }

@@ -2,6 +2,7 @@
 //! said to be longer than they are.
 //!
 //! One test, for the test library is told by the environment what to be.
+#![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
 use std::sync::Arc;

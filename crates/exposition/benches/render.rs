@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use exposition::{Layout, render, render_in_parts};
+use exposition::{Layout, render, render_in_chunks};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use machine::{float, identity, instance, int, part, settings, snapshot, text, up, watch, xids};
@@ -123,13 +123,13 @@ fn bench(what: &str, pages: u32, snapshot: &Snapshot) {
     let page = render(snapshot, &settings);
     let rendering = median(pages, || {
         let mut page = String::with_capacity(page.len());
-        render_in_parts(black_box(snapshot), &settings, &layout, |part| page.push_str(part));
+        render_in_chunks(black_box(snapshot), &settings, &layout, |part| page.push_str(part));
         black_box(page);
     });
     // As the server does it.
     let whole = median(pages, || {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(1));
-        render_in_parts(black_box(snapshot), &settings, &layout, |part| {
+        render_in_chunks(black_box(snapshot), &settings, &layout, |part| {
             encoder.write_all(part.as_bytes()).expect("memory takes it");
         });
         black_box(encoder.finish().expect("memory takes it"));

@@ -1,73 +1,71 @@
-//! Each GPU with what of it is shown: itself, its instances, its links. Found once per page.
+//! Each GPU with the devices and links that appear on a page. Found once per page.
 
 use std::collections::HashSet;
 
-use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot};
+use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot, WatchIndex};
 
-use crate::Settings;
 use crate::layout::Layout;
 use crate::naming::{Naming, pci_bus_id, uuid};
 use crate::parts::Part;
+use crate::settings::Settings;
 use crate::text::{Labels, Number};
 
-/// A GPU, and what of it is shown.
-pub(crate) struct Row<'a> {
-    /// The GPU.
+/// A GPU, and what appears of it.
+pub(crate) struct GpuRow<'a> {
     pub(crate) view: &'a GpuView,
     /// The labels of heatsink's own families.
-    pub(crate) short: Labels,
-    /// What stands in the families asked for: the GPU, its instances, or nothing, as long as nobody
-    /// knows which GPU it is or if nobody wants it.
-    pub(crate) shown: Vec<Shown<'a>>,
-    /// Its links, if it or any of its instances is shown.
+    pub(crate) labels: Labels,
+    /// The GPU or its instances, as selected. Empty while the identity of the GPU is not known.
+    pub(crate) devices: Vec<Device<'a>>,
+    /// Its NVLinks, if it or any of its instances appears.
     pub(crate) links: Vec<Part<'a>>,
-    /// The ways to other GPUs, by their index.
+    /// The states of its paths to other GPUs, by their index.
     pub(crate) peers: Vec<(u32, &'a PartView)>,
 }
 
 /// A GPU as a whole, or an instance.
-pub(crate) struct Shown<'a> {
-    /// The instance; none if it is the GPU.
+pub(crate) struct Device<'a> {
+    /// None if the device is the whole GPU.
     pub(crate) instance: Option<&'a Instance>,
     /// The labels of its series.
     pub(crate) labels: Labels,
-    found: Found<'a>,
+    lookup: Lookup<'a>,
 }
 
-/// Where readings are found: in the device itself, then in what it is a part of.
+/// Where the readings of a device are: its own first, then those of what it is a part of.
 #[derive(Clone, Copy)]
-struct Found<'a> {
+struct Lookup<'a> {
     compute_instance: Option<&'a PartView>,
     gpu_instance: Option<&'a PartView>,
     gpu: &'a GpuView,
 }
 
-impl<'a> Shown<'a> {
-    /// The number that was read; of a GPU that is down there is none, whatever its slots say.
-    pub(crate) fn number(&self, position: usize) -> Option<Number> {
-        let reading = self.found.gpu.up.is_ok().then(|| self.found.reading(position))??;
+impl<'a> Device<'a> {
+    /// The value of a watch, if it is a number. A GPU that is down has none.
+    pub(crate) fn number(&self, index: WatchIndex) -> Option<Number> {
+        let reading = self.lookup.gpu.up.is_ok().then(|| self.lookup.reading(index))??;
         Number::of(reading.as_ref().ok()?)
     }
 }
 
-impl<'a> Found<'a> {
-    /// The reading of the smallest of them that has one of its own, be it only a reason.
-    fn reading(&self, position: usize) -> Option<&'a Reading> {
+impl<'a> Lookup<'a> {
+    /// The reading of the smallest entity that has one, even if it is only a reason.
+    fn reading(&self, index: WatchIndex) -> Option<&'a Reading> {
         let parts = self.compute_instance.into_iter().chain(self.gpu_instance);
-        let own = parts.filter_map(|part| part.reading(position)).next();
-        own.or_else(|| self.gpu.readings.get(position))
+        let of_part = parts.filter_map(|part| part.reading(index)).next();
+        of_part.or_else(|| self.gpu.reading(index))
     }
 }
 
-/// Every GPU of the snapshot, by index; last those that have none, by PCI address.
+/// The GPUs of the snapshot, by index. GPUs without an index come last, by PCI address.
 ///
-/// An index may occur twice: a GPU that was there before and is missing, and the one that has its
-/// place now. Their UUIDs tell them apart; where they do not, the one that is up is shown.
+/// An index can occur twice: a GPU that is missing now, and the GPU that has its index now. Their UUIDs
+/// tell them apart. Where they do not, the one that is up appears.
 pub(crate) fn rows<'a>(
     snapshot: &'a Snapshot,
     settings: &'a Settings,
     layout: &'a Layout,
-) -> Vec<Row<'a>> {
+) -> Vec<GpuRow<'a>> {
     let mut views: Vec<&GpuView> = snapshot.gpus.iter().collect();
     let by_address = |view: &GpuView| match view.gpu.index {
         None => pci_bus_id(view).map(str::to_owned),
@@ -82,29 +80,29 @@ pub(crate) fn rows<'a>(
     views.into_iter().map(|view| row(view, settings, layout)).collect()
 }
 
-fn row<'a>(view: &'a GpuView, settings: &'a Settings, layout: &'a Layout) -> Row<'a> {
+fn row<'a>(view: &'a GpuView, settings: &'a Settings, layout: &'a Layout) -> GpuRow<'a> {
     let naming = Naming { view, settings, layout };
     let identity = view.gpu.identity.as_deref();
-    let shown = identity.map(|identity| devices(identity, &naming)).unwrap_or_default();
-    let wanted = identity.filter(|_| !shown.is_empty());
-    let links = wanted.map(|identity| links(identity, &naming)).unwrap_or_default();
+    let devices = identity.map(|identity| devices(identity, &naming)).unwrap_or_default();
+    let appears = identity.filter(|_| !devices.is_empty());
+    let links = appears.map(|identity| links(identity, &naming)).unwrap_or_default();
     let peers = numbered(view, |entity| match entity {
         Entity::Peer(number) => Some(*number),
         _ => None,
     });
-    Row { view, short: naming.short(), shown, links, peers }
+    GpuRow { view, labels: naming.short(), devices, links, peers }
 }
 
-/// The GPU and its instances, as far as they are shown.
-fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Shown<'a>> {
+/// The GPU and its instances, as selected.
+fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Device<'a>> {
     let (view, show) = (naming.view, &naming.settings.show);
     let index = view.gpu.index;
     let all = instances(view);
-    let gpu = Found { compute_instance: None, gpu_instance: None, gpu: view };
-    let mut shown = Vec::new();
-    let mut add = |instance, found: Found<'a>| {
-        let labels = naming.device(identity, instance, |position| found.reading(position));
-        shown.push(Shown { instance, labels, found });
+    let gpu = Lookup { compute_instance: None, gpu_instance: None, gpu: view };
+    let mut devices = Vec::new();
+    let mut add = |instance, lookup: Lookup<'a>| {
+        let labels = naming.device(identity, instance, |index| lookup.reading(index));
+        devices.push(Device { instance, labels, lookup });
     };
 
     let chosen = all.iter().filter(|(instance, _)| show.has_instance(instance));
@@ -117,9 +115,9 @@ fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Shown<'a>> {
         };
         let gpu_instance = all.iter().find(of_its_gpu_instance).map(|(_, part)| *part);
         let compute_instance = instance.compute_instance.map(|_| part);
-        add(Some(instance), Found { compute_instance, gpu_instance, gpu: view });
+        add(Some(instance), Lookup { compute_instance, gpu_instance, gpu: view });
     }
-    shown
+    devices
 }
 
 /// The instances of a GPU, each compute instance after its GPU instance, none twice.

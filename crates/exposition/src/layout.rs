@@ -1,75 +1,75 @@
-//! What the watches ask of a page: families with their heads, and labels of every GPU's series.
+//! The families and labels that the watches give a page, with the HELP and TYPE lines of each family.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use model::{FieldId, Kind, Snapshot, Watch};
+use model::{FieldId, Kind, Snapshot, Watch, WatchIndex};
 
-use crate::naming;
+use crate::reserved::is_reserved;
 use crate::text::head;
 
-/// What all pages of the same watches have in common, so that it is made once.
+/// What all pages of the same watches have in common. It is made once.
 #[derive(Clone, Debug)]
 pub struct Layout {
     watches: Arc<[Watch]>,
-    /// In page order: the position of the watch, and the lines before the samples.
-    families: Vec<(usize, Box<str>)>,
-    /// The positions of labels, by name.
-    labels: Vec<usize>,
+    /// In page order, each with its HELP and TYPE lines.
+    families: Vec<(WatchIndex, Box<str>)>,
+    /// Sorted by name.
+    labels: Vec<WatchIndex>,
 }
 
 impl Layout {
-    /// Sorts the watches. One that would give a family or a label a second time is left out; the
-    /// parser of counters files sees to it that there is none.
+    /// Sorts the watches. A watch that would repeat a family or a label is left out; the parser of
+    /// counters files prevents such watches.
     pub fn new(watches: &Arc<[Watch]>) -> Self {
         let watches = Arc::clone(watches);
         let mut families = Vec::with_capacity(watches.len());
         let mut labels = Vec::new();
         let mut taken = HashSet::with_capacity(watches.len());
-        for (position, watch) in watches.iter().enumerate() {
+        for (index, watch) in WatchIndex::enumerate(&watches) {
             match watch.kind {
                 Kind::Hidden => continue,
-                Kind::Label if naming::is_reserved(&watch.name) => continue,
+                Kind::Label if is_reserved(&watch.name) => continue,
                 _ if !taken.insert(&*watch.name) => continue,
-                Kind::Label => labels.push(position),
+                Kind::Label => labels.push(index),
                 Kind::Gauge | Kind::Counter | Kind::Untyped => {
-                    families.push((position, head(&watch.name, watch.kind, &watch.help)));
+                    families.push((index, head(&watch.name, watch.kind, &watch.help)));
                 }
             }
         }
         drop(taken);
-        labels.sort_by_key(|position| &watches[*position].name);
+        labels.sort_by_key(|index| &watches[*index].name);
         families.shrink_to_fit();
         Self { watches, families, labels }
     }
 
-    /// Whether it is of the snapshot's watches.
+    /// Whether it was made from the watches of the snapshot.
     pub fn fits(&self, snapshot: &Snapshot) -> bool {
         Arc::ptr_eq(&self.watches, &snapshot.watches)
     }
 
-    /// The families in page order: the position of the watch, the watch, and the lines before the samples.
-    pub(crate) fn families(&self) -> impl Iterator<Item = (usize, &Watch, &str)> + Clone {
+    /// The families in page order, each with its HELP and TYPE lines.
+    pub(crate) fn families(&self) -> impl Iterator<Item = (WatchIndex, &Watch, &str)> + Clone {
         let families = self.families.iter();
-        families.map(|(position, head)| (*position, &self.watches[*position], &**head))
+        families.map(|(index, head)| (*index, &self.watches[*index], &**head))
     }
 
-    /// The labels by name: the position of the watch, and the watch.
-    pub(crate) fn labels(&self) -> impl Iterator<Item = (usize, &Watch)> + Clone {
-        self.labels.iter().map(|position| (*position, &self.watches[*position]))
+    /// The label rows, sorted by name.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (WatchIndex, &Watch)> + Clone {
+        self.labels.iter().map(|index| (*index, &self.watches[*index]))
     }
 
-    /// The name under which a field was asked for; one that is only read for what is made of it has a
-    /// name as long as nothing else has it.
+    /// The name of a field in the counters file. A hidden field has its own name, unless a row of the
+    /// counters file has that name.
     pub(crate) fn name_of(&self, field: FieldId) -> Option<&str> {
         let families = self.families().map(|(_, watch, _)| watch);
-        let mut shown = families.chain(self.labels().map(|(_, watch)| watch));
-        if let Some(watch) = shown.clone().find(|watch| watch.field == field) {
+        let mut visible = families.chain(self.labels().map(|(_, watch)| watch));
+        if let Some(watch) = visible.clone().find(|watch| watch.field == field) {
             return Some(&watch.name);
         }
         let is_of_it = |watch: &&Watch| watch.kind == Kind::Hidden && watch.field == field;
         let hidden = self.watches.iter().find(is_of_it)?;
-        let is_taken = shown.any(|watch| watch.name == hidden.name);
+        let is_taken = visible.any(|watch| watch.name == hidden.name);
         (!is_taken).then_some(&*hidden.name)
     }
 }

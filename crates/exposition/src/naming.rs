@@ -1,31 +1,14 @@
-//! The labels of GPUs, instances and links, of switches and CPUs, in the order that dcgm-exporter
-//! gives them.
+//! The labels of GPUs, instances, links, switches and CPUs, in the order of dcgm-exporter.
 
 use std::borrow::Cow;
 
-use model::{Entity, GpuView, Identity, Instance, Reading, Value};
+use model::{Entity, GpuView, Identity, Instance, Reading, Value, WatchIndex};
 
-use crate::Settings;
 use crate::layout::Layout;
+use crate::settings::Settings;
 use crate::text::{Labels, Number};
 
-/// Names that a row of the counters file cannot have for its label, whatever the settings: those
-/// given here, and those that some families add.
-#[rustfmt::skip]
-const RESERVED: &[&str] = &[
-    "gpu", "UUID", "uuid", "pci_bus_id", "device", "modelName",
-    "GPU_I_PROFILE", "GPU_I_ID", "GPU_CI_ID", "hostname", "Hostname",
-    "nvlink", "nvswitch", "gpu_uuid", "model_name", "cpu", "cpucore",
-    "err_code", "err_msg", "window_size_in_ms", "xid", "clock_event",
-    "health_watch", "health_error_code", "peer_gpu", "link_status",
-];
-
-/// Whether a label's name is taken.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
-}
-
-/// Makes the labels of one GPU and of what belongs to it.
+/// Makes the labels of one GPU, its instances and its links.
 pub(crate) struct Naming<'a> {
     pub(crate) view: &'a GpuView,
     pub(crate) settings: &'a Settings,
@@ -33,8 +16,8 @@ pub(crate) struct Naming<'a> {
 }
 
 impl<'a> Naming<'a> {
-    /// `gpu` and `UUID`: those of heatsink's own families. A GPU that the driver does not list has
-    /// `pci_bus_id` in place of its index.
+    /// The labels of heatsink's own families: `gpu` and `UUID`. A GPU that the driver does not list has
+    /// `pci_bus_id` instead of `gpu`.
     pub(crate) fn short(&self) -> Labels {
         let mut labels = Labels::default();
         if let Some(index) = self.view.gpu.index {
@@ -49,13 +32,13 @@ impl<'a> Naming<'a> {
         labels
     }
 
-    /// Those of the GPU in the families asked for, or of an instance of it; `reading` finds the
-    /// values of label rows.
+    /// The labels of the GPU or of one of its instances in the families of the counters file. `reading`
+    /// finds the values of label rows.
     pub(crate) fn device(
         &self,
         identity: &Identity,
         instance: Option<&Instance>,
-        reading: impl Fn(usize) -> Option<&'a Reading>,
+        reading: impl Fn(WatchIndex) -> Option<&'a Reading>,
     ) -> Labels {
         let mut labels = self.short();
         if self.view.gpu.index.is_some() {
@@ -75,8 +58,8 @@ impl<'a> Naming<'a> {
         labels
     }
 
-    /// Those of one of its NVLinks. dcgm-exporter calls some things otherwise here; it always
-    /// wrote `hostname` small, and never put dashes into the model's name.
+    /// The labels of one of its NVLinks. dcgm-exporter uses other label names here, always writes
+    /// `hostname`, and puts no dashes into the model name.
     pub(crate) fn link(&self, identity: &Identity, link: u32) -> Labels {
         let mut labels = Labels::default();
         labels.number("nvlink", link);
@@ -88,7 +71,7 @@ impl<'a> Naming<'a> {
         add(&mut labels, "device", self.device_name().as_deref());
         add(&mut labels, "model_name", identity.model_name.as_deref());
         add_hostname(&mut labels, self.settings, HOST_LABEL_OF_LINKS);
-        add_rows(&mut labels, self.layout, |position| self.view.readings.get(position));
+        add_rows(&mut labels, self.layout, |index| self.view.reading(index));
         labels
     }
 
@@ -107,13 +90,13 @@ impl<'a> Naming<'a> {
     }
 }
 
-/// The labels of a part of the machine that belongs to no GPU; `reading` finds the values of label
+/// The labels of a part of the machine that belongs to no GPU. `reading` finds the values of label
 /// rows.
 pub(crate) fn part<'a>(
     entity: &Entity,
     settings: &Settings,
     layout: &Layout,
-    reading: impl Fn(usize) -> Option<&'a Reading>,
+    reading: impl Fn(WatchIndex) -> Option<&'a Reading>,
 ) -> Labels {
     let mut labels = Labels::default();
     let mut host_label = settings.host_label;
@@ -137,7 +120,7 @@ pub(crate) fn part<'a>(
     labels
 }
 
-/// On links the label never was `Hostname`.
+/// The label of the host name on links: dcgm-exporter never wrote `Hostname` there.
 const HOST_LABEL_OF_LINKS: &str = "hostname";
 
 fn switch_name(switch: u32) -> String {
@@ -154,10 +137,10 @@ fn add_hostname(labels: &mut Labels, settings: &Settings, name: &str) {
 fn add_rows<'a>(
     labels: &mut Labels,
     layout: &Layout,
-    reading: impl Fn(usize) -> Option<&'a Reading>,
+    reading: impl Fn(WatchIndex) -> Option<&'a Reading>,
 ) {
-    for (position, watch) in layout.labels() {
-        match reading(position) {
+    for (index, watch) in layout.labels() {
+        match reading(index) {
             Some(Ok(Value::Text(text))) => labels.text(&watch.name, text),
             Some(Ok(value)) => {
                 if let Some(number) = Number::of(value) {
@@ -169,7 +152,7 @@ fn add_rows<'a>(
     }
 }
 
-/// To Prometheus a label without a value is no label, so neither is an empty UUID.
+/// The UUID, unless it is empty: to Prometheus, an empty label is no label.
 pub(crate) fn uuid(view: &GpuView) -> Option<&str> {
     view.gpu.identity.as_deref()?.uuid.as_deref().filter(|uuid| !uuid.is_empty())
 }

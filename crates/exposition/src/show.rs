@@ -1,40 +1,40 @@
-//! Which devices appear in the families asked for.
+//! Which devices appear in the families of the counters file.
 
 use model::{Entity, Instance};
 
-/// Which devices appear in the families asked for. Those that heatsink adds are always per GPU.
+/// Which devices appear in the families of the counters file. heatsink's own families are always per
+/// GPU.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Show {
-    /// Which GPUs and instances.
+    /// GPUs and GPU instances.
     pub devices: Devices,
-    /// Whether the compute instances of each GPU instance that is shown follow it.
+    /// Whether the compute instances of each selected GPU instance appear too.
     pub compute_instances: bool,
-    /// Which NVSwitches, and which of their NVLinks.
+    /// NVSwitches and their NVLinks.
     pub switches: Devices,
-    /// Which CPUs, and which of their cores.
+    /// CPUs and their cores.
     pub cpus: Devices,
 }
 
-/// Which devices of a kind appear: GPUs, NVSwitches or CPUs, and what each of them consists of.
+/// Which devices of one kind appear: GPUs, NVSwitches or CPUs, with what they consist of.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum Devices {
-    /// All, with all that belongs to them; but a GPU that has instances is replaced by them.
+    /// All, with everything that belongs to them. The instances of a GPU replace the GPU.
     #[default]
     Flexible,
-    /// Those that are listed.
+    /// The listed ones.
     Listed {
         /// Whole devices, by number: GPUs by index, whether or not they have instances; NVSwitches;
         /// CPUs.
         gpus: Choice,
-        /// What is below them, whichever of them it belongs to and whether or not that appears: GPU
-        /// instances by [`Instance::number`], NVLinks of NVSwitches by their number there, cores of
-        /// CPUs by theirs.
+        /// What is below them, whether or not the device above appears: GPU instances by
+        /// [`Instance::number`], NVLinks of NVSwitches and cores of CPUs by their number there.
         instances: Choice,
     },
 }
 
 impl Devices {
-    /// Whether everything of the kind appears, so that what has no number does, too.
+    /// Whether all devices of the kind appear, also those without a number.
     fn has_all(&self) -> bool {
         matches!(self, Self::Flexible | Self::Listed { gpus: Choice::All, .. })
     }
@@ -54,7 +54,7 @@ impl Devices {
     }
 }
 
-/// Some of what there is, by number.
+/// A selection by number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Choice {
     /// Nothing.
@@ -79,8 +79,9 @@ impl Show {
     /// Whether a GPU as a whole appears.
     pub(crate) fn has_gpu(&self, index: Option<u32>, has_instances: bool) -> bool {
         let replaced = has_instances && self.devices == Devices::Flexible;
-        let is_wanted = index.map_or(self.devices.has_all(), |index| self.devices.has_whole(index));
-        !replaced && is_wanted
+        let is_selected =
+            index.map_or(self.devices.has_all(), |index| self.devices.has_whole(index));
+        !replaced && is_selected
     }
 
     /// Whether an instance appears.
@@ -89,8 +90,7 @@ impl Show {
         kind_appears && self.devices.has_below(instance.number)
     }
 
-    /// Whether a part of the machine that belongs to no GPU appears; what does belong to one does
-    /// not appear as such a part.
+    /// Whether a part of the machine appears that belongs to no GPU.
     pub(crate) fn has_part(&self, entity: &Entity) -> bool {
         match entity {
             Entity::Switch(number) => self.switches.has_whole(*number),
@@ -150,7 +150,7 @@ mod tests {
         check(listed(None, Only(vec![2])), listed(Only(vec![1]), None), [0, 0, 1, 1, 0, 0]);
         check(listed(Only(vec![1]), All), listed(All, Only(vec![64])), [0, 1, 1, 1, 0, 1]);
         check(listed(None, None), listed(None, None), [0; 6]);
-        // Whatever belongs to a GPU stands with it.
+        // What belongs to a GPU appears with the GPU.
         assert!(!Show::default().has_part(&Entity::Link(0)));
     }
 }

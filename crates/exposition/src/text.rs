@@ -1,10 +1,10 @@
-//! The syntax: escapes, numbers, labels, family heads and sample lines.
+//! The syntax of the text format: escapes, numbers, labels, HELP and TYPE lines, sample lines.
 
 use std::time::Duration;
 
 use model::{Kind, Value};
 
-/// A number as a sample or a label shows it.
+/// A number in a sample or a label.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Number {
     /// A whole number that may be negative.
@@ -16,7 +16,7 @@ pub(crate) enum Number {
 }
 
 impl Number {
-    /// The number that a value is; none if it is a text, or one that no GPU can mean.
+    /// The number of a value; none for a text, NaN and infinities.
     pub(crate) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Int(int) => Some(Self::Int(*int)),
@@ -25,7 +25,7 @@ impl Number {
         }
     }
 
-    /// A real number, if it is one.
+    /// A real number; none for NaN and infinities.
     pub(crate) fn finite(float: f64) -> Option<Self> {
         float.is_finite().then_some(Self::Float(float))
     }
@@ -75,7 +75,7 @@ impl From<bool> for Number {
     }
 }
 
-/// Labels as a sample line shows them between its braces, so that a line only copies them.
+/// Labels as they stand between the braces of a sample line. A line only copies them.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Labels(String);
 
@@ -99,8 +99,8 @@ impl Labels {
     }
 }
 
-/// A family being written: its head appears with its first sample, so that one without samples
-/// leaves nothing.
+/// A family being written. Its HELP and TYPE lines are written with its first sample, so that a family
+/// without samples leaves nothing on the page.
 pub(crate) struct Family<'a> {
     out: &'a mut String,
     name: &'a str,
@@ -114,12 +114,12 @@ impl<'a> Family<'a> {
         Self { out, name, head, begun: false }
     }
 
-    /// Adds a line.
+    /// Writes a sample.
     pub(crate) fn sample(&mut self, labels: &Labels, value: impl Into<Number>) {
         self.line(labels).value(value);
     }
 
-    /// Begins a line that has more labels than these.
+    /// Begins a sample that has more labels than these.
     pub(crate) fn line(&mut self, labels: &Labels) -> Line<'_> {
         if !self.begun {
             self.begun = true;
@@ -135,7 +135,7 @@ impl<'a> Family<'a> {
     }
 }
 
-/// The lines before the samples of a family.
+/// The HELP and TYPE lines of a family.
 pub(crate) fn head(name: &str, kind: Kind, help: &str) -> Box<str> {
     let mut head = format!("# HELP {name} ");
     push_escaped(&mut head, help, |text| memchr::memchr2(b'\\', b'\n', text));
@@ -147,7 +147,7 @@ pub(crate) fn head(name: &str, kind: Kind, help: &str) -> Box<str> {
     head.into()
 }
 
-/// A line being written: labels are added until a value ends it.
+/// A sample being written: labels are added until a value ends it.
 #[must_use = "a line without a value breaks the page"]
 pub(crate) struct Line<'a> {
     out: &'a mut String,
@@ -169,7 +169,7 @@ impl Line<'_> {
         self
     }
 
-    /// Ends it.
+    /// Ends the line with its value.
     pub(crate) fn value(self, value: impl Into<Number>) {
         self.out.push_str(if self.open { "} " } else { " " });
         value.into().push_to(self.out);
@@ -199,7 +199,7 @@ fn push_number(out: &mut String, name: &str, value: Number) {
 /// Appends a text with a backslash before each special character, a newline as `\n`. Special
 /// characters are ASCII.
 ///
-/// Other control characters stay: the format takes them, and a text changed is a text lost.
+/// Other control characters stay as they are: the format allows them.
 fn push_escaped(out: &mut String, text: &str, find_special: impl Fn(&[u8]) -> Option<usize>) {
     let mut rest = text;
     while let Some(at) = find_special(rest.as_bytes()) {
@@ -218,7 +218,7 @@ fn push_escaped(out: &mut String, text: &str, find_special: impl Fn(&[u8]) -> Op
 mod tests {
     use super::*;
 
-    fn shown(number: Number) -> String {
+    fn formatted(number: Number) -> String {
         let mut out = String::new();
         number.push_to(&mut out);
         out
@@ -242,11 +242,11 @@ mod tests {
             (5e-324, "5e-324"),
         ];
         for (float, text) in cases {
-            assert_eq!(shown(Number::Float(float)), text);
+            assert_eq!(formatted(Number::Float(float)), text);
         }
-        assert_eq!(shown(Number::Int(i64::MIN)), "-9223372036854775808");
-        assert_eq!(shown(Number::Count(u64::MAX)), "18446744073709551615");
-        assert_eq!(shown(true.into()), "1");
+        assert_eq!(formatted(Number::Int(i64::MIN)), "-9223372036854775808");
+        assert_eq!(formatted(Number::Count(u64::MAX)), "18446744073709551615");
+        assert_eq!(formatted(true.into()), "1");
     }
 
     #[test]

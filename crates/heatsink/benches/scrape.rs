@@ -82,12 +82,12 @@ fn main() {
 /// have twice as many of them, whose numbers take the test library megabytes of this process.
 fn whole_catalogue() {
     let args = ["-f", "all"];
-    for (machine, gpus) in [("gb200x4", 4), ("h100x8", 8)] {
-        let rig = Rig::machine(machine);
+    for (machine, gpus) in [("gb200x2", 4), ("h100x2", 8)] {
+        let rig = Rig::machine_of(machine, gpus);
         let exporter = complete(&rig, &args, gpus);
         let gzip = latencies(&exporter, "gzip");
         println!(
-            "\nall, {machine}: {}: GET p50, gzip {:.3} ms, resident {:.1} MiB",
+            "\nall, {machine} repeated to {gpus} GPUs: {}: GET p50, gzip {:.3} ms, resident {:.1} MiB",
             shape(&exporter),
             percentile(&gzip, 50),
             resident(&exporter)

@@ -96,7 +96,7 @@ pub(crate) fn rendered(
     match encoding {
         Encoding::Identity => {
             let mut page = String::new();
-            exposition::render_in_parts(snapshot, settings, layout, |part| page.push_str(part));
+            exposition::render_in_chunks(snapshot, settings, layout, |part| page.push_str(part));
             page.into()
         }
         Encoding::Gzip => compressed(snapshot, settings, layout),
@@ -110,7 +110,7 @@ const LEVEL: Compression = Compression::new(1);
 /// The page, compressed as it is made. Pages repeat themselves so much that a tenth is left.
 fn compressed(snapshot: &Snapshot, settings: &Settings, layout: &Layout) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
-    exposition::render_in_parts(snapshot, settings, layout, |part| {
+    exposition::render_in_chunks(snapshot, settings, layout, |part| {
         // Writing to memory cannot fail.
         let _ = encoder.write_all(part.as_bytes());
     });

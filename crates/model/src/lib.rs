@@ -12,6 +12,7 @@ mod driver_log;
 mod entity;
 pub mod field;
 mod health;
+mod index;
 mod moment;
 mod reading;
 mod readings;
@@ -25,12 +26,13 @@ pub use clock::{CLOCK_REASONS, ClockEvent, ClockReason};
 pub use driver_log::{DriverError, DriverEvent, DriverLog};
 pub use entity::{Entity, Instance};
 pub use health::{Health, HealthStatus};
+pub use index::{PartIndex, SlotIndex, WatchIndex};
 pub use moment::Moment;
 pub use reading::{Down, Reading, Reason, Text, Value};
-pub use readings::{Part, Readings, Slot};
+pub use readings::{Part, Readings, TimedReading};
 pub use snapshot::{Gpu, GpuView, PartView, Process, Snapshot, SourceView, Windows};
 pub use source::{
-    Bus, Identity, Outdated, Pass, Reader, Renew, Rhythm, Session, Source, SourceError,
+    Bus, Identity, Outdated, Pass, Reader, ReaderKind, Renew, Session, Source, SourceError,
 };
 pub use watch::{FieldId, Kind, Pace, SLOW_INTERVAL, Watch};
 pub use window::{Extent, Quantity, Samples};

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Entity, Moment, Reading, Reason};
+use crate::{Entity, Moment, PartIndex, Reading, Reason, SlotIndex, WatchIndex};
 
-/// A reading, and the moment its pass began or the driver sampled it, so that its age is never
+/// A reading, and the moment at which its pass began or the driver sampled it. Its age is never
 /// understated.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Slot {
-    /// What was read.
+pub struct TimedReading {
+    /// The value, or why there is none.
     pub reading: Reading,
-    /// When that was; `None` before the first answer.
+    /// The moment it was read; `None` before the first answer.
     pub at: Option<Moment>,
 }
 
-impl Slot {
+impl TimedReading {
     /// Nothing was read yet.
     pub const EMPTY: Self = Self { reading: Err(Reason::NoData), at: None };
 }
@@ -24,30 +24,64 @@ impl Slot {
 /// The readings of one entity of a GPU.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Part {
-    /// Which.
+    /// The entity that all readings of the part are of.
     pub entity: Entity,
-    /// By slot, the position of its watch among the session's.
-    pub watches: Arc<[usize]>,
-    /// What was read.
-    pub slots: Vec<Slot>,
-    /// By slot, from one reading to the next where that is longer than its watch asks for: the
-    /// driver takes too long over it.
-    pub slower: BTreeMap<usize, Duration>,
-    /// Whether the driver samples by itself, so that moments are its own and not those of passes.
+    /// The watch of each slot.
+    pub watches: Arc<[WatchIndex]>,
+    /// The reading of each slot.
+    pub readings: Vec<TimedReading>,
+    /// The time from one reading to the next, of slots that are read less often than their watch
+    /// asks for because the driver call takes too long.
+    pub slower: BTreeMap<SlotIndex, Duration>,
+    /// Whether the driver samples by itself. Moments are then those of its samples, not of passes.
     pub sampled: bool,
 }
 
 impl Part {
     /// A part without data.
-    pub fn new(entity: Entity, watches: &Arc<[usize]>) -> Self {
-        let slots = vec![Slot::EMPTY; watches.len()];
+    pub fn new(entity: Entity, watches: &Arc<[WatchIndex]>) -> Self {
+        let readings = vec![TimedReading::EMPTY; watches.len()];
         let (watches, slower) = (Arc::clone(watches), BTreeMap::new());
-        Self { entity, watches, slots, slower, sampled: false }
+        Self { entity, watches, readings, slower, sampled: false }
+    }
+
+    /// Its slots.
+    pub fn slots(&self) -> impl Iterator<Item = SlotIndex> + use<> {
+        SlotIndex::all(self.readings.len())
+    }
+
+    /// Its slots, each with its watch and its reading.
+    pub fn iter(&self) -> impl Iterator<Item = (SlotIndex, WatchIndex, &TimedReading)> {
+        let watched = self.watches.iter().zip(&self.readings);
+        self.slots().zip(watched).map(|(slot, (watch, reading))| (slot, *watch, reading))
+    }
+
+    /// The reading of a slot.
+    ///
+    /// # Panics
+    ///
+    /// If the slot is of another part.
+    pub fn at(&self, slot: SlotIndex) -> &TimedReading {
+        &self.readings[slot.0]
+    }
+
+    /// The reading of a slot, to be replaced.
+    ///
+    /// # Panics
+    ///
+    /// If the slot is of another part.
+    pub fn at_mut(&mut self, slot: SlotIndex) -> &mut TimedReading {
+        &mut self.readings[slot.0]
+    }
+
+    /// The slot of a watch.
+    pub fn slot(&self, watch: WatchIndex) -> Option<SlotIndex> {
+        self.watches.iter().position(|watched| *watched == watch).map(SlotIndex)
     }
 }
 
-/// Where a reader writes what it read: one slot per watch that it serves, of the GPU itself and of
-/// each smaller entity that it has found.
+/// Where a reader writes what it read: a part for the GPU itself and for each smaller entity that it
+/// has found, with one slot per watch.
 ///
 /// Slots that a pass does not write keep their reading and its moment; the sampler lets them
 /// expire.
@@ -59,7 +93,7 @@ pub struct Readings {
 
 impl Readings {
     /// The slots of the GPU itself, without data, in a pass that begins at `now`.
-    pub fn new(watches: &Arc<[usize]>, now: Moment) -> Self {
+    pub fn new(watches: &Arc<[WatchIndex]>, now: Moment) -> Self {
         Self { parts: vec![Part::new(Entity::Gpu, watches)], now }
     }
 
@@ -73,58 +107,68 @@ impl Readings {
         self.now
     }
 
-    /// Writes the reading of slot `index` of the GPU itself.
-    pub fn set(&mut self, index: usize, reading: Reading) {
-        self.set_in(0, index, reading);
+    /// Writes the reading of a slot of the GPU itself.
+    pub fn set(&mut self, slot: SlotIndex, reading: Reading) {
+        self.set_in(PartIndex::GPU, slot, reading);
     }
 
-    /// Writes the reading of slot `index` of part number `part`.
-    pub fn set_in(&mut self, part: usize, index: usize, reading: Reading) {
-        self.parts[part].slots[index] = Slot { reading, at: Some(self.now) };
+    /// Writes the reading of a slot of a part.
+    pub fn set_in(&mut self, part: PartIndex, slot: SlotIndex, reading: Reading) {
+        *self.parts[part.0].at_mut(slot) = TimedReading { reading, at: Some(self.now) };
     }
 
-    /// Writes what the driver read by itself at `at`, of slot `index` of part number `part`: news only
-    /// if it is another moment than before.
-    pub fn set_sampled_in(&mut self, part: usize, index: usize, reading: Reading, at: Moment) {
-        let part = &mut self.parts[part];
+    /// Writes what the driver sampled by itself at `at`. It counts as new only if `at` is another
+    /// moment than before.
+    pub fn set_sampled_in(
+        &mut self,
+        part: PartIndex,
+        slot: SlotIndex,
+        reading: Reading,
+        at: Moment,
+    ) {
+        let part = &mut self.parts[part.0];
         part.sampled = true;
-        part.slots[index] = Slot { reading, at: Some(at) };
+        *part.at_mut(slot) = TimedReading { reading, at: Some(at) };
     }
 
-    /// Says how often slot `index` of the GPU itself is read from now on, where that is not as
-    /// often as its watch asks for.
-    pub fn set_every(&mut self, index: usize, every: Option<Duration>) {
-        self.set_every_in(0, index, every);
+    /// Says how often a slot of the GPU itself is read from now on, where that is less often than
+    /// its watch asks for.
+    pub fn set_every(&mut self, slot: SlotIndex, every: Option<Duration>) {
+        self.set_every_in(PartIndex::GPU, slot, every);
     }
 
-    /// Says how often slot `index` of part number `part` is read from now on, where that is not as
-    /// often as its watch asks for.
-    pub fn set_every_in(&mut self, part: usize, index: usize, every: Option<Duration>) {
-        let slower = &mut self.parts[part].slower;
+    /// Says how often a slot of a part is read from now on, where that is less often than its watch
+    /// asks for.
+    pub fn set_every_in(&mut self, part: PartIndex, slot: SlotIndex, every: Option<Duration>) {
+        let slower = &mut self.parts[part.0].slower;
         match every {
-            Some(every) => slower.insert(index, every),
-            None => slower.remove(&index),
+            Some(every) => slower.insert(slot, every),
+            None => slower.remove(&slot),
         };
     }
 
-    /// The number of the part of `entity`, which is added if it is new or has other watches. The
-    /// GPU itself is part 0.
-    pub fn part(&mut self, entity: &Entity, watches: &Arc<[usize]>) -> usize {
+    /// Says that every slot is read as often as its watch asks for.
+    pub fn forget_slower(&mut self) {
+        self.parts.iter_mut().for_each(|part| part.slower.clear());
+    }
+
+    /// The index of the part of `entity`, which is added if it is new or has other watches.
+    pub fn part(&mut self, entity: &Entity, watches: &Arc<[WatchIndex]>) -> PartIndex {
         let known = self.parts.iter().position(|part| part.entity == *entity);
         match known {
-            Some(number) if self.parts[number].watches == *watches => number,
-            Some(number) => {
-                self.parts[number] = Part::new(entity.clone(), watches);
-                number
+            Some(at) if self.parts[at].watches == *watches => PartIndex(at),
+            Some(at) => {
+                self.parts[at] = Part::new(entity.clone(), watches);
+                PartIndex(at)
             }
             None => {
                 self.parts.push(Part::new(entity.clone(), watches));
-                self.parts.len() - 1
+                PartIndex(self.parts.len() - 1)
             }
         }
     }
 
-    /// Drops the parts of entities that are gone. The GPU itself stays; numbers of parts change.
+    /// Drops the parts of entities that are gone. The GPU itself stays; part indexes change.
     pub fn retain(&mut self, mut stays: impl FnMut(&Entity) -> bool) {
         self.parts.retain(|part| part.entity == Entity::Gpu || stays(&part.entity));
     }
@@ -132,13 +176,13 @@ impl Readings {
     /// Forgets everything, as after a GPU was lost.
     pub fn clear(&mut self) {
         self.parts.truncate(1);
-        self.parts[0].slots.fill(Slot::EMPTY);
+        self.parts[0].readings.fill(TimedReading::EMPTY);
         self.parts[0].slower.clear();
     }
 
-    /// All slots of the GPU itself, in the order of the reader's watches.
-    pub fn slots(&self) -> &[Slot] {
-        &self.parts[0].slots
+    /// The readings of the GPU itself, in the order of the reader's watches.
+    pub fn of_gpu(&self) -> &[TimedReading] {
+        &self.parts[0].readings
     }
 
     /// All parts; the first is the GPU itself.

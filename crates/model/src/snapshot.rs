@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     CLOCK_REASONS, ClockEvent, Down, DriverLog, Entity, Extent, FieldId, Health, Identity,
-    Instance, Moment, Reading, Reason, Watch, Xid, XidLog, XidSource,
+    Instance, Moment, Reading, Reason, Watch, WatchIndex, Xid, XidLog, XidSource,
 };
 
 /// Everything that is known at one moment. Immutable; a new one replaces it.
@@ -58,12 +58,12 @@ pub struct Gpu {
 /// One GPU at one moment.
 #[derive(Clone, Debug)]
 pub struct GpuView {
-    /// Which.
+    /// The GPU that all of this is of.
     pub gpu: Gpu,
     /// Whether it answers, or why not.
     pub up: Result<(), Down>,
-    /// By position in [`Snapshot::watches`]. Of a GPU that is down, only labels are values: the
-    /// series of its XIDs must not change its name when the GPU goes.
+    /// In the order of [`Snapshot::watches`]. Of a GPU that is down, only labels are values: the
+    /// labels of its XID series must not change when the GPU goes down.
     pub readings: Vec<Reading>,
     /// Its links, peers and instances, in order; of a GPU that is down, its instances of before,
     /// without readings.
@@ -91,23 +91,28 @@ pub struct GpuView {
 /// One entity of a GPU at one moment.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PartView {
-    /// Which.
+    /// The entity that the readings are of.
     pub entity: Entity,
-    /// Positions in [`Snapshot::watches`], ascending.
-    pub watches: Arc<[usize]>,
-    /// What was read, in the order of `watches`.
+    /// Its watches, ascending.
+    pub watches: Arc<[WatchIndex]>,
+    /// The readings, in the order of `watches`.
     pub readings: Vec<Reading>,
 }
 
 impl PartView {
-    /// Its own reading of the watch at `position`, if it has one of its own.
-    pub fn reading(&self, position: usize) -> Option<&Reading> {
-        let slot = self.watches.binary_search(&position).ok()?;
+    /// Its reading of a watch, if it has one.
+    pub fn reading(&self, watch: WatchIndex) -> Option<&Reading> {
+        let slot = self.watches.binary_search(&watch).ok()?;
         self.readings.get(slot)
     }
 }
 
 impl GpuView {
+    /// Its reading of a watch; none if the watch is of another snapshot.
+    pub fn reading(&self, watch: WatchIndex) -> Option<&Reading> {
+        self.readings.get(watch.0)
+    }
+
     /// The last XID. One that was delivered stays true when its GPU goes down; that none has
     /// happened is known only while the GPU is up and its events are listened to.
     pub fn last_xid(&self) -> Option<Xid> {

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{FieldId, Health, Moment, Pace, Readings, Reason, Samples, Watch, XidEvent};
+use crate::{
+    FieldId, Health, Moment, Pace, Readings, Reason, Samples, Watch, WatchIndex, XidEvent,
+};
 
 /// A way to read GPUs: the driver library, DCGM, a simulation.
 pub trait Source: Send {
@@ -115,15 +117,15 @@ pub enum Outdated {
     Over(String),
 }
 
-/// When a reader wants to be called.
+/// When the sampler calls a reader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rhythm {
-    /// At every tick of the sampler; this is the reader that decides whether the GPU is up.
+pub enum ReaderKind {
+    /// At every tick. This reader decides whether the GPU is up.
     Main,
-    /// At every tick of the sampler, but slow by nature: nobody waits for it.
-    Aside,
-    /// Again at once: its calls wait for events, for about a second at most.
-    Waiting,
+    /// At every tick. Its calls may be slow, and nothing waits for it.
+    Background,
+    /// Again as soon as it returns: its calls wait for events, for about a second at most.
+    Events,
 }
 
 /// What a GPU is. What the driver does not say is absent: integrated GPUs have no PCI address, some
@@ -185,15 +187,14 @@ pub trait Reader: Send {
     /// What it is called among the readers of its GPU: `main`, `events`, `pcie`.
     fn name(&self) -> &'static str;
 
-    /// When it wants to be called.
-    fn rhythm(&self) -> Rhythm;
+    /// When the sampler calls it.
+    fn kind(&self) -> ReaderKind;
 
-    /// The positions, in the session's watches, that it serves; slot `i` of its readings is watch
-    /// `watches()[i]`.
-    fn watches(&self) -> Arc<[usize]>;
+    /// The watches that it serves: slot `i` of its readings is watch `watches()[i]`.
+    fn watches(&self) -> Arc<[WatchIndex]>;
 
-    /// Gets hold of the GPU, anew if need be, and says what it is. The main reader always does; one
-    /// beside it may leave it to that one, and must not where indexes may shift.
+    /// Opens the GPU, again if it was open, and says which GPU it is. The main reader always says
+    /// it; another reader may return `None`, and must where indexes may shift.
     ///
     /// # Errors
     ///
@@ -209,7 +210,7 @@ pub trait Reader: Send {
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason>;
 
     /// Whether the driver now delivers XIDs of this GPU to this reader.
-    fn listens(&self) -> bool {
+    fn delivers_xids(&self) -> bool {
         false
     }
 

@@ -7,6 +7,8 @@
 //! sleeps 10 ms and wakes for each pass, where the kernel's price of waking a thread is in it. PCIe
 //! samples and XID events run aside and are left out of both sides.
 
+#![allow(unsafe_code)]
+
 use std::ffi::c_uint;
 use std::fs;
 use std::mem::MaybeUninit;
@@ -19,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use model::catalog::builtin::Set;
 use model::{
-    FieldId, Identity, Outdated, Pace, Pass, Reader, Readings, Reason, Renew, Rhythm, Samples,
-    Session, Source, SourceError, Watch, Windows, XidEvent, field,
+    FieldId, Identity, Outdated, Pace, Pass, Reader, ReaderKind, Readings, Reason, Renew, Samples,
+    Session, Source, SourceError, Watch, WatchIndex, Windows, XidEvent, field,
 };
 use nvml::{NvmlSource, Options};
 use nvml_wrapper_sys::bindings::{self as sys, NvmlLib, field_id as fi};
@@ -146,11 +148,11 @@ impl Reader for Counting<Box<dyn Reader>> {
         self.inner.name()
     }
 
-    fn rhythm(&self) -> Rhythm {
-        self.inner.rhythm()
+    fn kind(&self) -> ReaderKind {
+        self.inner.kind()
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         self.inner.watches()
     }
 
@@ -158,8 +160,8 @@ impl Reader for Counting<Box<dyn Reader>> {
         self.inner.open()
     }
 
-    fn listens(&self) -> bool {
-        self.inner.listens()
+    fn delivers_xids(&self) -> bool {
+        self.inner.delivers_xids()
     }
 
     fn take_xids(&mut self) -> Vec<XidEvent> {
@@ -175,7 +177,7 @@ impl Reader for Counting<Box<dyn Reader>> {
     }
 
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
-        let is_main = self.inner.rhythm() == Rhythm::Main;
+        let is_main = self.inner.kind() == ReaderKind::Main;
         self.count.fetch_add(u64::from(is_main), Ordering::Relaxed);
         self.inner.read(pass, out)
     }

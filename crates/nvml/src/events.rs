@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use model::catalog::xid;
-use model::{Identity, Pass, Reader, Readings, Reason, Rhythm, XidEvent};
+use model::{Identity, Pass, Reader, ReaderKind, Readings, Reason, WatchIndex, XidEvent};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::device::call;
@@ -108,11 +108,11 @@ impl Reader for EventReader {
         "events"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Waiting
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Events
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         // Events are no readings, and so it can outlive the plan that it was started under.
         Arc::new([])
     }
@@ -133,7 +133,7 @@ impl Reader for EventReader {
     fn read(&mut self, _: Pass, _: &mut Readings) -> Result<(), Reason> {
         let Some(set) = &self.set else { return Err(Reason::Failed) };
         let began = Instant::now();
-        // The first look does not wait, so that it is known at once that somebody listens.
+        // The first look does not wait, so that it is known at once that XIDs are delivered.
         let mut event = set.wait(if self.looked { WAIT } else { Duration::ZERO });
         self.looked = true;
         // A burst is taken whole before anybody is told.
@@ -154,7 +154,7 @@ impl Reader for EventReader {
         Ok(())
     }
 
-    fn listens(&self) -> bool {
+    fn delivers_xids(&self) -> bool {
         self.set.is_some()
     }
 

@@ -242,10 +242,10 @@ fn latency(entries: &[Entry]) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use model::Pace;
+    use model::{Pace, SlotIndex};
 
     use super::*;
-    use crate::plan::{Paces, SLOW};
+    use crate::plan::{Paces, SLOW, TargetPart};
     use crate::{entry, field_table};
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
         for id in [449, 1648, 156, 1611, 240, 1420, 1215, 1216] {
             let row = field_table::rows().find(|row| row.field == FieldId(id)).expect("a row");
             let turns = if id == 1611 { every } else { SLOW };
-            let targets = vec![Target { part: 0, slot: 0 }];
+            let targets = vec![Target { part: TargetPart::ITSELF, slot: SlotIndex(0) }];
             assert!(values.add(row, 0, None, (targets, turns)).is_ok());
         }
         let asked: Vec<&[(u32, u32)]> = values.groups.iter().map(|g| &g.asked[..]).collect();
@@ -272,7 +272,7 @@ mod tests {
     fn a_field_whose_number_depends_on_an_unknown_driver_is_given_back() {
         let mut values = FieldValues::new(&mut CallTimes::default());
         let row = field_table::rows().find(|row| row.field == FieldId(1422)).expect("a row");
-        let targets = vec![Target { part: 0, slot: 3 }];
+        let targets = vec![Target { part: TargetPart::ITSELF, slot: SlotIndex(3) }];
         assert_eq!(values.add(row, 0, None, (targets.clone(), SLOW)), Err(targets.clone()));
         assert_eq!(values.add(row, 0, Some("550.1.2"), (targets, SLOW)), Ok(()));
         assert_eq!(values.groups[0].asked, [(251, 0)]);

@@ -355,10 +355,10 @@ pub(crate) fn time(library: &Arc<Library>, device: &Device) -> Vec<crate::timing
 mod tests {
     use std::thread::sleep;
 
-    use model::{Pace, Pass, Readings, Value};
+    use model::{Pace, PartIndex, Pass, Readings, SlotIndex, Value, WatchIndex};
 
     use super::*;
-    use crate::plan::Paces;
+    use crate::plan::{Paces, TargetPart};
     use crate::round::Tally;
 
     /// Answers a full call; of any other only the first metric, and that it failed.
@@ -391,10 +391,10 @@ mod tests {
         let every = paces.turn(Pace::Every);
         let mut gpm = Gpm::new(library, Whole::Device);
         for slot in 0..METRICS {
-            let targets = vec![Target { part: 0, slot }];
+            let targets = vec![Target { part: TargetPart::ITSELF, slot: SlotIndex(slot) }];
             gpm.add(FieldId(slot as u16), slot as u32, GpmUnit::Count, (targets, every));
         }
-        let watches: Arc<[usize]> = (0..METRICS).collect();
+        let watches: Arc<[WatchIndex]> = (0..METRICS).map(WatchIndex).collect();
         let mut out = Readings::new(&watches, Moment::now());
         let mut times = CallTimes::default();
         let mut request = Request::new(&mut times);
@@ -410,11 +410,11 @@ mod tests {
                 due: paces.due(&pass),
                 paces: &paces,
                 times: &mut times,
-                sink: Sink { out: &mut out, parts: &[0] },
+                sink: Sink { out: &mut out, parts: &[PartIndex::GPU] },
                 tally: &mut tally,
             };
             gpm.read(&device, &mut request, &mut round).expect("a GPU that answers");
-            let slots = out.slots().iter().map(|slot| slot.reading.clone());
+            let slots = out.of_gpu().iter().map(|read| read.reading.clone());
             (slots.collect::<Vec<Reading>>(), tally.answered, tally.failed)
         };
         assert_eq!(read(1), (vec![Err(Reason::NoData); METRICS], true, None));

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::catalog::Level;
-use model::{Entity, FieldId, Instance, Reading, Readings, Reason, Value, Watch, field};
+use model::{
+    Entity, FieldId, Instance, Reading, Readings, Reason, Value, Watch, WatchIndex, field,
+};
 
 use crate::call_times::CallTimes;
 use crate::calls::Calls;
 use crate::getters::{GETTERS, is_of_instances};
 use crate::gpm::{Gpm, Request, Whole};
 use crate::mig_devices::{self, Found, gpu_profile};
-use crate::plan::{Paces, Plan, Sink, Target};
+use crate::plan::{Paces, Plan, Sink, Target, TargetPart};
 use crate::round::{Round, Tally};
 use crate::{Code, Device, Library, Options, gpm_table};
 
@@ -35,7 +37,7 @@ pub(crate) struct Instances {
 /// One entity of which something is read.
 struct Member {
     entity: Entity,
-    watches: Arc<[usize]>,
+    watches: Arc<[WatchIndex]>,
     /// What its memory and names are asked of; none of an empty instance.
     device: Option<Device>,
     /// Whose samples profiling takes: those of the GPU, or of the device above.
@@ -213,16 +215,26 @@ impl Member {
                 continue;
             }
             if found.is_some() {
-                calls.add(getter, times, |field| plan.targets(field, 0, paces));
+                calls.add(getter, times, |field| plan.targets(field, TargetPart::ITSELF, paces));
             } else {
-                absent.extend(getter.fields.iter().map(|field| plan.targets(*field, 0, paces)));
+                absent.extend(
+                    getter
+                        .fields
+                        .iter()
+                        .map(|field| plan.targets(*field, TargetPart::ITSELF, paces)),
+                );
             }
         }
         let mut gpm = Gpm::new(Arc::clone(library), whole);
         for row in gpm_table::rows() {
-            gpm.add(row.field, row.metric, row.unit, plan.targets(row.field, 0, paces));
+            gpm.add(
+                row.field,
+                row.metric,
+                row.unit,
+                plan.targets(row.field, TargetPart::ITSELF, paces),
+            );
         }
-        let (name_targets, name_turns) = plan.targets(field::NAME, 0, paces);
+        let (name_targets, name_turns) = plan.targets(field::NAME, TargetPart::ITSELF, paces);
         Self {
             watches: Arc::clone(&plan.watches),
             device: found

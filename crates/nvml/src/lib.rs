@@ -17,6 +17,8 @@
 //! - `host`: what the operating system says of the driver and of GPUs that it does not list.
 //! - `facts`, `source`: what is true of the whole session; puts the readers together.
 
+#![allow(unsafe_code)]
+
 mod call_times;
 mod calls;
 mod code;

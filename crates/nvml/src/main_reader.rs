@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use model::field;
 use model::{
-    Entity, FieldId, Identity, Moment, Pace, Pass, Reader, Reading, Readings, Reason, Rhythm,
-    Samples, Watch,
+    Entity, FieldId, Identity, Moment, Pace, PartIndex, Pass, Reader, ReaderKind, Reading,
+    Readings, Reason, Samples, SlotIndex, Watch, WatchIndex,
 };
 
 use crate::call_times::CallTimes;
@@ -22,7 +22,7 @@ use crate::gpm_table::{self, GPM_OF_LINK, LINK_UNIT};
 use crate::instances::Instances;
 use crate::links;
 use crate::peers;
-use crate::plan::{Paces, Plan, Sink, Target};
+use crate::plan::{Paces, Plan, Sink, Target, TargetPart};
 use crate::prm::{PRM_TABLE, Prm};
 use crate::round::{Round, Tally};
 use crate::samples::DriverSamples;
@@ -36,9 +36,6 @@ pub(crate) const ASK_ALL: Duration = Duration::from_secs(600);
 
 /// How often instances are looked for while MIG is on.
 const LOOK_FOR_INSTANCES: Pace = Pace::At(Duration::from_secs(1));
-
-/// The part of a reading's targets that is the GPU itself.
-const GPU: usize = 0;
 
 /// A reading that does not change, and where it goes.
 struct Fact {
@@ -67,8 +64,8 @@ pub(crate) struct MainReader {
     /// How many NVLinks it has.
     links: u32,
     instances: Instances,
-    /// By part of targets: the number of the part in the readings.
-    parts: Vec<usize>,
+    /// The part of the readings for each [`TargetPart`].
+    parts: Vec<PartIndex>,
     times: CallTimes,
     device: Option<Device>,
     mig_enabled: Option<bool>,
@@ -95,26 +92,28 @@ impl MainReader {
         let mut all_facts = facts.readings();
         let mut calls = Calls::default();
         for getter in GETTERS {
-            calls.add(getter, &mut times, |field| plan.targets(field, GPU, &mut paces));
+            calls.add(getter, &mut times, |field| {
+                plan.targets(field, TargetPart::ITSELF, &mut paces)
+            });
         }
         for row in &LINK_ERRORS {
-            let targets = plan.targets(row.field, GPU, &mut paces);
+            let targets = plan.targets(row.field, TargetPart::ITSELF, &mut paces);
             calls.add_link_errors(row, 0, &mut times, targets);
         }
         let mut fields = FieldValues::new(&mut times);
         for row in field_table::rows() {
-            let targets = plan.targets(row.field, GPU, &mut paces);
+            let targets = plan.targets(row.field, TargetPart::ITSELF, &mut paces);
             if fields.add(row, 0, driver, targets).is_err() {
                 all_facts.push((row.field, Err(Reason::NotSupported)));
             }
         }
         let mut gpm = Gpm::new(Arc::clone(&library), Whole::Device);
         for row in gpm_table::rows() {
-            let targets = plan.targets(row.field, GPU, &mut paces);
+            let targets = plan.targets(row.field, TargetPart::ITSELF, &mut paces);
             gpm.add(row.field, row.metric, row.unit, targets);
         }
         let facts = all_facts.into_iter().map(|(field, reading)| {
-            let (targets, turns) = plan.targets(field, GPU, &mut paces);
+            let (targets, turns) = plan.targets(field, TargetPart::ITSELF, &mut paces);
             Fact { reading, targets, turns }
         });
         Self {
@@ -207,8 +206,8 @@ impl MainReader {
         };
         if links == 0 {
             // Of the GPU itself these fields have no value either way.
-            let slots = self.plan.watches.iter().enumerate();
-            for (slot, _) in slots.filter(|(_, at)| self.link_plan.watches.contains(at)) {
+            let slots = SlotIndex::all(self.plan.watches.len()).zip(&*self.plan.watches);
+            for (slot, _) in slots.filter(|(_, watch)| self.link_plan.watches.contains(watch)) {
                 out.set(slot, Err(Reason::NotSupported));
             }
         }
@@ -223,7 +222,7 @@ impl MainReader {
         self.prm.clear();
         let (plan, paces) = (&self.link_plan, &mut self.paces);
         for link in 0..links {
-            let part = 1 + link as usize;
+            let part = TargetPart(1 + link as usize);
             for row in &ERRORS_OF_LINK {
                 let targets = plan.targets(row.field, part, paces);
                 self.calls.add_link_errors(row, link, &mut self.times, targets);
@@ -279,14 +278,11 @@ impl MainReader {
         tally: &mut Tally,
     ) -> Result<(), Code> {
         if std::mem::take(&mut self.fresh) {
-            let slots: Vec<usize> = out.parts().iter().map(|part| part.slots.len()).collect();
-            for (part, slots) in slots.into_iter().enumerate() {
-                (0..slots).for_each(|slot| out.set_every_in(part, slot, None));
-            }
+            out.forget_slower();
         }
         self.look_around(device, &pass, out)?;
         self.parts.clear();
-        self.parts.push(GPU);
+        self.parts.push(PartIndex::GPU);
         for link in 0..self.links {
             self.parts.push(out.part(&Entity::Link(link), &self.link_plan.watches));
         }
@@ -354,11 +350,11 @@ impl Reader for MainReader {
         "main"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Main
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Main
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         Arc::clone(&self.plan.watches)
     }
 

@@ -8,13 +8,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{FieldId, Identity, Moment, Pass, Reader, Readings, Reason, Rhythm, Watch};
+use model::{
+    FieldId, Identity, Moment, Pass, Reader, ReaderKind, Readings, Reason, Watch, WatchIndex,
+};
 
 use crate::call_times::{CallTimes, Function};
 use crate::convert::int32;
 use crate::getters::PCIE_GETTERS;
 use crate::main_reader::ASK_ALL;
-use crate::plan::{Paces, Plan, Target};
+use crate::plan::{Paces, Plan, Target, TargetPart};
 use crate::{Code, Device, Library};
 
 /// Samples one GPU's PCIe traffic.
@@ -49,7 +51,7 @@ impl PcieReader {
         let directions: Vec<Direction> = PCIE_GETTERS
             .iter()
             .map(|(field, counter)| {
-                let (targets, turns) = plan.targets(*field, 0, &mut paces);
+                let (targets, turns) = plan.targets(*field, TargetPart::ITSELF, &mut paces);
                 let (field, counter) = (*field, *counter);
                 Direction { field, counter, targets, turns, supported: true, logged: false }
             })
@@ -76,11 +78,11 @@ impl Reader for PcieReader {
         "pcie"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Aside
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Background
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         Arc::clone(&self.plan.watches)
     }
 

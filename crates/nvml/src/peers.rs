@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use model::field;
 use model::{
-    Entity, FieldId, Identity, Pass, Reader, Reading, Readings, Reason, Rhythm, Value, Watch,
+    Entity, FieldId, Identity, Pass, Reader, ReaderKind, Reading, Readings, Reason, SlotIndex,
+    Value, Watch, WatchIndex,
 };
 
 use crate::call_times::{CallTimes, Function};
 use crate::getters::way;
-use crate::plan::{Paces, Plan, Target};
+use crate::plan::{Paces, Plan, Target, TargetPart};
 use crate::{Code, Device, Library};
 
 /// A bit for each peer, by its index: whether NVLink leads there.
@@ -66,8 +67,9 @@ impl PeerReader {
             return None;
         }
         let mut paces = Paces::new();
-        let (ways, ways_turns) = plan.targets(field::EXP_P2P_STATUS, 0, &mut paces);
-        let (reached, reached_turns) = plan.targets(REACHED, 0, &mut paces);
+        let (ways, ways_turns) =
+            plan.targets(field::EXP_P2P_STATUS, TargetPart::ITSELF, &mut paces);
+        let (reached, reached_turns) = plan.targets(REACHED, TargetPart::ITSELF, &mut paces);
         let others = (0..count).filter(|other| *other != index);
         let mut times = CallTimes::default();
         let function = times.function(PEERS_CALL);
@@ -93,11 +95,11 @@ impl Reader for PeerReader {
         "peers"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Aside
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Background
     }
 
-    fn watches(&self) -> Arc<[usize]> {
+    fn watches(&self) -> Arc<[WatchIndex]> {
         Arc::clone(&self.plan.watches)
     }
 
@@ -142,7 +144,7 @@ impl Reader for PeerReader {
                 continue;
             }
             let part = out.part(&Entity::Peer(peer.index), &way_plan.watches);
-            for slot in 0..way_plan.watches.len() {
+            for slot in SlotIndex::all(way_plan.watches.len()) {
                 out.set_in(part, slot, reading.clone());
             }
         }

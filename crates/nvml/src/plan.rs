@@ -3,35 +3,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{FieldId, Pace, Pass, Reading, Readings, Watch};
+use model::{FieldId, Pace, PartIndex, Pass, Reading, Readings, SlotIndex, Watch, WatchIndex};
 
 /// The watches that a reader serves for one kind of entity, by slot.
 pub(crate) struct Plan {
-    /// Positions in the session's watches, ascending.
-    pub(crate) watches: Arc<[usize]>,
+    /// Ascending.
+    pub(crate) watches: Arc<[WatchIndex]>,
     slots: Vec<(FieldId, Pace)>,
 }
 
 impl Plan {
     /// One slot for each watch on a field that is `served`.
     pub(crate) fn of(all: &[Watch], served: impl Fn(FieldId) -> bool) -> Self {
-        let mine = || all.iter().enumerate().filter(|(_, watch)| served(watch.field));
+        let mine = || WatchIndex::enumerate(all).filter(|(_, watch)| served(watch.field));
         Self {
-            watches: mine().map(|(position, _)| position).collect(),
+            watches: mine().map(|(index, _)| index).collect(),
             slots: mine().map(|(_, watch)| (watch.field, watch.pace)).collect(),
         }
     }
 
-    /// The slots of every watch on `field` in part number `part`, and when they are due.
+    /// The slots of every watch on `field` in `part`, and when they are due.
     pub(crate) fn targets(
         &self,
         field: FieldId,
-        part: usize,
+        part: TargetPart,
         paces: &mut Paces,
     ) -> (Vec<Target>, u64) {
         let mut targets = Vec::new();
         let mut turns = 0;
-        for (slot, (_, pace)) in self.slots.iter().enumerate().filter(|(_, (of, _))| *of == field) {
+        let slots = SlotIndex::all(self.slots.len()).zip(&self.slots);
+        for (slot, (_, pace)) in slots.filter(|(_, (of, _))| *of == field) {
             targets.push(Target { part, slot });
             turns |= paces.turn(*pace);
         }
@@ -41,33 +42,42 @@ impl Plan {
     }
 }
 
+/// A part as call groups number it: the GPU or instance that they read, then its links. The parts of
+/// the readings have other numbers, since they come and go ([`Sink::parts`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TargetPart(pub(crate) usize);
+
+impl TargetPart {
+    /// The GPU or instance that is read.
+    pub(crate) const ITSELF: Self = Self(0);
+}
+
 /// Where a reading goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Target {
-    /// Which of the reader's parts; 0 is the GPU itself.
-    pub(crate) part: usize,
-    pub(crate) slot: usize,
+    pub(crate) part: TargetPart,
+    pub(crate) slot: SlotIndex,
 }
 
 /// Readings, as seen by those who know targets.
 pub(crate) struct Sink<'a> {
     pub(crate) out: &'a mut Readings,
-    /// By the reader's part: the number of the part in the readings.
-    pub(crate) parts: &'a [usize],
+    /// The part of the readings for each [`TargetPart`].
+    pub(crate) parts: &'a [PartIndex],
 }
 
 impl Sink<'_> {
     /// Writes a reading to each of its targets.
     pub(crate) fn set(&mut self, targets: &[Target], reading: &Reading) {
         for target in targets {
-            self.out.set_in(self.parts[target.part], target.slot, reading.clone());
+            self.out.set_in(self.parts[target.part.0], target.slot, reading.clone());
         }
     }
 
     /// Says how often targets are read from now on, where that is not as often as was asked for.
     pub(crate) fn set_every(&mut self, targets: &[Target], every: Option<Duration>) {
         for target in targets {
-            self.out.set_every_in(self.parts[target.part], target.slot, every);
+            self.out.set_every_in(self.parts[target.part.0], target.slot, every);
         }
     }
 }
@@ -142,13 +152,16 @@ mod tests {
         let watches =
             [watch(9, Pace::Slow), watch(5, Pace::Every), watch(7, Pace::Slow), watch(5, second)];
         let plan = Plan::of(&watches, |field| field != FieldId(7));
-        assert_eq!(*plan.watches, [0, 1, 3]);
+        assert_eq!(*plan.watches, [0, 1, 3].map(WatchIndex));
         let mut paces = Paces::new();
-        let (targets, turns) = plan.targets(FieldId(5), 2, &mut paces);
-        assert_eq!(targets, [Target { part: 2, slot: 1 }, Target { part: 2, slot: 2 }]);
+        let (targets, turns) = plan.targets(FieldId(5), TargetPart(2), &mut paces);
+        assert_eq!(
+            targets,
+            [1, 2].map(|slot| Target { part: TargetPart(2), slot: SlotIndex(slot) })
+        );
         assert_eq!(turns, 0b110);
-        assert_eq!(plan.targets(FieldId(9), 0, &mut paces).1, SLOW);
-        assert_eq!(plan.targets(FieldId(7), 0, &mut paces), (vec![], 0));
+        assert_eq!(plan.targets(FieldId(9), TargetPart::ITSELF, &mut paces).1, SLOW);
+        assert_eq!(plan.targets(FieldId(7), TargetPart::ITSELF, &mut paces), (vec![], 0));
     }
 
     #[test]

@@ -127,7 +127,9 @@ impl Schedule {
 mod tests {
     use std::sync::Arc;
 
-    use model::{Moment, Pace, Readings};
+    use model::{Moment, Pace, PartIndex, Readings, SlotIndex, WatchIndex};
+
+    use crate::plan::TargetPart;
 
     use super::*;
 
@@ -135,7 +137,7 @@ mod tests {
     fn what_takes_too_long_waits_for_the_slow_pace_and_its_slots_say_so() {
         let mut paces = Paces::new();
         let every = paces.turn(Pace::Every);
-        let watches: Arc<[usize]> = Arc::from([0, 1]);
+        let watches: Arc<[WatchIndex]> = Arc::from([0, 1].map(WatchIndex));
         let now = Moment::now();
         let mut out = Readings::new(&watches, now);
         let second = Duration::from_secs(1);
@@ -147,14 +149,14 @@ mod tests {
             due: paces.due(&pass),
             paces: &paces,
             times: &mut CallTimes::default(),
-            sink: Sink { out: &mut out, parts: &[0] },
+            sink: Sink { out: &mut out, parts: &[PartIndex::GPU] },
             tally: &mut Tally::default(),
         };
-        let targets = [Target { part: 0, slot: 1 }];
+        let targets = [Target { part: TargetPart::ITSELF, slot: SlotIndex(1) }];
         let mut weigh = |schedule: &mut Schedule, millis| {
             let took = Duration::from_millis(millis);
             schedule.weigh("a call", took, [&targets[..]].into_iter(), &mut round);
-            round.sink.out.parts()[0].slower.get(&1).copied()
+            round.sink.out.parts()[0].slower.get(&SlotIndex(1)).copied()
         };
         let mut schedule = Schedule::of(every | SLOW);
         assert_eq!([(); 2].map(|()| weigh(&mut schedule, 60)), [None, None]);

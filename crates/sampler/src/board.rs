@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use model::{
     Down, DriverEvent, DriverLog, Entity, FieldId, Health, Identity, Instance, Kind, Moment, Part,
-    Process, Quantity, Reader, Reason, Rhythm, Snapshot, SourceView, Value, Watch, XidCount,
-    XidLog, field,
+    Process, Quantity, Reader, ReaderKind, Reason, SlotIndex, Snapshot, SourceView, Value, Watch,
+    WatchIndex, XidCount, XidLog, field,
 };
 
 use crate::clock_events::{self, ClockEvents};
@@ -153,7 +153,7 @@ pub(crate) struct History {
     pub(crate) errors: Arc<BTreeMap<(FieldId, Reason), u64>>,
     pub(crate) xids: Arc<XidLog>,
     /// The label watches' last values, by position.
-    pub(crate) labels: Vec<(usize, Value)>,
+    pub(crate) labels: Vec<(WatchIndex, Value)>,
     /// Its instances, when it was last up.
     pub(crate) instances: Vec<Arc<Instance>>,
     /// Its XIDs of late, by code.
@@ -225,7 +225,7 @@ pub(crate) struct LaneBoard {
     pub(crate) id: u64,
     /// Distinguishes the lanes of one GPU.
     pub(crate) name: &'static str,
-    pub(crate) rhythm: Rhythm,
+    pub(crate) kind: ReaderKind,
     /// What was read, of the GPU itself and of what belongs to it.
     pub(crate) parts: Vec<LanePart>,
     pub(crate) down: Option<Reason>,
@@ -236,7 +236,7 @@ pub(crate) struct LaneBoard {
     /// one takes.
     pub(crate) cadence: Duration,
     /// Whether XIDs are delivered to it.
-    pub(crate) listens: bool,
+    pub(crate) delivers_xids: bool,
     /// Whether its session is over while it is still inside the driver.
     pub(crate) detained: bool,
     /// Whether it has a thread, as it should.
@@ -247,11 +247,11 @@ pub(crate) struct LaneBoard {
 pub(crate) struct LanePart {
     pub(crate) part: Part,
     /// By slot, of counters: what tells a reset from nonsense.
-    pub(crate) growth: BTreeMap<usize, Growth>,
+    pub(crate) growth: BTreeMap<SlotIndex, Growth>,
 }
 
 impl LanePart {
-    pub(crate) fn new(entity: Entity, watches: &Arc<[usize]>) -> Self {
+    pub(crate) fn new(entity: Entity, watches: &Arc<[WatchIndex]>) -> Self {
         Self { part: Part::new(entity, watches), growth: BTreeMap::new() }
     }
 }
@@ -261,13 +261,13 @@ impl LaneBoard {
         Self {
             id,
             name: reader.name(),
-            rhythm: reader.rhythm(),
+            kind: reader.kind(),
             parts: vec![LanePart::new(Entity::Gpu, &reader.watches())],
             down: None,
             last_ok: None,
             busy: Arc::clone(busy),
             cadence: tick,
-            listens: false,
+            delivers_xids: false,
             detained: false,
             has_thread: true,
         }
@@ -525,13 +525,13 @@ impl Board {
                 history.calls = Arc::default();
             }
             let labels = std::mem::take(&mut history.labels);
-            let field = |position: usize| earlier.watches[position].field;
+            let field = |index: WatchIndex| earlier.watches[index].field;
             let known: BTreeMap<FieldId, Value> =
-                labels.into_iter().map(|(position, value)| (field(position), value)).collect();
-            let wanted = plan.watches.iter().enumerate();
-            let wanted = wanted.filter(|(_, watch)| watch.kind == Kind::Label);
+                labels.into_iter().map(|(index, value)| (field(index), value)).collect();
+            let new = WatchIndex::enumerate(&plan.watches);
+            let new = new.filter(|(_, watch)| watch.kind == Kind::Label);
             history.labels.extend(
-                wanted.filter_map(|(at, watch)| Some((at, known.get(&watch.field)?.clone()))),
+                new.filter_map(|(index, watch)| Some((index, known.get(&watch.field)?.clone()))),
             );
         }
         for (_, lane) in self.lanes_mut() {
@@ -552,7 +552,7 @@ impl Board {
         let lanes = self.at(place).map(|gpu| &mut gpu.lanes);
         if let Some(lane) = lanes.into_iter().flatten().find(|lane| lane.id == id) {
             lane.has_thread = false;
-            lane.listens = false;
+            lane.delivers_xids = false;
             // One that ended in the middle of a pass is inside the driver no more.
             lane.busy.end();
         }
@@ -703,7 +703,7 @@ impl GpuBoard {
 
     /// The lane that decides whether the GPU is up.
     pub(crate) fn main_lane(&self) -> Option<&LaneBoard> {
-        self.lanes.iter().find(|lane| lane.rhythm == Rhythm::Main)
+        self.lanes.iter().find(|lane| lane.kind == ReaderKind::Main)
     }
 
     /// Puts a new lane in the place of the one of its name, and lets it take over what that one

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use model::{
     ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Instance, Kind, Moment, Pace, Part,
-    PartView, Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, XidSource, field,
+    PartView, Quantity, Reading, Reason, SlotIndex, Snapshot, Value, Watch, WatchIndex, Xid,
+    XidSource, field,
 };
 
 use crate::board::{Absent, Board, GpuBoard, History, LaneBoard, Shared, XidAuthority};
@@ -128,7 +129,7 @@ impl Composer<'_> {
     fn down(&self, gpu: Gpu, history: &History, down: Down) -> GpuView {
         let mut readings = vec![Err(reason(down)); self.plan.watches.len()];
         for (position, value) in &history.labels {
-            readings[*position] = Ok(value.clone());
+            readings[position.0] = Ok(value.clone());
         }
         GpuView {
             gpu,
@@ -179,7 +180,7 @@ impl Composer<'_> {
                 gpu.identity.as_deref().is_some_and(|identity| identity.pci_bus_id.is_some())
             }
             XidAuthority::Events => {
-                gpu.lanes.iter().find(|lane| lane.listens).is_some_and(|lane| {
+                gpu.lanes.iter().find(|lane| lane.delivers_xids).is_some_and(|lane| {
                     let since = lane.busy.since().or(lane.last_ok).unwrap_or(self.now);
                     self.expires(since + 2 * LISTENING, ()).is_ok()
                 })
@@ -195,14 +196,14 @@ impl Composer<'_> {
         let mut readings = vec![Err(Reason::NotServed); self.plan.watches.len()];
         for lane in &gpu.lanes {
             let Some(own) = lane.parts.first() else { continue };
-            for (slot, position) in own.part.watches.iter().enumerate() {
-                readings[*position] = self.reading(lane, &own.part, slot);
+            for (slot, index, _) in own.part.iter() {
+                readings[index.0] = self.reading(lane, &own.part, slot);
             }
         }
-        for (position, watch) in self.plan.watches.iter().enumerate() {
+        for (index, watch) in WatchIndex::enumerate(&self.plan.watches) {
             if watch.field == field::XID_ERRORS {
                 let code = |xid: Xid| Ok(Value::Int(i64::from(xid.code)));
-                readings[position] = view.last_xid().map_or(Err(Reason::NoData), code);
+                readings[index.0] = view.last_xid().map_or(Err(Reason::NoData), code);
             }
         }
         readings
@@ -213,7 +214,7 @@ impl Composer<'_> {
         let mut parts = Vec::new();
         for lane in &gpu.lanes {
             for kept in lane.parts.iter().filter(|kept| kept.part.entity != Entity::Gpu) {
-                let slots = 0..kept.part.slots.len();
+                let slots = kept.part.slots();
                 parts.push(PartView {
                     entity: kept.part.entity.clone(),
                     watches: Arc::clone(&kept.part.watches),
@@ -226,16 +227,16 @@ impl Composer<'_> {
     }
 
     /// The reading of a slot, unless it is too old.
-    fn reading(&mut self, lane: &LaneBoard, part: &Part, number: usize) -> Reading {
+    fn reading(&mut self, lane: &LaneBoard, part: &Part, slot: SlotIndex) -> Reading {
         if let Some(reason) = lane.down {
             return Err(reason);
         }
         let settings = &self.shared.settings;
-        let slot = &part.slots[number];
-        let value = slot.reading.as_ref().map_err(|reason| *reason)?;
-        let at = slot.at.ok_or(Reason::NoData)?;
-        let own = self.plan.watches[part.watches[number]].pace.period(settings.interval);
-        let period = part.slower.get(&number).map_or(own, |slower| own.max(*slower));
+        let read = part.at(slot);
+        let value = read.reading.as_ref().map_err(|reason| *reason)?;
+        let at = read.at.ok_or(Reason::NoData)?;
+        let own = self.plan.watches[part.watches[slot.0]].pace.period(settings.interval);
+        let period = part.slower.get(&slot).map_or(own, |slower| own.max(*slower));
         let late_after = settings.late_after(self.in_ticks(period).max(lane.cadence));
         self.expires(at + late_after, Reason::Late).map(|()| value.clone())
     }
@@ -266,10 +267,10 @@ impl Composer<'_> {
             }
         }
         gpu.history.labels.clear();
-        let is_label = |(_, watch): &(usize, &Watch)| watch.kind == Kind::Label;
-        for (position, _) in self.plan.watches.iter().enumerate().filter(is_label) {
-            if let Ok(value) = &view.readings[position] {
-                gpu.history.labels.push((position, value.clone()));
+        let is_label = |(_, watch): &(WatchIndex, &Watch)| watch.kind == Kind::Label;
+        for (index, _) in WatchIndex::enumerate(&self.plan.watches).filter(is_label) {
+            if let Some(Ok(value)) = view.reading(index) {
+                gpu.history.labels.push((index, value.clone()));
             }
         }
     }
@@ -277,10 +278,7 @@ impl Composer<'_> {
     /// What follows from the readings of a GPU that is up, and from those before.
     fn derive(&self, history: &mut History, view: &mut GpuView) {
         let elapsed = self.now.saturating_duration_since(self.shared.epoch);
-        let read = |field: FieldId| {
-            let position = *self.plan.positions.get(&field)?;
-            view.readings.get(position)
-        };
+        let read = |field: FieldId| view.readings.get(self.plan.positions.get(&field)?.0);
         if let Some(events) = &mut history.clock_events {
             view.clock_events = events.view(elapsed, read);
         }
@@ -328,15 +326,15 @@ fn reason(down: Down) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use model::{FieldId, Identity, Rhythm, Slot, XidEvent};
+    use model::{FieldId, Identity, ReaderKind, TimedReading, XidEvent};
 
     use super::*;
     use crate::Settings;
     use crate::board::{Busy, LanePart};
 
-    const FAST: usize = 0;
-    const SLOW: usize = 1;
-    const XID: usize = 2;
+    const FAST: WatchIndex = WatchIndex(0);
+    const SLOW: WatchIndex = WatchIndex(1);
+    const XID: WatchIndex = WatchIndex(2);
 
     /// One GPU whose main lane has read both of its watches once, at `at`.
     struct Scene {
@@ -359,20 +357,21 @@ mod tests {
             let settings = Settings::new(interval);
             let shared = Shared::new("test", Arc::new(watches), settings);
             let at = shared.epoch + Duration::from_secs(1);
-            let lane = |rhythm, watches: &[usize]| LaneBoard {
+            let lane = |kind, watches: &[WatchIndex]| LaneBoard {
                 id: 1,
-                name: if rhythm == Rhythm::Main { "main" } else { "events" },
-                rhythm,
+                name: if kind == ReaderKind::Main { "main" } else { "events" },
+                kind,
                 parts: vec![filled(watches, at)],
                 down: None,
                 last_ok: Some(at),
                 busy: Arc::new(Busy::new(shared.epoch)),
                 cadence: interval,
-                listens: rhythm == Rhythm::Waiting,
+                delivers_xids: kind == ReaderKind::Events,
                 detained: false,
                 has_thread: true,
             };
-            let lanes = vec![lane(Rhythm::Main, &[FAST, SLOW]), lane(Rhythm::Waiting, &[XID])];
+            let lanes =
+                vec![lane(ReaderKind::Main, &[FAST, SLOW]), lane(ReaderKind::Events, &[XID])];
             let mut board = shared.board();
             board.source.up = Ok(());
             let gpu = board.gpu(0);
@@ -395,10 +394,10 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn filled(watches: &[usize], at: Moment) -> LanePart {
+    fn filled(watches: &[WatchIndex], at: Moment) -> LanePart {
         let mut kept = LanePart::new(Entity::Gpu, &Arc::from(watches));
-        let slot = Slot { reading: Ok(Value::Int(61)), at: Some(at) };
-        kept.part.slots.fill(slot);
+        let read = TimedReading { reading: Ok(Value::Int(61)), at: Some(at) };
+        kept.part.readings.fill(read);
         kept
     }
 
@@ -410,11 +409,11 @@ mod tests {
     #[test]
     fn a_reading_lives_for_two_of_its_intervals() {
         let scene = Scene::new(SECOND);
-        assert_eq!(scene.after(2000).gpus[0].readings[FAST], Ok(Value::Int(61)));
+        assert_eq!(scene.after(2000).gpus[0].readings[FAST.0], Ok(Value::Int(61)));
         let late = scene.after(2001);
         assert_eq!(late.gpus[0].up, Err(Down::Late));
-        assert_eq!(late.gpus[0].readings[FAST], Err(Reason::Late));
-        assert_eq!(late.gpus[0].readings[SLOW], Err(Reason::Late), "a GPU is down as a whole");
+        assert_eq!(late.gpus[0].readings[FAST.0], Err(Reason::Late));
+        assert_eq!(late.gpus[0].readings[SLOW.0], Err(Reason::Late), "a GPU is down as a whole");
     }
 
     #[test]
@@ -424,23 +423,23 @@ mod tests {
             let at = scene.at + Duration::from_millis(millis);
             let mut board = scene.shared.board();
             let main = &mut board.gpu(0).lanes[0];
-            main.parts[0].part.slots[FAST].at = Some(at);
+            main.parts[0].part.at_mut(SlotIndex(FAST.0)).at = Some(at);
             main.last_ok = Some(at);
         };
         pass(20_000);
-        assert_eq!(scene.after(20_000).gpus[0].readings[SLOW], Ok(Value::Int(61)));
-        assert_eq!(scene.after(20_001).gpus[0].readings[SLOW], Err(Reason::Late));
-        assert_eq!(scene.after(20_001).gpus[0].readings[FAST], Ok(Value::Int(61)));
+        assert_eq!(scene.after(20_000).gpus[0].readings[SLOW.0], Ok(Value::Int(61)));
+        assert_eq!(scene.after(20_001).gpus[0].readings[SLOW.0], Err(Reason::Late));
+        assert_eq!(scene.after(20_001).gpus[0].readings[FAST.0], Ok(Value::Int(61)));
     }
 
     #[test]
     fn what_is_read_more_seldom_lives_longer() {
         let scene = Scene::new(SECOND).with(|gpu| {
-            gpu.lanes[0].parts[0].part.slower.insert(FAST, 10 * SECOND);
+            gpu.lanes[0].parts[0].part.slower.insert(SlotIndex(FAST.0), 10 * SECOND);
         });
         scene.shared.board().gpu(0).lanes[0].last_ok = Some(scene.at + 20 * SECOND);
-        assert_eq!(scene.after(20_000).gpus[0].readings[FAST], Ok(Value::Int(61)));
-        assert_eq!(scene.after(20_001).gpus[0].readings[FAST], Err(Reason::Late));
+        assert_eq!(scene.after(20_000).gpus[0].readings[FAST.0], Ok(Value::Int(61)));
+        assert_eq!(scene.after(20_001).gpus[0].readings[FAST.0], Err(Reason::Late));
     }
 
     #[test]
@@ -466,11 +465,11 @@ mod tests {
 
     #[test]
     fn silence_is_known_of_a_gpu_that_the_source_of_xids_tells_apart() {
-        let scene = Scene::new(SECOND).with(|gpu| gpu.lanes[1].listens = false);
+        let scene = Scene::new(SECOND).with(|gpu| gpu.lanes[1].delivers_xids = false);
         let listening = |scene: &Scene| scene.after(0).gpus[0].xids.listening;
         assert!(!listening(&scene));
         assert_eq!(scene.after(0).xid_source, None);
-        scene.shared.board().gpu(0).lanes[1].listens = true;
+        scene.shared.board().gpu(0).lanes[1].delivers_xids = true;
         assert!(listening(&scene));
         scene.shared.board().xid_authority = XidAuthority::KernelLog;
         assert!(!listening(&scene), "lines of the log have a PCI address");
@@ -637,7 +636,7 @@ mod tests {
     fn why_a_gpu_is_down() {
         let lost = Scene::new(SECOND).with(|gpu| gpu.lanes[0].down = Some(Reason::Lost));
         assert_eq!(lost.after(0).gpus[0].up, Err(Down::Lost));
-        assert_eq!(lost.after(0).gpus[0].readings[FAST], Err(Reason::Lost));
+        assert_eq!(lost.after(0).gpus[0].readings[FAST.0], Err(Reason::Lost));
         let missing = Scene::new(SECOND).with(|gpu| gpu.listed = false);
         assert_eq!(missing.after(0).gpus[0].up, Err(Down::Missing));
         let fresh = Scene::new(SECOND).with(|gpu| gpu.lanes[0].last_ok = None);
@@ -650,7 +649,7 @@ mod tests {
     #[test]
     fn a_lane_aside_that_fails_costs_its_own_watches() {
         let scene = Scene::new(SECOND).with(|gpu| {
-            gpu.lanes[1].rhythm = Rhythm::Aside;
+            gpu.lanes[1].kind = ReaderKind::Background;
             let at = gpu.lanes[0].last_ok.unwrap();
             gpu.lanes[1].parts = vec![filled(&[SLOW], at)];
             gpu.lanes[0].parts = vec![filled(&[FAST, XID], at)];
@@ -658,16 +657,16 @@ mod tests {
         });
         let snapshot = scene.after(0);
         assert!(snapshot.gpus[0].up.is_ok());
-        assert_eq!(snapshot.gpus[0].readings[SLOW], Err(Reason::Failed));
-        assert_eq!(snapshot.gpus[0].readings[FAST], Ok(Value::Int(61)));
+        assert_eq!(snapshot.gpus[0].readings[SLOW.0], Err(Reason::Failed));
+        assert_eq!(snapshot.gpus[0].readings[FAST.0], Ok(Value::Int(61)));
     }
 
     #[test]
     fn silence_is_zero_only_while_somebody_listens() {
         let scene = Scene::new(SECOND);
-        let reading = |scene: &Scene, millis| scene.after(millis).gpus[0].readings[XID].clone();
+        let reading = |scene: &Scene, millis| scene.after(millis).gpus[0].readings[XID.0].clone();
         assert_eq!(reading(&scene, 0), Ok(Value::Int(0)));
-        let deaf = Scene::new(SECOND).with(|gpu| gpu.lanes[1].listens = false);
+        let deaf = Scene::new(SECOND).with(|gpu| gpu.lanes[1].delivers_xids = false);
         assert_eq!(reading(&deaf, 0), Err(Reason::NoData));
         let stuck = Scene::new(SECOND).with(|gpu| {
             let since = gpu.lanes[1].last_ok.unwrap();
@@ -675,7 +674,7 @@ mod tests {
             gpu.lanes[0].last_ok = Some(since + 10 * SECOND);
         });
         assert_eq!(reading(&stuck, 2000), Ok(Value::Int(0)));
-        assert_eq!(reading(&stuck, 2001), Err(Reason::NoData), "nobody listens any more");
+        assert_eq!(reading(&stuck, 2001), Err(Reason::NoData), "XIDs are no longer delivered");
     }
 
     #[test]
@@ -684,15 +683,15 @@ mod tests {
             Arc::make_mut(&mut gpu.history.xids).record(xid(79), None);
         });
         let mut watches = scene.shared.board().plan.watches.to_vec();
-        watches[SLOW].kind = Kind::Label;
+        watches[SLOW.0].kind = Kind::Label;
         let plan = Plan::new(watches.into(), &scene.shared.settings);
         scene.shared.board().plan = Arc::new(plan);
-        assert_eq!(scene.after(0).gpus[0].readings[XID], Ok(Value::Int(79)));
+        assert_eq!(scene.after(0).gpus[0].readings[XID.0], Ok(Value::Int(79)));
         let down = &scene.after(2001).gpus[0];
         assert!(down.up.is_err());
         assert_eq!(down.last_xid().map(|xid| xid.code), Some(79));
-        assert_eq!(down.readings[SLOW], Ok(Value::Int(61)), "a label stays");
-        assert_eq!(down.readings[FAST], Err(Reason::Late));
+        assert_eq!(down.readings[SLOW.0], Ok(Value::Int(61)), "a label stays");
+        assert_eq!(down.readings[FAST.0], Err(Reason::Late));
     }
 
     #[test]
@@ -808,7 +807,7 @@ mod tests {
             .collect();
         assert_eq!(known, [(0, "GPU-b", 11), (1, "GPU-c", 12), (0, "GPU-a", 10)]);
         assert_eq!(snapshot.gpus[2].up, Err(Down::Missing));
-        let shown = &snapshot.gpus[0].readings[FAST];
+        let shown = &snapshot.gpus[0].readings[FAST.0];
         assert!(shown.is_err(), "what was read of another GPU");
     }
 

@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use model::{Moment, Outdated, Reader, Renew, Rhythm, Session, Source, SourceError};
+use model::{Moment, Outdated, Reader, ReaderKind, Renew, Session, Source, SourceError};
 
 use crate::board::{Busy, LaneBoard, Place, Shared};
 use crate::lane::Lane;
@@ -74,7 +74,7 @@ struct Running {
     place: Place,
     /// The reader's name.
     name: &'static str,
-    rhythm: Rhythm,
+    kind: ReaderKind,
     busy: Arc<Busy>,
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -352,7 +352,7 @@ impl Keeper<'_> {
         let mut ready = Vec::new();
         for place in gpus.iter().copied().map(Place::Gpu).chain([Place::Machine]) {
             let goes_on = |reader: &dyn Reader| {
-                let is_kept = renew == Renew::Watches && reader.rhythm() == Rhythm::Waiting;
+                let is_kept = renew == Renew::Watches && reader.kind() == ReaderKind::Events;
                 is_kept && self.is_running(place, reader.name())
             };
             ready.extend(self.ready(session.as_mut(), place, |reader| !goes_on(reader)));
@@ -374,9 +374,9 @@ impl Keeper<'_> {
         // Those that wait for events go on where only the plan is another: none is missed. Else they
         // end first, since that takes longest, and readings go on meanwhile.
         if renew == Renew::Driver {
-            self.end_lanes(|running| running.rhythm == Rhythm::Waiting);
+            self.end_lanes(|running| running.kind == ReaderKind::Events);
         }
-        self.end_lanes(|running| running.rhythm != Rhythm::Waiting);
+        self.end_lanes(|running| running.kind != ReaderKind::Events);
         self.shared.changed(|board| {
             board.connecting = None;
             board.source.up = Ok(());
@@ -525,7 +525,7 @@ impl Keeper<'_> {
 
     /// Starts a lane on its thread.
     fn start(&mut self, Ready { place, reader, thread }: Ready) {
-        let (name, rhythm) = (reader.name(), reader.rhythm());
+        let (name, kind) = (reader.name(), reader.kind());
         self.next_id += 1;
         let id = self.next_id;
         let (stop, stopped) = mpsc::channel();
@@ -541,7 +541,7 @@ impl Keeper<'_> {
                 // It waits for nothing else.
                 let _ = go.send(Start { lane, end: TellOfEnd { id, tell: self.tell.clone() } });
                 let busy = its_busy;
-                self.running.push(Running { id, place, name, rhythm, busy, stop, thread });
+                self.running.push(Running { id, place, name, kind, busy, stop, thread });
             }
             Err(error) => {
                 self.shared.changed(|board| board.lose_thread(place, id));
@@ -626,7 +626,7 @@ impl Keeper<'_> {
         self.shared.changed(|board| {
             board.detained = self.detained.len();
             for (place, lane) in board.lanes_mut() {
-                lane.listens &= self.is_running(place, lane.name);
+                lane.delivers_xids &= self.is_running(place, lane.name);
                 lane.detained = self.is_detained(place, lane.name);
             }
         });

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::Thread;
 use std::time::{Duration, SystemTime};
 
-use model::{Identity, Moment, Pace, Pass, Reader, Readings, Reason, Rhythm};
+use model::{Identity, Moment, Pace, Pass, Reader, ReaderKind, Readings, Reason};
 
 use crate::board::{Busy, GpuBoard, LaneBoard, Place, Shared, XidAuthority};
 use crate::merge::{Merge, News};
@@ -48,7 +48,7 @@ struct Outcome {
 impl Lane {
     /// Runs until it is stopped. May never return, if the reader does not.
     pub(crate) fn run(mut self) {
-        let rhythm = self.reader.rhythm();
+        let kind = self.reader.kind();
         let mut out = Readings::new(&self.reader.watches(), Moment::now());
         let mut previous: Option<Duration> = None;
         loop {
@@ -62,7 +62,7 @@ impl Lane {
             if result.is_err() {
                 out.clear();
             }
-            if !self.wait(rhythm, result) {
+            if !self.wait(kind, result) {
                 return;
             }
         }
@@ -93,10 +93,10 @@ impl Lane {
 
     /// Leaves the outcome on the board. Says whether the lane still has a place there.
     fn publish(&mut self, outcome: Outcome, out: &Readings) -> bool {
-        let rhythm = self.reader.rhythm();
+        let kind = self.reader.kind();
         let reader = &mut self.reader;
         let take = || News {
-            listens: reader.listens(),
+            delivers_xids: reader.delivers_xids(),
             xids: reader.take_xids(),
             health: reader.take_health(),
             samples: reader.take_samples(),
@@ -114,7 +114,7 @@ impl Lane {
         }
         let has_xids = !news.xids.is_empty();
         // One that waits for events has no readings, and so may outlive its plan.
-        let is_of_plan = rhythm == Rhythm::Waiting || Arc::ptr_eq(&board.plan, &self.plan);
+        let is_of_plan = kind == ReaderKind::Events || Arc::ptr_eq(&board.plan, &self.plan);
         let is_mine = |lane: &LaneBoard| lane.id == self.id;
         let has_place = |gpu: &mut GpuBoard| gpu.lanes.iter().any(is_mine);
         if !is_of_plan || !board.at(self.place).is_some_and(has_place) {
@@ -125,7 +125,7 @@ impl Lane {
         }
         let gpu = board.enter(self.place);
         let Outcome { pass, took, result, .. } = outcome;
-        if rhythm == Rhythm::Main && result.is_ok() {
+        if kind == ReaderKind::Main && result.is_ok() {
             gpu.history.last_success = Some(SystemTime::now());
             // A tick between two intervals reads less, and says nothing of what all takes.
             if pass.is_due(Pace::Every) {
@@ -133,12 +133,12 @@ impl Lane {
             }
         }
         let Some(lane) = gpu.lanes.iter_mut().find(|lane| is_mine(lane)) else { return false };
-        let before = (lane.down, lane.listens);
+        let before = (lane.down, lane.delivers_xids);
         let opened = pass.previous.is_none();
         lane.down = result.err();
-        lane.listens = news.listens;
+        lane.delivers_xids = news.delivers_xids;
         lane.cadence = self.cadence;
-        let changed = (lane.down, lane.listens) != before || opened;
+        let changed = (lane.down, lane.delivers_xids) != before || opened;
         let (shared, plan) = (&*self.shared, &*self.plan);
         let (history, lines_of_merge) = (&mut gpu.history, &mut lines);
         let mut merge =
@@ -157,16 +157,16 @@ impl Lane {
                 for part in out.parts() {
                     merge.part(part, out.now(), lane);
                 }
-                if rhythm == Rhythm::Main {
+                if kind == ReaderKind::Main {
                     merge.derive(&lane.parts[0].part, out.now());
                 }
             }
             // What was read before a loss is not good after it.
             Some(_) => lane.clear(),
         }
-        let is_news = rhythm != Rhythm::Waiting || changed || has_xids;
+        let is_news = kind != ReaderKind::Events || changed || has_xids;
         // Passes that end in time are published together, shortly after the tick.
-        let urgent = changed || (is_news && (rhythm != Rhythm::Main || self.is_off_beat()));
+        let urgent = changed || (is_news && (kind != ReaderKind::Main || self.is_off_beat()));
         board.dirty |= is_news;
         board.urgent |= urgent;
         drop(board);
@@ -186,15 +186,15 @@ impl Lane {
     }
 
     /// Waits until the next pass is due. Says whether there is to be one.
-    fn wait(&self, rhythm: Rhythm, result: Result<(), Reason>) -> bool {
+    fn wait(&self, kind: ReaderKind, result: Result<(), Reason>) -> bool {
         let tick = self.plan.tick;
-        if rhythm == Rhythm::Waiting && result.is_ok() {
+        if kind == ReaderKind::Events && result.is_ok() {
             return self.stopped.try_recv() != Err(TryRecvError::Disconnected);
         }
         let now = Moment::now();
         let due = match result {
             Ok(()) => next_tick(self.shared.epoch, tick, now),
-            Err(Reason::NotSupported) if rhythm != Rhythm::Main => now + RETRY_UNSUPPORTED,
+            Err(Reason::NotSupported) if kind != ReaderKind::Main => now + RETRY_UNSUPPORTED,
             Err(_) => now + RETRY,
         };
         let pause = due.saturating_duration_since(Moment::now());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use model::{
-    Entity, FieldId, Health, Moment, Pace, Part, Pass, Quantity, Reading, Reason, Samples, Value,
-    Watch, When, Xid, XidEvent, field,
+    Entity, FieldId, Health, Moment, Pace, Part, Pass, Quantity, Reading, Reason, Samples,
+    SlotIndex, Value, Watch, When, Xid, XidEvent, field,
 };
 
 use crate::board::{Extent, History, LaneBoard, Shared};
@@ -21,7 +21,7 @@ const DRIVER_SAMPLES: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct News {
     /// Whether XIDs are delivered to it.
-    pub(crate) listens: bool,
+    pub(crate) delivers_xids: bool,
     pub(crate) xids: Vec<XidEvent>,
     pub(crate) health: Option<Vec<Health>>,
     pub(crate) samples: Vec<Samples>,
@@ -62,7 +62,7 @@ pub(crate) struct Merge<'a> {
     pub(crate) pass: Pass,
     pub(crate) history: &'a mut History,
     /// The slots of the GPU itself that this pass brought, ascending.
-    pub(crate) news: Vec<usize>,
+    pub(crate) news: Vec<SlotIndex>,
     /// What is to be said afterwards.
     pub(crate) lines: &'a mut Vec<Line>,
 }
@@ -131,34 +131,34 @@ impl Merge<'_> {
         let kept = lane.part(new);
         kept.part.slower.clone_from(&new.slower);
         kept.part.sampled = new.sampled;
-        for (number, (slot, position)) in new.slots.iter().zip(&*new.watches).enumerate() {
+        for (slot, index, read) in new.iter() {
             let is_new = match new.sampled {
-                true => slot.at.is_some() && slot.at != kept.part.slots[number].at,
-                false => slot.at == Some(now),
+                true => read.at.is_some() && read.at != kept.part.at(slot).at,
+                false => read.at == Some(now),
             };
             if !is_new {
                 continue;
             }
             if new.entity == Entity::Gpu {
-                self.news.push(number);
+                self.news.push(slot);
             }
-            let watch = &self.plan.watches[*position];
+            let watch = &self.plan.watches[index];
             let judged;
-            let reading = if watch.cumulative && slot.reading.is_ok() {
-                judged = kept.growth.entry(number).or_default().judge(&slot.reading);
+            let reading = if watch.cumulative && read.reading.is_ok() {
+                judged = kept.growth.entry(slot).or_default().judge(&read.reading);
                 &judged
             } else {
-                &slot.reading
+                &read.reading
             };
             // A field that is watched twice fails once.
-            if self.plan.positions.get(&watch.field) == Some(position) {
+            if self.plan.positions.get(&watch.field) == Some(&index) {
                 self.note_failure(watch, reading);
             }
             // The first sample of a rate has nothing to say yet. What the last session read is
             // still good; it goes when it is late.
-            let kept = &mut kept.part.slots[number];
+            let kept = kept.part.at_mut(slot);
             if *reading != Err(Reason::NoData) || kept.reading.is_err() {
-                (kept.reading, kept.at) = (reading.clone(), slot.at);
+                (kept.reading, kept.at) = (reading.clone(), read.at);
             }
         }
     }
@@ -182,9 +182,8 @@ impl Merge<'_> {
         let elapsed = self.pass.elapsed;
         let news = std::mem::take(&mut self.news);
         let read = |field: FieldId| {
-            let position = plan.positions.get(&field)?;
-            let slot = part.watches.iter().position(|watched| watched == position)?;
-            news.binary_search(&slot).is_ok().then_some(&part.slots[slot].reading)
+            let slot = part.slot(*plan.positions.get(&field)?)?;
+            news.binary_search(&slot).is_ok().then_some(&part.at(slot).reading)
         };
         for quantity in &plan.quantities {
             let Some(value) = read(quantity.field()).and_then(number) else { continue };
@@ -197,9 +196,9 @@ impl Merge<'_> {
         let mask = read(field::CLOCKS_EVENT_REASONS).filter(|_| plan.has(&clock_events::FAMILIES));
         if let Some(Ok(Value::Int(mask))) = mask {
             // A gap is longer than two readings of the mask are apart.
-            let at = plan.positions.get(&field::CLOCKS_EVENT_REASONS);
-            let own = at.map(|at| plan.watches[*at].pace.period(shared.settings.interval));
-            let slot = part.watches.iter().position(|watched| Some(watched) == at);
+            let index = plan.positions.get(&field::CLOCKS_EVENT_REASONS).copied();
+            let own = index.map(|index| plan.watches[index].pace.period(shared.settings.interval));
+            let slot = index.and_then(|index| part.slot(index));
             let slower = slot.and_then(|slot| part.slower.get(&slot)).copied();
             let period = own.max(slower).unwrap_or_default().max(self.pass.cadence);
             let longest = shared.settings.late_after(period);

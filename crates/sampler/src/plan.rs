@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{FieldId, Kind, Part, Quantity, Watch, field};
+use model::{FieldId, Kind, Part, Quantity, SlotIndex, Watch, WatchIndex, field};
 
 use crate::Settings;
 
@@ -15,7 +15,7 @@ pub(crate) struct Plan {
     pub(crate) tick: Duration,
     /// Where the readings of a field are found, for what is derived from them: of two watches on
     /// one field, the one that is read for this very purpose.
-    pub(crate) positions: BTreeMap<FieldId, usize>,
+    pub(crate) positions: BTreeMap<FieldId, WatchIndex>,
     /// Of which windows are kept.
     pub(crate) quantities: Vec<Quantity>,
 }
@@ -35,9 +35,9 @@ impl Plan {
         let periods = watches.iter().map(|watch| watch.pace.period(interval));
         let tick = periods.fold(interval, Duration::min);
         let mut positions = BTreeMap::new();
-        for (position, watch) in watches.iter().enumerate() {
+        for (index, watch) in WatchIndex::enumerate(&watches) {
             if watch.kind == Kind::Hidden || !positions.contains_key(&watch.field) {
-                positions.insert(watch.field, position);
+                positions.insert(watch.field, index);
             }
         }
         let quantities = quantities(&watches, settings.windows.extents);
@@ -57,14 +57,15 @@ impl Plan {
     /// A part of this plan with what one of `earlier` has read: by field, since positions are
     /// others.
     pub(crate) fn adopt(&self, earlier: &Self, part: &Part) -> Part {
-        let fields: BTreeMap<FieldId, usize> =
-            part.watches.iter().map(|at| earlier.watches[*at].field).zip(0..).collect();
-        let has_it = |(_, watch): &(usize, &Watch)| fields.contains_key(&watch.field);
-        let watches = self.watches.iter().enumerate().filter(has_it).map(|(at, _)| at).collect();
+        let fields: BTreeMap<FieldId, SlotIndex> =
+            part.iter().map(|(slot, index, _)| (earlier.watches[index].field, slot)).collect();
+        let watches = WatchIndex::enumerate(&self.watches);
+        let has_it = |(_, watch): &(WatchIndex, &Watch)| fields.contains_key(&watch.field);
+        let watches = watches.filter(has_it).map(|(index, _)| index).collect();
         let mut adopted = Part::new(part.entity.clone(), &watches);
-        for (number, position) in watches.iter().enumerate() {
-            if let Some(read) = fields.get(&self.watches[*position].field) {
-                copy(&mut adopted, number, part, *read);
+        for (slot, index) in adopted.slots().zip(watches.iter()) {
+            if let Some(read) = fields.get(&self.watches[*index].field) {
+                copy(&mut adopted, slot, part, *read);
             }
         }
         adopted
@@ -73,18 +74,19 @@ impl Plan {
 
 /// Lets `new` begin with what `old`, a part of the same plan, has read.
 pub(crate) fn inherit(new: &mut Part, old: &Part) {
-    let numbers: BTreeMap<usize, usize> = old.watches.iter().copied().zip(0..).collect();
+    let slots: BTreeMap<WatchIndex, SlotIndex> =
+        old.iter().map(|(slot, index, _)| (index, slot)).collect();
     let watches = Arc::clone(&new.watches);
-    for (number, position) in watches.iter().enumerate() {
-        if let Some(read) = numbers.get(position) {
-            copy(new, number, old, *read);
+    for (slot, index) in new.slots().zip(watches.iter()) {
+        if let Some(read) = slots.get(index) {
+            copy(new, slot, old, *read);
         }
     }
 }
 
 /// Copies what `old` has read in its slot `from` to the slot `to` of `new`.
-fn copy(new: &mut Part, to: usize, old: &Part, from: usize) {
-    new.slots[to].clone_from(&old.slots[from]);
+fn copy(new: &mut Part, to: SlotIndex, old: &Part, from: SlotIndex) {
+    new.at_mut(to).clone_from(old.at(from));
     if let Some(slower) = old.slower.get(&from) {
         new.slower.insert(to, *slower);
     }

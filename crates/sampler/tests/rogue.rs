@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use model::{
-    Down, FieldId, Identity, Kind, Outdated, Pace, Pass, Reader, Readings, Reason, Renew, Rhythm,
-    Session, Snapshot, Source, SourceError, Value, Watch,
+    Down, FieldId, Identity, Kind, Outdated, Pace, Pass, Reader, ReaderKind, Readings, Reason,
+    Renew, Session, SlotIndex, Snapshot, Source, SourceError, Value, Watch, WatchIndex,
 };
 use sampler::{Sampler, Settings, Trial};
 
@@ -88,13 +88,13 @@ impl Reader for RogueReader {
         if self.is_main { "main" } else { "events" }
     }
 
-    fn rhythm(&self) -> Rhythm {
+    fn kind(&self) -> ReaderKind {
         assert!(!self.is_told(&self.rogue.wishes.dies), "a rogue thread ends");
-        if self.is_main { Rhythm::Main } else { Rhythm::Waiting }
+        if self.is_main { ReaderKind::Main } else { ReaderKind::Events }
     }
 
-    fn watches(&self) -> Arc<[usize]> {
-        if self.is_main { Arc::new([0]) } else { Arc::new([]) }
+    fn watches(&self) -> Arc<[WatchIndex]> {
+        if self.is_main { Arc::new([WatchIndex(0)]) } else { Arc::new([]) }
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
@@ -112,7 +112,7 @@ impl Reader for RogueReader {
         if self.gpu == 0 && self.rogue.session <= wishes.lost_until.load(Ordering::SeqCst) {
             return Err(Reason::Lost);
         }
-        out.set(0, Ok(Value::Int(i64::from(self.gpu))));
+        out.set(SlotIndex(0), Ok(Value::Int(i64::from(self.gpu))));
         Ok(())
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use model::catalog::xid;
 use model::{
-    Entity, FieldId, Identity, Outdated, Pace, Pass, Reader, Readings, Reason, Renew, Rhythm,
-    Session, Source, SourceError, Watch, XidEvent,
+    Entity, FieldId, Identity, Outdated, Pace, Pass, Reader, ReaderKind, Readings, Reason, Renew,
+    Session, SlotIndex, Source, SourceError, Watch, WatchIndex, XidEvent,
 };
 
 use crate::readings::{self, DRIVER_VERSION, Getter, LinkGetter, Rates, Totals, View};
@@ -126,16 +126,16 @@ impl Session for SimSession {
             };
             Arc::new(identity(gpu, state))
         };
-        let mut positions = Vec::new();
+        let mut watches = Vec::new();
         let mut rows = Vec::new();
-        let mut link_positions = Vec::new();
+        let mut link_watches = Vec::new();
         let mut link_rows = Vec::new();
-        for (position, watch) in self.watches.iter().enumerate() {
+        for (index, watch) in WatchIndex::enumerate(&self.watches) {
             let Some(getter) = readings::getter(watch.field) else { continue };
-            positions.push(position);
+            watches.push(index);
             rows.push(Row { getter, pace: watch.pace });
             if let Some(getter) = readings::link_getter(watch.field) {
-                link_positions.push(position);
+                link_watches.push(index);
                 link_rows.push(Row { getter, pace: watch.pace });
             }
         }
@@ -143,9 +143,9 @@ impl Session for SimSession {
             shared: self.shared.clone(),
             gpu: gpu as usize,
             identity,
-            positions: positions.into(),
+            watches: watches.into(),
             rows,
-            link_positions: link_positions.into(),
+            link_watches: link_watches.into(),
             link_rows,
             totals: None,
             rates: None,
@@ -177,10 +177,10 @@ struct GpuReader {
     shared: Arc<Shared>,
     gpu: usize,
     identity: Arc<Identity>,
-    positions: Arc<[usize]>,
+    watches: Arc<[WatchIndex]>,
     rows: Vec<Row<Getter>>,
-    /// Of what is read of each NVLink.
-    link_positions: Arc<[usize]>,
+    /// The watches that are read of each NVLink.
+    link_watches: Arc<[WatchIndex]>,
     link_rows: Vec<Row<LinkGetter>>,
     /// As of the last such pass; none before the first, and after the GPU was lost.
     totals: Option<Totals>,
@@ -204,8 +204,8 @@ impl GpuReader {
 
     fn read_links(&self, gpu: &GpuState, pass: Pass, out: &mut Readings) {
         for link in 0..gpu.nvlinks {
-            let part = out.part(&Entity::Link(link), &self.link_positions);
-            for (slot, row) in self.link_rows.iter().enumerate() {
+            let part = out.part(&Entity::Link(link), &self.link_watches);
+            for (slot, row) in SlotIndex::all(self.link_rows.len()).zip(&self.link_rows) {
                 if pass.is_due(row.pace) {
                     out.set_in(part, slot, (row.getter)(gpu));
                 }
@@ -219,12 +219,12 @@ impl Reader for GpuReader {
         "main"
     }
 
-    fn rhythm(&self) -> Rhythm {
-        Rhythm::Main
+    fn kind(&self) -> ReaderKind {
+        ReaderKind::Main
     }
 
-    fn watches(&self) -> Arc<[usize]> {
-        Arc::clone(&self.positions)
+    fn watches(&self) -> Arc<[WatchIndex]> {
+        Arc::clone(&self.watches)
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
@@ -269,7 +269,7 @@ impl Reader for GpuReader {
         }
 
         let view = View { gpu, rates: self.rates };
-        for (slot, row) in self.rows.iter().enumerate() {
+        for (slot, row) in SlotIndex::all(self.rows.len()).zip(&self.rows) {
             let Some(get) = row.getter else { continue };
             if pass.is_due(row.pace) {
                 out.set(slot, get(&view));
@@ -281,7 +281,7 @@ impl Reader for GpuReader {
         Ok(())
     }
 
-    fn listens(&self) -> bool {
+    fn delivers_xids(&self) -> bool {
         true
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use model::{
-    Entity, FieldId, Kind, Moment, Pace, Pass, Reader, Reading, Readings, Reason, Renew, Rhythm,
-    Session, Source, Value, Watch,
+    Entity, FieldId, Kind, Moment, Pace, Pass, Reader, ReaderKind, Reading, Readings, Reason,
+    Renew, Session, Source, Value, Watch, WatchIndex,
 };
 use sim::{Options, Scenario, SimSource, World};
 
@@ -52,7 +52,7 @@ impl Driven {
         let mut readers = session.readers(gpu);
         assert_eq!(readers.len(), 1);
         let reader = readers.remove(0);
-        assert_eq!(reader.rhythm(), Rhythm::Main);
+        assert_eq!(reader.kind(), ReaderKind::Main);
         let began = Moment::now();
         let readings = Readings::new(&reader.watches(), began);
         Self { reader, readings, began, previous: None }
@@ -66,7 +66,7 @@ impl Driven {
         let previous = self.previous.replace(elapsed);
         let pass = Pass { now, elapsed, previous, interval, cadence };
         self.reader.read(pass, &mut self.readings)?;
-        Ok(self.readings.slots().iter().map(|slot| slot.reading.clone()).collect())
+        Ok(self.readings.of_gpu().iter().map(|slot| slot.reading.clone()).collect())
     }
 }
 
@@ -258,17 +258,17 @@ fn each_nvlink_has_a_state_of_its_own() {
     let mut driven = Driven::new(session.as_mut(), 0);
     driven.pass(0).unwrap();
     let (gpu, links) = driven.readings.parts().split_first().unwrap();
-    assert_eq!(gpu.slots[1].reading, Err(Reason::NoData), "it is of links, not of the GPU");
+    assert_eq!(gpu.readings[1].reading, Err(Reason::NoData), "it is of links, not of the GPU");
     assert_eq!(links.len(), 18);
     for (number, link) in (0..).zip(links) {
-        assert_eq!((&link.entity, &*link.watches), (&Entity::Link(number), &[1][..]));
-        assert_eq!(link.slots[0].reading, Ok(Value::Int(1)));
+        assert_eq!((&link.entity, &*link.watches), (&Entity::Link(number), &[WatchIndex(1)][..]));
+        assert_eq!(link.readings[0].reading, Ok(Value::Int(1)));
     }
-    let first = links[17].slots[0].at;
+    let first = links[17].readings[0].at;
     driven.pass(9_999).unwrap();
-    assert_eq!(driven.readings.parts()[18].slots[0].at, first);
+    assert_eq!(driven.readings.parts()[18].readings[0].at, first);
     driven.pass(10_000).unwrap();
-    assert!(driven.readings.parts()[18].slots[0].at > first);
+    assert!(driven.readings.parts()[18].readings[0].at > first);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn without_a_watch_on_them_there_are_no_links() {
 fn what_it_does_not_know_it_does_not_serve() {
     let watches = watches(&[999, 203, 312, 230, 203], Pace::Every);
     let driven = Driven::new(connect(Options::default(), &watches).as_mut(), 0);
-    assert_eq!(*driven.reader.watches(), [1, 3, 4]);
+    assert_eq!(*driven.reader.watches(), [1, 3, 4].map(WatchIndex));
 }
 
 #[test]
@@ -291,11 +291,11 @@ fn slow_watches_wait_for_their_turn() {
     let mut session = connect(from(60), &watches(&[203], Pace::Slow));
     let mut driven = Driven::new(session.as_mut(), 0);
     driven.pass(0).unwrap();
-    let first = driven.readings.slots()[0].at;
+    let first = driven.readings.of_gpu()[0].at;
     driven.pass(9_999).unwrap();
-    assert_eq!(driven.readings.slots()[0].at, first);
+    assert_eq!(driven.readings.of_gpu()[0].at, first);
     driven.pass(10_000).unwrap();
-    assert!(driven.readings.slots()[0].at > first);
+    assert!(driven.readings.of_gpu()[0].at > first);
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn a_gpu_that_is_lost_says_so_and_comes_back() {
     let xids = driven.reader.take_xids();
     assert_eq!(xids.len(), 1);
     assert_eq!((xids[0].xid.code, xids[0].instance), (79, None));
-    assert!(driven.reader.listens());
+    assert!(driven.reader.delivers_xids());
 
     // The others take the world along.
     let mut other = Driven::new(session.as_mut(), 0);
@@ -356,7 +356,7 @@ fn frozen_in_the_middle_the_past_has_happened() {
     let mut bad = Driven::new(session.as_mut(), 5);
     let readings = bad.pass(5_000).unwrap();
     assert_eq!(readings, bad.pass(50_000).unwrap());
-    assert_eq!(bad.readings.slots()[1].at, None, "XIDs do not travel as readings");
+    assert_eq!(bad.readings.of_gpu()[1].at, None, "XIDs do not travel as readings");
     let mut codes: Vec<u32> = bad.reader.take_xids().iter().map(|event| event.xid.code).collect();
     codes.sort_unstable();
     assert_eq!(codes, [48, 63, 94]);

@@ -5,6 +5,8 @@
 //! `FAKE_CLOCK` names: lines `realtime 9.0` and `boottime 3600`, in seconds. A step of both is a
 //! suspend; one of the wall clock alone is a clock that was set.
 
+#![allow(unsafe_code)]
+
 use std::ffi::{CStr, c_int};
 use std::fs;
 use std::path::{Path, PathBuf};

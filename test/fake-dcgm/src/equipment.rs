@@ -1,11 +1,11 @@
-//! NVSwitches and CPUs, which no driver library tells of: they stand in a file of their own.
+//! NVSwitches and CPUs, which the driver library does not know: they come from a file.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Deserialize;
 
 use crate::{
-    pair::{Pair, kind},
+    entity::{EntityId, kind},
     value::{Type, Value},
 };
 
@@ -20,7 +20,7 @@ pub(crate) struct Equipment {
     #[serde(rename = "value")]
     rows: Vec<Row>,
     #[serde(skip)]
-    values: BTreeMap<(Pair, u16), Value>,
+    values: BTreeMap<(EntityId, u16), Value>,
 }
 
 #[derive(Deserialize)]
@@ -53,39 +53,55 @@ struct Row {
     text: Option<String>,
 }
 
+/// Why a file cannot be used.
+#[derive(thiserror::Error, Debug)]
+pub(crate) enum InvalidEquipment {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Toml(#[from] toml::de::Error),
+    #[error("no entity: {0}")]
+    Entity(String),
+    #[error("field {0} of {1}: not one value")]
+    Value(u16, String),
+}
+
 impl Equipment {
-    /// What a file says.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-        Self::parse(&text)
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, InvalidEquipment> {
+        Self::parse(&fs::read_to_string(path)?)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut equipment: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+    fn parse(text: &str) -> Result<Self, InvalidEquipment> {
+        let mut equipment: Self = toml::from_str(text)?;
         for row in std::mem::take(&mut equipment.rows) {
-            let pair = pair(&row.entity).ok_or_else(|| format!("no entity: {}", row.entity))?;
+            let entity =
+                entity(&row.entity).ok_or_else(|| InvalidEquipment::Entity(row.entity.clone()))?;
             let value = match (row.int, row.float, row.text) {
                 (Some(value), None, None) => Value::Int(value),
                 (None, Some(value), None) => Value::Float(value),
                 (None, None, Some(value)) => Value::Text(value),
-                _ => return Err(format!("field {} of {}: not one value", row.field, row.entity)),
+                _ => return Err(InvalidEquipment::Value(row.field, row.entity)),
             };
-            equipment.values.insert((pair, row.field), value);
+            equipment.values.insert((entity, row.field), value);
         }
         Ok(equipment)
     }
 
     /// All entities of one kind.
-    pub(crate) fn entities(&self, of: u32) -> Vec<Pair> {
-        let pairs = |ids: Vec<u32>| ids.into_iter().map(|id| Pair { kind: of, id }).collect();
+    pub(crate) fn entities(&self, of: u32) -> Vec<EntityId> {
+        let entities =
+            |ids: Vec<u32>| ids.into_iter().map(|id| EntityId { kind: of, id }).collect();
         match of {
-            kind::SWITCH => pairs(self.switches.iter().map(|switch| switch.id).collect()),
-            kind::CPU => pairs(self.cpus.iter().map(|cpu| cpu.id).collect()),
-            kind::CPU_CORE => pairs(self.cpus.iter().flat_map(|cpu| cpu.cores.clone()).collect()),
+            kind::SWITCH => entities(self.switches.iter().map(|switch| switch.id).collect()),
+            kind::CPU => entities(self.cpus.iter().map(|cpu| cpu.id).collect()),
+            kind::CPU_CORE => {
+                entities(self.cpus.iter().flat_map(|cpu| cpu.cores.clone()).collect())
+            }
             kind::LINK => {
                 let links = self.switches.iter().flat_map(|switch| {
-                    let owner = Pair { kind: kind::SWITCH, id: switch.id };
-                    (0..switch.links).map(move |link| Pair::link(owner, link))
+                    let owner = EntityId { kind: kind::SWITCH, id: switch.id };
+                    (0..switch.links).map(move |link| EntityId::link(owner, link))
                 });
                 links.collect()
             }
@@ -93,37 +109,39 @@ impl Equipment {
         }
     }
 
-    /// Whether an entity is of the kinds that stand here.
-    pub(crate) fn owns(pair: Pair) -> bool {
-        match pair.as_link() {
+    /// Whether an entity is an NVSwitch, a link of one, a CPU or a core.
+    pub(crate) fn owns(entity: EntityId) -> bool {
+        match entity.as_link() {
             Some((owner, _)) => owner.kind == kind::SWITCH,
-            None => matches!(pair.kind, kind::SWITCH | kind::CPU | kind::CPU_CORE),
+            None => matches!(entity.kind, kind::SWITCH | kind::CPU | kind::CPU_CORE),
         }
     }
 
-    pub(crate) fn value(&self, pair: Pair, field: u16) -> Option<&Value> {
-        self.values.get(&(pair, field))
+    pub(crate) fn value(&self, entity: EntityId, field: u16) -> Option<&Value> {
+        self.values.get(&(entity, field))
     }
 
     /// The fields of which there are values: of what, which, and their type.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (Pair, u16, Type)> {
-        self.values.iter().map(|((pair, field), value)| {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (EntityId, u16, Type)> {
+        self.values.iter().map(|((entity, field), value)| {
             let value = match value {
                 Value::Float(_) => Type::Float,
                 Value::Text(_) => Type::Text,
                 Value::Int(_) | Value::Blank(_) => Type::Int,
             };
-            (*pair, *field, value)
+            (*entity, *field, value)
         })
     }
 }
 
-fn pair(entity: &str) -> Option<Pair> {
+fn entity(entity: &str) -> Option<EntityId> {
     let words: Vec<&str> = entity.split_whitespace().collect();
-    let of = |kind, id: &str| Some(Pair { kind, id: id.parse().ok()? });
+    let of = |kind, id: &str| Some(EntityId { kind, id: id.parse().ok()? });
     match words.as_slice() {
         ["switch", id] => of(kind::SWITCH, id),
-        ["switch", id, "link", link] => Some(Pair::link(of(kind::SWITCH, id)?, link.parse().ok()?)),
+        ["switch", id, "link", link] => {
+            Some(EntityId::link(of(kind::SWITCH, id)?, link.parse().ok()?))
+        }
         ["cpu", id] => of(kind::CPU, id),
         ["core", id] => of(kind::CPU_CORE, id),
         _ => None,
@@ -152,7 +170,7 @@ mod tests {
     "#;
 
     #[test]
-    fn a_file_tells_what_there_is() {
+    fn a_file_lists_entities_and_values() {
         let equipment = Equipment::parse(EXAMPLE).unwrap();
         let count = |of| equipment.entities(of).len();
         assert_eq!([3, 6, 7, 8, 1].map(count), [1, 2, 1, 2, 0]);
@@ -161,7 +179,7 @@ mod tests {
         assert_eq!(equipment.value(link, 780), Some(&Value::Int(42)));
         let fields: Vec<_> = equipment.fields().map(|(_, id, value)| (id, value)).collect();
         assert_eq!(fields, [(780, Type::Int), (1100, Type::Float)]);
-        assert!(!Equipment::owns(Pair::link(Pair::gpu(0), 1)));
+        assert!(!Equipment::owns(EntityId::link(EntityId::gpu(0), 1)));
     }
 
     #[test]

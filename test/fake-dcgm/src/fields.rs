@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::c_char};
 
 use model::catalog::{Level, ValueType};
 
-use crate::{equipment::Equipment, pair::kind, settings::Settings, value::Type};
+use crate::{entity::kind, equipment::Equipment, settings::Settings, value::Type};
 
 /// Catalogue numbers from here on are not DCGM's.
 const FIRST_OF_OTHERS: u16 = 9000;
@@ -24,7 +24,7 @@ pub(crate) struct Meta {
     format: &'static Format,
 }
 
-/// How a field is printed; nobody here does.
+/// How a field is printed; unused here.
 #[derive(Debug)]
 #[repr(C)]
 struct Format {
@@ -67,11 +67,6 @@ impl Field {
     pub(crate) fn is_global(&self) -> bool {
         self.meta.scope == GLOBAL_SCOPE
     }
-
-    /// The short name by which it can be looked up.
-    pub(crate) fn tag(&self) -> impl Iterator<Item = u8> {
-        self.meta.tag.iter().map(|byte| *byte as u8).take_while(|byte| *byte != 0)
-    }
 }
 
 /// All fields, by number.
@@ -91,19 +86,15 @@ impl Fields {
             // Of two names for one number, the first is the current one.
             fields.entry(row.id.0).or_insert_with(field);
         }
-        for (pair, id, value) in equipment.fields() {
+        for (entity, id, value) in equipment.fields() {
             let name = || format!("equipment_{id}");
-            fields.entry(id).or_insert_with(|| Field::new(id, value, pair.kind, &name()));
+            fields.entry(id).or_insert_with(|| Field::new(id, value, entity.kind, &name()));
         }
         Self(fields)
     }
 
     pub(crate) fn get(&self, id: u16) -> Option<&Field> {
         self.0.get(&id)
-    }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Field> {
-        self.0.values()
     }
 }
 
@@ -143,7 +134,5 @@ mod tests {
         assert_eq!((meta(1).scope, meta(1).level, meta(1).letter), (0, 0, b's'));
         assert_eq!((meta(150).scope, meta(150).level, meta(150).letter), (1, 1, b'i'));
         assert_eq!((meta(1508).level, meta(1005).level, meta(1004).level), (6, 4, 5));
-        let tag: Vec<u8> = fields.get(155).unwrap().tag().collect();
-        assert_eq!(tag, b"power_usage");
     }
 }

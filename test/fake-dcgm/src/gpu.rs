@@ -1,12 +1,12 @@
-//! What an engine knows of a GPU beside its samples.
+//! What an engine knows about a GPU beside its samples.
 
 use std::collections::BTreeMap;
 
 use model::{Entity, Part, Reason};
 
 use crate::{
-    orders::GpuOrders,
-    pair::{self, NumberedInstance, Pair, kind},
+    entity::{self, EntityId, NumberedInstance, kind},
+    faults::GpuFaults,
 };
 
 /// One GPU.
@@ -19,11 +19,11 @@ pub(crate) struct Gpu {
     pub texts: BTreeMap<u16, String>,
     pub links: Vec<u32>,
     pub instances: Vec<NumberedInstance>,
-    /// The state of the way to each other GPU.
+    /// The P2P status to each other GPU.
     pub peers: BTreeMap<u32, i64>,
 }
 
-/// How a GPU is, by its number in the interface.
+/// DCGM's numbers for the status of a GPU.
 pub(crate) mod state {
     pub(crate) const OK: u32 = 1;
     pub(crate) const LOST: u32 = 4;
@@ -36,19 +36,19 @@ impl Gpu {
         Self { index, ..Self::default() }
     }
 
-    pub(crate) fn state(&self, orders: Option<&GpuOrders>) -> u32 {
-        match orders {
-            Some(orders) if orders.detached => state::DETACHED,
-            Some(orders) if orders.fake => state::FAKE,
+    pub(crate) fn state(&self, faults: Option<&GpuFaults>) -> u32 {
+        match faults {
+            Some(faults) if faults.detached => state::DETACHED,
+            Some(faults) if faults.fake => state::FAKE,
             _ if self.down == Some(Reason::Lost) => state::LOST,
             _ => state::OK,
         }
     }
 
-    /// Takes in what its readers found it to have. What was found before a loss is kept.
-    pub(crate) fn notice<'a>(&mut self, parts: impl Iterator<Item = &'a Part> + Clone) {
+    /// Updates its links and instances from what its readers found.
+    pub(crate) fn update_parts<'a>(&mut self, parts: impl Iterator<Item = &'a Part> + Clone) {
         let entities = parts.map(|part| &part.entity);
-        self.instances = pair::number(self.index, entities.clone());
+        self.instances = entity::number_instances(self.index, entities.clone());
         self.links = entities
             .filter_map(|entity| match entity {
                 Entity::Link(link) => Some(*link),
@@ -58,35 +58,35 @@ impl Gpu {
     }
 
     /// All its entities of one kind.
-    pub(crate) fn entities(&self, of: u32) -> Vec<Pair> {
-        let own = Pair::gpu(self.index);
+    pub(crate) fn entities(&self, of: u32) -> Vec<EntityId> {
+        let gpu = EntityId::gpu(self.index);
         match of {
-            kind::GPU => vec![own],
-            kind::LINK => self.links.iter().map(|link| Pair::link(own, *link)).collect(),
+            kind::GPU => vec![gpu],
+            kind::LINK => self.links.iter().map(|link| EntityId::link(gpu, *link)).collect(),
             _ => {
-                let pairs = self.instances.iter().map(|instance| instance.pair);
-                pairs.filter(|pair| pair.kind == of).collect()
+                let entities = self.instances.iter().map(|instance| instance.entity);
+                entities.filter(|entity| entity.kind == of).collect()
             }
         }
     }
 
     /// Which part of the GPU this is; none if it is not one.
-    pub(crate) fn whose(&self, pair: Pair) -> Option<Whose> {
-        if pair == Pair::gpu(self.index) {
-            return Some(Whose::Gpu);
+    pub(crate) fn part(&self, entity: EntityId) -> Option<GpuPart> {
+        if entity == EntityId::gpu(self.index) {
+            return Some(GpuPart::Gpu);
         }
-        if let Some((owner, link)) = pair.as_link() {
-            return (owner == Pair::gpu(self.index)).then_some(Whose::Link(link));
+        if let Some((owner, link)) = entity.as_link() {
+            return (owner == EntityId::gpu(self.index)).then_some(GpuPart::Link(link));
         }
-        self.instances.iter().position(|instance| instance.pair == pair).map(Whose::Instance)
+        self.instances.iter().position(|instance| instance.entity == entity).map(GpuPart::Instance)
     }
 
     /// Whether an entity of the model is that part.
-    pub(crate) fn is(&self, part: Whose, entity: &Entity) -> bool {
+    pub(crate) fn is(&self, part: GpuPart, entity: &Entity) -> bool {
         match (part, entity) {
-            (Whose::Gpu, Entity::Gpu) => true,
-            (Whose::Link(link), Entity::Link(of)) => link == *of,
-            (Whose::Instance(at), Entity::Instance(of)) => self.instances[at].instance == **of,
+            (GpuPart::Gpu, Entity::Gpu) => true,
+            (GpuPart::Link(link), Entity::Link(of)) => link == *of,
+            (GpuPart::Instance(at), Entity::Instance(of)) => self.instances[at].instance == **of,
             _ => false,
         }
     }
@@ -94,7 +94,7 @@ impl Gpu {
 
 /// A part of a GPU; an instance by its place among them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Whose {
+pub(crate) enum GpuPart {
     Gpu,
     Link(u32),
     Instance(usize),

@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use crate::{orders::Orders, pair::Pair, status::Status};
+use crate::{entity::EntityId, faults::Faults, status::Status};
 
-/// Who made something: the number of a handle.
+/// A client: the number of its handle.
 pub(crate) type Client = usize;
 
 /// How many groups there can be, and as many field groups.
-const MOST_GROUPS: usize = 64;
+const MAX_GROUPS: usize = 64;
 
 /// How many of them the engine has for itself.
 const BUILT_IN: usize = 5;
 
-const MOST_ENTITIES: usize = 1024;
-const MOST_FIELDS: usize = 127;
+const MAX_ENTITIES: usize = 1024;
+const MAX_FIELDS: usize = 127;
 
 /// Groups of an engine.
 #[derive(Default)]
 pub(crate) struct Groups {
     last: usize,
-    entities: BTreeMap<usize, Owned<Vec<Pair>>>,
+    entities: BTreeMap<usize, Owned<Vec<EntityId>>>,
     fields: BTreeMap<usize, Owned<FieldGroup>>,
 }
 
@@ -35,30 +35,25 @@ struct FieldGroup {
 }
 
 impl Groups {
-    /// A new group with these entities.
-    pub(crate) fn create(
-        &mut self,
-        client: Client,
-        entities: Vec<Pair>,
-        orders: &Orders,
-    ) -> Result<usize, Status> {
-        if self.entities.len() + BUILT_IN.max(orders.groups_of_others) >= MOST_GROUPS {
+    /// A new group without entities.
+    pub(crate) fn create(&mut self, client: Client, faults: &Faults) -> Result<usize, Status> {
+        if self.entities.len() + BUILT_IN.max(faults.groups_of_others) >= MAX_GROUPS {
             return Err(Status::MAX_LIMIT);
         }
         let number = self.number();
-        self.entities.insert(number, Owned { client, it: entities });
+        self.entities.insert(number, Owned { client, it: Vec::new() });
         Ok(number)
     }
 
-    pub(crate) fn add(&mut self, group: usize, pair: Pair) -> Result<(), Status> {
+    pub(crate) fn add(&mut self, group: usize, entity: EntityId) -> Result<(), Status> {
         let entities = &mut self.entities.get_mut(&group).ok_or(Status::BAD_PARAM)?.it;
-        if entities.contains(&pair) {
+        if entities.contains(&entity) {
             return Err(Status::BAD_PARAM);
         }
-        if entities.len() == MOST_ENTITIES {
+        if entities.len() == MAX_ENTITIES {
             return Err(Status::MAX_LIMIT);
         }
-        entities.push(pair);
+        entities.push(entity);
         Ok(())
     }
 
@@ -66,25 +61,25 @@ impl Groups {
         self.entities.remove(&group).map(|_| ()).ok_or(Status::BAD_PARAM)
     }
 
-    pub(crate) fn entities(&self, group: usize) -> Result<&[Pair], Status> {
+    pub(crate) fn entities(&self, group: usize) -> Result<&[EntityId], Status> {
         self.entities.get(&group).map(|group| &*group.it).ok_or(Status::BAD_PARAM)
     }
 
-    /// A new field group. A name that another one has is refused, whoever made that.
+    /// A new field group. Its name must differ from those of all other clients, too.
     pub(crate) fn create_fields(
         &mut self,
         client: Client,
         name: String,
         fields: Vec<u16>,
-        orders: &Orders,
+        faults: &Faults,
     ) -> Result<usize, Status> {
-        if name.is_empty() || fields.is_empty() || fields.len() > MOST_FIELDS {
+        if name.is_empty() || fields.is_empty() || fields.len() > MAX_FIELDS {
             return Err(Status::BAD_PARAM);
         }
         if self.fields.values().any(|group| group.it.name == name) {
             return Err(Status::DUPLICATE_KEY);
         }
-        if self.fields.len() + BUILT_IN.max(orders.field_groups_of_others) >= MOST_GROUPS {
+        if self.fields.len() + BUILT_IN.max(faults.field_groups_of_others) >= MAX_GROUPS {
             return Err(Status::MAX_LIMIT);
         }
         let number = self.number();
@@ -100,7 +95,7 @@ impl Groups {
         self.fields.get(&group).map(|group| &*group.it.fields).ok_or(Status::BAD_PARAM)
     }
 
-    /// Everything of this client goes.
+    /// Removes everything of this client.
     pub(crate) fn forget(&mut self, client: Client) {
         self.entities.retain(|_, group| group.client != client);
         self.fields.retain(|_, group| group.client != client);
@@ -118,21 +113,22 @@ mod tests {
 
     #[test]
     fn there_are_64_groups_in_all() {
-        let (mut groups, orders) = (Groups::default(), Orders::default());
-        let made = (0..100).map_while(|_| groups.create(1, Vec::new(), &orders).ok()).count();
+        let (mut groups, faults) = (Groups::default(), Faults::default());
+        let made = (0..100).map_while(|_| groups.create(1, &faults).ok()).count();
         assert_eq!(made, 59);
-        assert_eq!(groups.create(2, Vec::new(), &orders), Err(Status::MAX_LIMIT));
+        assert_eq!(groups.create(2, &faults), Err(Status::MAX_LIMIT));
         groups.forget(1);
-        assert!(groups.create(2, Vec::new(), &orders).is_ok());
-        let orders = Orders::parse("limit groups 64");
-        assert_eq!(groups.create(2, Vec::new(), &orders), Err(Status::MAX_LIMIT));
+        assert!(groups.create(2, &faults).is_ok());
+        let mut faults = Faults::default();
+        faults.groups_of_others = 64;
+        assert_eq!(groups.create(2, &faults), Err(Status::MAX_LIMIT));
     }
 
     #[test]
     fn a_field_group_takes_127_fields() {
-        let (mut groups, orders) = (Groups::default(), Orders::default());
+        let (mut groups, faults) = (Groups::default(), Faults::default());
         let mut create =
-            |name: &str, count| groups.create_fields(1, name.to_owned(), vec![1; count], &orders);
+            |name: &str, count| groups.create_fields(1, name.to_owned(), vec![1; count], &faults);
         assert!(create("a", 127).is_ok());
         assert_eq!(create("b", 128), Err(Status::BAD_PARAM));
         assert_eq!(create("b", 0), Err(Status::BAD_PARAM));
@@ -141,13 +137,13 @@ mod tests {
 
     #[test]
     fn an_entity_is_in_a_group_once() {
-        let (mut groups, orders) = (Groups::default(), Orders::default());
-        let group = groups.create(1, Vec::new(), &orders).unwrap();
+        let (mut groups, faults) = (Groups::default(), Faults::default());
+        let group = groups.create(1, &faults).unwrap();
         for id in 0..1024 {
-            assert_eq!(groups.add(group, Pair::gpu(id)), Ok(()));
+            assert_eq!(groups.add(group, EntityId::gpu(id)), Ok(()));
         }
-        assert_eq!(groups.add(group, Pair::gpu(7)), Err(Status::BAD_PARAM));
-        assert_eq!(groups.add(group, Pair::gpu(1024)), Err(Status::MAX_LIMIT));
+        assert_eq!(groups.add(group, EntityId::gpu(7)), Err(Status::BAD_PARAM));
+        assert_eq!(groups.add(group, EntityId::gpu(1024)), Err(Status::MAX_LIMIT));
         assert_eq!(groups.destroy(group), Ok(()));
         assert_eq!(groups.entities(group), Err(Status::BAD_PARAM));
     }

@@ -14,8 +14,8 @@ pub fn library_path() -> PathBuf {
 
 /// Copies the library into `folder` as `libdcgm.so.4` and returns the path of the copy.
 ///
-/// Each copy has a state of its own, also within one process: it reads the environment at its first
-/// `dcgmInit`, and has a host engine of its own to connect to.
+/// Each copy has its own state, also within one process: it reads the environment at its first
+/// `dcgmInit`, and connects to its own host engine.
 ///
 /// # Panics
 ///

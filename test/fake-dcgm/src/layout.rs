@@ -7,17 +7,17 @@ use std::{
 };
 
 use crate::{
-    look::complain,
-    pair::Pair,
+    entity::EntityId,
     status::Status,
     value::{BLANK_INT32, ROOM},
+    warn,
 };
 
-/// A struct that begins with a word that tells its version.
+/// A struct that begins with its version.
 ///
 /// # Safety
 ///
-/// The first field is that word, and all-zero bytes are a valid value.
+/// The first field is the version, a `u32`, and all-zero bytes are a valid value.
 pub(crate) unsafe trait Versioned: Sized {
     const NAME: &'static str;
     const VERSION: u32;
@@ -46,8 +46,8 @@ pub(crate) unsafe fn check<T: Versioned>(place: *const T) -> Result<(), Status> 
     // SAFETY: the caller says that a version is there.
     let version = unsafe { place.cast::<u32>().read() };
     if version != T::VERSION {
-        let (name, own) = (T::NAME, T::VERSION);
-        complain(&format!("{name}: version {version:#010x} instead of {own:#010x}"));
+        let (name, known) = (T::NAME, T::VERSION);
+        warn(&format!("{name}: version {version:#010x} instead of {known:#010x}"));
         return Err(Status::VER_MISMATCH);
     }
     Ok(())
@@ -129,16 +129,6 @@ structs! {
         at @ 16: i64,
         value @ 24: [u8; ROOM],
     }
-    FieldValueV2, 4128, version 0x0200_1020 {
-        version @ 0: u32,
-        pair @ 4: Pair,
-        field @ 12: u16,
-        letter @ 14: u16,
-        status @ 16: i32,
-        unused @ 20: u32,
-        at @ 24: i64,
-        value @ 32: [u8; ROOM],
-    }
     ClockSets, 3080 {
         version @ 0: u32,
         count @ 4: i32,
@@ -176,8 +166,8 @@ structs! {
         slices @ 144: u32,
     }
     MigRow, 164 {
-        entity @ 0: Pair,
-        parent @ 8: Pair,
+        entity @ 0: EntityId,
+        parent @ 8: EntityId,
         info @ 16: MigInfo,
     }
     MigHierarchy, 73480, version 0x0201_1F08 {
@@ -197,7 +187,7 @@ structs! {
         health @ 4: u32,
         message @ 8: Text<1024>,
         code @ 1032: u32,
-        entity @ 1036: Pair,
+        entity @ 1036: EntityId,
     }
     HealthResponse, 1069068, version 0x0510_500C {
         version @ 0: u32,
@@ -205,14 +195,14 @@ structs! {
         count @ 8: u32,
         incidents @ 12: [HealthIncident; 1024],
     }
-    Ways, 132 {
+    PeerStates, 132 {
         gpu @ 0: u32,
         states @ 4: [u32; 32],
     }
     P2pStatus, 4232, version 0x0100_1088 {
         version @ 0: u32,
         count @ 4: u32,
-        gpus @ 8: [Ways; 32],
+        gpus @ 8: [PeerStates; 32],
     }
     OwnedCores, 136 {
         version @ 0: u32,
@@ -227,16 +217,6 @@ structs! {
         version @ 0: u32,
         count @ 4: u32,
         cpus @ 8: [CpuRow; 8],
-    }
-    ModuleStatuses, 136, version 0x0100_0088 {
-        version @ 0: u32,
-        count @ 4: u32,
-        modules @ 8: [[u32; 2]; 16],
-    }
-    /// How many groups of metrics there are is nobody's question here.
-    MetricGroups, 1376, version 0x0300_0560 {
-        version @ 0: u32,
-        unused @ 4: [u32; 343],
     }
 }
 

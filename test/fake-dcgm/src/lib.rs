@@ -3,8 +3,8 @@
 //! Cargo builds `libfake_dcgm.so`; a test [installs](install_in) it in a folder of its own as
 //! `libdcgm.so.4` and points heatsink there. The engine behind it does what a real one does: it
 //! reads a driver library, converts, and keeps what its clients watch. It does so with heatsink's
-//! own `nvml` crate, over the driver library that `fake-nvml` installs. What goes wrong with GPUs is
-//! said in that library's control file, what goes wrong with the engine in [one of its own](control).
+//! `nvml` crate, over the driver library that `fake-nvml` installs. Faults of
+//! GPUs are set in that library's control file, faults of the engine in [the engine's](control).
 //!
 //! # Environment, read by the first `dcgmInit`
 //!
@@ -38,38 +38,39 @@
 //! # Engines
 //!
 //! An embedded engine is one in the process of its client. The host engine that `dcgmConnect` leads
-//! to, whatever the address, is in the same process too; it starts with the first connection and
+//! to, with any address, is in the same process too; it starts with the first connection and
 //! outlives every handle. Samples are taken at ticks of 50 ms, by one thread for all GPUs.
 //!
 //! # Memory
 //!
-//! A call that fetches values takes 4 MB from the C library's allocator meanwhile, as the real library
-//! does. So what a client keeps resident of that can be measured.
+//! A call that fetches values allocates 4 MB with the C library's allocator and frees them at its end,
+//! as the real library does. So the resident memory that a client keeps from it can be measured.
 //!
-//! # Shape
+//! # Modules
 //!
-//! [`control`] is for tests. Inside: `settings` reads the environment; `orders` and `look` turn the
-//! control file into what goes wrong; `fields`, `pair`, `value` and `equipment` are the words of the
-//! interface; `groups` and `watches` are what clients have made; `engine` is what they can ask;
-//! `sampler`, `machine`, `readers`, `listener` and `gpu` are how it gets to know; `library` is what
-//! each function of `abi` passes through first, and `layout` has the structs that they take.
+//! [`control`] is for tests. `settings` reads the environment, `faults` the commands of the control
+//! file. `fields`, `entity`, `value` and `equipment` are DCGM's data types. `groups` and `watches` are
+//! what clients have made. `engine` answers clients. `sampler`, `machine`, `readers`, `listener` and
+//! `gpu` read the driver. Every function of `abi` goes through `library`; `layout` has the structs that
+//! they take.
+
+#![allow(unsafe_code)]
 
 pub mod control;
 mod install;
 
 mod abi;
 mod engine;
+mod entity;
 mod equipment;
+mod faults;
 mod fields;
 mod gpu;
 mod groups;
 mod layout;
 mod library;
 mod listener;
-mod look;
 mod machine;
-mod orders;
-mod pair;
 mod readers;
 mod sampler;
 mod settings;
@@ -79,3 +80,8 @@ mod watches;
 
 pub use control::Control;
 pub use install::{install_in, library_path};
+
+/// Writes a message on stderr.
+fn warn(message: &str) {
+    fake_nvml::control_file::warn("fake-dcgm", message);
+}

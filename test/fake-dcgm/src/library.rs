@@ -1,4 +1,4 @@
-//! The library's state: what `dcgmInit` begins, and the handles that it has given out.
+//! The library's state: its settings, its engines, and the handles of its clients.
 
 use std::{
     collections::BTreeMap,
@@ -7,19 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fake_nvml::control_file::{ControlFile, POLL};
+
 use crate::{
     engine::{Engine, Mode, Setup},
     equipment::Equipment,
     fields::Fields,
     groups::Client,
-    look::{Look, POLL, complain},
+    sampler,
     settings::Settings,
     status::Status,
+    warn,
 };
 
-/// A C library has no other place than a static for what its first call begins.
+/// A C library has no other place for state than a static.
 static LIBRARY: Mutex<Library> = Mutex::new(Library {
-    references: 0,
     setup: None,
     last: 0,
     handles: BTreeMap::new(),
@@ -28,8 +30,6 @@ static LIBRARY: Mutex<Library> = Mutex::new(Library {
 });
 
 struct Library {
-    /// Calls of `dcgmInit` less those of `dcgmShutdown`.
-    references: usize,
     /// Read once: what it says of fields is handed out for good.
     setup: Option<Arc<Setup>>,
     last: usize,
@@ -66,62 +66,42 @@ impl Library {
 
 /// `dcgmInit`.
 pub(crate) fn init() {
-    let mut library = library();
-    library.references += 1;
-    library.setup.get_or_insert_with(|| {
+    library().setup.get_or_insert_with(|| {
         let settings = Settings::from_environment();
         let equipment = settings.equipment.as_deref().map_or_else(Equipment::default, |path| {
             Equipment::read(path).unwrap_or_else(|error| {
-                complain(&format!("{}: {error}", path.display()));
+                warn(&format!("{}: {error}", path.display()));
                 Equipment::default()
             })
         });
-        let look = Look::new(settings.control.clone());
+        let control_file = ControlFile::new("fake-dcgm", settings.control.clone());
         let fields = Fields::new(&settings, &equipment);
-        Arc::new(Setup { settings, look, equipment, fields })
+        Arc::new(Setup { settings, control_file, equipment, fields })
     });
-}
-
-/// `dcgmShutdown`. The last one takes all handles along; threads of engines may live on.
-pub(crate) fn shut_down() -> Result<(), Status> {
-    let mut library = library();
-    library.references = library.references.checked_sub(1).ok_or(Status::UNINITIALIZED)?;
-    if library.references == 0 {
-        if let Some(embedded) = library.embedded.take() {
-            embedded.end();
-        }
-        for (client, handle) in std::mem::take(&mut library.handles) {
-            handle.engine.forget(client);
-        }
-    }
-    Ok(())
 }
 
 /// What was read from the environment.
 pub(crate) fn setup() -> Result<Arc<Setup>, Status> {
-    let library = library();
-    let setup = library.setup.as_ref().filter(|_| library.references > 0);
-    setup.cloned().ok_or(Status::UNINITIALIZED)
+    library().setup.clone().ok_or(Status::UNINITIALIZED)
 }
 
-/// Connects to the host engine, within `timeout` if it is down; if it stands still, this waits for
-/// as long as it does.
+/// Connects to the host engine, within `timeout` if it is down; while it is stopped, this waits
+/// without a limit.
 pub(crate) fn connect(timeout: Option<Duration>) -> Result<usize, Status> {
     let setup = setup()?;
     let deadline = Instant::now() + timeout.unwrap_or(CONNECT);
-    thread::sleep(setup.look.orders().slow);
     let (engine, works) = loop {
-        let orders = setup.look.orders();
-        if orders.stopped {
+        let faults = setup.faults();
+        if faults.stopped {
             thread::sleep(POLL);
-        } else if orders.down {
+        } else if faults.down {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Status::CONNECTION_NOT_VALID);
             }
             thread::sleep(left.min(POLL));
         } else {
-            break (remote(&setup)?, !orders.dead_handle);
+            break (remote(&setup)?, !faults.dead_handle);
         }
     };
     engine.wait_for_first_round(START);
@@ -132,27 +112,26 @@ pub(crate) fn connect(timeout: Option<Duration>) -> Result<usize, Status> {
 fn remote(setup: &Arc<Setup>) -> Result<Arc<Engine>, Status> {
     let mut library = library();
     let alive = library.remote.as_ref().filter(|engine| {
-        engine.orders();
+        engine.faults();
         !engine.is_dead()
     });
     if let Some(engine) = alive {
         return Ok(Arc::clone(engine));
     }
-    let engine = Engine::start(setup, Mode::Remote)?;
+    let engine = sampler::start(Arc::clone(setup), Mode::Remote)?;
     library.remote = Some(Arc::clone(&engine));
     Ok(engine)
 }
 
 /// Starts an engine in this process, of which there can be one.
-pub(crate) fn start_embedded(mode: Mode) -> Result<usize, Status> {
+pub(crate) fn start_embedded() -> Result<usize, Status> {
     let setup = setup()?;
-    thread::sleep(setup.look.orders().slow);
     let engine = {
         let mut library = library();
         if library.embedded.as_ref().is_some_and(|engine| !engine.is_dead()) {
             return Err(Status::ALREADY_INITIALIZED);
         }
-        let engine = Engine::start(&setup, mode)?;
+        let engine = sampler::start(setup, Mode::Embedded)?;
         library.embedded = Some(Arc::clone(&engine));
         engine
     };
@@ -195,14 +174,13 @@ pub(crate) fn call<T>(
         library.handles.get(&client).cloned().ok_or(Status::CONNECTION_NOT_VALID)?
     };
     let began = Instant::now();
-    let mut orders = engine.orders();
-    thread::sleep(orders.slow);
-    while engine.is_stopped(&orders) && !engine.is_dead() {
+    let mut faults = engine.faults();
+    while engine.is_stopped(&faults) && !engine.is_dead() {
         if began.elapsed() >= setup.settings.hang {
             return Err(Status::TIMEOUT);
         }
         thread::sleep(POLL);
-        orders = engine.orders();
+        faults = engine.faults();
     }
     if engine.is_dead() || !works {
         return Err(Status::CONNECTION_NOT_VALID);

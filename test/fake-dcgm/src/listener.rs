@@ -10,14 +10,15 @@ use std::{
 };
 
 use fake_nvml::control::printed_xids;
+use fake_nvml::control_file::POLL;
 use model::field;
 use model::{Moment, Pass, Reader, Readings, Reason, XidEvent};
 
 use crate::{
     engine::Engine,
-    look::{POLL, complain},
-    pair::{Pair, kind},
+    entity::{EntityId, kind},
     value::Value,
+    warn,
     watches::Sample,
 };
 
@@ -34,13 +35,13 @@ pub(crate) fn start(
     let listen = move || {
         let mut is_open = false;
         while !engine.is_dead() && !ended.load(Ordering::Acquire) {
-            if engine.is_stopped(&engine.orders()) {
+            if engine.is_stopped(&engine.faults()) {
                 thread::sleep(POLL);
                 continue;
             }
             is_open = round(&mut *reader, is_open).is_ok();
-            for event in reader.take_xids().into_iter().chain(printed(&engine, gpu)) {
-                tell(&engine, gpu, event);
+            for event in reader.take_xids().into_iter().chain(logged_xids(&engine, gpu)) {
+                record(&engine, gpu, event);
             }
             if !is_open {
                 thread::sleep(RETRY);
@@ -49,7 +50,7 @@ pub(crate) fn start(
     };
     let name = format!("fake-dcgm-xid-{gpu}");
     if let Err(error) = thread::Builder::new().name(name).spawn(listen) {
-        complain(&format!("no thread for the XIDs of GPU {gpu}: {error}"));
+        warn(&format!("no thread for the XIDs of GPU {gpu}: {error}"));
     }
 }
 
@@ -63,15 +64,15 @@ fn round(reader: &mut dyn Reader, was_open: bool) -> Result<(), Reason> {
     reader.read(pass, &mut Readings::new(&reader.watches(), now))
 }
 
-/// The XIDs that have come since the last look and that the driver raises no event for. A real engine
-/// reads them in the kernel's log of its machine; here, the driver's control file stands for that.
-fn printed(engine: &Engine, gpu: u32) -> Vec<XidEvent> {
+/// The XIDs since the last call for which the driver raises no event. A real engine
+/// reads them in the kernel's log of its machine, this one in the driver's control file.
+fn logged_xids(engine: &Engine, gpu: u32) -> Vec<XidEvent> {
     let path = std::env::var_os("FAKE_NVML_CONTROL");
     let commands = path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
     let all = printed_xids(&commands, gpu);
     let mut state = engine.state();
-    // What was there before the engine is not told.
-    let seen = state.printed.entry(gpu).or_insert(all.len());
+    // XIDs from before the engine do not count.
+    let seen = state.logged_xids.entry(gpu).or_insert(all.len());
     *seen = all.len().min(*seen);
     let new = all[*seen..].iter();
     *seen = all.len();
@@ -83,19 +84,20 @@ fn printed(engine: &Engine, gpu: u32) -> Vec<XidEvent> {
     .collect()
 }
 
-/// An event about an instance is told of that instance if somebody watches it there, else of the GPU.
-fn tell(engine: &Engine, gpu: u32, event: XidEvent) {
-    let at = engine.clock(&engine.orders());
+/// An event of an instance is recorded at that instance if it is watched there, else at the GPU.
+fn record(engine: &Engine, gpu: u32, event: XidEvent) {
+    let at = engine.clock(&engine.faults());
     let sample = Sample { at, value: Value::Int(event.xid.code.into()) };
     let mut state = engine.state();
     let instances = state.gpus.iter().filter(|it| it.index == gpu).flat_map(|it| &it.instances);
     let instance = instances
-        .filter(|it| it.pair.kind == kind::GPU_INSTANCE)
+        .filter(|it| it.entity.kind == kind::GPU_INSTANCE)
         .find(|it| Some(it.instance.gpu_instance) == event.instance)
-        .map(|it| it.pair);
-    let is_told = instance
-        .is_some_and(|pair| state.watches.tell((pair, field::XID_ERRORS.0), sample.clone()));
-    if !is_told {
-        state.watches.tell((Pair::gpu(gpu), field::XID_ERRORS.0), sample);
+        .map(|it| it.entity);
+    let is_recorded = instance.is_some_and(|entity| {
+        state.watches.record_event((entity, field::XID_ERRORS.0), sample.clone())
+    });
+    if !is_recorded {
+        state.watches.record_event((EntityId::gpu(gpu), field::XID_ERRORS.0), sample);
     }
 }

@@ -13,10 +13,9 @@ use model::field;
 use model::{FieldId, Kind, Pace, Renew, Session, Source, Watch};
 use nvml::{NvmlSource, Options};
 
-use crate::{engine::Engine, gpu::Gpu, listener, look::complain, readers::Readers};
+use crate::{engine::Engine, gpu::Gpu, listener, readers::Readers, warn};
 
-/// What is read whether somebody watches it or not: what GPUs are called, what belongs to them, and
-/// how they reach each other.
+/// Fields that are read without a watch: identities, sizes, links and P2P states of GPUs.
 const ALWAYS: [FieldId; 11] = [
     field::DRIVER_VERSION,
     field::NAME,
@@ -35,7 +34,7 @@ const ALWAYS: [FieldId; 11] = [
 /// next.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// How long more watches may follow one before the driver is asked for more.
+/// How long watches are collected before the driver library is opened for them.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// The GPUs, as an engine's own thread reads them.
@@ -45,13 +44,13 @@ pub(crate) struct Machine {
     pub gpus: Vec<(Gpu, Readers)>,
     /// The fields of the session's watches, ascending.
     fields: Vec<FieldId>,
-    /// Which of them are texts that are always read, and their places.
+    /// Those of them that are texts and always read, with their positions.
     pub texts: Vec<(u16, usize)>,
     tried: Option<Instant>,
     looked: Instant,
-    /// Since when more is watched than the session reads.
+    /// Since when fields are watched that the session does not read.
     grown: Option<Instant>,
-    /// By GPU: whether its listener is to end.
+    /// By GPU: set when its listener shall end.
     listeners: Vec<Arc<AtomicBool>>,
 }
 
@@ -59,7 +58,7 @@ impl Machine {
     pub(crate) fn new(engine: &Engine) -> Self {
         let path = engine.setup.settings.nvml.clone();
         if path.is_none() {
-            complain("FAKE_DCGM_NVML is not set, so there are no GPUs");
+            warn("FAKE_DCGM_NVML is not set, so there are no GPUs");
         }
         let options = Options {
             compute_instances: true,
@@ -79,13 +78,13 @@ impl Machine {
         }
     }
 
-    /// The place of a field among the session's watches.
+    /// The position of a field among the session's watches.
     pub(crate) fn position(&self, field: u16) -> Option<usize> {
         self.fields.binary_search(&FieldId(field)).ok()
     }
 
-    /// Opens the driver library if need be: anew if the GPUs are others than before, or if clients
-    /// watch more than before; at once if somebody waits for that. Says whether it did.
+    /// Opens the driver library if there is no session, if the GPUs have changed, or if clients watch
+    /// more fields; `at_once` without a pause. Returns whether it did.
     pub(crate) fn refresh(&mut self, engine: &Arc<Engine>, at_once: bool) -> bool {
         let outdated = self.looked.elapsed() >= RETRY && {
             self.looked = Instant::now();
@@ -94,15 +93,15 @@ impl Machine {
         if outdated {
             self.close();
         }
-        let wanted = wanted(engine);
-        let grown = wanted.iter().any(|field| self.fields.binary_search(field).is_err());
+        let fields = fields_to_read(engine);
+        let grown = fields.iter().any(|field| self.fields.binary_search(field).is_err());
         self.grown = if grown { self.grown.or(Some(Instant::now())) } else { None };
         let is_time = match &self.session {
             None => self.tried.is_none_or(|at| at_once || outdated || at.elapsed() >= RETRY),
             Some(_) => self.grown.is_some_and(|at| at_once || at.elapsed() >= DEBOUNCE),
         };
         if is_time {
-            self.connect(engine, wanted);
+            self.connect(engine, fields);
         }
         self.listen(engine);
         is_time
@@ -142,11 +141,11 @@ impl Machine {
         engine.state().gpus = self.gpus.iter().map(|(gpu, _)| gpu.clone()).collect();
     }
 
-    /// Listens for XIDs once somebody watches them, as the engine tells the driver to only then. A
-    /// listener outlives the session that it comes from, unless the GPUs change.
+    /// Listens for XIDs once they are watched: only then does an engine register for them. A listener
+    /// outlives its session, unless the GPUs change.
     fn listen(&mut self, engine: &Arc<Engine>) {
-        let is_wanted = || engine.state().watches.fields().contains(&field::XID_ERRORS.0);
-        if self.gpus.is_empty() || !self.listeners.is_empty() || !is_wanted() {
+        let is_watched = || engine.state().watches.fields().contains(&field::XID_ERRORS.0);
+        if self.gpus.is_empty() || !self.listeners.is_empty() || !is_watched() {
             return;
         }
         for (gpu, readers) in &mut self.gpus {
@@ -169,7 +168,7 @@ impl Drop for Machine {
 }
 
 /// All fields to read, ascending, each once.
-fn wanted(engine: &Engine) -> Vec<FieldId> {
+fn fields_to_read(engine: &Engine) -> Vec<FieldId> {
     let mut fields: Vec<FieldId> =
         engine.state().watches.fields().into_iter().map(FieldId).collect();
     fields.extend(ALWAYS);
@@ -179,7 +178,7 @@ fn wanted(engine: &Engine) -> Vec<FieldId> {
     fields
 }
 
-/// PCIe traffic: DCGM has numbers for it, and asks no driver, which would take 20 ms for each.
+/// PCIe traffic: DCGM has field numbers for it, and never reads it, since the driver takes 20 ms for each.
 pub(crate) const NEVER_READ: [FieldId; 2] = [FieldId(200), FieldId(201)];
 
 fn watch(field: FieldId) -> Option<Watch> {

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Entity, Moment, Part, Pass, Reader, Reading, Readings, Reason, Rhythm};
+use model::{
+    Entity, Moment, Part, Pass, Reader, ReaderKind, Reading, Readings, Reason, WatchIndex,
+};
 
 /// How far the readers' clock goes from one pass to the next. It is no real time: to them every
 /// pass is one in which all is due, and none comes too soon for a call that takes long.
@@ -11,33 +13,32 @@ const STEP: Duration = Duration::from_secs(10);
 /// The readers of one GPU.
 pub(crate) struct Readers {
     polled: Vec<Polled>,
-    /// The one that waits for events, until somebody wants them.
+    /// The one that waits for events, until its listener takes it.
     pub waiting: Option<Box<dyn Reader>>,
     passes: u32,
 }
 
 struct Polled {
     reader: Box<dyn Reader>,
-    /// Positions in the session's watches.
-    watches: Arc<[usize]>,
+    watches: Arc<[WatchIndex]>,
     out: Readings,
     is_open: bool,
     failed: Option<Reason>,
 }
 
-/// What is known of a field of an entity.
+/// The last reading of a field of an entity.
 pub(crate) enum Found<'a> {
     Reading(&'a Reading),
-    /// Nobody reads it.
+    /// No reader reads it.
     Nothing,
-    /// Whoever reads it failed.
+    /// Its reader failed.
     Failed,
 }
 
 impl Readers {
     pub(crate) fn new(readers: Vec<Box<dyn Reader>>) -> Self {
         let (waiting, polled): (Vec<_>, Vec<_>) =
-            readers.into_iter().partition(|reader| reader.rhythm() == Rhythm::Waiting);
+            readers.into_iter().partition(|reader| reader.kind() == ReaderKind::Events);
         let polled = polled.into_iter().map(|reader| {
             let watches = reader.watches();
             let out = Readings::new(&watches, Moment::now());
@@ -46,15 +47,14 @@ impl Readers {
         Self { polled: polled.collect(), waiting: waiting.into_iter().next(), passes: 0 }
     }
 
-    /// Reads everything. Answers why the GPU as a whole is down, if it is. May block as long as the
-    /// driver does.
+    /// Reads everything. Returns why the GPU is down, if it is. Blocks as long as the driver does.
     pub(crate) fn pass(&mut self) -> Option<Reason> {
         self.passes += 1;
         let elapsed = STEP * self.passes;
         let mut down = None;
         for polled in &mut self.polled {
             polled.failed = polled.pass(elapsed).err();
-            if polled.reader.rhythm() == Rhythm::Main {
+            if polled.reader.kind() == ReaderKind::Main {
                 down = polled.failed;
             }
         }
@@ -66,10 +66,10 @@ impl Readers {
         self.polled.iter().flat_map(|polled| polled.out.parts())
     }
 
-    /// What is known of the field at `position` of the session's watches, of one entity.
-    pub(crate) fn find(&self, position: usize, is_it: impl Fn(&Entity) -> bool) -> Found<'_> {
+    /// The last reading of a watch, of the entity that `is_it` accepts.
+    pub(crate) fn find(&self, watch: WatchIndex, is_it: impl Fn(&Entity) -> bool) -> Found<'_> {
         for polled in &self.polled {
-            if polled.watches.binary_search(&position).is_err() {
+            if polled.watches.binary_search(&watch).is_err() {
                 continue;
             }
             if polled.failed.is_some() {
@@ -78,19 +78,19 @@ impl Readers {
             let Some(part) = polled.out.parts().iter().find(|part| is_it(&part.entity)) else {
                 continue;
             };
-            if let Ok(slot) = part.watches.binary_search(&position) {
-                return Found::Reading(&part.slots[slot].reading);
+            if let Ok(slot) = part.watches.binary_search(&watch) {
+                return Found::Reading(&part.readings[slot].reading);
             }
         }
         Found::Nothing
     }
 
     /// The readings of one field by peer.
-    pub(crate) fn of_peers(&self, position: usize) -> impl Iterator<Item = (u32, &Reading)> {
+    pub(crate) fn of_peers(&self, watch: WatchIndex) -> impl Iterator<Item = (u32, &Reading)> {
         self.parts().filter_map(move |part| {
             let Entity::Peer(peer) = part.entity else { return None };
-            let slot = part.watches.binary_search(&position).ok()?;
-            Some((peer, &part.slots[slot].reading))
+            let slot = part.watches.binary_search(&watch).ok()?;
+            Some((peer, &part.readings[slot].reading))
         })
     }
 }
@@ -108,7 +108,7 @@ impl Polled {
         self.out.begin(now);
         self.reader.read(pass, &mut self.out)?;
         self.is_open = true;
-        // Nobody asks for these, and they must not pile up.
+        // These are not used, and must not accumulate.
         self.reader.take_samples();
         self.reader.take_call_times();
         Ok(())

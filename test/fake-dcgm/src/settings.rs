@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::look::complain;
+use crate::warn;
 
-/// The version that the library says it is, unless told otherwise.
+/// The default version.
 const VERSION: &str = "4.6.0";
 
 /// How long a call on an engine that does not answer blocks.
@@ -31,7 +31,7 @@ impl Settings {
         let hang = lookup("FAKE_DCGM_HANG_SECONDS").map(|text| {
             let seconds = text.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
             seconds.unwrap_or_else(|| {
-                complain(&format!("FAKE_DCGM_HANG_SECONDS={text}: not a number of seconds"));
+                warn(&format!("FAKE_DCGM_HANG_SECONDS={text}: not a number of seconds"));
                 HANG
             })
         });

@@ -26,7 +26,7 @@ impl Status {
     pub(crate) const ALREADY_INITIALIZED: Self = Self(-55);
 }
 
-/// The text of a code; none of one that is not known.
+/// The text of a code; none for an unknown code.
 pub(crate) fn text(code: i32) -> Option<&'static CStr> {
     TEXTS.iter().find(|(of, _)| of.0 == code).map(|(_, text)| *text)
 }

@@ -1,8 +1,8 @@
-//! What was read, in the types of the interface; a value that is not there is a blank one.
+//! Values in DCGM's types; a value that is not there is a blank one.
 
 use model::{Reading, Reason};
 
-use crate::orders::FieldOrder;
+use crate::faults::FieldFault;
 
 /// The type of a field's values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,7 +13,7 @@ pub(crate) enum Type {
 }
 
 impl Type {
-    /// The letter that stands for it.
+    /// DCGM's letter for it.
     pub(crate) fn letter(self) -> u8 {
         match self {
             Self::Int => b'i',
@@ -54,7 +54,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// What the engine stores for a reading; nothing if there is nothing to say yet.
+    /// What the engine stores for a reading; none while there is no value yet.
     pub(crate) fn of(reading: &Reading) -> Option<Self> {
         Some(match reading {
             Ok(model::Value::Int(value)) => Self::Int(*value),
@@ -67,13 +67,13 @@ impl Value {
         })
     }
 
-    /// What the control file makes of a value.
-    pub(crate) fn ordered(order: &FieldOrder, of: Type) -> Option<Self> {
-        match (order, of) {
-            (FieldOrder::Blank, _) => Some(Self::Blank(Blank::Plain)),
-            (FieldOrder::Value(text), Type::Int) => text.parse().ok().map(Self::Int),
-            (FieldOrder::Value(text), Type::Float) => text.parse().ok().map(Self::Float),
-            (FieldOrder::Value(text), Type::Text) => Some(Self::Text(text.clone())),
+    /// The value that a fault command gives a field of type `of`.
+    pub(crate) fn commanded(fault: &FieldFault, of: Type) -> Option<Self> {
+        match (fault, of) {
+            (FieldFault::Blank, _) => Some(Self::Blank(Blank::Plain)),
+            (FieldFault::Value(text), Type::Int) => text.parse().ok().map(Self::Int),
+            (FieldFault::Value(text), Type::Float) => text.parse().ok().map(Self::Float),
+            (FieldFault::Value(text), Type::Text) => Some(Self::Text(text.clone())),
             _ => None,
         }
     }

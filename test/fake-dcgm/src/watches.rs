@@ -1,4 +1,4 @@
-//! Who watches what, when it is due, and what was sampled.
+//! The watches of all clients: when each field is due, and its samples.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -7,20 +7,20 @@ use std::{
 
 use model::field;
 
-use crate::{groups::Client, pair::Pair, value::Value};
+use crate::{entity::EntityId, groups::Client, value::Value};
 
 /// From one tick of an engine to the next.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// How many samples of XIDs are kept, and how many of all else.
-const MOST_XIDS: usize = 4096;
-const MOST_SAMPLES: usize = 2;
+const MAX_XIDS: usize = 4096;
+const MAX_SAMPLES: usize = 2;
 
-/// How often what has nothing to say is asked again at once.
-const MOST_MISSES: u32 = 8;
+/// How many times in a row a field without a value is read again at the next tick.
+const MAX_MISSES: u32 = 8;
 
 /// An entity and a field.
-pub(crate) type Key = (Pair, u16);
+pub(crate) type Key = (EntityId, u16);
 
 /// What is watched.
 #[derive(Default)]
@@ -34,11 +34,11 @@ pub(crate) struct Watched {
     /// The tick from which it is due again.
     due: u64,
     samples: VecDeque<Sample>,
-    /// How often in a row there was nothing to say.
+    /// How many times in a row there was no value.
     misses: u32,
 }
 
-/// Who watches it, through which groups, and every how many ticks.
+/// The client that watches it, its groups, and the interval in ticks.
 #[derive(Clone, Copy)]
 pub(crate) struct Watcher {
     pub client: Client,
@@ -61,26 +61,27 @@ pub(crate) fn ticks(micros: i64) -> u64 {
 }
 
 impl Watches {
-    /// Adds a watcher, in the place of what it asked for through the same groups before.
+    /// Adds a watcher, in place of any other of the same client: an engine knows a watcher by its
+    /// connection, not by its groups.
     pub(crate) fn watch(&mut self, key: Key, watcher: Watcher) {
         let (watchers, samples) = (Vec::new(), VecDeque::new());
         let new = || Watched { watchers, due: 0, samples, misses: 0 };
         let watched = self.watched.entry(key).or_insert_with(new);
-        watched.watchers.retain(|it| !it.is_like(&watcher));
+        watched.watchers.retain(|known| known.client != watcher.client);
         watched.watchers.push(watcher);
         watched.due = 0;
     }
 
-    /// Drops watchers. What nobody watches any more is forgotten.
-    pub(crate) fn drop_watchers(&mut self, is_to_go: impl Fn(&Watcher) -> bool) {
+    /// Drops watchers. A field without watchers is forgotten.
+    pub(crate) fn drop_watchers(&mut self, is_dropped: impl Fn(&Watcher) -> bool) {
         self.watched.retain(|_, watched| {
-            watched.watchers.retain(|watcher| !is_to_go(watcher));
+            watched.watchers.retain(|watcher| !is_dropped(watcher));
             !watched.watchers.is_empty()
         });
     }
 
-    /// Drops a client's watcher of one field of one entity, whatever groups it came through: so an
-    /// engine ends a client's second watch with its first.
+    /// Drops a client's watcher of one field of one entity. The groups do not matter: an engine ends a
+    /// client's second watch with its first.
     pub(crate) fn unwatch(&mut self, key: Key, client: Client) {
         if let Some(watched) = self.watched.get_mut(&key) {
             watched.watchers.retain(|watcher| watcher.client != client);
@@ -90,7 +91,7 @@ impl Watches {
         }
     }
 
-    /// The fields that somebody watches on something.
+    /// The watched fields.
     pub(crate) fn fields(&self) -> BTreeSet<u16> {
         self.watched.keys().map(|(_, field)| *field).collect()
     }
@@ -117,36 +118,29 @@ impl Watches {
         self.watched.get(&key).map(|watched| &watched.samples)
     }
 
-    /// Stores an event, if it is watched; says whether it is. Each has a time of its own.
-    pub(crate) fn tell(&mut self, key: Key, mut sample: Sample) -> bool {
+    /// Stores an event, if it is watched; returns whether it is. Each event has another time.
+    pub(crate) fn record_event(&mut self, key: Key, mut sample: Sample) -> bool {
         let Some(watched) = self.watched.get_mut(&key) else { return false };
         if let Some(last) = watched.samples.back() {
             sample.at = sample.at.max(last.at + 1);
         }
-        watched.store(sample, MOST_XIDS);
+        watched.store(sample, MAX_XIDS);
         true
     }
 }
 
-impl Watcher {
-    /// An engine knows a watcher by its connection, whatever groups it came through.
-    fn is_like(&self, other: &Self) -> bool {
-        self.client == other.client
-    }
-}
-
 impl Watched {
-    /// Notes that it was sampled at this tick; without a sample, that there was nothing to say. It is
-    /// asked again soon, a few times: a rate may have been read too early.
+    /// Notes that it was read at this tick. Without a sample it is read again at the next ticks, a few
+    /// times: a rate may have been read too early.
     pub(crate) fn sampled(&mut self, tick: u64, sample: Option<Sample>) {
         self.misses = if sample.is_none() { self.misses + 1 } else { 0 };
-        if (1..MOST_MISSES).contains(&self.misses) {
+        if (1..MAX_MISSES).contains(&self.misses) {
             return;
         }
         let every = self.watchers.iter().map(|watcher| watcher.every).min().unwrap_or(1);
         self.due = (tick / every + 1) * every;
         if let Some(sample) = sample {
-            self.store(sample, MOST_SAMPLES);
+            self.store(sample, MAX_SAMPLES);
         }
     }
 
@@ -162,7 +156,7 @@ impl Watched {
 mod tests {
     use super::*;
 
-    const KEY: Key = (Pair::MACHINE, 150);
+    const KEY: Key = (EntityId::MACHINE, 150);
 
     fn watcher(client: Client, every: u64) -> Watcher {
         Watcher { client, group: 6, field_group: 7, every }
@@ -194,15 +188,16 @@ mod tests {
     }
 
     #[test]
-    fn xids_are_told_and_not_polled() {
+    fn xids_are_events_and_not_polled() {
         let mut watches = Watches::default();
-        let key = (Pair::gpu(0), 230);
-        let told =
-            |watches: &mut Watches| watches.tell(key, Sample { at: 7, value: Value::Int(79) });
-        assert!(!told(&mut watches), "nobody wants to know");
+        let key = (EntityId::gpu(0), 230);
+        let record = |watches: &mut Watches| {
+            watches.record_event(key, Sample { at: 7, value: Value::Int(79) })
+        };
+        assert!(!record(&mut watches), "it is not watched");
         watches.watch(key, watcher(1, 20));
         assert!(!watches.is_due(100));
-        assert!((0..5000).all(|_| told(&mut watches)));
+        assert!((0..5000).all(|_| record(&mut watches)));
         let samples = watches.samples(key).unwrap();
         assert_eq!((samples.len(), samples[0].at, samples[4095].at), (4096, 911, 5006));
     }

@@ -6,10 +6,11 @@ use nvml_wrapper_sys::bindings::nvmlDevice_t;
 
 use crate::{
     board::{Bar1, Board, ComputeInstance, Instance, Memory, Mig},
+    control_file::POLL,
     faults::{Faults, GpuFaults},
+    mig_command,
     refusal::Refusal,
     session::{self, MigPlace, Session},
-    watch::POLL,
 };
 
 /// A call that has got past the faults of its GPU.
@@ -79,7 +80,7 @@ impl Call {
                 thread::sleep(delay);
             }
         }
-        if is_lost(&call.session, &call.faults, gpu, &call.board) {
+        if call.session.is_lost(&call.faults, gpu, &call.board) {
             return Err(Refusal::GPU_IS_LOST);
         }
         match call.faults().and_then(|faults| faults.refusal_of_function(function)) {
@@ -106,8 +107,8 @@ impl Call {
         if self.mig().is_none_or(|mig| mig.current == 0) {
             return Vec::new();
         }
-        let orders = self.faults().map_or(&[][..], |faults| &faults.mig_orders);
-        self.board.instances_after(orders)
+        let commands = self.faults().map_or(&[][..], |faults| &faults.mig_commands);
+        mig_command::instances_after(&self.board, commands)
     }
 
     /// The MIG devices: one for each compute instance.
@@ -144,9 +145,4 @@ impl Call {
     pub(crate) fn nonsense(&self) -> Option<u64> {
         self.faults().and_then(|faults| faults.nonsense_of_function(self.function))
     }
-}
-
-/// Whether a GPU has fallen off the bus, in the simulation or on command.
-pub(crate) fn is_lost(session: &Session, faults: &Faults, gpu: usize, board: &Board) -> bool {
-    board.lost || session.is_lost(faults, gpu)
 }

@@ -43,7 +43,7 @@
 //! that time, nowhere else. `QUANTITY` is `power` (mW), `gpu_utilization` or `memory_utilization`
 //! (percent), `sm_clock` or `memory_clock` (MHz). As for events, lines that are added are new.
 
-use crate::events::is_raised;
+use crate::xid::is_raised;
 use std::{
     fs::{self, File},
     io::{self, Write},

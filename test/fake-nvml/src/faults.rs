@@ -1,16 +1,18 @@
-//! What the control file asks for, line by line. The commands are documented in `control`.
+//! The fault commands of the control file, documented in `control`.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    board::{MigOrder, size_of_profile},
-    events::Xid,
+    board::size_of_profile,
+    control_file::Commands,
     functions::FUNCTIONS,
+    mig_command::MigCommand,
     refusal::Refusal,
     samples::{Quantity, Spike},
+    xid::Xid,
 };
 
-/// All that goes wrong at present.
+/// The faults in force.
 #[derive(Default, Debug)]
 pub(crate) struct Faults {
     pub init: Option<InitFault>,
@@ -18,11 +20,9 @@ pub(crate) struct Faults {
     pub listed: Option<usize>,
     pub driver: Option<String>,
     gpus: BTreeMap<usize, GpuFaults>,
-    /// Lines that are not commands.
-    pub not_understood: Vec<String>,
 }
 
-/// What happens to `nvmlInit`.
+/// A fault of `nvmlInit`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum InitFault {
     Mismatch,
@@ -30,17 +30,17 @@ pub(crate) enum InitFault {
     Hang,
 }
 
-/// All that goes wrong with one GPU.
+/// The faults of one GPU.
 #[derive(Default, Debug)]
 pub(crate) struct GpuFaults {
     pub lost: bool,
     /// Whether a session that has seen it lost never sees it again.
     pub stays_lost: bool,
     pub mig: Option<bool>,
-    pub mig_orders: Vec<MigOrder>,
-    /// What its `xid` lines say.
+    pub mig_commands: Vec<MigCommand>,
+    /// The XIDs of its `xid` lines.
     pub xids: Vec<Xid>,
-    /// What its `spike` lines say.
+    /// The spikes of its `spike` lines.
     pub spikes: Vec<Spike>,
     hangs: bool,
     hanging_calls: Vec<String>,
@@ -49,7 +49,7 @@ pub(crate) struct GpuFaults {
     nonsense: Vec<(Target, u64)>,
 }
 
-/// What a fault hits.
+/// What a fault is about.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Target {
     Function(String),
@@ -58,17 +58,6 @@ enum Target {
 }
 
 impl Faults {
-    pub(crate) fn parse(text: &str) -> Self {
-        let mut faults = Self::default();
-        for line in text.lines() {
-            let command = line.split('#').next().unwrap_or_default().trim();
-            if !command.is_empty() && faults.obey(command).is_none() {
-                faults.not_understood.push(command.to_owned());
-            }
-        }
-        faults
-    }
-
     /// The faults of a GPU, if it has any.
     pub(crate) fn of(&self, gpu: usize) -> Option<&GpuFaults> {
         self.gpus.get(&gpu)
@@ -78,15 +67,16 @@ impl Faults {
     pub(crate) fn gpus(&self) -> impl Iterator<Item = (usize, &GpuFaults)> {
         self.gpus.iter().map(|(gpu, faults)| (*gpu, faults))
     }
+}
 
-    fn obey(&mut self, command: &str) -> Option<()> {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        match words.as_slice() {
-            ["gpu", gpu, order @ ..] => {
-                // Parsed aside, so that a line that is not understood leaves no trace.
+impl Commands for Faults {
+    fn apply_command(&mut self, words: &[&str]) -> Option<()> {
+        match words {
+            ["gpu", gpu, fault @ ..] => {
+                // Parsed first, so that a line that is not understood has no effect.
                 let gpu = gpu.parse().ok()?;
-                let order = Order::parse(order)?;
-                self.gpus.entry(gpu).or_default().apply(order);
+                let fault = GpuFault::parse(fault)?;
+                self.gpus.entry(gpu).or_default().apply(fault);
             }
             ["nonsense", gpu, target @ .., value] => {
                 let (gpu, target) = (gpu.parse().ok()?, Target::parse(target)?);
@@ -104,8 +94,8 @@ impl Faults {
     }
 }
 
-/// What a line says of one GPU.
-enum Order {
+/// A command about one GPU.
+enum GpuFault {
     Hang,
     HangCalls(Vec<String>),
     Lost,
@@ -114,11 +104,11 @@ enum Order {
     Refuse(Target, Refusal),
     Xid(Xid),
     Mig(bool),
-    MigOrder(MigOrder),
+    MigCommand(MigCommand),
     Spike(Spike),
 }
 
-impl Order {
+impl GpuFault {
     fn parse(words: &[&str]) -> Option<Self> {
         Some(match words {
             ["hang"] => Self::Hang,
@@ -160,13 +150,13 @@ impl Order {
             ["mig", "off"] => Self::Mig(false),
             ["mig-create", id, profile, bare @ ..] if matches!(bare, [] | ["bare"]) => {
                 size_of_profile(profile)?;
-                Self::MigOrder(MigOrder::Create {
+                Self::MigCommand(MigCommand::Create {
                     id: id.parse().ok()?,
                     profile: (*profile).to_owned(),
                     bare: !bare.is_empty(),
                 })
             }
-            ["mig-destroy", id] => Self::MigOrder(MigOrder::Destroy(id.parse().ok()?)),
+            ["mig-destroy", id] => Self::MigCommand(MigCommand::Destroy(id.parse().ok()?)),
             _ => return None,
         })
     }
@@ -194,24 +184,24 @@ fn spiking(name: &str) -> Option<Quantity> {
     })
 }
 
-/// A name that the library exports; a misspelt one would be a fault that never strikes.
+/// A name that the library exports; a misspelt one would be a fault without effect.
 fn function(name: &str) -> Option<String> {
     FUNCTIONS.contains(&name).then(|| name.to_owned())
 }
 
 impl GpuFaults {
-    fn apply(&mut self, order: Order) {
-        match order {
-            Order::Hang => self.hangs = true,
-            Order::HangCalls(names) => self.hanging_calls.extend(names),
-            Order::Lost => self.lost = true,
-            Order::StaysLost => (self.lost, self.stays_lost) = (true, true),
-            Order::Slow(name, by) => self.slow.push((name, by)),
-            Order::Refuse(target, refusal) => self.refusals.push((target, refusal)),
-            Order::Xid(xid) => self.xids.push(xid),
-            Order::MigOrder(order) => self.mig_orders.push(order),
-            Order::Spike(spike) => self.spikes.push(spike),
-            Order::Mig(on) => self.mig = Some(on),
+    fn apply(&mut self, fault: GpuFault) {
+        match fault {
+            GpuFault::Hang => self.hangs = true,
+            GpuFault::HangCalls(names) => self.hanging_calls.extend(names),
+            GpuFault::Lost => self.lost = true,
+            GpuFault::StaysLost => (self.lost, self.stays_lost) = (true, true),
+            GpuFault::Slow(name, by) => self.slow.push((name, by)),
+            GpuFault::Refuse(target, refusal) => self.refusals.push((target, refusal)),
+            GpuFault::Xid(xid) => self.xids.push(xid),
+            GpuFault::MigCommand(command) => self.mig_commands.push(command),
+            GpuFault::Spike(spike) => self.spikes.push(spike),
+            GpuFault::Mig(on) => self.mig = Some(on),
         }
     }
 
@@ -262,10 +252,11 @@ impl GpuFaults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control_file::parse;
 
     #[test]
     fn every_command_is_understood() {
-        let faults = Faults::parse(
+        let (faults, unknown) = parse::<Faults>(
             "# a comment alone\n\
              gpu 3 hang            # and one behind a command\n\
              gpu 4 hang-calls nvmlDeviceGetUtilizationRates,nvmlDeviceGetHandleByIndex_v2\n\
@@ -293,7 +284,7 @@ mod tests {
              nonsense 0 nvmlDeviceGetUtilizationRates 808334905\n\
              nonsense 0 field 82 300\n",
         );
-        assert_eq!(faults.not_understood, Vec::<String>::new());
+        assert_eq!(unknown, [""; 0]);
         assert!(faults.of(3).unwrap().hangs("nvmlDeviceGetName"));
         assert!(faults.of(4).unwrap().hangs("nvmlDeviceGetUtilizationRates"));
         assert!(!faults.of(4).unwrap().hangs("nvmlDeviceGetName"));
@@ -314,7 +305,7 @@ mod tests {
         let of_both = Xid { compute_instance: 1, ..of_instance };
         let xids = [Xid::whole(79), Xid::whole(48), of_instance, of_both];
         assert_eq!(faults.of(5).unwrap().xids, xids);
-        assert_eq!(faults.of(6).unwrap().mig_orders[2], MigOrder::Destroy(3));
+        assert_eq!(faults.of(6).unwrap().mig_commands[2], MigCommand::Destroy(3));
         assert_eq!(faults.of(6).unwrap().mig, Some(true));
         let lasts = Duration::from_millis(200);
         let spike = Spike { quantity: Quantity::Power, lasts, value: 900_000 };
@@ -324,9 +315,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_kept_and_does_nothing() {
-        let faults = Faults::parse("gpu x hang\ngpu 1 explode\ngpu 1 fail nvmlDeviceGetNam\nfoo\n");
-        assert_eq!(faults.not_understood.len(), 4);
+    fn what_is_not_understood_is_returned_and_does_nothing() {
+        let text = "gpu x hang\ngpu 1 explode\ngpu 1 fail nvmlDeviceGetNam\nfoo\n";
+        let (faults, unknown) = parse::<Faults>(text);
+        assert_eq!(unknown.len(), 4);
         assert!(faults.of(1).is_none());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nvml_wrapper_sys::bindings as nvml;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::refusal::Refusal;
 
@@ -13,8 +13,7 @@ pub(crate) const FIRST_TIMESTAMP_US: i64 = 1_700_000_000_000_000;
 const SECOND_US: i64 = 1_000_000;
 
 /// A field that a board has.
-#[derive(Deserialize, Debug)]
-#[serde(try_from = "FieldText")]
+#[derive(Debug)]
 pub(crate) struct Field {
     pub id: u32,
     /// The scope it answers for; none where it answers for any.
@@ -201,8 +200,29 @@ impl Kind {
     }
 }
 
+/// The fields that a fixture lists, those of an entry for several scopes one by one.
+pub(crate) fn listed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Field>, D::Error> {
+    let mut fields = Vec::new();
+    for mut text in Vec::<FieldText>::deserialize(deserializer)? {
+        match text.by_scope.take() {
+            None => fields.push(text.field()),
+            Some(scopes) => fields.extend((0..).zip(scopes).map(|(scope, value)| {
+                let (value, readings) = match value {
+                    InScope::Value(value) => (Some(value), None),
+                    InScope::Readings(values) => {
+                        let at = (0..).map(|second| FIRST_TIMESTAMP_US + second * SECOND_US);
+                        (None, Some(at.zip(values).collect()))
+                    }
+                };
+                FieldText { scope: Some(scope), value, readings, ..text.clone() }.field()
+            })),
+        }
+    }
+    fields.into_iter().collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
 /// A field as a fixture writes it.
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
 struct FieldText {
     id: u32,
@@ -211,16 +231,35 @@ struct FieldText {
     kind: Option<Kind>,
     value: Option<Number>,
     readings: Option<Vec<(i64, Number)>>,
+    by_scope: Option<Vec<InScope>>,
     #[serde(default)]
     unfilled: bool,
     nvml_return: Option<u32>,
 }
 
-impl TryFrom<FieldText> for Field {
-    type Error = String;
+/// What a field of several scopes says in one of them.
+#[derive(Deserialize, Clone)]
+#[serde(untagged)]
+enum InScope {
+    /// The same at each reading.
+    Value(Number),
+    /// Values a second apart.
+    Readings(Vec<Number>),
+}
 
-    fn try_from(text: FieldText) -> Result<Self, String> {
-        let FieldText { id, scope, kind, value, readings, unfilled, nvml_return } = text;
+/// An entry that says too little, or too much.
+#[derive(thiserror::Error, Debug)]
+#[error(
+    "field {0} needs type with value, readings or by_scope, or unfilled, or nvml_return, and no more"
+)]
+pub(crate) struct InvalidField(u32);
+
+impl FieldText {
+    fn field(self) -> Result<Field, InvalidField> {
+        let Self { id, scope, kind, value, readings, by_scope, unfilled, nvml_return } = self;
+        if by_scope.is_some() {
+            return Err(InvalidField(id));
+        }
         let (kind, readings) = match (kind, value, readings, unfilled, nvml_return) {
             (Some(kind), Some(value), None, false, None) => {
                 (kind, Readings::script(vec![(FIRST_TIMESTAMP_US, value)]))
@@ -232,13 +271,9 @@ impl TryFrom<FieldText> for Field {
             (_, None, None, false, Some(code)) => {
                 (Kind::F64, Readings::Fixed(Reading::Refused(Refusal(code))))
             }
-            _ => {
-                return Err(format!(
-                    "field {id} needs type with value or with readings, or unfilled, or nvml_return"
-                ));
-            }
+            _ => return Err(InvalidField(id)),
         };
-        Ok(Self { id, scope, kind, readings })
+        Ok(Field { id, scope, kind, readings })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Test only: a library with NVML's C ABI, so that tests drive heatsink through a real `dlopen`.
 //!
 //! Cargo builds `libfake_nvml.so`; a test [installs](install_in) it in a folder of its own as
-//! `libnvidia-ml.so.1` and points heatsink there. The GPUs behind it are simulated, or stand in a
+//! `libnvidia-ml.so.1` and points heatsink there. Its GPUs are simulated, or read from a
 //! fixture file of raw NVML integers; a control file makes them fail while the program runs.
 //!
 //! # Environment, read by `nvmlInit`
@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `FAKE_NVML_FIXTURE` | | path of a fixture; the simulation is off then. Format: `fixtures/example.toml` |
 //! | `FAKE_NVML_SCENARIO` | `steady` | `story`, `steady` or `idle` |
-//! | `FAKE_NVML_GPUS` | 8 | number of GPUs; `story` has its own |
+//! | `FAKE_NVML_GPUS` | 8 | number of GPUs; `story` has its own. With a fixture: as many as it has; those are repeated where it has fewer |
 //! | `FAKE_NVML_SEED` | 1 | seed of the simulation |
 //! | `FAKE_NVML_AT` | | simulated second at which the state stands still |
 //! | `FAKE_NVML_SPEED` | 1 | simulated seconds per second |
@@ -22,32 +22,37 @@
 //! all else, `nvmlDeviceGetTotalEnergyConsumption` included, stands still.
 //!
 //! In a running one the state changes every 100 ms of simulated time, and field values bear the
-//! time of the last change: whoever asks twice in between gets the same value and timestamp.
+//! time of the last change: two calls in between get the same value and timestamp.
 //!
-//! # Shape
+//! # Modules
 //!
-//! [`control`] is for tests. Inside: `settings` reads the environment; `board` is one GPU in raw
-//! integers, made by `encode` from the simulation or by `fixture` from a file; `machine` holds the
-//! boards and moves simulated time; `samples` is what a driver records by itself; `faults` and
-//! `watch` turn the control file into what goes wrong; `session` and `call` are what each function
-//! of `abi` passes through first. There are no threads here: whatever waits, polls, so that the
-//! library can be closed at any time.
+//! [`control`] is for tests. `settings` reads the environment. `board` is one GPU in raw integers, made
+//! by `encode` from the simulation or by `fixture` from a file. `machine` holds the boards and moves
+//! simulated time; `samples` is the driver's sample buffers. `faults` are the commands of the control
+//! file, `fault_watch` the faults in force. Every function of `abi` goes through `session` and `call`.
+//! There are no threads: what waits, polls, so that the library can be closed at any time.
+
+#![allow(unsafe_code)]
 
 pub mod control;
+pub mod control_file;
 mod install;
 
 mod board;
 mod encode;
+mod event_set;
 mod events;
+mod fault_watch;
 mod faults;
 mod field;
 mod fixture;
 mod functions;
 mod gpm;
 mod machine;
+mod mig_command;
 mod samples;
 mod settings;
-mod watch;
+mod xid;
 
 mod abi;
 mod call;
@@ -56,4 +61,5 @@ mod refusal;
 mod session;
 
 pub use control::Control;
+pub use fixture::host_gpus;
 pub use install::{built, install_in, library_path};

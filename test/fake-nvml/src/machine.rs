@@ -13,10 +13,10 @@ use sim::{Scenario, World};
 use crate::{
     board::Board,
     encode::{self, Pace},
-    events::Xid,
     field::FIRST_TIMESTAMP_US,
     fixture,
     settings::{Misconfigured, Origin, ScenarioName, Settings, Simulation},
+    xid::Xid,
 };
 
 /// The step of the simulation: asked more often, it would say the same again.
@@ -44,8 +44,8 @@ struct Running {
 impl Machine {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Misconfigured> {
         let (driver, boards, running) = match &settings.origin {
-            Origin::Fixture(path) => {
-                let fixture = fixture::read(path)?;
+            Origin::Fixture(path, gpus) => {
+                let fixture = fixture::read(path, *gpus)?;
                 (fixture.driver.version, fixture.boards, None)
             }
             Origin::Simulation(simulation) => {

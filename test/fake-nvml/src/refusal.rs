@@ -1,7 +1,5 @@
 //! NVML's return codes as an error type, and their texts.
 
-use std::ffi::CStr;
-
 use nvml_wrapper_sys::bindings as nvml;
 
 /// Why a function did not answer: an `nvmlReturn_t` other than success.
@@ -36,24 +34,3 @@ pub(crate) fn code(answer: Result<(), Refusal>) -> nvml::nvmlReturn_t {
         Err(Refusal(code)) => code,
     }
 }
-
-/// The text of a return code.
-pub(crate) fn text(code: nvml::nvmlReturn_t) -> &'static CStr {
-    TEXTS.iter().find(|(known, _)| *known == code).map_or(c"Unknown Error", |(_, text)| text)
-}
-
-const TEXTS: &[(nvml::nvmlReturn_t, &CStr)] = &[
-    (nvml::nvmlReturn_enum_NVML_SUCCESS, c"Success"),
-    (Refusal::UNINITIALIZED.0, c"Uninitialized"),
-    (Refusal::INVALID_ARGUMENT.0, c"Invalid Argument"),
-    (Refusal::NOT_SUPPORTED.0, c"Not Supported"),
-    (Refusal::NO_PERMISSION.0, c"Insufficient Permissions"),
-    (Refusal::NOT_FOUND.0, c"Not Found"),
-    (Refusal::INSUFFICIENT_SIZE.0, c"Insufficient Size"),
-    (Refusal::DRIVER_NOT_LOADED.0, c"Driver Not Loaded"),
-    (Refusal::TIMEOUT.0, c"Timeout"),
-    (Refusal::GPU_IS_LOST.0, c"GPU is lost"),
-    (Refusal::LIB_RM_VERSION_MISMATCH.0, c"Driver/library version mismatch"),
-    (Refusal::NO_DATA.0, c"No data"),
-    (Refusal::ARGUMENT_VERSION_MISMATCH.0, c"Argument version mismatch"),
-];

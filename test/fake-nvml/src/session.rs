@@ -9,7 +9,10 @@ use std::{
 use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlGpuInstance_t};
 
 use crate::{
-    events::EventSet,
+    board::Board,
+    control_file::{POLL, warn},
+    event_set::EventSet,
+    fault_watch::FaultWatch,
     faults::{Faults, InitFault},
     gpm::Sample,
     handle::{self, Kind, Table},
@@ -17,7 +20,6 @@ use crate::{
     refusal::Refusal,
     samples::Recorder,
     settings::Settings,
-    watch::{POLL, Watch, complain},
 };
 
 /// A C library has no other place than a static for what `nvmlInit` begins.
@@ -30,14 +32,14 @@ struct Library {
     generation: u16,
     session: Option<Arc<Session>>,
     /// Outlives the session, so that no XID is delivered again after a restart of it.
-    watch: Option<Arc<Watch>>,
+    watch: Option<Arc<FaultWatch>>,
 }
 
 /// What is true from the first `nvmlInit` to the last `nvmlShutdown`.
 pub(crate) struct Session {
     generation: u16,
     pub machine: Machine,
-    pub watch: Arc<Watch>,
+    pub watch: Arc<FaultWatch>,
     pub event_sets: Table<EventSet>,
     pub samples: Table<Mutex<Option<Sample>>>,
     /// The sample buffers, by GPU.
@@ -63,7 +65,7 @@ const ID_MASK: u32 = (1 << ID_BITS) - 1;
 /// `nvmlInit`.
 pub(crate) fn open() -> Result<(), Refusal> {
     let settings = Settings::from_environment().map_err(|error| {
-        complain(&error.to_string());
+        warn("fake-nvml", &error.to_string());
         Refusal::UNKNOWN
     })?;
     // No lock is held while this hangs, and none while the file is looked at.
@@ -79,7 +81,7 @@ pub(crate) fn open() -> Result<(), Refusal> {
     let mut library = library();
     if library.session.is_none() {
         let machine = Machine::new(&settings).map_err(|error| {
-            complain(&error.to_string());
+            warn("fake-nvml", &error.to_string());
             Refusal::UNKNOWN
         })?;
         library.generation = library.generation.wrapping_add(1);
@@ -117,7 +119,7 @@ fn library() -> RwLockWriteGuard<'static, Library> {
 }
 
 /// The watch of the live session, or of the one before it if it has the same control file.
-fn watch(settings: &Settings) -> Arc<Watch> {
+fn watch(settings: &Settings) -> Arc<FaultWatch> {
     let mut library = library();
     let kept = library
         .watch
@@ -126,7 +128,7 @@ fn watch(settings: &Settings) -> Arc<Watch> {
     if let Some(watch) = kept {
         return Arc::clone(watch);
     }
-    let fresh = Arc::new(Watch::new(settings.control.clone()));
+    let fresh = Arc::new(FaultWatch::new(settings.control.clone()));
     library.watch = Some(Arc::clone(&fresh));
     fresh
 }
@@ -137,7 +139,7 @@ fn listed(machine: &Machine, faults: &Faults) -> usize {
 }
 
 impl Session {
-    fn new(generation: u16, machine: Machine, watch: Arc<Watch>) -> Self {
+    fn new(generation: u16, machine: Machine, watch: Arc<FaultWatch>) -> Self {
         let recorders = (0..machine.len()).map(|_| Mutex::new(Recorder::new())).collect();
         let listed = listed(&machine, &watch.faults());
         Self {
@@ -157,15 +159,15 @@ impl Session {
         self.listed
     }
 
-    /// Whether a GPU is gone, be it that the driver does not list it any more.
-    pub(crate) fn is_lost(&self, faults: &Faults, gpu: usize) -> bool {
+    /// Whether a GPU has fallen off the bus, in the simulation or on command, or is not listed any more.
+    pub(crate) fn is_lost(&self, faults: &Faults, gpu: usize, board: &Board) -> bool {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         let of_gpu = faults.of(gpu);
         if of_gpu.is_some_and(|faults| faults.stays_lost) {
             lost.insert(gpu);
         }
         let is_lost = of_gpu.is_some_and(|faults| faults.lost) || lost.contains(&gpu);
-        is_lost || gpu >= listed(&self.machine, faults)
+        board.lost || is_lost || gpu >= listed(&self.machine, faults)
     }
 
     /// The handle of a GPU.

@@ -14,7 +14,8 @@ pub(crate) struct Settings {
 /// Where the GPUs come from.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Origin {
-    Fixture(PathBuf),
+    /// A file, and how many GPUs it makes where that is not as many as it has.
+    Fixture(PathBuf, Option<usize>),
     Simulation(Simulation),
 }
 
@@ -54,7 +55,7 @@ impl Settings {
 
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Misconfigured> {
         let origin = match lookup("FAKE_NVML_FIXTURE") {
-            Some(path) => Origin::Fixture(path.into()),
+            Some(path) => Origin::Fixture(path.into(), number(&lookup, "FAKE_NVML_GPUS")?),
             None => Origin::Simulation(simulation(&lookup)?),
         };
         Ok(Self {

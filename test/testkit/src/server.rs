@@ -17,7 +17,7 @@ pub struct Server {
     log: PathBuf,
 }
 
-/// An address on this machine that nobody listens at: `127.0.0.1:PORT`.
+/// An address on this machine that nothing listens on: `127.0.0.1:PORT`.
 ///
 /// # Panics
 ///

@@ -1,5 +1,5 @@
-//! What `promtool test rules` tests the alerts with: cases in base units, made into the names and
-//! units of a generation.
+//! Input of `promtool test rules`: cases in base units, converted to the names and units of a
+//! generation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,8 +20,8 @@ pub struct Cases {
     cases: Vec<Case>,
 }
 
-/// One way in which an alert fires, the nearest ways in which it does not, and what it does when
-/// the series are no longer there.
+/// Series on which an alert fires, similar series on which it does not, and its state after the
+/// series end.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -38,9 +38,9 @@ struct Case {
     /// How many alerts there are then.
     #[serde(default = "one")]
     count: u32,
-    /// Each a set of series that stand in place of those of the same name and labels.
+    /// Sets of series, each in place of those with the same names and labels.
     quiet: Vec<Vec<String>>,
-    /// `resolved after 1m` or `firing after 1m`: what is so when all series ended at `at`.
+    /// The state after all series end at `at`: `resolved after 1m` or `firing after 1m`.
     gone: String,
 }
 
@@ -131,7 +131,7 @@ impl Cases {
         })
     }
 
-    /// Files whose tests all fail, for promtool then says what each alert says.
+    /// Files whose tests all fail, because promtool then prints the texts of each alert.
     pub fn texts(&self, names: Names) -> Result<Vec<Tests>> {
         self.files(|case| Ok(vec![case.text(names)?]))
     }
@@ -158,11 +158,11 @@ impl Cases {
 
 impl Case {
     fn check(&self, alert: &Alert) -> Result<()> {
-        ensure!(!self.fires.is_empty(), "nothing to fire on");
-        ensure!(!time(&self.interval)?.is_zero(), "an interval of nothing");
+        ensure!(!self.fires.is_empty(), "no `fires`: series on which it fires");
+        ensure!(!time(&self.interval)?.is_zero(), "the interval is 0");
         ensure!(
             !self.quiet.is_empty() && self.quiet.iter().all(|set| !set.is_empty()),
-            "no case in which it just does not fire"
+            "no `quiet`: series on which it does not fire"
         );
         ensure!(
             alert.hold.is_none() || self.not_yet.is_some(),
@@ -236,7 +236,7 @@ impl Case {
 }
 
 fn time(text: &str) -> Result<Duration> {
-    duration::parse(text).with_context(|| format!("`{text}` is no duration"))
+    duration::parse(text).with_context(|| format!("`{text}` is not a duration"))
 }
 
 /// `base`, with each of `instead` in place of the series of the same name and labels.
@@ -246,7 +246,7 @@ fn replaced(base: &[Series], instead: Vec<Series>) -> Result<Vec<Series>> {
         let same = |other: &Series| other.name == series.name && other.labels == series.labels;
         let place = replaced.iter().position(same);
         let place =
-            place.with_context(|| format!("`{}` stands in place of nothing", series.name))?;
+            place.with_context(|| format!("`{}` replaces no series of `fires`", series.name))?;
         replaced[place] = series;
     }
     Ok(replaced)
@@ -366,13 +366,12 @@ impl Run {
     }
 }
 
-/// Without what a division leaves behind.
+/// Without the rounding error of a division.
 fn tidy(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
 }
 
-/// The labels that a series of this name has unless a case says otherwise; an empty value takes
-/// one away.
+/// The labels of a series with this name, unless a case gives others; an empty value removes one.
 fn defaults(name: &str) -> BTreeMap<String, String> {
     let machine = [("instance", "node-1"), ("job", "heatsink")];
     let gpu = [("gpu", "3"), ("UUID", "GPU-3")];
@@ -413,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_in_base_units_whatever_the_generation_counts_in() {
+    fn values_are_converted_to_the_unit_of_the_generation() {
         let line = "DCGM_FI_DEV_FB_USED{gpu=\"0\", pod=\"p\"} 1073741824+1048576x3 _x2 stale";
         let (series, values) = input(line, Names::V4_8);
         assert!(series.starts_with("DCGM_FI_DEV_FB_USED{"), "{series}");
@@ -452,7 +451,7 @@ mod tests {
         assert!(refused("case = []").contains("no case for alert `A`"));
         let case = "[[case]]\nalert = \"A\"\nat = \"2m\"\nfires = [\"x 1x9\"]\n\
                     quiet = []\ngone = \"resolved after 1m\"\n";
-        assert!(refused(case).contains("just does not fire"));
+        assert!(refused(case).contains("on which it does not fire"));
         assert!(refused(&case.replace("[]", "[[\"x 0x9\"]]")).contains("not_yet"));
         assert!(refused(&case.replace("\"A\"", "\"B\"")).contains("no alert `B`"));
         assert!(refused(&case.replace("at =", "interval = \"0s\"\nat =")).contains("interval"));

@@ -1,4 +1,4 @@
-//! The shipped configurations, made to fit somebody else's ports and a faster clock.
+//! The shipped configurations with other addresses and shorter durations.
 //!
 //! A test and a demonstration cannot wait six hours for a window, nor five minutes for a message.
 //! So every duration in the rules and in the configurations is divided by one number, and nothing
@@ -16,16 +16,16 @@ use crate::files::Generated;
 use crate::rules::{RuleFile, yaml};
 use crate::source::Source;
 
-/// What is to be different from the files that are shipped.
+/// The differences from the shipped files.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Chain {
-    /// By what every duration is divided.
+    /// The divisor of every duration.
     pub time_scale: f64,
     /// The names that the exporters serve.
     pub names: Names,
     /// The exporters.
     pub targets: Vec<Target>,
-    /// Who uses which GPUs, for exporters that do not know.
+    /// The pods that use GPUs, for exporters that have no pod labels.
     pub owners: Vec<Owner>,
     /// The Alertmanager, as `host:port`.
     pub alertmanager: String,
@@ -38,11 +38,11 @@ pub struct Chain {
 pub struct Target {
     /// Where it is: `host:port`.
     pub address: String,
-    /// What its node is called; by its address unless said.
+    /// The name of its node; if absent, its address.
     pub name: Option<String>,
 }
 
-/// Who uses some of a node's GPUs: a pod, as labels that Prometheus adds.
+/// A pod that uses some of a node's GPUs, as labels that Prometheus adds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Owner {
     /// The node, as a regular expression.
@@ -55,7 +55,7 @@ pub struct Owner {
     pub pod: String,
 }
 
-/// The durations of the two configurations.
+/// The keys of durations in the two configurations.
 const DURATIONS: [&str; 7] = [
     "scrape_interval",
     "scrape_timeout",
@@ -66,7 +66,7 @@ const DURATIONS: [&str; 7] = [
     "resolve_timeout",
 ];
 
-/// What stands above files whose time is scaled.
+/// The heading of files with scaled durations.
 pub fn heading(time_scale: f64) -> String {
     format!(
         "Every duration is {time_scale} times shorter than it should be: for demonstrations only."
@@ -74,7 +74,7 @@ pub fn heading(time_scale: f64) -> String {
 }
 
 impl Chain {
-    /// `heatsink.rules.yml`, `prometheus.yml` and `alertmanager.yml`, to lie in one folder.
+    /// `heatsink.rules.yml`, `prometheus.yml` and `alertmanager.yml`, for one folder.
     pub fn files(&self, root: &Path, source: &Source) -> Result<Vec<Generated>> {
         let heading = heading(self.time_scale);
         let rules = RuleFile::new(source, self.names, self.time_scale)?;
@@ -85,7 +85,7 @@ impl Chain {
         let scrape = at(&mut prometheus, &["scrape_configs", "0"])?;
         scrape["static_configs"] = Value::Sequence(self.targets.iter().map(Target::yaml).collect());
         if self.targets.iter().any(|target| target.name.is_some()) {
-            // It would call a node by its address.
+            // The shipped rules would name a node by its address.
             scrape["relabel_configs"] = Value::Sequence(Vec::new());
         }
         let owners = self.owners.iter().flat_map(Owner::relabelling).collect();
@@ -180,7 +180,7 @@ impl Target {
 }
 
 impl Owner {
-    /// A rule for each of the two labels, on what is said of a GPU under DCGM's names.
+    /// A relabelling rule for each of the two labels, on metrics with DCGM's names.
     fn relabelling(&self) -> [Value; 2] {
         let Self { instance, gpu, namespace, pod } = self;
         [("namespace", namespace), ("pod", pod)].map(|(label, value)| {

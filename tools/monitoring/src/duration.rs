@@ -13,7 +13,7 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// The duration that `1h30m` or `250ms` stands for; none if it stands for none.
+/// Reads a duration such as `1h30m` or `250ms`.
 pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut milliseconds = 0_u64;
@@ -34,7 +34,7 @@ pub fn parse(text: &str) -> Option<Duration> {
 pub fn write(duration: Duration) -> String {
     let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1);
     let fits = |each: &u64| milliseconds.is_multiple_of(*each);
-    // Years and weeks are left to those who write them by hand.
+    // Years and weeks are read but not written.
     let unit = UNITS[2..].iter().find(|(_, each)| fits(each));
     unit.map_or_else(String::new, |(name, each)| format!("{}{name}", milliseconds / each))
 }

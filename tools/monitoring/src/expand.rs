@@ -1,7 +1,6 @@
 //! From an expression with placeholders to PromQL, for one generation of names.
 //!
-//! What a rule asks for is a field in base units. Which family that is, and what it has to be
-//! multiplied by, depends on the generation that is served: `DCGM_FI_DEV_FB_USED` in MiB up to 4.8,
+//! A rule names a field in base units. Its family and factor depend on the generation that is served: `DCGM_FI_DEV_FB_USED` in MiB up to 4.8,
 //! `DCGM_FI_DEV_FB_USED_BYTES` from 4.9 on.
 
 use std::collections::BTreeSet;
@@ -13,22 +12,22 @@ use model::catalog::generation::pairs;
 use crate::duration;
 use crate::source::{Source, Threshold, Unit};
 
-/// The names that expressions are made for.
+/// The metric names of an expression.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Names {
     /// Those up to 4.8, which `both` serves too.
     V4_8,
     /// Those from 4.9 on.
     V4_9,
-    /// Whichever of them is there: for dashboards, which do not know.
+    /// Either: dashboards work with both.
     Either,
 }
 
 impl Names {
-    /// Those of which rule files are shipped.
+    /// The names for which there are rule files.
     pub const OF_RULES: [Self; 2] = [Self::V4_8, Self::V4_9];
 
-    /// From what `--metric-names` says.
+    /// From a value of `--metric-names`.
     pub fn parse(text: &str) -> Result<Self> {
         use model::catalog::Generation;
         match Generation::parse(text) {
@@ -40,25 +39,16 @@ impl Names {
             }
         }
     }
-
-    /// The word for it in file names.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V4_8 => "4.8",
-            Self::V4_9 => "4.9",
-            Self::Either => "either",
-        }
-    }
 }
 
-/// What expressions are made of and for.
+/// Fills in the placeholders of expressions and texts.
 #[derive(Clone, Copy)]
 pub struct Expander<'a> {
-    /// Where thresholds and words are found.
+    /// The thresholds and words.
     pub source: &'a Source,
-    /// For which names.
+    /// The names to use.
     pub names: Names,
-    /// How many times faster time goes than in what the rules are written for; 1 for all but tests.
+    /// The divisor of durations; 1 except in tests and demonstrations.
     pub time_scale: f64,
 }
 
@@ -73,9 +63,9 @@ impl Expander<'_> {
         Expander { time_scale: 1.0, ..*self }.fill(text)
     }
 
-    /// A duration of its own, scaled.
+    /// A duration, scaled.
     pub fn duration(&self, text: &str) -> Result<String> {
-        let read = duration::parse(text).with_context(|| format!("`{text}` is no duration"))?;
+        let read = duration::parse(text).with_context(|| format!("`{text}` is not a duration"))?;
         Ok(duration::write(read.div_f64(self.time_scale)))
     }
 
@@ -128,8 +118,8 @@ impl Expander<'_> {
         bail!("`[[{inside}]]` is no field, no threshold and no word")
     }
 
-    /// Alerts that fire, are about to, or did within a time: so that what follows from them does not
-    /// fire before them, nor when they end. `A|B`, or `A|B within 1h`; a threshold may be the time.
+    /// Alerts that fire, are pending, or fired within a time, so that alerts that follow from them fire
+    /// neither before them nor when they end. `A|B`, or `A|B within 1h`; a threshold may be the time.
     fn firing(&self, alerts: &str) -> String {
         let (names, within) = alerts.split_once(" within ").unwrap_or((alerts, "10m"));
         let seconds = self.source.thresholds.get(within).map(|threshold| threshold.value);
@@ -161,7 +151,7 @@ impl Expander<'_> {
             Names::V4_8 => one(old),
             Names::V4_9 => one(new),
             Names::Either if old == new => one(old),
-            // Products have no name of their own, so that one can take over from the other.
+            // Products have no metric name, so that `or` matches series of both.
             Names::Either => format!("({} or {})", product(old), product(new)),
         })
     }
@@ -225,7 +215,7 @@ fn field(text: &str) -> Result<(&str, &str)> {
     Ok((name, matchers))
 }
 
-/// What a field is called, and what brings it to base units. `name` is one of 4.8.
+/// The name of a field and its factor to base units. `name` is one of 4.8.
 fn named(name: &str, names: Names) -> Result<(&'static str, f64)> {
     let row = model::catalog::by_name(name).with_context(|| format!("`{name}` is no field"))?;
     if let Some(pair) = pairs().find(|pair| pair.has(name)) {
@@ -254,7 +244,7 @@ fn base(unit: &str) -> f64 {
     }
 }
 
-/// What a value in base units is in the unit of `name`, for tests that make up readings.
+/// The name of a field and the factor of its unit, for input series of tests.
 pub(crate) fn from_base(name: &str, names: Names) -> Result<(&'static str, f64)> {
     named(name, names)
 }
@@ -325,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_an_alert_that_fires_did_or_will() {
+    fn a_cause_is_an_alert_that_fires_fired_or_is_pending() {
         assert_eq!(
             expand(Names::V4_8, 60.0, "x unless [[cause A|B within 1h]]").unwrap(),
             "x unless (max_over_time(ALERTS{alertname=~\"A|B\", alertstate=\"firing\"}[1m]) \
@@ -337,13 +327,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn bad_placeholders_are_refused() {
         let refused = |text| format!("{:#}", expand(Names::V4_8, 1.0, text).unwrap_err());
         assert!(refused("[[DCGM_FI_DEV_FB_USED]][5m]").contains("[[raw DCGM_FI_DEV_FB_USED]]"));
         assert!(refused("[[DCGM_FI_DEV_FB_USEDD]]").contains("is no field"));
         assert!(refused("[[ful]]").contains("no threshold"));
         assert!(refused("[[time full]]").contains("is no time"));
-        assert!(refused("x[5mm]").contains("no duration"));
+        assert!(refused("x[5mm]").contains("not a duration"));
         assert!(refused("[[DCGM_FI_DEV_FB_USED_BYTES]]").contains("write `DCGM_FI_DEV_FB_USED`"));
         assert!(expand(Names::Either, 1.0, "[[raw DCGM_FI_DEV_FB_USED]]").is_err());
     }
@@ -352,8 +342,8 @@ mod tests {
     fn only_generations_that_are_served_have_rules() {
         assert_eq!(Names::parse("4.8.4").unwrap(), Names::V4_8);
         assert_eq!(Names::parse("4.9").unwrap(), Names::V4_9);
-        let said = Names::parse("5.0").unwrap_err().to_string();
-        assert!(said.contains("there are 4.8.2, 4.8, 4.9, both"), "{said}");
+        let error = Names::parse("5.0").unwrap_err().to_string();
+        assert!(error.contains("there are 4.8.2, 4.8, 4.9, both"), "{error}");
     }
 
     #[test]

@@ -1,20 +1,27 @@
-//! Every file that is generated: what is in it, and whether one has drifted.
+//! The generated files that are in git: their content, and whether one has drifted.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use model::catalog::builtin::Set;
 
-use crate::dashboards;
-use crate::expand::{self, Names};
-use crate::pages;
+use crate::expand::Names;
 use crate::rules::RuleFile;
-use crate::source::{Alert, Source};
+use crate::source::Source;
+use crate::{dashboards, json, pages, rows};
 
 /// Where the source of the rules is, below the root of the repository.
 pub const SOURCE: &str = "monitoring/rules/rules.toml";
+/// The folder of the rule files.
+pub const RULES: &str = "monitoring/rules";
+/// The folder of the dashboards.
+pub const DASHBOARDS: &str = "monitoring/dashboards";
+
+/// Where the chart has links to the rule files, one for each generation of names.
+const CHART_RULES: &str = "deploy/helm/heatsink/files/rules";
+/// Where the chart has links to the dashboards.
+const CHART_DASHBOARDS: &str = "deploy/helm/heatsink/files/dashboards";
 
 /// A file that is generated.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,56 +32,30 @@ pub struct Generated {
     pub text: String,
 }
 
-/// Reads the source of the rules below `root`, and checks it against what is served.
+/// Reads the source of the rules below `root`, and checks that heatsink serves what they need.
 pub fn source(root: &Path) -> Result<Source> {
     source_at(&root.join(SOURCE))
 }
 
-/// The same for a source that lies elsewhere.
+/// The same for a source at another path.
 pub fn source_at(path: &Path) -> Result<Source> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let source = Source::parse(&text)?;
-    let known = shipped_rows();
-    let alerts = source.alerts().map(|alert| (&alert.name, &alert.expr));
-    let records = source.groups.iter().flat_map(|group| &group.records);
-    for (name, expr) in alerts.chain(records.map(|record| (&record.name, &record.expr))) {
-        for field in expand::fields(expr)? {
-            ensure!(
-                known.contains(field),
-                "`{name}` needs `{field}`, and neither the default counters file nor \
-                 deploy/counters/monitoring.csv asks for it: it could never be true"
-            );
-        }
-    }
+    rows::check(&source)?;
     Ok(source)
 }
 
-/// What is generated from `source`.
+/// The generated files that are in git.
 pub fn generated(source: &Source) -> Result<Vec<Generated>> {
     let mut files = Vec::new();
     for names in Names::OF_RULES {
-        let rules = RuleFile::new(source, names, 1.0)?;
+        let text = RuleFile::new(source, names, 1.0)?.to_yaml(&heading(names))?;
         let suffix = if names == Names::V4_8 { "" } else { "-4.9" };
-        let heading = heading(names);
-        let mut add = |path: String, text: String| files.push(Generated { path, text });
-        add(format!("monitoring/rules/heatsink{suffix}.rules.yml"), rules.to_yaml(&heading)?);
-        add(
-            format!("monitoring/rules/prometheusrule{suffix}.yaml"),
-            rules.to_prometheus_rule(&heading)?,
-        );
-        add(
-            format!("deploy/helm/heatsink/files/rules/{}.yaml", names.as_str()),
-            rules.to_yaml(&heading)?,
-        );
+        files.push(Generated { path: format!("{RULES}/heatsink{suffix}.rules.yml"), text });
     }
     for dashboard in dashboards::all(source)? {
-        let mut text = serde_json::to_string_pretty(&dashboard.json)?;
-        text.push('\n');
-        // The chart can only ship what lies inside it.
-        for folder in ["monitoring/dashboards", "deploy/helm/heatsink/files/dashboards"] {
-            let path = format!("{folder}/heatsink-{}.json", dashboard.name);
-            files.push(Generated { path, text: text.clone() });
-        }
+        let path = format!("{DASHBOARDS}/heatsink-{}.json", dashboard.name);
+        files.push(Generated { path, text: json::pretty(&dashboard.json) });
     }
     files.push(Generated { path: "docs/alerts.md".to_owned(), text: pages::alerts(source)? });
     Ok(files)
@@ -92,7 +73,7 @@ fn heading(names: Names) -> String {
     )
 }
 
-/// Writes what is generated below `root`; gives back the paths that were not as they should be.
+/// Writes `files` below `root`; returns the paths of those that differed.
 pub fn write(root: &Path, files: &[Generated]) -> Result<Vec<String>> {
     let mut written = Vec::new();
     for file in files {
@@ -109,7 +90,7 @@ pub fn write(root: &Path, files: &[Generated]) -> Result<Vec<String>> {
     Ok(written)
 }
 
-/// Fails if a generated file is not what it should be, or an alert has no runbook.
+/// Fails if a generated file has drifted, a link of the chart is wrong, or an alert has no runbook.
 pub fn check(root: &Path, source: &Source, files: &[Generated]) -> Result<()> {
     let mut wrong = Vec::new();
     for file in files {
@@ -119,31 +100,53 @@ pub fn check(root: &Path, source: &Source, files: &[Generated]) -> Result<()> {
             Err(error) => wrong.push(format!("{}: {error}", file.path)),
         }
     }
-    wrong.extend(left_over(root, files)?);
+    let links = chart_links(files);
+    let is_wrong = |(link, path): &&(String, &str)| !is_link_to(root, link, path);
+    let wrong_links = links.iter().filter(is_wrong);
+    wrong.extend(wrong_links.map(|(link, path)| format!("{link} is not a link to {path}")));
+    let linked = links.iter().map(|(link, _)| link.as_str());
+    let known = files.iter().map(|file| file.path.as_str()).chain(linked).collect();
+    wrong.extend(left_over(root, &known)?);
     if !wrong.is_empty() {
         bail!("{}; run `cargo xtask generate`", wrong.join(", "));
     }
     runbooks(root, source)
 }
 
-/// Where nothing lies but what is generated, as far as it ends so.
+/// The chart's links to generated files, and the files. Helm packages what is in the folder of the
+/// chart, and follows links.
+fn chart_links(files: &[Generated]) -> Vec<(String, &str)> {
+    let link = |path: &str| match path.strip_prefix(DASHBOARDS) {
+        Some(file) => Some(format!("{CHART_DASHBOARDS}{file}")),
+        None if path.ends_with("heatsink.rules.yml") => Some(format!("{CHART_RULES}/4.8.yaml")),
+        None if path.ends_with("-4.9.rules.yml") => Some(format!("{CHART_RULES}/4.9.yaml")),
+        None => None,
+    };
+    files.iter().filter_map(|file| Some((link(&file.path)?, file.path.as_str()))).collect()
+}
+
+fn is_link_to(root: &Path, link: &str, path: &str) -> bool {
+    let is_link = root.join(link).is_symlink();
+    is_link && fs::canonicalize(root.join(link)).ok() == fs::canonicalize(root.join(path)).ok()
+}
+
+/// Folders in which every file with this ending is generated, or a link to one that is.
 const FOLDERS: [(&str, &str); 5] = [
-    ("monitoring/rules", "yml"),
-    ("monitoring/rules", "yaml"),
-    ("monitoring/dashboards", "json"),
-    ("deploy/helm/heatsink/files/rules", "yaml"),
-    ("deploy/helm/heatsink/files/dashboards", "json"),
+    (RULES, "yml"),
+    (RULES, "yaml"),
+    (DASHBOARDS, "json"),
+    (CHART_RULES, "yaml"),
+    (CHART_DASHBOARDS, "json"),
 ];
 
-/// Files that look generated, and that nothing generates any more.
-fn left_over(root: &Path, files: &[Generated]) -> Result<Vec<String>> {
+/// Files that look generated, and that nothing generates.
+fn left_over(root: &Path, known: &BTreeSet<&str>) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for (folder, ending) in FOLDERS {
         for entry in fs::read_dir(root.join(folder)).with_context(|| folder.to_owned())? {
             let path = format!("{folder}/{}", entry?.file_name().to_string_lossy());
-            let is_made = files.iter().any(|file| file.path == path);
-            if path.ends_with(&format!(".{ending}")) && !is_made {
-                found.push(format!("{path} is made by nothing: remove it"));
+            if path.ends_with(&format!(".{ending}")) && !known.contains(path.as_str()) {
+                found.push(format!("nothing generates {path}: remove it"));
             }
         }
     }
@@ -157,36 +160,10 @@ fn runbooks(root: &Path, source: &Source) -> Result<()> {
         let name = entry?.file_name().to_string_lossy().into_owned();
         there.extend(name.strip_suffix(".md").filter(|name| *name != "README").map(str::to_owned));
     }
-    let wanted: BTreeSet<String> = source.alerts().map(|alert| alert.name.clone()).collect();
-    let missing: Vec<_> = wanted.difference(&there).cloned().collect();
-    let orphans: Vec<_> = there.difference(&wanted).cloned().collect();
+    let needed: BTreeSet<String> = source.alerts().map(|alert| alert.name.clone()).collect();
+    let missing: Vec<_> = needed.difference(&there).cloned().collect();
+    let orphans: Vec<_> = there.difference(&needed).cloned().collect();
     ensure!(missing.is_empty(), "alerts without a runbook: {}", missing.join(", "));
     ensure!(orphans.is_empty(), "runbooks without an alert: {}", orphans.join(", "));
     Ok(())
-}
-
-/// Whether an alert needs rows beyond those of the default counters file to fire at all.
-pub fn needs_extra_rows(source: &Source, alert: &Alert) -> Result<bool> {
-    let default = rows(Set::Default);
-    Ok(fields(source, alert)?.iter().any(|field| !default.contains(*field)))
-}
-
-/// The fields that an alert stands on, those of recorded series included.
-fn fields(source: &Source, alert: &Alert) -> Result<BTreeSet<&'static str>> {
-    let mut fields = expand::fields(&alert.expr)?;
-    let records = source.groups.iter().flat_map(|group| &group.records);
-    for record in records.filter(|record| alert.expr.contains(&record.name)) {
-        fields.extend(expand::fields(&record.expr)?);
-    }
-    Ok(fields)
-}
-
-fn shipped_rows() -> BTreeSet<String> {
-    let mut known = rows(Set::Default);
-    known.extend(rows(Set::Monitoring));
-    known
-}
-
-fn rows(set: Set) -> BTreeSet<String> {
-    set.watches().into_iter().map(|watch| watch.name.to_string()).collect()
 }

@@ -1,26 +1,28 @@
-//! What turns metrics into action: alert rules and dashboards, from one source each to every form
-//! in which they are used.
+//! Alert rules and dashboards: each has one source, from which the files of every program are made.
 //!
-//! - [`source`] reads `monitoring/rules/rules.toml` and refuses what makes no sense.
-//! - [`expand`] turns its placeholders into the names and units of one generation.
-//! - [`rules`] writes rule files, [`cases`] what `promtool` tests them with.
-//! - [`dashboards`] builds what Grafana reads, [`picture`] draws it from a real Prometheus, which
-//!   [`ask`] asks.
-//! - [`chain`] makes the shipped configurations fit for a test that cannot wait.
-//! - [`files`] knows every file that is generated, [`pages`] those of the book.
+//! - [`source`] reads `monitoring/rules/rules.toml` and checks it, [`expand`] fills in its
+//!   placeholders for one generation of names.
+//! - [`rules`] writes rule files, [`cases`] the input of `promtool test rules`.
+//! - [`dashboards`] builds what Grafana reads, [`json`] writes it.
+//! - [`files`] lists all generated files, [`pages`] makes those in `docs/`, [`manifests`] the
+//!   Kubernetes objects.
+//! - [`chain`] makes rules and configurations with shorter waits, for tests and demonstrations.
+//! - [`prometheus`] queries a server as Grafana does, for tests.
 //!
-//! Nothing here is part of the exporter; `cargo xtask` is the program.
+//! Not part of the exporter: `cargo xtask` and tests use it.
 
 #![forbid(unsafe_code)]
 
-pub mod ask;
 pub mod cases;
 pub mod chain;
 pub mod dashboards;
 pub mod duration;
 pub mod expand;
 pub mod files;
+pub mod json;
+pub mod manifests;
 pub mod pages;
-pub mod picture;
+pub mod prometheus;
+mod rows;
 pub mod rules;
 pub mod source;

@@ -1,46 +1,44 @@
-//! Pages of the book that are made from the rules.
+//! Documentation pages that are generated from the rules.
 
 use std::fmt::Write as _;
 
 use anyhow::Result;
 
 use crate::expand::{Expander, Names};
-use crate::files;
+use crate::rows;
 use crate::source::{Alert, Source};
 
 const INTRODUCTION: &str = "\
 # Alerts
 
-Every alert of heatsink's rules, with what it says and its runbook. They are tested: each fires, does
-not fire just below, and does what is meant when its series end.
+This page lists all alerts of heatsink's rules, with their description and runbook. Tests check that each alert fires,
+does not fire just below its threshold, and behaves as documented when its series end.
 
-The severity says who acts:
+Severities:
 
-- **critical**: the person on call, now. A job has died or is about to, data is lost, or a GPU or
-  a node has failed.
-- **warning**: the team, on the next working day. A job is slow or at risk, or a GPU needs service.
-- **info**: no one. Prometheus and the dashboards show it, and no message is sent.
+- **critical**: the person on call acts now. A job has died or is about to, data is lost, or a GPU or a node has failed.
+- **warning**: the team acts on the next working day. A job is slow or at risk, or a GPU needs service.
+- **info**: no action and no message. Prometheus and the dashboards show the alert.
 
-Some need rows that are not in the default counters file: start heatsink with
-`--extra-collectors monitoring` for those, or they can never fire. How to install the rules, what to
-turn and how to test a change: [monitoring](../monitoring/README.md).
+Some alerts need rows that are not in the default set. Start heatsink with `--extra-collectors monitoring`, otherwise
+they never fire. [Monitoring](../monitoring/README.md) describes how to install the rules, change thresholds and test
+changes.
 ";
 
 const CAUSES: &str = "
 ## One cause, one alert
 
-One fault shows in many metrics, and only one alert is sent. While the alert in the middle fires, and
-ten minutes longer (some longer, see [the rules](../monitoring/rules/rules.toml)), those on the right do
-not fire for the same GPU, or for the same node where they follow from a fault of another GPU. That is
-part of the rules, so it works with any Alertmanager.
+One fault appears in many metrics, but sends only one alert. While the alert in the middle column fires, and for ten
+minutes after (some longer, see [the rules](../monitoring/rules/rules.toml)), the alerts on the right do not fire for
+the same GPU, or for the same node if they follow from a fault of another GPU. This is part of the rules, so it works
+with any Alertmanager.
 
-Of XIDs, those of memory errors follow from GpuEccUncorrectable and GpuRowRemapFailed, and those of
-NVLink from NvswitchSxidCritical. Two faults have a second alert when they get worse: after
-GpuTemperatureHigh (warning) comes GpuHardwareSlowdown (critical) when the clocks are halved, and after
-GpuEccCorrectableRate (warning) comes GpuEccUncorrectable (critical) when data is lost. XIDs that need
-nothing, such as 63, have no alert.
+XIDs of memory errors follow from GpuEccUncorrectable and GpuRowRemapFailed, XIDs of NVLink from NvswitchSxidCritical.
+Two faults have a second alert when they get worse: GpuTemperatureHigh (warning) is followed by GpuHardwareSlowdown
+(critical) when the clocks are halved, and GpuEccCorrectableRate (warning) by GpuEccUncorrectable (critical) when data is
+lost. XIDs that require no action, such as 63, have no alert.
 
-| what is wrong | alert | do not fire then |
+| fault | alert | suppressed alerts |
 |---|---|---|
 ";
 
@@ -59,7 +57,7 @@ pub fn alerts(source: &Source) -> Result<String> {
     for group in source.groups.iter().filter(|group| !group.alerts.is_empty()) {
         let title = group.name.trim_start_matches("heatsink.");
         let _ = writeln!(page, "\n## {}\n", capitalised(title));
-        page += "| alert | severity | after | what it means | needs |\n|---|---|---|---|---|\n";
+        page += "| alert | severity | after | description | needs |\n|---|---|---|---|---|\n";
         for alert in &group.alerts {
             page += &row(source, alert, &expander.text(&alert.description)?)?;
         }
@@ -78,7 +76,7 @@ fn link(alert: &str) -> String {
 
 fn row(source: &Source, alert: &Alert, description: &str) -> Result<String> {
     let Alert { name, severity, hold, .. } = alert;
-    let rows = files::needs_extra_rows(source, alert)?.then_some("`--extra-collectors monitoring`");
+    let rows = rows::needs_extra(source, alert)?.then_some("`--extra-collectors monitoring`");
     let needs: Vec<&str> = rows.into_iter().chain(alert.needs.as_deref()).collect();
     let needs = needs.join(", ");
     let hold = hold.as_deref().unwrap_or("at once");

@@ -1,4 +1,4 @@
-//! Rule files: what Prometheus reads, and the same as a Kubernetes object.
+//! Rule files as Prometheus reads them.
 
 use std::collections::BTreeMap;
 
@@ -39,21 +39,6 @@ enum Rule {
     },
 }
 
-#[derive(Serialize)]
-struct PrometheusRule<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Metadata,
-    spec: &'a RuleFile,
-}
-
-#[derive(Serialize)]
-struct Metadata {
-    name: &'static str,
-    labels: BTreeMap<&'static str, &'static str>,
-}
-
 impl RuleFile {
     /// The rules of `source`, for these names and this speed of time.
     pub fn new(source: &Source, names: Names, time_scale: f64) -> Result<Self> {
@@ -65,18 +50,6 @@ impl RuleFile {
     /// As Prometheus reads it, below a heading.
     pub fn to_yaml(&self, heading: &str) -> Result<String> {
         yaml(heading, self)
-    }
-
-    /// As the object of the Prometheus operator, below a heading.
-    pub fn to_prometheus_rule(&self, heading: &str) -> Result<String> {
-        let labels = [("app.kubernetes.io/name", "heatsink"), ("role", "alert-rules")].into();
-        let object = PrometheusRule {
-            api_version: "monitoring.coreos.com/v1",
-            kind: "PrometheusRule",
-            metadata: Metadata { name: "heatsink", labels },
-            spec: self,
-        };
-        yaml(heading, &object)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The source of the rules: what may stand in `rules.toml`, and what is refused.
+//! The source of the rules: the keys of `rules.toml`, and checks of their values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::duration;
 
-/// All recording rules and alerts, and what they are made of.
+/// All recording rules and alerts, with their thresholds and texts.
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -16,28 +16,28 @@ pub struct Source {
     pub runbooks: String,
     /// Numbers, by name.
     pub thresholds: BTreeMap<String, Threshold>,
-    /// Pieces of text, by name.
+    /// Snippets of expressions and texts, by name.
     pub words: BTreeMap<String, String>,
     /// Rules that are evaluated together, in order.
     #[serde(rename = "group")]
     pub groups: Vec<Group>,
 }
 
-/// A number that users may turn, and between what it makes sense.
+/// A number that users may change, and its bounds.
 #[derive(Clone, Copy, PartialEq, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// What is compared with, in `unit`.
+    /// The threshold, in `unit`.
     pub value: f64,
-    /// What it is a number of.
+    /// The unit of all three numbers.
     pub unit: Unit,
-    /// The least that makes sense.
+    /// The smallest sensible value.
     pub least: f64,
-    /// The most that makes sense.
+    /// The largest sensible value.
     pub most: f64,
 }
 
-/// What a threshold is a number of. Some of them change where time is scaled.
+/// The unit of a threshold. Some are scaled with time.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Debug)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -49,13 +49,13 @@ pub enum Unit {
     Watts,
     /// Bytes.
     Bytes,
-    /// How many.
+    /// A number of things.
     Count,
-    /// How long; shorter where time is scaled.
+    /// Seconds, divided by the time scale.
     Seconds,
-    /// How long by the clock on the wall, however time is scaled.
+    /// Seconds, not scaled.
     ClockSeconds,
-    /// How many a second; more where time is scaled.
+    /// Events per second, multiplied by the time scale.
     PerSecond,
 }
 
@@ -63,9 +63,9 @@ pub enum Unit {
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// What the group is called in Prometheus.
+    /// The name of the group in Prometheus.
     pub name: String,
-    /// How often it is evaluated; as often as all others if not given.
+    /// The evaluation interval; if absent, that of Prometheus.
     pub interval: Option<String>,
     /// Recording rules.
     #[serde(default, rename = "record")]
@@ -79,9 +79,9 @@ pub struct Group {
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The name of the family that it makes: `level:metric:operation`.
+    /// The name of the recorded family: `level:metric:operation`.
     pub name: String,
-    /// What is recorded, with placeholders.
+    /// The recorded expression, with placeholders.
     pub expr: String,
 }
 
@@ -89,22 +89,22 @@ pub struct Record {
 #[derive(Clone, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Alert {
-    /// Its name, which is that of its runbook too.
+    /// Its name, also that of its runbook.
     pub name: String,
-    /// Who is to know.
+    /// Who has to act.
     pub severity: Severity,
-    /// For how long it has to be so; at once if not given.
+    /// How long the expression has to be true; if absent, the alert fires at once.
     #[serde(rename = "for")]
     pub hold: Option<String>,
-    /// When it fires, with placeholders.
+    /// The expression on which it fires, with placeholders.
     pub expr: String,
-    /// What is wrong when it fires, where other alerts follow from it.
+    /// The fault, if other alerts follow from this one.
     pub cause: Option<String>,
-    /// What it needs beside rows of a counters file.
+    /// What it needs besides rows of a counters file, in Markdown.
     pub needs: Option<String>,
     /// One line: what, where, how much.
     pub summary: String,
-    /// What that means to the job.
+    /// The effect on jobs and what to do.
     pub description: String,
 }
 
@@ -116,7 +116,7 @@ pub enum Severity {
     Critical,
     /// The team, on the next working day.
     Warning,
-    /// No one: it is shown, and sent to no one.
+    /// No one: dashboards show it, and no message is sent.
     Info,
 }
 
@@ -132,7 +132,11 @@ impl Severity {
 }
 
 impl Source {
-    /// Reads a source, and refuses one whose rules could not mean what they say.
+    /// Reads a source and checks it.
+    ///
+    /// # Errors
+    /// The key and the reason, if a value is out of bounds, a name occurs twice or an alert follows
+    /// from a missing one.
     pub fn parse(text: &str) -> Result<Self> {
         let source: Self = toml::from_str(text).context("the source of the rules")?;
         for (name, threshold) in &source.thresholds {
@@ -158,7 +162,7 @@ impl Source {
         each_once(source.groups.iter().flat_map(|group| &group.records).map(|rule| &rule.name))?;
         source.check_causes()?;
         for (name, word) in &source.words {
-            ensure!(!word.contains("[["), "word `{name}` has a placeholder of its own");
+            ensure!(!word.contains("[["), "word `{name}` contains a placeholder");
         }
         if let Some(name) = source.words.keys().find(|name| source.thresholds.contains_key(*name)) {
             bail!("`{name}` is a threshold and a word");
@@ -166,8 +170,7 @@ impl Source {
         Ok(source)
     }
 
-    /// An alert that follows from another one has to wait for it, and the other one has to say what
-    /// is wrong.
+    /// An alert that follows from another has to wait for it, and the other needs a `cause`.
     fn check_causes(&self) -> Result<()> {
         for alert in self.alerts() {
             let name = &alert.name;
@@ -190,19 +193,19 @@ impl Source {
     /// The same with one alert, those that it follows from, and all recording rules.
     #[must_use]
     pub fn only(&self, alert: &str) -> Self {
-        let mut wanted = BTreeSet::from([alert]);
+        let mut kept = BTreeSet::from([alert]);
         loop {
-            let found = self.alerts().filter(|alert| wanted.contains(&*alert.name));
+            let found = self.alerts().filter(|alert| kept.contains(&*alert.name));
             let more: Vec<&str> = found.flat_map(Alert::causes).collect();
-            let before = wanted.len();
-            wanted.extend(more);
-            if wanted.len() == before {
+            let before = kept.len();
+            kept.extend(more);
+            if kept.len() == before {
                 break;
             }
         }
         let mut source = self.clone();
         for group in &mut source.groups {
-            group.alerts.retain(|other| wanted.contains(&*other.name));
+            group.alerts.retain(|other| kept.contains(&*other.name));
         }
         source.groups.retain(|group| !group.alerts.is_empty() || !group.records.is_empty());
         source
@@ -218,7 +221,10 @@ impl Threshold {
     fn check(&self) -> Result<()> {
         let Self { value, unit, least, most } = *self;
         let sane = [value, least, most].iter().all(|number| number.is_finite()) && least < most;
-        ensure!(sane, "{value} is to lie between {least} and {most}, which makes no sense");
+        ensure!(
+            sane,
+            "{value}, from {least} to {most}: the bounds are not two finite numbers in order"
+        );
         ensure!(
             (least..=most).contains(&value),
             "{value} is not between {least} and {most}{}",
@@ -231,7 +237,7 @@ impl Threshold {
     }
 }
 
-/// What somebody most likely meant.
+/// The probable mistake.
 fn hint(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Ratio if value > 1.0 && value <= 100.0 => {
@@ -252,7 +258,7 @@ impl Group {
     }
 }
 
-/// Whether a duration that may be left out is one.
+/// Checks an optional duration.
 fn is_duration(what: &str, text: Option<&str>) -> Result<()> {
     let Some(text) = text else { return Ok(()) };
     let parsed = duration::parse(text).filter(|duration| !duration.is_zero());
@@ -271,8 +277,7 @@ impl Record {
     }
 }
 
-/// How long an alert waits for its cause to be seen: a few scrapes, and the slow readings of
-/// heatsink.
+/// The least `for` of an alert with a cause: a few scrapes, and heatsink's slow readings.
 const LEAST_HOLD: Duration = Duration::from_secs(60);
 
 impl Alert {
@@ -290,7 +295,7 @@ impl Alert {
         for (what, text) in [("summary", &self.summary), ("description", &self.description)] {
             ensure!(!text.trim().is_empty(), "the {what} is empty");
         }
-        // A label that is a sentence of its own may come last.
+        // A label whose value is a sentence may come last.
         let ends = self.description.ends_with('.') || self.description.ends_with("}}");
         ensure!(ends, "the description is not a sentence");
         Ok(())
@@ -331,15 +336,15 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_sense_is_read() {
+    fn a_good_source_is_read() {
         assert_eq!(Source::parse(GOOD).unwrap().alerts().count(), 1);
     }
 
     #[test]
-    fn thresholds_that_make_no_sense_are_refused_with_a_hint() {
-        let said = refused("value = 0.9", "value = 90");
-        assert!(said.contains("threshold `full`: 90 is not between 0.5 and 0.99"), "{said}");
-        assert!(said.contains("90 % is 0.9"), "{said}");
+    fn thresholds_out_of_bounds_are_refused_with_a_hint() {
+        let error = refused("value = 0.9", "value = 90");
+        assert!(error.contains("threshold `full`: 90 is not between 0.5 and 0.99"), "{error}");
+        assert!(error.contains("90 % is 0.9"), "{error}");
         for value in ["0", "-1", "nan", "inf", "1.0"] {
             refused("value = 0.9", &format!("value = {value}"));
         }
@@ -371,20 +376,20 @@ mod tests {
         assert_eq!(source.only("Slow").alerts().count(), 2);
         assert_eq!(source.only("Full").alerts().count(), 1);
 
-        let said = |text: &str| format!("{:#}", Source::parse(text).unwrap_err());
-        assert!(said(&follows).contains("`Full`: `Slow` needs its `cause`"));
-        assert!(said(&named.replace("for = \"1m\"", "for = \"59s\"")).contains("at least 1m"));
-        assert!(said(&named.replace("cause Full", "cause Ful")).contains("no alert `Ful`"));
+        let error = |text: &str| format!("{:#}", Source::parse(text).unwrap_err());
+        assert!(error(&follows).contains("`Full`: `Slow` needs its `cause`"));
+        assert!(error(&named.replace("for = \"1m\"", "for = \"59s\"")).contains("at least 1m"));
+        assert!(error(&named.replace("cause Full", "cause Ful")).contains("no alert `Ful`"));
         let circle = named
             .replace("x > [[full]]", "x unless [[cause Slow]]")
             .replace("for = \"1m\"", "for = \"1m\"\ncause = \"slow\"");
-        assert!(said(&circle).contains("a circle"), "{}", said(&circle));
+        assert!(error(&circle).contains("a circle"), "{}", error(&circle));
     }
 
     #[test]
-    fn everything_else_that_could_fire_by_accident_is_refused() {
-        let said = refused("for = \"5m\"", "for = \"5\"");
-        assert!(said.contains("alert `Full`: `for` is not a duration: `5`"), "{said}");
+    fn other_mistakes_are_refused() {
+        let error = refused("for = \"5m\"", "for = \"5\"");
+        assert!(error.contains("alert `Full`: `for` is not a duration: `5`"), "{error}");
         refused("for = \"5m\"", "for = \"0s\"");
         refused("severity = \"warning\"", "severity = \"loud\"");
         refused("severity", "sevrity");

@@ -14,10 +14,10 @@ use rig::{Exporter, Watched, wait_for};
 const SPEED: &str = "10";
 const TIME_SCALE: f64 = 60.0;
 
-/// All messages of the story: the alert with its GPU, who gets it, and what is said of it in order.
+/// All messages of the story: the alert with its GPU, its receiver, and its statuses in order.
 #[rustfmt::skip]
 const STORY: &[(&str, &str, &[&str])] = &[
-    // It overheats: a warning, and a wake-up call when the hardware halves its clocks.
+    // It overheats: a warning, and a critical alert when the hardware halves its clocks.
     ("GpuTemperatureHigh 2",    "team",    &["firing", "resolved"]),
     ("GpuHardwareSlowdown 2",   "on-call", &["firing", "resolved"]),
     // Its process leaks memory, until it ends.
@@ -28,58 +28,61 @@ const STORY: &[(&str, &str, &[&str])] = &[
     ("GpuDown 7",               "on-call", &["firing", "resolved"]),
 ];
 
-/// What has been said so far, in the form of [`STORY`]: what is only repeated is left out.
-fn told(watched: &Watched) -> BTreeMap<(String, String), Vec<String>> {
-    let mut told: BTreeMap<_, Vec<String>> = BTreeMap::new();
+/// The messages so far, in the form of [`STORY`], without repeated statuses.
+fn messages_by_alert(watched: &Watched) -> BTreeMap<(String, String), Vec<String>> {
+    let mut messages: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for message in watched.webhook.messages() {
-        let said = told.entry((message.alert(), message.receiver)).or_default();
-        if said.last() != Some(&message.status) {
-            said.push(message.status);
+        let statuses = messages.entry((message.alert(), message.receiver)).or_default();
+        if statuses.last() != Some(&message.status) {
+            statuses.push(message.status);
         }
     }
-    told
+    messages
 }
 
-/// Watches the demo until its story is told, and some time longer: these are its messages, and there
+/// Watches the demo until all messages of its story are there, and some time longer, to see that there
 /// are no others.
-fn the_story_is_told(host: &str, args: &[&str], names: Names) -> Watched {
+fn watch_the_story(host: &str, args: &[&str], names: Names) -> Watched {
     let expected: BTreeMap<(String, String), Vec<String>> = STORY
         .iter()
-        .map(|&(alert, receiver, said)| {
-            ((alert.to_owned(), receiver.to_owned()), said.iter().map(|&s| s.to_owned()).collect())
+        .map(|&(alert, receiver, statuses)| {
+            (
+                (alert.to_owned(), receiver.to_owned()),
+                statuses.iter().map(|&s| s.to_owned()).collect(),
+            )
         })
         .collect();
     let watch = || {
         let exporter = Exporter::start(host, &[&["demo", "--speed", SPEED], args].concat());
         let watched = Watched::start(&[&exporter], names, TIME_SCALE, Vec::new());
-        let all_of_it = || {
-            let told = told(&watched);
-            expected.iter().all(|(alert, said)| told.get(alert) == Some(said))
+        let is_complete = || {
+            let messages = messages_by_alert(&watched);
+            expected.iter().all(|(alert, statuses)| messages.get(alert) == Some(statuses))
         };
-        while !all_of_it() && watched.webhook.elapsed() < Duration::from_secs(150) {
+        while !is_complete() && watched.webhook.elapsed() < Duration::from_secs(150) {
             std::thread::sleep(Duration::from_millis(100));
         }
-        // Three intervals in which Alertmanager tells what is new.
+        // Three group intervals of Alertmanager.
         std::thread::sleep(Duration::from_secs(15));
         watched
     };
     let mut watched = watch();
     // On a busy machine a scrape of a quarter of a second fails, and alerts end and begin again.
     for _ in 0..2 {
-        let failed = watched.ask().query("min_over_time(up[10m]) == 0", None);
-        if told(&watched) == expected || failed.expect("an answer").is_empty() {
+        let failed = watched.client().query("min_over_time(up[10m]) == 0", None);
+        if messages_by_alert(&watched) == expected || failed.expect("an answer").is_empty() {
             break;
         }
         println!("a scrape has failed, so once more:\n{}", watched.webhook.story());
         watched = watch();
     }
-    assert_eq!(told(&watched), expected, "{}", watched.webhook.story());
+    assert_eq!(messages_by_alert(&watched), expected, "{}", watched.webhook.story());
     watched
 }
 
 #[test]
-fn the_story_reaches_the_right_people() {
-    let watched = the_story_is_told("127.0.0.11", &[], Names::V4_8);
+fn the_story_reaches_the_right_receivers() {
+    let watched = watch_the_story("127.0.0.11", &[], Names::V4_8);
     let messages = watched.webhook.messages();
     let story = watched.webhook.story();
     println!("{story}");
@@ -91,11 +94,11 @@ fn the_story_reaches_the_right_people() {
         assert_eq!(message.group["instance"], "127.0.0.11", "{story}");
         assert_ne!(message.labels["severity"], "info", "{story}");
     }
-    // The one that README promises.
+    // The one in the README.
     assert_eq!(messages[0].alert(), "GpuTemperatureHigh 2", "{story}");
     let summary = |alert: &str| {
         let found = messages.iter().find(|message| message.alert() == alert);
-        found.map(|message| message.annotations["summary"].clone()).expect("it was told")
+        found.map(|message| message.annotations["summary"].clone()).expect("it was sent")
     };
     assert_eq!(summary("GpuDown 7"), "GPU 7 of 127.0.0.11 does not answer: lost");
     assert_eq!(
@@ -130,15 +133,15 @@ fn nothing_fires_on_healthy_machines() {
     assert_eq!(watched.webhook.story(), "");
 }
 
-/// The same under the names of 4.9.
+/// The same with the names of 4.9.
 #[test]
-fn the_story_is_told_under_the_names_of_4_9() {
-    the_story_is_told("127.0.0.12", &["--metric-names", "4.9"], Names::V4_9);
+fn the_story_is_the_same_under_the_names_of_4_9() {
+    watch_the_story("127.0.0.12", &["--metric-names", "4.9"], Names::V4_9);
 }
 
-/// Rules for other names than those that are served: one alert says so, and no other fires.
+/// Rules for other names than those that are served: one alert reports it, and no other fires.
 #[test]
-fn rules_of_another_generation_say_that_they_are() {
+fn rules_of_another_generation_fire_an_alert() {
     let exporter = Exporter::start("127.0.0.31", &["demo", "--speed", SPEED]);
     let watched = Watched::start(&[&exporter], Names::V4_9, TIME_SCALE, Vec::new());
     wait_for("the names are missed", Duration::from_secs(60), || {

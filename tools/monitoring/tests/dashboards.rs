@@ -6,20 +6,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use monitoring::ask::{Choice, Prometheus, Variables, Window};
 use monitoring::chain::Owner;
 use monitoring::dashboards::{self, Dashboard};
 use monitoring::expand::Names;
+use monitoring::prometheus::{Choice, Prometheus, Variables, Window};
 use rig::{Exporter, Watched, root, source, wait_for};
 use serde_json::Value;
 
-/// What a panel says that is empty without the recording rules.
+/// The text of a panel that is empty without the recording rules.
 const NO_RULES: &str = "rules not loaded";
 
-/// With this, a scrape and an evaluation come every second.
+/// With this, scrapes and evaluations are a second apart.
 const TIME_SCALE: f64 = 15.0;
 
-/// By then, a query that asks for a sample a minute has one.
+/// After this, a query with a step of a minute has a sample.
 const SAMPLED: Duration = Duration::from_secs(64);
 
 fn all() -> Vec<Dashboard> {
@@ -46,13 +46,12 @@ fn filled(chosen: &Variables, expr: &str) -> String {
     chosen.fill(expr).unwrap_or_else(|error| panic!("{expr}: {error:#}"))
 }
 
-/// The words of a panel for an answer that is empty, if it has any.
-fn words(panel: &Value) -> Option<&str> {
+/// The text of a panel for an empty answer, if it has one.
+fn no_value(panel: &Value) -> Option<&str> {
     panel["fieldConfig"]["defaults"]["noValue"].as_str()
 }
 
-/// Every query of a dashboard, with the panel that it is of. One that leaves zeros out asks for
-/// what it leaves them out of.
+/// Every query of a dashboard, with its panel. `> 0` at the end is cut off.
 fn queries(dashboard: &Value) -> Vec<(String, String, bool)> {
     let panels = dashboard["panels"].as_array().expect("panels");
     let queries = panels.iter().flat_map(|panel| {
@@ -101,8 +100,8 @@ fn owners(node: &str) -> Vec<Owner> {
 fn demo_answers_everything(host: &str, names: Names, flag: &str) {
     let exporter = Exporter::start(host, &["demo", "--speed", "12", "--metric-names", flag]);
     let watched = Watched::start(&[&exporter], names, TIME_SCALE, owners(host));
-    let prometheus = watched.ask();
-    // Until the story has had its XIDs and lost its GPU, and there is a sample of every minute.
+    let prometheus = watched.client();
+    // By then the demo has reported XIDs and lost a GPU, and there is a sample of every minute.
     std::thread::sleep(SAMPLED);
     for dashboard in all() {
         let chosen = variables(host);
@@ -138,14 +137,14 @@ fn every_query_has_an_answer_under_the_names_of_4_9() {
     demo_answers_everything("127.0.0.42", Names::V4_9, "4.9");
 }
 
-/// A workstation, old data centre GPUs, partitioned ones: a panel may lack some of its lines there,
-/// and all only where it has words for it, such as one that lists what is wrong.
+/// A workstation, old data centre GPUs, partitioned ones: a panel may lack some of its lines there.
+/// Only a panel with a text for no value, such as a list of faults, may be empty.
 #[test]
 fn no_panel_is_empty_on_common_hardware() {
     let library = tempfile::tempdir().expect("a temporary folder");
     fake_nvml::install_in(library.path());
     let library = library.path().join("libnvidia-ml.so.1").display().to_string();
-    let machines = ["geforce", "t4x8", "a100x8-mig", "h100x8", "gb200x4"];
+    let machines = ["geforce", "t4x2", "a100x2-mig", "h100x2", "gb200x2"];
     let start = |(index, machine): (usize, &&str)| {
         let fixture = root().join(format!("test/fixtures/machines/{machine}.toml"));
         let environment = [
@@ -163,24 +162,24 @@ fn no_panel_is_empty_on_common_hardware() {
     for (index, machine) in machines.iter().enumerate() {
         let chosen = variables(&format!("127.0.0.{}", 51 + index));
         for dashboard in all() {
-            let worded = |title: &String| {
+            let may_be_empty = |title: &String| {
                 let panels = dashboard.json["panels"].as_array().expect("panels");
                 let panel = panels.iter().find(|panel| panel["title"] == title.as_str());
-                panel.and_then(words).is_some_and(|words| words != NO_RULES)
+                panel.and_then(no_value).is_some_and(|text| text != NO_RULES)
             };
             let mut panels: BTreeMap<String, usize> = BTreeMap::new();
-            for (title, _, answers) in answers(&dashboard, &watched.ask(), &chosen) {
+            for (title, _, answers) in answers(&dashboard, &watched.client(), &chosen) {
                 *panels.entry(title).or_default() += answers;
             }
             let none =
-                panels.into_iter().filter(|(title, answers)| *answers == 0 && !worded(title));
+                panels.into_iter().filter(|(title, answers)| *answers == 0 && !may_be_empty(title));
             empty.extend(none.map(|(title, _)| format!("{machine}: {} / {title}", dashboard.name)));
         }
     }
     assert_eq!(empty, Vec::<String>::new());
 }
 
-/// Without the recording rules, each dashboard that needs them says so.
+/// Without the recording rules, each dashboard that needs them has a panel that says so.
 #[test]
 fn missing_recording_rules_are_named() {
     let exporter = Exporter::start("127.0.0.43", &["demo"]);
@@ -198,15 +197,16 @@ fn missing_recording_rules_are_named() {
     let chosen = variables("127.0.0.43");
     for dashboard in all() {
         let panels = dashboard.json["panels"].as_array().expect("panels");
-        let told = panels.iter().filter(|panel| words(panel) == Some(NO_RULES));
-        let told: Vec<&str> = told.filter_map(|panel| panel["title"].as_str()).collect();
+        let without_rules = panels.iter().filter(|panel| no_value(panel) == Some(NO_RULES));
+        let without_rules: Vec<&str> =
+            without_rules.filter_map(|panel| panel["title"].as_str()).collect();
         for (title, expr, answers) in answers(&dashboard, &prometheus, &chosen) {
-            let tells = told.contains(&title.as_str());
-            assert!(!tells || answers == 0, "{} / {title}: {expr}", dashboard.name);
+            let is_without = without_rules.contains(&title.as_str());
+            assert!(!is_without || answers == 0, "{} / {title}: {expr}", dashboard.name);
         }
         let records =
             |expr: &String| expr.contains("instance:heatsink_") || expr.contains("owner:");
         let needs = queries(&dashboard.json).iter().any(|(_, expr, _)| records(expr));
-        assert_eq!(needs, !told.is_empty(), "{}", dashboard.name);
+        assert_eq!(needs, !without_rules.is_empty(), "{}", dashboard.name);
     }
 }

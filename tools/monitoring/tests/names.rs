@@ -1,5 +1,5 @@
-//! What rules and dashboards name exists: families, labels of them, classes of XIDs. A word that is
-//! misspelt matches nothing, and an alert that matches nothing is silent.
+//! Names in rules and dashboards exist: families, label values, classes of XIDs. A misspelt name
+//! matches nothing, and an alert that matches nothing never fires.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ fn expressions(source: &Source) -> Vec<String> {
     all
 }
 
-/// Every text that stands under `key`, at any depth.
+/// Every string value of `key`, at any depth.
 fn strings(value: &Value, key: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -71,7 +71,7 @@ fn every_family_is_one_that_heatsink_serves_or_a_rule_records() {
     for expr in expressions(&source) {
         for word in words(&expr).filter(|word| word.contains("heatsink_")) {
             let known = served.contains(word) || recorded.contains(word);
-            assert!(known, "`{word}` is nothing that is served or recorded: {expr}");
+            assert!(known, "`{word}` is neither served nor recorded: {expr}");
             seen += 1;
         }
     }
@@ -102,7 +102,7 @@ fn every_reason_is_one_that_is_served() {
 /// Each code is in exactly one of the three alerts, or asks for nothing. 92, many corrected memory
 /// errors, has an alert by their count.
 #[test]
-fn every_xid_is_somebodys() {
+fn every_xid_has_one_alert_or_needs_none() {
     let source = source();
     let alert = |name: &str| {
         let found = source.alerts().find(|alert| alert.name == name);
@@ -141,7 +141,7 @@ fn every_xid_is_somebodys() {
     }
 }
 
-/// Whoever looks at a panel has to know what it shows, in which unit, and what is too much.
+/// A reader of a panel needs to know its data, the unit, and the bad values.
 #[test]
 fn every_panel_has_a_unit_thresholds_and_a_description() {
     for dashboard in dashboards::all(&source()).expect("dashboards") {
@@ -160,9 +160,8 @@ fn every_panel_has_a_unit_thresholds_and_a_description() {
     }
 }
 
-/// The names of 4.9 are another generation's, and no rule for it has one of the old.
 #[test]
-fn no_name_of_one_generation_stands_in_the_rules_of_the_other() {
+fn rules_have_names_of_their_generation_only() {
     let source = source();
     let text = |names| RuleFile::new(&source, names, 1.0).and_then(|rules| rules.to_yaml(""));
     let (old, new) = (text(Names::V4_8).expect("rules"), text(Names::V4_9).expect("rules"));

@@ -1,4 +1,4 @@
-//! From the README to an alert that fires, on a machine without a GPU: its very commands, run.
+//! The README's commands, run on a machine without a GPU, lead to an alert that fires.
 
 mod rig;
 
@@ -13,7 +13,7 @@ const HEADING: &str = "## See an alert fire, no GPU needed";
 const DEMO: &str = "cargo run --release -- demo";
 /// The ports that the commands need: Prometheus' and the demo's.
 const PORTS: [u16; 2] = [9099, 9401];
-const PATIENCE: Duration = Duration::from_secs(5 * 60);
+const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 fn readme() -> String {
     fs::read_to_string(root().join("README.md")).expect("the README is there")
@@ -39,12 +39,12 @@ impl Drop for Shell {
         let group = format!("-{}", self.0.id());
         let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
         let _ = self.0.wait();
-        forget();
+        clean_up();
     }
 }
 
-/// Takes away what the commands leave behind.
-fn forget() {
+/// Removes the files that the commands leave behind.
+fn clean_up() {
     // It may not be there.
     let _ = fs::remove_dir_all("/tmp/heatsink-prometheus");
     let _ = fs::remove_file("/tmp/heatsink-prometheus.log");
@@ -59,9 +59,9 @@ fn bash(commands: &str) -> Command {
 #[test]
 fn the_readme_leads_to_an_alert_within_five_minutes() {
     let [commands, query, answer] = blocks(&readme());
-    // What cargo would build is built already, without optimisation: no need to do it twice.
+    // The program is built already, without optimisation.
     let commands = commands.replace("cargo run --release --", &binary());
-    forget();
+    clean_up();
     for port in PORTS {
         let free = std::net::TcpListener::bind(("localhost", port)).is_ok();
         assert!(free, "port {port} is taken, and the README's commands need it");
@@ -73,13 +73,13 @@ fn the_readme_leads_to_an_alert_within_five_minutes() {
     let (expected, _) = answer.split_once(" @[").expect("an answer and when");
     loop {
         let output = bash(&query).output().expect("promtool can be asked");
-        let said = String::from_utf8_lossy(&output.stdout);
-        if said.split_once(" @[").is_some_and(|(said, _)| said == expected) {
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if printed.split_once(" @[").is_some_and(|(series, _)| series == expected) {
             break;
         }
         assert!(
-            began.elapsed() < PATIENCE,
-            "no alert after {PATIENCE:?}, but:\n{said}\n{commands}"
+            began.elapsed() < TIMEOUT,
+            "no alert after {TIMEOUT:?}, but:\n{printed}\n{commands}"
         );
         std::thread::sleep(Duration::from_millis(500));
     }
@@ -87,7 +87,7 @@ fn the_readme_leads_to_an_alert_within_five_minutes() {
 }
 
 #[test]
-fn the_readme_asks_for_one_build_and_the_right_rust() {
+fn the_readme_needs_one_build_and_names_the_right_rust() {
     let readme = readme();
     assert!(readme.matches(DEMO).count() >= 2, "both steps start the demo");
     assert_eq!(readme.matches("cargo run").count(), readme.matches(DEMO).count());

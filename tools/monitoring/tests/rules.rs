@@ -1,5 +1,5 @@
-//! Every alert, tried by `promtool` under both generations of names: it fires, it does not just
-//! below, and it does what is meant when its series end.
+//! Every alert, tested by `promtool` under both generations of names: it fires, it does not fire just
+//! below its threshold, and it has the right state after its series end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,11 +32,11 @@ fn promtool(folder: &Path, args: &[String]) -> (bool, String) {
         .current_dir(folder)
         .output()
         .expect("promtool, from Debian's package prometheus; `cargo xtask test` installs it");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
 }
 
-/// Lets promtool try `tests`, each over the rules that it is about.
+/// Runs promtool on `tests`, each with the rules of its alert.
 fn test(source: &Source, names: Names, tests: &[Tests]) -> (bool, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, text: &str| {
@@ -59,26 +59,26 @@ fn test(source: &Source, names: Names, tests: &[Tests]) -> (bool, String) {
     promtool(folder.path(), &args)
 }
 
-fn judge(names: Names) {
+fn all_tests_pass(names: Names) {
     let source = source();
     let tests = cases(&source).tests(names, &source);
     let tests = tests.unwrap_or_else(|error| panic!("{error:#}"));
-    let (passed, said) = test(&source, names, &tests);
-    assert!(passed, "{said}");
+    let (passed, printed) = test(&source, names, &tests);
+    assert!(passed, "{printed}");
 }
 
 #[test]
 fn under_the_names_of_4_8() {
-    judge(Names::V4_8);
+    all_tests_pass(Names::V4_8);
 }
 
 #[test]
 fn under_the_names_of_4_9() {
-    judge(Names::V4_9);
+    all_tests_pass(Names::V4_9);
 }
 
-/// One GPU in two instances of a fifth and four fifths, and one that two pods take turns on: each is
-/// counted once, and each owner is given a part.
+/// One GPU in two instances of a fifth and four fifths, and one that two pods share: each is counted
+/// once, and each owner gets a share.
 #[test]
 fn shared_gpus_are_counted_once() {
     let gpus = [
@@ -126,30 +126,30 @@ fn shared_gpus_are_counted_once() {
         rule_file: "HeatsinkDown.rules.yml".to_owned(),
         text: tests,
     };
-    let (passed, said) = test(&source(), Names::V4_8, &[file]);
-    assert!(passed, "{said}");
+    let (passed, printed) = test(&source(), Names::V4_8, &[file]);
+    assert!(passed, "{printed}");
 }
 
 /// A test that cannot fail tests nothing.
 #[test]
-fn an_alert_that_is_wrong_is_found_out() {
+fn a_wrong_alert_fails() {
     let text = fs::read_to_string(root().join(files::SOURCE)).unwrap();
     let wrong = text.replace("> [[temperature_high]]", ">= [[temperature_high]]");
     assert_ne!(text, wrong);
     let source = Source::parse(&wrong).unwrap();
     let tests = cases(&source).tests(Names::V4_8, &source).unwrap();
-    let (passed, said) = test(&source, Names::V4_8, &tests);
-    assert!(!passed && said.contains("GpuTemperatureHigh"), "{said}");
+    let (passed, printed) = test(&source, Names::V4_8, &tests);
+    assert!(!passed && printed.contains("GpuTemperatureHigh"), "{printed}");
 }
 
-/// What each alert says, rendered by Prometheus itself: read it as who is woken by it.
+/// The texts of each alert, rendered by Prometheus itself, for review.
 #[test]
-fn what_they_say() {
+fn texts_of_all_alerts() {
     let source = source();
     let tests = cases(&source).texts(Names::V4_8).unwrap();
-    let (_, said) = test(&source, Names::V4_8, &tests);
+    let (_, printed) = test(&source, Names::V4_8, &tests);
     let mut texts = std::collections::BTreeMap::new();
-    for (labels, annotations) in firing(&said) {
+    for (labels, annotations) in firing(&printed) {
         let alert = value(labels, "alertname").expect("a name");
         let [severity, summary, description] = [
             value(labels, "severity"),
@@ -168,13 +168,13 @@ fn what_they_say() {
 }
 
 /// Labels and annotations of every alert that promtool found firing.
-fn firing(said: &str) -> impl Iterator<Item = (&str, &str)> {
-    let lines = said.lines().map(str::trim);
+fn firing(printed: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = printed.lines().map(str::trim);
     let labels = lines.clone().filter(|line| line.starts_with("Labels:"));
     labels.zip(lines.filter(|line| line.starts_with("Annotations:")))
 }
 
-/// The value behind `name="`, as promtool writes it.
+/// The value of the label `name`, as promtool writes it.
 fn value(set: &str, name: &str) -> Option<String> {
     let quoted = set.split_once(&format!("{name}=\""))?.1;
     let mut end = quoted.match_indices('"').map(|(at, _)| at);

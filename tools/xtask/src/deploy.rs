@@ -1,5 +1,5 @@
-//! `cargo xtask deploy`: everything that reaches users besides source code, built and tried: the
-//! chart, the unit, the package, the image.
+//! `cargo xtask deploy`: builds and tests everything that users install: the chart, the unit, the
+//! package, the image.
 
 mod chart;
 mod image;
@@ -14,7 +14,7 @@ mod unit;
 use crate::setup;
 use crate::steps::Step;
 
-/// The steps, in the order in which one needs the other.
+/// The steps, in order: some need the output of earlier ones.
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step::call("deploy set-up", setup::deploy),
@@ -29,5 +29,5 @@ pub(crate) fn steps() -> Vec<Step> {
     ]
 }
 
-/// Writes what is generated from the chart.
+/// Writes the files that are rendered from the chart.
 pub(crate) use chart::write as write_chart;

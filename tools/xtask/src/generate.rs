@@ -1,4 +1,4 @@
-//! `cargo xtask generate` and `cargo xtask rules`: what `monitoring/` is made with.
+//! `cargo xtask generate` and `cargo xtask rules`: files made from the rules and dashboards.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,13 +6,13 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use monitoring::chain::{self, Chain, Target};
 use monitoring::expand::Names;
-use monitoring::files;
 use monitoring::rules::RuleFile;
 use monitoring::source::Source;
+use monitoring::{files, manifests};
 
 use crate::run::run;
 
-/// What `rules` was told.
+/// The options of `rules`.
 #[derive(PartialEq, Debug)]
 pub(crate) struct RulesArgs {
     names: Names,
@@ -21,12 +21,12 @@ pub(crate) struct RulesArgs {
     out: Option<PathBuf>,
 }
 
-/// What stands behind `rules` on the command line.
+/// Reads the arguments of `rules`.
 pub(crate) fn parse(args: &[String]) -> Result<RulesArgs, String> {
     let mut parsed = RulesArgs { names: Names::V4_8, time_scale: 1.0, from: None, out: None };
     let mut args = args.iter();
     while let Some(flag) = args.next() {
-        let mut value = || args.next().ok_or_else(|| format!("`{flag}` wants a value"));
+        let mut value = || args.next().ok_or_else(|| format!("`{flag}` needs a value"));
         match flag.as_str() {
             "--metric-names" => {
                 parsed.names = Names::parse(value()?).map_err(|error| error.to_string())?;
@@ -39,13 +39,13 @@ pub(crate) fn parse(args: &[String]) -> Result<RulesArgs, String> {
             }
             "--from" => parsed.from = Some(value()?.into()),
             "--out" => parsed.out = Some(value()?.into()),
-            other => return Err(format!("`rules` does not know `{other}`")),
+            other => return Err(format!("`rules` has no option `{other}`")),
         }
     }
     Ok(parsed)
 }
 
-/// The rules as Prometheus reads them.
+/// The rules as Prometheus reads them, or the paths of the files written with `--out`.
 pub(crate) fn rules(root: &Path, args: &RulesArgs) -> Result<String> {
     let source = match &args.from {
         Some(path) => files::source_at(path)?,
@@ -61,7 +61,7 @@ pub(crate) fn rules(root: &Path, args: &RulesArgs) -> Result<String> {
     RuleFile::new(&source, args.names, args.time_scale)?.to_yaml(&heading)
 }
 
-/// Writes rules and configurations that fit together into `folder`; says which files.
+/// Writes rules and configurations that fit together into `folder`; returns a line for each.
 fn chain(root: &Path, source: &Source, args: &RulesArgs, folder: &Path) -> Result<String> {
     let chain = Chain {
         time_scale: args.time_scale,
@@ -75,17 +75,29 @@ fn chain(root: &Path, source: &Source, args: &RulesArgs, folder: &Path) -> Resul
     Ok(written.iter().map(|path| format!("wrote {}\n", folder.join(path).display())).collect())
 }
 
-/// Writes every generated file that is not as it should be.
+/// Writes every generated file that is not as it should be, and the manifests.
 pub(crate) fn write(root: &Path) -> Result<()> {
     let source = files::source(root)?;
     let generated = files::generated(&source)?;
     for path in files::write(root, &generated)? {
         println!("wrote {path}");
     }
-    files::check(root, &source, &generated)
+    files::check(root, &source, &generated)?;
+    manifests(root).map(drop)
 }
 
-/// Fails if a generated file has drifted from what it is made of.
+/// Writes the rules and dashboards as Kubernetes objects; returns the paths of those that are the
+/// Prometheus operator's.
+pub(crate) fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
+    let manifests = manifests::of(&files::generated(&files::source(root)?)?);
+    for path in files::write(root, &manifests)? {
+        println!("wrote {path}");
+    }
+    let rules = manifests.iter().filter(|file| file.text.contains("kind: PrometheusRule"));
+    Ok(rules.map(|file| root.join(&file.path)).collect())
+}
+
+/// Fails if a generated file has drifted from its source.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let source = files::source(root)?;
     let generated = files::generated(&source)?;
@@ -101,7 +113,7 @@ pub(crate) fn schema(root: &Path) -> Result<()> {
     run(Command::new("node").arg("check.mjs").current_dir(&folder))
 }
 
-/// Lets Prometheus' and Alertmanager's own tools read their configurations.
+/// Checks the configurations with Prometheus' and Alertmanager's own tools.
 pub(crate) fn configs(root: &Path) -> Result<()> {
     run(Command::new("amtool")
         .args(["check-config", "alertmanager.yml"])
@@ -120,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_for_a_generation_that_is_served_and_a_speed_that_makes_sense() {
+    fn bad_generations_and_time_scales_are_refused() {
         let parsed = parse(&words("--metric-names 4.9 --time-scale 20")).unwrap();
         assert_eq!((parsed.names, parsed.time_scale), (Names::V4_9, 20.0));
         for bad in ["--metric-names 5.0", "--time-scale 0", "--time-scale nan", "--from", "4.9"] {

@@ -8,7 +8,7 @@
 mod code;
 mod deploy;
 mod generate;
-mod pictures;
+mod policy;
 mod run;
 mod setup;
 mod steps;
@@ -19,8 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::generate::RulesArgs;
-use crate::pictures::PicturesArgs;
-use crate::steps::{Outcome, Step};
+use crate::steps::{Lane, Outcome, Step};
 
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
@@ -28,18 +27,18 @@ Usage: cargo xtask <COMMAND>
   test [-- ARGS]   set up what the tests need, build the workspace, run all tests;
                    ARGS go to `cargo test`: `-- hung_gpu`, `-- -- --nocapture`
   ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, `monitoring`, `deploy`
+  step NAME        one step of `ci` alone
   nightly          what takes long by its nature, and what `ci` does a short form of: a random walk of
                    faults for ten minutes, a soak, parsers against many thousand mutated inputs
   monitoring       everything about rules and dashboards, with real servers: nothing generated
                    has drifted, promtool's tests, Grafana's schema, every query, the whole chain
   deploy           everything that is installed, built and tried: chart, unit, release, package,
                    image; as root
+  advisories       check the dependencies against RustSec's list of vulnerabilities, from the network
   tidy             check the rules of this repository that no compiler checks
-  generate         write the files that are made from the rules: for Prometheus, Grafana, the chart
+  generate         write the files that are made from the rules: for Prometheus and Grafana, and, into
+                   target/manifests, for kubectl
   generate chart   write those that are made from the chart: plain manifests, renderings
-  pictures URL [OPTIONS]
-                   draw Fleet and Node from the Prometheus at URL into docs/pictures:
-                   --node NAME, --from and --to in seconds before now
   rules [OPTIONS]  print the rules for Prometheus, checked: --metric-names 4.8|4.9,
                    --from FILE (another source), --time-scale N (every duration divided by N,
                    for demonstrations), --out FOLDER (write them there, with configurations of
@@ -51,14 +50,15 @@ Usage: cargo xtask <COMMAND>
 enum Command {
     Test(Vec<String>),
     Ci(Vec<String>),
+    Step(String),
     Nightly,
+    Advisories,
     Tidy,
     Monitoring,
     Generate,
     GenerateChart,
     Deploy,
     Rules(RulesArgs),
-    Pictures(PicturesArgs),
     Help,
 }
 
@@ -76,6 +76,9 @@ fn main() -> ExitCode {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
         }
+        Command::Advisories => {
+            steps::run(&root, vec![Step::call("advisories", policy::advisories)])
+        }
         Command::Tidy => steps::run(&root, vec![TIDY]),
         Command::Monitoring => steps::run(&root, monitoring()),
         Command::Generate => steps::run(&root, vec![Step::call("generate", generate::write)]),
@@ -86,9 +89,15 @@ fn main() -> ExitCode {
             steps::run(&root, [vec![build()], deploy::steps()].into_iter().flatten().collect())
         }
         Command::Rules(args) => return printed(generate::rules(&root, &args)),
-        Command::Pictures(args) => return printed(pictures::draw(&root, &args)),
         Command::Test(args) => steps::run(&root, test(args)),
         Command::Ci(args) => steps::run(&root, ci(args)),
+        Command::Step(name) => match steps::run_named(&root, ci(Vec::new()), &name) {
+            Some(outcome) => outcome,
+            None => {
+                eprintln!("error: `ci` has no step `{name}`");
+                return ExitCode::from(2);
+            }
+        },
         Command::Nightly => steps::run(&root, nightly()),
     };
     match outcome {
@@ -116,8 +125,8 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
     if name == "rules" {
         return generate::parse(rest).map(Command::Rules);
     }
-    if name == "pictures" {
-        return pictures::parse(rest).map(Command::Pictures);
+    if let ("step", [step]) = (name.as_str(), rest) {
+        return Ok(Command::Step(step.clone()));
     }
     if (name.as_str(), rest) == ("generate", &["chart".to_owned()]) {
         return Ok(Command::GenerateChart);
@@ -133,11 +142,12 @@ fn parse(args: Vec<String>) -> Result<Command, String> {
         "test" => Ok(Command::Test(extra)),
         "ci" => Ok(Command::Ci(extra)),
         "nightly" if extra.is_empty() => Ok(Command::Nightly),
+        "advisories" if extra.is_empty() => Ok(Command::Advisories),
         "tidy" if extra.is_empty() => Ok(Command::Tidy),
         "monitoring" if extra.is_empty() => Ok(Command::Monitoring),
         "deploy" if extra.is_empty() => Ok(Command::Deploy),
         "generate" if extra.is_empty() => Ok(Command::Generate),
-        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" => {
+        "tidy" | "generate" | "monitoring" | "deploy" | "nightly" | "advisories" => {
             Err(format!("`{name}` takes no arguments"))
         }
         "help" | "-h" | "--help" => Ok(Command::Help),
@@ -172,10 +182,11 @@ fn test(extra: Vec<String>) -> Vec<Step> {
 /// What takes servers or minutes, of all that is about rules and dashboards.
 fn with_servers() -> Vec<Step> {
     let servers = |test| {
-        let of_package = ["test", "--package", "monitoring", "--features", "servers", "--locked"];
+        // With the workspace, since other dependencies' features would be built again.
+        let of_workspace = ["test", "--workspace", "--features", "monitoring/servers", "--locked"];
         // They wait most of the time, so all of a file run at once, however few cores there are.
         let all_at_once = ["--test", test, "--", "--test-threads=8"];
-        Step::cargo(test, &[&of_package[..], &all_at_once].concat())
+        Step::cargo(test, &[&of_workspace[..], &all_at_once].concat())
     };
     ["dashboards", "chain", "newcomer"].map(servers).into()
 }
@@ -205,19 +216,25 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
         Step::cargo("format", &["fmt", "--all", "--check"]),
         Step::cargo("clippy", clippy).with(["--", "-D", "warnings"].map(str::to_owned).to_vec()),
         TIDY,
+        Step::call("dependencies", policy::dependencies),
+        Step::optional("advisories", |_| Ok(Some("see `cargo xtask advisories`".to_owned()))),
+        Step::call("workflows", policy::workflows),
         Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
     ];
-    steps.extend(test(extra));
-    steps.extend(with_servers());
-    steps.extend(deploy::steps());
+    let mut test = test(extra);
+    let tests = test.pop().map(|step| step.beside(Lane::Tests));
+    steps.extend(test);
+    steps.extend(tests);
+    steps.extend(with_servers().into_iter().map(|step| step.beside(Lane::Servers)));
+    steps.extend(deploy::steps().into_iter().map(|step| step.beside(Lane::Builds)));
     steps
 }
 
 /// What takes long by its nature. Each prints its figures.
 fn nightly() -> Vec<Step> {
-    let long = |test| {
-        let args = ["test", "--package", "heatsink", "--locked", "--test", test];
-        Step::cargo(test, &[&args[..], &["--", "--nocapture"]].concat())
+    let long = |module| {
+        let args = ["test", "--package", "heatsink", "--locked", "--test", "nvml", "--"];
+        Step::cargo(module, &[&args[..], &[module, "--nocapture"]].concat())
     };
     let parsers = ["test", "--package", "sampler", "--locked", "--lib", "kernel_log"];
     vec![

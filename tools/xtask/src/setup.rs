@@ -32,7 +32,6 @@ const DEPLOY_TOOLS: &[Tool] = &[
     Tool { program: "npm", package: "npm" },
     Tool { program: "amtool", package: "prometheus-alertmanager" },
     Tool { program: "promtool", package: "prometheus" },
-    Tool { program: "python3", package: "python3" },
     Tool { program: "objdump", package: "binutils" },
     Tool { program: "systemd-analyze", package: "systemd" },
     Tool { program: "dpkg-deb", package: "dpkg" },
@@ -57,12 +56,7 @@ pub(crate) fn run(_: &Path) -> Result<()> {
 /// For what is deployed. Only root may make a Debian to install into.
 pub(crate) fn deploy(_: &Path) -> Result<()> {
     provide(DEPLOY_TOOLS)?;
-    // Debian has the half of Python that makes environments in a package of its own.
-    let makes_environments =
-        Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
-    if !makes_environments.is_ok_and(|output| output.status.success()) {
-        install(&["python3-venv"])?;
-    }
+    python()?;
     ensure!(
         rights() == Rights::Root,
         "packages and images are tried in folders of root's: run this as root, in a checkout of root's"
@@ -70,7 +64,17 @@ pub(crate) fn deploy(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Installs what is missing, and sees that it is there.
+/// For Python environments. Debian has the half of Python that makes them in its own package.
+pub(crate) fn python() -> Result<()> {
+    let makes_environments =
+        Command::new("python3").args(["-c", "import ensurepip, venv"]).output();
+    if !makes_environments.is_ok_and(|output| output.status.success()) {
+        install(&["python3-venv"])?;
+    }
+    Ok(())
+}
+
+/// Installs what is missing, and checks that it is there.
 fn provide(tools: &[Tool]) -> Result<()> {
     let packages = missing(tools, &search_path());
     if packages.is_empty() {

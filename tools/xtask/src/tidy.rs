@@ -1,14 +1,17 @@
-//! The rules of this repository that no compiler checks.
+//! The rules of this repository that no compiler, linter or formatter checks.
 //!
 //! Each check is a function from the files to what is wrong with them: adding one is a row in
 //! [`CHECKS`] and a test in which it fails.
 
+mod circles;
+mod environment;
 mod files;
+mod imports;
 mod links;
 mod manifests;
-mod reach;
-mod rooms;
+mod paths;
 mod unsafety;
+mod versions;
 
 use std::fmt;
 use std::path::Path;
@@ -24,17 +27,18 @@ struct Check {
 }
 
 const CHECKS: &[Check] = &[
-    Check { name: "rooms", run: rooms::check },
-    Check { name: "forbid-unsafe", run: unsafety::forbidden },
+    Check { name: "imports", run: imports::check },
+    Check { name: "import-circles", run: circles::check },
+    Check { name: "unsafe-crates", run: unsafety::forbidden },
     Check { name: "safety-comments", run: unsafety::explained },
     Check { name: "lints", run: manifests::inherit_lints },
     Check { name: "module-docs", run: files::module_docs },
     Check { name: "file-names", run: files::names },
-    Check { name: "exits", run: reach::exits },
-    Check { name: "environment", run: reach::environment },
+    Check { name: "environment", run: environment::check },
     Check { name: "links", run: links::check },
     Check { name: "whitespace", run: files::whitespace },
     Check { name: "placeholders", run: files::placeholders },
+    Check { name: "versions", run: versions::check },
 ];
 
 /// Something that breaks a rule.
@@ -86,7 +90,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a check says about `files`, a line each: the form in which tests compare.
+/// What a check finds in `files`, a line each: the form in which tests compare.
 #[cfg(test)]
 fn findings(run: fn(&[File]) -> Vec<Finding>, files: &[(&str, &str)]) -> Vec<String> {
     let mut found = run(&tree::tree(files));
@@ -111,10 +115,14 @@ mod tests {
         let bad = tree::tree(&[
             ("crates/model/Cargo.toml", "[package]\nname = \"model\"\n[dependencies]\nsim = {}\n"),
             ("crates/sim/Cargo.toml", "[package]\nname = \"sim\"\n[lints]\nworkspace = true\n"),
-            ("crates/model/src/lib.rs", "mod utils;\t"),
-            ("crates/model/src/utils.rs", "fn f() { std::process::exit(env::var(\"X\")) }"),
+            ("crates/model/src/lib.rs", "#![allow(unsafe_code)]\nmod utils;\n"),
+            ("crates/model/src/utils.rs", "fn f() { env::var(\"X\") }"),
             ("crates/nvml/src/lib.rs", "//! x\nfn f() { unsafe { g() } }\n"),
-            ("README.md", "[gone](docs/gone.md)\n"),
+            ("crates/sim/src/lib.rs", "//! x\nuse crate::a::A;\npub struct L;\n"),
+            ("crates/sim/src/a.rs", "//! x\nuse crate::L;\n"),
+            ("README.md", "[gone](docs/gone.md)\t\n"),
+            ("Cargo.toml", "[workspace.package]\nversion = \"1.0.0\"\n"),
+            ("deploy/docker/Dockerfile", "ARG VERSION=0.9.0\n"),
             ("docs/install.md", concat!("docker pull ghcr.io/", "heatsink/heatsink\n")),
         ]);
         for check in CHECKS {
@@ -123,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn no_check_finds_fault_with_what_is_right() {
+    fn no_check_finds_anything_in_good_files() {
         let manifest = "[package]\nname = \"model\"\n[lints]\nworkspace = true\n";
         let good = tree::tree(&[
             ("crates/model/Cargo.toml", manifest),

@@ -44,7 +44,7 @@ impl File {
     }
 
     /// The name of its crate, which is the name of the folder.
-    pub(crate) fn room(&self) -> Option<&str> {
+    pub(crate) fn crate_name(&self) -> Option<&str> {
         self.crate_folder()?.rsplit('/').next()
     }
 
@@ -97,18 +97,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_says_which_room_it_is_in() {
+    fn a_path_says_which_crate_it_is_in() {
         let files = tree(&[("test/fake-nvml/src/lib.rs", ""), ("tools/xtask/src/a/b.rs", "")]);
         assert_eq!(files[0].crate_folder(), Some("test/fake-nvml"));
-        assert_eq!(files[0].room(), Some("fake-nvml"));
+        assert_eq!(files[0].crate_name(), Some("fake-nvml"));
         assert_eq!(files[0].path_in_crate(), Some("src/lib.rs"));
         assert_eq!(files[0].name(), "lib.rs");
         assert_eq!(files[1].crate_folder(), Some("tools/xtask"));
-        assert_eq!(files[1].room(), Some("xtask"));
+        assert_eq!(files[1].crate_name(), Some("xtask"));
         assert_eq!(files[1].path_in_crate(), Some("src/a/b.rs"));
-        assert_eq!(tree(&[("README.md", "")])[0].room(), None);
-        assert_eq!(tree(&[("crates/README.md", "")])[0].room(), None);
-        assert_eq!(tree(&[("test/fixtures/messages.txt", "")])[0].room(), None);
+        assert_eq!(tree(&[("README.md", "")])[0].crate_name(), None);
+        assert_eq!(tree(&[("crates/README.md", "")])[0].crate_name(), None);
+        assert_eq!(tree(&[("test/fixtures/messages.txt", "")])[0].crate_name(), None);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use exposition::{Settings, Show};
 use model::catalog::builtin::Set;
 use model::{
     Down, Entity, FieldId, Gpu, GpuView, Identity, Instance, Kind, Moment, Pace, PartView, Process,
-    Reading, Snapshot, SourceView, Value, Watch, When, Windows, Xid, XidEvent, XidLog, XidSource,
+    Reading, Snapshot, SourceView, Value, Watch, WatchIndex, When, Windows, Xid, XidEvent, XidLog,
+    XidSource,
 };
 
 /// A row of a counters file.
@@ -64,7 +65,8 @@ pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
 
 /// A part with its own readings, each with the position of its watch.
 pub(crate) fn part(entity: Entity, readings: Vec<(usize, Reading)>) -> PartView {
-    let (watches, readings): (Vec<_>, Vec<_>) = readings.into_iter().unzip();
+    let (watches, readings): (Vec<_>, Vec<_>) =
+        readings.into_iter().map(|(at, reading)| (WatchIndex(at), reading)).unzip();
     PartView { entity, watches: watches.into(), readings }
 }
 

@@ -1,12 +1,12 @@
 //! Whole pages, and what must hold of every page.
 
 mod arbitrary;
-mod derived;
 mod devices;
+mod heatsink_families;
 mod machine;
-mod own;
 mod page;
 mod parts;
+mod per_device;
 mod promtool;
 mod properties;
 mod second_opinion;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use exposition::{Choice, Devices, Settings, Show, render};
-use model::{Entity, GpuView, Identity, Kind, PartView, Reading, Snapshot, Value, Watch};
+use model::{
+    Entity, GpuView, Identity, Kind, PartView, Reading, Snapshot, Value, Watch, WatchIndex,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use testkit::page::{Page, Sample};
@@ -120,7 +122,7 @@ proptest! {
                 }
                 for number in 0..3 {
                     let link = gpu.parts.iter().find(|part| part.entity == Entity::Link(number));
-                    let reading = link.and_then(|link| link.reading(*position));
+                    let reading = link.and_then(|link| link.reading(WatchIndex(*position)));
                     if let Some(Ok(Value::Int(value))) = reading {
                         read.insert(Some(format!("link {number}")), *value as f64);
                     }
@@ -136,7 +138,7 @@ proptest! {
                 let mut of_part =
                     of_part.filter(|sample| part_of_machine(sample).as_ref() == Some(entity));
                 let shown = of_part.next().map(|sample| sample.value);
-                let read = match part.reading(*position) {
+                let read = match part.reading(WatchIndex(*position)) {
                     Some(Ok(Value::Int(value))) => Some(*value as f64),
                     Some(Ok(Value::Float(value))) if value.is_finite() => Some(*value),
                     _ => None,
@@ -170,7 +172,7 @@ fn was_read_beside_gpus(snapshot: &Snapshot, entity: &Entity, sample: &Sample) -
     let parts = first_of_each(&snapshot.machine);
     let Some(part) = parts.get(entity) else { return false };
     let of_name = snapshot.watches.iter().enumerate().filter(|(_, w)| *w.name == *sample.name);
-    of_name.into_iter().any(|(position, _)| match part.reading(position) {
+    of_name.into_iter().any(|(position, _)| match part.reading(WatchIndex(position)) {
         Some(Ok(Value::Int(int))) => *int as f64 == sample.value,
         Some(Ok(Value::Float(float))) => *float == sample.value,
         _ => false,
@@ -252,7 +254,7 @@ fn was_read(watches: &[Watch], gpu: &GpuView, sample: &Sample) -> bool {
         9001 | 9006 => true,
         9002..=9005 => gpu.up.is_ok(),
         _ => {
-            let own = |part: &PartView| is_read(part.reading(position));
+            let own = |part: &PartView| is_read(part.reading(WatchIndex(position)));
             match device(sample) {
                 None => is_read(gpu.readings.get(position)),
                 Some(_) if sample.label("nvlink").is_some() => gpu.parts.iter().any(own),

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use model::catalog::{Field, Group};
-use model::{Down, Entity, GpuView, Identity, PartView, Reading, Reason, Snapshot, Value};
+use model::{
+    Down, Entity, GpuView, Identity, PartView, Reading, Reason, Snapshot, Value, WatchIndex,
+};
 
 use super::place::Place;
 use crate::http;
@@ -181,18 +183,18 @@ fn of_gpu<'a>(snapshot: &'a Snapshot, view: &'a GpuView) -> Vec<Row<'a>> {
         return Vec::new();
     }
     // What has a value for each link has none for the GPU.
-    let of_links = |position| {
+    let of_links = |index| {
         let mut parts = view.parts.iter();
         parts.any(|part| {
             matches!(part.entity, Entity::Link(_) | Entity::Peer(_))
-                && part.reading(position).is_some()
+                && part.reading(index).is_some()
         })
     };
-    let own = snapshot.watches.iter().zip(&view.readings).enumerate();
-    let own = own.filter_map(|(position, (watch, reading))| {
+    let own = WatchIndex::enumerate(&snapshot.watches).zip(&view.readings);
+    let own = own.filter_map(|((index, watch), reading)| {
         let field = model::catalog::by_id(watch.field)?;
         let elsewhere =
-            field.level.is_beside_gpus() || *reading == Err(Reason::NoData) && of_links(position);
+            field.level.is_beside_gpus() || *reading == Err(Reason::NoData) && of_links(index);
         let place = Place::on(&view.gpu, &Entity::Gpu);
         (!elsewhere).then_some(Row { field, place, reading })
     });
@@ -206,8 +208,8 @@ fn of_part<'a>(
     part: &'a PartView,
     place: Place,
 ) -> impl Iterator<Item = Row<'a>> {
-    part.watches.iter().zip(&part.readings).filter_map(move |(position, reading)| {
-        let field = model::catalog::by_id(snapshot.watches.get(*position)?.field)?;
+    part.watches.iter().zip(&part.readings).filter_map(move |(index, reading)| {
+        let field = model::catalog::by_id(snapshot.watches[*index].field)?;
         Some(Row { field, place: place.clone(), reading })
     })
 }

@@ -212,7 +212,7 @@ fn when_all_groups_are_taken_it_is_said_and_waited_for() {
 
 #[test]
 fn with_room_for_the_gpus_only_nothing_else_suffers() {
-    let rig = Rig::machine("h100x8");
+    let rig = Rig::machine_of("h100x2", 8);
     rig.engine.set(&["limit groups 63"]);
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", "all"], 8);
     let link = metric("DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_PER_LINK_TOTAL");

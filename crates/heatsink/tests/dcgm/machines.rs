@@ -5,13 +5,13 @@ use crate::rig::Rig;
 use crate::settled::{EVERYTHING, in_the_full_set, settled};
 
 #[test]
-fn h100x8() {
-    check("h100x8");
+fn h100() {
+    check("h100x2");
 }
 
 #[test]
-fn a100x8_of_which_two_are_partitioned() {
-    check("a100x8-mig");
+fn a100_of_which_one_is_partitioned() {
+    check("a100x2-mig");
 }
 
 #[test]
@@ -20,13 +20,13 @@ fn geforce() {
 }
 
 #[test]
-fn gb200x4() {
-    check("gb200x4");
+fn gb200() {
+    check("gb200x2");
 }
 
 #[test]
-fn t4x8() {
-    check("t4x8");
+fn t4() {
+    check("t4x2");
 }
 
 /// PCIe traffic, which DCGM never reads.

@@ -128,6 +128,6 @@ fn the_whole_page_of_a_host_engine_that_knows_base_units() {
 
 #[test]
 fn partitioned_gpus_with_their_compute_instances() {
-    let rig = Rig::machine("a100x8-mig");
+    let rig = Rig::machine("a100x2-mig");
     compare(&rig, &[ARGS, &["-d", "g+i", "--compute-instances"]].concat());
 }

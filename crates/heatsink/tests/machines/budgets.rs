@@ -9,7 +9,7 @@ use crate::rig::{PATIENCE, Rig};
 
 /// The series of a page of eight H100s with 18 NVLinks each, those of the node included, by GPU.
 fn per_gpu(args: &[&str]) -> (f64, Page) {
-    let rig = Rig::machine("h100x8").with_kernel_log();
+    let rig = Rig::machine_of("h100x2", 8).with_kernel_log();
     let exporter = rig.started(&[&["-c", "200", "--expected-gpus", "8"], args].concat(), 8);
     let count = |page: &Page| page.all_samples().count();
     // All that a GPU has, and no more: averages need two passes, slow rows come later.

@@ -149,8 +149,25 @@ fn find_field(field: &str, place: Place<'_>) -> Option<Answer> {
     let is = |entry: &&Value, key: &str, wanted: u32| {
         entry.get(key).is_none_or(|known| known.as_integer() == Some(wanted.into()))
     };
+    let in_scope = |entry: &Value| -> Option<Value> {
+        entry.get("by_scope")?.as_array()?.get(scope as usize).cloned()
+    };
     let listed = place.table.get("field").and_then(Value::as_array)?;
-    let entry = listed.iter().find(|entry| is(entry, "id", id) && is(entry, "scope", scope))?;
+    let answers = |entry: &&Value| {
+        let is_listed = entry.get("by_scope").is_none() || in_scope(entry).is_some();
+        is(entry, "id", id) && is(entry, "scope", scope) && is_listed
+    };
+    let entry = listed.iter().find(answers)?;
+    match in_scope(entry) {
+        Some(Value::Array(seconds)) => {
+            let at = |second: usize| seconds[second].as_integer().expect("whole");
+            assert_eq!(seconds.len(), 2, "only an even pace is understood here: field {id}");
+            let (first, step) = (at(0), at(1) - at(0));
+            return Some(Answer::Counter { first, step, every_us: 1_000_000 });
+        }
+        Some(value) => return Some(Answer::Value(value)),
+        None => {}
+    }
     if let Some(value) = entry.get("value") {
         return Some(Answer::Value(value.clone()));
     }
@@ -210,6 +227,7 @@ mod tests {
         field = [
             { id = 1, value = 3 },
             { id = 2, scope = 4, value = 5 },
+            { id = 3, by_scope = [21, [22, 25]] },
             { id = 142, value = 1 },
             { id = 138, scope = 0xFFFF_FFFF, readings = [[10, 100], [20, 130]] },
         ]
@@ -237,12 +255,15 @@ mod tests {
         is("field:1", 3);
         is("field:1@0xFFFFFFFF", 3);
         is("field:2@4", 5);
+        is("field:3@0", 21);
         is("gpm:20", 1.5);
         is("gpm:63@link", 9.0);
         is("field:9 else clocks_mhz.sm", 7);
         is("field:1 from 565.57 else field:2@4", 3);
         is("field:1 from 565.58 else field:2@4", 5);
         let sent = Answer::Counter { first: 100, step: 30, every_us: 10 };
+        let by_scope = Answer::Counter { first: 22, step: 3, every_us: 1_000_000 };
+        assert_eq!(find("field:3@link", Some(1)), Some(vec![by_scope]));
         let three = Answer::Value(3.into());
         assert_eq!(find("field:138@0xFFFFFFFF+field:1", None), Some(vec![sent, three]));
     }
@@ -261,6 +282,7 @@ mod tests {
             "gpm:1",
             "field:1+field:9",
             "field:2@link",
+            "field:3@2",
             // Said by the fixture, but not in this mode.
             "utilization.gpu",
             "row_histogram.max",

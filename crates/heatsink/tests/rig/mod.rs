@@ -50,23 +50,8 @@ fn simulated() -> Vec<HostGpu> {
     world.gpus().iter().map(gpu).collect()
 }
 
-/// Those of a fixture, in its order.
-fn of_fixture(path: &Path) -> Vec<HostGpu> {
-    let text = std::fs::read_to_string(path).expect("the fixture can be read");
-    let fixture: toml::Table = text.parse().expect("the fixture is well-formed");
-    let gpus = fixture["gpu"].as_array().expect("it has GPUs");
-    let number = |gpu: &toml::Value, name: &str| gpu["pci"].get(name)?.as_integer();
-    gpus.iter()
-        .map(|gpu| HostGpu {
-            pci_address: format!(
-                "{:04x}:{:02x}:{:02x}.0",
-                number(gpu, "domain").unwrap_or_default(),
-                number(gpu, "bus").unwrap_or_default(),
-                number(gpu, "device").unwrap_or_default()
-            ),
-            uuid: gpu["uuid"].as_str().expect("a UUID").to_owned(),
-        })
-        .collect()
+fn machine_file(name: &str) -> PathBuf {
+    repository_file(&format!("test/fixtures/machines/{name}.toml"))
 }
 
 impl Rig {
@@ -79,13 +64,23 @@ impl Rig {
 
     /// One of the machines of `test/fixtures/machines`.
     pub(crate) fn machine(name: &str) -> Self {
-        Self::fixture(&repository_file(&format!("test/fixtures/machines/{name}.toml")))
+        Self::fixture(&machine_file(name))
+    }
+
+    /// The same with its GPUs repeated until there are as many.
+    pub(crate) fn machine_of(name: &str, gpus: usize) -> Self {
+        let rig = Self::new().with("FAKE_NVML_GPUS", &gpus.to_string());
+        rig.with_fixture(&machine_file(name), Some(gpus))
     }
 
     /// The machine of a fixture.
     pub(crate) fn fixture(path: &Path) -> Self {
-        let mut rig = Self::new().with("FAKE_NVML_FIXTURE", &path.display().to_string());
-        let gpus = of_fixture(path);
+        Self::new().with_fixture(path, None)
+    }
+
+    fn with_fixture(self, path: &Path, gpus: Option<usize>) -> Self {
+        let mut rig = self.with("FAKE_NVML_FIXTURE", &path.display().to_string());
+        let gpus = fake_nvml::host_gpus(path, gpus);
         std::fs::remove_dir_all(rig.root()).expect("the root can be made again");
         let host = Host { root: rig.root(), gpus: gpus.clone() };
         rig.control = Control::new(rig.control.path()).with_host(host);

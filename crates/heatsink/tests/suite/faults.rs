@@ -112,7 +112,7 @@ fn a_new_session_makes_no_gap() {
 fn readings_are_served_fresh() {
     let rig = Rig::new();
     let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
-    // Long enough for a rhythm to settle, where every reading is one interval old when it shows.
+    // Long enough for a kind to settle, where every reading is one interval old when it shows.
     std::thread::sleep(Duration::from_secs(3));
     let stamp = metric("heatsink_gpu_last_success_timestamp_seconds").label("gpu", "4");
     let mut youngest = f64::MAX;

@@ -1,4 +1,4 @@
-{{/* Wishes that cannot be granted stop the installation, each with one line that says what to do. */}}
+{{/* Values that cannot work fail the installation, each with one line that says what to do. */}}
 {{- define "heatsink.checks" -}}
 {{- $instead := "close the port with networkPolicy.enabled, or let a service mesh or a proxy do it; then take this value away" -}}
 {{- if .Values.tlsServerConfig.enabled -}}
@@ -57,12 +57,20 @@
 {{- fail "runAsNonRoot is true, and the user is root, as kubernetes.enabled needs it for the kubelet's socket and kernelLog for the journal: take one of them away" -}}
 {{- end -}}
 
+{{- $lost := "its links to monitoring/ were lost: get the repository with git's core.symlinks on, or install what helm package made of such a copy" -}}
+{{- if and .Values.prometheusRule.enabled (not (contains "\ngroups:" (.Files.Get "files/rules/4.8.yaml"))) -}}
+{{- fail (printf "prometheusRule.enabled: this copy of the chart has no rules: %s" $lost) -}}
+{{- end -}}
+{{- if and .Values.dashboards.enabled (not (contains "\"panels\":" (.Files.Get "files/dashboards/heatsink-fleet.json"))) -}}
+{{- fail (printf "dashboards.enabled: this copy of the chart has no dashboards: %s" $lost) -}}
+{{- end -}}
+
 {{- if not .Values.image.repository -}}
 {{- fail "image.repository is not set, and there is no public image: build it (deploy/docker/README.md), push it to a registry of yours, and set image.repository to its name there" -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Milliseconds of a duration such as 15s, 1m30s or 500ms; the schema allows no other kind. */}}
+{{/* Milliseconds of a duration such as 15s, 1m30s or 500ms; the schema allows no other form. */}}
 {{- define "heatsink.milliseconds" -}}
 {{- $hours := regexFind "[0-9]+h" . | trimSuffix "h" | int -}}
 {{- $minutes := regexFind "[0-9]+m([^s]|$)" . | regexFind "[0-9]+" | int -}}

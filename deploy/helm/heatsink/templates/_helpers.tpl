@@ -1,4 +1,4 @@
-{{/* Names. Kubernetes allows 63 letters. */}}
+{{/* Names. Kubernetes allows 63 characters. */}}
 {{- define "heatsink.name" -}}
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
@@ -30,7 +30,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
-{{/* Where it listens, and on which port. */}}
+{{/* The address and port on which heatsink listens. */}}
 {{- define "heatsink.address" -}}
 {{- .Values.service.address | default (printf ":%d" (int .Values.service.port)) -}}
 {{- end -}}
@@ -44,19 +44,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- .Values.image.repository }}{{ hasPrefix "sha256:" $tag | ternary "@" ":" }}{{ $tag -}}
 {{- end -}}
 
-{{/* Where the node's kernel log is read. */}}
+{{/* The origin of the node's kernel log. */}}
 {{- define "heatsink.kernelLog" -}}
 {{- .Values.kernelLog | default "none" -}}
 {{- end -}}
 
-{{/* The following three say "true" or nothing. The first: is the API of the cluster asked? */}}
+{{/* The following three return "true" or nothing. The first: does the pod need the API server? */}}
 {{- define "heatsink.usesApi" -}}
 {{- with .Values -}}
 {{- if or .kubernetes.enablePodLabels .kubernetes.enablePodUID .kubernetesDRA.enabled -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Is the kubelet asked? mapPodsMetrics is what dcgm-exporter's chart 2.x called it. */}}
+{{/* Does the pod need the kubelet? mapPodsMetrics is the name in dcgm-exporter's chart 2.x. */}}
 {{- define "heatsink.usesKubelet" -}}
 {{- if or .Values.kubernetes.enabled .Values.mapPodsMetrics (include "heatsink.usesApi" .) -}}true{{- end -}}
 {{- end -}}
@@ -86,22 +86,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "heatsink.securityContext" -}}
 {{- $given := .Values.securityContext | default dict -}}
 {{- $default := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) -}}
-{{- /* The cgroup of any other container keeps it from opening /dev/kmsg. */ -}}
+{{- /* The cgroup of a container without privileges does not allow /dev/kmsg. */ -}}
 {{- if eq (include "heatsink.kernelLog" .) "kmsg" }}{{ $_ := set $default "privileged" true }}{{ end -}}
 {{- $context := mergeOverwrite $default $given -}}
-{{- /* A privileged container has all capabilities, whatever is dropped: the manifest should not say otherwise. */ -}}
+{{- /* A privileged container has all capabilities, even if some are dropped, so the manifest drops none. */ -}}
 {{- if and $context.privileged (not $given.capabilities) -}}
 {{- $context = omit $context "capabilities" -}}
 {{- end -}}
-{{- /* Kubernetes refuses these two together with "allowPrivilegeEscalation: false". */ -}}
+{{- /* Kubernetes rejects these two together with "allowPrivilegeEscalation: false". */ -}}
 {{- if or $context.privileged (has "CAP_SYS_ADMIN" (dig "capabilities" "add" list $context)) -}}
 {{- $context = omit $context "allowPrivilegeEscalation" -}}
 {{- end -}}
 {{- toYaml $context -}}
 {{- end -}}
 
-{{/* What a monitor asks of each pod. The operator's own relabelings, which set pod, namespace and the
-like, come before these. */}}
+{{/* The endpoint of a ServiceMonitor or PodMonitor. The operator's own relabelings, which set pod, namespace and
+so on, come before these. */}}
 {{- define "heatsink.endpoint" -}}
 port: metrics
 path: /metrics

@@ -25,11 +25,6 @@ extern "C" fn dcgmInit() -> c_int {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn dcgmShutdown() -> c_int {
-    answer(library::shut_down)
-}
-
-#[unsafe(no_mangle)]
 extern "C" fn errorString(code: c_int) -> *const c_char {
     status::text(code).map_or(std::ptr::null(), |text| text.as_ptr())
 }
@@ -87,6 +82,9 @@ extern "C" fn dcgmDisconnect(handle: usize) -> c_int {
     answer(|| library::disconnect(handle))
 }
 
+/// The mode in which an embedded engine samples at its own pace: the only one here.
+const AUTOMATIC: i32 = 1;
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn dcgmStartEmbedded_v2(params: *mut StartEmbeddedParams) -> c_int {
     answer(|| {
@@ -94,12 +92,10 @@ unsafe extern "C" fn dcgmStartEmbedded_v2(params: *mut StartEmbeddedParams) -> c
         // SAFETY: the caller passes a struct that begins with its version.
         unsafe { check(params) }?;
         // SAFETY: its version says that it is such a struct.
-        let mode = match unsafe { (*params).mode } {
-            1 => Mode::Embedded,
-            2 => Mode::Manual,
-            _ => return Err(Status::BAD_PARAM),
-        };
-        let handle = library::start_embedded(mode)?;
+        if unsafe { (*params).mode } != AUTOMATIC {
+            return Err(Status::BAD_PARAM);
+        }
+        let handle = library::start_embedded()?;
         // SAFETY: as above.
         unsafe { (*params).handle = handle };
         Ok(())
@@ -124,9 +120,9 @@ unsafe extern "C" fn dcgmVersionInfo(info: *mut VersionInfo) -> c_int {
 unsafe extern "C" fn dcgmHostengineVersionInfo(handle: usize, info: *mut VersionInfo) -> c_int {
     answer(|| {
         library::call(handle, |engine, _| {
-            let orders = engine.orders();
-            let ordered = orders.version.as_ref().filter(|_| engine.mode == Mode::Remote);
-            let version = ordered.unwrap_or(&engine.setup.settings.version);
+            let faults = engine.faults();
+            let commanded = faults.version.as_ref().filter(|_| engine.mode == Mode::Remote);
+            let version = commanded.unwrap_or(&engine.setup.settings.version);
             // SAFETY: the caller passes a struct that begins with its version.
             unsafe { put_version(info, version) }
         })

@@ -1,4 +1,4 @@
-//! Which entities there are, and what GPUs are.
+//! Lists of entities, and attributes of GPUs.
 
 use std::ffi::{c_int, c_uint};
 
@@ -6,6 +6,7 @@ use model::field;
 
 use super::{answer, put_one};
 use crate::{
+    entity::{EntityId, NumberedInstance, kind},
     gpu::{Gpu, state},
     layout::{
         CLOCK_SETS_VERSION, DEVICE_SETTINGS_VERSION, DeviceAttributes, IDENTIFIERS_VERSION,
@@ -13,16 +14,12 @@ use crate::{
         fresh, put, put_text,
     },
     library,
-    pair::{NumberedInstance, Pair, kind},
     status::Status,
     value::{BLANK_INT32, BLANK_TEXT},
 };
 
-/// How many GPUs there can be, unless more are asked for on command.
-const MOST_GPUS: usize = 32;
-
-/// The only flag of `dcgmGetEntityGroupEntities`.
-const ONLY_SUPPORTED: c_uint = 1;
+/// The most GPUs that are listed without a fault command.
+const MAX_GPUS: usize = 32;
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn dcgmGetAllDevices(
@@ -30,47 +27,26 @@ unsafe extern "C" fn dcgmGetAllDevices(
     gpus: *mut c_uint,
     count: *mut c_int,
 ) -> c_int {
-    // SAFETY: as the caller says.
-    answer(|| unsafe { put_gpus(handle, false, gpus, count) })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn dcgmGetAllSupportedDevices(
-    handle: usize,
-    gpus: *mut c_uint,
-    count: *mut c_int,
-) -> c_int {
-    // SAFETY: as the caller says.
-    answer(|| unsafe { put_gpus(handle, true, gpus, count) })
-}
-
-/// # Safety
-///
-/// `gpus` is null or has room for as many as this release lists, and `count` is null or has room for
-/// a number.
-unsafe fn put_gpus(
-    handle: usize,
-    only_working: bool,
-    gpus: *mut c_uint,
-    count: *mut c_int,
-) -> Result<(), Status> {
-    let (found, counted) = library::call(handle, |engine, _| {
-        let orders = engine.orders();
-        let there = engine.gpus(only_working, &orders);
-        let absent = (0..orders.listed_gpus as u32).filter(|gpu| !there.contains(gpu));
-        let mut found: Vec<u32> = absent.collect();
-        found.extend(there);
-        found.truncate(MOST_GPUS.max(orders.listed_gpus));
-        Ok((found, orders.counted_gpus))
-    })?;
-    if gpus.is_null() {
-        return Err(Status::BAD_PARAM);
-    }
-    // SAFETY: as the caller says, there is room for these.
-    unsafe {
-        gpus.copy_from_nonoverlapping(found.as_ptr(), found.len());
-        put_one(count, counted.unwrap_or(found.len() as c_int))
-    }
+    answer(|| {
+        let (found, counted) = library::call(handle, |engine, _| {
+            let faults = engine.faults();
+            let there = engine.entities(kind::GPU).into_iter().map(|entity| entity.id);
+            let there: Vec<u32> = there.collect();
+            let absent = (0..faults.listed_gpus as u32).filter(|gpu| !there.contains(gpu));
+            let mut found: Vec<u32> = absent.collect();
+            found.extend(there);
+            found.truncate(MAX_GPUS.max(faults.listed_gpus));
+            Ok((found, faults.counted_gpus))
+        })?;
+        if gpus.is_null() {
+            return Err(Status::BAD_PARAM);
+        }
+        // SAFETY: the caller passes room for as many as this release lists, and for a number.
+        unsafe {
+            gpus.copy_from_nonoverlapping(found.as_ptr(), found.len());
+            put_one(count, counted.unwrap_or(found.len() as c_int))
+        }
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -79,16 +55,12 @@ unsafe extern "C" fn dcgmGetEntityGroupEntities(
     of: c_uint,
     entities: *mut c_uint,
     count: *mut c_int,
-    flags: c_uint,
+    _flags: c_uint,
 ) -> c_int {
     answer(|| {
         let (found, counted) = library::call(handle, |engine, _| {
-            let orders = engine.orders();
-            let found: Vec<u32> = match of {
-                kind::GPU => engine.gpus(flags & ONLY_SUPPORTED != 0, &orders),
-                _ => engine.entities(of).into_iter().map(|pair| pair.id).collect(),
-            };
-            Ok((found, orders.counted_entities))
+            let found: Vec<u32> = engine.entities(of).into_iter().map(|entity| entity.id).collect();
+            Ok((found, engine.faults().counted_entities))
         })?;
         if count.is_null() || (entities.is_null() && !found.is_empty()) {
             return Err(Status::BAD_PARAM);
@@ -112,11 +84,11 @@ unsafe extern "C" fn dcgmGetEntityGroupEntities(
 unsafe extern "C" fn dcgmGetGpuStatus(handle: usize, gpu: c_uint, state: *mut c_uint) -> c_int {
     answer(|| {
         let found = library::call(handle, |engine, _| {
-            let orders = engine.orders();
+            let faults = engine.faults();
             let known = engine.state();
             match known.gpus.iter().find(|it| it.index == gpu) {
-                Some(found) => Ok(found.state(orders.gpu(gpu))),
-                None if (gpu as usize) < orders.listed_gpus => Ok(state::DETACHED),
+                Some(found) => Ok(found.state(faults.gpu(gpu))),
+                None if (gpu as usize) < faults.listed_gpus => Ok(state::DETACHED),
                 None => Err(Status::BAD_PARAM),
             }
         })?;
@@ -186,7 +158,7 @@ unsafe extern "C" fn dcgmGetGpuInstanceHierarchy(
             let all =
                 state.gpus.iter().flat_map(|gpu| gpu.instances.iter().map(move |it| (gpu, it)));
             for (row, (gpu, it)) in filled.rows.iter_mut().zip(all.clone()) {
-                row.entity = it.pair;
+                row.entity = it.entity;
                 row.parent = parent(gpu, it);
                 let info = &mut row.info;
                 let uuid = gpu.texts.get(&field::UUID.0).map_or(BLANK_TEXT, String::as_str);
@@ -206,16 +178,16 @@ unsafe extern "C" fn dcgmGetGpuInstanceHierarchy(
 }
 
 /// What an instance is in: a GPU, or a GPU instance.
-fn parent(gpu: &Gpu, it: &NumberedInstance) -> Pair {
-    let own = Pair::gpu(gpu.index);
+fn parent(gpu: &Gpu, it: &NumberedInstance) -> EntityId {
+    let whole_gpu = EntityId::gpu(gpu.index);
     if it.instance.compute_instance.is_none() {
-        return own;
+        return whole_gpu;
     }
-    let whole = gpu.instances.iter().find(|of| {
+    let gpu_instance = gpu.instances.iter().find(|of| {
         of.instance.compute_instance.is_none()
             && of.instance.gpu_instance == it.instance.gpu_instance
     });
-    whole.map_or(own, |whole| whole.pair)
+    gpu_instance.map_or(whole_gpu, |it| it.entity)
 }
 
 /// How many slices a profile has: 3 of `3g.40gb`, 1 of `1c.3g.40gb`.

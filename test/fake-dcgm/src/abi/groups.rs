@@ -3,13 +3,10 @@
 use std::ffi::{c_char, c_double, c_int, c_longlong, c_uint, c_ushort};
 
 use super::{answer, list, put_one, text};
-use crate::{
-    engine::EVERYTHING,
-    library,
-    orders::FieldOrder,
-    pair::{Pair, kind},
-    status::Status,
-};
+use crate::{entity::EntityId, faults::FieldFault, library, status::Status};
+
+/// The type of a group without entities: the only one that can be made here.
+const EMPTY: c_int = 1;
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn dcgmGroupCreate(
@@ -22,18 +19,11 @@ unsafe extern "C" fn dcgmGroupCreate(
         let made = library::call(handle, |engine, client| {
             // SAFETY: the caller passes a text.
             unsafe { text(name) }?;
-            let kinds: &[u32] = match of {
-                0 => &[kind::GPU],
-                1 => &[],
-                2 => &[kind::SWITCH],
-                3 => &[kind::GPU_INSTANCE],
-                4 => &[kind::COMPUTE_INSTANCE],
-                5 => &EVERYTHING,
-                _ => return Err(Status::BAD_PARAM),
-            };
-            let entities = kinds.iter().flat_map(|kind| engine.entities(*kind)).collect();
-            let orders = engine.orders();
-            engine.state().groups.create(client, entities, &orders)
+            if of != EMPTY {
+                return Err(Status::BAD_PARAM);
+            }
+            let faults = engine.faults();
+            engine.state().groups.create(client, &faults)
         })?;
         // SAFETY: the caller passes a place for the group.
         unsafe { put_one(group, made) }
@@ -44,14 +34,14 @@ unsafe extern "C" fn dcgmGroupCreate(
 extern "C" fn dcgmGroupAddEntity(handle: usize, group: usize, of: c_uint, id: c_uint) -> c_int {
     answer(|| {
         library::call(handle, |engine, _| {
-            let pair = Pair { kind: of, id };
-            if !engine.has(pair) {
+            let entity = EntityId { kind: of, id };
+            if !engine.has(entity) {
                 return Err(Status::BAD_PARAM);
             }
-            if let Some(refusal) = engine.refusal(pair) {
+            if let Some(refusal) = engine.refusal(entity) {
                 return Err(refusal);
             }
-            engine.state().groups.add(group, pair)
+            engine.state().groups.add(group, entity)
         })
     })
 }
@@ -85,12 +75,12 @@ unsafe extern "C" fn dcgmFieldGroupCreate(
             if fields.iter().any(|field| engine.setup.fields.get(*field).is_none()) {
                 return Err(Status::UNKNOWN_FIELD);
             }
-            let orders = engine.orders();
-            let is_refused = |field: &u16| orders.field(*field) == Some(&FieldOrder::Refused);
+            let faults = engine.faults();
+            let is_refused = |field: &u16| faults.field(*field) == Some(&FieldFault::Refused);
             if fields.iter().any(is_refused) {
                 return Err(Status::BAD_PARAM);
             }
-            engine.state().groups.create_fields(client, name, fields.to_vec(), &orders)
+            engine.state().groups.create_fields(client, name, fields.to_vec(), &faults)
         })?;
         // SAFETY: the caller passes a place for the group.
         unsafe { put_one(group, made) }

@@ -4,9 +4,9 @@ use std::ffi::c_int;
 
 use super::answer;
 use crate::{
+    entity::{EntityId, kind},
     layout::{HealthResponse, HealthSetParams, check, fresh, put, put_text},
     library,
-    pair::{Pair, kind},
 };
 
 #[unsafe(no_mangle)]
@@ -34,12 +34,13 @@ unsafe extern "C" fn dcgmHealthCheck(
         library::call(handle, |engine, _| {
             // SAFETY: the caller passes a struct that begins with its version.
             unsafe { check(response) }?;
-            let orders = engine.orders();
+            let faults = engine.faults();
             let entities = engine.group(group)?;
             let watched = engine.state().health.get(&group).copied().unwrap_or(0);
-            let gpus = entities.iter().filter(|pair| pair.kind == kind::GPU).map(|pair| pair.id);
+            let gpus =
+                entities.iter().filter(|entity| entity.kind == kind::GPU).map(|entity| entity.id);
             let found = gpus.flat_map(|gpu| {
-                let incidents = orders.gpu(gpu).map_or(&[][..], |orders| &orders.incidents);
+                let incidents = faults.gpu(gpu).map_or(&[][..], |faults| &faults.incidents);
                 incidents.iter().map(move |incident| (gpu, incident))
             });
             let found = found.filter(|(_, incident)| incident.system & watched != 0);
@@ -48,7 +49,7 @@ unsafe extern "C" fn dcgmHealthCheck(
                 place.system = incident.system;
                 place.health = incident.health;
                 place.code = incident.code;
-                place.entity = Pair::gpu(gpu);
+                place.entity = EntityId::gpu(gpu);
                 put_text(&mut place.message, &incident.message);
                 filled.count += 1;
                 filled.health = filled.health.max(incident.health);

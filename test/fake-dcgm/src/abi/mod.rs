@@ -57,7 +57,7 @@ unsafe fn put_one<T>(place: *mut T, value: T) -> Result<(), Status> {
 ///
 /// # Safety
 ///
-/// `list` is null or has `count` elements, which nobody changes during the call.
+/// `list` is null or has `count` elements, which do not change during the call.
 unsafe fn list<'a, T>(list: *const T, count: usize) -> Result<&'a [T], Status> {
     if list.is_null() {
         return Err(Status::BAD_PARAM);

@@ -1,4 +1,4 @@
-//! A client of the library, which calls it through C with numbers of its own.
+//! A client of the library, which calls it through C.
 
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
@@ -13,10 +13,10 @@ use fake_nvml::control::{Host, HostGpu};
 use libloading::{Library, Symbol};
 use tempfile::TempDir;
 
-/// The tests share what the environment says, and so the control files. One at a time.
+/// The tests share the environment, and so the control files: one runs at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// What the environment says, set before any library is opened.
+/// The files that the environment names, set before any library is opened.
 struct Place {
     folder: TempDir,
     engine: Control,
@@ -71,7 +71,7 @@ fn place() -> &'static Place {
     })
 }
 
-/// One client, with a copy of the library of its own.
+/// One client, with its own copy of the library.
 pub(crate) struct Client {
     library: Library,
     pub(crate) handle: usize,
@@ -83,7 +83,7 @@ pub(crate) struct Client {
 
 /// One value that came back.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Told {
+pub(crate) struct FieldValue {
     pub(crate) entity: (u32, u32),
     pub(crate) field: u16,
     pub(crate) letter: char,
@@ -92,7 +92,7 @@ pub(crate) struct Told {
     pub(crate) value: Vec<u8>,
 }
 
-impl Told {
+impl FieldValue {
     pub(crate) fn int(&self) -> i64 {
         assert_eq!(self.letter, 'i');
         i64::from_ne_bytes(self.value[..8].try_into().unwrap())
@@ -126,11 +126,11 @@ pub(crate) fn text_at(words: &[u64], offset: usize) -> String {
     CStr::from_bytes_until_nul(&bytes).unwrap().to_str().unwrap().to_owned()
 }
 
-/// Told each value.
+/// Called with each value.
 ///
 /// # Safety
 ///
-/// `user` is a list of values that nobody else uses meanwhile, and `value` points to one value.
+/// `user` is a list of values that is not used meanwhile, and `value` points to one value.
 unsafe extern "C" fn collect(
     kind: u32,
     id: u32,
@@ -140,10 +140,10 @@ unsafe extern "C" fn collect(
 ) -> c_int {
     assert_eq!(count, 1);
     // SAFETY: a value has 4120 bytes, and `user` is the list that was passed.
-    let (bytes, told) =
-        unsafe { (std::slice::from_raw_parts(value, 4120), &mut *user.cast::<Vec<Told>>()) };
+    let (bytes, values) =
+        unsafe { (std::slice::from_raw_parts(value, 4120), &mut *user.cast::<Vec<FieldValue>>()) };
     assert_eq!(bytes[..4], 0x0100_1018_u32.to_ne_bytes());
-    told.push(Told {
+    values.push(FieldValue {
         entity: (kind, id),
         field: u16::from_ne_bytes([bytes[4], bytes[5]]),
         letter: bytes[6] as char,
@@ -263,31 +263,31 @@ impl Client {
         done(unsafe { self.function::<Update>("dcgmUpdateAllFields")(self.handle, 1) })
     }
 
-    pub(crate) fn latest(&self, group: usize, fields: usize) -> Result<Vec<Told>, i32> {
+    pub(crate) fn latest(&self, group: usize, fields: usize) -> Result<Vec<FieldValue>, i32> {
         type Latest = unsafe extern "C" fn(usize, usize, usize, Callback, *mut c_void) -> i32;
-        let mut told: Vec<Told> = Vec::new();
-        let user = (&raw mut told).cast();
+        let mut values: Vec<FieldValue> = Vec::new();
+        let user = (&raw mut values).cast();
         // SAFETY: that is its type, and the callback gets the list.
         done(unsafe {
             let latest = self.function::<Latest>("dcgmGetLatestValues_v2");
             latest(self.handle, group, fields, collect, user)
         })?;
-        Ok(told)
+        Ok(values)
     }
 
     /// Every value since a moment, and where to go on.
-    pub(crate) fn since(&self, group: usize, fields: usize, since: i64) -> (Vec<Told>, i64) {
+    pub(crate) fn since(&self, group: usize, fields: usize, since: i64) -> (Vec<FieldValue>, i64) {
         type Since =
             unsafe extern "C" fn(usize, usize, usize, i64, *mut i64, Callback, *mut c_void) -> i32;
-        let (mut told, mut next): (Vec<Told>, _) = (Vec::new(), 0);
-        let user = (&raw mut told).cast();
+        let (mut values, mut next): (Vec<FieldValue>, _) = (Vec::new(), 0);
+        let user = (&raw mut values).cast();
         // SAFETY: that is its type, and the callback gets the list.
         let code = unsafe {
             let call = self.function::<Since>("dcgmGetValuesSince_v2");
             call(self.handle, group, fields, since, &mut next, collect, user)
         };
         assert_eq!(code, 0);
-        (told, next)
+        (values, next)
     }
 
     /// The ids of all entities of one kind.
@@ -314,7 +314,7 @@ impl Client {
         state
     }
 
-    /// What the host engine says it is.
+    /// The version of the host engine.
     pub(crate) fn version(&self) -> Result<String, i32> {
         let mut info = versioned(0x0200_0204);
         done(self.fill("dcgmHostengineVersionInfo", &mut info))?;
@@ -327,8 +327,6 @@ impl Drop for Client {
         // The host engine goes, so that it does not keep the next test's processor busy.
         self.engine.set(&["engine down"]);
         thread::sleep(Duration::from_millis(60));
-        // SAFETY: that is its type.
-        unsafe { self.function::<unsafe extern "C" fn() -> i32>("dcgmShutdown")() };
         self.engine.clear();
         self.driver.clear();
         // Its threads may live on, so the library must stay.

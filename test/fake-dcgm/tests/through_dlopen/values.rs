@@ -19,24 +19,25 @@ fn values_have_a_status_each() {
     let client = Client::connected();
     let group = client.group(&[(1, 0), (1, 1)]).unwrap();
     let fields = client.field_group("some", &[1, 50, 150, 155, 230]).unwrap();
-    let told = client.latest(group, fields).unwrap();
-    let found: Vec<_> = told.iter().map(|it| (it.entity, it.field, it.status, it.letter)).collect();
+    let values = client.latest(group, fields).unwrap();
+    let found: Vec<_> =
+        values.iter().map(|it| (it.entity, it.field, it.status, it.letter)).collect();
     let expected = [(1, 's'), (50, 's'), (150, 'i'), (155, 'd'), (230, 'i')];
     let of = |gpu| expected.iter().map(move |(field, letter)| ((1, gpu), *field, -16, *letter));
     assert_eq!(found, of(0).chain(of(1)).collect::<Vec<_>>());
-    assert_eq!((told[2].int(), told[0].text()), (BLANK, "<<<NULL>>>"));
+    assert_eq!((values[2].int(), values[0].text()), (BLANK, "<<<NULL>>>"));
     let began = now_us();
     client.watch(group, fields, EVERY).unwrap();
     client.update().unwrap();
-    let told = client.latest(group, fields).unwrap();
-    let statuses: Vec<_> = told.iter().map(|it| it.status).collect();
+    let values = client.latest(group, fields).unwrap();
+    let statuses: Vec<_> = values.iter().map(|it| it.status).collect();
     assert_eq!(statuses, [0, 0, 0, 0, -14, 0, 0, 0, 0, -14]);
-    assert!(told[0].text().starts_with("550."), "{}", told[0].text());
-    assert!(told[1].text().starts_with("NVIDIA"));
-    assert!((10..100).contains(&told[2].int()), "{}", told[2].int());
-    assert!((10.0..1000.0).contains(&told[3].float()));
-    assert!(told[2].at >= began && told[2].at <= now_us());
-    until("it is sampled again", || client.latest(group, fields).unwrap()[2].at > told[2].at);
+    assert!(values[0].text().starts_with("550."), "{}", values[0].text());
+    assert!(values[1].text().starts_with("NVIDIA"));
+    assert!((10..100).contains(&values[2].int()), "{}", values[2].int());
+    assert!((10.0..1000.0).contains(&values[3].float()));
+    assert!(values[2].at >= began && values[2].at <= now_us());
+    until("it is sampled again", || client.latest(group, fields).unwrap()[2].at > values[2].at);
 }
 
 #[test]
@@ -46,20 +47,20 @@ fn values_since_a_moment_have_placeholders() {
     let fields = client.field_group("some", &[150, 230]).unwrap();
     client.watch(group, fields, EVERY).unwrap();
     client.update().unwrap();
-    let (told, next) = client.since(group, fields, 0);
-    assert_eq!(told.iter().map(|it| it.status).min(), Some(-14));
-    let newest = told.iter().filter(|it| it.field == 150).map(|it| it.at).max();
+    let (values, next) = client.since(group, fields, 0);
+    assert_eq!(values.iter().map(|it| it.status).min(), Some(-14));
+    let newest = values.iter().filter(|it| it.field == 150).map(|it| it.at).max();
     assert_eq!(newest, Some(next - 1));
     client.driver.set(&["gpu 0 xid 48", "gpu 0 xid 79"]);
     let codes = || -> Vec<i64> {
-        let (told, _) = client.since(group, fields, 0);
-        let xids = told.into_iter().filter(|it| it.field == 230 && it.status == 0);
+        let (values, _) = client.since(group, fields, 0);
+        let xids = values.into_iter().filter(|it| it.field == 230 && it.status == 0);
         xids.map(|it| it.int()).collect()
     };
     until("both are there", || codes().len() == 2);
     assert_eq!(codes(), [48, 79]);
-    let (told, next) = client.since(group, fields, now_us() + 60_000_000);
-    assert!(told.iter().all(|it| it.status == -14) && told.len() == 2);
+    let (values, next) = client.since(group, fields, now_us() + 60_000_000);
+    assert!(values.iter().all(|it| it.status == -14) && values.len() == 2);
     assert!(next > now_us());
 }
 
@@ -120,9 +121,9 @@ fn fields_can_be_blank_or_have_a_value_and_engines_can_stand_still() {
     let fields = client.field_group("some", &[150, 155]).unwrap();
     client.watch(group, fields, EVERY).unwrap();
     client.update().unwrap();
-    let told = client.latest(group, fields).unwrap();
-    assert_eq!((told[0].int(), told[1].float(), told[1].status), (99, 2_f64.powi(47), 0));
-    assert!((told[0].at - now_us() - 3_600_000_000).abs() < 5_000_000);
+    let values = client.latest(group, fields).unwrap();
+    assert_eq!((values[0].int(), values[1].float(), values[1].status), (99, 2_f64.powi(47), 0));
+    assert!((values[0].at - now_us() - 3_600_000_000).abs() < 5_000_000);
     client.engine.set(&["gpu 0 stale"]);
     thread::sleep(Duration::from_millis(500));
     let before = client.latest(group, fields).unwrap();

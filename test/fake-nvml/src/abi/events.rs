@@ -10,8 +10,8 @@ use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlEventData_t, nvmlEventSet_t, 
 use super::{answer, out::Out};
 use crate::{
     call::Call,
-    events::{EventSet, XID},
-    session,
+    event_set::{EventSet, XID},
+    events, session,
 };
 
 #[unsafe(no_mangle)]
@@ -33,7 +33,8 @@ extern "C" fn nvmlDeviceRegisterEvents(
 ) -> nvmlReturn_t {
     answer(|| {
         let call = Call::on("nvmlDeviceRegisterEvents", device)?;
-        call.session.event_sets.get(set)?.register(&call, kinds)
+        let set = call.session.event_sets.get(set)?;
+        set.register(call.gpu, &call.board, kinds, &call.session.watch)
     })
 }
 
@@ -49,7 +50,7 @@ unsafe extern "C" fn nvmlEventSetWait_v2(
         let out = unsafe { Out::new(data) }?;
         let set = session.event_sets.get(set)?;
         let timeout = Duration::from_millis(timeout_ms.into());
-        let event = set.wait("nvmlEventSetWait_v2", timeout, &session)?;
+        let event = events::wait(&set, "nvmlEventSetWait_v2", timeout, &session)?;
         out.set(nvmlEventData_t {
             device: session.handle(event.gpu),
             eventType: XID,

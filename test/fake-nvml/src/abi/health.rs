@@ -11,7 +11,7 @@ use nvml_wrapper_sys::bindings::{
 
 use super::{
     answer,
-    out::{ListOut, Out, asked_version, version},
+    out::{ListOut, version},
 };
 use crate::{call::Call, refusal::Refusal, session};
 
@@ -21,50 +21,19 @@ struct nvmlUnrepairableMemoryStatus_v1_t {
     bUnrepairableMemory: c_uint,
 }
 
-device_structs! {
-    nvmlDeviceGetRowRemapperHistogram -> nvmlRowRemapperHistogramValues_t: |call| {
-        call.without_instances(call.board.row_histogram).map(|rows| nvmlRowRemapperHistogramValues_t {
-            max: rows.max,
-            high: rows.high,
-            partial: rows.partial,
-            low: rows.low,
-            none: rows.none,
-        })
+device_functions! {
+    nvmlDeviceGetRowRemapperHistogram[on]() -> nvmlRowRemapperHistogramValues_t: |call| {
+        let rows = call.without_instances(call.board.row_histogram)?;
+        let (max, high, partial, low) = (rows.max, rows.high, rows.partial, rows.low);
+        Some(nvmlRowRemapperHistogramValues_t { max, high, partial, low, none: rows.none })
     };
-    nvmlDeviceGetUnrepairableMemoryFlag_v1 -> nvmlUnrepairableMemoryStatus_v1_t: |call| {
+    nvmlDeviceGetUnrepairableMemoryFlag_v1[on]() -> nvmlUnrepairableMemoryStatus_v1_t: |call| {
         let flag = call.board.unrepairable_memory?;
         Some(nvmlUnrepairableMemoryStatus_v1_t { bUnrepairableMemory: flag })
     };
-}
-
-device_several! {
-    nvmlDeviceGetEccMode(current, pending): |call| {
-        call.board.ecc.map(|ecc| [ecc.current, ecc.pending])
-    };
-    nvmlDeviceGetRemappedRows(corrected, uncorrected, pending, failed): |call| {
-        let rows = call.without_instances(call.board.remapped_rows)?;
-        Some([rows.corrected, rows.uncorrected, rows.pending, rows.failed])
-    };
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetSramEccErrorStatus(
-    device: nvmlDevice_t,
-    status: *mut nvmlEccSramErrorStatus_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for the struct.
-        let out = unsafe { Out::new(status) }?;
-        // SAFETY: the caller promises that its version is filled in.
-        let version_asked = unsafe { asked_version(&out) };
-        if version_asked != version::<nvmlEccSramErrorStatus_t>(1) {
-            return Err(Refusal::ARGUMENT_VERSION_MISMATCH);
-        }
-        let call = Call::on("nvmlDeviceGetSramEccErrorStatus", device)?;
-        let sram = call.board.sram_ecc.ok_or(Refusal::NOT_SUPPORTED)?;
-        out.set(nvmlEccSramErrorStatus_t {
-            version: version_asked,
+    nvmlDeviceGetSramEccErrorStatus[on]() -> nvmlEccSramErrorStatus_t, version 1: |call| {
+        call.board.sram_ecc.map(|sram| nvmlEccSramErrorStatus_t {
+            version: version::<nvmlEccSramErrorStatus_t>(1),
             aggregateUncParity: sram.aggregate_parity,
             aggregateUncSecDed: sram.aggregate_sec_ded,
             aggregateCor: sram.aggregate_corrected,
@@ -77,9 +46,18 @@ unsafe extern "C" fn nvmlDeviceGetSramEccErrorStatus(
             aggregateUncBucketMcu: sram.mcu,
             aggregateUncBucketOther: sram.other,
             bThresholdExceeded: sram.threshold_exceeded,
-        });
-        Ok(())
-    })
+        })
+    };
+}
+
+device_several! {
+    nvmlDeviceGetEccMode[on](current, pending): |call| {
+        call.board.ecc.map(|ecc| [ecc.current, ecc.pending])
+    };
+    nvmlDeviceGetRemappedRows[on](corrected, uncorrected, pending, failed): |call| {
+        let rows = call.without_instances(call.board.remapped_rows)?;
+        Some([rows.corrected, rows.uncorrected, rows.pending, rows.failed])
+    };
 }
 
 /// With no room for the pages, or a null pointer, it tells their number, which is an error unless

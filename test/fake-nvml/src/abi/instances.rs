@@ -4,13 +4,12 @@ use std::ffi::c_uint;
 
 use nvml_wrapper_sys::bindings::{
     NVML_GPU_INSTANCE_PROFILE_COUNT, nvmlDevice_t, nvmlGpuInstance_t, nvmlGpuInstanceInfo_t,
-    nvmlGpuInstancePlacement_t, nvmlGpuInstanceProfileInfo_t, nvmlGpuInstanceProfileInfo_v2_t,
-    nvmlGpuInstanceProfileInfo_v3_t, nvmlReturn_t,
+    nvmlGpuInstancePlacement_t, nvmlGpuInstanceProfileInfo_v2_t, nvmlReturn_t,
 };
 
 use super::{
     answer,
-    out::{Out, asked_version, text_in, version},
+    out::{Out, text_in, version},
 };
 use crate::{
     board::{Instance, slices},
@@ -18,9 +17,6 @@ use crate::{
     refusal::Refusal,
     session,
 };
-
-const PROFILE_V2: c_uint = version::<nvmlGpuInstanceProfileInfo_v2_t>(2);
-const PROFILE_V3: c_uint = version::<nvmlGpuInstanceProfileInfo_v3_t>(3);
 
 /// A way to cut a GPU: the ids are those of an A100 or H100.
 struct Profile {
@@ -51,8 +47,8 @@ fn profile_id(instance: &Instance) -> c_uint {
     instance.profile_id.or(known).unwrap_or(c_uint::MAX)
 }
 
-/// What a profile comes to on one GPU.
-fn profile_info(call: &Call, number: c_uint) -> Result<nvmlGpuInstanceProfileInfo_v3_t, Refusal> {
+/// A profile on one GPU.
+fn profile_info(call: &Call, number: c_uint) -> Result<nvmlGpuInstanceProfileInfo_v2_t, Refusal> {
     if number >= NVML_GPU_INSTANCE_PROFILE_COUNT {
         return Err(Refusal::INVALID_ARGUMENT);
     }
@@ -62,9 +58,10 @@ fn profile_info(call: &Call, number: c_uint) -> Result<nvmlGpuInstanceProfileInf
     let memory =
         call.board.memory.ok_or(Refusal::NOT_SUPPORTED)?.total / 8 * profile.memory_eighths;
     let gigabytes = (memory as f64 / f64::from(1 << 30)).round();
-    Ok(nvmlGpuInstanceProfileInfo_v3_t {
-        version: 0,
+    Ok(nvmlGpuInstanceProfileInfo_v2_t {
+        version: version::<nvmlGpuInstanceProfileInfo_v2_t>(2),
         id: profile.id,
+        isP2pSupported: 0,
         sliceCount: profile.slices,
         instanceCount: profile.at_most,
         multiprocessorCount: 14 * profile.slices,
@@ -75,79 +72,12 @@ fn profile_info(call: &Call, number: c_uint) -> Result<nvmlGpuInstanceProfileInf
         ofaCount: 0,
         memorySizeMB: memory >> 20,
         name: text_in(&format!("MIG {}g.{gigabytes}gb{}", profile.slices, profile.extras)),
-        capabilities: 0,
     })
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetGpuInstanceProfileInfo(
-    device: nvmlDevice_t,
-    profile: c_uint,
-    info: *mut nvmlGpuInstanceProfileInfo_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for the struct.
-        let out = unsafe { Out::new(info) }?;
-        let call = Call::on("nvmlDeviceGetGpuInstanceProfileInfo", device)?;
-        let known = profile_info(&call, profile)?;
-        out.set(nvmlGpuInstanceProfileInfo_t {
-            id: known.id,
-            isP2pSupported: 0,
-            sliceCount: known.sliceCount,
-            instanceCount: known.instanceCount,
-            multiprocessorCount: known.multiprocessorCount,
-            copyEngineCount: known.copyEngineCount,
-            decoderCount: known.decoderCount,
-            encoderCount: known.encoderCount,
-            jpegCount: known.jpegCount,
-            ofaCount: known.ofaCount,
-            memorySizeMB: known.memorySizeMB,
-        });
-        Ok(())
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetGpuInstanceProfileInfoV(
-    device: nvmlDevice_t,
-    profile: c_uint,
-    info: *mut nvmlGpuInstanceProfileInfo_v2_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for the struct of version 2 at least.
-        let out = unsafe { Out::new(info) }?;
-        // SAFETY: the caller promises that its version is filled in.
-        let version = unsafe { asked_version(&out) };
-        if version != PROFILE_V2 && version != PROFILE_V3 {
-            return Err(Refusal::ARGUMENT_VERSION_MISMATCH);
-        }
-        let call = Call::on("nvmlDeviceGetGpuInstanceProfileInfoV", device)?;
-        let known = profile_info(&call, profile)?;
-        if version == PROFILE_V3 {
-            // SAFETY: the caller says that it is the struct of version 3.
-            let out = unsafe { Out::new(info.cast::<nvmlGpuInstanceProfileInfo_v3_t>()) }?;
-            out.set(nvmlGpuInstanceProfileInfo_v3_t { version, ..known });
-            return Ok(());
-        }
-        out.set(nvmlGpuInstanceProfileInfo_v2_t {
-            version,
-            id: known.id,
-            isP2pSupported: 0,
-            sliceCount: known.sliceCount,
-            instanceCount: known.instanceCount,
-            multiprocessorCount: known.multiprocessorCount,
-            copyEngineCount: known.copyEngineCount,
-            decoderCount: known.decoderCount,
-            encoderCount: known.encoderCount,
-            jpegCount: known.jpegCount,
-            ofaCount: known.ofaCount,
-            memorySizeMB: known.memorySizeMB,
-            name: known.name,
-        });
-        Ok(())
-    })
+device_functions! {
+    nvmlDeviceGetGpuInstanceProfileInfoV[on](profile: c_uint)
+        -> nvmlGpuInstanceProfileInfo_v2_t, version 2: profile_info;
 }
 
 /// The caller does not say how much room there is: it must suffice for as many as the profile has
@@ -177,27 +107,6 @@ unsafe extern "C" fn nvmlDeviceGetGpuInstances(
             found += 1;
         }
         count.set(found as c_uint);
-        Ok(())
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetGpuInstanceById(
-    device: nvmlDevice_t,
-    id: c_uint,
-    instance: *mut nvmlGpuInstance_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for one handle.
-        let out = unsafe { Out::new(instance) }?;
-        let call = Call::on("nvmlDeviceGetGpuInstanceById", device)?;
-        call.mig().filter(|mig| mig.current == 1).ok_or(Refusal::NOT_SUPPORTED)?;
-        let is_known = call.instances().iter().any(|instance| instance.id == id);
-        if !is_known {
-            return Err(Refusal::NOT_FOUND);
-        }
-        out.set(call.session.instance_handle(call.gpu, id));
         Ok(())
     })
 }

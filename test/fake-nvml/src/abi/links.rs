@@ -1,10 +1,11 @@
-//! NVLink, the fabric, and what GPUs can do with each other.
+//! NVLink, the fabric, and peers.
 
 use std::ffi::{c_uint, c_ulonglong};
 
 use nvml_wrapper_sys::bindings::{
-    nvmlDevice_t, nvmlGpuFabricInfo_v2_t, nvmlGpuFabricInfo_v3_t, nvmlGpuFabricInfoV_t,
-    nvmlGpuP2PCapsIndex_t, nvmlGpuP2PStatus_t, nvmlNvLinkErrorCounter_t, nvmlReturn_t,
+    nvmlDevice_t, nvmlEnableState_t, nvmlGpuFabricInfo_v2_t, nvmlGpuFabricInfo_v3_t,
+    nvmlGpuFabricInfoV_t, nvmlGpuP2PCapsIndex_t, nvmlGpuP2PStatus_t, nvmlNvLinkErrorCounter_t,
+    nvmlReturn_t,
 };
 
 use super::{
@@ -59,39 +60,17 @@ unsafe extern "C" fn nvmlDeviceGetGpuFabricInfoV(
     })
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetNvLinkErrorCounter(
-    device: nvmlDevice_t,
-    link: c_uint,
-    counter: nvmlNvLinkErrorCounter_t,
-    value: *mut c_ulonglong,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for one number.
-        let out = unsafe { Out::new(value) }?;
-        let call = Call::on("nvmlDeviceGetNvLinkErrorCounter", device)?;
-        let errors = call.board.nvlink.errors(counter, link)?;
-        out.set(call.nonsense().or(errors).ok_or(Refusal::NOT_SUPPORTED)?);
-        Ok(())
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetP2PStatus(
-    device: nvmlDevice_t,
-    peer: nvmlDevice_t,
-    index: nvmlGpuP2PCapsIndex_t,
-    status: *mut nvmlGpuP2PStatus_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for one number.
-        let out = unsafe { Out::new(status) }?;
-        let call = Call::on("nvmlDeviceGetP2PStatus", device)?;
+device_numbers! {
+    nvmlDeviceGetNvLinkState(link: c_uint) -> nvmlEnableState_t: |call, link| {
+        call.board.nvlink.active.get(link as usize).copied()
+    };
+    nvmlDeviceGetNvLinkErrorCounter(
+        link: c_uint, counter: nvmlNvLinkErrorCounter_t
+    ) -> c_ulonglong: |call, link, counter| call.board.nvlink.errors(counter, link);
+    nvmlDeviceGetP2PStatus(
+        peer: nvmlDevice_t, index: nvmlGpuP2PCapsIndex_t
+    ) -> nvmlGpuP2PStatus_t: |call, peer, index| {
         let peer = Call::on("nvmlDeviceGetP2PStatus", peer)?;
-        let known = call.board.p2p.status(index, peer.gpu)?;
-        out.set(known.ok_or(Refusal::NOT_SUPPORTED)?);
-        Ok(())
-    })
+        call.board.p2p.status(index, peer.gpu)
+    };
 }

@@ -1,65 +1,57 @@
-//! MIG devices: which there are, and of which instances they are made.
+//! MIG devices, and the instances they are made of.
 
 use std::ffi::c_uint;
 
-use nvml_wrapper_sys::bindings::{
-    nvmlBAR1Memory_t, nvmlDevice_t, nvmlDeviceAttributes_t, nvmlReturn_t,
-};
+use nvml_wrapper_sys::bindings::{nvmlDevice_t, nvmlDeviceAttributes_t};
 
-use super::{answer, out::Out};
-use crate::{board::slices, call::Call, refusal::Refusal, session};
+use crate::{
+    board::slices,
+    call::{Call, MigDevice},
+    refusal::Refusal,
+};
 
 const MIB: u64 = 1 << 20;
 
-/// `name -> C type: reader`, for MIG devices and whole GPUs alike.
-macro_rules! mig_answers {
-    ($($name:ident -> $of:ty: $read:expr;)*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name(device: nvmlDevice_t, place: *mut $of) -> nvmlReturn_t {
-            answer(|| {
-                session::current()?;
-                // SAFETY: the caller promises NVML a place for the answer.
-                let out = unsafe { Out::new(place) }?;
-                let call = Call::on_any(stringify!($name), device)?;
-                let read: fn(&Call) -> Result<$of, Refusal> = $read;
-                out.set(read(&call)?);
-                Ok(())
-            })
+device_functions! {
+    nvmlDeviceIsMigDeviceHandle[on_any]() -> c_uint: |call| Some(call.mig_device.is_some().into());
+    nvmlDeviceGetIndex[on_any]() -> c_uint: |call| match &call.mig_device {
+        Some(device) => device.compute.index.or(Some(0)),
+        None => Some(call.gpu as c_uint),
+    };
+    nvmlDeviceGetMaxMigDeviceCount[on_any]() -> c_uint: |call| {
+        Some(call.mig().filter(|mig| mig.current == 1).map_or(0, |mig| mig.max_devices))
+    };
+    nvmlDeviceGetGpuInstanceId[on_any]() -> c_uint: |call| {
+        Ok::<_, Refusal>(mig_device(call)?.instance.id)
+    };
+    nvmlDeviceGetComputeInstanceId[on_any]() -> c_uint: |call| {
+        Ok::<_, Refusal>(mig_device(call)?.compute.id)
+    };
+    nvmlDeviceGetDeviceHandleFromMigDeviceHandle[on_any]() -> nvmlDevice_t: |call| {
+        mig_device(call)?;
+        Ok::<_, Refusal>(call.session.handle(call.gpu))
+    };
+    nvmlDeviceGetAttributes_v2[on_any]() -> nvmlDeviceAttributes_t: attributes;
+    nvmlDeviceGetMigDeviceHandleByIndex[on](index: c_uint) -> nvmlDevice_t: |call, index| {
+        let mig = call.mig().ok_or(Refusal::NOT_SUPPORTED)?;
+        if index >= mig.max_devices {
+            return Err(Refusal::INVALID_ARGUMENT);
         }
-    )*};
+        let found = call.mig_devices().find(|device| device.compute.index == Some(index));
+        let place = found.ok_or(Refusal::NOT_FOUND)?.place(call.gpu);
+        Ok(call.session.mig_handle(place))
+    };
 }
 
-mig_answers! {
-    nvmlDeviceIsMigDeviceHandle -> c_uint: |call| Ok(call.mig_device.is_some().into());
-    nvmlDeviceGetIndex -> c_uint: |call| match &call.mig_device {
-        Some(device) => Ok(device.compute.index.unwrap_or(0)),
-        None => Ok(call.gpu as c_uint),
-    };
-    nvmlDeviceGetMaxMigDeviceCount -> c_uint: |call| {
-        Ok(call.mig().filter(|mig| mig.current == 1).map_or(0, |mig| mig.max_devices))
-    };
-    nvmlDeviceGetGpuInstanceId -> c_uint: |call| {
-        Ok(call.mig_device.as_ref().ok_or(Refusal::INVALID_ARGUMENT)?.instance.id)
-    };
-    nvmlDeviceGetComputeInstanceId -> c_uint: |call| {
-        Ok(call.mig_device.as_ref().ok_or(Refusal::INVALID_ARGUMENT)?.compute.id)
-    };
-    nvmlDeviceGetDeviceHandleFromMigDeviceHandle -> nvmlDevice_t: |call| {
-        call.mig_device.as_ref().ok_or(Refusal::INVALID_ARGUMENT)?;
-        Ok(call.session.handle(call.gpu))
-    };
-    nvmlDeviceGetBAR1MemoryInfo -> nvmlBAR1Memory_t: |call| {
-        let bar1 = call.bar1().ok_or(Refusal::NOT_SUPPORTED)?;
-        Ok(nvmlBAR1Memory_t { bar1Total: bar1.total, bar1Free: bar1.free, bar1Used: bar1.used })
-    };
-    nvmlDeviceGetAttributes_v2 -> nvmlDeviceAttributes_t: attributes;
+fn mig_device(call: &Call) -> Result<&MigDevice, Refusal> {
+    call.mig_device.as_ref().ok_or(Refusal::INVALID_ARGUMENT)
 }
 
-fn attributes(call: &Call) -> Result<nvmlDeviceAttributes_t, Refusal> {
-    let device = call.mig_device.as_ref().ok_or(Refusal::NOT_SUPPORTED)?;
+fn attributes(call: &Call) -> Option<nvmlDeviceAttributes_t> {
+    let device = call.mig_device.as_ref()?;
     let (instance, compute) = (&device.instance, &device.compute);
     let whole = slices(&instance.profile);
-    Ok(nvmlDeviceAttributes_t {
+    Some(nvmlDeviceAttributes_t {
         multiprocessorCount: compute.multiprocessors.or(instance.multiprocessors).unwrap_or(0),
         sharedCopyEngineCount: instance.copy_engines,
         sharedDecoderCount: instance.decoders,
@@ -69,27 +61,5 @@ fn attributes(call: &Call) -> Result<nvmlDeviceAttributes_t, Refusal> {
         gpuInstanceSliceCount: whole,
         computeInstanceSliceCount: compute.profile.as_deref().map_or(whole, slices),
         memorySizeMB: instance.memory.map_or(0, |memory| memory.total / MIB),
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetMigDeviceHandleByIndex(
-    device: nvmlDevice_t,
-    index: c_uint,
-    mig_device: *mut nvmlDevice_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for one handle.
-        let out = unsafe { Out::new(mig_device) }?;
-        let call = Call::on("nvmlDeviceGetMigDeviceHandleByIndex", device)?;
-        let mig = call.mig().ok_or(Refusal::NOT_SUPPORTED)?;
-        if index >= mig.max_devices {
-            return Err(Refusal::INVALID_ARGUMENT);
-        }
-        let found = call.mig_devices().find(|device| device.compute.index == Some(index));
-        let place = found.ok_or(Refusal::NOT_FOUND)?.place(call.gpu);
-        out.set(call.session.mig_handle(place));
-        Ok(())
     })
 }

@@ -1,5 +1,5 @@
-//! The C functions. Each takes the same way: is there a session, are the places to write to
-//! there, does the GPU let the call through; then it writes what the board says.
+//! The C functions. Each checks that there is a session, that the places to write to are not null, and
+//! that no fault of the GPU stops the call; then it writes what the board has.
 #![allow(non_snake_case, reason = "the names are NVML's")]
 
 #[macro_use]
@@ -11,7 +11,6 @@ mod gpm;
 mod health;
 mod identity;
 mod instances;
-mod limits;
 mod links;
 mod mig;
 mod numbers;

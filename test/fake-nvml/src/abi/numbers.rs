@@ -21,52 +21,46 @@ use crate::refusal::Refusal;
 const PCIE_WINDOW: Duration = Duration::from_millis(20);
 
 device_numbers! {
-    nvmlDeviceGetMinorNumber -> c_uint: |call| call.board.minor;
-    nvmlDeviceGetArchitecture -> nvmlDeviceArchitecture_t: |call| call.board.architecture;
-    nvmlDeviceGetBrand -> nvmlBrandType_t: |call| call.board.brand;
-    nvmlDeviceGetPersistenceMode -> nvmlEnableState_t: |call| call.board.persistence_mode;
-    nvmlDeviceGetComputeMode -> nvmlComputeMode_t: |call| call.board.compute_mode;
-    nvmlDeviceGetVirtualizationMode -> nvmlGpuVirtualizationMode_t: |call| {
+    nvmlDeviceGetMinorNumber() -> c_uint: |call| call.board.minor;
+    nvmlDeviceGetArchitecture() -> nvmlDeviceArchitecture_t: |call| call.board.architecture;
+    nvmlDeviceGetBrand() -> nvmlBrandType_t: |call| call.board.brand;
+    nvmlDeviceGetPersistenceMode() -> nvmlEnableState_t: |call| call.board.persistence_mode;
+    nvmlDeviceGetComputeMode() -> nvmlComputeMode_t: |call| call.board.compute_mode;
+    nvmlDeviceGetVirtualizationMode() -> nvmlGpuVirtualizationMode_t: |call| {
         call.board.virtualization_mode
     };
-    nvmlDeviceGetPowerUsage -> c_uint: |call| call.board.power_mw;
-    nvmlDeviceGetPowerManagementLimit -> c_uint: |call| call.board.power_management_limit_mw;
-    nvmlDeviceGetPowerManagementDefaultLimit -> c_uint: |call| call.board.default_power_limit_mw;
-    nvmlDeviceGetEnforcedPowerLimit -> c_uint: |call| call.board.enforced_power_limit_mw;
-    nvmlDeviceGetTotalEnergyConsumption -> c_ulonglong: |call| call.board.total_energy_mj;
-    nvmlDeviceGetPcieReplayCounter -> c_uint: |call| call.board.pcie_replay;
-    nvmlDeviceGetCurrPcieLinkGeneration -> c_uint: |call| call.board.pcie_link.generation;
-    nvmlDeviceGetCurrPcieLinkWidth -> c_uint: |call| call.board.pcie_link.width;
-    nvmlDeviceGetMaxPcieLinkGeneration -> c_uint: |call| call.board.pcie_link.max_generation;
-    nvmlDeviceGetMaxPcieLinkWidth -> c_uint: |call| call.board.pcie_link.max_width;
-    nvmlDeviceGetFanSpeed -> c_uint: |call| call.board.fan_percent;
-    nvmlDeviceGetCurrentClocksEventReasons -> c_ulonglong: |call| call.board.event_reasons;
-    nvmlDeviceGetCurrentClocksThrottleReasons -> c_ulonglong: |call| call.board.event_reasons;
-    nvmlDeviceGetPerformanceState -> nvmlPstates_t: |call| call.board.performance_state;
-    nvmlDeviceGetSupportedEventTypes -> c_ulonglong: |call| call.board.event_types;
-}
-
-device_choices! {
-    nvmlDeviceGetTemperature(nvmlTemperatureSensors_t) -> c_uint: |call, sensor| {
+    nvmlDeviceGetPowerUsage() -> c_uint: |call| call.board.power_mw;
+    nvmlDeviceGetPowerManagementLimit() -> c_uint: |call| call.board.power_management_limit_mw;
+    nvmlDeviceGetPowerManagementDefaultLimit() -> c_uint: |call| call.board.default_power_limit_mw;
+    nvmlDeviceGetEnforcedPowerLimit() -> c_uint: |call| call.board.enforced_power_limit_mw;
+    nvmlDeviceGetTotalEnergyConsumption() -> c_ulonglong: |call| call.board.total_energy_mj;
+    nvmlDeviceGetPcieReplayCounter() -> c_uint: |call| call.board.pcie_replay;
+    nvmlDeviceGetCurrPcieLinkGeneration() -> c_uint: |call| call.board.pcie_link.generation;
+    nvmlDeviceGetCurrPcieLinkWidth() -> c_uint: |call| call.board.pcie_link.width;
+    nvmlDeviceGetMaxPcieLinkGeneration() -> c_uint: |call| call.board.pcie_link.max_generation;
+    nvmlDeviceGetMaxPcieLinkWidth() -> c_uint: |call| call.board.pcie_link.max_width;
+    nvmlDeviceGetFanSpeed() -> c_uint: |call| call.board.fan_percent;
+    nvmlDeviceGetCurrentClocksEventReasons() -> c_ulonglong: |call| call.board.event_reasons;
+    nvmlDeviceGetCurrentClocksThrottleReasons() -> c_ulonglong: |call| call.board.event_reasons;
+    nvmlDeviceGetPerformanceState() -> nvmlPstates_t: |call| call.board.performance_state;
+    nvmlDeviceGetSupportedEventTypes() -> c_ulonglong: |call| call.board.event_types;
+    nvmlDeviceGetTemperature(sensor: nvmlTemperatureSensors_t) -> c_uint: |call, sensor| {
         if sensor != GPU_SENSOR {
             return Err(Refusal::INVALID_ARGUMENT);
         }
         Ok(call.board.temperature)
     };
-    nvmlDeviceGetTemperatureThreshold(nvmlTemperatureThresholds_t) -> c_uint: |call, kind| {
+    nvmlDeviceGetTemperatureThreshold(kind: nvmlTemperatureThresholds_t) -> c_uint: |call, kind| {
         call.board.thresholds.of(kind)
     };
-    nvmlDeviceGetClockInfo(nvmlClockType_t) -> c_uint: |call, kind| call.board.clocks_mhz.of(kind);
-    nvmlDeviceGetMaxClockInfo(nvmlClockType_t) -> c_uint: |call, kind| {
+    nvmlDeviceGetClockInfo(kind: nvmlClockType_t) -> c_uint: |call, kind| call.board.clocks_mhz.of(kind);
+    nvmlDeviceGetMaxClockInfo(kind: nvmlClockType_t) -> c_uint: |call, kind| {
         call.board.max_clocks_mhz.of(kind)
     };
-    nvmlDeviceGetApplicationsClock(nvmlClockType_t) -> c_uint: |call, kind| {
+    nvmlDeviceGetApplicationsClock(kind: nvmlClockType_t) -> c_uint: |call, kind| {
         call.board.application_clocks_mhz.of(kind)
     };
-    nvmlDeviceGetNvLinkState(c_uint) -> nvmlEnableState_t: |call, link| {
-        Ok(call.board.nvlink.active.get(link as usize).copied())
-    };
-    nvmlDeviceGetPcieThroughput(nvmlPcieUtilCounter_t) -> c_uint: |call, counter| {
+    nvmlDeviceGetPcieThroughput(counter: nvmlPcieUtilCounter_t) -> c_uint: |call, counter| {
         let throughput = call.board.pcie_throughput_kb;
         let throughput = match counter {
             PCIE_TX => throughput.map(|kb| kb.tx),

@@ -33,6 +33,17 @@ pub(super) const fn version<T>(number: c_uint) -> c_uint {
     size_of::<T>() as c_uint | number << 24
 }
 
+/// Whether the caller's struct has this version.
+///
+/// # Safety
+///
+/// As for [`asked_version`].
+pub(super) unsafe fn check_version<T>(place: &Out<T>, number: c_uint) -> Result<(), Refusal> {
+    // SAFETY: the caller promises that a number is there.
+    let asked = unsafe { asked_version(place) };
+    if asked == version::<T>(number) { Ok(()) } else { Err(Refusal::ARGUMENT_VERSION_MISMATCH) }
+}
+
 /// The version that a caller has written into a struct, which begins with it.
 ///
 /// # Safety

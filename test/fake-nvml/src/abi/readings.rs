@@ -1,174 +1,84 @@
-//! Functions that answer with more than one number.
+//! Functions that answer with more than one number of the board.
 
 use std::ffi::c_uint;
 
 use nvml_wrapper_sys::bindings::{
-    NVML_GRID_LICENSE_EXPIRY_NOT_APPLICABLE, nvmlDevice_t, nvmlGridLicensableFeature_t,
-    nvmlGridLicensableFeatures_t, nvmlGridLicenseExpiry_t, nvmlMemory_t, nvmlMemory_v2_t,
-    nvmlReturn_t, nvmlUtilization_t,
+    NVML_GRID_LICENSE_EXPIRY_NOT_APPLICABLE, nvmlBAR1Memory_t, nvmlGridLicensableFeature_t,
+    nvmlGridLicensableFeatures_t, nvmlGridLicenseExpiry_t, nvmlMarginTemperature_t, nvmlMemory_t,
+    nvmlMemory_v2_t, nvmlUtilization_t,
 };
 
-use super::{
-    answer,
-    out::{Out, text_in},
-};
-use crate::{
-    board::{Board, Engine, LicensableFeature},
-    call::Call,
-    refusal::Refusal,
-    session,
-};
+use super::out::{text_in, version};
+use crate::board::{Engine, Licence, LicensableFeature};
 
-/// The header's macro: the size of the struct, and its version in the uppermost byte.
-const MEMORY_V2: c_uint = size_of::<nvmlMemory_v2_t>() as c_uint | 2 << 24;
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetUtilizationRates(
-    device: nvmlDevice_t,
-    utilization: *mut nvmlUtilization_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for the struct.
-        let out = unsafe { Out::new(utilization) }?;
-        let call = Call::on_any("nvmlDeviceGetUtilizationRates", device)?;
-        let rates = call.outside_mig(call.board.utilization).ok_or(Refusal::NOT_SUPPORTED)?;
+device_functions! {
+    nvmlDeviceGetUtilizationRates[on_any]() -> nvmlUtilization_t: |call| {
+        let rates = call.outside_mig(call.board.utilization)?;
         let gpu = call.nonsense().map_or(rates.gpu, |number| number as c_uint);
-        out.set(nvmlUtilization_t { gpu, memory: rates.memory });
-        Ok(())
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetEncoderUtilization(
-    device: nvmlDevice_t,
-    utilization: *mut c_uint,
-    sampling_us: *mut c_uint,
-) -> nvmlReturn_t {
-    let function = "nvmlDeviceGetEncoderUtilization";
-    // SAFETY: the caller promises NVML two places for one number each.
-    answer(|| unsafe { engine(function, device, utilization, sampling_us, |board| board.encoder) })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetDecoderUtilization(
-    device: nvmlDevice_t,
-    utilization: *mut c_uint,
-    sampling_us: *mut c_uint,
-) -> nvmlReturn_t {
-    let function = "nvmlDeviceGetDecoderUtilization";
-    // SAFETY: the caller promises NVML two places for one number each.
-    answer(|| unsafe { engine(function, device, utilization, sampling_us, |board| board.decoder) })
-}
-
-/// The load of an encoder or decoder.
-///
-/// # Safety
-///
-/// As for [`Out::new`], for both places.
-unsafe fn engine(
-    function: &'static str,
-    device: nvmlDevice_t,
-    utilization: *mut c_uint,
-    sampling_us: *mut c_uint,
-    read: fn(&Board) -> Option<Engine>,
-) -> Result<(), Refusal> {
-    session::current()?;
-    // SAFETY: the caller of this function promises it.
-    let (out, sampling) = unsafe { (Out::new(utilization)?, Out::new(sampling_us)?) };
-    let call = Call::on_any(function, device)?;
-    let engine = call.outside_mig(read(&call.board)).ok_or(Refusal::NOT_SUPPORTED)?;
-    out.set(call.nonsense().map_or(engine.percent, |number| number as c_uint));
-    sampling.set(engine.sampling_us);
-    Ok(())
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetMemoryInfo(
-    device: nvmlDevice_t,
-    memory: *mut nvmlMemory_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for the struct.
-        let out = unsafe { Out::new(memory) }?;
-        let call = Call::on_any("nvmlDeviceGetMemoryInfo", device)?;
-        let memory = call.memory().ok_or(Refusal::NOT_SUPPORTED)?;
-        out.set(nvmlMemory_t {
+        Some(nvmlUtilization_t { gpu, memory: rates.memory })
+    };
+    nvmlDeviceGetMemoryInfo[on_any]() -> nvmlMemory_t: |call| {
+        call.memory().map(|memory| nvmlMemory_t {
             total: call.nonsense().unwrap_or(memory.total),
             free: memory.free,
             // This version has no member for what the driver reserves, and counts it as used.
             used: memory.used + memory.reserved,
-        });
-        Ok(())
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(
-    device: nvmlDevice_t,
-    memory: *mut nvmlMemory_v2_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for the struct.
-        let out = unsafe { Out::new(memory) }?;
-        // SAFETY: the place is not null, and the caller promises that its version is filled in.
-        let version = unsafe { (&raw const (*memory).version).read() };
-        if version != MEMORY_V2 {
-            return Err(Refusal::ARGUMENT_VERSION_MISMATCH);
-        }
-        let call = Call::on_any("nvmlDeviceGetMemoryInfo_v2", device)?;
-        let memory = call.memory().ok_or(Refusal::NOT_SUPPORTED)?;
-        out.set(nvmlMemory_v2_t {
-            version,
+        })
+    };
+    nvmlDeviceGetMemoryInfo_v2[on_any]() -> nvmlMemory_v2_t, version 2: |call| {
+        call.memory().map(|memory| nvmlMemory_v2_t {
+            version: version::<nvmlMemory_v2_t>(2),
             total: call.nonsense().unwrap_or(memory.total),
             reserved: memory.reserved,
             free: memory.free,
             used: memory.used,
-        });
-        Ok(())
-    })
+        })
+    };
+    nvmlDeviceGetBAR1MemoryInfo[on_any]() -> nvmlBAR1Memory_t: |call| {
+        let bar1 = call.bar1()?;
+        Some(nvmlBAR1Memory_t { bar1Total: bar1.total, bar1Free: bar1.free, bar1Used: bar1.used })
+    };
+    nvmlDeviceGetMarginTemperature[on]() -> nvmlMarginTemperature_t, version 1: |call| {
+        let version = version::<nvmlMarginTemperature_t>(1);
+        let margin = call.board.margin_temperature;
+        margin.map(|margin| nvmlMarginTemperature_t { version, marginTemperature: margin })
+    };
+    nvmlDeviceGetGridLicensableFeatures_v4[on]() -> nvmlGridLicensableFeatures_t: |call| {
+        call.board.vgpu_licence.as_ref().map(licence)
+    };
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetMigMode(
-    device: nvmlDevice_t,
-    current: *mut c_uint,
-    pending: *mut c_uint,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML two places for one number each.
-        let (now, later) = unsafe { (Out::new(current)?, Out::new(pending)?) };
-        let call = Call::on("nvmlDeviceGetMigMode", device)?;
-        let mig = call.mig().ok_or(Refusal::NOT_SUPPORTED)?;
-        now.set(call.nonsense().map_or(mig.current, |number| number as c_uint));
-        later.set(mig.pending);
-        Ok(())
-    })
+device_several! {
+    nvmlDeviceGetEncoderUtilization[on_any](percent, sampling_us): |call| {
+        call.outside_mig(call.board.encoder).map(load)
+    };
+    nvmlDeviceGetDecoderUtilization[on_any](percent, sampling_us): |call| {
+        call.outside_mig(call.board.decoder).map(load)
+    };
+    nvmlDeviceGetMigMode[on](current, pending): |call| {
+        call.mig().map(|mig| [mig.current, mig.pending])
+    };
+    nvmlDeviceGetPowerManagementLimitConstraints[on](least, most): |call| {
+        call.board.power_limit_range_mw.map(|range| [range.min, range.max])
+    };
+    nvmlDeviceGetEncoderStats[on](sessions, average_fps, average_latency): |call| {
+        let stats = call.board.encoder_stats?;
+        Some([stats.sessions, stats.average_fps, stats.average_latency_us])
+    };
 }
 
-#[unsafe(no_mangle)]
-unsafe extern "C" fn nvmlDeviceGetGridLicensableFeatures_v4(
-    device: nvmlDevice_t,
-    features: *mut nvmlGridLicensableFeatures_t,
-) -> nvmlReturn_t {
-    answer(|| {
-        session::current()?;
-        // SAFETY: the caller promises NVML a place for the struct.
-        let out = unsafe { Out::new(features) }?;
-        let call = Call::on("nvmlDeviceGetGridLicensableFeatures_v4", device)?;
-        let licence = call.board.vgpu_licence.as_ref().ok_or(Refusal::NOT_SUPPORTED)?;
-        let absent = LicensableFeature::default();
-        let slots = std::array::from_fn(|i| feature(licence.features.get(i).unwrap_or(&absent)));
-        out.set(nvmlGridLicensableFeatures_t {
-            isGridLicenseSupported: licence.supported.into(),
-            licensableFeaturesCount: licence.features.len().min(slots.len()) as c_uint,
-            gridLicensableFeatures: slots,
-        });
-        Ok(())
-    })
+fn load(engine: Engine) -> [c_uint; 2] {
+    [engine.percent, engine.sampling_us]
+}
+
+fn licence(licence: &Licence) -> nvmlGridLicensableFeatures_t {
+    let absent = LicensableFeature::default();
+    let slots = std::array::from_fn(|i| feature(licence.features.get(i).unwrap_or(&absent)));
+    nvmlGridLicensableFeatures_t {
+        isGridLicenseSupported: licence.supported.into(),
+        licensableFeaturesCount: licence.features.len().min(slots.len()) as c_uint,
+        gridLicensableFeatures: slots,
+    }
 }
 
 fn feature(feature: &LicensableFeature) -> nvmlGridLicensableFeature_t {

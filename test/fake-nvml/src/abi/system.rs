@@ -2,16 +2,13 @@
 
 use std::ffi::{c_char, c_int, c_uint};
 
-use nvml_wrapper_sys::bindings::{NVML_INIT_FLAG_NO_ATTACH, NVML_INIT_FLAG_NO_GPUS, nvmlReturn_t};
+use nvml_wrapper_sys::bindings::nvmlReturn_t;
 
 use super::{
     answer,
     out::{Out, TextOut},
 };
-use crate::{
-    refusal::{self, Refusal},
-    session,
-};
+use crate::{refusal::Refusal, session};
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlInit_v2() -> nvmlReturn_t {
@@ -19,23 +16,8 @@ extern "C" fn nvmlInit_v2() -> nvmlReturn_t {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn nvmlInitWithFlags(flags: c_uint) -> nvmlReturn_t {
-    answer(|| {
-        if flags & !(NVML_INIT_FLAG_NO_GPUS | NVML_INIT_FLAG_NO_ATTACH) != 0 {
-            return Err(Refusal::INVALID_ARGUMENT);
-        }
-        session::open()
-    })
-}
-
-#[unsafe(no_mangle)]
 extern "C" fn nvmlShutdown() -> nvmlReturn_t {
     answer(session::close)
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn nvmlErrorString(result: nvmlReturn_t) -> *const c_char {
-    refusal::text(result).as_ptr()
 }
 
 #[unsafe(no_mangle)]

@@ -5,15 +5,23 @@
 
 mod health;
 mod links;
+mod memory;
 mod mig;
 
 use serde::Deserialize;
 
 pub(crate) use health::{Ecc, RemappedRows, RetiredPages, RowHistogram, SramEcc};
 pub(crate) use links::{Fabric, Nvlink, PcieLink, Peers, Ports};
-pub(crate) use mig::{ComputeInstance, Instance, Mig, MigOrder, size_of_profile, slices};
+pub(crate) use memory::{Bar1, Memory};
+pub(crate) use mig::{ComputeInstance, Instance, Mig, size_of_profile, slices};
 
-use crate::{events::Xid, field::Field, gpm::Gpm, refusal::Refusal, samples::Sources};
+use crate::{
+    field::{self, Field},
+    gpm::Gpm,
+    refusal::Refusal,
+    samples::Sources,
+    xid::Xid,
+};
 
 /// One GPU.
 #[derive(Deserialize, Default, Debug)]
@@ -56,9 +64,6 @@ pub(crate) struct Board {
     pub max_clocks_mhz: Clocks,
     #[serde(default)]
     pub application_clocks_mhz: Clocks,
-    /// Empty where the board does not say which clocks it can run at.
-    #[serde(default)]
-    pub supported_clocks_mhz: Vec<SupportedClocks>,
     pub event_reasons: Option<u64>,
     pub performance_state: Option<u32>,
     pub fan_percent: Option<u32>,
@@ -94,7 +99,7 @@ pub(crate) struct Board {
     pub vgpu_licence: Option<Licence>,
     pub gpm: Option<Gpm>,
     /// What `nvmlDeviceGetFieldValues` answers; what is not listed is not supported.
-    #[serde(default, rename = "field")]
+    #[serde(default, rename = "field", deserialize_with = "field::listed")]
     pub fields: Vec<Field>,
 
     /// Bits of `nvmlDeviceGetSupportedEventTypes`.
@@ -177,14 +182,6 @@ pub(crate) struct PowerRange {
     pub max: u32,
 }
 
-/// A memory clock, and the graphics clocks that go with it, MHz.
-#[derive(Deserialize, Clone, Debug)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SupportedClocks {
-    pub mem: u32,
-    pub graphics: Vec<u32>,
-}
-
 /// Clocks, MHz.
 #[derive(Deserialize, Clone, Copy, Default, Debug)]
 #[serde(deny_unknown_fields)]
@@ -226,25 +223,6 @@ pub(crate) struct EncoderStats {
     pub sessions: u32,
     pub average_fps: u32,
     pub average_latency_us: u32,
-}
-
-/// The window of memory that the host can reach, bytes.
-#[derive(Deserialize, Clone, Copy, Debug)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Bar1 {
-    pub total: u64,
-    pub free: u64,
-    pub used: u64,
-}
-
-/// Framebuffer in bytes; `used` without `reserved`, as version 2 of the struct has it.
-#[derive(Deserialize, Clone, Copy, Debug)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Memory {
-    pub total: u64,
-    pub reserved: u64,
-    pub free: u64,
-    pub used: u64,
 }
 
 /// PCIe traffic, KB/s.

@@ -2,8 +2,7 @@
 
 use sim::GpuState;
 
-use super::rounded;
-use crate::board::{Bar1, Nvlink, Peers, Ports, RowHistogram, SupportedClocks};
+use crate::board::{Bar1, Nvlink, Peers, Ports, RowHistogram};
 
 /// More GPUs than any host has.
 const MOST_GPUS: usize = 64;
@@ -12,14 +11,6 @@ const P2P_UNKNOWN: u32 = 6;
 /// How far it may warm up before it slows down.
 pub(super) fn margin(state: &GpuState) -> i32 {
     (state.slowdown_celsius - state.temperature_celsius).round() as i32
-}
-
-/// One memory clock, and each second step of 15 MHz below the fastest.
-pub(super) fn supported_clocks(state: &GpuState) -> Vec<SupportedClocks> {
-    let fastest = rounded(state.max_sm_clock_mhz);
-    let graphics =
-        (0..).map_while(|step| fastest.checked_sub(30 * step)).take_while(|mhz| *mhz >= 345);
-    vec![SupportedClocks { mem: rounded(state.memory_clock_mhz), graphics: graphics.collect() }]
 }
 
 /// All of the memory is within the host's reach, as on any board of a data centre.

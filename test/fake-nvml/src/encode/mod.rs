@@ -11,10 +11,10 @@ use crate::{
         Board, Clocks, Ecc, EncoderStats, Engine, Fabric, Inforom, Licence, Memory, Mig, Pci,
         PcieLink, PcieThroughput, PowerRange, RemappedRows, SramEcc, Thresholds, Utilization,
     },
-    events::Xid,
     field::{Field, Kind},
     gpm::{Gpm, METRICS},
     samples::{Source, Sources},
+    xid::Xid,
 };
 
 /// Whether simulated time runs on.
@@ -103,7 +103,6 @@ pub(crate) fn board(
             mem: memory_clock,
             ..Clocks::default()
         },
-        supported_clocks_mhz: equipment::supported_clocks(state),
         event_reasons: Some(state.clock_event_reasons),
         performance_state: Some(0),
         fan_percent: state.fan_percent.map(rounded),

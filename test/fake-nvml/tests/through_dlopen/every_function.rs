@@ -26,8 +26,6 @@ fn a_smoke_pass() {
         let version = text(80, |out, length| nvml.nvmlSystemGetNVMLVersion(out, length));
         assert_eq!(version.as_deref(), Ok("12.550.163.01"));
         assert_eq!(get(|out| nvml.nvmlSystemGetCudaDriverVersion_v2(out)), Ok(12_040));
-        assert_eq!(CStr::from_ptr(nvml.nvmlErrorString(GPU_IS_LOST)), c"GPU is lost");
-        assert_eq!(CStr::from_ptr(nvml.nvmlErrorString(12_345)), c"Unknown Error");
 
         let device = driver.device(1).unwrap();
         let gpu = device.raw();
@@ -40,12 +38,6 @@ fn a_smoke_pass() {
 
         let uuid = text(96, |out, length| nvml.nvmlDeviceGetUUID(gpu, out, length)).unwrap();
         assert!(uuid.starts_with("GPU-"), "{uuid}");
-        let uuid = std::ffi::CString::new(uuid).unwrap();
-        let by_uuid: nvmlDevice_t =
-            get(|out| nvml.nvmlDeviceGetHandleByUUID(uuid.as_ptr(), out)).unwrap();
-        assert_eq!(by_uuid, gpu);
-        let unknown = get(|out| nvml.nvmlDeviceGetHandleByUUID(c"GPU-0".as_ptr(), out));
-        assert_eq!(unknown, Err(NOT_FOUND));
 
         let pci = get(|out| nvml.nvmlDeviceGetPciInfo_v3(gpu, out)).unwrap();
         let bus_id = CStr::from_ptr(pci.busId.as_ptr()).to_str().unwrap();
@@ -117,7 +109,7 @@ fn the_library_has_every_function_of_the_list() {
     let source = include_str!("../../src/functions.rs");
     let list = source.split_once("FUNCTIONS: &[&str] = &[").unwrap().1.split_once("];").unwrap().0;
     let names: Vec<&str> = list.split('"').filter(|name| name.starts_with("nvml")).collect();
-    assert_eq!(names.len(), 93);
+    assert_eq!(names.len(), 86);
     let library = fs::read(fake_nvml::library_path()).unwrap();
     for name in names {
         let symbol = [b"\0", name.as_bytes(), b"\0"].concat();
@@ -130,11 +122,7 @@ fn sessions_are_counted_and_handles_end_with_them() {
     let driver = Driver::open(&[("FAKE_NVML_GPUS", "1"), ("FAKE_NVML_AT", "0")]);
     assert_eq!(driver.count(), Err(UNINITIALIZED));
     assert_eq!(driver.shutdown(), Err(UNINITIALIZED));
-    assert_eq!((driver.init(), driver.init()), (Ok(()), Ok(())));
-    // SAFETY: it takes a number only.
-    assert_eq!(done(unsafe { driver.nvml.nvmlInitWithFlags(1) }), Ok(()));
-    // SAFETY: as above.
-    assert_eq!(done(unsafe { driver.nvml.nvmlInitWithFlags(64) }), Err(INVALID_ARGUMENT));
+    assert_eq!([driver.init(), driver.init(), driver.init()], [Ok(()); 3]);
     let device = driver.device(0).unwrap();
     for _ in 0..2 {
         assert_eq!(driver.shutdown(), Ok(()));

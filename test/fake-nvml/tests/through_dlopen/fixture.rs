@@ -54,6 +54,12 @@ fn fields_have_the_type_and_the_rate_that_is_written() {
     }
     assert_eq!(u64_of(138, 4), Ok((1_700_000_000_000_000, 100)), "a script of its own");
     assert_eq!(u64_of(138, 5), Err(NOT_SUPPORTED), "no such link");
+    let first = 1_700_000_000_000_000;
+    let recoveries = [(0, 0, 109), (0, 1, 109), (1, 0, 110), (1, 1, 112), (1, 2, 114)];
+    for (link, second, count) in recoveries {
+        assert_eq!(u64_of(162, link), Ok((first + second * 1_000_000, count)), "link {link}");
+    }
+    assert_eq!(u64_of(162, 2), Err(NOT_SUPPORTED), "no such link");
 
     assert_eq!(u64_of(83, 0).unwrap().1, 0x1_2345_6789);
     assert_eq!(u64_of(83, 0).unwrap().1, 0x1_2345_6789 + 299_999);

@@ -58,16 +58,6 @@ fn limits() {
         let application =
             [0, 1, 2].map(|kind| get(|out| nvml.nvmlDeviceGetApplicationsClock(gpu, kind, out)));
         assert_eq!(application, [Ok(1965), Err(NOT_SUPPORTED), Ok(2618)]);
-        let memory =
-            list(|count, start| nvml.nvmlDeviceGetSupportedMemoryClocks(gpu, count, start));
-        assert_eq!(memory, Ok(vec![2619, 1593]));
-        let graphics = |memory| {
-            list(|count, start| {
-                nvml.nvmlDeviceGetSupportedGraphicsClocks(gpu, memory, count, start)
-            })
-        };
-        assert_eq!(graphics(2619), Ok(vec![1980, 1965, 345]));
-        assert_eq!(graphics(2620), Err(NOT_FOUND));
         let bar1 = get(|out| nvml.nvmlDeviceGetBAR1MemoryInfo(gpu, out)).unwrap();
         let bar1 = (bar1.bar1Total, bar1.bar1Free, bar1.bar1Used);
         assert_eq!(bar1, (137_438_953_471, 137_430_000_001, 8_953_470));
@@ -182,9 +172,6 @@ fn simulated_boards_have_what_an_h100_has() {
         assert_eq!((state(17), state(18)), (Ok(1), Err(NOT_SUPPORTED)));
         assert_eq!(get(|out| nvml.nvmlDeviceGetP2PStatus(gpu, other, 2, out)), Ok(0));
         assert_eq!(get(|out| nvml.nvmlDeviceGetP2PStatus(gpu, gpu, 2, out)), Ok(6));
-        let clocks =
-            list(|count, start| nvml.nvmlDeviceGetSupportedMemoryClocks(gpu, count, start));
-        assert_eq!(clocks.unwrap().len(), 1);
         let banks = get(|out| nvml.nvmlDeviceGetRowRemapperHistogram(gpu, out)).unwrap();
         assert_eq!(banks.max + banks.high, 2560);
         let bar1 = get(|out| nvml.nvmlDeviceGetBAR1MemoryInfo(gpu, out)).unwrap();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::panel::Bound::At;
 use super::panel::{NO_RULES, Panel};
-use super::{CLUSTER, NAMESPACE, Plan};
+use super::plan::{CLUSTER, NAMESPACE, Plan};
 
 pub(super) const PLAN: Plan = Plan {
     name: "jobs",
@@ -66,29 +66,29 @@ fn totals() -> Vec<Panel> {
     let size = (5, 4);
     vec![
         Panel::stat("GPUs in use", "none", (4, 4))
-            .about("GPUs, or instances of them, that belong to a pod or a job now.")
-            .ask(format!("sum(owner:heatsink_gpus:sum{{{AT}, pod!=\"\"}} or owner:heatsink_gpus:sum{{{AT}, hpc_job!=\"\"}})"), "GPUs")
-            .or_says("no owner labels")
+            .description("GPUs, or instances of them, that belong to a pod or a job now.")
+            .query(format!("sum(owner:heatsink_gpus:sum{{{AT}, pod!=\"\"}} or owner:heatsink_gpus:sum{{{AT}, hpc_job!=\"\"}})"), "GPUs")
+            .no_value("no owner labels")
             .steps("text", &[]),
         Panel::stat("GPU hours", "h", size)
-            .about("In the time shown. Who shares a GPU is given a part of it.")
-            .ask(at(&format!("sum({HOURS})")), "hours")
-            .or_says(NO_RULES)
+            .description("In the time shown. Who shares a GPU is given a part of it.")
+            .query(at(&format!("sum({HOURS})")), "hours")
+            .no_value(NO_RULES)
             .decimals(1)
             .steps("text", &[]),
         Panel::stat("GPU hours without work", "h", size)
-            .about("The part of those hours in which the engines were idle, of GPUs that can tell: what could have been used by somebody else.")
-            .ask(at(&format!("sum({IDLE_HOURS})")), "hours")
+            .description("The part of those hours in which the engines were idle, of GPUs that can tell: what could have been used by somebody else.")
+            .query(at(&format!("sum({IDLE_HOURS})")), "hours")
             .decimals(1)
             .steps("orange", &[]),
         Panel::stat("Used well", "percentunit", size)
-            .about("Share of the GPU hours in which the engines worked, of GPUs that can tell.")
-            .ask(at(&format!("1 - sum({IDLE_HOURS}) / sum(({HOURS}) and ({IDLE_HOURS}))")), "share")
+            .description("Share of the GPU hours in which the engines worked, of GPUs that can tell.")
+            .query(at(&format!("1 - sum({IDLE_HOURS}) / sum(({HOURS}) and ({IDLE_HOURS}))")), "share")
             .decimals(0)
             .steps("red", &[(At(0.3), "orange"), (At(0.6), "green")]),
         Panel::stat("Energy", "kwatth", size)
-            .about("Drawn by the GPUs in the time shown.")
-            .ask(at(&format!("sum({ENERGY})")), "energy")
+            .description("Drawn by the GPUs in the time shown.")
+            .query(at(&format!("sum({ENERGY})")), "energy")
             .decimals(2)
             .steps("text", &[]),
     ]
@@ -96,14 +96,14 @@ fn totals() -> Vec<Panel> {
 
 fn owners() -> Panel {
     Panel::table("Pods and jobs", (24, 10))
-        .about("One row for each owner in the time shown, most hours without work first. `no owner` stands for GPUs that no pod and no job is known to use.")
-        .ask(by_owner(&at("owner:heatsink_gpus:sum{AT}")), "")
-        .ask(by_owner(&at(HOURS)), "")
-        .ask(by_owner(&at(IDLE_HOURS)), "")
-        .ask(owned(&at("avg by (namespace, pod, hpc_job) (avg_over_time(owner:heatsink_activity_ratio:avg{AT}[$__range]))")), "")
-        .ask(by_owner(&at("owner:heatsink_memory_used_bytes:sum{AT}")), "")
-        .ask(by_owner(&at("owner:heatsink_power_watts:sum{AT}")), "")
-        .ask(by_owner(&at(ENERGY)), "")
+        .description("One row for each owner in the time shown, most hours without work first. `no owner` stands for GPUs that no pod and no job is known to use.")
+        .query(by_owner(&at("owner:heatsink_gpus:sum{AT}")), "")
+        .query(by_owner(&at(HOURS)), "")
+        .query(by_owner(&at(IDLE_HOURS)), "")
+        .query(owned(&at("avg by (namespace, pod, hpc_job) (avg_over_time(owner:heatsink_activity_ratio:avg{AT}[$__range]))")), "")
+        .query(by_owner(&at("owner:heatsink_memory_used_bytes:sum{AT}")), "")
+        .query(by_owner(&at("owner:heatsink_power_watts:sum{AT}")), "")
+        .query(by_owner(&at(ENERGY)), "")
         .columns(
             &[
                 ("owner", "Owner"),
@@ -117,10 +117,10 @@ fn owners() -> Panel {
             ],
             &["Time", "namespace", "pod", "hpc_job", "cluster"],
         )
-        .named("GPUs now", &[("decimals", json!(1))])
-        .named("GPU hours", &[("unit", json!("h")), ("decimals", json!(1))])
-        .named("Without work", &[("unit", json!("h")), ("decimals", json!(1))])
-        .named("Activity", &[
+        .override_named("GPUs now", &[("decimals", json!(1))])
+        .override_named("GPU hours", &[("unit", json!("h")), ("decimals", json!(1))])
+        .override_named("Without work", &[("unit", json!("h")), ("decimals", json!(1))])
+        .override_named("Activity", &[
             ("unit", json!("percentunit")),
             ("decimals", json!(0)),
             ("min", json!(0)),
@@ -133,31 +133,31 @@ fn owners() -> Panel {
                 { "color": "green", "value": 0.6 },
             ] })),
         ])
-        .named("Memory", &[("unit", json!("bytes"))])
-        .named("Power", &[("unit", json!("watt"))])
-        .named("Energy", &[("unit", json!("kwatth")), ("decimals", json!(2))])
+        .override_named("Memory", &[("unit", json!("bytes"))])
+        .override_named("Power", &[("unit", json!("watt"))])
+        .override_named("Energy", &[("unit", json!("kwatth")), ("decimals", json!(2))])
         .sorted_by("Without work", true)
 }
 
 fn over_time() -> Vec<Panel> {
     let size = (12, 8);
     vec![
-        Panel::lines("GPUs", "none", size)
-            .about("How many each of them holds.")
-            .ask(by_owner(&at("owner:heatsink_gpus:sum{AT}")), OWNER)
+        Panel::time_series("GPUs", "none", size)
+            .description("How many each of them holds.")
+            .query(by_owner(&at("owner:heatsink_gpus:sum{AT}")), OWNER)
             .zero_based()
             .stacked(),
-        Panel::lines("Activity", "percentunit", size)
-            .about("Share of time in which the engines of its GPUs worked. A job that stays near 0 holds GPUs that others wait for.")
-            .ask(owned(&at("avg by (namespace, pod, hpc_job) (owner:heatsink_activity_ratio:avg{AT})")), OWNER)
+        Panel::time_series("Activity", "percentunit", size)
+            .description("Share of time in which the engines of its GPUs worked. A job that stays near 0 holds GPUs that others wait for.")
+            .query(owned(&at("avg by (namespace, pod, hpc_job) (owner:heatsink_activity_ratio:avg{AT})")), OWNER)
             .between(0.0, 1.0),
-        Panel::lines("Memory", "bytes", size)
-            .about("Used on all of its GPUs.")
-            .ask(by_owner(&at("owner:heatsink_memory_used_bytes:sum{AT}")), OWNER)
+        Panel::time_series("Memory", "bytes", size)
+            .description("Used on all of its GPUs.")
+            .query(by_owner(&at("owner:heatsink_memory_used_bytes:sum{AT}")), OWNER)
             .zero_based(),
-        Panel::lines("Power", "watt", size)
-            .about("Drawn by its GPUs; who shares one is given a part of it.")
-            .ask(by_owner(&at("owner:heatsink_power_watts:sum{AT}")), OWNER)
+        Panel::time_series("Power", "watt", size)
+            .description("Drawn by its GPUs; who shares one is given a part of it.")
+            .query(by_owner(&at("owner:heatsink_power_watts:sum{AT}")), OWNER)
             .zero_based()
             .stacked(),
     ]

@@ -1,16 +1,15 @@
-//! Panels: what they ask, how they show it, and where they stand.
+//! Panels: their queries, display options and places.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
-use super::data_source;
 use crate::expand::Expander;
 
 /// One panel.
 pub(super) struct Panel {
     kind: Kind,
     title: &'static str,
-    /// What it shows and what to look for. Every panel has one, but a heading.
+    /// The data that it shows and what to look for; empty for headings only.
     description: &'static str,
     /// Width in twenty-fourths, and height in rows.
     size: (u32, u32),
@@ -28,11 +27,11 @@ pub(super) struct Panel {
 enum Kind {
     Heading,
     Stat,
-    Lines,
+    TimeSeries,
     Matrix,
     Table,
-    Bars,
-    States,
+    BarGauge,
+    StateTimeline,
     Text,
 }
 
@@ -41,22 +40,22 @@ struct Query {
     legend: &'static str,
 }
 
-/// What a panel says while the recording rules that it asks for are not loaded.
+/// The text of a panel while its recording rules are not loaded.
 pub(super) const NO_RULES: &str = "rules not loaded";
 
 /// The colour of GPU 0, 1, ... in every panel of a node. Red is for limits.
 const GPU_COLOURS: [&str; 8] =
     ["green", "yellow", "blue", "orange", "purple", "#4fd1c5", "#ff8fb8", "#ccccdc"];
 
-/// Colours from a value on, beginning with that of everything below the first.
+/// Colours, each with the least value that it is for.
 pub(super) type Steps = &'static [(Bound, &'static str)];
 
-/// Where a colour begins.
+/// The least value of a colour.
 #[derive(Clone, Copy)]
 pub(super) enum Bound {
-    /// At a value that means something on this panel only.
+    /// A value of this panel.
     At(f64),
-    /// Where an alert fires, by the name of its threshold.
+    /// The threshold of an alert, by name.
     Alert(&'static str),
 }
 
@@ -90,7 +89,7 @@ impl Panel {
         }
     }
 
-    /// A line across, which begins a part of the dashboard.
+    /// A heading across the dashboard.
     pub(super) fn heading(title: &'static str) -> Self {
         Self::new(Kind::Heading, title, "", (24, 1))
     }
@@ -111,8 +110,8 @@ impl Panel {
     }
 
     /// Lines over time.
-    pub(super) fn lines(title: &'static str, unit: &'static str, size: (u32, u32)) -> Self {
-        let mut panel = Self::new(Kind::Lines, title, unit, size);
+    pub(super) fn time_series(title: &'static str, unit: &'static str, size: (u32, u32)) -> Self {
+        let mut panel = Self::new(Kind::TimeSeries, title, unit, size);
         panel.custom = object(json!({
             "drawStyle": "line",
             "lineWidth": 1,
@@ -128,7 +127,7 @@ impl Panel {
         panel
     }
 
-    /// Nodes down, GPUs across, one coloured cell for each. The query is by `instance` and `gpu`.
+    /// A row for each node, a column for each GPU, coloured cells. The query is by `instance` and `gpu`.
     pub(super) fn matrix(title: &'static str, unit: &'static str, size: (u32, u32)) -> Self {
         let mut panel = Self::new(Kind::Matrix, title, unit, size);
         panel.custom = object(json!({
@@ -137,7 +136,7 @@ impl Panel {
             "inspect": false,
             "filterable": false,
         }));
-        // It keeps the order in which it first sees rows and columns.
+        // The transformation keeps the order in which rows and columns first occur.
         let sorted = |field: &str| {
             json!({
                 "id": "sortBy",
@@ -179,9 +178,9 @@ impl Panel {
         panel
     }
 
-    /// The worst few, as bars.
-    pub(super) fn bars(title: &'static str, unit: &'static str, size: (u32, u32)) -> Self {
-        let mut panel = Self::new(Kind::Bars, title, unit, size);
+    /// A bar for each series.
+    pub(super) fn bar_gauge(title: &'static str, unit: &'static str, size: (u32, u32)) -> Self {
+        let mut panel = Self::new(Kind::BarGauge, title, unit, size);
         panel.options = object(json!({
             "displayMode": "basic",
             "orientation": "horizontal",
@@ -198,9 +197,9 @@ impl Panel {
         panel
     }
 
-    /// What was so when, a row for each series.
-    pub(super) fn states(title: &'static str, size: (u32, u32)) -> Self {
-        let mut panel = Self::new(Kind::States, title, "short", size);
+    /// States over time, a row for each series.
+    pub(super) fn state_timeline(title: &'static str, size: (u32, u32)) -> Self {
+        let mut panel = Self::new(Kind::StateTimeline, title, "short", size);
         panel.custom = object(json!({ "fillOpacity": 80, "lineWidth": 0 }));
         panel.options = object(json!({
             "mergeValues": true,
@@ -213,32 +212,32 @@ impl Panel {
         panel
     }
 
-    /// A few sentences, in Markdown.
+    /// Text in Markdown.
     pub(super) fn text(title: &'static str, content: &str, size: (u32, u32)) -> Self {
         let mut panel = Self::new(Kind::Text, title, "", size);
         panel.options = object(json!({ "mode": "markdown", "content": content }));
         panel
     }
 
-    pub(super) fn about(mut self, description: &'static str) -> Self {
+    pub(super) fn description(mut self, description: &'static str) -> Self {
         self.description = description;
         self
     }
 
-    pub(super) fn ask(mut self, expr: impl Into<String>, legend: &'static str) -> Self {
+    pub(super) fn query(mut self, expr: impl Into<String>, legend: &'static str) -> Self {
         self.queries.push(Query { expr: expr.into(), legend });
         self
     }
 
-    /// Colours by value.
+    /// Colours by value, the first for everything below the first step.
     pub(super) fn steps(mut self, first: &'static str, steps: Steps) -> Self {
         self.steps = Some((first, steps));
         self.defaults.insert("color".into(), json!({ "mode": "thresholds" }));
         self
     }
 
-    /// The thresholds as dashed lines through the picture, and every series in its own colour.
-    pub(super) fn drawn(mut self) -> Self {
+    /// Thresholds as dashed lines, and a colour for each series.
+    pub(super) fn threshold_lines(mut self) -> Self {
         self.custom.insert("thresholdsStyle".into(), json!({ "mode": "dashed" }));
         self.defaults.insert("color".into(), json!({ "mode": "palette-classic" }));
         self
@@ -272,28 +271,28 @@ impl Panel {
         self
     }
 
-    /// Words in place of values.
-    pub(super) fn words(mut self, words: &[(&str, &str, &str)]) -> Self {
-        let options: Map<String, Value> = words
+    /// Texts and colours in place of values.
+    pub(super) fn value_mappings(mut self, mappings: &[(&str, &str, &str)]) -> Self {
+        let options: Map<String, Value> = mappings
             .iter()
             .enumerate()
             .map(|(index, (value, text, color))| {
-                let word = json!({ "text": text, "color": color, "index": index });
-                ((*value).to_owned(), word)
+                let mapping = json!({ "text": text, "color": color, "index": index });
+                ((*value).to_owned(), mapping)
             })
             .collect();
         self.defaults.insert("mappings".into(), json!([{ "type": "value", "options": options }]));
         self
     }
 
-    /// What it says where its queries have no answer; `No data` otherwise.
-    pub(super) fn or_says(mut self, text: &str) -> Self {
+    /// The text if the queries return nothing; Grafana's is `No data`.
+    pub(super) fn no_value(mut self, text: &str) -> Self {
         self.defaults.insert("noValue".into(), json!(text));
         self
     }
 
-    /// One line for each GPU, called `GPU 0`, which has the same colour in all such panels.
-    pub(super) fn of_gpus(mut self) -> Self {
+    /// The colour of each GPU (`GPU 0`), the same in all panels of a node.
+    pub(super) fn gpu_colours(mut self) -> Self {
         for (gpu, colour) in GPU_COLOURS.iter().enumerate() {
             let colour = [("color", json!({ "mode": "fixed", "fixedColor": colour }))];
             self.overrides.push(override_of("byName", &format!("GPU {gpu}"), &colour));
@@ -301,8 +300,8 @@ impl Panel {
         self
     }
 
-    /// The answers to the query with this letter are dashed, and the legend leaves them out: they
-    /// are of the same GPUs as those of the first.
+    /// Dashed lines for the query with this letter. The legend leaves them out, because the GPUs are
+    /// those of the first query.
     pub(super) fn dashed(mut self, letter: &str, properties: &[(&str, Value)]) -> Self {
         let dash = json!({ "fill": "dash", "dash": [4, 4] });
         let hidden = json!({ "legend": true, "tooltip": false, "viz": false });
@@ -312,13 +311,13 @@ impl Panel {
         self
     }
 
-    /// A column, or the series of this name, has properties of its own.
-    pub(super) fn named(mut self, name: &str, properties: &[(&str, Value)]) -> Self {
+    /// Properties of the column or series with this name.
+    pub(super) fn override_named(mut self, name: &str, properties: &[(&str, Value)]) -> Self {
         self.overrides.push(override_of("byName", name, properties));
         self
     }
 
-    /// Columns in this order under other names; what is not named is left out.
+    /// Columns in this order under other names, `without` those.
     pub(super) fn columns(mut self, all: &[(&str, &str)], without: &[&str]) -> Self {
         let index: Map<String, Value> =
             all.iter().enumerate().map(|(at, (name, _))| ((*name).into(), json!(at))).collect();
@@ -348,7 +347,7 @@ impl Panel {
     }
 
     fn is_instant(&self) -> bool {
-        matches!(self.kind, Kind::Stat | Kind::Matrix | Kind::Table | Kind::Bars)
+        matches!(self.kind, Kind::Stat | Kind::Matrix | Kind::Table | Kind::BarGauge)
     }
 
     fn json(&self, id: usize, at: (u32, u32), expander: &Expander<'_>) -> Result<Value> {
@@ -365,17 +364,17 @@ impl Panel {
         }
         let kind = match self.kind {
             Kind::Stat | Kind::Heading => "stat",
-            Kind::Lines => "timeseries",
+            Kind::TimeSeries => "timeseries",
             Kind::Matrix | Kind::Table => "table",
-            Kind::Bars => "bargauge",
-            Kind::States => "state-timeline",
+            Kind::BarGauge => "bargauge",
+            Kind::StateTimeline => "state-timeline",
             Kind::Text => "text",
         };
         let targets = self.queries.iter().enumerate();
         let targets = targets.map(|(index, query)| self.target(index, query, expander));
         let mut defaults = self.defaults.clone();
         defaults.insert("unit".into(), json!(self.unit));
-        // Grafana's own default would colour what is above 80 red, whatever it is.
+        // Grafana's default would colour everything above 80 red.
         let (first, steps) = self.steps.unwrap_or(("green", &[]));
         let mut list = vec![json!({ "color": first, "value": null })];
         for (bound, color) in steps {
@@ -417,7 +416,7 @@ impl Panel {
     }
 }
 
-/// Puts panels side by side, row by row.
+/// Places panels side by side, row by row.
 pub(super) fn place(panels: Vec<Panel>, expander: &Expander<'_>) -> Result<Vec<Value>> {
     let (mut x, mut y, mut height) = (0, 0, 0);
     let mut placed = Vec::new();
@@ -430,6 +429,11 @@ pub(super) fn place(panels: Vec<Panel>, expander: &Expander<'_>) -> Result<Vec<V
         height = height.max(panel.size.1);
     }
     Ok(placed)
+}
+
+/// The data source that every query goes to.
+pub(super) fn data_source() -> Value {
+    json!({ "type": "prometheus", "uid": "${datasource}" })
 }
 
 fn override_of(matcher: &str, options: &str, properties: &[(&str, Value)]) -> Value {

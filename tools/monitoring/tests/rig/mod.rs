@@ -1,5 +1,5 @@
-//! Exporters, a real Prometheus, a real Alertmanager and somebody who gets its messages.
-#![allow(dead_code, reason = "each test uses its own part")]
+//! Exporters, a real Prometheus, a real Alertmanager and a receiver of its messages.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) fn source() -> Source {
     files::source(&root()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// The program, which `cargo xtask` builds before the tests: it is another package's.
+/// The program. `cargo xtask` builds it before the tests, because it belongs to another package.
 pub(crate) fn binary() -> String {
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test.parent().and_then(Path::parent).expect("target/debug/deps");
@@ -33,7 +33,7 @@ pub(crate) fn binary() -> String {
     binary.to_string_lossy().into_owned()
 }
 
-/// An exporter on an address of its own. Killed when dropped.
+/// An exporter, killed when dropped.
 pub(crate) struct Exporter {
     child: Child,
     pub(crate) address: String,
@@ -66,13 +66,14 @@ impl Exporter {
 
 impl Drop for Exporter {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Exporters and all that watches them, with the shipped configurations at another pace.
+/// Exporters with a Prometheus, an Alertmanager and a receiver, with the shipped configurations and
+/// shorter durations.
 pub(crate) struct Watched {
     pub(crate) prometheus: Server,
     pub(crate) alertmanager: Server,
@@ -110,14 +111,14 @@ impl Watched {
         Self { prometheus, alertmanager, webhook, folder }
     }
 
-    pub(crate) fn ask(&self) -> monitoring::ask::Prometheus {
-        monitoring::ask::Prometheus::new(&self.prometheus.url())
+    pub(crate) fn client(&self) -> monitoring::prometheus::Prometheus {
+        monitoring::prometheus::Prometheus::new(&self.prometheus.url())
     }
 
     /// The names of the alerts that fire now, with their GPU.
     pub(crate) fn firing(&self) -> Vec<String> {
-        let found = self.ask().query("ALERTS{alertstate=\"firing\"}", None);
-        let label = |series: &monitoring::ask::Series, name: &str| {
+        let found = self.client().query("ALERTS{alertstate=\"firing\"}", None);
+        let label = |series: &monitoring::prometheus::Series, name: &str| {
             series.labels.get(name).cloned().unwrap_or_default()
         };
         let names = found.unwrap_or_else(|error| panic!("{error:#}")).into_iter();
@@ -127,15 +128,15 @@ impl Watched {
     }
 }
 
-/// Asks again and again.
+/// Polls a condition.
 ///
 /// # Panics
 ///
-/// When it is not so within `patience`.
-pub(crate) fn wait_for(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + patience;
-    while !is_so() {
-        assert!(Instant::now() < until, "not within {patience:?}: {what}");
+/// When it is still false after `timeout`.
+pub(crate) fn wait_for(what: &str, timeout: Duration, mut is_true: impl FnMut() -> bool) {
+    let until = Instant::now() + timeout;
+    while !is_true() {
+        assert!(Instant::now() < until, "not within {timeout:?}: {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,4 +1,4 @@
-//! Somebody who gets Alertmanager's messages.
+//! A receiver of Alertmanager's messages.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
-/// A receiver of messages, until the test ends.
+/// An HTTP server for messages. It runs until the test ends.
 pub(crate) struct Webhook {
     url: String,
     began: Instant,
@@ -23,11 +23,11 @@ pub(crate) struct Webhook {
 /// One alert of one message.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
-    /// Since the receiver began to listen.
+    /// The time since the receiver began to listen.
     pub(crate) at: Duration,
-    /// The receiver in Alertmanager that it was for.
+    /// The receiver in Alertmanager's configuration.
     pub(crate) receiver: String,
-    /// What the alerts of one message have in common.
+    /// The labels by which the message is grouped.
     pub(crate) group: Value,
     pub(crate) status: String,
     pub(crate) labels: Value,
@@ -52,9 +52,9 @@ impl Webhook {
         let url = format!("http://{}", listener.local_addr().expect("its address"));
         let messages = Arc::new(Mutex::new(Vec::new()));
         let began = Instant::now();
-        let kept = Arc::clone(&messages);
+        let received = Arc::clone(&messages);
         let thread = thread::Builder::new().name("webhook".to_owned());
-        thread.spawn(move || listen(listener, &kept, began)).expect("a thread for the webhook");
+        thread.spawn(move || listen(listener, &received, began)).expect("a thread for the webhook");
         Self { url, began, messages }
     }
 
@@ -78,32 +78,32 @@ impl Webhook {
         self.messages().iter().map(line).collect()
     }
 
-    /// Since it began to listen.
+    /// The time since it began to listen.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 }
 
-fn listen(listener: std::net::TcpListener, kept: &Arc<Mutex<Vec<Message>>>, began: Instant) {
+fn listen(listener: std::net::TcpListener, messages: &Arc<Mutex<Vec<Message>>>, began: Instant) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         listener.set_nonblocking(true).expect("a socket that does not block");
         let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
         loop {
             let (stream, _) = listener.accept().await.expect("a connection");
-            let kept = Arc::clone(kept);
+            let messages = Arc::clone(messages);
             tokio::spawn(async move {
-                let service = service_fn(|request| keep(request, &kept, began));
-                // Whoever goes away has said what there was to say.
+                let service = service_fn(|request| receive(request, &messages, began));
+                // A connection may end at any time after its message.
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
     });
 }
 
-async fn keep(
+async fn receive(
     request: Request<Incoming>,
-    kept: &Mutex<Vec<Message>>,
+    messages: &Mutex<Vec<Message>>,
     began: Instant,
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.expect("a whole message").to_bytes();
@@ -118,6 +118,6 @@ async fn keep(
         labels: alert["labels"].clone(),
         annotations: alert["annotations"].clone(),
     };
-    kept.lock().unwrap_or_else(PoisonError::into_inner).extend(alerts.iter().map(one));
+    messages.lock().unwrap_or_else(PoisonError::into_inner).extend(alerts.iter().map(one));
     Ok(Response::new(Empty::new()))
 }

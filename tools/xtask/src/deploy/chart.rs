@@ -1,5 +1,5 @@
-//! The Helm chart: rendered with each of its values files by Helm's own engine, every object held
-//! against its schema, and what comes out against what was read in review.
+//! The Helm chart: rendered with each of its values files by Helm's own engine, every object checked
+//! against its schema, and the renderings compared with those that were reviewed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,70 +9,72 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::schema;
+use crate::generate;
 use crate::run::{python, run};
 
 /// The oldest Kubernetes that the chart is for, and the newest that there are schemas of.
 const KUBERNETES: [&str; 2] = ["1.25", "1.37"];
 
-/// Where the chart as rendered is kept, one file for each values file.
+/// The reviewed renderings: two whole ones, and the others as differences from the first of these.
 const GOLDEN: &str = "deploy/helm/golden";
 
-/// Where the manifests for those who do without Helm are.
+/// The manifests for clusters without Helm.
 const PLAIN: &str = "deploy/kubernetes";
 
-/// Which templates each of them has.
-const PLAIN_FILES: [(&str, &[&str]); 3] = [
+/// Which templates each manifest has.
+const PLAIN_FILES: [(&str, &[&str]); 2] = [
     ("heatsink.yaml", &["serviceaccount", "service", "daemonset"]),
-    ("prometheus-operator.yaml", &["servicemonitor", "prometheusrule"]),
-    ("dashboards.yaml", &["dashboards"]),
+    ("servicemonitor.yaml", &["servicemonitor"]),
 ];
 
-/// Fails if the chart is not as it should be, or renders otherwise than what is kept.
+/// Fails if the chart breaks a rule, or renders differently from what is in git.
 pub(crate) fn check(root: &Path) -> Result<()> {
-    let wanted = rendered(root)?;
-    let mut kept = BTreeMap::new();
-    for folder in [GOLDEN, PLAIN] {
-        for entry in fs::read_dir(root.join(folder)).with_context(|| folder.to_owned())? {
-            let path = format!("{folder}/{}", entry?.file_name().to_string_lossy());
-            if path.ends_with(".yaml") || path.ends_with(".txt") {
-                let text = fs::read_to_string(root.join(&path)).with_context(|| path.clone())?;
-                kept.insert(path, text);
-            }
-        }
+    let rendered = rendered(root)?;
+    let mut reviewed = BTreeMap::new();
+    for path in reviewed_files(root)? {
+        let text = fs::read_to_string(root.join(&path)).with_context(|| path.clone())?;
+        reviewed.insert(path, text);
     }
-    let paths: BTreeSet<&String> = wanted.keys().chain(kept.keys()).collect();
-    let wrong = paths.into_iter().filter(|path| wanted.get(*path) != kept.get(*path));
+    let paths: BTreeSet<&String> = rendered.keys().chain(reviewed.keys()).collect();
+    let wrong = paths.into_iter().filter(|path| rendered.get(*path) != reviewed.get(*path));
     let wrong: Vec<&str> = wrong.map(String::as_str).collect();
     ensure!(
         wrong.is_empty(),
         "not as the chart renders: {}; run `cargo xtask generate chart` and read the difference",
         wrong.join(", ")
     );
-    println!("{} rendered files are as they were read", wanted.len());
+    println!("{} rendered files are as they were reviewed", rendered.len());
     Ok(())
 }
 
-/// Renders the chart and writes what is kept of it.
+/// Renders the chart and writes the files that `check` compares with.
 pub(crate) fn write(root: &Path) -> Result<()> {
-    let wanted = rendered(root)?;
+    let rendered = rendered(root)?;
+    for path in reviewed_files(root)? {
+        fs::remove_file(root.join(&path)).context(path)?;
+    }
+    for (path, text) in &rendered {
+        fs::write(root.join(path), text).with_context(|| path.clone())?;
+    }
+    println!("wrote {} files", rendered.len());
+    Ok(())
+}
+
+/// The paths of the files in git that are rendered from the chart.
+fn reviewed_files(root: &Path) -> Result<Vec<String>> {
+    let mut paths = Vec::new();
     for folder in [GOLDEN, PLAIN] {
-        let folder = root.join(folder);
-        fs::create_dir_all(&folder).context("cannot make a folder")?;
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "yaml" || ending == "txt") {
-                fs::remove_file(path)?;
+        for entry in fs::read_dir(root.join(folder)).with_context(|| folder.to_owned())? {
+            let path = format!("{folder}/{}", entry?.file_name().to_string_lossy());
+            if path.ends_with(".yaml") || path.ends_with(".diff") {
+                paths.push(path);
             }
         }
     }
-    for (path, text) in &wanted {
-        fs::write(root.join(path), text).with_context(|| path.clone())?;
-    }
-    println!("wrote {} files", wanted.len());
-    Ok(())
+    Ok(paths)
 }
 
-/// All that is kept, by path, as it has to be.
+/// The text of each file that is rendered from the chart, by path.
 fn rendered(root: &Path) -> Result<BTreeMap<String, String>> {
     let out = root.join("target/deploy/chart");
     if out.exists() {
@@ -83,20 +85,23 @@ fn rendered(root: &Path) -> Result<BTreeMap<String, String>> {
     render.arg(root.join("tools/scripts/chart.py")).args(["render", "--chart"]);
     render.arg(root.join("deploy/helm/heatsink")).arg("--out").arg(&out);
     run(render.args(KUBERNETES.map(|version| format!("--kubernetes={version}"))))?;
-    schema::check(root, "operator", &[out.join("monitoring.json")])?;
+    let mut of_operator = generate::manifests(root)?;
+    of_operator.push(out.join("monitoring.json"));
+    schema::check(root, "operator", &of_operator)?;
 
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(&out).context("nothing was rendered")? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.ends_with(".yaml") && !name.ends_with(".diff") {
+            continue;
+        }
         let text = fs::read_to_string(&path).context("cannot read what was rendered")?;
         if name == "plain.yaml" {
             for (file, templates) in PLAIN_FILES {
                 files.insert(format!("{PLAIN}/{file}"), plain(&text, templates)?);
             }
-        } else if name.ends_with(".yaml") {
-            files.insert(format!("{GOLDEN}/{name}"), abridged(&text));
-        } else if name.ends_with(".txt") && name != "plain.notes.txt" {
+        } else {
             files.insert(format!("{GOLDEN}/{name}"), text);
         }
     }
@@ -104,8 +109,7 @@ fn rendered(root: &Path) -> Result<BTreeMap<String, String>> {
     Ok(files)
 }
 
-/// The manifests of some templates, without what only Helm knows, under a line that says where they
-/// are from.
+/// The manifests of some templates, without Helm's labels, under a line that names their source.
 fn plain(text: &str, templates: &[&str]) -> Result<String> {
     let mut manifests = String::from(
         "# Made from the chart in deploy/helm/heatsink by `cargo xtask generate chart`: change it there.\n",
@@ -136,50 +140,12 @@ fn plain(text: &str, templates: &[&str]) -> Result<String> {
     Ok(manifests)
 }
 
-/// Without the long texts that have files of their own: rules and dashboards.
-fn abridged(text: &str) -> String {
-    let mut kept = String::new();
-    for document in text.split_inclusive("\n---\n") {
-        let long = ["templates/prometheusrule.yaml", "templates/dashboards.yaml"];
-        let cut = long.iter().any(|template| document.contains(template));
-        let start = ["\nspec:\n", "\ndata:\n"]
-            .iter()
-            .find_map(|word| cut.then(|| document.find(word).map(|at| at + word.len())).flatten());
-        match start {
-            None => kept += document,
-            Some(start) => {
-                kept += &document[..start];
-                let lines = document[start..].lines().filter(|line| *line != "---").count();
-                kept += &format!("  # {lines} lines, as in the chart's files\n");
-                if document.ends_with("\n---\n") {
-                    kept += "---\n";
-                }
-            }
-        }
-    }
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn long_texts_are_counted_and_left_out() {
-        let text = "---\n# Source: heatsink/templates/service.yaml\nkind: Service\nspec:\n  a: 1\n\
-                    ---\n# Source: heatsink/templates/dashboards.yaml\nkind: ConfigMap\ndata:\n  x: |\n    y\n\
-                    ---\n# Source: heatsink/templates/daemonset.yaml\nkind: DaemonSet\nspec:\n  b: 2\n";
-        let kept = abridged(text);
-        assert!(kept.contains("kind: Service\nspec:\n  a: 1\n---\n"), "{kept}");
-        assert!(
-            kept.contains("data:\n  # 2 lines, as in the chart's files\n---\n# Source"),
-            "{kept}"
-        );
-        assert!(kept.ends_with("spec:\n  b: 2\n"), "{kept}");
-    }
-
-    #[test]
-    fn plain_manifests_do_not_speak_of_helm_and_say_which_image_to_change() {
+    fn plain_manifests_have_no_labels_of_helm_and_say_which_image_to_change() {
         let text = "---\n# Source: heatsink/templates/a.yaml\nlabels:\n  helm.sh/chart: x\n  image: y\n\
                     ---\n# Source: heatsink/templates/b.yaml\nkind: B\n";
         let manifests = plain(text, &["a"]).unwrap();

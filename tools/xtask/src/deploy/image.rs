@@ -1,5 +1,5 @@
-//! The container image: the Dockerfile that users build from, built here on nothing but Debian's C
-//! library, and its entry point started in what comes out.
+//! The container image: the users' Dockerfile, built on only Debian's C library, and its entry point
+//! started in the result.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use serde_json::Value;
 use super::{release, rootfs, schema, trial};
 use crate::run::{quietly, run};
 
-/// An image may be this large, unpacked.
+/// The largest size of an unpacked image.
 const MOST_BYTES: u64 = 40_000_000;
 
-/// Builds the image and tries it.
+/// Builds the image and starts it.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let folder = root.join("target/deploy/image");
     rootfs::remove(&folder)?;
     fs::create_dir_all(&folder).context("cannot make a folder")?;
     let buildah = Buildah { storage: folder.join("storage"), run: folder.join("run") };
 
-    // In place of the distroless base: the package of the C library, and nothing else.
+    // In place of the distroless base: the package of the C library.
     let libc = folder.join("libc");
     rootfs::unpacked(root, "libc6", &libc)?;
-    let container = buildah.said(&["from", "scratch"])?;
-    buildah.said(&["copy", "--quiet", &container, &libc.display().to_string(), "/"])?;
-    buildah.said(&["commit", "--quiet", &container, "localhost/libc"])?;
+    let container = buildah.output(&["from", "scratch"])?;
+    buildah.output(&["copy", "--quiet", &container, &libc.display().to_string(), "/"])?;
+    buildah.output(&["commit", "--quiet", &container, "localhost/libc"])?;
 
-    // In place of the stage that compiles: what it would leave behind.
+    // In place of the stage that compiles: its output.
     let built = folder.join("built");
     fs::create_dir_all(built.join("etc")).context("cannot make a folder")?;
     let base = rootfs::base(root)?.join("etc");
@@ -43,14 +43,15 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let stand_ins = ["--build-arg=BASE=localhost/libc", &context];
     buildah.build(root, &dockerfile, "localhost/heatsink", &stand_ins)?;
 
-    let config = Config::of(&buildah.said(&["inspect", "--type=image", "localhost/heatsink"])?)?;
+    let config =
+        Config::of(&buildah.output(&["inspect", "--type=image", "localhost/heatsink"])?)?;
     ensure!(config.user == "65532:65532", "it would run as `{}`", config.user);
     for variable in ["NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=utility"] {
         ensure!(config.environment.contains(&variable.to_owned()), "it lacks {variable}");
     }
 
-    let container = buildah.said(&["from", "localhost/heatsink"])?;
-    let unpacked = PathBuf::from(buildah.said(&["mount", &container])?);
+    let container = buildah.output(&["from", "localhost/heatsink"])?;
+    let unpacked = PathBuf::from(buildah.output(&["mount", &container])?);
     let bytes = quietly(Command::new("du").args(["--bytes", "--summarize"]).arg(&unpacked))?;
     let bytes: u64 = bytes.split_whitespace().next().unwrap_or("").parse().context("du")?;
     println!("the image has {:.1} MB, unpacked", bytes as f64 / 1e6);
@@ -63,30 +64,30 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let environment: Vec<(String, String)> =
         environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     trial::serves(&unpacked, 65532, &environment, &line)?;
-    buildah.said(&["unmount", &container])?;
+    buildah.output(&["unmount", &container])?;
     compiles(root, &buildah)
 }
 
-/// Whether what is sent to the build is enough to compile: all that Dockerfile.dockerignore leaves.
+/// Whether the build context, without the files in Dockerfile.dockerignore, compiles.
 fn compiles(root: &Path, buildah: &Buildah) -> Result<()> {
     let folder = root.join("target/deploy/image");
     let dockerfile = folder.join("Everything");
     fs::write(&dockerfile, "FROM scratch\nCOPY . /\n").context("cannot write")?;
     buildah.build(root, &dockerfile, "localhost/sources", &[])?;
-    let container = buildah.said(&["from", "localhost/sources"])?;
-    let sources = buildah.said(&["mount", &container])?;
+    let container = buildah.output(&["from", "localhost/sources"])?;
+    let sources = buildah.output(&["mount", &container])?;
     let check = ["check", "--quiet", "--locked", "--package", "heatsink", "--bin", "heatsink"];
     run(Command::new("cargo")
         .args(check)
         .env("CARGO_TARGET_DIR", root.join("target/deploy/sources"))
         .current_dir(sources))?;
-    buildah.said(&["unmount", &container])?;
+    buildah.output(&["unmount", &container])?;
     rootfs::remove(&folder)?;
-    println!("what Dockerfile.dockerignore leaves is enough to compile");
+    println!("the build context compiles");
     Ok(())
 }
 
-/// What a person sees who has Docker: files that are there, and that the schema knows.
+/// Checks that the compose files are valid and that the files that they mount exist.
 pub(crate) fn check_compose(root: &Path) -> Result<()> {
     let folder = root.join("deploy/docker");
     let files = ["compose.yaml", "compose.gpu.yaml"].map(|name| folder.join(name));
@@ -109,18 +110,18 @@ pub(crate) fn check_compose(root: &Path) -> Result<()> {
 /// The files and folders of this repository that a compose file mounts.
 fn mounted(compose: &str) -> Vec<&str> {
     let items = compose.lines().filter_map(|line| line.trim().strip_prefix("- "));
-    let own = items.filter(|item| item.starts_with('.'));
-    own.filter_map(|item| item.split(':').next()).collect()
+    let of_repository = items.filter(|item| item.starts_with('.'));
+    of_repository.filter_map(|item| item.split(':').next()).collect()
 }
 
-/// buildah, with storage of its own, and without what a container engine would need.
+/// buildah, with its storage in a folder and without a container engine.
 struct Buildah {
     storage: PathBuf,
     run: PathBuf,
 }
 
 impl Buildah {
-    /// Builds an image of what Dockerfile.dockerignore leaves of the repository.
+    /// Builds an image from the repository, without the files in Dockerfile.dockerignore.
     fn build(&self, root: &Path, dockerfile: &Path, tag: &str, more: &[&str]) -> Result<()> {
         let ignored = root.join("deploy/docker/Dockerfile.dockerignore");
         let ignored = format!("--ignorefile={}", ignored.display());
@@ -130,10 +131,10 @@ impl Buildah {
         arguments.extend(more);
         let root = root.display().to_string();
         arguments.push(&root);
-        self.said(&arguments).map(drop)
+        self.output(&arguments).map(drop)
     }
 
-    fn said(&self, arguments: &[&str]) -> Result<String> {
+    fn output(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new("buildah");
         command.arg("--root").arg(&self.storage).arg("--runroot").arg(&self.run);
         command.arg("--storage-driver=vfs").args(arguments);
@@ -141,7 +142,7 @@ impl Buildah {
     }
 }
 
-/// What an image says of itself.
+/// The configuration of an image.
 struct Config {
     user: String,
     environment: Vec<String>,
@@ -158,7 +159,7 @@ impl Config {
         };
         let entry_point = texts(&config["Entrypoint"]);
         ensure!(!entry_point.is_empty(), "the image has no entry point: {config}");
-        ensure!(texts(&config["Cmd"]).is_empty(), "the image has arguments of its own: {config}");
+        ensure!(texts(&config["Cmd"]).is_empty(), "the image has default arguments: {config}");
         let user = config["User"].as_str().unwrap_or("").to_owned();
         Ok(Self { user, environment: texts(&config["Env"]), entry_point })
     }
@@ -169,13 +170,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_mounted_is_found() {
+    fn mounts_of_repository_files_are_found() {
         let compose = "volumes:\n  - ./a.yml:/etc/a.yml:ro\n  - ../../b:/b\n  - data:/data\n";
         assert_eq!(mounted(compose), ["./a.yml", "../../b"]);
     }
 
     #[test]
-    fn an_image_says_how_it_is_started() {
+    fn the_configuration_of_an_image_is_read() {
         let inspected = r#"{"OCIv1": {"config": {"User": "1:1", "Env": ["A=1"],
             "Entrypoint": ["/usr/bin/heatsink"]}}}"#;
         let config = Config::of(inspected).unwrap();

@@ -1,4 +1,4 @@
-//! Debian's package: built, installed into a fresh Debian, and started as its unit says.
+//! Debian's package: built, installed into a fresh Debian, and started with the command of its unit.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::run::{quietly, run};
 /// Which cargo-deb builds it.
 const CARGO_DEB: &str = "3.8.0";
 
-/// What the package has to bring.
+/// Files that the package has to install.
 const FILES: &[&str] = &[
     "etc/default/heatsink",
     "usr/bin/heatsink",
@@ -24,11 +24,11 @@ const FILES: &[&str] = &[
     "usr/share/heatsink/dashboards/heatsink-fleet.json",
     "usr/share/heatsink/rules/heatsink.rules.yml",
     "usr/share/man/man1/heatsink.1.gz",
-    // What Debian remembers of its service.
+    // deb-systemd-helper's record of the service.
     "var/lib/systemd/deb-systemd-helper-enabled/heatsink.service.dsh-also",
 ];
 
-/// Builds the package and tries it.
+/// Builds the package, installs, upgrades, starts and purges it.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let package = build(root)?;
     let debian = rootfs::fresh(root, "installed")?;
@@ -37,13 +37,13 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     for _ in 0..2 {
         quietly(rootfs::inside(&debian).args(["dpkg", "--install", "/heatsink.deb"]))?;
     }
-    // It says what is missing or changed, and exits as if all were well.
+    // It prints missing and changed files, and exits with 0.
     let verified = quietly(rootfs::inside(&debian).args(["dpkg", "--verify", "heatsink"]))?;
     ensure!(verified.is_empty(), "dpkg --verify heatsink:\n{verified}");
     ensure!(is_there(&debian, ENABLED), "the package does not enable its service");
     ensure!(!is_there(&debian, "sockets.target.wants/heatsink.socket"), "it enables the socket");
     for file in FILES {
-        ensure!(debian.join(file).exists(), "the package has not brought /{file}");
+        ensure!(debian.join(file).exists(), "the package has not installed /{file}");
     }
     trial::with_driver(root, &debian)?;
     let unit = read(&debian.join("usr/lib/systemd/system/heatsink.service"))?;
@@ -58,7 +58,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     rootfs::remove(&debian)
 }
 
-/// That the service is enabled, below systemd's folder.
+/// The link by which the service is enabled, below systemd's folder.
 const ENABLED: &str = "multi-user.target.wants/heatsink.service";
 
 /// Whether there is such a link in systemd's folder, wherever it points.
@@ -66,7 +66,7 @@ fn is_there(debian: &Path, link: &str) -> bool {
     debian.join("etc/systemd/system").join(link).symlink_metadata().is_ok()
 }
 
-/// Where the package lies once it is built.
+/// The path of the built package.
 pub(crate) fn file(root: &Path) -> PathBuf {
     root.join("target/deploy/heatsink_amd64.deb")
 }
@@ -80,8 +80,11 @@ fn build(root: &Path) -> Result<PathBuf> {
         let install = ["install", "--quiet", "--locked", "--force", "cargo-deb", "--version"];
         run(Command::new("cargo").args(install).args([CARGO_DEB, "--root"]).arg(&tools))?;
     }
+    // Writes the manual pages and completions, which the package takes from target/manual.
+    let manual = ["test", "--package", "heatsink", "--locked", "--bin", "heatsink", "manual"];
+    quietly(Command::new("cargo").args(manual).current_dir(root))?;
     let package = file(root);
-    // Stripped already.
+    // The binary is stripped already.
     let built = ["--package", "heatsink", "--no-build", "--no-strip", "--target", release::X86_64];
     quietly(
         Command::new(&cargo_deb)
@@ -100,14 +103,14 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The words of the unit's start line.
+/// The program and arguments of the unit's start line.
 fn start_line(unit: &str) -> Result<Vec<String>> {
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart="));
     let line = line.context("the unit starts nothing")?;
     Ok(line.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The variables that the unit sets, of itself and from its file.
+/// The variables that the unit sets, also from its file.
 fn variables(unit: &str, installed: &Path) -> Result<Vec<(String, String)>> {
     let mut variables = Vec::new();
     for line in unit.lines() {
@@ -131,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_unit_is_read_as_systemd_reads_it() {
+    fn start_line_and_variables_of_the_unit_are_read() {
         let unit = "[Service]\nExecStart=/usr/bin/heatsink serve\nEnvironment=A=1 B=x=y\n";
         assert_eq!(start_line(unit).unwrap(), ["/usr/bin/heatsink", "serve"]);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -1,4 +1,4 @@
-//! The binary for users: built against an old C library, so that it runs on old systems.
+//! The release binary, built against an old C library, so that it runs on old systems.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ const GLIBC: (u32, u32) = (2, 28);
 /// from the manifest of heatsink.
 const PROFILE: &str = "dist";
 
-/// What may be needed at run time: the C library in its old parts, and nothing else.
+/// The only libraries that it may need at run time: those of an old C library.
 const LIBRARIES: &[&str] = &[
     "libc.so.6",
     "libdl.so.2",
@@ -35,8 +35,8 @@ pub(crate) fn build(root: &Path) -> Result<()> {
     build_for(root, X86_64)
 }
 
-/// Builds the release for 64-bit Arm (GH200, GB200) where Rust's library for it is installed; says
-/// what is missing where it is not.
+/// Builds the release for 64-bit Arm (GH200, GB200) if Rust's library for it is installed; else returns
+/// the command that installs it.
 pub(crate) fn build_arm64(root: &Path) -> Result<Option<String>> {
     let sysroot = quietly(Command::new("rustc").args(["--print", "sysroot"]))?;
     let library = Path::new(sysroot.trim()).join("lib/rustlib").join(AARCH64);
@@ -47,7 +47,7 @@ pub(crate) fn build_arm64(root: &Path) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// Where the release for a target lies.
+/// The path of the release for a target.
 pub(crate) fn binary(root: &Path, target: &str) -> PathBuf {
     root.join("target").join(target).join(PROFILE).join("heatsink")
 }
@@ -72,11 +72,11 @@ fn build_for(root: &Path, target: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a binary asks for nothing that an old system has not got, by what `objdump -p` says.
+/// Checks that an old system has everything that a binary needs, from the output of `objdump -p`.
 fn check(dynamic: &str) -> Result<()> {
     let needed = dynamic.lines().filter_map(|line| line.trim().strip_prefix("NEEDED"));
     let needed: BTreeSet<&str> = needed.map(str::trim).collect();
-    ensure!(!needed.is_empty(), "it needs no library at all: objdump said\n{dynamic}");
+    ensure!(!needed.is_empty(), "no library found: objdump printed\n{dynamic}");
     let strange = needed.iter().find(|library| !LIBRARIES.contains(library));
     ensure!(strange.is_none(), "it needs {}", strange.unwrap_or(&""));
     let versions = dynamic.split_whitespace().filter_map(|word| word.strip_prefix("GLIBC_"));
@@ -99,19 +99,19 @@ mod tests {
                         required from libc.so.6:\n 0x09691a75 0x00 02 GLIBC_2.2.5\n 0x0 GLIBC_2.28\n";
 
     #[test]
-    fn what_an_old_system_has_is_fine() {
+    fn old_libraries_and_symbols_are_accepted() {
         check(GOOD).unwrap();
     }
 
     #[test]
-    fn what_an_old_system_has_not_got_is_found() {
-        for (more, said) in [
+    fn newer_libraries_and_symbols_are_found() {
+        for (more, expected) in [
             ("0x0 0x00 05 GLIBC_2.29", "it needs GLIBC_2.29: newer than 2.28"),
             ("0x0 0x00 05 GLIBC_ABI_DT_RELR", "it needs GLIBC_ABI_DT_RELR"),
             ("  NEEDED   libssl.so.3", "it needs libssl.so.3"),
         ] {
             let error = check(&format!("{GOOD}{more}\n")).unwrap_err().to_string();
-            assert_eq!(error, said);
+            assert_eq!(error, expected);
         }
         assert!(check("not a dynamic executable").is_err());
     }

@@ -1,4 +1,4 @@
-//! A Debian of nothing but its base system and systemd, to install into.
+//! A Debian with only its base system and systemd, to install into.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,10 +10,10 @@ use crate::run::{quietly, run};
 /// Debian's release that packages are tried on.
 const RELEASE: &str = "bookworm";
 
-/// How debootstrap makes it.
+/// debootstrap's options.
 const MAKE: [&str; 3] = ["--variant=minbase", "--include=systemd,dbus", "--force-check-gpg"];
 
-/// The base system, made once. To be copied or read, and left as it is.
+/// The base system, made once. Copy or read it, but do not change it.
 pub(crate) fn base(root: &Path) -> Result<PathBuf> {
     let base = root.join("target/deploy").join(RELEASE);
     let recipe = format!("{RELEASE} {}\n", MAKE.join(" "));
@@ -24,7 +24,7 @@ pub(crate) fn base(root: &Path) -> Result<PathBuf> {
     remove(&base)?;
     println!("debootstrap: Debian {RELEASE}, about half a minute");
     quietly(Command::new("debootstrap").args(MAKE).arg(RELEASE).arg(&base).arg(mirror()))?;
-    // Last: what is half made is made again.
+    // Written last: a base system without it is incomplete and made again.
     std::fs::write(&whole, recipe).context("cannot write into the base system")?;
     Ok(base)
 }
@@ -51,7 +51,7 @@ pub(crate) fn inside(folder: &Path) -> Command {
     command
 }
 
-/// Where this machine gets Debian's packages from; Debian's own address where it is no Debian.
+/// The mirror of this machine's apt; Debian's address on other distributions.
 fn mirror() -> String {
     let sources = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"];
     let texts = sources.iter().filter_map(|path| std::fs::read_to_string(path).ok());
@@ -67,10 +67,10 @@ fn mirror() -> String {
     address.unwrap_or_else(|| "http://deb.debian.org/debian".to_owned())
 }
 
-/// The files of a Debian package, unpacked, by the base system's own apt.
+/// Downloads a Debian package with the base system's apt, and unpacks it.
 pub(crate) fn unpacked(root: &Path, package: &str, into: &Path) -> Result<()> {
     let copy = fresh(root, "fetch")?;
-    // Without the sandbox user, who may not write where it downloads to.
+    // Without the sandbox user, who may not write into the folder of downloads.
     let options = ["-q", "-o", "APT::Sandbox::User=root"];
     quietly(inside(&copy).args(["apt-get"]).args(options).arg("update"))?;
     quietly(

@@ -1,4 +1,4 @@
-//! Schemas of other programs' files, from npm.
+//! Checks of files against other programs' schemas, from npm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! An installed heatsink, started as its unit or its image says, in the folder that it was installed
-//! into, by nobody, with the test library in the driver's place.
+//! An installed heatsink, started with the command of its unit or image, in the folder of the
+//! installation, by an unprivileged user, with the fake driver library.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,16 +10,16 @@ use testkit::exporter::Exporter;
 use super::rootfs;
 use crate::run::run;
 
-/// A user who owns nothing: one of those that systemd's `DynamicUser=` gives out.
+/// A user who owns no files: from the range of systemd's `DynamicUser=`.
 pub(crate) const NOBODY: u32 = 61_184;
 
-/// Puts the test library where the driver's would be.
+/// Installs the fake library at the path of the driver's.
 pub(crate) fn with_driver(root: &Path, folder: &Path) -> Result<()> {
     let library = root.join("target/debug/libfake_nvml.so");
     ensure!(library.exists(), "{} is not built: cargo build --workspace", library.display());
     let driver = folder.join("usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1");
     run(Command::new("install").args(["-D", "--mode=644"]).arg(library).arg(driver))?;
-    // Unlike the driver's, the test library is made by Rust, whose panics need this one.
+    // The fake library is written in Rust, whose panics need this one.
     let unwinder = "usr/lib/x86_64-linux-gnu/libgcc_s.so.1";
     let base = rootfs::base(root)?.join(unwinder);
     if folder.join(unwinder).exists() {
@@ -28,7 +28,7 @@ pub(crate) fn with_driver(root: &Path, folder: &Path) -> Result<()> {
     run(Command::new("install").args(["-D", "--mode=644"]).arg(base).arg(folder.join(unwinder)))
 }
 
-/// Starts `line` inside `folder` as `user`, without a single privilege, and asks for the page.
+/// Starts `line` inside `folder` as `user`, without privileges, and checks the page.
 pub(crate) fn serves(
     folder: &Path,
     user: u32,
@@ -51,7 +51,7 @@ pub(crate) fn serves(
     ensure!(field("Uid:").split_whitespace().all(|id| id == user), "runs as {}", field("Uid:"));
     ensure!(field("CapEff:") == "0000000000000000", "has capabilities {}", field("CapEff:"));
     ensure!(field("NoNewPrivs:") == "1", "could get privileges");
-    let (page, _) = exporter.wait_for("eight GPUs answer", PATIENCE, |page| {
+    let (page, _) = exporter.wait_for("eight GPUs answer", TIMEOUT, |page| {
         page.samples("heatsink_gpu_up").iter().filter(|sample| sample.value == 1.0).count() == 8
     });
     let temperatures = page.samples("DCGM_FI_DEV_GPU_TEMP").len();
@@ -69,5 +69,5 @@ pub(crate) fn serves(
     Ok(())
 }
 
-/// What a busy machine may take.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// Long enough for a busy machine.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);

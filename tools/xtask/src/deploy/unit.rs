@@ -1,4 +1,4 @@
-//! The systemd unit: read by systemd itself, and judged by it.
+//! The systemd unit, checked by `systemd-analyze verify` and `security`.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::run::quietly;
 
-/// systemd's own measure of what a service could do, from 0 to 10. At most this, in tenths.
+/// The highest exposure level of `systemd-analyze security`, in tenths: from 0 to 100.
 const MOST_EXPOSURE: u32 = 25;
 
-/// The unit as it comes, and with its drop-in.
+/// Checks the unit alone and with its drop-in.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let folder = root.join("deploy/systemd");
     let read = |name: &str| {
@@ -20,7 +20,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let unit = read("heatsink.service")?;
     let no_kernel_log = format!("{unit}\n{}", read("options/no-kernel-log.conf")?);
     let socket = read("options/heatsink.socket")?;
-    // What it is about has to be there, and the program is not installed here.
+    // systemd looks for the program, which is not installed.
     let scratch = root.join("target/deploy/unit");
     let stand_in = scratch.join("heatsink");
     for (name, unit) in [("plain", &unit), ("no-kernel-log", &no_kernel_log)] {
@@ -39,18 +39,21 @@ pub(crate) fn check(root: &Path) -> Result<()> {
         ensure!(!self::faults(&misspelt)?.is_empty(), "a misspelt setting was not found");
         let threshold = format!("--threshold={MOST_EXPOSURE}");
         let security = ["security", "--no-pager", "--offline=true", &threshold];
-        let said = quietly(Command::new("systemd-analyze").args(security).arg(&service))?;
-        let exposure = said.lines().rfind(|line| line.contains("exposure level"));
-        println!("{name}: {}", exposure.context("systemd-analyze says nothing")?.trim());
+        let output = quietly(Command::new("systemd-analyze").args(security).arg(&service))?;
+        let exposure = output.lines().rfind(|line| line.contains("exposure level"));
+        println!(
+            "{name}: {}",
+            exposure.context("systemd-analyze prints no exposure level")?.trim()
+        );
     }
     Ok(())
 }
 
-/// What systemd finds wrong with a unit. It says so, and mostly exits as if all were well.
+/// The mistakes that systemd prints about a unit. Its exit status is mostly 0 in spite of them.
 fn faults(unit: &Path) -> Result<String> {
     let mut analyze = Command::new("systemd-analyze");
     analyze.args(["verify", "--man=no", "--recursive-errors=no"]).arg(unit);
     let output = analyze.output().context("systemd-analyze could not be started")?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ok(if output.status.success() { said } else { format!("{said}{}\n", output.status) })
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok(if output.status.success() { errors } else { format!("{errors}{}\n", output.status) })
 }

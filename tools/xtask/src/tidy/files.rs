@@ -1,10 +1,10 @@
-//! How a file is called, how it begins, and that it is clean.
+//! How a file is named, how it begins, and that its text is clean.
 
 use super::Finding;
-use crate::code::without_literals;
 use crate::tree::File;
 
-/// Every source file whose first line does not say what the room is for.
+/// Every source file whose first line does not say what the module is for. rustc's `missing_docs`
+/// covers public modules only.
 pub(super) fn module_docs(files: &[File]) -> Vec<Finding> {
     let sources = files.iter().filter(|file| {
         file.is_rust() && file.path_in_crate().is_some_and(|path| path.starts_with("src/"))
@@ -26,13 +26,12 @@ pub(super) fn names(files: &[File]) -> Vec<Finding> {
     hiding.map(|file| Finding::of(file, "this name hides what is inside: name the idea")).collect()
 }
 
-/// Every blank at the end of a line, every tab, and every last line that is not ended. What stands
-/// in a string of a Rust file is data, and may be what it has to be.
+/// Every blank at the end of a line, every tab, and every last line that is not ended, in Markdown.
+/// rustfmt does this for Rust.
 pub(super) fn whitespace(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in files.iter().filter(|file| file.is_rust() || file.is_markdown()) {
-        let text = if file.is_rust() { &without_literals(&file.text) } else { &file.text };
-        for (index, line) in text.split('\n').enumerate() {
+    for file in files.iter().filter(|file| file.is_markdown()) {
+        for (index, line) in file.text.split('\n').enumerate() {
             if line.contains('\t') {
                 findings.push(Finding::at(file, index, "a tab"));
             }
@@ -49,12 +48,12 @@ pub(super) fn whitespace(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Hosts on which the name of this project is free to take, and not taken by it.
+/// Hosts on which the name of this project is not registered by it.
 const PUBLIC_HOSTS: &[&str] =
     &["codeberg.org", "docker.io", "ghcr.io", "github.com", "github.io", "gitlab.com", "quay.io"];
 
-/// Every address that looks like this project's and may be a stranger's. A placeholder is a name below
-/// example.com, which is reserved for examples.
+/// Every address that looks like this project's and may belong to others. A placeholder is a name
+/// below example.com, which is reserved for examples.
 pub(super) fn placeholders(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_begin_with_what_they_are_for() {
+    fn sources_begin_with_a_doc_sentence() {
         let files = [
             ("crates/model/src/field.rs", "//! What can be asked for.\n"),
             ("crates/model/src/bare.rs", "use std::fmt;\n"),
@@ -138,23 +137,21 @@ mod tests {
     fn text_is_clean() {
         let files = [
             ("a.md", "fine\n"),
-            ("b.rs", "fn f() { \n}\n"),
+            ("b.md", "words \n"),
             ("c.md", "a\tb\n"),
-            ("d.rs", "fn f() {}"),
+            ("d.md", "words"),
             ("e.md", "a\n\n"),
             ("f.md", "windows\r\n"),
-            ("g.rs", "let x = r\"a\t\n \n\"; // \"b\tc\"\n"),
-            ("h.txt", "not ours to judge \t"),
+            ("g.txt", "not checked \t"),
         ];
         assert_eq!(
             findings(whitespace, &files),
             [
-                "b.rs:1: blanks at the end of the line",
+                "b.md:1: blanks at the end of the line",
                 "c.md:1: a tab",
-                "d.rs: no newline at the end",
+                "d.md: no newline at the end",
                 "e.md: empty lines at the end",
                 "f.md:1: blanks at the end of the line",
-                "g.rs:3: a tab",
             ]
         );
     }

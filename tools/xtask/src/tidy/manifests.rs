@@ -10,7 +10,7 @@ pub(super) fn of_crates(files: &[File]) -> impl Iterator<Item = &File> {
     files.iter().filter(|file| file.path_in_crate() == Some("Cargo.toml"))
 }
 
-/// Every crate that does not take its lints from the workspace.
+/// Every crate that does not take its lints from the workspace. Stable cargo has no lint for it.
 pub(super) fn inherit_lints(files: &[File]) -> Vec<Finding> {
     let without = of_crates(files).filter(|file| {
         let manifest = file.text.parse::<Table>().unwrap_or_default();

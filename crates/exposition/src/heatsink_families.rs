@@ -1,0 +1,38 @@
+//! heatsink's own families: about the program, its source and each GPU.
+//!
+//! One file for each subject, with its families in a table at the top.
+
+mod clocks;
+mod fields;
+mod gpus;
+mod process;
+mod program;
+mod window;
+mod xids;
+
+use model::FieldId;
+
+use crate::inputs::{Inputs, Samples};
+use crate::text::Family;
+
+/// All of them, except those of windows.
+const FAMILIES: [&[(FieldId, Samples)]; 7] = [
+    program::FAMILIES,
+    gpus::FAMILIES,
+    fields::FAMILIES,
+    xids::FAMILIES,
+    clocks::FAMILIES,
+    window::FAMILIES,
+    process::FAMILIES,
+];
+
+/// Writes the samples of a family, and says whether it is one of these.
+pub(crate) fn write(field: FieldId, inputs: &Inputs<'_>, family: &mut Family<'_>) -> bool {
+    let row = FAMILIES.into_iter().flatten().find(|(known, _)| *known == field);
+    if let Some((_, samples)) = row {
+        samples(inputs, family);
+        return true;
+    }
+    let statistic = window::statistic_of(field);
+    statistic.map(|statistic| window::extents(inputs, family, statistic)).is_some()
+}

@@ -1,0 +1,52 @@
+//! Families about clocks: why they are reduced, for how long, and by how much.
+
+use model::{CLOCK_REASONS, FieldId, GpuView, Value, WatchIndex, field};
+
+use crate::inputs::{Inputs, Samples, per_gpu};
+use crate::per_device::known_clock_events;
+use crate::text::{Family, Number};
+
+pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
+    (field::CLOCK_EVENT_ACTIVE, active),
+    (field::CLOCK_EVENT_SECONDS_TOTAL, seconds),
+    (field::GPU_SLOWDOWN_RATIO, slowdown),
+];
+
+fn active(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    for gpu in inputs.gpus {
+        for (reason, event) in known_clock_events(gpu.view) {
+            let line = family.line(&gpu.labels).text("reason", reason.name);
+            line.value(event.active == Some(true));
+        }
+    }
+}
+
+fn seconds(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    for gpu in inputs.gpus.iter().filter(|gpu| gpu.view.up.is_ok()) {
+        for (reason, event) in CLOCK_REASONS.iter().zip(&gpu.view.clock_events) {
+            if let Some(seconds) = event.seconds.and_then(Number::finite) {
+                family.line(&gpu.labels).text("reason", reason.name).value(seconds);
+            }
+        }
+    }
+}
+
+fn slowdown(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    const HERTZ_PER_MEGAHERTZ: f64 = 1e6;
+    let Some(highest) = inputs.watch(field::MAX_SM_CLOCK_OF_PSTATE) else { return };
+    let (hertz, megahertz) = (inputs.watch(field::SM_CLOCK_HERTZ), inputs.watch(field::SM_CLOCK));
+    per_gpu(inputs, family, |gpu| {
+        let highest = number(gpu, highest).filter(|highest| *highest > 0.0)?;
+        let from_hertz = || Some(number(gpu, hertz?)? / HERTZ_PER_MEGAHERTZ);
+        let now = from_hertz().or_else(|| number(gpu, megahertz?))?;
+        Number::finite(now / highest)
+    });
+}
+
+fn number(gpu: &GpuView, watch: WatchIndex) -> Option<f64> {
+    match gpu.reading(watch).filter(|_| gpu.up.is_ok())? {
+        Ok(Value::Int(int)) => Some(*int as f64),
+        Ok(Value::Float(float)) => Some(*float),
+        Ok(Value::Text(_)) | Err(_) => None,
+    }
+}

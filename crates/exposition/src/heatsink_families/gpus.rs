@@ -1,0 +1,57 @@
+//! Families about each GPU: whether it answers, and what reading it costs.
+
+use model::{Entity, FieldId, Value, field};
+
+use crate::inputs::{Inputs, Samples, per_gpu, since_1970};
+use crate::text::{Family, Labels};
+
+pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
+    (field::GPU_UP, |inputs, family| per_gpu(inputs, family, |gpu| Some(gpu.up.is_ok()))),
+    (field::GPU_DOWN_INFO, down_info),
+    (field::GPUS_EXPECTED, |inputs, family| {
+        if let Some(expected) = inputs.settings.expected_gpus {
+            family.sample(&Labels::default(), u64::from(expected));
+        }
+    }),
+    (field::GPU_LAST_SUCCESS_TIMESTAMP_SECONDS, |inputs, family| {
+        per_gpu(inputs, family, |gpu| gpu.last_success.and_then(since_1970));
+    }),
+    (field::COLLECTION_DURATION_SECONDS, |inputs, family| {
+        per_gpu(inputs, family, |gpu| gpu.pass_duration);
+    }),
+    (field::DRIVER_CALL_DURATION_SECONDS, call_durations),
+    (field::NVLINKS_ACTIVE, active_links),
+];
+
+/// A GPU whose links cannot be read has no sample; a GPU with links of which none is active has 0.
+fn active_links(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    let Some(state) = inputs.watch(field::NVLINK_GET_STATE) else { return };
+    per_gpu(inputs, family, |gpu| {
+        let parts = gpu.parts.iter().filter(|part| gpu.up.is_ok() && is_link(&part.entity));
+        let states = parts.filter_map(|part| match part.reading(state) {
+            Some(Ok(Value::Int(state))) => Some(*state),
+            _ => None,
+        });
+        states.fold(None, |active, state| Some(active.unwrap_or(0_u64) + u64::from(state > 0)))
+    });
+}
+
+fn is_link(entity: &Entity) -> bool {
+    matches!(entity, Entity::Link(_))
+}
+
+fn down_info(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    for gpu in inputs.gpus {
+        if let Err(down) = gpu.view.up {
+            family.line(&gpu.labels).text("reason", down.as_str()).value(true);
+        }
+    }
+}
+
+fn call_durations(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    for gpu in inputs.gpus {
+        for (call, duration) in &*gpu.view.calls {
+            family.line(&gpu.labels).text("call", call).value(*duration);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Families about this process.
+
+use model::{FieldId, field};
+
+use crate::inputs::{Samples, since_1970};
+use crate::text::Labels;
+
+pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
+    (field::CONFIG_ROWS_SKIPPED, |inputs, family| {
+        family.sample(&Labels::default(), inputs.settings.rows_skipped);
+    }),
+    (field::CONFIG_LAST_RELOAD_SUCCESSFUL, |inputs, family| {
+        family.sample(&Labels::default(), inputs.settings.is_reloaded);
+    }),
+    (field::READER_RESTARTS_TOTAL, |inputs, family| {
+        family.sample(&Labels::default(), inputs.snapshot.reader_restarts);
+    }),
+    (field::HTTP_CONNECTIONS_CLOSED_TOTAL, |inputs, family| {
+        family.sample(&Labels::default(), inputs.settings.connections_closed);
+    }),
+    (field::PROCESS_CPU_SECONDS_TOTAL, |inputs, family| {
+        if let Some(cpu) = inputs.snapshot.process.cpu {
+            family.sample(&Labels::default(), cpu);
+        }
+    }),
+    (field::PROCESS_RESIDENT_MEMORY_BYTES, |inputs, family| {
+        if let Some(bytes) = inputs.snapshot.process.resident_bytes {
+            family.sample(&Labels::default(), bytes);
+        }
+    }),
+    (field::PROCESS_START_TIME_SECONDS, |inputs, family| {
+        if let Some(started) = since_1970(inputs.snapshot.process.started) {
+            family.sample(&Labels::default(), started);
+        }
+    }),
+];

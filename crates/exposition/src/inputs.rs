@@ -1,0 +1,57 @@
+//! What families are made of, and the samples that many of them have in common.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use model::{FieldId, GpuView, Kind, Snapshot, WatchIndex};
+
+use crate::gpus::GpuRow;
+use crate::layout::Layout;
+use crate::settings::Settings;
+use crate::text::{Family, Number};
+
+/// What families are made of.
+pub(crate) struct Inputs<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) settings: &'a Settings,
+    pub(crate) layout: &'a Layout,
+    /// The GPUs of the snapshot with their labels.
+    pub(crate) gpus: &'a [GpuRow<'a>],
+}
+
+impl Inputs<'_> {
+    /// The watch whose readings of a field other families are made of: a hidden one before one from
+    /// a counters file, which may have an interval of its own.
+    pub(crate) fn watch(&self, field: FieldId) -> Option<WatchIndex> {
+        let mut found = None;
+        for (index, watch) in WatchIndex::enumerate(&self.snapshot.watches) {
+            if watch.field == field {
+                if watch.kind == Kind::Hidden {
+                    return Some(index);
+                }
+                found = found.or(Some(index));
+            }
+        }
+        found
+    }
+}
+
+/// Writes the samples of a family.
+pub(crate) type Samples = fn(&Inputs<'_>, &mut Family<'_>);
+
+/// Writes a sample for each GPU that has a value.
+pub(crate) fn per_gpu<N: Into<Number>>(
+    inputs: &Inputs<'_>,
+    family: &mut Family<'_>,
+    value: impl Fn(&GpuView) -> Option<N>,
+) {
+    for gpu in inputs.gpus {
+        if let Some(value) = value(gpu.view) {
+            family.sample(&gpu.labels, value);
+        }
+    }
+}
+
+/// Seconds since 1970; none for a time before, which comes from a clock that was not set.
+pub(crate) fn since_1970(time: SystemTime) -> Option<Number> {
+    Some(time.duration_since(UNIX_EPOCH).ok()?.into())
+}

@@ -1,0 +1,31 @@
+//! What a page depends on besides the snapshot.
+
+use std::sync::Arc;
+
+use crate::show::Show;
+
+/// What a page depends on besides the snapshot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The host name on the series of every device; `None` leaves the label out.
+    pub hostname: Option<Arc<str>>,
+    /// The label of the host name: `hostname`, or `Hostname` as in dcgm-exporter up to 4.8.2. On the
+    /// series of links it is always `hostname`, as in dcgm-exporter.
+    pub host_label: &'static str,
+    /// Whether the label `UUID` is written `uuid`.
+    pub old_namespace: bool,
+    /// Which devices appear in the families asked for.
+    pub show: Show,
+    /// The version of this program.
+    pub version: &'static str,
+    /// Rows of the counters files that were not understood.
+    pub rows_skipped: u64,
+    /// Whether the last reload of the counters files succeeded.
+    pub is_reloaded: bool,
+    /// Whether `NVIDIA H100 80GB HBM3` is written `NVIDIA-H100-80GB-HBM3`.
+    pub replace_blanks_in_model_name: bool,
+    /// How many GPUs the machine should have, where that is set.
+    pub expected_gpus: Option<u32>,
+    /// HTTP connections that were closed because the limit was reached.
+    pub connections_closed: u64,
+}

@@ -1,0 +1,238 @@
+//! What is deployed starts heatsink: each DaemonSet that the chart renders, with the real binary and the
+//! test library in the driver's place.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::rig::{BINARY, PATIENCE, Rig, up};
+use testkit::exporter::{Exporter, repository_file};
+use testkit::page::Page;
+use yaml_serde::Value;
+
+/// Everything that the chart rendered from a values file, and the plain manifests.
+fn rendered() -> Vec<(String, Vec<Value>)> {
+    let mut all = Vec::new();
+    let default = fs::read_to_string(repository_file("deploy/helm/golden/default.yaml"));
+    let default = default.expect("it is there");
+    for folder in ["deploy/helm/golden", "deploy/kubernetes"] {
+        let entries = fs::read_dir(repository_file(folder)).expect("the folder is there");
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+        paths.sort();
+        for path in paths {
+            let text = fs::read_to_string(&path).expect("UTF-8");
+            let is_diff = path.extension().is_some_and(|ending| ending == "diff");
+            let text = if is_diff { patched(&default, &text) } else { text };
+            let documents = text.split("---\n").filter(|document| document.contains("kind:"));
+            let parsed = documents.map(|document| yaml_serde::from_str(document).expect("YAML"));
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            all.push((name, parsed.collect()));
+        }
+    }
+    all
+}
+
+/// What a unified diff makes of `text`.
+fn patched(text: &str, diff: &str) -> String {
+    let mut rest = text.lines().enumerate().peekable();
+    let mut lines = Vec::new();
+    for line in diff.lines().skip(2) {
+        if let Some(hunk) = line.strip_prefix("@@ -") {
+            let [start, count] = hunk.split_once(' ').map_or(["", ""], |(old, _)| {
+                old.split_once(',').map_or([old, "1"], |(start, count)| [start, count])
+            });
+            // A hunk without old lines stands behind its start.
+            let start = start.parse::<usize>().expect("a line number") - usize::from(count != "0");
+            lines.extend(std::iter::from_fn(|| Some(rest.next_if(|(at, _)| *at < start)?.1)));
+            continue;
+        }
+        let (mark, line) = line.split_at(1);
+        if mark != "+" {
+            assert_eq!(rest.next().map(|(_, line)| line), Some(line), "it is another text's");
+        }
+        if mark != "-" {
+            lines.push(line);
+        }
+    }
+    lines.extend(rest.map(|(_, line)| line));
+    lines.join("\n") + "\n"
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Option<&'a Value> {
+    objects.iter().find(|object| object["kind"] == kind)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_sequence().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+/// A pod of a DaemonSet, started on a rig.
+struct Pod {
+    rig: Rig,
+    args: Vec<String>,
+    reads_engine: bool,
+}
+
+impl Pod {
+    fn of(objects: &[Value]) -> Option<Self> {
+        let daemon_set = of_kind(objects, "DaemonSet")?;
+        let container = &daemon_set["spec"]["template"]["spec"]["containers"][0];
+        let mut rig = Rig::new();
+        for variable in list(&container["env"]) {
+            let value = match &variable["value"] {
+                Value::Null => "node-of-the-cluster",
+                value => text(value),
+            };
+            rig = rig.with(text(&variable["name"]), value);
+        }
+        // The ConfigMap as a file, where a pod would have it mounted.
+        let counters = of_kind(objects, "ConfigMap")
+            .and_then(|map| map["data"]["counters.csv"].as_str())
+            .map(|counters| rig.file("counters.csv", counters));
+        let args = list(&container["args"]).map(|arg| {
+            let arg = text(arg);
+            match (arg.strip_prefix("--collectors=/etc/heatsink/"), &counters) {
+                (Some("counters.csv"), Some(path)) => format!("--collectors={path}"),
+                _ => arg.to_owned(),
+            }
+        });
+        let args: Vec<String> = args.collect();
+        let reads_engine = args.iter().any(|arg| arg == "-r");
+        Some(Self { rig, args, reads_engine })
+    }
+
+    fn start(&self) -> Exporter {
+        let library = self.rig.library().display().to_string();
+        let mut args = vec!["--nvml-library", &library];
+        args.extend(self.args.iter().map(String::as_str));
+        Exporter::start(BINARY, &args, &self.rig.environment())
+    }
+}
+
+#[test]
+fn every_daemon_set_of_the_chart_starts_and_serves() {
+    let mut started = 0;
+    for (name, objects) in rendered() {
+        let Some(pod) = Pod::of(&objects) else { continue };
+        let exporter = pod.start();
+        let daemon_set = of_kind(&objects, "DaemonSet").expect("seen above");
+        let container = &daemon_set["spec"]["template"]["spec"]["containers"][0];
+        for probe in ["livenessProbe", "readinessProbe"] {
+            let path = text(&container[probe]["httpGet"]["path"]);
+            assert_eq!(exporter.get(path).status, 200, "{name}: {probe}");
+        }
+        if !pod.reads_engine {
+            let page = exporter.wait_for(&name, PATIENCE, |page| up(page) == 8).0;
+            let row = page.samples("DCGM_FI_DEV_GPU_TEMP")[0].clone();
+            let host = ["hostname", "Hostname"].iter().find_map(|label| row.label(label));
+            assert_eq!(host, Some("node-of-the-cluster"), "{name}");
+        }
+        // Where it would listen, and where probes and monitors ask, are the same port.
+        let port = container["ports"][0]["containerPort"].as_u64().expect("a port");
+        let address = pod.args.iter().find_map(|arg| arg.strip_prefix("--address="));
+        assert!(address.is_some_and(|at| at.ends_with(&format!(":{port}"))), "{name}: {address:?}");
+        started += 1;
+    }
+    assert!(started >= 11, "only {started} DaemonSets");
+}
+
+#[test]
+fn a_values_file_of_dcgm_exporter_gives_what_it_gave_there() {
+    let all = rendered();
+    let (_, objects) = all.iter().find(|(name, _)| name == "dcgm-exporter").expect("it is there");
+    let exporter = Pod::of(objects).expect("a DaemonSet").start();
+    let (page, _) = exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    // Its own two metrics, and none of the default set beyond them and the extra rows.
+    let has = |page: &Page, name: &str| !page.samples(name).is_empty();
+    assert!(has(&page, "DCGM_FI_DEV_GPU_TEMP") && has(&page, "DCGM_FI_DEV_XID_ERRORS"));
+    assert!(!has(&page, "DCGM_FI_DEV_MEM_CLOCK"));
+    assert_eq!(page.samples("heatsink_config_rows_skipped")[0].value, 0.0);
+}
+
+/// By default nothing is asked of the cluster that is not needed.
+#[test]
+fn the_default_asks_for_no_privilege() {
+    let all = rendered();
+    for wanted in ["default", "heatsink"] {
+        let (_, objects) = all.iter().find(|(name, _)| name == wanted).expect("it is there");
+        let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        for host in ["hostPID", "hostNetwork", "volumes"] {
+            assert!(pod[host].is_null(), "{wanted}: {host}");
+        }
+        let context = &pod["containers"][0]["securityContext"];
+        assert_eq!(context["capabilities"]["drop"][0], "ALL");
+        assert!(context["capabilities"]["add"].is_null() && context["privileged"].is_null());
+        assert_eq!(context["readOnlyRootFilesystem"], true);
+        let resources = &pod["containers"][0]["resources"];
+        assert_eq!(resources["requests"]["memory"], "32Mi");
+        assert_eq!(resources["limits"]["memory"], "64Mi");
+        assert!(of_kind(objects, "ClusterRole").is_none(), "{wanted}");
+    }
+}
+
+/// With the kubelet's socket: root and one folder of the host, and still no capability.
+#[test]
+fn the_kubelet_asks_for_root_and_nothing_else() {
+    let all = rendered();
+    let (_, objects) = all.iter().find(|(name, _)| name == "kubelet").expect("it is there");
+    let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsUser"], 0);
+    let context = &pod["containers"][0]["securityContext"];
+    assert_eq!(context["capabilities"]["drop"][0], "ALL");
+    assert!(context["capabilities"]["add"].is_null() && context["privileged"].is_null());
+    assert_eq!(context["allowPrivilegeEscalation"], false);
+    let host: Vec<&str> =
+        list(&pod["volumes"]).filter_map(|volume| volume["hostPath"]["path"].as_str()).collect();
+    assert_eq!(host, ["/data/kubelet/pod-resources"]);
+    assert_eq!(pod["containers"][0]["volumeMounts"][0]["readOnly"], true);
+    for object in objects {
+        for rule in list(&object["rules"]) {
+            let verbs: Vec<&str> = list(&rule["verbs"]).map(text).collect();
+            assert_eq!(verbs, ["get", "list", "watch"]);
+        }
+    }
+}
+
+/// The table of the chart's README says what happens to each key of dcgm-exporter's chart.
+#[test]
+fn the_table_of_values_has_every_key_of_dcgm_exporters_chart() {
+    let read = |path| fs::read_to_string(repository_file(path)).expect("it is there");
+    let readme = read("deploy/helm/heatsink/README.md");
+    let (_, table) = readme.split_once("## In place of dcgm-exporter").expect("the section");
+    let (table, _) = table.split_once("## Keys of its own").expect("the next section");
+    let rows: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix('|')?.split(" | ").next()).collect();
+    let values = read("deploy/helm/heatsink/ci/dcgm-exporter-all-values.yaml");
+    let values: Value = yaml_serde::from_str(&values).expect("YAML");
+    let says = |row: &str, first: &str, second: Option<&str>| match second {
+        None => row.contains(&format!("`{first}`")) || row.contains(&format!("`{first}.")),
+        Some(second) => {
+            let begins = row.contains(&format!("`{first}.")) || row.contains(&format!("`{first}`"));
+            let short = format!("`.{second}");
+            let whole = format!("`{first}.{second}");
+            let all = [format!("`{first}.*`"), format!("`{first}`")];
+            row.contains(&whole)
+                || begins && (row.contains(&short) || all.iter().any(|all| row.contains(all)))
+        }
+    };
+    let mut missing = Vec::new();
+    for (key, value) in values.as_mapping().expect("values") {
+        let first = text(key);
+        let inner = value.as_mapping().map(|map| map.keys().map(text).collect::<Vec<_>>());
+        let inner = inner.filter(|_| !["resources", "affinity", "nodeSelector"].contains(&first));
+        for second in inner
+            .filter(|keys| !keys.is_empty())
+            .map_or_else(|| vec![None], |keys| keys.into_iter().map(Some).collect())
+        {
+            if !rows.iter().any(|row| says(row, first, second)) {
+                missing.push(format!("{first}.{}", second.unwrap_or("")));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not in the table: {missing:?}");
+}

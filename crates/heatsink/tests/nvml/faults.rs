@@ -1,0 +1,357 @@
+//! What happens to the page when GPUs and drivers misbehave, as a scraper sees it.
+
+#[path = "../suite/faults.rs"]
+mod suite;
+
+use std::time::{Duration, Instant};
+
+use crate::rig::{self, PATIENCE, Rig, SCRAPE, down, is_absent, is_present, up, watch};
+use testkit::page::{Page, metric};
+
+#[test]
+fn one_hung_gpu_is_absent_alone_and_comes_back() {
+    let rig = Rig::new();
+    let exporter = rig.started(&[], 8);
+    rig.control.set(&["gpu 3 hang"]);
+    let (page, _) = exporter.wait_for("GPU 3 is down", PATIENCE, |page| up(page) == 7);
+    assert_eq!(down(&page, 3).as_deref(), Some("late"));
+    watch(&exporter, Duration::from_secs(4), |page| {
+        assert!(is_absent(page, 3));
+        metric("heatsink_gpu_up").label("gpu", "3").value(0.0).assert_in(page);
+        for gpu in [0, 1, 2, 4, 5, 6, 7] {
+            assert!(is_present(page, gpu), "GPU {gpu} suffers with GPU 3");
+            metric("heatsink_gpu_up").label("gpu", gpu.to_string()).value(1.0).assert_in(page);
+        }
+    });
+    assert_eq!(exporter.get("/ready").status, 200);
+    rig.control.clear();
+    let (page, _) = exporter.wait_for("GPU 3 is back", PATIENCE, |page| is_present(page, 3));
+    assert_eq!(up(&page), 8);
+    metric("heatsink_gpu_down_info").assert_absent_from(&page);
+    assert_eq!(exporter.log().matches("a driver call does not come back").count(), 1);
+}
+
+#[test]
+fn the_others_keep_their_cadence_while_one_hangs() {
+    let rig = Rig::new().with("FAKE_NVML_SPEED", "1");
+    let exporter = rig.started(&["-c", "500", "--extra-collectors", "monitoring"], 8);
+    rig.control.set(&["gpu 0 hang"]);
+    exporter.wait_for("GPU 0 is down", PATIENCE, |page| up(page) == 7);
+    let stamp = |page: &Page| {
+        let wanted = metric("heatsink_gpu_last_success_timestamp_seconds").label("gpu", "7");
+        page.value_of(&wanted).expect("GPU 7 has succeeded")
+    };
+    let first = stamp(&exporter.page());
+    std::thread::sleep(Duration::from_secs(3));
+    let passed = stamp(&exporter.page()) - first;
+    assert!((2.0..4.5).contains(&passed), "GPU 7 was read for {passed} s in 3 s");
+}
+
+#[test]
+fn a_gpu_that_hangs_from_the_start_keeps_nobody_waiting() {
+    let rig = Rig::new();
+    rig.control.set(&["gpu 5 hang"]);
+    let exporter = rig.started(&[], 7);
+    let (page, _) = exporter
+        .wait_for("GPU 5 is named", PATIENCE, |page| down(page, 5).as_deref() == Some("late"));
+    assert!(is_absent(&page, 5));
+    rig.control.clear();
+    exporter.wait_for("GPU 5 answers", PATIENCE, |page| is_present(page, 5));
+}
+
+#[test]
+fn the_library_may_come_later() {
+    let rig = Rig::without_library();
+    let exporter = rig.start(&["-c", "200"]);
+    let page = exporter.page();
+    metric("heatsink_source_up").label("source", "nvml").value(0.0).assert_in(&page);
+    assert_eq!(exporter.get("/health").status, 200);
+    let ready = exporter.get("/ready");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("libnvidia-ml.so.1"), "{}", ready.body);
+    rig.install();
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    assert_eq!(exporter.get("/ready").status, 200);
+}
+
+#[test]
+fn a_driver_mismatch_is_said_once_and_survived() {
+    let rig = Rig::new();
+    rig.control.set(&["init mismatch"]);
+    let exporter = rig.start(&["-c", "200"]);
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        metric("heatsink_source_up").value(0.0).assert_in(&exporter.page());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(exporter.log().matches("different versions").count(), 1, "{}", exporter.log());
+    rig.control.clear();
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    // And while it runs, as when the driver is replaced under it.
+    rig.control.set(&["init mismatch"]);
+    let (page, _) = exporter.wait_for("the source is down", PATIENCE, |page| {
+        metric("heatsink_source_up").value(0.0).is_in(page)
+    });
+    assert!((0..8).all(|gpu| is_absent(&page, gpu)));
+    assert_eq!(page.samples("heatsink_gpu_up").len(), 8, "known GPUs stay known");
+    rig.control.set(&["driver 570.86.10"]);
+    let new = metric("heatsink_source_info").label("driver_version", "570.86.10");
+    exporter.wait_for("the new driver is read", PATIENCE, |page| up(page) == 8 && new.is_in(page));
+    let label = metric("DCGM_FI_DEV_GPU_TEMP").label("DCGM_FI_DRIVER_VERSION", "570.86.10");
+    exporter.wait_for("the label follows", PATIENCE, |page| label.is_in(page));
+}
+
+#[test]
+fn a_driver_that_does_not_come_up_is_no_reason_to_wait() {
+    let rig = Rig::new();
+    rig.control.set(&["init hang"]);
+    let exporter = rig.start(&["-c", "200"]);
+    watch(&exporter, Duration::from_secs(1), |page| {
+        metric("heatsink_source_up").value(0.0).assert_in(page);
+    });
+    rig.control.clear();
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn a_replaced_library_is_opened_anew_even_beside_a_stuck_call() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    rig.control.set(&["gpu 4 hang"]);
+    exporter.wait_for("GPU 4 is down", PATIENCE, |page| up(page) == 7);
+    // As a package manager does it: a new file, renamed over the old one.
+    let fresh = rig.library().with_extension("new");
+    std::fs::copy(rig.library(), &fresh).expect("the library can be copied");
+    std::fs::rename(&fresh, rig.library()).expect("the library can be replaced");
+    rig.control.set(&["gpu 4 hang", "driver 570.86.10"]);
+    let new = metric("heatsink_source_info").label("driver_version", "570.86.10");
+    exporter.wait_for("the new library is read", PATIENCE, |page| up(page) == 7 && new.is_in(page));
+    assert!(exporter.log().contains("the driver library was replaced"));
+    rig.control.set(&["driver 570.86.10"]);
+    exporter.wait_for("GPU 4 is back", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn a_new_library_that_does_not_start_yet_takes_nothing_away() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    // A driver package upgraded on a running machine: the new library does not fit the old module.
+    rig.control.set(&["init not-loaded"]);
+    let fresh = rig.library().with_extension("new");
+    std::fs::copy(rig.library(), &fresh).expect("the library can be copied");
+    std::fs::rename(&fresh, rig.library()).expect("the library can be replaced");
+    watch(&exporter, Duration::from_secs(4), |page| assert_eq!(up(page), 8));
+    // Nor does a session that is opened anew meanwhile, for whatever reason.
+    rig.control.set(&["init not-loaded", "gpus 7"]);
+    exporter.wait_for("GPU 7 is missed", PATIENCE, |page| up(page) == 7);
+    watch(&exporter, Duration::from_secs(3), |page| assert_eq!(up(page), 7));
+    let said = exporter.log().matches("staying with the old driver library").count();
+    assert_eq!(said, 1, "{}", exporter.log());
+}
+
+#[test]
+fn a_gpu_of_which_every_call_fails_is_down() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let calls = [
+        "nvmlDeviceGetUtilizationRates",
+        "nvmlDeviceGetEncoderUtilization",
+        "nvmlDeviceGetDecoderUtilization",
+        "nvmlDeviceGetMemoryInfo_v2",
+        "nvmlDeviceGetMemoryInfo",
+        "nvmlDeviceGetTemperature",
+        "nvmlDeviceGetPowerUsage",
+        "nvmlDeviceGetClockInfo",
+        "nvmlDeviceGetCurrentClocksEventReasons",
+        "nvmlDeviceGetPerformanceState",
+        "nvmlDeviceGetMaxClockInfo",
+        "nvmlDeviceGetSamples",
+        "gpm",
+        "field 74",
+        "field 76",
+        "field 82",
+        "field 83",
+        "field 138",
+        "field 139",
+    ];
+    // What the driver knows by heart, such as thresholds, it may still answer.
+    let lines: Vec<String> = calls.iter().map(|call| format!("gpu 4 fail {call}")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    rig.control.set(&lines);
+    let (page, _) = exporter
+        .wait_for("GPU 4 is down", PATIENCE, |page| down(page, 4).as_deref() == Some("failed"));
+    assert!(is_absent(&page, 4));
+    assert_eq!(up(&page), 7);
+    rig.control.clear();
+    exporter.wait_for("GPU 4 is back", PATIENCE, |page| is_present(page, 4));
+}
+
+#[test]
+fn a_pass_longer_than_the_interval_does_not_flicker() {
+    let rig = Rig::new();
+    rig.control.set(&["gpu 1 slow 700 nvmlDeviceGetPowerUsage"]);
+    let exporter = rig.started(&["-c", "500"], 8);
+    watch(&exporter, Duration::from_secs(5), |page| {
+        assert!((0..8).all(|gpu| is_present(page, gpu)));
+    });
+}
+
+#[test]
+fn when_nobody_listens_any_more_silence_is_no_zero() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let quiet = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "1").value(0.0);
+    exporter.wait_for("GPU 1 listens", PATIENCE, |page| quiet.is_in(page));
+    rig.control.set(&["gpu 1 hang-calls nvmlEventSetWait_v2"]);
+    exporter.wait_for("the zero is gone", PATIENCE, |page| quiet.absent_from(page));
+    assert_eq!(up(&exporter.page()), 8);
+    // A new session, too, leaves the GPU's other readings alone.
+    rig.control.set(&["gpu 1 hang-calls nvmlEventSetWait_v2", "gpus 7"]);
+    exporter.wait_for("GPU 7 is missed", PATIENCE, |page| up(page) == 7);
+    watch(&exporter, Duration::from_secs(3), |page| {
+        assert!(is_present(page, 1));
+        quiet.assert_absent_from(page);
+    });
+    rig.control.clear();
+    exporter.wait_for("GPU 1 listens again", PATIENCE, |page| up(page) == 8 && quiet.is_in(page));
+}
+
+#[test]
+fn gpus_that_are_asked_for_are_shown_down_before_there_is_a_driver() {
+    let rig = Rig::without_library();
+    let exporter = rig.start(&["-c", "200", "-d", "g:0,3"]);
+    let wanted = metric("heatsink_gpu_up").value(0.0);
+    exporter.wait_for("both are shown", PATIENCE, |page| wanted.find_in(page).len() == 2);
+}
+
+/// A pipe that nobody reads has room for 64 KiB; all but a page of it is filled beforehand.
+#[test]
+fn a_log_that_nobody_reads_stops_no_scrape() {
+    let rig = Rig::new();
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    std::io::Write::write_all(&mut writer, &[b'.'; 15 * 4096]).expect("room in the pipe");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("its address").to_string();
+    drop(free);
+    let library = rig.library().display().to_string();
+    let args = ["-c", "200", "--nvml-library", &library, "-a", &address];
+    let mut child = testkit::exporter::command(rig::BINARY, &args, &rig.environment())
+        .stderr(writer)
+        .spawn()
+        .expect("the binary runs");
+    let page = || -> Option<Page> {
+        let agent = ureq::Agent::config_builder().timeout_global(Some(SCRAPE)).build();
+        let mut answer =
+            ureq::Agent::from(agent).get(format!("http://{address}/metrics")).call().ok()?;
+        Page::parse(&answer.body_mut().read_to_string().ok()?).ok()
+    };
+    let until = |what: &str, wanted: &dyn Fn(&Page) -> bool| {
+        let end = Instant::now() + PATIENCE;
+        while !page().is_some_and(|page| wanted(&page)) {
+            assert!(Instant::now() < end, "not in time: {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until("all GPUs answer", &|page| up(page) == 8);
+    let storm: Vec<String> = (1..=160).map(|code| format!("gpu 0 xid {code}")).collect();
+    let mut lines: Vec<&str> = storm.iter().map(String::as_str).collect();
+    rig.control.set(&lines);
+    std::thread::sleep(Duration::from_secs(2));
+    // Each of these is a line that the reader of GPU 6 logs.
+    lines.extend([
+        "gpu 5 lost",
+        "gpu 6 fail nvmlDeviceGetEncoderUtilization",
+        "gpu 6 unsupported nvmlDeviceGetDecoderUtilization",
+    ]);
+    rig.control.set(&lines);
+    until("GPU 5 is lost", &|page| down(page, 5).as_deref() == Some("lost"));
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        let page = page().expect("every scrape is answered");
+        assert!(is_present(&page, 1) && is_absent(&page, 5) && is_present(&page, 6));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().and_then(|()| child.wait()).expect("it can be ended");
+    drop(reader);
+}
+
+#[test]
+fn what_a_gpu_does_not_support_is_absent_and_said_once() {
+    let rig = Rig::new();
+    rig.control.set(&[
+        "gpu 0 unsupported nvmlDeviceGetEncoderUtilization",
+        "gpu 0 unsupported field 82",
+        "gpu 0 unsupported gpm",
+        "gpu 1 denied nvmlDeviceGetPowerUsage",
+        "gpu 1 fail nvmlDeviceGetTemperature",
+    ]);
+    let exporter = rig.started(&["-c", "200"], 8);
+    let denied = metric("heatsink_read_errors_total")
+        .label("gpu", "1")
+        .label("field", "DCGM_FI_DEV_POWER_USAGE")
+        .label("reason", "not_permitted");
+    let (page, _) = exporter.wait_for("errors are counted, averages are there", PATIENCE, |page| {
+        denied.is_in(page) && !page.samples("DCGM_FI_PROF_SM_ACTIVE").is_empty()
+    });
+    for name in ["DCGM_FI_DEV_ENC_UTIL", "DCGM_FI_DEV_MEMORY_TEMP", "DCGM_FI_PROF_SM_ACTIVE"] {
+        metric(name).label("gpu", "0").assert_absent_from(&page);
+        metric(name).label("gpu", "2").assert_in(&page);
+    }
+    for name in ["DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_GPU_TEMP"] {
+        metric(name).label("gpu", "1").assert_absent_from(&page);
+        metric(name).label("gpu", "0").assert_in(&page);
+    }
+    metric("heatsink_read_errors_total")
+        .label("field", "DCGM_FI_DEV_GPU_TEMP")
+        .label("reason", "failed")
+        .assert_in(&page);
+    metric("heatsink_read_errors_total").label("gpu", "0").assert_absent_from(&page);
+    std::thread::sleep(Duration::from_secs(1));
+    let log = exporter.log();
+    assert_eq!(log.matches("DCGM_FI_DEV_ENC_UTIL").count(), 1, "{log}");
+    assert_eq!(log.matches("DCGM_FI_DEV_POWER_USAGE").count(), 1, "{log}");
+}
+
+#[test]
+fn slow_calls_slow_only_their_own_gpu() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["--extra-collectors", &rig.own_families()], 8);
+    rig.control.set(&["gpu 1 slow 100 nvmlDeviceGetPowerUsage"]);
+    watch(&exporter, Duration::from_secs(4), |page| {
+        assert!((0..8).all(|gpu| is_present(page, gpu)));
+    });
+    let took = metric("heatsink_driver_call_duration_seconds");
+    let took = took.label("call", "nvmlDeviceGetPowerUsage");
+    let page = exporter.page();
+    let slow = page.value_of(&took.clone().label("gpu", "1")).expect("a duration");
+    let quick = page.value_of(&took.label("gpu", "0")).expect("a duration");
+    assert!(slow > 0.1 && quick < 0.1, "{slow} s and {quick} s");
+}
+
+#[test]
+fn nonsense_is_dropped_and_counted() {
+    let rig = Rig::new();
+    rig.control.set(&[
+        "nonsense 0 nvmlDeviceGetUtilizationRates 808334905",
+        "nonsense 1 nvmlDeviceGetTemperature 255",
+    ]);
+    let exporter = rig.started(&["-c", "200"], 8);
+    let page = exporter.page();
+    metric("DCGM_FI_DEV_GPU_UTIL").label("gpu", "0").assert_absent_from(&page);
+    metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "1").assert_absent_from(&page);
+    metric("heatsink_read_errors_total")
+        .label("field", "DCGM_FI_DEV_GPU_UTIL")
+        .label("reason", "implausible")
+        .assert_in(&page);
+}
+
+#[test]
+fn without_registration_silence_is_no_zero() {
+    let rig = Rig::new();
+    rig.control.set(&["gpu 0 unsupported nvmlDeviceRegisterEvents"]);
+    let exporter = rig.started(&["-c", "200"], 8);
+    let of = |gpu: &str| metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", gpu);
+    let (page, _) =
+        exporter.wait_for("GPU 1 listens", PATIENCE, |page| of("1").value(0.0).is_in(page));
+    of("0").assert_absent_from(&page);
+}

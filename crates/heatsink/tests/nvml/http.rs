@@ -1,0 +1,233 @@
+//! The HTTP side, with well-behaved clients and others.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::rig::{BINARY, PATIENCE, up};
+use testkit::exporter::Exporter;
+use testkit::page::metric;
+use testkit::promtool;
+
+fn simulated() -> Exporter {
+    let exporter = Exporter::start(BINARY, &["--source", "sim", "--sim-scenario", "steady"], &[]);
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    exporter
+}
+
+fn connect(exporter: &Exporter) -> TcpStream {
+    let address = exporter.url().trim_start_matches("http://");
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out can be set");
+    stream
+}
+
+/// Sends these bytes, and reads until the other side closes.
+fn say(exporter: &Exporter, bytes: &[u8]) -> String {
+    let mut stream = connect(exporter);
+    stream.write_all(bytes).expect("it reads");
+    let mut answer = Vec::new();
+    // A reset counts as the end.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn headers_are_those_that_prometheus_wants() {
+    let exporter = simulated();
+    let answer = exporter.get_with("/metrics", &[("accept-encoding", "identity")]);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    assert_eq!(answer.header("content-encoding"), None);
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("vary"), Some("accept-encoding"));
+    let length = answer.header("content-length").and_then(|length| length.parse().ok());
+    assert_eq!(length, Some(answer.body.len()));
+}
+
+#[test]
+fn gzip_holds_the_same_page() {
+    let exporter = simulated();
+    let ask =
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
+    let mut stream = connect(&exporter);
+    stream.write_all(ask).expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers");
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+    let (head, body) = answer.split_at(end + 4);
+    assert!(String::from_utf8_lossy(head).contains("content-encoding: gzip"));
+    let mut page = String::new();
+    flate2::read::GzDecoder::new(body).read_to_string(&mut page).expect("gzip");
+    testkit::page::Page::parse(&page).expect("a well-formed page");
+    assert!(body.len() * 5 < page.len(), "{} of {} bytes", body.len(), page.len());
+}
+
+#[test]
+fn other_paths_and_methods() {
+    let exporter = simulated();
+    for (path, status) in
+        [("/", 200), ("/health", 200), ("/ready", 200), ("/metrics/", 404), ("/nothing", 404)]
+    {
+        assert_eq!(exporter.get(path).status, status, "{path}");
+    }
+    assert!(exporter.get("/").body.contains("simulated"));
+    let post = say(
+        &exporter,
+        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
+    assert!(post.starts_with("HTTP/1.1 405"), "{post}");
+    let head = say(&exporter, b"HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "a HEAD has no body");
+}
+
+/// As other exporters have them. A client that sends one must not take everything for its choice.
+#[test]
+fn a_filter_is_refused_and_not_ignored() {
+    let exporter = simulated();
+    for (query, filter) in
+        [("name[]=up", "name[]"), ("x=1&name%5B%5D=up", "name[]"), ("collect[]=cpu", "collect[]")]
+    {
+        let answer = exporter.get(&format!("/metrics?{query}"));
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(
+            answer.body.starts_with(&format!("{filter} is not supported: ")),
+            "{}",
+            answer.body
+        );
+        assert_eq!(answer.body.lines().count(), 1);
+    }
+    assert_eq!(exporter.get("/metrics?names=up&x").status, 200);
+    let page = exporter.page();
+    metric("heatsink_http_connections_closed_total").value(0).assert_in(&page);
+}
+
+#[test]
+fn the_page_for_people_runs_no_script_and_is_not_stored() {
+    let exporter = simulated();
+    let answer = exporter.get("/");
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let policy = answer.header("content-security-policy");
+    assert_eq!(policy, Some("default-src 'none'; style-src 'unsafe-inline'"));
+    assert!(answer.body.contains("All 8 GPUs are well."), "{}", answer.body);
+    assert!(answer.body.len() < 15_000, "{} bytes", answer.body.len());
+}
+
+#[test]
+fn nonsense_is_refused_and_survived() {
+    let mut exporter = simulated();
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET /metrics\r\n\r\n",
+        b"GET /metrics HTTP/9.9\r\n\r\n",
+        b"\r\n\r\n\r\n\r\n",
+        &[0xff; 4096],
+    ] {
+        let answer = say(&exporter, bytes);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
+    let answer = say(&exporter, long.as_bytes());
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(exporter.is_running());
+    assert_eq!(exporter.get("/health").status, 200);
+}
+
+/// More clients than there are places, all of whom only take a place.
+fn crowd(exporter: &Exporter) -> Vec<TcpStream> {
+    let silent = (0..400).map(|_| connect(exporter));
+    let half = (0..100).map(|_| {
+        let mut stream = connect(exporter);
+        // It may have had to make room already.
+        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHo");
+        stream
+    });
+    silent.chain(half).collect()
+}
+
+/// Whoever comes anew is answered within a second.
+fn assert_prompt(exporter: &Exporter) {
+    for path in ["/health", "/metrics"] {
+        for _ in 0..10 {
+            let began = Instant::now();
+            let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let answer = say(exporter, ask.as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+            assert!(began.elapsed() < Duration::from_secs(1), "{path}: {:?}", began.elapsed());
+        }
+    }
+}
+
+/// How many file descriptors the exporter holds.
+fn descriptors(exporter: &Exporter) -> usize {
+    let folder = format!("/proc/{}/fd", exporter.pid());
+    std::fs::read_dir(folder).expect("it runs").count()
+}
+
+#[test]
+fn clients_that_say_nothing_keep_nobody_out() {
+    let exporter = simulated();
+    let few = descriptors(&exporter);
+    let crowd = crowd(&exporter);
+    assert_prompt(&exporter);
+    // What a connection costs is bounded, and so is their number: 256 and one at the door.
+    let many = descriptors(&exporter);
+    assert!(many <= few + 257, "{many} descriptors, {few} before the crowd");
+    // At least the 500 of the crowd less the limit, and one of them for each that asked since.
+    let closed = metric("heatsink_http_connections_closed_total");
+    let (page, _) = exporter.wait_for("a new snapshot", PATIENCE, |page| {
+        page.value_of(&closed).is_some_and(|closed| closed >= 244.0)
+    });
+    promtool::assert_accepts(&exporter.get("/metrics").body);
+    let closed = page.value_of(&closed).expect("it is there");
+    assert!(closed < 600.0, "{closed}");
+    let warnings = exporter.log().matches("the limit of 256 HTTP connections is reached").count();
+    assert_eq!(warnings, 1, "one in the first minute: {}", exporter.log());
+    let (status, took, log) = exporter.terminate();
+    assert!(status.success() && took < Duration::from_secs(2), "{took:?}: {log}");
+    drop(crowd);
+}
+
+#[test]
+fn clients_that_read_nothing_keep_nobody_out() {
+    let exporter = simulated();
+    let ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+    let deaf: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = connect(&exporter);
+            stream.set_nonblocking(true).expect("it can be set");
+            // As much as is taken.
+            let _ = stream.write_all(&ask);
+            stream
+        })
+        .collect();
+    assert_prompt(&exporter);
+    drop(deaf);
+}
+
+#[test]
+fn clients_that_ask_are_not_those_that_make_room() {
+    let exporter = simulated();
+    let mut asking = connect(&exporter);
+    let mut ask = || {
+        asking.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").expect("it is connected");
+        let mut answer = [0; 4096];
+        let read = asking.read(&mut answer).expect("it answers");
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{read} bytes");
+    };
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.extend((0..100).map(|_| connect(&exporter)));
+        ask();
+    }
+}
+
+#[test]
+fn a_stop_lets_nobody_hang() {
+    let exporter = simulated();
+    let _idle: Vec<TcpStream> = (0..10).map(|_| connect(&exporter)).collect();
+    let (status, took, log) = exporter.terminate();
+    assert!(status.success(), "{log}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}

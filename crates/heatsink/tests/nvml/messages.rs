@@ -1,0 +1,263 @@
+//! What each kind of wrong input prints, whole, as `test/fixtures/messages.txt`, and the exit status.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml messages` writes that file; the difference is then
+//! read in git.
+
+use std::fmt::Write;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
+
+use crate::rig::{BINARY, PATIENCE};
+use tempfile::TempDir;
+use testkit::exporter::{Exporter, command};
+use testkit::golden::check_golden;
+
+/// Command lines that are refused: variables, then arguments. `TAKEN` is a port that is in use.
+const REFUSED: &[(&str, &[&str])] = &[
+    (
+        "What to serve",
+        &[
+            "-f /nowhere/counters.csv",
+            "DCGM_EXPORTER_COLLECTORS=/nowhere/counters.csv",
+            "-f defualt",
+            "-f folder",
+            "-f large.csv",
+            "-f empty.csv",
+            "-f comments.csv",
+            "-f no-good-row.csv",
+            "-f labels.csv",
+            "--extra-collectors monitorin",
+            "--extra-collectors empty.csv",
+            "HEATSINK_EXTRA_COLLECTORS=no-good-row.csv",
+            "--metric-names 4.7",
+            "HEATSINK_METRIC_NAMES=new",
+            "demo --metric-names 4.7",
+            "-d x",
+            "-d g:1-",
+            "-d g:5-2",
+            "-d f:0",
+            "-d g:99999",
+            "DCGM_EXPORTER_DEVICES_STR=f+g",
+            "check -d GPU-0",
+            "-s g:a",
+            "-p x",
+            "--compute-instances=maybe",
+        ],
+    ),
+    (
+        "Where to listen",
+        &[
+            "-a 9401",
+            "DCGM_EXPORTER_LISTEN=9401",
+            "-a :",
+            "-a :99999",
+            "-a 127.0.0.1",
+            "-a ::1:9400",
+            "-a http://localhost:9400/metrics",
+            "-a 192.0.2.1:9400",
+            "-a 127.0.0.1:TAKEN",
+            "demo -a 127.0.0.1:TAKEN",
+            "demo -a 9401",
+            "--web-systemd-socket",
+            "DCGM_EXPORTER_SYSTEMD_SOCKET=maybe",
+        ],
+    ),
+    (
+        "How it is served",
+        &[
+            "-c 0",
+            "-c 1s",
+            "DCGM_EXPORTER_INTERVAL=soon",
+            "--window 5",
+            "--window 2h",
+            "-x 0",
+            "--clock-events-count-window-size 5m",
+            "--forget-missing soon",
+            "--expected-gpus eight",
+            "--fail-health-after-driver-upgrade=maybe",
+            "DCGM_EXPORTER_NO_HOSTNAME=maybe",
+            "-n true",
+            "-o=maybe",
+            "--rbmn=maybe",
+            "--log-format logfmt",
+            "DCGM_EXPORTER_DEBUG=maybe",
+            "--web-config-file web.yml",
+            "DCGM_EXPORTER_WEB_CONFIG_FILE=web.yml",
+            "--kernel-log kmesg",
+        ],
+    ),
+    (
+        "Where readings come from",
+        &[
+            "--source magic",
+            "HEATSINK_SOURCE=dgcm",
+            "check --source magic",
+            "--nvml-library text.txt",
+            "--nvml-library folder",
+            "HEATSINK_NVML_LIBRARY=text.txt",
+            "--source dcgm --dcgm-library text.txt",
+            "--path.rootfs /nowhere",
+            "-r http://foo",
+            "-r 5555",
+            "-r localhost:port",
+            "-r unix://relative",
+            "DCGM_REMOTE_HOSTENGINE_INFO=::1:5555",
+            "--source dcgm --fake-gpus=maybe",
+            "--source dcgm --enable-dcgm-log=maybe",
+            "--source dcgm --dcgm-log-level loud",
+        ],
+    ),
+    (
+        "Simulation",
+        &[
+            "--sim-gpus 4",
+            "--sim-scenario steady",
+            "--sim-seed 7",
+            "--sim-at 60",
+            "--speed 10",
+            "check --sim-gpus 4",
+            "--source sim --sim-gpus 4",
+            "--source sim --sim-scenario steady --sim-gpus 0",
+            "--source sim --sim-scenario busy",
+            "--source sim --sim-seed x",
+            "--source sim --sim-at 60 --speed 10",
+            "--source sim --speed 0",
+            "demo --speed 1001",
+            "demo --nodes 0",
+        ],
+    ),
+    ("Command line", &["--no-hostnme", "srve", "-f all serve", "-a", "fields --markdown --json"]),
+];
+
+/// Command lines that are served, with warnings, and how many of those there are.
+const WARNED: &[(usize, &str)] = &[
+    (1, ""),
+    (1, "--nvml-library missing.so"),
+    (1, "--nvml-library empty.csv"),
+    (1, "--nvml-library libother.so"),
+    (1, "--source dcgm --dcgm-library missing.so -f minimal"),
+    (1, "--source dcgm --dcgm-library libother.so -f minimal"),
+    (1, "--source sim --nvml-library libother.so"),
+    (1, "--source sim --dcgm-library libother.so"),
+    (1, "--source sim -r localhost:5555"),
+    (1, "--source sim -d g:0,99"),
+    (1, "--source sim -k"),
+    (1, "DCGM_EXPORTER_KUBERNETES=true HEATSINK_SOURCE=sim"),
+    (1, "--source sim -f one-bad-row.csv"),
+];
+
+/// A folder to run it in, with files that are not what they are taken for.
+fn folder() -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("the folder can be written");
+    };
+    let row = "DCGM_FI_DEV_GPU_TEMP, gauge, Temperature.\n";
+    write("empty.csv", "");
+    write("comments.csv", "# NAME, type, help\n\n,,\n");
+    write("no-good-row.csv", "# Mine.\nDCGM_FI_DEV_GPU_TMP, gauge, Temperature.\nx\n");
+    write("labels.csv", "DCGM_FI_DRIVER_VERSION, label, Driver.\n");
+    write("one-bad-row.csv", &format!("{row}DCGM_FI_DEV_POWER_USAGE, gauge\n"));
+    write("large.csv", &row.repeat(30_000));
+    write("text.txt", "This is not a library.\n");
+    std::fs::create_dir(folder.path().join("folder")).expect("the folder can be written");
+    std::fs::copy(some_library(), folder.path().join("libother.so")).expect("a copy");
+    folder
+}
+
+/// A library that is neither NVML nor DCGM: one that this process has loaded.
+fn some_library() -> String {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux has it");
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
+    paths.find(|path| path.contains("/libgcc_s.so")).expect("Rust's programs use it").to_owned()
+}
+
+/// The variables and the arguments of a line.
+fn split(line: &str) -> (Vec<(&str, &str)>, Vec<&str>) {
+    let words = line.split_whitespace();
+    let is_variable = |word: &&str| word.starts_with(|c: char| c.is_ascii_uppercase());
+    let variables = words.clone().take_while(is_variable).filter_map(|word| word.split_once('='));
+    // The log of this machine is of no concern here.
+    let variables = [("HEATSINK_KERNEL_LOG", "none")].into_iter().chain(variables).collect();
+    (variables, words.skip_while(is_variable).collect())
+}
+
+/// A line as it would be typed.
+fn typed(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let arguments = words.iter().position(|word| !word.starts_with(|c: char| c.is_uppercase()));
+    let (variables, arguments) = words.split_at(arguments.unwrap_or(words.len()));
+    [variables, &["heatsink"], arguments].concat().join(" ")
+}
+
+#[test]
+fn each_wrong_input_prints_what_is_wrong() {
+    let folder = folder();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port();
+    let mut text = String::new();
+    for (heading, lines) in REFUSED {
+        let _ = writeln!(text, "# {heading}\n");
+        for line in *lines {
+            let here = line.replace("TAKEN", &port.to_string());
+            let Output { status, stdout, stderr } = refused(folder.path(), &here);
+            assert!(stdout.is_empty(), "{line}");
+            let said = String::from_utf8(stderr).expect("UTF-8");
+            let said = said
+                .replace(&folder.path().display().to_string(), "$PWD")
+                .replace(&(port + 1).to_string(), "TAKEN+1")
+                .replace(&port.to_string(), "TAKEN");
+            let status = status.code().expect("it ends by itself");
+            let _ = writeln!(text, "$ {}\n{said}exit status {status}\n", typed(line));
+            assert_eq!(status, 2, "{text}");
+        }
+    }
+    let _ = writeln!(text, "# Warnings; it serves all the same\n");
+    for (count, line) in WARNED {
+        let _ = writeln!(text, "$ {}\n{}", typed(line), warned(folder.path(), line, *count));
+    }
+    check_golden("messages.txt", &text);
+    every_flag_is_in(&text);
+}
+
+fn refused(folder: &Path, line: &str) -> Output {
+    let (variables, arguments) = split(line);
+    let mut command = command(BINARY, &arguments, &variables);
+    command.current_dir(folder).output().expect("the binary runs")
+}
+
+/// The warnings, and where it serves.
+fn warned(folder: &Path, line: &str, count: usize) -> String {
+    let (variables, arguments) = split(line);
+    let exporter = Exporter::start_in(folder, BINARY, &arguments, &variables);
+    let is_warning = |line: &&str| line.contains(" WARN ") || line.contains("ERROR ");
+    let all = |_: &_| exporter.log().lines().filter(is_warning).count() >= count;
+    exporter.wait_for("the warnings", PATIENCE, all);
+    let (_, _, log) = exporter.terminate();
+    let lines = log.lines().filter(is_warning);
+    // Without the time of day.
+    let lines = lines.map(|line| line.split_once("Z ").map_or(line, |(_, rest)| rest.trim_start()));
+    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    text.replace(&folder.display().to_string(), "$PWD")
+}
+
+/// Flags whose value cannot be wrong, or that are for people only.
+const RIGHT: &[&str] = &["--help", "--version"];
+
+/// Whether every flag and every variable of the help is in the text.
+fn every_flag_is_in(text: &str) {
+    let help = command(BINARY, &["--help"], &[]).output().expect("the binary runs");
+    let help = String::from_utf8(help.stdout).expect("UTF-8");
+    let flags = help.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let flag = line.split(", ").find(|part| line.starts_with('-') && part.starts_with("--"))?;
+        flag.split([' ', '[', '=']).next()
+    });
+    let variables = help.split("[env: ").skip(1).filter_map(|rest| rest.split('=').next());
+    let named: Vec<&str> = flags.chain(variables).collect();
+    assert!(named.len() > 50, "{named:?}");
+    for name in named.iter().filter(|name| !RIGHT.contains(name)) {
+        assert!(text.contains(name), "no message names {name}");
+    }
+}

@@ -1,0 +1,4 @@
+//! Partitioned GPUs, through the driver library.
+
+#[path = "../suite/mig.rs"]
+mod suite;

@@ -1,0 +1,155 @@
+//! Whole pages: what is served is a public contract, frozen here.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml pages` rewrites the pages of the simulation; the
+//! page of the raw fixture is written by hand and compared, never rewritten.
+
+use std::collections::BTreeMap;
+
+use crate::rig::{self, BINARY, PATIENCE, Rig};
+use testkit::exporter::{Exporter, repository_file};
+use testkit::golden::{check_golden, normalise};
+use testkit::page::{Page, metric};
+use testkit::promtool;
+
+/// The arguments of a simulation that stands still ten minutes into the story.
+const FROZEN: &[&str] = &["--source", "sim", "--sim-scenario", "story", "--sim-at", "600"];
+
+/// One GPU whose memory had errors, and one that is lost.
+const TWO_GPUS: &[&str] = &["-d", "g:5,7"];
+
+/// A page that has all it will have: the rates and averages, which need a second pass, included.
+fn settled(exporter: &Exporter) -> String {
+    let last = ["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "DCGM_FI_PROF_PCIE_RX_BYTES"];
+    let aside = ["DCGM_FI_DEV_PCIE_TX_THROUGHPUT", "DCGM_FI_DEV_XID_ERRORS"];
+    exporter.wait_for("the page is complete", PATIENCE, |page| {
+        let up = rig::up(page);
+        last.iter().all(|name| !page.samples(name).is_empty())
+            && aside.iter().all(|name| page.samples(name).len() >= up)
+    });
+    // Readers that run aside may have been between two of their passes.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    exporter.get("/metrics").body
+}
+
+fn frozen_rig() -> Rig {
+    Rig::new()
+        .with("FAKE_NVML_SCENARIO", "story")
+        .with("FAKE_NVML_AT", "600")
+        .with("FAKE_NVML_DRIVER", "simulated")
+}
+
+fn simulated(more: &[&str]) -> String {
+    let environment = [("NODE_NAME", "node-1")];
+    let args = [FROZEN, &["-c", "200"], more].concat();
+    settled(&Exporter::start(BINARY, &args, &environment))
+}
+
+#[test]
+fn the_simulation_s_page() {
+    let page = simulated(TWO_GPUS);
+    Page::parse(&page).expect("a well-formed page");
+    promtool::assert_accepts(&page);
+    check_golden("pages/sim.prom", &normalise(&page));
+}
+
+/// One GPU that is too hot, and one whose memory had errors.
+#[test]
+fn the_page_for_people() {
+    let environment = [("NODE_NAME", "node-1")];
+    let args = [FROZEN, &["-d", "g:2,5", "--extra-collectors", "monitoring", "-c", "200"]].concat();
+    let exporter = Exporter::start(BINARY, &args, &environment);
+    settled(&exporter);
+    let page = exporter.get("/").body;
+    let (head, rest) = page.split_once("<style>").expect("a style sheet");
+    let (_, rest) = rest.split_once("</style>").expect("its end");
+    let rest = rest.replace(concat!("heatsink ", env!("CARGO_PKG_VERSION")), "heatsink 0");
+    // A line for each element, so that a change can be read.
+    check_golden("pages/overview.html", &format!("{head}{rest}\n").replace("><", ">\n<"));
+}
+
+#[test]
+fn the_page_through_the_driver_library() {
+    let rig = frozen_rig();
+    let page = settled(&rig.start(&[TWO_GPUS, &["-c", "200"]].concat()));
+    Page::parse(&page).expect("a well-formed page");
+    promtool::assert_accepts(&page);
+    check_golden("pages/fake-nvml-sim.prom", &normalise(&page));
+}
+
+#[test]
+fn the_page_of_raw_numbers_is_the_one_written_by_hand() {
+    let fixture = repository_file("test/fixtures/raw-nvml.toml");
+    let rig = Rig::fixture(&fixture);
+    let page = normalise(&settled(&rig.start(&["-c", "200"])));
+    promtool::assert_accepts(&page);
+    let by_hand = repository_file("test/fixtures/pages/raw-nvml.prom");
+    let by_hand = std::fs::read_to_string(by_hand).expect("the page written by hand");
+    for (number, (wanted, got)) in by_hand.lines().zip(page.lines()).enumerate() {
+        assert_eq!(wanted, got, "line {}", number + 1);
+    }
+    assert_eq!(by_hand.lines().count(), page.lines().count(), "{page}");
+}
+
+/// The simulation reads the same directly and through NVML's integers: no conversion is done twice,
+/// or not at all, on one of the two ways.
+#[test]
+fn both_ways_to_the_simulation_agree() {
+    let key_values = |page: &str| -> BTreeMap<String, f64> {
+        let page = Page::parse(page).expect("a well-formed page");
+        let samples = page.all_samples().filter(|sample| {
+            // XIDs that came before the start are no events through NVML.
+            sample.name.starts_with("DCGM_FI") && sample.name != "DCGM_FI_DEV_XID_ERRORS"
+        });
+        samples
+            .map(|sample| (format!("{}{:?}", sample.name, sample.labels), sample.value))
+            .collect()
+    };
+    let more = ["--extra-collectors", "monitoring"];
+    let rig = frozen_rig();
+    let through_nvml = key_values(&settled(&rig.start(&[&["-c", "200"], &more[..]].concat())));
+    let direct = key_values(&simulated(&more));
+    assert!(direct.len() > 300);
+    let names = |map: &BTreeMap<String, f64>| map.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&direct), names(&through_nvml));
+    for (key, value) in &direct {
+        let other = through_nvml[key];
+        // Raw integers round where the simulation has reals: an NVLink counter counts whole KiB,
+        // PCIe rates travel as MiB/s.
+        let tolerance = if key.contains("BYTES") || key.contains("BANDWIDTH") { 1.0 } else { 1e-9 };
+        assert!((value - other).abs() <= tolerance, "{key}: {value} and {other}");
+    }
+}
+
+#[test]
+fn labels_and_their_order() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200"], 8);
+    let page = exporter.page();
+    let family = page.family("DCGM_FI_DEV_GPU_TEMP").expect("temperatures");
+    let names: Vec<&str> = family.samples[0].labels.iter().map(|(name, _)| name.as_str()).collect();
+    let order =
+        ["gpu", "UUID", "pci_bus_id", "device", "modelName", "hostname", "DCGM_FI_DRIVER_VERSION"];
+    assert_eq!(names, order);
+    metric("DCGM_FI_DEV_GPU_TEMP")
+        .label("hostname", "node-1")
+        .label("device", "nvidia3")
+        .assert_in(&page);
+    let exporter = rig.started(&["-n", "--replace-blanks-in-model-name"], 8);
+    let plain = metric("DCGM_FI_DEV_GPU_TEMP").label("modelName", "NVIDIA-H100-80GB-HBM3");
+    plain.without("hostname").assert_in(&exporter.page());
+}
+
+#[test]
+fn every_page_of_simulated_numbers_says_so() {
+    let page = Page::parse(&simulated(&[])).expect("a well-formed page");
+    metric("heatsink_source_info").label("source", "sim").assert_in(&page);
+}
+
+/// `docs/metrics.md` is what `heatsink fields --markdown` prints.
+#[test]
+fn the_list_of_metrics_is_up_to_date() {
+    let output = testkit::exporter::run(BINARY, &["fields", "--markdown"], &[]);
+    assert!(output.status.success());
+    let page = String::from_utf8(output.stdout).expect("text");
+    check_golden("../../docs/metrics.md", &page);
+}

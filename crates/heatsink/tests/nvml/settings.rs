@@ -1,0 +1,399 @@
+//! What a user may write on the command line, in the environment and in a counters file, right or
+//! wrong.
+
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
+use testkit::exporter::{Exporter, run};
+use testkit::page::{Page, metric};
+
+/// Starts the binary with settings that cannot work.
+fn refused(args: &[&str], environment: &[(&str, &str)]) -> String {
+    let Output { status, stderr, .. } = run(BINARY, args, environment);
+    let stderr = String::from_utf8(stderr).expect("UTF-8");
+    assert_eq!(status.code(), Some(2), "{args:?}: {stderr}");
+    stderr
+}
+
+/// Variables of which each has a few words that it may say, and none of these.
+const NONSENSE: [(&str, &str); 5] = [
+    ("HEATSINK_SOURCE", "magic"),
+    ("DCGM_EXPORTER_LOG_FORMAT", "logfmt"),
+    ("DCGM_EXPORTER_NO_HOSTNAME", "maybe"),
+    ("DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME", "maybe"),
+    ("DCGM_EXPORTER_DEBUG", "maybe"),
+];
+
+#[test]
+fn a_mistake_in_the_environment_ends_only_the_commands_that_read_it() {
+    let output = run(BINARY, &["fields"], &NONSENSE);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let [_, _, no_hostname, ..] = NONSENSE;
+    // Its own mistake is what ends it.
+    let said = refused(&["demo", "--speed", "0"], &[no_hostname]);
+    assert!(said.contains("--speed"), "{said}");
+
+    let garbled = std::ffi::OsStr::from_bytes(b"\xff");
+    let variables = NONSENSE.map(|(variable, _)| (variable, garbled));
+    let mut fields = testkit::exporter::command(BINARY, &["fields"], &[]);
+    let output = fields.envs(variables).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn variables_that_say_nothing_are_not_set() {
+    let nothing = NONSENSE.map(|(variable, _)| (variable, ""));
+    let exporter = Exporter::start(BINARY, &["-c", "200"], &nothing);
+    metric("heatsink_source_up").label("source", "nvml").assert_in(&exporter.page());
+}
+
+#[test]
+fn the_environment_is_that_of_dcgm_exporter() {
+    let rig = Rig::new()
+        .with("DCGM_EXPORTER_INTERVAL", "200")
+        .with("DCGM_EXPORTER_NO_HOSTNAME", "true")
+        .with("DCGM_EXPORTER_DEVICES_STR", "g:0,2-3")
+        .with("DCGM_EXPORTER_LOG_FORMAT", "json")
+        .with("DCGM_EXPORTER_DEBUG", "")
+        .with("DCGM_EXPORTER_COLLECTORS", "");
+    let exporter = rig.started(&[], 3);
+    let page = exporter.page();
+    assert!(is_present(&page, 0) && is_absent(&page, 1) && is_present(&page, 3));
+    metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "2").without("hostname").assert_in(&page);
+    let log = exporter.log();
+    let line = log.lines().next().expect("a line");
+    assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+}
+
+#[test]
+fn the_library_may_be_named_in_the_environment() {
+    let rig = Rig::new();
+    let library = rig.library().display().to_string();
+    let mut environment = rig.environment();
+    environment.push(("HEATSINK_NVML_LIBRARY", &library));
+    let exporter = Exporter::start(BINARY, &["-c", "200"], &environment);
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+}
+
+#[test]
+fn without_a_driver_auto_serves_no_made_up_numbers() {
+    let exporter = Exporter::start(BINARY, &["-c", "200"], &[]);
+    std::thread::sleep(Duration::from_secs(1));
+    let page = exporter.page();
+    assert!(page.all_samples().all(|sample| !sample.name.starts_with("DCGM")));
+    metric("heatsink_source_up").label("source", "nvml").value(0.0).assert_in(&page);
+}
+
+#[test]
+fn a_gpu_that_is_asked_for_and_not_there_is_named_once_and_awaited() {
+    let rig = Rig::new();
+    rig.control.set(&["gpus 6"]);
+    let exporter = rig.started(&["-c", "200", "-d", "g:1,7"], 1);
+    std::thread::sleep(Duration::from_secs(2));
+    let page = exporter.page();
+    assert_eq!(down(&page, 7).as_deref(), Some("missing"));
+    metric("heatsink_gpu_up").label("gpu", "7").value(0.0).assert_in(&page);
+    assert!(is_present(&page, 1) && is_absent(&page, 0));
+    let said = "asks for GPU 7, which the driver does not list";
+    assert_eq!(exporter.log().matches(said).count(), 1, "{}", exporter.log());
+    rig.control.clear();
+    exporter.wait_for("GPU 7 answers", PATIENCE, |page| is_present(page, 7));
+}
+
+#[test]
+fn bad_rows_of_a_counters_file_cost_themselves() {
+    let rig = Rig::new();
+    let text = "\u{feff}# A file with every mistake that is known\r\n\
+        DCGM_FI_DEV_GPU_TEMP,\tgauge, Temperature\r\n\
+        DCGM_FI_DEV_POWER_USAGE, gauge\n\
+        DCGM_FI_DEV_SM_CLOCK , gauge, Clock, in MHz, with commas\n\
+        DCGM_FI_DEV_MEM_CLOCK, gauge, \"a lone quote\n\
+        DCGM_FI_DEV_NO_SUCH_FIELD, gauge, Unknown\n\
+        dcgm_fi_dev_fb_used, gauge, Lower case\n\
+        DCGM_FI_DEV_FB_FREE, untyped, A \\ and a \\n in the help\n\
+        DCGM_FI_DEV_SERIAL, gauge, A text as a number\n\
+        DCGM_EXP_XID_ERRORS_COUNT, label, A family as a label\n\
+        DCGM_FI_DEV_GPU_TEMP, gauge, Again\n\
+        DCGM_FI_DEV_GPU_UTIL, histogram, One value\n\
+        DCGM_FI_DRIVER_VERSION, label, Driver\n";
+    let file = rig.file("counters.csv", text);
+    let exporter = rig.started(&["-c", "200", "-f", &file], 8);
+    let page = exporter.page();
+    for name in ["DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_FB_FREE"] {
+        assert_eq!(page.samples(name).len(), 8, "{name}");
+    }
+    let families: Vec<&str> = page
+        .families
+        .iter()
+        .map(|family| family.name.as_str())
+        .filter(|name| name.to_lowercase().starts_with("dcgm"))
+        .collect();
+    assert_eq!(families.len(), 3, "{families:?}");
+    assert_eq!(page.family("DCGM_FI_DEV_SM_CLOCK").unwrap().help, "Clock, in MHz, with commas");
+    assert_eq!(page.family("DCGM_FI_DEV_FB_FREE").unwrap().help, "A \\ and a \\n in the help");
+    metric("heatsink_config_rows_skipped").value(8.0).assert_in(&page);
+    let log = exporter.log();
+    for line in [3, 5, 6, 7, 9, 10, 11, 12] {
+        assert_eq!(log.matches(&format!("line {line}: skipped")).count(), 1, "line {line}: {log}");
+    }
+    assert!(log.contains("did you mean `DCGM_FI_DEV_FB_USED`?"), "{log}");
+}
+
+#[test]
+fn a_reload_without_a_good_row_keeps_the_rows_that_there_are() {
+    const GOOD: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, Temperature.\n?\n";
+    let rig = Rig::new();
+    let file = rig.file("counters.csv", GOOD);
+    let extra = rig.file("extra.csv", "DCGM_FI_DEV_POWER_USAGE, gauge, Power.\n");
+    let exporter = rig.started(&["-c", "200", "-f", &file, "--extra-collectors", &extra], 8);
+    let reloaded = |value| metric("heatsink_config_last_reload_successful").value(value);
+    for (name, text, why) in [
+        ("counters.csv", "DCGM_FI_DEV_GPU_TMP, gauge, Temperature.\n", "did you mean"),
+        ("counters.csv", "", "asks for nothing"),
+        ("extra.csv", "?\n?\n", "HEATSINK_EXTRA_COLLECTORS"),
+    ] {
+        let before = std::fs::read_to_string(if name == "extra.csv" { &extra } else { &file });
+        rig.file(name, text);
+        exporter.signal("HUP");
+        exporter.wait_for("it is refused", PATIENCE, |page| reloaded(0.0).is_in(page));
+        // Longer than readings stay good.
+        std::thread::sleep(Duration::from_millis(1500));
+        let page = exporter.page();
+        assert!(is_present(&page, 0) && is_present(&page, 7));
+        metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7").assert_in(&page);
+        reloaded(0.0).assert_in(&page);
+        metric("heatsink_config_rows_skipped").value(1.0).assert_in(&page);
+        let log = exporter.log();
+        let line = log.lines().rfind(|line| line.contains("SIGHUP: ")).expect("a line");
+        assert!(line.contains("ERROR") && line.contains(why), "{line}");
+        rig.file(name, before.expect("the file is there"));
+        exporter.signal("HUP");
+        exporter.wait_for("it is taken", PATIENCE, |page| reloaded(1.0).is_in(page));
+    }
+}
+
+#[test]
+fn a_well_known_counters_path_that_is_not_there_is_built_in() {
+    let rig = Rig::new();
+    let path = "/etc/dcgm-exporter/1.x-compatibility-metrics.csv";
+    let exporter = rig.started(&["-c", "200", "-f", path], 8);
+    metric("dcgm_gpu_temp").label("gpu", "0").assert_in(&exporter.page());
+    assert!(exporter.log().contains("built-in"), "{}", exporter.log());
+}
+
+#[test]
+fn fields_that_nothing_serves_are_named_once() {
+    let rig = Rig::new();
+    let text =
+        "DCGM_FI_DEV_GPU_TEMP, gauge, Temperature\nDCGM_FI_DEV_GPU_NVLINK_ERRORS, gauge, Links\n";
+    let file = rig.file("counters.csv", text);
+    let exporter = rig.started(&["-c", "200", "-f", &file], 8);
+    assert!(exporter.page().family("DCGM_FI_DEV_GPU_NVLINK_ERRORS").is_none());
+    assert_eq!(exporter.log().matches("DCGM_FI_DEV_GPU_NVLINK_ERRORS").count(), 1);
+}
+
+/// A port that nothing listens on.
+fn free_port(host: &str) -> Option<u16> {
+    let free = TcpListener::bind(format!("{host}:0")).ok()?;
+    Some(free.local_addr().expect("its address").port())
+}
+
+fn wait_for_health(address: &str) {
+    let url = format!("http://{address}/health");
+    let until = Instant::now() + PATIENCE;
+    while ureq::get(&url).call().is_err() {
+        assert!(Instant::now() < until, "no answer on {url}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_folder_does_not_stand_in_the_way_of_a_built_in_set() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("monitoring")).expect("a folder in it");
+    let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
+    let args = ["--source", "sim", "--extra-collectors", "monitoring", "--address", &address];
+    let child = testkit::exporter::command(BINARY, &args, &[])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    wait_for_health(&address);
+    child_ended_well(&terminated(child));
+}
+
+#[test]
+fn it_listens_on_ipv6_too() {
+    let Some(port) = free_port("[::1]") else {
+        panic!("this machine has no IPv6 on its loopback interface: the test cannot be run here")
+    };
+    let mut child = testkit::exporter::command(
+        BINARY,
+        &["--source", "sim", "-a", &format!("[::1]:{port}")],
+        &[],
+    )
+    .stderr(Stdio::null())
+    .spawn()
+    .expect("the binary runs");
+    wait_for_health(&format!("[::1]:{port}"));
+    child.kill().and_then(|()| child.wait()).expect("it can be ended");
+}
+
+#[test]
+fn fields_lists_the_catalogue() {
+    let output = run(BINARY, &["fields"], &[]);
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(said.lines().count(), 1 + 557);
+    assert!(said.contains("nvmlDeviceGetUtilizationRates"));
+    let output = run(BINARY, &["fields", "--json", "--served"], &[]);
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(rows.iter().all(|row| row["served_by"].is_string()));
+    assert!(rows.len() >= 412, "{}", rows.len());
+}
+
+/// The first cells of what is listed, less the head.
+fn listed(args: &[&str]) -> Vec<String> {
+    let output = run(BINARY, &[&["fields"], args].concat(), &[]);
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    said.lines().skip(1).map(first).collect()
+}
+
+#[test]
+fn fields_can_be_looked_for() {
+    // In a name, in another name, in a unit, a group, and what it is.
+    assert_eq!(listed(&["gpu_temp_limit"]), ["153"]);
+    assert_eq!(listed(&["Memory_TEMP_celsius"]), ["140"]);
+    assert_eq!(listed(&["KB/s"]), ["200", "201"]);
+    assert_eq!(listed(&["POWER CAP"]), ["1420"]);
+    assert!(listed(&["heat", "--served"]).contains(&"191".to_owned()));
+    assert_eq!(listed(&["--xids", "79"]), ["79"]);
+    assert!(listed(&["--xids", "BUS"]).contains(&"79".to_owned()));
+    let output = run(BINARY, &["fields", "--json", "fan_speed"], &[]);
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["group"], "heat");
+    assert!(rows[0]["help"].as_str().is_some_and(|help| help.starts_with("Fan speed")));
+}
+
+#[test]
+fn fields_that_are_not_found_have_neighbours() {
+    for (args, word) in [
+        (&["gpu_tmp"][..], "near it: DCGM_FI_DEV_GPU_TEMP"),
+        (&["flux"], "no field has `flux`"),
+        (&["--xids", "9999"], "no XID has `9999`"),
+    ] {
+        let output = run(BINARY, &[&["fields"], args].concat(), &[]);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert_eq!(output.stdout, b"");
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+#[test]
+fn the_demo_says_where_to_look() {
+    let child = testkit::exporter::command(
+        BINARY,
+        &["demo", "--address", "127.0.0.1:0", "--speed", "600"],
+        &[],
+    )
+    .stdout(Stdio::piped())
+    .stderr(Stdio::null())
+    .spawn()
+    .expect("the binary runs");
+    std::thread::sleep(Duration::from_secs(3));
+    let output = terminated(child);
+    child_ended_well(&output);
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut links = said.split_whitespace().filter(|word| word.starts_with("http://"));
+    let page = links.next().expect("the link of the page for people");
+    assert_eq!(links.next(), Some(&*format!("{page}metrics")), "{said}");
+    assert!(page.ends_with('/'), "{said}");
+    assert!(said.contains("XID 79"), "{said}");
+}
+
+/// The demo's page, once each of the eight GPUs has a sample of the family.
+fn page_of_the_demo(args: &[&str], family: &str) -> Page {
+    let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
+    let child =
+        testkit::exporter::command(BINARY, &[&["demo", "--address", &address], args].concat(), &[])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+    wait_for_health(&address);
+    let url = format!("http://{address}/metrics");
+    let until = Instant::now() + PATIENCE;
+    let page = loop {
+        let mut answer = ureq::get(&url).call().expect("a page");
+        let text = answer.body_mut().read_to_string().expect("text");
+        let page = Page::parse(&text).expect("a well-formed page");
+        if page.samples(family).len() == 8 {
+            break page;
+        }
+        assert!(Instant::now() < until, "no {family} of eight GPUs:\n{text}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    child_ended_well(&terminated(child));
+    page
+}
+
+#[test]
+fn the_demo_has_what_the_alert_rules_look_at() {
+    let page = page_of_the_demo(&[], "DCGM_FI_DEV_GPU_TEMP");
+    metric("heatsink_source_info").label("source", "sim").assert_in(&page);
+    for watch in model::catalog::builtin::Set::Monitoring.watches() {
+        let series = match &*watch.name {
+            // An H100 remaps rows, and retires no pages.
+            "DCGM_FI_DEV_RETIRED_SBE" | "DCGM_FI_DEV_RETIRED_DBE" => 0,
+            "heatsink_window_seconds" => 1,
+            _ => 8,
+        };
+        assert_eq!(page.samples(&watch.name).len(), series, "{}", watch.name);
+    }
+}
+
+#[test]
+fn the_demo_takes_the_names_of_another_generation() {
+    let page = page_of_the_demo(&["--metric-names", "4.9"], "DCGM_FI_DEV_GPU_TEMP_CELSIUS");
+    assert!(page.family("DCGM_FI_DEV_GPU_TEMP").is_none());
+    metric("DCGM_FI_DEV_PCIE_LINK_WIDTH").label("gpu", "7").value(16.0).assert_in(&page);
+}
+
+#[test]
+fn what_it_says_need_not_be_read() {
+    for args in [&["demo", "--speed", "600"][..], &["--source", "sim", "-c", "50", "--debug"]] {
+        let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
+        let args = [args, &["--address", &address]].concat();
+        let mut child = testkit::exporter::command(BINARY, &args, &[])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        drop((child.stdout.take(), child.stderr.take()));
+        wait_for_health(&address);
+        child_ended_well(&terminated(child));
+    }
+    let mut child = testkit::exporter::command(BINARY, &["-d", "x"], &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(2));
+}
+
+/// Sends SIGTERM, and waits for the end.
+fn terminated(child: Child) -> Output {
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-s", "TERM", &pid]).status();
+    assert!(sent.is_ok_and(|status| status.success()));
+    child.wait_with_output().expect("it ends")
+}
+
+fn child_ended_well(output: &Output) {
+    assert!(output.status.success(), "{}", output.status);
+}

@@ -1,0 +1,102 @@
+//! What heatsink adds: why a GPU is slow, what happened between scrapes, what cannot be read.
+
+#[path = "../suite/signals.rs"]
+mod suite;
+
+use std::time::Duration;
+
+use crate::rig::{PATIENCE, Rig, is_present, up};
+use testkit::page::{Page, metric};
+
+#[test]
+fn a_spike_between_two_scrapes_is_in_the_maximum() {
+    let rig = Rig::new().with("FAKE_NVML_AT", "300");
+    let exporter = rig.started(&["-c", "1000", "--extra-collectors", "monitoring"], 8);
+    let power = |stat: &str| {
+        metric(format!("heatsink_power_{stat}_watts")).label("gpu", "4").label("samples", "driver")
+    };
+    let value = |page: &Page, stat: &str| page.value_of(&power(stat));
+    exporter.wait_for("power is watched", PATIENCE, |page| value(page, "max").is_some());
+    let calm = value(&exporter.page(), "max").expect("it is watched");
+    rig.control.set(&["gpu 4 spike power 200 912345"]);
+    let (page, _) =
+        exporter.wait_for("the spike", PATIENCE, |page| value(page, "max") == Some(912.345));
+    // Long after it, as for one who scrapes once a minute: it is over, and not forgotten.
+    std::thread::sleep(Duration::from_secs(5));
+    let later = exporter.page();
+    assert_eq!(value(&later, "max"), Some(912.345));
+    let now = metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "4");
+    assert!(later.value_of(&now).expect("it is read") < calm + 50.0);
+    assert!(value(&page, "min").expect("a least") < 912.0);
+    metric("heatsink_power_max_watts").label("gpu", "3").value(912.345).assert_absent_from(&later);
+    metric("heatsink_window_seconds").value(60.0).assert_in(&later);
+}
+
+#[test]
+fn why_it_is_slow() {
+    let rig = Rig::machine("h100x2");
+    let exporter = rig.started(&["-c", "200", "--extra-collectors", &rig.own_families()], 2);
+    let (page, _) = exporter.wait_for("reasons", PATIENCE, |page| {
+        metric("heatsink_clock_event_active").is_in(page)
+            && metric("heatsink_gpu_slowdown_ratio").is_in(page)
+    });
+    let active = page.samples("heatsink_clock_event_active");
+    assert_eq!(active.len(), 2 * 9, "every reason of every GPU");
+    let mask = page.value_of(&metric("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS").label("gpu", "0"));
+    let mask = mask.expect("it is in the default set") as u64;
+    let is_active = |reason: &str| {
+        let wanted = metric("heatsink_clock_event_active").label("gpu", "0");
+        page.value_of(&wanted.label("reason", reason)) == Some(1.0)
+    };
+    assert_eq!(is_active("power_cap"), mask & 4 != 0);
+    assert_eq!(is_active("sw_thermal"), mask & 0x20 != 0);
+    for sample in page.samples("heatsink_gpu_slowdown_ratio") {
+        assert!((0.0..=1.0).contains(&sample.value), "{}", sample.value);
+    }
+    let seconds = metric("heatsink_clock_event_seconds_total").label("gpu", "0");
+    assert_eq!(seconds.find_in(&page).len(), 9);
+}
+
+#[test]
+fn nonsense_is_dropped_and_counted() {
+    let rig = Rig::new();
+    let exporter = rig.started(&["-c", "200", "--extra-collectors", "monitoring"], 8);
+    rig.control.set(&[
+        "nonsense 0 nvmlDeviceGetUtilizationRates 808334905",
+        "nonsense 1 nvmlDeviceGetTemperature 255",
+    ]);
+    let errors = |gpu: &str, field: &str| {
+        let wanted = metric("heatsink_read_errors_total").label("gpu", gpu);
+        wanted.label("field", field).label("reason", "implausible")
+    };
+    let (page, _) = exporter.wait_for("both are counted", PATIENCE, |page| {
+        errors("0", "DCGM_FI_DEV_GPU_UTIL").is_in(page)
+            && errors("1", "DCGM_FI_DEV_GPU_TEMP").is_in(page)
+    });
+    metric("DCGM_FI_DEV_GPU_UTIL").label("gpu", "0").assert_absent_from(&page);
+    metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "1").assert_absent_from(&page);
+    assert!(is_present(&page, 0));
+    assert_eq!(up(&page), 8);
+    let windowed = metric("heatsink_gpu_temperature_max_celsius").label("gpu", "1");
+    assert!(page.value_of(&windowed).is_none_or(|value| value < 200.0), "not in a window either");
+}
+
+#[test]
+fn slow_calls_move_to_a_slower_cadence_and_are_named_once() {
+    let rig = Rig::new();
+    let own = rig.own_families();
+    let exporter = rig.started(&["-c", "200", "--extra-collectors", &own], 8);
+    rig.control.set(&["gpu 0 slow 60 nvmlDeviceGetEncoderUtilization"]);
+    let took = metric("heatsink_driver_call_duration_seconds").label("gpu", "0");
+    let took = took.label("call", "nvmlDeviceGetEncoderUtilization");
+    exporter.wait_for("the call is timed", PATIENCE, |page| {
+        page.value_of(&took).is_some_and(|seconds| seconds > 0.05)
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    let log = exporter.log();
+    let said = log.lines().filter(|line| line.contains("nvmlDeviceGetEncoderUtilization"));
+    assert_eq!(said.count(), 1, "{log}");
+    // Read less often, it is still shown: late means two of its own intervals.
+    metric("DCGM_FI_DEV_ENC_UTIL").label("gpu", "0").assert_in(&exporter.page());
+    assert_eq!(up(&exporter.page()), 8);
+}
