@@ -1,7 +1,7 @@
 //! `heatsink check`: whether data flows here, what can be read, and why not.
 //!
-//! - `report`: what was found; `place`: what it is of; `advice`: what to do about it.
-//! - `summary`, `details`, `json`: how it is printed.
+//! - `report`: the readings, by device; `place`: the names of devices; `advice`: what to do.
+//! - `summary`, `details`, `json`: the printed forms.
 
 mod advice;
 mod details;
@@ -20,30 +20,34 @@ use model::catalog::{FIELDS, Field};
 use model::{Reason, Snapshot, Source, SourceView, Watch, Windows};
 use sampler::Sampler;
 
-use crate::cli::{self, CheckArgs};
-use crate::{DONE, NO, Outcome, devices, origin};
+use crate::cli::Typed;
+use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
+use crate::flags::{CHECK_ALL, CHECK_DEVICES, CHECK_JSON, CHECK_TIMINGS, NVML_LIBRARY};
+use crate::{devices, source};
 
 use report::{Report, Row, Xids};
 
-/// From one pass to the next: profiling averages need two that are apart.
+/// Time between two passes; averages of profiling fields need two passes.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long GPUs are looked at: at the least, for what nothing says that it is still to come; while
-/// something has no value yet; and while one does not answer.
-const LEAST: Duration = Duration::from_secs(1);
-const SETTLING: Duration = Duration::from_secs(4);
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Time to read at least.
+const MIN_TIME: Duration = Duration::from_secs(1);
 
-/// What else there is to see.
-const MORE: &str = "`heatsink check --all` prints every reading, `heatsink check --json` all of this for \
-                    programs.\n";
+/// Time to wait for fields that have no value yet.
+const FIELD_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Reads for a moment as `serve` would, and prints what came. Nothing is logged: what there is to say
-/// is in the report.
-pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
-    let devices =
-        devices::parse(&args.devices).map_err(anyhow::Error::msg).context("-d, --devices")?;
-    let source = origin::source(&args.source, INTERVAL, false)?;
+/// Time to wait for GPUs that do not answer.
+const GPU_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Printed instead of the details.
+const HINT: &str =
+    "`heatsink check --all` prints every reading, `heatsink check --json` the report as JSON.\n";
+
+/// Reads for some seconds as `serve` does, and prints a report. Nothing is logged.
+pub(crate) fn run(typed: &Typed) -> Result<Exit> {
+    let devices = typed.get(&CHECK_DEVICES)?;
+    let is_json = typed.get(&CHECK_JSON)?;
+    let source = source::open(typed, INTERVAL, false)?;
     let watches = watches(source.as_ref());
     let when_all_are_late = source.when_all_are_late();
     // Nothing is counted or averaged here.
@@ -53,33 +57,33 @@ pub(crate) fn run(args: &CheckArgs) -> Result<Outcome> {
         windows: Windows { extents, xids: count, clock_events: count },
         ..sampler::Settings::new(INTERVAL)
     };
-    let xids = xids(args)?;
+    let xids = xids(typed)?;
     let sampler =
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
-    let snapshot = settle(&sampler);
+    let snapshot = wait_for_readings(&sampler);
     let report = Report::of(&snapshot, xids, when_all_are_late);
-    let mut text = match args.json {
+    let mut text = match is_json {
         true => json::text(&report)?,
         false => summary::text(&report),
     };
-    if !args.json && !report.readings.is_empty() {
+    if !is_json && !report.readings.is_empty() {
         text.push('\n');
-        text += &match args.all {
+        text += &match typed.get(&CHECK_ALL)? {
             true => details::text(&report),
-            false => MORE.to_owned(),
+            false => HINT.to_owned(),
         };
     }
-    if args.timings && snapshot.source.name == "nvml" {
-        text += &timings(args, &snapshot);
+    if typed.get(&CHECK_TIMINGS)? && snapshot.source.name == "nvml" {
+        text += &timings(typed, &snapshot)?;
     }
-    let status = if report.verdict.is_ok() { DONE } else { NO };
-    let stuck = !sampler.stop(Duration::from_secs(1));
+    let status = if report.verdict.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY };
+    let is_stuck = !sampler.stop(Duration::from_secs(1));
     if let Err(error) = io::stdout().lock().write_all(text.as_bytes())
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         return Err(error.into());
     }
-    Ok(Outcome { status, stuck })
+    Ok(Exit { status, is_stuck })
 }
 
 /// A watch on every field that the source serves.
@@ -100,12 +104,13 @@ fn watches(source: &dyn Source) -> Arc<[Watch]> {
         .collect()
 }
 
-/// Waits until every GPU has shown what it has, or has had its time, or the source cannot be opened.
-fn settle(sampler: &Sampler) -> Arc<Snapshot> {
+/// Waits until every GPU answers and every field has a value, until the time is over, or until the
+/// source cannot be opened.
+fn wait_for_readings(sampler: &Sampler) -> Arc<Snapshot> {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < GPU_TIMEOUT {
         thread::sleep(INTERVAL / 5);
-        if began.elapsed() < LEAST {
+        if began.elapsed() < MIN_TIME {
             continue;
         }
         let snapshot = sampler.snapshot();
@@ -115,9 +120,10 @@ fn settle(sampler: &Sampler) -> Arc<Snapshot> {
         }
         let gpus = &snapshot.gpus;
         let are_all_up = !gpus.is_empty() && gpus.iter().all(|view| view.up.is_ok());
-        let is_shown = |row: &Row| *row.reading != Err(Reason::NoData);
+        let has_result = |row: &Row| *row.reading != Err(Reason::NoData);
         if are_all_up
-            && (began.elapsed() > SETTLING || report::readings(&snapshot).iter().all(is_shown))
+            && (began.elapsed() > FIELD_TIMEOUT
+                || report::readings(&snapshot).iter().all(has_result))
         {
             return snapshot;
         }
@@ -125,9 +131,9 @@ fn settle(sampler: &Sampler) -> Arc<Snapshot> {
     sampler.snapshot()
 }
 
-/// Where XIDs come from here.
-fn xids(args: &CheckArgs) -> Result<Xids> {
-    Ok(match origin::kernel_log(&args.source, &args.kernel_log)? {
+/// The source of XIDs on this machine.
+fn xids(typed: &Typed) -> Result<Xids> {
+    Ok(match source::kernel_log(typed)? {
         Some(log) => match log.probe() {
             Ok(name) => Xids::Log(name),
             Err(why) => Xids::Source(Some(why)),
@@ -137,12 +143,12 @@ fn xids(args: &CheckArgs) -> Result<Xids> {
 }
 
 /// How long each driver call takes on the first GPU that answers.
-fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
+fn timings(typed: &Typed, snapshot: &Snapshot) -> Result<String> {
     let mut answering = snapshot.gpus.iter().filter(|view| view.up.is_ok());
     let Some(index) = answering.find_map(|view| view.gpu.index) else {
-        return "\nNo GPU to time driver calls on.\n".to_owned();
+        return Ok("\nNo GPU to time driver calls on.\n".to_owned());
     };
-    match nvml::time_calls(cli::path(&args.source.nvml_library), index) {
+    Ok(match nvml::time_calls(typed.get(&NVML_LIBRARY)?.as_deref(), index) {
         Err(error) => format!("\nDriver calls cannot be timed: {error}\n"),
         Ok(timings) => {
             let widest = timings.iter().map(|timing| timing.call.len()).max().unwrap_or_default();
@@ -160,5 +166,5 @@ fn timings(args: &CheckArgs, snapshot: &Snapshot) -> String {
             }
             text
         }
-    }
+    })
 }

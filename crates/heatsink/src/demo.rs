@@ -12,95 +12,97 @@ use model::Windows;
 use model::catalog::builtin::Set;
 use sim::{Chapter, Options, Scenario, SimSource, World};
 
-use crate::cli::DemoArgs;
-use crate::serve::{self, Setup, Twins};
-use crate::settings::Named;
+use crate::cli::Typed;
+use crate::exit::Exit;
+use crate::flags::{
+    DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
+};
+use crate::serve::{self, Replicas, Setup};
 use crate::wanted::{Extra, Wanted};
-use crate::{Outcome, fleet, listen, logging, origin, settings};
+use crate::{fleet, listen, logging, source};
 
-/// Serves the story until told to stop.
-pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
-    let _log = logging::start(&settings::log(&args.log)?);
-    let speed = origin::speed(args.speed)?;
+/// Serves the story until a signal ends it.
+pub(crate) fn run(typed: &Typed) -> Result<Exit> {
+    let _log = logging::start(typed.get(&LOG_FORMAT)?, typed.get(&DEBUG)?);
+    let (speed, seed) = (typed.get(&DEMO_SPEED)?, typed.get(&DEMO_SEED)?);
     let scenario = Scenario::story();
     let chapters = scenario.chapters().to_vec();
     let options = Options { speed, ..Options::default() };
-    let world = World::new(scenario, args.seed);
+    let world = World::new(scenario, seed);
     let window = Duration::from_secs(60);
     let count_window = Duration::from_secs(300);
-    let wanted = Wanted {
+    let counters = Wanted {
         counters: None,
-        // So that the alert rules and dashboards have all that they look at.
+        // For the alert rules and dashboards.
         extra: Some(Extra::Builtin(Set::Monitoring)),
-        generation: settings::generation(&args.metric_names).named::<DemoArgs>("metric-names")?,
+        generation: Some(typed.get(&DEMO_METRIC_NAMES)?),
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
     };
-    let nodes = args.nodes;
-    let twins = (nodes > 1).then(|| {
-        let world = World::new(Scenario::steady(8), args.seed);
-        Twins { source: Box::new(SimSource::new(world, options)), nodes }
+    let nodes = typed.get(&DEMO_NODES)?;
+    let replicas = (nodes > 1).then(|| {
+        let world = World::new(Scenario::steady(8), seed);
+        Replicas { source: Box::new(SimSource::new(world, options)), nodes }
     });
-    let own_name = twins.as_ref().map(|_| fleet::name(1).into());
+    let node_name = replicas.as_ref().map(|_| fleet::name(1).into());
     let setup = Setup {
-        listener: listen::bind(&args.address).named::<DemoArgs>("address")?,
+        listener: listen::bind(&typed.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
         source: Box::new(SimSource::new(world, options)),
-        asked: wanted.read()?,
-        wanted,
+        rows: counters.read()?,
+        counters,
         kernel_log: None,
         trial: None,
         expected_gpus: None,
         forget_missing: None,
         fail_health: false,
         show: Show::default(),
-        hostname: own_name.or_else(|| origin::hostname(None)),
+        hostname: node_name.or_else(|| source::hostname(None)),
         old_namespace: false,
         replace_blanks_in_model_name: false,
-        twins,
+        replicas,
     };
-    serve::serve(setup, |address| tell(address, speed, nodes, chapters))
+    serve::serve(setup, |address| print_story(address, speed, nodes, chapters))
 }
 
-/// Says where to look, and then what happens when it happens.
-fn tell(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
+/// Prints the addresses, and then each chapter of the story when it happens.
+fn print_story(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
     let url = listen::url(address);
-    // What is looked for begins alike under the names of every generation.
-    say(format_args!(
+    print(format_args!(
         "Eight simulated H100s: nothing here is measured.\n\n  \
          page      {url}/\n  \
          metrics   {url}/metrics\n"
     ));
     if nodes > 1 {
-        say(format_args!(
+        print(format_args!(
             "{nodes} simulated nodes with eight H100s each. The first tells the story below; the\n\
-             others are copies of one healthy node, under names and UUIDs of their own.\n\n  \
+             others are copies of one healthy node, each with its own name and UUIDs.\n\n  \
              targets   {url}/targets (for http_sd_configs)\n  \
              a node    {url}/nodes/{}/metrics\n",
             fleet::name(2)
         ));
     }
-    say(format_args!(
+    print(format_args!(
         "Watch the job slow down, and see why:\n\n  \
          curl -s {url}/metrics | grep -E '^DCGM_FI_DEV_(GPU_TEMP|SM_CLOCK|XID_ERROR)'\n\n\
          The story, in simulated time at {speed} times the real one; Ctrl-C ends it:\n"
     ));
     let began = Instant::now();
-    let storyteller = thread::Builder::new().name("storyteller".to_owned()).spawn(move || {
+    let thread = thread::Builder::new().name("story".to_owned()).spawn(move || {
         for chapter in chapters {
             let due = began + chapter.at.div_f64(speed);
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            let who = chapter.gpu.map_or("all".to_owned(), |gpu| format!("GPU {gpu}"));
-            say(format_args!("  {}  {who:5}  {}", clock(chapter.at), chapter.text));
+            let gpu = chapter.gpu.map_or("all".to_owned(), |gpu| format!("GPU {gpu}"));
+            print(format_args!("  {}  {gpu:5}  {}", clock(chapter.at), chapter.text));
         }
     });
-    // Without it the demo is silent, and runs all the same.
-    if let Err(error) = storyteller.context("no thread to tell the story") {
+    // Without it, the demo prints nothing more and still serves.
+    if let Err(error) = thread.context("no thread to print the story") {
         tracing::warn!("{error:#}");
     }
 }
 
-/// Prints lines. Who closes the other end has seen enough; the page is served all the same.
-fn say(lines: fmt::Arguments) {
+/// Prints lines. If standard output is closed, the page is still served.
+fn print(lines: fmt::Arguments) {
     let _ = writeln!(io::stdout().lock(), "{lines}");
 }
 

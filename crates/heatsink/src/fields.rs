@@ -9,26 +9,28 @@ use model::catalog::xid::{self, XIDS};
 use model::catalog::{FIELDS, Field};
 use model::{Xid, field};
 
-use crate::cli::FieldsArgs;
+use crate::cli::Typed;
+use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
+use crate::flags::{FIELDS_JSON, MARKDOWN, PATTERN, SERVED, XIDS as OF_XIDS};
 use crate::table::aligned;
-use crate::{NO, Outcome};
 
 /// Prints the fields or the XIDs, all or those that match the pattern.
-pub(crate) fn run(args: &FieldsArgs) -> Result<Outcome> {
-    let pattern = args.pattern.as_deref().map(str::to_lowercase);
+pub(crate) fn run(typed: &Typed) -> Result<Exit> {
+    let pattern = typed.get(&PATTERN)?.map(|pattern| pattern.to_lowercase());
+    let (is_served, is_of_xids) = (typed.get(&SERVED)?, typed.get(&OF_XIDS)?);
     let mut fields: Vec<&Field> = FIELDS.iter().collect();
-    fields.retain(|field| !args.served || served(field) != NOT_SERVED);
+    fields.retain(|field| !is_served || served(field) != NOT_SERVED);
     let mut xids: Vec<Xid> = XIDS.iter().map(|entry| xid::lookup(entry.code)).collect();
     if let Some(pattern) = &pattern {
         fields.retain(|field| field_matches(field, pattern));
         xids.retain(|xid| xid_matches(xid, pattern));
-        if if args.xids { xids.is_empty() } else { fields.is_empty() } {
+        if if is_of_xids { xids.is_empty() } else { fields.is_empty() } {
             // A failure to print leaves nothing to do about it.
-            let _ = writeln!(io::stderr(), "heatsink: {}", nothing_matches(pattern, args.xids));
-            return Ok(Outcome { status: NO, stuck: false });
+            let _ = writeln!(io::stderr(), "heatsink: {}", nothing_matches(pattern, is_of_xids));
+            return Ok(Exit::with(EXIT_UNHEALTHY));
         }
     }
-    let text = match (args.xids, args.json, args.markdown) {
+    let text = match (is_of_xids, typed.get(&FIELDS_JSON)?, typed.get(&MARKDOWN)?) {
         (true, true, _) => xids_as_json(&xids)?,
         (true, false, _) => xid_table(&xids),
         (false, true, _) => json(&fields)?,
@@ -37,8 +39,8 @@ pub(crate) fn run(args: &FieldsArgs) -> Result<Outcome> {
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // The reader closed the pipe, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::DONE),
-        written => Ok(written.map(|()| Outcome::DONE)?),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::with(EXIT_OK)),
+        written => Ok(written.map(|()| Exit::with(EXIT_OK))?),
     }
 }
 

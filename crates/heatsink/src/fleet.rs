@@ -1,9 +1,9 @@
-//! Many simulated nodes behind one process, each with a page of its own: what it takes to find out
-//! what a large fleet costs a Prometheus.
+//! Many simulated nodes in one process, each with its own page: to measure what a large fleet costs
+//! Prometheus.
 //!
-//! The first node is the demo's. All others are twins: copies of one healthy node at one moment,
-//! under names and UUIDs of their own, so that ten thousand of them cost no more to simulate than
-//! two. Each scrape is rendered and compressed anew.
+//! The first node is the demo's. All others are replicas: copies of one healthy node at one moment,
+//! each with its own name and UUIDs, so that ten thousand of them cost no more to simulate than
+//! two. Each scrape is rendered and compressed again.
 
 use std::sync::Arc;
 
@@ -15,44 +15,44 @@ use serde_json::json;
 
 use crate::pages::{self, Encoding};
 
-/// As many as one process can serve to one Prometheus every half a minute or so.
-pub(crate) const MOST_NODES: u16 = 10_000;
+/// The most nodes that one process can serve to one Prometheus about every half a minute.
+pub(crate) const MAX_NODES: u16 = 10_000;
 
-/// The nodes beside the demo's own.
+/// The nodes beside the demo's first one.
 pub(crate) struct Fleet {
-    twin: Sampler,
-    /// Of all nodes, the first included.
+    replica: Sampler,
+    /// How many nodes there are, including the first.
     nodes: u16,
     settings: Settings,
 }
 
 impl Fleet {
-    /// A fleet of `nodes`: all but the first are what `twin` reads.
-    pub(crate) fn new(twin: Sampler, nodes: u16, settings: Settings) -> Self {
-        Self { twin, nodes, settings }
+    /// A fleet of `nodes`: all but the first have the readings of `replica`.
+    pub(crate) fn new(replica: Sampler, nodes: u16, settings: Settings) -> Self {
+        Self { replica, nodes, settings }
     }
 
-    /// Which node is meant by a path, if it is the path of one.
+    /// The node of a path: `/nodes/gpu-node-00002/metrics`.
     pub(crate) fn node_of(&self, path: &str) -> Option<u16> {
         let name = path.strip_prefix("/nodes/")?.strip_suffix("/metrics")?;
         let number = name.strip_prefix(PREFIX)?.parse().ok()?;
         ((1..=self.nodes).contains(&number) && self::name(number) == name).then_some(number)
     }
 
-    /// The page of a twin.
+    /// The page of a replica.
     pub(crate) fn page(&self, node: u16, encoding: Encoding) -> Bytes {
         let settings = Settings { hostname: Some(name(node).into()), ..self.settings.clone() };
-        let mut snapshot = Snapshot::clone(&self.twin.snapshot());
+        let mut snapshot = Snapshot::clone(&self.replica.snapshot());
         for view in &mut snapshot.gpus {
             if let Some(identity) = &mut view.gpu.identity {
-                let uuid = identity.uuid.as_ref().map(|twin| uuid(node, twin));
+                let uuid = identity.uuid.as_ref().map(|uuid| self::uuid(node, uuid));
                 *identity = Arc::new(Identity { uuid, ..(**identity).clone() });
             }
         }
         pages::rendered(&snapshot, &settings, &Layout::new(&snapshot.watches), encoding)
     }
 
-    /// Every node as Prometheus' HTTP service discovery wants it, at this host and port.
+    /// All nodes in the format of Prometheus' HTTP service discovery, at this host and port.
     pub(crate) fn targets(&self, host: &str) -> String {
         let targets = (1..=self.nodes).map(|node| {
             let name = name(node);
@@ -65,15 +65,15 @@ impl Fleet {
 
 const PREFIX: &str = "gpu-node-";
 
-/// What a node is called.
+/// The name of a node: `gpu-node-00002`.
 pub(crate) fn name(node: u16) -> String {
     format!("{PREFIX}{node:05}")
 }
 
 /// A GPU's UUID on another node: its first group is the node's number.
-fn uuid(node: u16, twin: &str) -> String {
-    let rest = twin.strip_prefix("GPU-").and_then(|uuid| uuid.split_once('-'));
-    rest.map_or_else(|| twin.to_owned(), |(_, rest)| format!("GPU-{node:08x}-{rest}"))
+fn uuid(node: u16, uuid: &str) -> String {
+    let rest = uuid.strip_prefix("GPU-").and_then(|uuid| uuid.split_once('-'));
+    rest.map_or_else(|| uuid.to_owned(), |(_, rest)| format!("GPU-{node:08x}-{rest}"))
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uuids_are_a_nodes_own() {
+    fn each_node_has_its_own_uuids() {
         assert_eq!(uuid(258, "GPU-5cd1-22"), "GPU-00000102-22");
         assert_eq!(uuid(258, "odd"), "odd");
     }

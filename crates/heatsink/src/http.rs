@@ -1,4 +1,4 @@
-//! The HTTP side: a few endpoints, bounded in connections and in patience.
+//! The HTTP server: a few endpoints, with limits on connections and times.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::{Gpu, Moment, Snapshot, When};
+use model::{Moment, When};
 use sampler::Sampler;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -20,39 +20,40 @@ use tokio::time::{sleep, timeout};
 
 use crate::connections::{ConnectionLimiter, Permit};
 use crate::fleet::Fleet;
+use crate::health::{health, readiness};
 use crate::overview::Overview;
-use crate::pages::{Encoding, Pages};
+use crate::pages::{Encoding, PageCache};
 
 /// Open connections. At the limit, the one that has been idle longest is closed for a new one.
 pub(crate) const MAX_CONNECTIONS: usize = 256;
 
-/// How long a client may take to send its request's head. The time between two requests of a
-/// connection counts, too, so Prometheus' longest usual interval has to fit in.
-const HEAD_PATIENCE: Duration = Duration::from_secs(90);
+/// How long a client may take to send the head of a request. The time between two requests of a
+/// connection counts too, so it is longer than the usual scrape intervals.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long a connection lives. A client that keeps asking does not notice; one that does not read
-/// its answer is rid of then.
+/// How long a connection lives. A client that keeps sending requests does not notice; one that does
+/// not read its response is disconnected.
 const CONNECTION_AGE: Duration = Duration::from_secs(300);
 
-/// How long answers under way may take once the program is to stop.
-const DRAIN: Duration = Duration::from_millis(500);
+/// How long responses in progress may take when the program stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The text format's own media type, with its version: Prometheus 3 insists on one.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The media type of the text format, with a version, which Prometheus 3 requires.
+const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What the endpoints show.
+/// The data of the endpoints.
 pub(crate) struct App {
     pub(crate) sampler: Sampler,
-    pub(crate) pages: Pages,
+    pub(crate) pages: PageCache,
     pub(crate) overview: Overview,
     pub(crate) connections: Arc<ConnectionLimiter>,
-    /// The other nodes of a demo of many.
+    /// Further nodes, in a demo with several.
     pub(crate) fleet: Option<Fleet>,
     /// Whether `/health` fails once only a restart of this process would help.
     pub(crate) fail_health: bool,
 }
 
-/// Serves until `stop` turns true; then lets the answers under way finish.
+/// Serves until `stop` turns true; then lets the responses in progress finish.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Receiver<bool>) {
     let mut stopping = stop.clone();
     loop {
@@ -71,9 +72,9 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Rec
                 let app = Arc::clone(&app);
                 let stop = stop.clone();
                 tokio::spawn(async move {
-                    // Whatever it does: silent, in the middle of a head, or not reading.
+                    // Whether it is silent, in the middle of a head, or not reading.
                     tokio::select! {
-                        () = converse(stream, app, &permit, stop) => {}
+                        () = serve_connection(stream, app, &permit, stop) => {}
                         () = permit.evicted() => {}
                     }
                     // After the connection, which ended with the select.
@@ -88,18 +89,18 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Rec
         }
     }
     drop(listener);
-    // A client that takes longer has had its time.
-    let _ = timeout(DRAIN, app.connections.drained()).await;
+    // Clients that take longer are disconnected.
+    let _ = timeout(DRAIN_TIMEOUT, app.connections.drained()).await;
 }
 
-/// One connection.
-async fn converse(
+/// Answers the requests of one connection.
+async fn serve_connection(
     stream: TcpStream,
     app: Arc<App>,
     permit: &Permit,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Answers are written in one go; waiting to fill a packet would only delay them.
+    // Responses are written at once; waiting to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         permit.touch(Instant::now());
@@ -108,7 +109,7 @@ async fn converse(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
@@ -118,7 +119,7 @@ async fn converse(
         _ = stop.wait_for(|stop| *stop) => {}
     }
     connection.as_mut().graceful_shutdown();
-    // What is wrong with one client's connection concerns nobody else.
+    // An error of one connection does not concern the others.
     let _ = timeout(Duration::from_secs(10), connection).await;
 }
 
@@ -142,7 +143,7 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         },
         "/" => overview(app),
         path => match &app.fleet {
-            Some(fleet) => of_fleet(app, fleet, path, request),
+            Some(fleet) => fleet_page(app, fleet, path, request),
             None => text(StatusCode::NOT_FOUND, "try /metrics, /health, /ready or /\n"),
         },
     }
@@ -161,8 +162,8 @@ fn overview(app: &App) -> Response<Full<Bytes>> {
     response
 }
 
-/// What a demo of many nodes has besides.
-fn of_fleet(
+/// The endpoints that only a demo with several nodes has.
+fn fleet_page(
     app: &App,
     fleet: &Fleet,
     path: &str,
@@ -188,7 +189,7 @@ fn metrics(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     })
 }
 
-/// A page for Prometheus, as this client takes it.
+/// A page for Prometheus, in an encoding that this client accepts.
 fn page(
     request: &Request<Incoming>,
     make: impl FnOnce(Encoding) -> Bytes,
@@ -202,9 +203,9 @@ fn page(
             ),
         );
     }
-    let gzip = wants_gzip(request.headers());
+    let gzip = accepts_gzip(request.headers());
     let page = make(if gzip { Encoding::Gzip } else { Encoding::Identity });
-    let mut response = respond(StatusCode::OK, METRICS_TYPE, page);
+    let mut response = respond(StatusCode::OK, METRICS_MEDIA_TYPE, page);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if gzip {
@@ -213,19 +214,19 @@ fn page(
     response
 }
 
-/// The parameter of the query by which other exporters choose families. Who sends one expects less
-/// than everything, so it is refused; other parameters are ignored.
+/// The parameter of the query by which other exporters choose families, if there is one. Its sender
+/// expects less than everything, so it is refused; other parameters are ignored.
 fn unsupported_filter(query: &str) -> Option<&'static str> {
-    let asked =
+    let has =
         |filter: &&str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == **filter);
-    ["name[]", "collect[]"].into_iter().find(asked)
+    ["name[]", "collect[]"].into_iter().find(has)
 }
 
-/// Whether the client takes gzip: named, or by `*`, and not with a weight of 0.
-fn wants_gzip(headers: &HeaderMap) -> bool {
+/// Whether the client accepts gzip: named, or by `*`, and not with a weight of 0.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let named = headers.get_all(header::ACCEPT_ENCODING).iter();
     let items = named.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let mut wants = None;
+    let mut by_wildcard = None;
     for item in items {
         let mut parts = item.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
@@ -236,43 +237,10 @@ fn wants_gzip(headers: &HeaderMap) -> bool {
             return !refused;
         }
         if name == "*" {
-            wants = Some(!refused);
+            by_wildcard = Some(!refused);
         }
     }
-    wants.unwrap_or(false)
-}
-
-/// How long only a restart has to help before one is asked for: a driver that is being upgraded does
-/// not fit its library for a while.
-const UPGRADE: Duration = Duration::from_secs(60);
-
-/// Whether this process can do what it is for, or why only a restart would help.
-fn health(snapshot: &Snapshot, now: Moment) -> Result<(), String> {
-    match (snapshot.source.needs_restart, &snapshot.source.up) {
-        (Some(since), Err(why)) if now - since > UPGRADE => Err(format!(
-            "the kernel's module was replaced, and the driver library that this process can open does \
-             not fit it: a restart of the container may bring the new one ({why})"
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// Whether data flows, or why not.
-pub(crate) fn readiness(snapshot: &Snapshot) -> Result<(), String> {
-    snapshot.source.up.clone()?;
-    if snapshot.gpus.iter().any(|view| view.up.is_ok()) {
-        return Ok(());
-    }
-    match snapshot.gpus.first().and_then(|view| view.up.err()) {
-        Some(down) => Err(format!("no GPU answers; the first is down: {down}")),
-        None => Err("the driver lists no GPU".to_owned()),
-    }
-}
-
-/// What a GPU is called where people read it: its index, or its PCI address.
-pub(crate) fn name_of(gpu: &Gpu) -> String {
-    let address = || gpu.identity.as_deref()?.pci_bus_id.clone();
-    gpu.index.map(|index| index.to_string()).or_else(address).unwrap_or_default()
+    by_wildcard.unwrap_or(false)
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -311,25 +279,25 @@ mod tests {
     }
 
     #[test]
-    fn the_help_text_says_the_limit() {
+    fn the_help_text_names_the_limit() {
         let limit = format!("the limit of {MAX_CONNECTIONS} ");
         let row = model::catalog::by_id(model::field::HTTP_CONNECTIONS_CLOSED_TOTAL);
         assert!(row.expect("a field").help.contains(&limit));
     }
 
     #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
-        let takes = |value: &'static str| {
+    fn gzip_is_sent_to_clients_that_accept_it() {
+        let accepts = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-            wants_gzip(&headers)
+            accepts_gzip(&headers)
         };
-        assert!(takes("gzip"));
-        assert!(takes("deflate, GZIP;q=0.5"));
-        assert!(takes("*"));
-        assert!(!takes("gzip;q=0, *"));
-        assert!(!takes("identity"));
-        assert!(!takes(""));
-        assert!(!wants_gzip(&HeaderMap::new()));
+        assert!(accepts("gzip"));
+        assert!(accepts("deflate, GZIP;q=0.5"));
+        assert!(accepts("*"));
+        assert!(!accepts("gzip;q=0, *"));
+        assert!(!accepts("identity"));
+        assert!(!accepts(""));
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }

@@ -1,4 +1,4 @@
-//! Where it listens: on systemd's socket, or on one for `-a, --address`.
+//! The listening socket: systemd's, or one for `-a, --address`.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -6,22 +6,21 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use anyhow::{Context, Result, anyhow, bail};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::cli::ServeArgs;
-use crate::settings::Named;
+use crate::flags::ADDRESS;
 use crate::systemd;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Bytes of an answer that the kernel takes from us for a client that does not read. Left to
-/// itself, it takes megabytes: a crowd of such clients would cost a gigabyte.
+/// Bytes of a response that the kernel buffers for a client that does not read. By default it buffers
+/// megabytes, and hundreds of such clients would cost a gigabyte.
 const SEND_BUFFER: usize = 256 * 1024;
 
-/// Systemd's socket, if it passes one; else, and only if that is not `required`, one for `address`.
+/// systemd's socket, if it passes one; else, unless that is `required`, one for `address`.
 ///
 /// # Errors
 ///
-/// One line that says what is wrong with the address, or with what systemd passes.
+/// What is wrong with the address, or with the sockets that systemd passes.
 pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
     match systemd::socket(required)? {
         Some(listener) => {
@@ -29,7 +28,7 @@ pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
             bounded.context("systemd's socket cannot be set up")?;
             Ok(listener)
         }
-        None => bind(address).named::<ServeArgs>("address"),
+        None => bind(address).context(&ADDRESS),
     }
 }
 
@@ -37,10 +36,10 @@ pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
 ///
 /// # Errors
 ///
-/// What is wrong with the address, and what to do.
+/// What is wrong with the address, or why nothing can listen there; and what to do.
 pub(crate) fn bind(address: &str) -> Result<TcpListener> {
     let (host, port) = host_and_port(address)?;
-    let why = |error: &io::Error| words(error, address, port);
+    let explain = |error: &io::Error| explain(error, address, port);
     if host.is_empty() {
         // One socket for IPv6 and IPv4, or, where the machine has no IPv6, for IPv4.
         return listen((Ipv6Addr::UNSPECIFIED, port).into())
@@ -48,13 +47,13 @@ pub(crate) fn bind(address: &str) -> Result<TcpListener> {
                 io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
                 _ => listen((Ipv4Addr::UNSPECIFIED, port).into()),
             })
-            .map_err(|error| why(&error));
+            .map_err(|error| explain(&error));
     }
     let addresses = address.to_socket_addrs();
     let addresses = addresses.with_context(|| format!("`{host}` has no address"))?;
     let mut last = Err(anyhow!("`{host}` has no address"));
     for address in addresses {
-        last = listen(address).map_err(|error| why(&error));
+        last = listen(address).map_err(|error| explain(&error));
         if last.is_ok() {
             break;
         }
@@ -62,7 +61,7 @@ pub(crate) fn bind(address: &str) -> Result<TcpListener> {
     last
 }
 
-/// The two halves of `:9400`, `127.0.0.1:9400`, `[::1]:9400` or `host:9400`.
+/// The host and the port of `:9400`, `127.0.0.1:9400`, `[::1]:9400` or `host:9400`.
 fn host_and_port(address: &str) -> Result<(&str, u16)> {
     const FORMS: &str = "write :9400, 127.0.0.1:9400 or [::1]:9400";
     if let Ok(port) = address.parse::<u16>() {
@@ -78,7 +77,7 @@ fn host_and_port(address: &str) -> Result<(&str, u16)> {
 }
 
 /// Why nothing can listen there, and what to do.
-fn words(error: &io::Error, address: &str, port: u16) -> anyhow::Error {
+fn explain(error: &io::Error, address: &str, port: u16) -> anyhow::Error {
     let other = if port < u16::MAX { port + 1 } else { port - 1 };
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
@@ -108,10 +107,10 @@ pub(crate) fn url(address: SocketAddr) -> String {
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // Machines differ in what they take for granted (net.ipv6.bindv6only).
+        // The default differs from machine to machine (net.ipv6.bindv6only).
         socket.set_only_v6(false)?;
     }
-    // A restart does not wait for the connections of the run before.
+    // A restart does not wait until old connections time out.
     socket.set_reuse_address(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(&address.into())?;
@@ -126,10 +125,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
+    fn addresses_are_read_or_refused() {
         assert!(bind("127.0.0.1:0").is_ok());
         assert!(bind("localhost:0").is_ok());
-        for (text, said) in [
+        for (text, message) in [
             ("", "is not HOST:PORT"),
             ("9400", "write :9400"),
             (":x", "has no port"),
@@ -141,7 +140,7 @@ mod tests {
             ("host.invalid:9400", "`host.invalid` has no address"),
         ] {
             let error = bind(text).expect_err(text);
-            assert!(format!("{error:#}").contains(said), "{error:#}");
+            assert!(format!("{error:#}").contains(message), "{error:#}");
         }
     }
 
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_alone_is_listened_on_with_both_protocols() {
+    fn a_port_alone_listens_on_ipv4_and_ipv6() {
         let listener = bind(":0").unwrap();
         let address = listener.local_addr().unwrap();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).is_ok());

@@ -9,16 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::cli::Cli;
+use crate::cli;
 
-/// The page of a command, or of heatsink itself.
+/// The manual page of a command; `None` is heatsink itself.
 fn page(command: Option<&str>) -> Result<Vec<u8>> {
-    let mut whole = Cli::command();
+    let mut whole = cli::command();
     whole.build();
     let about = match command {
         None => whole,
@@ -55,19 +54,16 @@ fn page(command: Option<&str>) -> Result<Vec<u8>> {
 
 type Section = (&'static str, &'static [(&'static str, &'static str)]);
 
-/// What the flags do not say. The first is of every command.
+/// Sections that do not follow from the flags. The first one is in every page.
 const SECTIONS: &[Section] = &[
     (
         "EXIT STATUS",
         &[
-            ("0", "All went well; of check, data flows."),
-            (
-                "1",
-                "The answer is no: of check, no data flows; of fields, nothing fits the pattern.",
-            ),
+            ("0", "Success; for check, data flows."),
+            ("1", "For check, no data flows; for fields, nothing matches the pattern."),
             (
                 "2",
-                "It could not start: settings that cannot work, a port that is taken. Nothing was served.",
+                "heatsink could not start: a wrong setting, or a port that is in use. Nothing was served.",
             ),
         ],
     ),
@@ -76,44 +72,46 @@ const SECTIONS: &[Section] = &[
         &[
             (
                 "SIGHUP",
-                "The counters files are read again, without a gap on the page, and GPUs that are missing \
-                 are forgotten.",
+                "Reads the counters files again, without a gap on the page, and forgets missing GPUs.",
             ),
-            ("SIGTERM, SIGINT", "The answers under way are finished, within two seconds."),
+            (
+                "SIGTERM, SIGINT",
+                "Finishes the responses in progress, within two seconds, and ends.",
+            ),
         ],
     ),
     (
         "ENVIRONMENT",
         &[
-            ("NODE_NAME", "The label hostname, in place of the system's name."),
+            ("NODE_NAME", "The label hostname, instead of the system's name."),
             (
                 "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS",
-                "systemd's: it is told when heatsink serves and that it is alive, and may pass the \
-                 socket to listen on.",
+                "Set by systemd, which is notified when heatsink serves and that it is alive, and may \
+                 pass the socket to listen on.",
             ),
             (
                 "Variables of flags",
-                "Each flag names its own. One that is empty counts as not set, and the flag goes \
-                 before the variable. Those of dcgm-exporter are understood, all of them.",
+                "Each flag names its own. An empty variable counts as not set, and a flag overrides \
+                 its variable. All variables of dcgm-exporter are understood.",
             ),
         ],
     ),
     (
         "FILES",
         &[
-            ("/etc/default/heatsink", "Variables for the service, in Debian's package."),
+            ("/etc/default/heatsink", "Variables for the service, in the Debian package."),
             (
                 "/usr/share/heatsink/",
-                "Counters files to begin with, rules for Prometheus, dashboards for Grafana.",
+                "Counters files to start from, rules for Prometheus, dashboards for Grafana.",
             ),
-            ("/dev/kmsg", "The kernel's log, from which XIDs are counted."),
+            ("/dev/kmsg", "The kernel log, from which XIDs are counted."),
         ],
     ),
     (
         "SEE ALSO",
         &[
-            ("heatsink-demo(1), heatsink-check(1), heatsink-fields(1)", "The commands."),
-            ("nvidia-smi(1), prometheus(1), systemctl(1)", "What it works with."),
+            ("heatsink-demo(1), heatsink-check(1), heatsink-fields(1)", "Commands of heatsink."),
+            ("nvidia-smi(1), prometheus(1), systemctl(1)", "Programs that it works with."),
         ],
     ),
 ];
@@ -129,7 +127,7 @@ fn write(name: &str, content: &[u8]) -> PathBuf {
 
 #[test]
 fn a_manual_page_has_every_flag_and_variable() {
-    let mut whole = Cli::command();
+    let mut whole = cli::command();
     whole.build();
     for name in [None, Some("demo"), Some("check"), Some("fields")] {
         let command = name.map_or(&whole, |name| whole.find_subcommand(name).unwrap());
@@ -153,7 +151,7 @@ fn bash_completes() {
         [(Shell::Zsh, "_heatsink"), (Shell::Fish, "heatsink.fish"), (Shell::Bash, "heatsink.bash")];
     let [.., script] = made.map(|(shell, file)| {
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "heatsink", &mut script);
+        clap_complete::generate(shell, &mut cli::command(), "heatsink", &mut script);
         write(file, &script)
     });
     let ask = r#"

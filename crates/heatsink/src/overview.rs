@@ -1,10 +1,11 @@
-//! The page at `/`: how the GPUs are, for people.
+//! The page at `/`: the state of the GPUs, as HTML for people.
 //!
-//! Made for each request from the snapshot alone, so it costs nothing until it is asked for. It is plain
-//! HTML without script and reloads itself. At most [`MAX_CARDS`] GPUs are shown in full and
-//! [`MAX_LINES`] in a line, those in trouble first: 15 kB for eight GPUs, 30 kB for any number.
+//! Made for each request from the snapshot alone, so it costs nothing until it is requested. It has no
+//! script and reloads itself. At most [`MAX_CARDS`] GPUs are shown in full and [`MAX_LINES`] in a line,
+//! unhealthy ones first: 15 kB for eight GPUs, 30 kB for any number.
 
 mod conditions;
+mod gpu;
 mod readings;
 mod sentence;
 #[cfg(test)]
@@ -14,16 +15,16 @@ use std::sync::Arc;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use model::catalog::xid;
-use model::{CLOCK_REASONS, GpuView, Snapshot, SourceView, When, XidSource};
+use model::{CLOCK_REASONS, Snapshot, SourceView, When, XidSource};
 
 use self::conditions::{CONDITIONS, Condition, Severity};
+use self::gpu::Gpu;
 use self::readings::{Readings, ago};
-use crate::http::name_of;
 
-/// GPUs shown in full. On a machine with more, only those in trouble are.
+/// GPUs shown in full. On a machine with more, only unhealthy ones are.
 const MAX_CARDS: usize = 8;
 
-/// GPUs shown in a line each, beside those.
+/// Further GPUs, shown in a line each.
 const MAX_LINES: usize = 64;
 
 /// Explanations per GPU: its worst conditions, then its last XID.
@@ -34,79 +35,44 @@ const STYLE: &str = include_str!("overview/style.css");
 /// Where the Debian package installs the documentation.
 const DOCUMENTATION: &str = "/usr/share/doc/heatsink";
 
-/// By position in [`CLOCK_REASONS`], in words.
-const CLOCK_REASON_WORDS: [&str; CLOCK_REASONS.len()] = [
+/// Texts by position in [`CLOCK_REASONS`].
+const CLOCK_REASON_TEXTS: [&str; CLOCK_REASONS.len()] = [
     "idle",
     "held at a clock setting",
     "held at the power limit",
     "slowed down by the hardware",
     "held by sync boost",
-    "slowed down for heat",
-    "slowed down by the hardware for heat",
+    "slowed down by heat",
+    "slowed down by the hardware because of heat",
     "slowed down by the power brake",
-    "held at a display's clock",
+    "held at the clock of a display",
 ];
 
-/// What the page shows besides the snapshot.
+/// Settings of the page.
 pub(crate) struct Overview {
-    /// The name of the machine; none if it is not to be shown.
+    /// The name of the machine; none to leave it out.
     pub(crate) hostname: Option<Arc<str>>,
-    /// How many GPUs there should be, if that is known.
+    /// How many GPUs the machine should have, if that is known.
     pub(crate) expected_gpus: Option<u32>,
 }
 
-/// One GPU, and what is wrong with it.
-struct Gpu<'a> {
-    name: String,
-    readings: Readings<'a>,
-    /// The conditions that hold, the worst first, by position in [`CONDITIONS`]; each with what is
-    /// read and what to do.
-    conditions: Vec<(usize, String)>,
-}
-
-impl<'a> Gpu<'a> {
-    fn of(view: &'a GpuView, snapshot: &Snapshot, now: When) -> Self {
-        let readings = Readings::of(view, snapshot, now);
-        let tests = CONDITIONS.iter().map(|condition| condition.test).enumerate();
-        let conditions = tests.filter_map(|(at, test)| Some((at, test(&readings)?))).collect();
-        Self { name: name_of(&view.gpu), readings, conditions }
-    }
-
-    /// The position of its worst condition; none if it is well.
-    fn state(&self) -> Option<usize> {
-        self.conditions.first().map(|(at, _)| *at)
-    }
-
-    fn condition(&self) -> Option<&'static Condition> {
-        self.state().map(|at| &CONDITIONS[at])
-    }
-
-    fn severity(&self) -> Severity {
-        self.condition().map_or(Severity::Well, |condition| condition.severity)
-    }
-
-    fn state_in_words(&self) -> &'static str {
-        self.condition().map_or("well", |condition| condition.one)
-    }
-}
-
 impl Overview {
-    /// The page of a snapshot, at this moment.
+    /// The page of a snapshot. `now` is what ages are counted from.
     pub(crate) fn page(&self, snapshot: &Snapshot, now: When) -> String {
         let views = snapshot.gpus.iter();
         let mut gpus: Vec<Gpu<'_>> = views.map(|view| Gpu::of(view, snapshot, now)).collect();
         let expected = self.expected_gpus.map_or(0, |expected| expected as usize);
         let missing = expected.saturating_sub(gpus.len());
         let sentence = sentence::sentence(&snapshot.source, &gpus, missing);
-        // Stable: by index within a state.
+        // The sort is stable, so GPUs in the same state stay in order of index.
         gpus.sort_by_key(|gpu| gpu.state().unwrap_or(usize::MAX));
         let worst = match gpus.first() {
             _ if snapshot.source.up.is_err() || missing > 0 => Severity::Critical,
             Some(gpu) => gpu.severity(),
             None => Severity::Unknown,
         };
-        let well = gpus.iter().filter(|gpu| gpu.state().is_none()).count();
-        let in_full = if gpus.len() <= MAX_CARDS { gpus.len() } else { gpus.len() - well };
+        let healthy = gpus.iter().filter(|gpu| gpu.state().is_none()).count();
+        let in_full = if gpus.len() <= MAX_CARDS { gpus.len() } else { gpus.len() - healthy };
         let (cards, rest) = gpus.split_at(in_full.min(MAX_CARDS));
         let lines = &rest[..rest.len().min(MAX_LINES)];
         let hostname = self.hostname.as_deref();
@@ -118,7 +84,7 @@ impl Overview {
                 meta name="referrer" content="no-referrer";
                 meta http-equiv="refresh" content="2";
                 title {
-                    @if gpus.is_empty() { "No GPU" } @else { (well) "/" (gpus.len()) " GPUs well" }
+                    @if gpus.is_empty() { "No GPU" } @else { (healthy) "/" (gpus.len()) " GPUs healthy" }
                     @if let Some(hostname) = hostname { " · " (hostname) }
                 }
                 style { (PreEscaped(STYLE)) }
@@ -151,7 +117,7 @@ fn card(gpu: &Gpu<'_>) -> Markup {
         section class={ "gpu " (gpu.severity().class()) } {
             header {
                 h2 { "GPU " (gpu.name) }
-                span class="state" { (gpu.state_in_words()) }
+                span class="state" { (gpu.state_text()) }
                 span class="id" {
                     (texts.join(" · "))
                     @if instances > 0 { " · " (instances) " MIG instances" }
@@ -178,12 +144,13 @@ fn explain(condition: &Condition, note: &str) -> Markup {
     }
 }
 
-/// What to do about the last XID, unless a condition says it.
+/// What to do about the last XID, unless a condition says so.
 fn last_xid_note(readings: &Readings<'_>) -> Markup {
-    let said = [xid::Severity::Critical, xid::Severity::Warning].map(|of| readings.recent_xid(of));
+    let explained =
+        [xid::Severity::Critical, xid::Severity::Warning].map(|of| readings.recent_xid(of));
     match readings.last_xid() {
         Some((xid, age))
-            if xid.code != 0 && said.iter().flatten().all(|(said, _)| *said != xid) =>
+            if xid.code != 0 && explained.iter().flatten().all(|(other, _)| *other != xid) =>
         {
             html! {
                 p class="note" {
@@ -197,10 +164,10 @@ fn last_xid_note(readings: &Readings<'_>) -> Markup {
     }
 }
 
-/// How a quantity is written.
+/// The unit that a quantity is shown in.
 struct Unit {
     symbol: &'static str,
-    /// In base units.
+    /// Its size in base units.
     size: f64,
     decimals: usize,
 }
@@ -222,7 +189,7 @@ impl Unit {
 }
 
 fn cells(gpu: &Readings<'_>) -> Markup {
-    let clock: Vec<&str> = gpu.clock_reasons().map(|(at, _)| CLOCK_REASON_WORDS[at]).collect();
+    let clock: Vec<&str> = gpu.clock_reasons().map(|(at, _)| CLOCK_REASON_TEXTS[at]).collect();
     html! {
         (cell("Temperature", gpu.temperature, gpu.slowdown_temperature, &CELSIUS, gpu.is_hot(), ""))
         (cell("Power", gpu.power, gpu.power_limit, &WATT, false, ""))
@@ -232,7 +199,7 @@ fn cells(gpu: &Readings<'_>) -> Markup {
     }
 }
 
-/// A value, as a share of its limit if that is known.
+/// A value, with its share of the limit if there is one.
 fn cell(
     label: &str,
     value: Option<f64>,
@@ -255,11 +222,11 @@ fn cell(
 
 fn share(value: f64, limit: Option<f64>, unit: &Unit, is_too_high: bool) -> Markup {
     let limit = limit.filter(|limit| *limit > 0.0);
-    // Of a percentage it goes without saying.
-    let said = limit.filter(|_| unit.symbol != PERCENT.symbol);
+    // The limit of a percentage is obvious.
+    let shown_limit = limit.filter(|_| unit.symbol != PERCENT.symbol);
     html! {
         b { (unit.number(value)) }
-        @if let Some(limit) = said { " of " (unit.number(limit)) }
+        @if let Some(limit) = shown_limit { " of " (unit.number(limit)) }
         " " (unit.symbol)
         @if let Some(limit) = limit {
             @let percent = (value / limit * 100.0).clamp(0.0, 100.0);
@@ -287,7 +254,7 @@ fn last_xid_cell(gpu: &Readings<'_>) -> Markup {
     }
 }
 
-/// One GPU of many.
+/// A GPU in one line.
 fn line(gpu: &Gpu<'_>) -> Markup {
     let Readings { temperature, power, memory_used, utilization, .. } = gpu.readings;
     let quantities = [
@@ -299,7 +266,7 @@ fn line(gpu: &Gpu<'_>) -> Markup {
     html! {
         li {
             b { "GPU " (gpu.name) } " "
-            span class={ "state " (gpu.severity().class()) } { (gpu.state_in_words()) }
+            span class={ "state " (gpu.severity().class()) } { (gpu.state_text()) }
             @for (value, unit) in quantities {
                 @if let Some(value) = value { " · " (unit.text(value)) }
             }
@@ -307,27 +274,27 @@ fn line(gpu: &Gpu<'_>) -> Markup {
     }
 }
 
-/// What to do where nothing can be read.
+/// What to do if no GPU can be read.
 fn help(source: &SourceView) -> Markup {
     html! {
         section class="help bad" {
             @if let Err(why) = &source.up { p class="error" { (why) } }
             ul {
                 @if source.name == "dcgm" {
-                    li { "Is the host engine running? " code { "systemctl status nvidia-dcgm" } " says so." }
+                    li { "Is the host engine running? " code { "systemctl status nvidia-dcgm" } " shows it." }
                     li { "To read without DCGM: " code { "heatsink --source nvml" } "." }
                 } @else {
                     li { code { "nvidia-smi" } " lists the GPUs if the NVIDIA driver is installed and loaded. If it is not, install it." }
                     li { "In a container, the GPUs and the driver's libraries have to be passed in: " code { "--gpus all" } ", or the runtime class " code { "nvidia" } "." }
                 }
-                li { code { "heatsink check" } " says what can be read here, and why not." }
+                li { code { "heatsink check" } " shows what can be read here, and why not." }
                 li { code { "heatsink demo" } " shows all this without a GPU." }
             }
             p {
                 @if source.needs_restart.is_some() {
                     "The driver was replaced, and the library that this process can open does not fit it. Start heatsink, or its container, again."
                 } @else {
-                    "heatsink tries again until it works. Nothing has to be restarted."
+                    "heatsink tries again until it works. Nothing needs a restart."
                 }
             }
         }
@@ -338,7 +305,7 @@ fn footer(snapshot: &Snapshot) -> Markup {
     let SourceView { name, driver_version, .. } = &snapshot.source;
     let xids = match snapshot.xid_source {
         None => "are not seen",
-        Some(XidSource::KernelLog) => "come from the kernel's log",
+        Some(XidSource::KernelLog) => "come from the kernel log",
         Some(XidSource::NvmlEvents) => {
             "come from the driver's events, which never bring 79, 119 and 120"
         }
@@ -349,7 +316,7 @@ fn footer(snapshot: &Snapshot) -> Markup {
         footer {
             @if !snapshot.gpus.is_empty() {
                 p {
-                    "A GPU is well if it answers, nothing that is read says otherwise, and it reported no XID within a day that an operator has to see to. Temperature is shown against the one at which the GPU slows down, power against the limit in force, the clock against its highest. XIDs "
+                    "A GPU is healthy if it answers, none of its readings shows a fault, and it reported no XID within a day that needs an operator. Temperature is shown with the one at which the GPU slows down, power with the limit in force, the clock with its maximum. XIDs "
                     (xids) "."
                 }
             }

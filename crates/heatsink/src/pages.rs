@@ -1,4 +1,4 @@
-//! The metrics page as bytes: rendered once per snapshot, on first demand, and kept.
+//! The metrics page as bytes: rendered and compressed once per snapshot, at the first request.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,58 +12,57 @@ use model::Snapshot;
 /// How the bytes are encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Encoding {
-    /// As they are.
+    /// Not compressed.
     Identity,
-    /// Compressed.
+    /// gzip.
     Gzip,
 }
 
-/// The newest page.
-pub(crate) struct Pages {
-    shelf: Mutex<Shelf>,
+/// A cache of the newest page.
+pub(crate) struct PageCache {
+    state: Mutex<State>,
 }
 
-struct Shelf {
+struct State {
     settings: Settings,
-    /// Of the newest page's watches.
+    /// For the watches of the newest page.
     layout: Option<Layout>,
     newest: Option<Page>,
 }
 
 struct Page {
     snapshot: Arc<Snapshot>,
-    /// Made on demand, each by itself: scrapers ask for one of them and never for the other, and the
-    /// longer one is a megabyte where the whole catalogue is asked for.
+    /// Each encoding is made when it is first requested: scrapers request one of them and never the
+    /// other, and the longer one is a megabyte with the whole catalogue.
     identity: Option<Bytes>,
     gzip: Option<Bytes>,
 }
 
-impl Pages {
+impl PageCache {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { shelf: Mutex::new(Shelf { settings, layout: None, newest: None }) }
+        Self { state: Mutex::new(State { settings, layout: None, newest: None }) }
     }
 
-    /// Changes what pages depend on besides the snapshot.
+    /// Changes the settings of pages.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Settings)) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut shelf.settings);
-        shelf.newest = None;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state.settings);
+        state.newest = None;
     }
 
-    /// The page of this snapshot. The number of connections that were closed at the limit is that of
-    /// the first request for it.
+    /// The page of this snapshot. `connections_closed` is only used by the first request for it.
     pub(crate) fn get(
         &self,
         snapshot: Arc<Snapshot>,
         connections_closed: u64,
         encoding: Encoding,
     ) -> Bytes {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shelf { settings, layout, newest } = &mut *shelf;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { settings, layout, newest } = &mut *state;
         let page = match newest {
             Some(page) if Arc::ptr_eq(&page.snapshot, &snapshot) => page,
             newest => {
-                // What it replaces goes first.
+                // Frees the old page before the new one is made.
                 *newest = None;
                 settings.connections_closed = connections_closed;
                 newest.insert(Page { snapshot, identity: None, gzip: None })
@@ -86,7 +85,7 @@ impl Pages {
     }
 }
 
-/// A page, made now.
+/// Renders a page.
 pub(crate) fn rendered(
     snapshot: &Snapshot,
     settings: &Settings,
@@ -103,11 +102,11 @@ pub(crate) fn rendered(
     }
 }
 
-/// zlib's first level. The second one makes a page a fifth smaller and takes a third more time, and with
+/// zlib's level 1. Level 2 makes a page a fifth smaller and takes a third more time, and with
 /// one Prometheus each page is compressed for a single scrape.
 const LEVEL: Compression = Compression::new(1);
 
-/// The page, compressed as it is made. Pages repeat themselves so much that a tenth is left.
+/// The page, compressed while it is rendered, to about a tenth.
 fn compressed(snapshot: &Snapshot, settings: &Settings, layout: &Layout) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
     exposition::render_in_chunks(snapshot, settings, layout, |part| {

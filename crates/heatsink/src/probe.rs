@@ -1,52 +1,52 @@
-//! Whether a new session with the driver would read a GPU that is down in this one: tried in a process
-//! of its own, so that what hangs or fails there harms nothing here.
+//! Finds out in a process of its own whether a new session with the driver would read a GPU that is
+//! down in this one. A call that hangs or fails there does not affect this process.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use model::Identity;
 use sampler::{Suspect, Trial};
 
-use crate::cli::{self, PROBE_GPU, ProbeArgs};
-use crate::{DONE, NO};
+use crate::cli::{PROBE_GPU, Typed};
+use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
+use crate::flags::{INDEX, NVML_LIBRARY, PCI_BUS_ID, UUID};
 
 /// How long the process may take.
-const DEADLINE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// From one look at whether it has ended to the next.
-const LOOK: Duration = Duration::from_millis(20);
+/// Time between two checks whether it has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// This very program, however it was replaced on disk meanwhile.
-const MYSELF: &str = "/proc/self/exe";
+/// The program that is running, even if its file was replaced.
+const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// What tries it through NVML, with the library at this path.
-pub(crate) fn trial(library: Option<&Path>) -> Trial {
-    let library = library.map(|path| path.as_os_str().to_owned());
-    // One that cannot even be killed is inside the driver; a second one would only join it there.
+/// Tries GPUs through NVML, with the library at this path.
+pub(crate) fn trial(library: Option<PathBuf>) -> Trial {
+    // A process that cannot be killed is stuck inside the driver; a second one would be stuck as well.
     let stuck: Mutex<Option<Child>> = Mutex::default();
     Trial(Arc::new(move |suspect| {
         let mut stuck = stuck.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(child) = stuck.as_mut()
             && matches!(child.try_wait(), Ok(None))
         {
-            return Err("the process that tried it last hangs in the driver".to_owned());
+            return Err("the last process that tried hangs in the driver".to_owned());
         }
         *stuck = None;
-        let (outcome, child) = attempt(library.as_ref(), suspect)?;
+        let (result, child) = attempt(library.as_deref(), suspect)?;
         *stuck = child;
-        outcome
+        result
     }))
 }
 
-/// What came of it, and the process if it could not be ended.
+/// The result, and the process if it could not be ended.
 type Attempt = (Result<(), String>, Option<Child>);
 
-fn attempt(library: Option<&OsString>, suspect: &Suspect) -> Result<Attempt, String> {
-    let mut command = Command::new(MYSELF);
+fn attempt(library: Option<&Path>, suspect: &Suspect) -> Result<Attempt, String> {
+    let mut command = Command::new(THIS_PROGRAM);
     command.arg(PROBE_GPU);
     if let Some(library) = library {
         command.arg("--nvml-library").arg(library);
@@ -61,34 +61,35 @@ fn attempt(library: Option<&OsString>, suspect: &Suspect) -> Result<Attempt, Str
         (None, None) => &mut command,
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| format!("it cannot be tried: {error}"))?;
+    let mut child =
+        command.spawn().map_err(|error| format!("no process to try it with: {error}"))?;
     let began = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) if status.success() => return Ok((Ok(()), None)),
-            Ok(Some(_)) => return Ok((Err("it cannot be read there either".to_owned()), None)),
-            Ok(None) if began.elapsed() < DEADLINE => thread::sleep(LOOK),
+            Ok(Some(_)) => {
+                return Ok((Err("a new process cannot read it either".to_owned()), None));
+            }
+            Ok(None) if began.elapsed() < TIMEOUT => thread::sleep(POLL_INTERVAL),
             Ok(None) => break,
-            Err(error) => return Err(format!("it cannot be tried: {error}")),
+            Err(error) => return Err(format!("no process to try it with: {error}")),
         }
     }
     // It may have ended just now, or be unkillable.
     let _ = child.kill();
-    thread::sleep(LOOK * 5);
+    thread::sleep(POLL_INTERVAL * 5);
     let ended = matches!(child.try_wait(), Ok(Some(_)));
     Ok((Err("a new process hangs in the driver".to_owned()), (!ended).then_some(child)))
 }
 
 /// `heatsink probe-gpu`.
-pub(crate) fn run(args: &ProbeArgs) -> u8 {
-    let wanted = Identity {
-        index: args.index,
-        uuid: args.uuid.clone(),
-        pci_bus_id: args.pci_bus_id.clone(),
+pub(crate) fn run(typed: &Typed) -> Result<Exit> {
+    let identity = Identity {
+        index: typed.get(&INDEX)?,
+        uuid: typed.get(&UUID)?,
+        pci_bus_id: typed.get(&PCI_BUS_ID)?,
         model_name: None,
     };
-    match nvml::probe(cli::path(&args.nvml_library), &wanted) {
-        Ok(()) => DONE,
-        Err(_) => NO,
-    }
+    let probed = nvml::probe(typed.get(&NVML_LIBRARY)?.as_deref(), &identity);
+    Ok(Exit::with(if probed.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY }))
 }

@@ -1,5 +1,5 @@
-//! What systemd hands over and is told: a listening socket, readiness, how it goes, and that this
-//! process is alive. Without systemd, all of it does nothing.
+//! systemd: takes its listening socket, and notifies it of readiness, status and liveness. Without
+//! systemd, it does nothing.
 
 use std::net::TcpListener;
 use std::sync::Weak;
@@ -13,26 +13,27 @@ use model::Snapshot;
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::http::{self, App};
+use crate::flags::WEB_SYSTEMD_SOCKET;
+use crate::health;
+use crate::http::App;
 
-/// How often systemd is told how it goes; more often only if its watchdog is less patient.
-const PULSE: Duration = Duration::from_secs(1);
+/// How often the status is sent; more often if the watchdog's timeout is short.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Messages that wait for systemd to hear them.
-const MOST_UNHEARD: usize = 16;
+/// Messages that wait to be sent at most; further ones are lost.
+const MAX_WAITING_MESSAGES: usize = 16;
 
 /// The socket that systemd listens on for this process (`heatsink.socket`), if it does.
 ///
 /// # Errors
 ///
-/// When something else was handed over, or more than one socket, or nothing although it is
-/// `required`.
+/// When systemd passes something else, more than one socket, or none although one is `required`.
 pub(crate) fn socket(required: bool) -> Result<Option<TcpListener>> {
     let mut passed = ListenFd::from_env();
     match passed.len() {
         0 if required => bail!(
-            "--web-systemd-socket (DCGM_EXPORTER_SYSTEMD_SOCKET): systemd has passed no socket; \
-             start heatsink.socket, or leave the flag out and listen on --address"
+            "{WEB_SYSTEMD_SOCKET}: systemd has passed no socket; start heatsink.socket, or leave the \
+             flag out and listen on --address"
         ),
         0 => return Ok(None),
         1 => {}
@@ -42,83 +43,84 @@ pub(crate) fn socket(required: bool) -> Result<Option<TcpListener>> {
         ),
     }
     let listener = passed.take_tcp_listener(0);
-    let listener = listener.context("systemd has passed what is no TCP socket that listens")?;
-    ensure!(listener.is_some(), "systemd has passed a socket that is already taken");
+    let listener =
+        listener.context("systemd has passed something that is not a listening TCP socket")?;
+    ensure!(listener.is_some(), "systemd has passed a socket that is already in use");
     Ok(listener)
 }
 
-/// Where systemd is told things: a thread of its own does it, since systemd may be slow to hear, and
-/// must hold up neither a scrape nor the end. What it does not hear in time it does without.
+/// Sends messages to systemd from a thread of its own: systemd may be slow, and must delay neither a
+/// scrape nor the end. Messages that it does not receive in time are lost.
 #[derive(Clone)]
 pub(crate) struct Messenger {
-    /// None where systemd asks for no messages.
+    /// None if systemd did not ask for messages.
     messages: Option<SyncSender<String>>,
 }
 
 impl Messenger {
-    /// Starts to listen to what is to be told.
+    /// Starts the thread.
     pub(crate) fn start() -> Self {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return Self { messages: None };
         }
-        let (messages, said) = mpsc::sync_channel::<String>(MOST_UNHEARD);
+        let (messages, received) = mpsc::sync_channel::<String>(MAX_WAITING_MESSAGES);
         let messenger = thread::Builder::new().name("systemd".to_owned()).spawn(move || {
-            for message in said {
+            for message in received {
                 if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&message)]) {
-                    tracing::debug!("systemd does not hear: {error}");
+                    tracing::debug!("systemd did not receive a message: {error}");
                 }
             }
         });
         if let Err(error) = messenger {
-            tracing::warn!("systemd cannot be told that heatsink serves: {error}");
+            tracing::warn!("no thread to notify systemd with: {error}");
             return Self { messages: None };
         }
         Self { messages: Some(messages) }
     }
 
-    /// Tells systemd that the end has begun.
+    /// Sends that the process is stopping.
     pub(crate) fn stopping(&self) {
-        self.tell("STOPPING=1".to_owned());
+        self.send("STOPPING=1".to_owned());
     }
 
-    /// Whether there is room for this among what is to be told.
-    fn tell(&self, message: String) -> bool {
+    /// Sends a message, and says whether the queue has room for it.
+    fn send(&self, message: String) -> bool {
         self.messages.as_ref().is_some_and(|messages| messages.try_send(message).is_ok())
     }
 }
 
-/// Tells systemd that this process serves, and from then on how it goes. Runs where connections are
-/// served, so that a server that hangs is silent, and systemd's watchdog restarts it.
+/// Sends that this process is ready, and then its status. Runs on the thread that serves connections,
+/// so that systemd's watchdog restarts a server that hangs.
 pub(crate) async fn report(messenger: Messenger, app: Weak<App>) {
     if messenger.messages.is_none() {
         return;
     }
-    messenger.tell("READY=1".to_owned());
+    messenger.send("READY=1".to_owned());
     let watchdog = sd_notify::watchdog_enabled();
-    let period = watchdog.map_or(PULSE, |patience| PULSE.min(patience / 3));
-    let mut pulse = interval(period.max(Duration::from_millis(1)));
-    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = String::new();
+    let period = watchdog.map_or(STATUS_INTERVAL, |timeout| STATUS_INTERVAL.min(timeout / 3));
+    let mut ticks = interval(period.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last_status = String::new();
     loop {
-        pulse.tick().await;
+        ticks.tick().await;
         let Some(app) = app.upgrade() else { return };
         if watchdog.is_some() {
-            messenger.tell("WATCHDOG=1".to_owned());
+            messenger.send("WATCHDOG=1".to_owned());
         }
         let status = status(&app.sampler.snapshot());
-        if status != told && messenger.tell(format!("STATUS={status}")) {
-            told = status;
+        if status != last_status && messenger.send(format!("STATUS={status}")) {
+            last_status = status;
         }
     }
 }
 
-/// What `systemctl status` shows.
+/// The text that `systemctl status` shows.
 fn status(snapshot: &Snapshot) -> String {
     let simulated = if snapshot.source.name == "sim" { "simulated " } else { "" };
-    match http::readiness(snapshot) {
+    match health::readiness(snapshot) {
         Ok(()) => {
-            let up = snapshot.gpus.iter().filter(|view| view.up.is_ok()).count();
-            format!("{up} of {} {simulated}GPUs answer", snapshot.gpus.len())
+            let (up, all) = health::answering(snapshot);
+            format!("{up} of {all} {simulated}GPUs answer")
         }
         Err(why) => format!("no data: {}", why.lines().next().unwrap_or_default()),
     }

@@ -1,4 +1,4 @@
-//! Tables for people.
+//! Tables of text.
 
 /// Rows with columns as wide as they need to be.
 pub(crate) fn aligned(rows: &[Vec<String>]) -> String {

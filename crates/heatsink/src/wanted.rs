@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use model::catalog::builtin::Set;
 use model::catalog::counters::{self, Counters, Skipped};
 use model::catalog::{Field, Generation, generation};
 use model::{Kind, Watch, Windows};
 
-use crate::cli::ServeArgs;
-use crate::settings::Named;
+use crate::flags::{COLLECTORS, EXTRA_COLLECTORS};
 
 /// The largest counters file that is read, in bytes. The full field table takes a tenth of it.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -64,7 +63,7 @@ impl Wanted {
         let mut rows_skipped = 0;
         let (counters, is_builtin) = match &self.counters {
             None => (of_set(Set::Default), true),
-            Some(path) => file_or_builtin(path).named::<ServeArgs>("collectors")?,
+            Some(path) => file_or_builtin(path).context(&COLLECTORS)?,
         };
         rows_skipped += counters.skipped.len();
         let mut watches = counters.watches;
@@ -74,9 +73,7 @@ impl Wanted {
         }
         if let Some(extra) = &self.extra {
             let extra = match extra {
-                Extra::Path(path) => {
-                    file_or_builtin(path).named::<ServeArgs>("extra-collectors")?.0
-                }
+                Extra::Path(path) => file_or_builtin(path).context(&EXTRA_COLLECTORS)?.0,
                 Extra::Builtin(set) => of_set(*set),
             };
             rows_skipped += extra.skipped.len();
@@ -86,7 +83,7 @@ impl Wanted {
             && watches.iter().all(|watch| watch.kind == Kind::Label)
         {
             let why = "asks for labels only; add a row of type gauge, counter or untyped";
-            return Err(anyhow!("{} {why}", path.display())).named::<ServeArgs>("collectors");
+            return Err(anyhow!("{} {why}", path.display())).context(&COLLECTORS);
         }
         // A name in a file stays as it is written, unless a generation is set.
         if let Some(generation) = self.generation {

@@ -1,4 +1,4 @@
-//! What a state means, and what to do about it.
+//! What to do about GPUs that are down, and about fields without a value.
 
 use model::catalog::Field;
 use model::{Down, Reason};
@@ -7,27 +7,27 @@ use model::{Down, Reason};
 pub(super) fn of_gpu(down: Down) -> &'static str {
     match down {
         Down::Late => {
-            "a driver call does not come back. Look for XIDs in the kernel's log and for processes in \
-             state D; reset the GPU, or else reboot."
+            "a driver call does not return. Look for XIDs in the kernel's log and for processes in \
+             state D; reset the GPU; if that fails, reboot."
         }
         Down::Lost => {
-            "fallen off the bus, or being reset. Save the kernel's log, then start the \
-             machine again, power off if need be."
+            "fallen off the bus, or being reset. Save the kernel's log, then reboot the \
+             machine, with a power cycle if necessary."
         }
         Down::Missing => {
             "not listed by the driver. See whether `lspci -d 10de:` does: if so, it is excluded or \
-             passed to a virtual machine; if not, start the machine again, power off if need be."
+             passed to a virtual machine; if not, reboot the machine, with a power cycle if necessary."
         }
         Down::NotInitialized => {
-            "on the PCI bus, but the driver could not initialise it. The kernel's log has the \
-             reason (`journalctl -k | grep NVRM`); reboot, power off if need be."
+            "on the PCI bus, but the driver could not initialise it. The kernel log has the \
+             reason (`journalctl -k | grep NVRM`); reboot, with a power cycle if necessary."
         }
         Down::NoThread => {
-            "the system gives no thread to read it with. Raise the limit on tasks (`TasksMax=`, the \
+            "the system gives heatsink no thread to read it with. Raise the limit on tasks (`TasksMax=`, the \
              pod's limit on PIDs, `ulimit -u`)."
         }
         Down::NotPermitted => {
-            "the driver refuses this process. Give it the device nodes /dev/nvidia*: a container may \
+            "the driver denies access to this process. Give it the device nodes /dev/nvidia*: a container may \
              lack them, a cgroup may deny them."
         }
         Down::Failed => {
@@ -46,22 +46,22 @@ pub(super) fn of_gpu(down: Down) -> &'static str {
 pub(super) fn of_field(reason: Reason) -> &'static str {
     match reason {
         Reason::NotPermitted => {
-            "the driver wants more rights than this process has. As root, this may have a value."
+            "the driver requires more rights than this process has. As root, these may have a value."
         }
         Reason::Lost => "the driver says that a GPU is lost or needs a reset.",
         Reason::Late => "the driver takes too long. `heatsink check --timings` measures each call.",
         Reason::Failed => "the driver answers with an error.",
         Reason::Implausible => {
-            "the driver answers with what cannot be, such as 255 °C. It is not served."
+            "the driver answers with impossible values, such as 255 °C. They are not served."
         }
-        Reason::NotServed | Reason::NotSupported | Reason::NoData => "there is none.",
+        Reason::NotServed | Reason::NotSupported | Reason::NoData => "there is no value.",
     }
 }
 
 /// Why a device does not have a field.
 ///
-/// `has` says whether a device of its model has a field like another. What came with a generation of
-/// GPUs is lacking for another reason where they have others of that generation.
+/// `has` says whether a device of this model has any field for which a condition holds. A model that
+/// has other fields of the same generation of GPUs lacks this one for another reason.
 pub(super) fn of_missing(
     field: &Field,
     source: &str,
@@ -69,13 +69,13 @@ pub(super) fn of_missing(
     has: impl FnOnce(&dyn Fn(&Field) -> bool) -> bool,
 ) -> String {
     const NOT_HERE: &str = "this hardware or this driver does not have them";
-    // Since when DCGM has a field is not known.
+    // There is no list of the versions in which DCGM got its fields.
     let since = if source == "nvml" { nvml::since(field.id) } else { "" };
-    if let Some(wanted) = since.strip_prefix("driver ") {
+    if let Some(needed) = since.strip_prefix("driver ") {
         let major = |version: &str| version.split('.').next()?.parse::<u32>().ok();
-        return match (major(wanted), driver.and_then(major)) {
-            (Some(wanted), Some(driver)) if driver < wanted => {
-                format!("they need driver {wanted} or newer")
+        return match (major(needed), driver.and_then(major)) {
+            (Some(needed), Some(driver)) if driver < needed => {
+                format!("they need driver {needed} or newer")
             }
             _ => NOT_HERE.to_owned(),
         };
@@ -84,7 +84,7 @@ pub(super) fn of_missing(
         return NOT_HERE.to_owned();
     }
     match since {
-        // DCGM's own way to profile begins with Volta.
+        // DCGM can profile Volta and later.
         "Hopper" => {
             "some GPUs have them, from Hopper on; through DCGM (--source dcgm) from Volta on"
                 .to_owned()
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_explained_where_that_is_known() {
+    fn a_missing_field_is_explained_by_driver_or_generation() {
         let why = |id: u16, source: &str, driver: &str, has: bool| {
             let field = model::catalog::by_id(FieldId(id)).expect("a field");
             of_missing(field, source, Some(driver), |_| has)

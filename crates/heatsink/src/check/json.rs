@@ -1,4 +1,4 @@
-//! The same for programs. `docs/check.md` describes the keys.
+//! The report as JSON. `docs/check.md` describes the keys.
 
 use anyhow::Result;
 use model::catalog::Group;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::advice;
 use super::place::{Name, Place};
-use super::report::{Counts, Device, Report, Row, Xids, words};
+use super::report::{Counts, Device, Report, Row, Xids, meaning};
 
 pub(super) fn text(report: &Report) -> Result<String> {
     let source = &report.snapshot.source;
@@ -47,7 +47,7 @@ fn device(report: &Report, device: &Device) -> Json {
     let groups: Map<String, Json> =
         groups.map(|(group, counts)| (group.as_str().to_owned(), self::counts(counts))).collect();
     let readings = report.readings.iter().filter(|row| row.place.row() == device.place);
-    let mut object = of_place(&device.place);
+    let mut object = place_keys(&device.place);
     object.extend([
         ("model".to_owned(), json!(device.model)),
         ("uuid".to_owned(), json!(uuid)),
@@ -74,21 +74,21 @@ fn reading(row: &Row) -> Json {
         Ok(Value::Text(text)) => (json!(&**text), None),
         Err(reason) => (Json::Null, Some(reason.as_str())),
     };
-    let mut object = of_place(&row.place);
+    let mut object = place_keys(&row.place);
     object.extend([
         ("field".to_owned(), json!(row.field.name)),
         ("id".to_owned(), json!(row.field.id.0)),
         ("group".to_owned(), json!(row.field.group().as_str())),
         ("unit".to_owned(), json!(row.field.unit)),
         ("value".to_owned(), value),
-        ("words".to_owned(), json!(words(row.field, row.reading))),
+        ("words".to_owned(), json!(meaning(row.field, row.reading))),
         ("reason".to_owned(), json!(reason)),
     ]);
     Json::Object(object)
 }
 
 /// `"gpu": 0, "nvlink": 3`.
-fn of_place(place: &Place) -> Map<String, Json> {
+fn place_keys(place: &Place) -> Map<String, Json> {
     let key = |(kind, name): &(&'static str, Name)| {
         let kind = if *kind == "to GPU" { "to_gpu".to_owned() } else { kind.to_lowercase() };
         let name = match name {

@@ -1,10 +1,10 @@
-//! What a reading is of, in the words of people: `GPU 0-7 NVLink 0-17`.
+//! The names of devices and their parts: `GPU 0-7 NVLink 0-17`.
 
 use std::collections::BTreeMap;
 
 use model::{Entity, Gpu, Instance};
 
-use crate::http;
+use crate::health::gpu_name;
 
 /// A device, or one of its parts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -13,7 +13,7 @@ pub(super) struct Place {
     pub(super) part: Option<(&'static str, Name)>,
 }
 
-/// A number; or what there is in place of one, as the PCI address of a GPU that is not listed.
+/// A number, or a text for devices without one, such as the PCI address of a GPU that is not listed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Name {
     Number(u32),
@@ -24,9 +24,9 @@ pub(super) enum Name {
 pub(super) const MIG: &str = "MIG";
 
 impl Place {
-    /// Something that belongs to a GPU.
+    /// A GPU, or a part of it.
     pub(super) fn on(gpu: &Gpu, entity: &Entity) -> Self {
-        let name = gpu.index.map_or_else(|| Name::Text(http::name_of(gpu)), Name::Number);
+        let name = gpu.index.map_or_else(|| Name::Text(gpu_name(gpu)), Name::Number);
         let device = ("GPU", name);
         let part = match entity {
             Entity::Link(link) => Some(("NVLink", Name::Number(*link))),
@@ -44,8 +44,8 @@ impl Place {
         Self { device, part }
     }
 
-    /// Something that belongs to no GPU; none of what does.
-    pub(super) fn beside_gpus(entity: &Entity) -> Option<Self> {
+    /// An NVSwitch, a CPU, or a part of one; none for a GPU and its parts.
+    pub(super) fn outside_gpus(entity: &Entity) -> Option<Self> {
         let number = Name::Number;
         let (device, part) = match entity {
             Entity::Switch(switch) => (("NVSwitch", number(*switch)), None),
@@ -59,21 +59,21 @@ impl Place {
         Some(Self { device, part })
     }
 
-    /// What has the row for it in the table of devices: an instance itself, of links the device.
+    /// The place whose row in the table of devices counts this one: for links and cores, their device.
     pub(super) fn row(&self) -> Self {
         let part = self.part.clone().filter(|(kind, _)| *kind == MIG);
         Self { device: self.device.clone(), part }
     }
 }
 
-/// All of them in a few words: neighbours are folded, and devices of which the same parts are meant.
+/// All places in one text: ranges of numbers are folded, and devices with the same parts.
 pub(super) fn fold(places: &[Place]) -> String {
     let mut devices: BTreeMap<&(&'static str, Name), Vec<&(&'static str, Name)>> = BTreeMap::new();
     for place in places {
         devices.entry(&place.device).or_default().extend(&place.part);
     }
     // By kind of device and its parts, in the order of the first of each.
-    let mut alike: Vec<(&str, String, Vec<&Name>)> = Vec::new();
+    let mut groups: Vec<(&str, String, Vec<&Name>)> = Vec::new();
     for ((kind, name), mut parts) in devices {
         parts.sort();
         let runs = parts.chunk_by(|one, next| one.0 == next.0).filter_map(|run| {
@@ -81,15 +81,15 @@ pub(super) fn fold(places: &[Place]) -> String {
             Some(format!(" {kind} {}", names(run.iter().map(|(_, name)| name))))
         });
         let parts: String = runs.collect();
-        match alike.iter_mut().find(|(other, its, _)| other == kind && *its == parts) {
+        match groups.iter_mut().find(|(other, its, _)| other == kind && *its == parts) {
             Some((_, _, devices)) => devices.push(name),
-            None => alike.push((*kind, parts, vec![name])),
+            None => groups.push((*kind, parts, vec![name])),
         }
     }
-    let words = alike
+    let texts = groups
         .into_iter()
         .map(|(kind, parts, devices)| format!("{kind} {}{parts}", names(devices.into_iter())));
-    words.collect::<Vec<_>>().join("; ")
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a Name>) -> String {
@@ -117,31 +117,31 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_part_has_words_of_its_own() {
+    fn each_kind_of_part_has_a_name() {
         let instance = |compute_instance| {
             let profile = "1c.2g.20gb".to_owned();
             let instance = Instance { gpu_instance: 3, compute_instance, number: 0, profile };
             Place::on(&gpu(2), &Entity::Instance(Arc::new(instance)))
         };
-        let beside = |entity| Place::beside_gpus(&entity).expect("it belongs to no GPU");
+        let outside = |entity| Place::outside_gpus(&entity).expect("it belongs to no GPU");
         for (place, expected) in [
             (Place::on(&gpu(0), &Entity::Gpu), "GPU 0"),
             (Place::on(&gpu(0), &Entity::Link(3)), "GPU 0 NVLink 3"),
             (Place::on(&gpu(0), &Entity::Peer(3)), "GPU 0 to GPU 3"),
             (instance(None), "GPU 2 MIG 3"),
             (instance(Some(1)), "GPU 2 MIG 3.1"),
-            (beside(Entity::Switch(0)), "NVSwitch 0"),
-            (beside(Entity::SwitchLink { switch: 0, link: 3 }), "NVSwitch 0 NVLink 3"),
-            (beside(Entity::Cpu(0)), "CPU 0"),
-            (beside(Entity::CpuCore { cpu: 0, core: 5 }), "CPU 0 core 5"),
+            (outside(Entity::Switch(0)), "NVSwitch 0"),
+            (outside(Entity::SwitchLink { switch: 0, link: 3 }), "NVSwitch 0 NVLink 3"),
+            (outside(Entity::Cpu(0)), "CPU 0"),
+            (outside(Entity::CpuCore { cpu: 0, core: 5 }), "CPU 0 core 5"),
         ] {
             assert_eq!(fold(&[place]), expected);
         }
-        assert_eq!(Place::beside_gpus(&Entity::Link(0)), None);
+        assert_eq!(Place::outside_gpus(&Entity::Link(0)), None);
     }
 
     #[test]
-    fn what_is_alike_is_folded() {
+    fn ranges_and_devices_with_the_same_parts_are_folded() {
         let links = |gpus: &[u32], links: &[u32]| -> Vec<Place> {
             let on = |gpu: u32| {
                 let part = move |link: &u32| Place::on(&self::gpu(gpu), &Entity::Link(*link));

@@ -1,4 +1,4 @@
-//! What was found: every reading, and what it comes to for each device.
+//! The report: every reading, and the outcome of each field of each device.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use model::{
 };
 
 use super::place::Place;
-use crate::http;
+use crate::health;
 
-/// All that a check found.
+/// The result of a check.
 pub(super) struct Report<'a> {
     pub(super) snapshot: &'a Snapshot,
     /// Whether data flows, or why not.
     pub(super) verdict: Result<(), String>,
     pub(super) xids: Xids,
-    /// What to say if every GPU is late, beside that.
+    /// The source's explanation if every GPU is late.
     pub(super) when_all_are_late: Option<&'static str>,
     /// Every reading, by device and field.
     pub(super) readings: Vec<Row<'a>>,
@@ -39,31 +39,31 @@ pub(super) struct Row<'a> {
     pub(super) reading: &'a Reading,
 }
 
-/// Something that has readings: a GPU, a MIG instance, an NVSwitch or a CPU, with its links or cores.
+/// A GPU, a MIG instance, an NVSwitch or a CPU, with its links or cores.
 pub(super) struct Device<'a> {
     pub(super) place: Place,
     /// The model of a GPU, the profile of an instance.
     pub(super) model: Option<&'a str>,
     pub(super) identity: Option<&'a Identity>,
     pub(super) down: Option<Down>,
-    /// What came of each field that this device could have, in the order of fields.
+    /// The outcome of each field that this device could have, in the order of fields.
     pub(super) outcomes: Vec<(&'static Field, Outcome)>,
 }
 
-/// What came of a field of a device, over all of its parts.
+/// The outcome of a field of a device, over all of its parts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {
-    /// Some part has a value, and none fails.
+    /// At least one part has a value, and none fails.
     Read,
-    /// There is nothing to say yet.
+    /// There is no value yet.
     NoData,
     /// This hardware or this driver does not have it.
     NotSupported,
-    /// Some part fails.
+    /// At least one part fails.
     Failing,
 }
 
-/// How many fields came to what.
+/// How many fields have each outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Counts {
     pub(super) read: usize,
@@ -94,7 +94,7 @@ impl Outcome {
         }
     }
 
-    /// Of two parts: what fails counts more than a value, a value more than none.
+    /// The outcome of two parts: a failure counts more than a value, a value more than none.
     fn and(self, other: Self) -> Self {
         let weight = |outcome| match outcome {
             Self::Failing => 3,
@@ -107,7 +107,7 @@ impl Outcome {
 }
 
 impl Device<'_> {
-    /// How many of its fields came to what: of one group, or all.
+    /// Counts the outcomes of the fields of one group, or of all.
     pub(super) fn counts(&self, group: Option<Group>) -> Counts {
         let mut counts = Counts::default();
         for (field, outcome) in &self.outcomes {
@@ -147,12 +147,12 @@ impl<'a> Report<'a> {
                 _ => None,
             }));
         }
-        let beside = snapshot.machine.iter().filter_map(|part| Place::beside_gpus(&part.entity));
-        let beside: BTreeSet<Place> = beside.map(|place| place.row()).collect();
-        devices.extend(beside.into_iter().map(|place| device(place, None, &readings)));
+        let outside = snapshot.machine.iter().filter_map(|part| Place::outside_gpus(&part.entity));
+        let outside: BTreeSet<Place> = outside.map(|place| place.row()).collect();
+        devices.extend(outside.into_iter().map(|place| device(place, None, &readings)));
         Self {
             snapshot,
-            verdict: http::readiness(snapshot),
+            verdict: health::readiness(snapshot),
             xids,
             when_all_are_late,
             readings,
@@ -162,27 +162,26 @@ impl<'a> Report<'a> {
 
     /// How many GPUs answer, of how many.
     pub(super) fn answering(&self) -> (usize, usize) {
-        let gpus = &self.snapshot.gpus;
-        (gpus.iter().filter(|view| view.up.is_ok()).count(), gpus.len())
+        health::answering(self.snapshot)
     }
 }
 
-/// Every reading: of GPUs first, then of what belongs to none.
+/// Every reading: of GPUs first, then of NVSwitches and CPUs.
 pub(super) fn readings(snapshot: &Snapshot) -> Vec<Row<'_>> {
     let of_gpus = snapshot.gpus.iter().flat_map(|view| of_gpu(snapshot, view));
-    let beside = snapshot.machine.iter().filter_map(|part| {
-        let place = Place::beside_gpus(&part.entity)?;
+    let outside = snapshot.machine.iter().filter_map(|part| {
+        let place = Place::outside_gpus(&part.entity)?;
         Some(of_part(snapshot, part, place))
     });
-    of_gpus.chain(beside.flatten()).collect()
+    of_gpus.chain(outside.flatten()).collect()
 }
 
-/// What a GPU that is up, its links and its instances have to say.
+/// The readings of a GPU that is up, of its links and of its instances.
 fn of_gpu<'a>(snapshot: &'a Snapshot, view: &'a GpuView) -> Vec<Row<'a>> {
     if view.up.is_err() {
         return Vec::new();
     }
-    // What has a value for each link has none for the GPU.
+    // A field that has a value for each link has none for the GPU.
     let of_links = |index| {
         let mut parts = view.parts.iter();
         parts.any(|part| {
@@ -190,8 +189,8 @@ fn of_gpu<'a>(snapshot: &'a Snapshot, view: &'a GpuView) -> Vec<Row<'a>> {
                 && part.reading(index).is_some()
         })
     };
-    let own = WatchIndex::enumerate(&snapshot.watches).zip(&view.readings);
-    let own = own.filter_map(|((index, watch), reading)| {
+    let whole = WatchIndex::enumerate(&snapshot.watches).zip(&view.readings);
+    let whole = whole.filter_map(|((index, watch), reading)| {
         let field = model::catalog::by_id(watch.field)?;
         let elsewhere =
             field.level.is_beside_gpus() || *reading == Err(Reason::NoData) && of_links(index);
@@ -200,7 +199,7 @@ fn of_gpu<'a>(snapshot: &'a Snapshot, view: &'a GpuView) -> Vec<Row<'a>> {
     });
     let parts = view.parts.iter().filter(|part| part.entity != Entity::Gpu);
     let parts = parts.flat_map(|part| of_part(snapshot, part, Place::on(&view.gpu, &part.entity)));
-    own.chain(parts).collect()
+    whole.chain(parts).collect()
 }
 
 fn of_part<'a>(
@@ -214,7 +213,7 @@ fn of_part<'a>(
     })
 }
 
-/// A device, from those of `rows` that are its own.
+/// A device, with the outcomes of its rows.
 fn device<'a>(place: Place, model: Option<&'a str>, rows: &[Row]) -> Device<'a> {
     let mut outcomes: Vec<(&'static Field, Outcome)> = rows
         .iter()
@@ -232,22 +231,24 @@ fn device<'a>(place: Place, model: Option<&'a str>, rows: &[Row]) -> Device<'a> 
     Device { place, model, identity: None, down: None, outcomes }
 }
 
-/// What comes with the same key, in the order in which keys come first.
-pub(super) fn alike<K: PartialEq, V>(items: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
-    let mut alike: Vec<(K, Vec<V>)> = Vec::new();
+/// Groups values by key, in the order in which each key comes first.
+pub(super) fn group_by_key<K: PartialEq, V>(
+    items: impl Iterator<Item = (K, V)>,
+) -> Vec<(K, Vec<V>)> {
+    let mut groups: Vec<(K, Vec<V>)> = Vec::new();
     for (key, value) in items {
-        match alike.iter_mut().find(|(other, _)| *other == key) {
+        match groups.iter_mut().find(|(other, _)| *other == key) {
             Some((_, values)) => values.push(value),
-            None => alike.push((key, vec![value])),
+            None => groups.push((key, vec![value])),
         }
     }
-    alike
+    groups
 }
 
-/// A value as people read it: with its unit, and in words where it is a code.
-pub(super) fn shown(field: &Field, reading: &Reading) -> String {
-    /// Units that say no more than the name of the field does.
-    const SILENT: [&str; 10] = [
+/// A value as text: with its unit, or with the meaning of a code.
+pub(super) fn format_value(field: &Field, reading: &Reading) -> String {
+    /// Units that add nothing to the name of the field.
+    const HIDDEN_UNITS: [&str; 10] = [
         "bitmask",
         "code",
         "count",
@@ -265,15 +266,15 @@ pub(super) fn shown(field: &Field, reading: &Reading) -> String {
         Ok(Value::Text(text)) => return text.to_string(),
         Err(reason) => return format!("- ({reason})"),
     };
-    match words(field, reading) {
-        Some(words) => format!("{number} ({words})"),
-        None if SILENT.contains(&field.unit) => number,
+    match meaning(field, reading) {
+        Some(meaning) => format!("{number} ({meaning})"),
+        None if HIDDEN_UNITS.contains(&field.unit) => number,
         None => format!("{number} {}", field.unit),
     }
 }
 
-/// What a number stands for, where it is a code.
-pub(super) fn words(field: &Field, reading: &Reading) -> Option<String> {
+/// The meaning of a number that is a code; none for other numbers.
+pub(super) fn meaning(field: &Field, reading: &Reading) -> Option<String> {
     match reading {
         Ok(Value::Int(number)) => model::catalog::in_words(field.id, *number),
         _ => None,

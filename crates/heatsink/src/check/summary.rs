@@ -1,4 +1,4 @@
-//! A screen for people: the verdict, what to do, and a table of devices and groups of fields.
+//! The report as text: the verdict, what to do, and a table of devices and groups of fields.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +7,14 @@ use model::{Down, FieldId, Reason, field};
 
 use super::advice;
 use super::place::{Place, fold};
-use super::report::{Device, Outcome, Report, Xids, alike, words};
+use super::report::{Device, Outcome, Report, Xids, group_by_key, meaning};
 use crate::table;
 
-/// How wide lines of words get.
+/// The width at which paragraphs are wrapped, in characters.
 const WIDTH: usize = 100;
 
-/// How many names stand for all of them.
-const SOME: usize = 4;
+/// How many names a list has before the rest is only counted.
+const MAX_NAMES: usize = 4;
 
 pub(super) fn text(report: &Report) -> String {
     let mut text = verdict(report);
@@ -22,7 +22,7 @@ pub(super) fn text(report: &Report) -> String {
     if report.snapshot.source.up.is_err() {
         return text;
     }
-    text += &wanted(report);
+    text += &recovery_actions(report);
     text += &xids(report);
     text += &links(report);
     if !report.readings.is_empty() {
@@ -33,10 +33,10 @@ pub(super) fn text(report: &Report) -> String {
     text
 }
 
-/// Whether data flows, from where, or why not.
+/// Whether data flows, and from which source; or why not.
 fn verdict(report: &Report) -> String {
     let source = &report.snapshot.source;
-    let origin = match (source.name, source.driver_version.as_deref()) {
+    let source_text = match (source.name, source.driver_version.as_deref()) {
         ("sim", _) => "simulated".to_owned(),
         (name, None) => format!("through {}", name.to_uppercase()),
         (name, Some(driver)) => format!("through {}, driver {driver}", name.to_uppercase()),
@@ -44,7 +44,7 @@ fn verdict(report: &Report) -> String {
     let (up, all) = report.answering();
     if let Err(why) = &report.verdict {
         let mut text = wrapped(&format!("No data flows: {why}."), "  ");
-        // Where there is no driver at all, that is said already.
+        // Without any driver, the reason says so already.
         if source.up.is_err() && !why.contains("heatsink demo") {
             text += "\nNo GPU here? `heatsink demo` serves eight simulated ones.\n";
         }
@@ -61,10 +61,10 @@ fn verdict(report: &Report) -> String {
         count => &format!(", {count} fields fail"),
     };
     let gaps = if up < all || !failing.is_empty() { ", with gaps" } else { "" };
-    format!("Data flows{gaps}: {answering}{failing} ({origin}).\n")
+    format!("Data flows{gaps}: {answering}{failing} ({source_text}).\n")
 }
 
-/// How many fields fail on some device.
+/// How many fields fail on at least one device.
 fn failing_fields(report: &Report) -> usize {
     let outcomes = report.devices.iter().flat_map(|device| &device.outcomes);
     let failing = outcomes.filter(|(_, outcome)| *outcome == Outcome::Failing);
@@ -73,14 +73,14 @@ fn failing_fields(report: &Report) -> usize {
 
 /// The GPUs that are down, why, and what to do.
 fn down(report: &Report) -> String {
-    // Why the source is down is in the verdict.
-    let is_worth_a_line = |down: &Down| *down != Down::SourceDown;
+    // The verdict says why the source is down.
+    let is_listed = |down: &Down| *down != Down::SourceDown;
     let down = report
         .devices
         .iter()
-        .filter_map(|device| Some((device.down.filter(is_worth_a_line)?, device.place.clone())));
+        .filter_map(|device| Some((device.down.filter(is_listed)?, device.place.clone())));
     let mut text = String::new();
-    for (down, places) in alike(down) {
+    for (down, places) in group_by_key(down) {
         let verb = if places.len() == 1 { "is" } else { "are" };
         let advice = advice::of_gpu(down);
         text += &wrapped(&format!("{} {verb} down ({down}): {advice}", fold(&places)), "  ");
@@ -93,8 +93,8 @@ fn down(report: &Report) -> String {
     text
 }
 
-/// What the driver asks for.
-fn wanted(report: &Report) -> String {
+/// The recovery actions that the driver asks for.
+fn recovery_actions(report: &Report) -> String {
     let mut text = String::new();
     for (action, places) in states(report, &[field::GET_GPU_RECOVERY_ACTION]) {
         if action != "nothing" {
@@ -123,28 +123,28 @@ fn xids(report: &Report) -> String {
     }
 }
 
-/// How many NVLinks are in which state.
+/// How many NVLinks are in each state.
 fn links(report: &Report) -> String {
     let states = states(report, &[field::NVLINK_GET_STATE, SWITCH_LINK_STATUS]);
-    let words =
+    let texts =
         states.iter().map(|(state, places)| format!("{} {state} ({})", places.len(), fold(places)));
-    let words: Vec<String> = words.collect();
-    match words.is_empty() {
+    let texts: Vec<String> = texts.collect();
+    match texts.is_empty() {
         true => String::new(),
-        false => wrapped(&format!("NVLinks: {}.", words.join("; ")), "  "),
+        false => wrapped(&format!("NVLinks: {}.", texts.join("; ")), "  "),
     }
 }
 
-/// The state of an NVSwitch's link.
+/// The state of a link of an NVSwitch.
 const SWITCH_LINK_STATUS: FieldId = FieldId(870);
 
-/// The values of these fields in words, and what has each.
+/// The meanings of the values of these fields, each with the places that have it.
 fn states(report: &Report, fields: &[FieldId]) -> Vec<(String, Vec<Place>)> {
     let rows = report.readings.iter().filter(|row| fields.contains(&row.field.id));
-    alike(rows.filter_map(|row| Some((words(row.field, row.reading)?, row.place.clone()))))
+    group_by_key(rows.filter_map(|row| Some((meaning(row.field, row.reading)?, row.place.clone()))))
 }
 
-/// A row for devices that are alike, a column for each group.
+/// A table with a row for devices with the same outcomes, and a column for each group.
 fn counts(report: &Report) -> String {
     let kind = |place: &Place| (place.device.0, place.part.as_ref().map(|(kind, _)| *kind));
     let devices = report.devices.iter().map(|device| {
@@ -157,7 +157,7 @@ fn counts(report: &Report) -> String {
     let mut head = vec!["DEVICE".to_owned(), "MODEL".to_owned()];
     head.extend(groups.iter().map(|group| group.as_str().to_uppercase()));
     let mut rows = vec![head];
-    for ((_, model, down, _), devices) in alike(devices) {
+    for ((_, model, down, _), devices) in group_by_key(devices) {
         let places: Vec<Place> = devices.iter().map(|device| device.place.clone()).collect();
         let model = model.unwrap_or("-");
         let model = down.map_or(model.to_owned(), |down| format!("{model} ({down})"));
@@ -172,29 +172,29 @@ fn counts(report: &Report) -> String {
         }));
         rows.push(row);
     }
-    let those = match report.snapshot.source.name {
+    let readable = match report.snapshot.source.name {
         "sim" => "are simulated".to_owned(),
         name => format!("heatsink can read through {}", name.to_uppercase()),
     };
     let table = table::aligned(&rows);
-    format!("\nFields that have a value, of those that {those}:\n\n{table}")
+    format!("\nFields that have a value, of those that {readable}:\n\n{table}")
 }
 
-/// What fails, why, and what to do.
+/// The fields that fail, why, and what to do.
 fn failing(report: &Report) -> String {
     let failing = report.readings.iter().filter_map(|row| {
         let reason = row.reading.as_ref().err().filter(|reason| fails(**reason))?;
         Some((*reason, row))
     });
     let mut text = String::new();
-    for (reason, rows) in alike(failing) {
+    for (reason, rows) in group_by_key(failing) {
         text += "\n";
         text += &wrapped(&format!("Failing ({reason}): {}", advice::of_field(reason)), "  ");
-        let by_field = alike(rows.into_iter().map(|row| (row.field, row.place.clone())));
+        let by_field = group_by_key(rows.into_iter().map(|row| (row.field, row.place.clone())));
         let by_places =
-            alike(by_field.into_iter().map(|(field, places)| (fold(&places), field.name)));
+            group_by_key(by_field.into_iter().map(|(field, places)| (fold(&places), field.name)));
         for (places, names) in by_places {
-            text += &indented(&format!("{places}: {}", some_of(&names)), "  ");
+            text += &indented(&format!("{places}: {}", first_names(&names)), "  ");
         }
     }
     text
@@ -204,17 +204,17 @@ fn fails(reason: Reason) -> bool {
     !matches!(reason, Reason::NoData | Reason::NotServed | Reason::NotSupported)
 }
 
-/// What devices do not have, or have nothing to say of yet: how many fields of each group, and why.
+/// The fields that devices do not have, or that have no value yet: how many of each group, and why.
 fn missing(report: &Report) -> String {
     let of_device = |device: &Device| {
-        let whys = device
+        let reasons = device
             .outcomes
             .iter()
             .filter_map(|(field, outcome)| Some((why(report, device, field, *outcome)?, *field)));
         let place = device.place.clone();
-        alike(whys).into_iter().map(move |entry| (entry, place.clone()))
+        group_by_key(reasons).into_iter().map(move |entry| (entry, place.clone()))
     };
-    let rows = alike(report.devices.iter().flat_map(of_device));
+    let rows = group_by_key(report.devices.iter().flat_map(of_device));
     if rows.is_empty() {
         return String::new();
     }
@@ -229,18 +229,18 @@ fn missing(report: &Report) -> String {
     format!("\n{}", table::aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
 }
 
-/// Why a field of a device has no value, if that is no failure.
+/// Why a field of a device has no value, unless it fails.
 fn why(report: &Report, device: &Device, field: &Field, outcome: Outcome) -> Option<String> {
     let source = &report.snapshot.source;
     let has = |is: &dyn Fn(&Field) -> bool| {
-        let alike = report.devices.iter().filter(|other| other.model == device.model);
-        let mut outcomes = alike.flat_map(|device| &device.outcomes);
+        let same_model = report.devices.iter().filter(|other| other.model == device.model);
+        let mut outcomes = same_model.flat_map(|device| &device.outcomes);
         outcomes.any(|(field, outcome)| *outcome == Outcome::Read && is(field))
     };
     match outcome {
         Outcome::Read | Outcome::Failing => None,
         Outcome::NoData => {
-            Some("nothing yet: it has not happened, or there is nothing to measure".to_owned())
+            Some("no value yet: it has not happened, or there is nothing to measure".to_owned())
         }
         Outcome::NotSupported => {
             Some(advice::of_missing(field, source.name, source.driver_version.as_deref(), has))
@@ -248,16 +248,16 @@ fn why(report: &Report, device: &Device, field: &Field, outcome: Outcome) -> Opt
     }
 }
 
-/// A few names, those that differ in a number only as one, and how many are left out.
-fn some_of(names: &[&str]) -> String {
-    let patterns = alike(names.iter().map(|name| (without_numbers(name), *name)));
-    let shown = patterns.iter().take(SOME).map(|(pattern, names)| match names.as_slice() {
+/// The first names, and how many are left out. Names that differ only in a number are one.
+fn first_names(names: &[&str]) -> String {
+    let patterns = group_by_key(names.iter().map(|name| (without_numbers(name), *name)));
+    let first = patterns.iter().take(MAX_NAMES).map(|(pattern, names)| match names.as_slice() {
         [name] => name,
         _ => pattern.as_str(),
     });
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    let left: usize = patterns.iter().skip(SOME).map(|(_, names)| names.len()).sum();
-    if left == 0 { shown } else { format!("{shown} and {left} more") }
+    let first = first.collect::<Vec<_>>().join(", ");
+    let left: usize = patterns.iter().skip(MAX_NAMES).map(|(_, names)| names.len()).sum();
+    if left == 0 { first } else { format!("{first} and {left} more") }
 }
 
 /// A name with `*` for the numbers of its links, engines and bins: `_L7`, `NVDEC0`, `HISTORY_15`.
@@ -272,29 +272,29 @@ fn without_numbers(name: &str) -> String {
     words.collect::<Vec<_>>().join("_")
 }
 
-/// A paragraph in lines of `WIDTH`, those after the first indented.
-fn wrapped(words: &str, indent: &str) -> String {
-    let mut text = String::new();
+/// A paragraph in lines of `WIDTH`; all but the first are indented.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
     let mut width = 0;
-    for word in words.split(' ') {
+    for word in text.split(' ') {
         let length = word.chars().count();
         if width > 0 && width + 1 + length > WIDTH {
-            text += "\n";
-            text += indent;
+            lines += "\n";
+            lines += indent;
             width = indent.len();
         } else if width > 0 {
-            text.push(' ');
+            lines.push(' ');
             width += 1;
         }
-        text += word;
+        lines += word;
         width += length;
     }
-    text + "\n"
+    lines + "\n"
 }
 
-/// The same, with all of its lines indented, those after the first twice.
-fn indented(words: &str, indent: &str) -> String {
-    format!("{indent}{}", wrapped(words, &indent.repeat(2)))
+/// The same, with the first line indented, and the others twice.
+fn indented(text: &str, indent: &str) -> String {
+    format!("{indent}{}", wrapped(text, &indent.repeat(2)))
 }
 
 #[cfg(test)]
@@ -303,9 +303,9 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_a_number_are_one() {
-        assert_eq!(some_of(&["A_L0_B", "A_L1_B", "FP64"]), "A_L*_B, FP64");
-        assert_eq!(some_of(&["NVDEC7_ACTIVE", "X_15"]), "NVDEC7_ACTIVE, X_15");
-        assert_eq!(some_of(&["A", "B", "C", "D", "E_0", "E_1", "F"]), "A, B, C, D and 3 more");
+        assert_eq!(first_names(&["A_L0_B", "A_L1_B", "FP64"]), "A_L*_B, FP64");
+        assert_eq!(first_names(&["NVDEC7_ACTIVE", "X_15"]), "NVDEC7_ACTIVE, X_15");
+        assert_eq!(first_names(&["A", "B", "C", "D", "E_0", "E_1", "F"]), "A, B, C, D and 3 more");
     }
 
     #[test]

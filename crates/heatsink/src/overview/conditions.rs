@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use model::catalog::xid;
-use model::{Down, Xid};
+use model::catalog::{self, xid};
+use model::{Down, Xid, field};
 
 use super::readings::{Readings, ago};
 
 /// How bad a condition is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Severity {
-    /// The GPU needs a person now.
+    /// An operator has to act now.
     Critical,
     /// It works, and needs attention.
     Warning,
     /// Nothing is known yet.
     Unknown,
     /// No condition holds.
-    Well,
+    Healthy,
 }
 
 impl Severity {
@@ -27,7 +27,7 @@ impl Severity {
             Self::Critical => "bad",
             Self::Warning => "warn",
             Self::Unknown => "unknown",
-            Self::Well => "well",
+            Self::Healthy => "healthy",
         }
     }
 }
@@ -35,13 +35,13 @@ impl Severity {
 /// Something that is wrong with a GPU.
 pub(super) struct Condition {
     pub(super) severity: Severity,
-    /// What is said of one GPU: `GPU 2 is down`.
+    /// The text for one GPU: `GPU 2 is down`.
     pub(super) one: &'static str,
-    /// What is said of several.
+    /// The text for several GPUs.
     pub(super) many: &'static str,
     /// The page of docs/runbooks that is about it.
     pub(super) runbook: Option<&'static str>,
-    /// What is read, and what to do; none if the condition does not hold.
+    /// The readings, and what to do; none if the condition does not hold.
     pub(super) test: fn(&Readings<'_>) -> Option<String>,
 }
 
@@ -60,8 +60,9 @@ pub(super) static CONDITIONS: &[Condition] = &[
         many: "need a recovery action",
         runbook: Some("GpuRecoveryActionRequired"),
         test: |gpu| {
-            let action = recovery_action(gpu.recovery_action?)?;
-            Some(format!("The driver asks for it: {action}."))
+            let code = gpu.recovery_action.filter(|code| *code != 0.0)?;
+            let action = catalog::in_words(field::GET_GPU_RECOVERY_ACTION, code as i64)?;
+            Some(format!("The driver requests: {action}."))
         },
     },
     Condition {
@@ -97,11 +98,11 @@ pub(super) static CONDITIONS: &[Condition] = &[
     },
     Condition {
         severity: Severity::Critical,
-        one: "is slowed down by its hardware for heat",
-        many: "are slowed down by their hardware for heat",
+        one: "is slowed down by its hardware because of heat",
+        many: "are slowed down by their hardware because of heat",
         runbook: Some("GpuHardwareSlowdown"),
         test: |gpu| {
-            let holds = gpu.is_held_back_by("hw_thermal");
+            let holds = gpu.is_slowed_by("hw_thermal");
             holds.then(|| format!("{}Stop what runs on it, and check its cooling.", heat(gpu)))
         },
     },
@@ -111,7 +112,7 @@ pub(super) static CONDITIONS: &[Condition] = &[
         many: "are slowed down by the power brake",
         runbook: Some("GpuPowerBrake"),
         test: |gpu| {
-            let holds = gpu.is_held_back_by("hw_power_brake");
+            let holds = gpu.is_slowed_by("hw_power_brake");
             holds.then(|| {
                 "The machine's power delivery asks the GPU to draw less. Check power supplies and \
                  cables."
@@ -121,11 +122,11 @@ pub(super) static CONDITIONS: &[Condition] = &[
     },
     Condition {
         severity: Severity::Warning,
-        one: "is slowed down for heat",
-        many: "are slowed down for heat",
+        one: "is slowed down by heat",
+        many: "are slowed down by heat",
         runbook: Some("GpuThermalSlowdown"),
         test: |gpu| {
-            let holds = gpu.is_held_back_by("sw_thermal");
+            let holds = gpu.is_slowed_by("sw_thermal");
             holds.then(|| {
                 format!(
                     "{}A job over several GPUs runs at the pace of this one. Check its cooling.",
@@ -140,8 +141,8 @@ pub(super) static CONDITIONS: &[Condition] = &[
         many: "are near their temperature limits",
         runbook: Some("GpuTemperatureHigh"),
         test: |gpu| {
-            // One that slows down for heat is there already.
-            let is_slow = ["sw_thermal", "hw_thermal"].iter().any(|name| gpu.is_held_back_by(name));
+            // A GPU that slows down by heat has that condition already.
+            let is_slow = ["sw_thermal", "hw_thermal"].iter().any(|name| gpu.is_slowed_by(name));
             (gpu.is_hot() && !is_slow).then(|| format!("{}Check its cooling.", heat(gpu)))
         },
     },
@@ -169,7 +170,7 @@ pub(super) static CONDITIONS: &[Condition] = &[
         runbook: None,
         test: |gpu| {
             let holds = gpu.view.up == Err(Down::Starting);
-            holds.then(|| "Its first answer is awaited.".into())
+            holds.then(|| "It has not answered yet.".into())
         },
     },
 ];
@@ -178,32 +179,31 @@ fn down(gpu: &Readings<'_>) -> Option<String> {
     let why = match gpu.view.up.err()? {
         Down::Starting => return None,
         Down::Late => {
-            "A call to the driver does not come back. Look for processes in state D and for XIDs; \
-             reset the GPU, or else reboot."
+            "A driver call does not return. Look for processes in state D and for XIDs; \
+             reset the GPU; if that fails, reboot."
         }
         Down::Lost => {
-            "It has fallen off the bus or is being reset. If it does not come back, start the machine \
-             again; check power, cooling and seating."
+            "It has fallen off the bus or is being reset. If it does not come back, reboot the machine; check power, cooling and seating."
         }
         Down::Missing => {
-            "The driver does not list it, and it is not on the PCI bus. Look for it with lspci; start \
-             the machine again."
+            "The driver does not list it, and it is not on the PCI bus. Look for it with lspci; reboot \
+             the machine."
         }
         Down::NotInitialized => {
-            "It is on the PCI bus, and the driver does not list it. The kernel's log says why \
-             (RmInitAdapter); start the machine again."
+            "It is on the PCI bus, and the driver does not list it. The kernel log says why \
+             (RmInitAdapter); reboot the machine."
         }
         Down::NoThread => {
             "The system gives heatsink no thread to read it with. Raise the limit on tasks; the GPU \
-             is most likely well."
+             is probably healthy."
         }
         Down::NotPermitted => {
-            "The driver refuses heatsink. Check its rights, and the devices of its container."
+            "The driver denies access to heatsink. Check its rights, and the devices of its container."
         }
         Down::Failed => {
-            "The driver answers every call with an error. heatsink's log has it; reset the GPU."
+            "The driver answers every call with an error. heatsink's log has the error; reset the GPU."
         }
-        Down::SourceDown => "The source is not open, so nothing is known of it.",
+        Down::SourceDown => "The source is not open, so its state is not known.",
     };
     Some(match gpu.last_answer() {
         Some(age) => format!("{why} It last answered {}.", ago(age)),
@@ -211,7 +211,7 @@ fn down(gpu: &Readings<'_>) -> Option<String> {
     })
 }
 
-/// How hot the GPU is, as a sentence with a space after it; empty if that is not read.
+/// The temperature of the GPU, as a sentence with a space after it; empty without a reading.
 fn heat(gpu: &Readings<'_>) -> String {
     match (gpu.temperature, gpu.slowdown_temperature) {
         (Some(temperature), Some(limit)) => {
@@ -219,17 +219,6 @@ fn heat(gpu: &Readings<'_>) -> String {
         }
         (Some(temperature), None) => format!("Its temperature is {temperature:.0} °C. "),
         (None, _) => String::new(),
-    }
-}
-
-/// What the driver asks for, by the number of the field.
-fn recovery_action(code: f64) -> Option<&'static str> {
-    match code {
-        1.0 => Some("reset the GPU"),
-        2.0 => Some("reboot the machine"),
-        3.0 => Some("drain peer-to-peer traffic"),
-        4.0 => Some("drain the GPU and reset it"),
-        _ => None,
     }
 }
 

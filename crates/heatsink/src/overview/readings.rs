@@ -1,4 +1,4 @@
-//! What the page shows of one GPU, in base units.
+//! The readings of one GPU that the page shows, in base units.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use model::{
     field,
 };
 
-/// The fields that have a quantity, each with the factor to its base unit. Which of them is watched
-/// depends on the counters file and on the generation of names.
+/// The fields with a quantity, each with the factor to its base unit. The counters file and the
+/// generation of names decide which of them is watched.
 type Quantity = &'static [(FieldId, f64)];
 
 const MIB: f64 = 1_048_576.0;
@@ -28,11 +28,11 @@ const ROW_REMAP_FAILURE: Quantity = &[(field::ROW_REMAP_FAILURE, 1.0)];
 const ROW_REMAP_PENDING: Quantity = &[(field::ROW_REMAP_PENDING, 1.0)];
 const RECOVERY_ACTION: Quantity = &[(field::GET_GPU_RECOVERY_ACTION, 1.0)];
 
-/// How long an XID counts as a problem. Nothing says whether the GPU was reset since.
+/// How long an XID counts as a problem. Whether the GPU was reset since is not known.
 const XID_RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How near to the temperature at which it slows down is too near, °C; as the shipped alert rules
-/// have it.
+/// A GPU is hot if it is less than this below the temperature at which it slows down, °C. The same as
+/// in the shipped alert rules.
 const NEAR_SLOWDOWN: f64 = 5.0;
 
 /// One GPU. A quantity is absent if it is not watched or has no reading.
@@ -63,7 +63,7 @@ pub(super) struct Readings<'a> {
     pub(super) row_remap_failure: Option<f64>,
     /// 0 or 1.
     pub(super) row_remap_pending: Option<f64>,
-    /// What the driver asks for, 0 if nothing.
+    /// The code of the recovery action that the driver asks for; 0 for none.
     pub(super) recovery_action: Option<f64>,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Readings<'a> {
         }
     }
 
-    /// Why its clocks are lower than they could be, each with its position in [`CLOCK_REASONS`].
+    /// The reasons for low clocks that are in force, each with its position in [`CLOCK_REASONS`].
     pub(super) fn clock_reasons(&self) -> impl Iterator<Item = (usize, &'static ClockReason)> {
         let events = CLOCK_REASONS.iter().zip(&self.view.clock_events).enumerate();
         let is_active = |active: Option<bool>| self.view.up.is_ok() && active == Some(true);
@@ -106,7 +106,7 @@ impl<'a> Readings<'a> {
     }
 
     /// Whether the clock reason of this name is in force.
-    pub(super) fn is_held_back_by(&self, name: &str) -> bool {
+    pub(super) fn is_slowed_by(&self, name: &str) -> bool {
         self.clock_reasons().any(|(_, reason)| reason.name == name)
     }
 
@@ -141,7 +141,7 @@ impl<'a> Readings<'a> {
         count.last.map(|last| self.now.moment - last.moment)
     }
 
-    /// How long ago it answered.
+    /// The time since it last answered.
     pub(super) fn last_answer(&self) -> Option<Duration> {
         self.now.time.duration_since(self.view.last_success?).ok()
     }
@@ -153,7 +153,7 @@ impl<'a> Readings<'a> {
     }
 }
 
-/// The reading of the first field of a quantity that has one. Of a GPU that is down there is none.
+/// The reading of the first field of a quantity that has one; none for a GPU that is down.
 fn number(view: &GpuView, snapshot: &Snapshot, quantity: Quantity) -> Option<f64> {
     view.up.ok()?;
     let of_field = |id: FieldId| {

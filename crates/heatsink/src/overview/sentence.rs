@@ -1,13 +1,14 @@
-//! How the machine is, in one sentence.
+//! The state of the machine, in one sentence.
 
 use model::SourceView;
 
-use super::{Gpu, conditions::CONDITIONS};
+use super::conditions::CONDITIONS;
+use super::gpu::Gpu;
 
-/// GPUs that are named one by one; of more, only their number is given.
+/// The most GPUs that are named one by one; of more, only the number is given.
 const MAX_NAMED: usize = 4;
 
-/// `7 of 8 GPUs are well; GPU 2 is slowed down for heat.` `missing` GPUs should
+/// `7 of 8 GPUs are healthy; GPU 2 is slowed down by heat.` `missing` GPUs should
 /// be there and are not known.
 pub(super) fn sentence(source: &SourceView, gpus: &[Gpu<'_>], missing: usize) -> String {
     if source.up.is_err() {
@@ -16,18 +17,18 @@ pub(super) fn sentence(source: &SourceView, gpus: &[Gpu<'_>], missing: usize) ->
             _ => "The driver cannot be used, so no GPU is read.".to_owned(),
         };
     }
-    let well = gpus.iter().filter(|gpu| gpu.state().is_none()).count();
-    let summary = match (gpus.len(), well) {
+    let healthy = gpus.iter().filter(|gpu| gpu.state().is_none()).count();
+    let summary = match (gpus.len(), healthy) {
         (0, _) => "The driver lists no GPU".to_owned(),
-        (1, 1) => "The GPU is well".to_owned(),
-        (all, well) if all == well => format!("All {all} GPUs are well"),
-        // What follows says it.
+        (1, 1) => "The GPU is healthy".to_owned(),
+        (all, healthy) if all == healthy => format!("All {all} GPUs are healthy"),
+        // The conditions say enough.
         (1, 0) => String::new(),
-        (all, 0) => format!("None of the {all} GPUs is well"),
-        (all, 1) => format!("1 of {all} GPUs is well"),
-        (all, well) => format!("{well} of {all} GPUs are well"),
+        (all, 0) => format!("None of the {all} GPUs is healthy"),
+        (all, 1) => format!("1 of {all} GPUs is healthy"),
+        (all, healthy) => format!("{healthy} of {all} GPUs are healthy"),
     };
-    let troubles = (0..CONDITIONS.len()).filter_map(|state| {
+    let unhealthy = (0..CONDITIONS.len()).filter_map(|state| {
         let names: Vec<&str> =
             gpus.iter().filter(|gpu| gpu.state() == Some(state)).map(|gpu| &*gpu.name).collect();
         let condition = &CONDITIONS[state];
@@ -47,7 +48,7 @@ pub(super) fn sentence(source: &SourceView, gpus: &[Gpu<'_>], missing: usize) ->
         1 => Some("1 more GPU is expected".to_owned()),
         missing => Some(format!("{missing} more GPUs are expected")),
     };
-    let parts = std::iter::once(summary).chain(troubles).chain(missing);
+    let parts = std::iter::once(summary).chain(unhealthy).chain(missing);
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
     parts.join("; ") + "."
 }

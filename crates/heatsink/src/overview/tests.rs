@@ -3,8 +3,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use model::{
-    Down, FieldId, Gpu as ModelGpu, Identity, Kind, LinkFault, Moment, Pace, Process, Reading,
-    Reason, Value, Watch, Windows, XidEvent, XidLog, field,
+    Down, FieldId, Gpu as ModelGpu, GpuView, Identity, Kind, LinkFault, Moment, Pace, Process,
+    Reading, Reason, Value, Watch, Windows, XidEvent, XidLog, field,
 };
 
 use super::*;
@@ -29,13 +29,13 @@ fn now() -> When {
     When { time: UNIX_EPOCH + since, moment: Moment::BOOT + since }
 }
 
-fn ago_by(age: Duration) -> When {
+fn before_now(age: Duration) -> When {
     let When { time, moment } = now();
     When { time: time - age, moment: moment - age }
 }
 
-/// A GPU that is well.
-fn well(index: u32) -> GpuView {
+/// A healthy GPU.
+fn healthy(index: u32) -> GpuView {
     let numbers = [61, 87, 512, 700, 40_960, 81_920, 98, 1980, 0, 0, 0, 0];
     let identity = Identity {
         index: Some(index),
@@ -54,14 +54,14 @@ fn well(index: u32) -> GpuView {
         extents: Vec::new(),
         health: Vec::new(),
         calls: Arc::default(),
-        last_success: Some(ago_by(Duration::from_secs(150)).time),
+        last_success: Some(before_now(Duration::from_secs(150)).time),
         pass_duration: None,
         errors: Arc::default(),
     }
 }
 
 fn down(index: u32, why: Down) -> GpuView {
-    GpuView { up: Err(why), ..well(index) }
+    GpuView { up: Err(why), ..healthy(index) }
 }
 
 /// With another reading of a field.
@@ -78,12 +78,12 @@ fn with_int(view: GpuView, field: FieldId, number: i64) -> GpuView {
 /// With an XID that came so long ago.
 fn with_xid(mut view: GpuView, code: u32, age: Duration) -> GpuView {
     let event = XidEvent { xid: model::catalog::xid::lookup(code), instance: None, before: None };
-    Arc::make_mut(&mut view.xids).record(event, Some(ago_by(age)));
+    Arc::make_mut(&mut view.xids).record(event, Some(before_now(age)));
     view
 }
 
 /// With a clock reason in force.
-fn held_back(mut view: GpuView, name: &str) -> GpuView {
+fn slowed(mut view: GpuView, name: &str) -> GpuView {
     let at = CLOCK_REASONS.iter().position(|reason| reason.name == name).expect("a reason");
     view.clock_events[at].active = Some(true);
     view
@@ -138,66 +138,66 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[test]
-fn one_sentence_says_how_the_machine_is() {
-    let hot = |index| held_back(well(index), "sw_thermal");
-    assert_eq!(sentence(vec![well(0)]), "The GPU is well.");
-    assert_eq!(sentence(vec![hot(0)]), "GPU 0 is slowed down for heat.");
-    assert_eq!(sentence((0..8).map(well).collect()), "All 8 GPUs are well.");
+fn one_sentence_describes_the_machine() {
+    let hot = |index| slowed(healthy(index), "sw_thermal");
+    assert_eq!(sentence(vec![healthy(0)]), "The GPU is healthy.");
+    assert_eq!(sentence(vec![hot(0)]), "GPU 0 is slowed down by heat.");
+    assert_eq!(sentence((0..8).map(healthy).collect()), "All 8 GPUs are healthy.");
     assert_eq!(
-        sentence(vec![well(0), well(1), hot(2)]),
-        "2 of 3 GPUs are well; GPU 2 is slowed down for heat."
+        sentence(vec![healthy(0), healthy(1), hot(2)]),
+        "2 of 3 GPUs are healthy; GPU 2 is slowed down by heat."
     );
     assert_eq!(
-        sentence(vec![hot(0), down(1, Down::Lost), hot(2), well(3), hot(4)]),
-        "1 of 5 GPUs is well; GPU 1 is down; GPUs 0, 2 and 4 are slowed down for heat."
+        sentence(vec![hot(0), down(1, Down::Lost), hot(2), healthy(3), hot(4)]),
+        "1 of 5 GPUs is healthy; GPU 1 is down; GPUs 0, 2 and 4 are slowed down by heat."
     );
     assert_eq!(
         sentence((0..9).map(|index| down(index, Down::Late)).collect()),
-        "None of the 9 GPUs is well; 9 GPUs are down."
+        "None of the 9 GPUs is healthy; 9 GPUs are down."
     );
     assert_eq!(sentence(vec![down(0, Down::Starting)]), "GPU 0 is starting.");
     assert_eq!(sentence(vec![]), "The driver lists no GPU.");
 }
 
 #[test]
-fn gpus_that_there_should_be_are_missed() {
-    let said = |expected| {
+fn expected_gpus_are_counted_as_missing() {
+    let sentence = |expected| {
         let overview = Overview { hostname: None, expected_gpus: Some(expected) };
-        sentence_of(&overview.page(&snapshot(vec![well(0), well(1)]), now())).to_owned()
+        sentence_of(&overview.page(&snapshot(vec![healthy(0), healthy(1)]), now())).to_owned()
     };
-    assert_eq!(said(2), "All 2 GPUs are well.");
-    assert_eq!(said(3), "All 2 GPUs are well; 1 more GPU is expected.");
-    assert_eq!(said(8), "All 2 GPUs are well; 6 more GPUs are expected.");
+    assert_eq!(sentence(2), "All 2 GPUs are healthy.");
+    assert_eq!(sentence(3), "All 2 GPUs are healthy; 1 more GPU is expected.");
+    assert_eq!(sentence(8), "All 2 GPUs are healthy; 6 more GPUs are expected.");
 }
 
-/// What each condition needs, the worst first: a GPU in the state of each.
-fn ill() -> Vec<(GpuView, &'static str)> {
-    let set = |field| with_int(well(0), field, 1);
+/// A GPU in the state of each condition, the worst first.
+fn one_per_condition() -> Vec<(GpuView, &'static str)> {
+    let set = |field| with_int(healthy(0), field, 1);
     vec![
         (down(0, Down::Late), "is down"),
         (set(field::GET_GPU_RECOVERY_ACTION), "needs a recovery action"),
-        (with_xid(well(0), 48, MINUTE), "reported a critical XID"),
+        (with_xid(healthy(0), 48, MINUTE), "reported a critical XID"),
         (set(field::ECC_DBE_VOL_TOTAL), "has uncorrectable memory errors"),
         (set(field::ROW_REMAP_FAILURE), "cannot remap a faulty memory row"),
-        (held_back(well(0), "hw_thermal"), "is slowed down by its hardware for heat"),
-        (held_back(well(0), "hw_power_brake"), "is slowed down by the power brake"),
-        (held_back(well(0), "sw_thermal"), "is slowed down for heat"),
-        (with_int(well(0), field::GPU_TEMP, 83), "is near its temperature limit"),
-        (with_xid(well(0), 54, MINUTE), "reported an XID"),
+        (slowed(healthy(0), "hw_thermal"), "is slowed down by its hardware because of heat"),
+        (slowed(healthy(0), "hw_power_brake"), "is slowed down by the power brake"),
+        (slowed(healthy(0), "sw_thermal"), "is slowed down by heat"),
+        (with_int(healthy(0), field::GPU_TEMP, 83), "is near its temperature limit"),
+        (with_xid(healthy(0), 54, MINUTE), "reported an XID"),
         (set(field::ROW_REMAP_PENDING), "needs a reset to remap memory rows"),
         (down(0, Down::Starting), "is starting"),
     ]
 }
 
 #[test]
-fn each_condition_holds_for_what_it_is_about_and_for_nothing_else() {
-    let ill = ill();
-    assert_eq!(ill.len(), CONDITIONS.len());
-    for (at, (view, words)) in ill.into_iter().enumerate() {
+fn each_condition_holds_alone() {
+    let views = one_per_condition();
+    assert_eq!(views.len(), CONDITIONS.len());
+    for (at, (view, text)) in views.into_iter().enumerate() {
         let snapshot = snapshot(vec![view]);
         let gpu = Gpu::of(&snapshot.gpus[0], &snapshot, now());
         let holds: Vec<usize> = gpu.conditions.iter().map(|(at, _)| *at).collect();
-        assert_eq!((holds, gpu.state_in_words()), (vec![at], words));
+        assert_eq!((holds, gpu.state_text()), (vec![at], text));
     }
 }
 
@@ -211,10 +211,16 @@ fn conditions_are_in_order_and_their_runbooks_are_there() {
 }
 
 #[test]
-fn the_sick_come_first() {
-    let ill: Vec<GpuView> = ill().into_iter().map(|(view, _)| view).collect();
-    let mut gpus =
-        vec![well(0), ill[7].clone(), ill[2].clone(), well(3), ill[0].clone(), ill[8].clone()];
+fn unhealthy_gpus_come_first() {
+    let views: Vec<GpuView> = one_per_condition().into_iter().map(|(view, _)| view).collect();
+    let mut gpus = vec![
+        healthy(0),
+        views[7].clone(),
+        views[2].clone(),
+        healthy(3),
+        views[0].clone(),
+        views[8].clone(),
+    ];
     for (index, view) in (0..).zip(&mut gpus) {
         view.gpu.index = Some(index);
     }
@@ -225,8 +231,8 @@ fn the_sick_come_first() {
 }
 
 #[test]
-fn a_limit_that_is_not_read_is_left_out() {
-    let full = page_of(vec![well(0)]);
+fn a_limit_without_a_reading_is_left_out() {
+    let full = page_of(vec![healthy(0)]);
     for text in [
         "<b>61</b> of 87 °C",
         "<b>512</b> of 700 W",
@@ -238,7 +244,7 @@ fn a_limit_that_is_not_read_is_left_out() {
     }
     let absent = [field::SLOWDOWN_TEMP, field::ENFORCED_POWER_LIMIT, field::FB_TOTAL];
     let view =
-        absent.iter().fold(well(0), |view, field| with(view, *field, Err(Reason::NotSupported)));
+        absent.iter().fold(healthy(0), |view, field| with(view, *field, Err(Reason::NotSupported)));
     let page = page_of(vec![with(view, field::GPU_UTIL, Err(Reason::NotSupported))]);
     for text in ["<b>61</b> °C", "<b>512</b> W", "<b>40.0</b> GiB"] {
         assert!(page.contains(text), "{text}: {page}");
@@ -246,10 +252,9 @@ fn a_limit_that_is_not_read_is_left_out() {
     assert!(page.contains("<dt>Utilisation</dt><dd>no reading</dd>"), "{page}");
 }
 
-/// The same quantity is found under the names of either generation.
 #[test]
-fn a_quantity_is_found_in_whatever_unit_it_is_read() {
-    let mut snapshot = snapshot(vec![well(0)]);
+fn a_quantity_is_found_under_the_names_of_both_generations() {
+    let mut snapshot = snapshot(vec![healthy(0)]);
     let renamed = [
         (field::FB_USED, field::FB_USED_BYTES, Value::Int(40_960 << 20)),
         (field::FB_TOTAL, field::FB_CAPACITY_BYTES, Value::Int(81_920 << 20)),
@@ -277,29 +282,29 @@ fn a_gpu_that_is_down_shows_no_reading_and_when_it_last_answered() {
 }
 
 #[test]
-fn xids_are_told_with_what_to_do_and_count_for_a_day() {
+fn xids_have_an_action_and_count_for_a_day() {
     let state = |view| {
         let snapshot = snapshot(vec![view]);
         let gpu = Gpu::of(&snapshot.gpus[0], &snapshot, now());
         let page = page(&snapshot);
         assert!(page.contains("XID ") && page.contains(" ago"), "{page}");
-        gpu.state_in_words()
+        gpu.state_text()
     };
-    assert_eq!(state(with_xid(well(0), 119, DAY - MINUTE)), "reported a critical XID");
-    assert_eq!(state(with_xid(well(0), 119, DAY)), "well");
-    assert_eq!(state(with_xid(well(0), 31, MINUTE)), "well", "the application's own fault");
-    assert_eq!(state(with_xid(well(0), 9999, MINUTE)), "reported an XID", "an unknown one");
-    let later = with_xid(with_xid(well(0), 48, 5 * MINUTE), 45, MINUTE);
+    assert_eq!(state(with_xid(healthy(0), 119, DAY - MINUTE)), "reported a critical XID");
+    assert_eq!(state(with_xid(healthy(0), 119, DAY)), "healthy");
+    assert_eq!(state(with_xid(healthy(0), 31, MINUTE)), "healthy", "the application's own fault");
+    assert_eq!(state(with_xid(healthy(0), 9999, MINUTE)), "reported an XID", "an unknown one");
+    let later = with_xid(with_xid(healthy(0), 48, 5 * MINUTE), 45, MINUTE);
     assert_eq!(state(later), "reported a critical XID", "a harmless one came after it");
-    let mut link = with_xid(well(0), 149, MINUTE);
+    let mut link = with_xid(healthy(0), 149, MINUTE);
     let fault = |severity| LinkFault { code: 149, unit: "NETIR".into(), severity, link: Some(3) };
     Arc::make_mut(&mut link.xids).record_link_fault(fault("nonfatal"));
     assert_eq!(state(link.clone()), "reported an XID");
     Arc::make_mut(&mut link.xids).record_link_fault(fault("fatal"));
     assert_eq!(state(link), "reported a critical XID");
-    assert!(page_of(vec![well(0)]).contains("<dt>Last XID</dt><dd>none</dd>"));
-    let deaf = GpuView { xids: Arc::default(), ..well(0) };
-    assert!(page_of(vec![deaf]).contains("<dt>Last XID</dt><dd>not known</dd>"));
+    assert!(page_of(vec![healthy(0)]).contains("<dt>Last XID</dt><dd>none</dd>"));
+    let unheard = GpuView { xids: Arc::default(), ..healthy(0) };
+    assert!(page_of(vec![unheard]).contains("<dt>Last XID</dt><dd>not known</dd>"));
 }
 
 #[test]
@@ -321,7 +326,7 @@ fn without_a_driver_the_page_says_what_to_do() {
 #[test]
 fn simulated_numbers_are_never_shown_without_a_banner() {
     let banner = "These GPUs are simulated: no number here is measured.";
-    let mut snapshot = snapshot(vec![well(0)]);
+    let mut snapshot = snapshot(vec![healthy(0)]);
     assert!(!page(&snapshot).contains(banner));
     snapshot.source.name = "sim";
     assert!(page(&snapshot).contains(banner));
@@ -329,17 +334,17 @@ fn simulated_numbers_are_never_shown_without_a_banner() {
 
 #[test]
 fn every_text_is_escaped() {
-    const NASTY: &str = "\"'><script>alert(1)</script>&";
-    let mut snapshot = snapshot(vec![well(0), down(1, Down::Lost)]);
+    const MARKUP: &str = "\"'><script>alert(1)</script>&";
+    let mut snapshot = snapshot(vec![healthy(0), down(1, Down::Lost)]);
     for view in &mut snapshot.gpus {
-        let text = || Some(NASTY.to_owned());
+        let text = || Some(MARKUP.to_owned());
         let identity =
             Identity { index: None, uuid: text(), pci_bus_id: text(), model_name: text() };
         view.gpu = ModelGpu { index: None, identity: Some(Arc::new(identity)) };
     }
-    snapshot.source.driver_version = Some(NASTY.into());
-    snapshot.source.up = Err(NASTY.into());
-    let overview = Overview { hostname: Some(NASTY.into()), expected_gpus: None };
+    snapshot.source.driver_version = Some(MARKUP.into());
+    snapshot.source.up = Err(MARKUP.into());
+    let overview = Overview { hostname: Some(MARKUP.into()), expected_gpus: None };
     let failing = overview.page(&snapshot, now());
     snapshot.source.up = Ok(());
     let working = overview.page(&snapshot, now());
@@ -352,10 +357,10 @@ fn every_text_is_escaped() {
 /// In every state at once, with the longest texts.
 fn worst(index: u32) -> GpuView {
     let longest = model::catalog::xid::critical().max_by_key(|xid| xid.action.len()).unwrap();
-    let view = with_xid(with_xid(well(index), 94, MINUTE / 3), longest.code, MINUTE / 3);
+    let view = with_xid(with_xid(healthy(index), 94, MINUTE / 3), longest.code, MINUTE / 3);
     let view = with_int(view, field::GET_GPU_RECOVERY_ACTION, 3);
     let names = CLOCK_REASONS.iter().map(|reason| reason.name);
-    let mut view = names.fold(with_xid(view, 31, MINUTE / 3), held_back);
+    let mut view = names.fold(with_xid(view, 31, MINUTE / 3), slowed);
     let identity = view.gpu.identity.take().unwrap();
     // NVML's names have 96 bytes at most.
     let model_name = Some("x".repeat(95));
@@ -366,7 +371,7 @@ fn worst(index: u32) -> GpuView {
 #[test]
 fn the_page_stays_small() {
     let size = |gpus: Vec<GpuView>| page_of(gpus).len();
-    let eight = size((0..8).map(well).collect());
+    let eight = size((0..8).map(healthy).collect());
     let worst_eight = size((0..8).map(worst).collect());
     let many = size((0..255).map(worst).collect());
     println!("{eight} bytes for eight, {worst_eight} at worst, {many} for 255 at worst");

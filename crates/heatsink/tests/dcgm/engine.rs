@@ -103,7 +103,7 @@ fn an_engine_that_restarts_is_read_again() {
 }
 
 #[test]
-fn an_engine_that_is_stopped_makes_all_late_and_nobody_wait() {
+fn a_stopped_engine_makes_all_gpus_late_and_delays_no_scrape() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     rig.engine.set(&["engine stopped"]);
@@ -119,7 +119,7 @@ fn an_engine_that_is_stopped_makes_all_late_and_nobody_wait() {
 }
 
 #[test]
-fn an_engine_that_is_stopped_for_long_is_given_up_and_found_again() {
+fn an_engine_that_is_stopped_for_long_is_opened_again() {
     let rig = Rig::new().with("FAKE_DCGM_HANG_SECONDS", "2");
     let exporter = remote(&rig);
     rig.engine.set(&["engine stopped"]);
@@ -198,7 +198,7 @@ fn a_host_that_has_no_address_yet_is_awaited() {
 }
 
 #[test]
-fn when_all_groups_are_taken_it_is_said_and_waited_for() {
+fn without_a_free_group_it_logs_and_waits() {
     for limit in ["limit groups 64", "limit field-groups 64"] {
         let rig = Rig::new();
         rig.engine.set(&[limit]);
@@ -225,7 +225,7 @@ fn with_room_for_the_gpus_only_nothing_else_suffers() {
 }
 
 #[test]
-fn groups_are_given_back_whatever_happens() {
+fn groups_are_always_freed() {
     let rig = Rig::new();
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", &counters], 8);
@@ -297,7 +297,7 @@ fn blanks_are_no_numbers() {
 }
 
 #[test]
-fn an_engine_that_samples_no_more_shows_nothing_old() {
+fn an_engine_that_stops_sampling_serves_no_old_values() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     rig.engine.set(&["stale"]);
@@ -309,7 +309,7 @@ fn an_engine_that_samples_no_more_shows_nothing_old() {
 }
 
 #[test]
-fn one_gpu_that_is_sampled_no_more_is_late_alone() {
+fn one_gpu_without_samples_is_late_alone() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     rig.engine.set(&["gpu 3 stale"]);
@@ -417,7 +417,7 @@ fn an_xid_is_counted_once_whatever_sessions_come() {
 }
 
 #[test]
-fn gpus_that_the_engine_makes_up_are_served_on_demand() {
+fn fake_gpus_of_the_engine_are_served_on_request() {
     let rig = Rig::new();
     rig.engine.set(&["gpu 0 fake"]);
     let exporter = rig.started(REMOTE, 7);
@@ -428,7 +428,7 @@ fn gpus_that_the_engine_makes_up_are_served_on_demand() {
 }
 
 #[test]
-fn health_is_the_engines_judgement() {
+fn health_comes_from_the_engine() {
     let rig = Rig::new();
     rig.engine.set(&["gpu 3 health MEM 20 4 an uncorrectable error"]);
     let extra = rig.file("extra.csv", "DCGM_EXP_GPU_HEALTH_STATUS, gauge, Health.\n");

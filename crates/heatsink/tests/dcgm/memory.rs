@@ -23,7 +23,7 @@ const FILES_OF_A_RELEASE: f64 = 7.5 * MEBIBYTE;
 const WHILE: Duration = Duration::from_secs(5);
 
 #[test]
-fn what_the_library_takes_for_a_call_is_given_back() {
+fn memory_of_driver_calls_is_freed() {
     let rig = Rig::new();
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "100"], 8);
     std::thread::sleep(WHILE);

@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn each_difference_is_told() {
+    fn each_difference_is_reported() {
         let page = right()
             .replace("} 57\n", "} 58\n")
             .replace("} 344.481\n", "} 344\n")

@@ -24,7 +24,7 @@ fn in_a_line(text: &str) -> String {
 }
 
 #[test]
-fn a_machine_that_is_well_takes_a_screen() {
+fn the_report_of_a_healthy_machine_fits_on_a_screen() {
     for name in ["h100x2", "a100x2-mig", "gb200x2", "geforce"] {
         let (said, status) = check(&Rig::machine(name).with_kernel_log(), &[]);
         assert_eq!(status, Some(0), "{said}");
@@ -34,7 +34,7 @@ fn a_machine_that_is_well_takes_a_screen() {
 }
 
 #[test]
-fn what_is_wrong_stands_beside_what_to_do() {
+fn each_problem_is_printed_with_an_action() {
     let rig = Rig::machine_of("h100x2", 8).with_kernel_log();
     rig.control.set(&[
         "gpu 2 lost",
@@ -73,7 +73,7 @@ fn all_has_every_reading_and_folds_what_is_equal() {
 
 /// Of the readings, those of a few fields: a value, one in words, one of each link, none.
 #[test]
-fn json_has_the_same_for_programs() {
+fn json_has_the_whole_report() {
     const FIELDS: [&str; 4] = [
         "DCGM_FI_DEV_POWER_USAGE",
         "DCGM_FI_DEV_CLOCKS_EVENT_REASONS",
@@ -92,7 +92,7 @@ fn json_has_the_same_for_programs() {
 }
 
 #[test]
-fn json_says_why_there_is_nothing() {
+fn json_has_the_reason_why_no_data_flows() {
     let rig = Rig::new();
     rig.control.set(&["gpu 2 lost"]);
     let (said, status) = check(&rig, &["--json", "-d", "g:2"]);

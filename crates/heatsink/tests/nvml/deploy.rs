@@ -154,7 +154,7 @@ fn a_values_file_of_dcgm_exporter_gives_what_it_gave_there() {
 
 /// By default nothing is asked of the cluster that is not needed.
 #[test]
-fn the_default_asks_for_no_privilege() {
+fn the_default_needs_no_privilege() {
     let all = rendered();
     for wanted in ["default", "heatsink"] {
         let (_, objects) = all.iter().find(|(name, _)| name == wanted).expect("it is there");

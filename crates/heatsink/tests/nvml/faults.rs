@@ -48,7 +48,7 @@ fn the_others_keep_their_cadence_while_one_hangs() {
 }
 
 #[test]
-fn a_gpu_that_hangs_from_the_start_keeps_nobody_waiting() {
+fn a_gpu_that_hangs_at_the_start_delays_no_other() {
     let rig = Rig::new();
     rig.control.set(&["gpu 5 hang"]);
     let exporter = rig.started(&[], 7);
@@ -75,7 +75,7 @@ fn the_library_may_come_later() {
 }
 
 #[test]
-fn a_driver_mismatch_is_said_once_and_survived() {
+fn a_driver_mismatch_is_logged_once_and_survived() {
     let rig = Rig::new();
     rig.control.set(&["init mismatch"]);
     let exporter = rig.start(&["-c", "200"]);
@@ -114,7 +114,7 @@ fn a_driver_that_does_not_come_up_is_no_reason_to_wait() {
 }
 
 #[test]
-fn a_replaced_library_is_opened_anew_even_beside_a_stuck_call() {
+fn a_replaced_library_is_opened_even_during_a_stuck_call() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     rig.control.set(&["gpu 4 hang"]);
@@ -150,7 +150,7 @@ fn a_new_library_that_does_not_start_yet_takes_nothing_away() {
 }
 
 #[test]
-fn a_gpu_of_which_every_call_fails_is_down() {
+fn a_gpu_with_only_failing_calls_is_down() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let calls = [
@@ -197,7 +197,7 @@ fn a_pass_longer_than_the_interval_does_not_flicker() {
 }
 
 #[test]
-fn when_nobody_listens_any_more_silence_is_no_zero() {
+fn without_an_xid_source_no_zero_is_served() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let quiet = metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "1").value(0.0);
@@ -226,7 +226,7 @@ fn gpus_that_are_asked_for_are_shown_down_before_there_is_a_driver() {
 
 /// A pipe that nobody reads has room for 64 KiB; all but a page of it is filled beforehand.
 #[test]
-fn a_log_that_nobody_reads_stops_no_scrape() {
+fn an_unread_log_blocks_no_scrape() {
     let rig = Rig::new();
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     std::io::Write::write_all(&mut writer, &[b'.'; 15 * 4096]).expect("room in the pipe");
@@ -276,7 +276,7 @@ fn a_log_that_nobody_reads_stops_no_scrape() {
 }
 
 #[test]
-fn what_a_gpu_does_not_support_is_absent_and_said_once() {
+fn unsupported_fields_are_absent_and_logged_once() {
     let rig = Rig::new();
     rig.control.set(&[
         "gpu 0 unsupported nvmlDeviceGetEncoderUtilization",
@@ -329,7 +329,7 @@ fn slow_calls_slow_only_their_own_gpu() {
 }
 
 #[test]
-fn nonsense_is_dropped_and_counted() {
+fn implausible_values_are_dropped_and_counted() {
     let rig = Rig::new();
     rig.control.set(&[
         "nonsense 0 nvmlDeviceGetUtilizationRates 808334905",
@@ -346,7 +346,7 @@ fn nonsense_is_dropped_and_counted() {
 }
 
 #[test]
-fn without_registration_silence_is_no_zero() {
+fn without_event_registration_no_zero_is_served() {
     let rig = Rig::new();
     rig.control.set(&["gpu 0 unsupported nvmlDeviceRegisterEvents"]);
     let exporter = rig.started(&["-c", "200"], 8);

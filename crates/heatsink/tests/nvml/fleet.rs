@@ -62,7 +62,7 @@ fn every_node_has_a_page_of_its_own() {
 }
 
 #[test]
-fn one_node_is_no_fleet() {
+fn a_single_node_has_no_fleet_endpoints() {
     let exporter = Exporter::start(BINARY, &["demo"], &[]);
     assert_eq!(exporter.get("/targets").status, 404);
     for wrong in ["0", "10001", "many"] {
@@ -76,7 +76,7 @@ fn one_node_is_no_fleet() {
 /// The whole way: Prometheus asks for the nodes, scrapes each, and the recording rules make a few
 /// series of each.
 #[test]
-fn prometheus_finds_the_nodes_and_the_rules_make_them_small() {
+fn prometheus_discovers_the_nodes_and_rules_aggregate_them() {
     let exporter = fleet("20");
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let rules = repository_file("monitoring/rules/heatsink.rules.yml");

@@ -33,7 +33,7 @@ fn say(exporter: &Exporter, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn headers_are_those_that_prometheus_wants() {
+fn responses_have_the_headers_that_prometheus_needs() {
     let exporter = simulated();
     let answer = exporter.get_with("/metrics", &[("accept-encoding", "identity")]);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -110,12 +110,12 @@ fn the_page_for_people_runs_no_script_and_is_not_stored() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let policy = answer.header("content-security-policy");
     assert_eq!(policy, Some("default-src 'none'; style-src 'unsafe-inline'"));
-    assert!(answer.body.contains("All 8 GPUs are well."), "{}", answer.body);
+    assert!(answer.body.contains("All 8 GPUs are healthy."), "{}", answer.body);
     assert!(answer.body.len() < 15_000, "{} bytes", answer.body.len());
 }
 
 #[test]
-fn nonsense_is_refused_and_survived() {
+fn malformed_requests_are_refused() {
     let mut exporter = simulated();
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -166,7 +166,7 @@ fn descriptors(exporter: &Exporter) -> usize {
 }
 
 #[test]
-fn clients_that_say_nothing_keep_nobody_out() {
+fn silent_clients_do_not_block_others() {
     let exporter = simulated();
     let few = descriptors(&exporter);
     let crowd = crowd(&exporter);
@@ -190,7 +190,7 @@ fn clients_that_say_nothing_keep_nobody_out() {
 }
 
 #[test]
-fn clients_that_read_nothing_keep_nobody_out() {
+fn clients_that_do_not_read_do_not_block_others() {
     let exporter = simulated();
     let ask = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
     let deaf: Vec<TcpStream> = (0..300)
@@ -207,7 +207,7 @@ fn clients_that_read_nothing_keep_nobody_out() {
 }
 
 #[test]
-fn clients_that_ask_are_not_those_that_make_room() {
+fn active_connections_are_not_evicted() {
     let exporter = simulated();
     let mut asking = connect(&exporter);
     let mut ask = || {
@@ -224,7 +224,7 @@ fn clients_that_ask_are_not_those_that_make_room() {
 }
 
 #[test]
-fn a_stop_lets_nobody_hang() {
+fn a_stop_closes_idle_connections() {
     let exporter = simulated();
     let _idle: Vec<TcpStream> = (0..10).map(|_| connect(&exporter)).collect();
     let (status, took, log) = exporter.terminate();

@@ -62,7 +62,7 @@ fn a_gpu_that_was_lost_before_the_start_is_named_with_its_xid() {
 }
 
 #[test]
-fn what_the_kernel_has_not_written_is_no_xid() {
+fn lines_from_outside_the_kernel_are_no_xids() {
     let rig = Rig::new().with_kernel_log();
     let exporter = rig.started(&["-c", "200"], 8);
     let xid = format!("NVRM: Xid (PCI:{}): 79, pid=1", rig.address(0));
@@ -86,7 +86,7 @@ fn what_the_kernel_has_not_written_is_no_xid() {
 
 /// The device itself, where it can be read and written. What root writes to it is not the kernel's.
 #[test]
-fn what_root_writes_to_the_device_is_no_xid() {
+fn lines_that_root_writes_to_the_device_are_no_xids() {
     let rig = Rig::new().with("HEATSINK_KERNEL_LOG", "/dev/kmsg");
     let exporter = rig.started(&["-c", "200"], 8);
     let source = metric("heatsink_xid_source_info").label("source", "kernel_log");
@@ -126,7 +126,7 @@ fn ten_thousand_lines_at_once_are_counted_to_the_last() {
 }
 
 #[test]
-fn before_any_gpu_is_known_the_log_waits() {
+fn the_kernel_log_waits_for_the_first_gpu() {
     let rig = Rig::new().with_kernel_log();
     let line = |gpu: usize| format!("NVRM: Xid (PCI:{}): 31, pid=7, name=x, y", rig.address(gpu));
     let lines: Vec<String> = (0..12_000).map(|n| line(n % 8)).collect();
@@ -266,7 +266,7 @@ fn the_journal_is_read_where_there_is_no_device() {
 }
 
 #[test]
-fn what_has_no_xid_is_counted_by_its_kind() {
+fn driver_failures_without_an_xid_are_counted_by_kind() {
     let rig = Rig::new().with_kernel_log();
     let exporter = rig.started(&["-c", "200"], 8);
     let (one, two) = (rig.address(1), rig.address(2));

@@ -65,7 +65,7 @@ fn both_generations_of_names_on_gb200() {
 
 /// Nothing is left out by mistake.
 #[test]
-fn every_field_of_the_catalogue_is_checked_or_said_not_to_be() {
+fn every_field_is_checked_or_listed_as_unchecked() {
     let rows = oracle::rows();
     for field in model::catalog::FIELDS {
         let has_row = rows.iter().any(|row| row.field == field.name && row.id == field.id.0);

@@ -137,7 +137,7 @@ fn a_gpu_that_the_driver_does_not_list_is_found_on_the_bus() {
 }
 
 #[test]
-fn a_stuck_reader_hides_no_new_gpu() {
+fn a_stuck_reader_does_not_hide_a_new_gpu() {
     let rig = Rig::new();
     rig.control.set(&["gpus 7"]);
     let exporter = rig.started(&["-c", "200"], 7);
@@ -155,7 +155,7 @@ fn a_stuck_reader_hides_no_new_gpu() {
 }
 
 #[test]
-fn what_a_gpu_does_not_say_of_itself_costs_a_label_and_no_more() {
+fn a_missing_identity_value_costs_only_its_label() {
     let rig = Rig::new();
     rig.control.set(&[
         "gpu 0 unsupported nvmlDeviceGetUUID",

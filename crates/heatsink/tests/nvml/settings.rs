@@ -44,7 +44,7 @@ fn a_mistake_in_the_environment_ends_only_the_commands_that_read_it() {
 }
 
 #[test]
-fn variables_that_say_nothing_are_not_set() {
+fn empty_variables_count_as_not_set() {
     let nothing = NONSENSE.map(|(variable, _)| (variable, ""));
     let exporter = Exporter::start(BINARY, &["-c", "200"], &nothing);
     metric("heatsink_source_up").label("source", "nvml").assert_in(&exporter.page());
@@ -79,7 +79,7 @@ fn the_library_may_be_named_in_the_environment() {
 }
 
 #[test]
-fn without_a_driver_auto_serves_no_made_up_numbers() {
+fn without_a_driver_auto_serves_no_simulated_numbers() {
     let exporter = Exporter::start(BINARY, &["-c", "200"], &[]);
     std::thread::sleep(Duration::from_secs(1));
     let page = exporter.page();
@@ -88,7 +88,7 @@ fn without_a_driver_auto_serves_no_made_up_numbers() {
 }
 
 #[test]
-fn a_gpu_that_is_asked_for_and_not_there_is_named_once_and_awaited() {
+fn a_selected_gpu_that_is_missing_is_logged_once_and_served_later() {
     let rig = Rig::new();
     rig.control.set(&["gpus 6"]);
     let exporter = rig.started(&["-c", "200", "-d", "g:1,7"], 1);
@@ -104,7 +104,7 @@ fn a_gpu_that_is_asked_for_and_not_there_is_named_once_and_awaited() {
 }
 
 #[test]
-fn bad_rows_of_a_counters_file_cost_themselves() {
+fn bad_rows_of_a_counters_file_are_skipped() {
     let rig = Rig::new();
     let text = "\u{feff}# A file with every mistake that is known\r\n\
         DCGM_FI_DEV_GPU_TEMP,\tgauge, Temperature\r\n\
@@ -185,7 +185,7 @@ fn a_well_known_counters_path_that_is_not_there_is_built_in() {
 }
 
 #[test]
-fn fields_that_nothing_serves_are_named_once() {
+fn unserved_fields_are_logged_once() {
     let rig = Rig::new();
     let text =
         "DCGM_FI_DEV_GPU_TEMP, gauge, Temperature\nDCGM_FI_DEV_GPU_NVLINK_ERRORS, gauge, Links\n";
@@ -211,7 +211,7 @@ fn wait_for_health(address: &str) {
 }
 
 #[test]
-fn a_folder_does_not_stand_in_the_way_of_a_built_in_set() {
+fn a_folder_with_the_name_of_a_built_in_set_is_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("monitoring")).expect("a folder in it");
     let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
@@ -263,7 +263,7 @@ fn listed(args: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn fields_can_be_looked_for() {
+fn fields_can_be_searched() {
     // In a name, in another name, in a unit, a group, and what it is.
     assert_eq!(listed(&["gpu_temp_limit"]), ["153"]);
     assert_eq!(listed(&["Memory_TEMP_celsius"]), ["140"]);
@@ -280,7 +280,7 @@ fn fields_can_be_looked_for() {
 }
 
 #[test]
-fn fields_that_are_not_found_have_neighbours() {
+fn a_search_without_results_suggests_similar_names() {
     for (args, word) in [
         (&["gpu_tmp"][..], "near it: DCGM_FI_DEV_GPU_TEMP"),
         (&["flux"], "no field has `flux`"),
@@ -295,7 +295,7 @@ fn fields_that_are_not_found_have_neighbours() {
 }
 
 #[test]
-fn the_demo_says_where_to_look() {
+fn the_demo_prints_its_addresses() {
     let child = testkit::exporter::command(
         BINARY,
         &["demo", "--address", "127.0.0.1:0", "--speed", "600"],
@@ -343,7 +343,7 @@ fn page_of_the_demo(args: &[&str], family: &str) -> Page {
 }
 
 #[test]
-fn the_demo_has_what_the_alert_rules_look_at() {
+fn the_demo_serves_every_metric_of_the_alert_rules() {
     let page = page_of_the_demo(&[], "DCGM_FI_DEV_GPU_TEMP");
     metric("heatsink_source_info").label("source", "sim").assert_in(&page);
     for watch in model::catalog::builtin::Set::Monitoring.watches() {
@@ -365,7 +365,7 @@ fn the_demo_takes_the_names_of_another_generation() {
 }
 
 #[test]
-fn what_it_says_need_not_be_read() {
+fn closed_output_streams_do_not_stop_it() {
     for args in [&["demo", "--speed", "600"][..], &["--source", "sim", "-c", "50", "--debug"]] {
         let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
         let args = [args, &["--address", &address]].concat();

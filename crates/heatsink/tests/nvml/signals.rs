@@ -58,7 +58,7 @@ fn why_it_is_slow() {
 }
 
 #[test]
-fn nonsense_is_dropped_and_counted() {
+fn implausible_values_are_dropped_and_counted() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200", "--extra-collectors", "monitoring"], 8);
     rig.control.set(&[

@@ -55,7 +55,7 @@ fn start(rig: &Rig, notify: &Listener, more: &[(&str, &str)]) -> Exporter {
 }
 
 #[test]
-fn systemd_is_told_when_it_serves_how_it_goes_and_when_it_ends() {
+fn systemd_is_notified_of_start_status_and_stop() {
     let rig = Rig::new();
     let systemd = Listener::on(&rig);
     let exporter = start(&rig, &systemd, &[]);
@@ -80,7 +80,7 @@ fn without_a_driver_it_serves_and_says_what_it_waits_for() {
 }
 
 #[test]
-fn the_watchdog_hears_a_pulse_as_long_as_it_serves() {
+fn the_watchdog_is_notified_while_it_serves() {
     let rig = Rig::new();
     let systemd = Listener::on(&rig);
     let exporter = start(&rig, &systemd, &[("WATCHDOG_USEC", "600000")]);
@@ -105,7 +105,7 @@ fn the_watchdog_hears_a_pulse_as_long_as_it_serves() {
 
 /// Whoever does not read his messages holds up nobody else.
 #[test]
-fn a_systemd_that_does_not_hear_holds_up_no_scrape() {
+fn a_slow_systemd_delays_no_scrape() {
     let rig = Rig::new();
     let systemd = Listener::on(&rig);
     // A message every millisecond, and the kernel keeps but a few.
@@ -158,7 +158,7 @@ fn it_serves_on_the_socket_that_systemd_passes() {
 }
 
 #[test]
-fn what_systemd_passes_wrongly_ends_it_with_one_line() {
+fn wrong_sockets_from_systemd_end_it_with_one_line() {
     let rig = Rig::new();
     let (one, other) = (free_address(), free_address());
     let service = Activated::on(&[&one, &other], &rig, &[]);
@@ -175,7 +175,7 @@ fn what_systemd_passes_wrongly_ends_it_with_one_line() {
 }
 
 #[test]
-fn a_socket_that_is_asked_for_and_not_passed_is_no_reason_to_listen_elsewhere() {
+fn a_required_socket_that_is_not_passed_is_an_error() {
     for (args, environment) in [
         (&["--web-systemd-socket"][..], &[][..]),
         (&[], &[("DCGM_EXPORTER_SYSTEMD_SOCKET", "true")]),

@@ -135,7 +135,7 @@ fn a_reload_makes_no_gap_and_a_broken_file_changes_nothing() {
 }
 
 #[test]
-fn a_file_that_never_ends_holds_up_neither_a_scrape_nor_a_stop() {
+fn an_endless_log_file_delays_no_scrape_and_no_stop() {
     let rig = Rig::new();
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
     let exporter = rig.started(&["-f", &counters], 8);
@@ -154,7 +154,7 @@ fn a_file_that_never_ends_holds_up_neither_a_scrape_nor_a_stop() {
 }
 
 #[test]
-fn what_the_kernels_log_says_of_before_the_start_is_counted() {
+fn xids_from_before_the_start_are_counted() {
     let rig = Rig::machine("h100x2").with_kernel_log();
     let (first, second) = (rig.address(0), rig.address(1));
     let old = format!(

@@ -34,7 +34,7 @@ fn a_window_can_be_another_or_none() {
 }
 
 #[test]
-fn what_the_driver_does_not_count_is_integrated() {
+fn counters_that_the_driver_lacks_are_integrated() {
     let rig = Rig::new().with("FAKE_NVML_SCENARIO", "idle");
     let exporter = rig.started(&["-c", "200"], 8);
     let idle = metric("heatsink_clock_event_seconds_total").label("gpu", "0");
@@ -48,7 +48,7 @@ fn what_the_driver_does_not_count_is_integrated() {
 }
 
 #[test]
-fn what_no_gpu_has_is_named_once() {
+fn fields_that_no_gpu_has_are_logged_once() {
     let rig = Rig::machine("t4x2");
     let extra = rig
         .file("extra.csv", "DCGM_FI_PROF_SM_ACTIVE, gauge, S.\nDCGM_FI_DEV_FAN_SPEED, gauge, F.\n");

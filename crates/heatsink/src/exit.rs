@@ -1,0 +1,25 @@
+//! How the program ends.
+
+/// Exit status: all went well; of `check`, data flows.
+pub(crate) const EXIT_OK: u8 = 0;
+
+/// Exit status: of `check`, no data flows; of `fields`, nothing fits the pattern.
+pub(crate) const EXIT_UNHEALTHY: u8 = 1;
+
+/// Exit status: the settings cannot work, and nothing was served.
+pub(crate) const EXIT_BAD_SETTINGS: u8 = 2;
+
+/// The end of a command.
+pub(crate) struct Exit {
+    pub(crate) status: u8,
+    /// Whether a thread is stuck inside the driver. Ordinary exit would run the driver library's
+    /// exit handlers under it.
+    pub(crate) is_stuck: bool,
+}
+
+impl Exit {
+    /// Ends with this status, after all threads have ended.
+    pub(crate) fn with(status: u8) -> Self {
+        Self { status, is_stuck: false }
+    }
+}

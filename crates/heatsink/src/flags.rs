@@ -1,0 +1,297 @@
+//! The flags of all commands, one row each: type of the setting, names, environment variable, how the
+//! text is read, default, and help. `--help`, the manual, completions and messages follow from the rows.
+//!
+//! A row and the place where its setting is used are all that a flag needs. `docs/compatibility.md`
+//! describes those that dcgm-exporter has too.
+
+mod accepted;
+
+#[cfg(test)]
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[cfg(test)]
+use anyhow::Result;
+use dcgm::Address;
+use exposition::Devices;
+use model::catalog::Generation;
+use sampler::LogPlace;
+
+pub(crate) use self::accepted::ACCEPTED;
+use crate::devices;
+use crate::flag::Command::{Check, Demo, Fields, ProbeGpu, Serve};
+use crate::flag::{Flag, Row, boolean, path, positional, switch, text};
+use crate::fleet::MAX_NODES;
+use crate::parse::{self, LogFormat, ScenarioName, SourceKind, number, optional};
+
+const SIMULATION: &str = "Simulation (with --source sim)";
+
+const DAY_IN_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// `NAME: Type = flag;` under the commands that have it, with its help as documentation: a static for
+/// each row, and a list of all of them in the order of `--help`.
+macro_rules! flags {
+    ($list:ident, $parse:ident; $($commands:tt {
+        $($(#[doc = $help:literal])+ $name:ident: $type:ty = $flag:expr;)+
+    })+) => {
+        $($($(#[doc = $help])+
+        pub(crate) static $name: Flag<$type> = $flag.of(&$commands, concat!($($help),+));)+)+
+
+        static $list: &[&Row] = &[$($(&$name.row),+),+];
+
+        /// Whether each row can read a text.
+        #[cfg(test)]
+        static $parse: &[(&Row, fn(Option<&OsStr>) -> Result<()>)] =
+            &[$($((&$name.row, |text| $name.parse(text).map(drop))),+),+];
+    };
+}
+
+flags! { GENERAL, PARSE_GENERAL;
+[Serve] {
+    /// Fields to serve: a counters file with one `NAME, type, help[, interval]` per line, or one of
+    /// the built-in sets `default`, `all`, `minimal`, `1.x` [default: default]
+    COLLECTORS: Option<PathBuf> = path("collectors", parse::any_path)
+        .short('f').variable("DCGM_EXPORTER_COLLECTORS").value("FILE");
+
+    /// A second counters file: adds its rows, and replaces rows of the same name; the built-in
+    /// `machine` adds NVSwitches and CPUs, which DCGM reads; `monitoring` adds what the shipped
+    /// alert rules and dashboards use beyond `default`
+    EXTRA_COLLECTORS: Option<PathBuf> = path("extra-collectors", parse::any_path)
+        .variable("HEATSINK_EXTRA_COLLECTORS").value("FILE");
+
+    /// Generation of metric names: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
+    /// and 4.9's side by side [default: 4.8; a counters file keeps the names in it]
+    METRIC_NAMES: Option<Generation> = text("metric-names", |text| optional(text, parse::generation))
+        .variable("HEATSINK_METRIC_NAMES").value("GENERATION");
+
+    /// Address to listen on: `:9400`, `127.0.0.1:9400`, `[::1]:9400`
+    ADDRESS: String = text("address", parse::text)
+        .short('a').variable("DCGM_EXPORTER_LISTEN").value("ADDRESS").default(":9400");
+
+    /// Listen only on the socket that systemd passes; without this flag, --address is used if
+    /// systemd passes none
+    WEB_SYSTEMD_SOCKET: bool = boolean("web-systemd-socket").variable("DCGM_EXPORTER_SYSTEMD_SOCKET");
+
+    /// Milliseconds from one reading to the next
+    COLLECT_INTERVAL: Duration =
+        text("collect-interval", |text| parse::milliseconds(text, 10..=3_600_000))
+        .short('c').variable("DCGM_EXPORTER_INTERVAL").value("MS").default("1000");
+
+    /// Leave out the label `hostname`
+    NO_HOSTNAME: bool = boolean("no-hostname").short('n').variable("DCGM_EXPORTER_NO_HOSTNAME");
+
+    /// Devices to serve: `f`, the MIG instances of a GPU that has some, else the GPU; `g`, whole
+    /// GPUs; `i`, instances; `g+i`, both; a selection as in `g:0,2-4` or `i:8`, where 8 is instance
+    /// 1 of GPU 1 if each GPU can have seven
+    DEVICES: Devices = text("devices", devices::parse)
+        .short('d').variable("DCGM_EXPORTER_DEVICES_STR").value("DEVICES").default("f");
+
+    /// NVSwitches to serve, and their NVLinks, with DCGM: `f`, all; `g`, switches; `i`, links;
+    /// `g+i`, both; a selection as in `g:0,2-4`
+    SWITCH_DEVICES: Devices = text("switch-devices", devices::parse)
+        .short('s').variable("DCGM_EXPORTER_OTHER_DEVICES_STR").value("DEVICES").default("f");
+
+    /// CPUs to serve, and their cores, with DCGM: `f`, all; `g`, CPUs; `i`, cores; `g+i`, both; a
+    /// selection as in `i:0-15`
+    CPU_DEVICES: Devices = text("cpu-devices", devices::parse)
+        .short('p').variable("DCGM_EXPORTER_CPU_DEVICES_STR").value("DEVICES").default("f");
+
+    /// Also serve MIG compute instances, with the label `GPU_CI_ID`
+    COMPUTE_INSTANCES: bool = boolean("compute-instances").variable("HEATSINK_COMPUTE_INSTANCES");
+
+    /// Write the label `UUID` as `uuid`, as before dcgm-exporter 2
+    USE_OLD_NAMESPACE: bool = boolean("use-old-namespace")
+        .short('o').variable("DCGM_EXPORTER_USE_OLD_NAMESPACE");
+
+    /// Length of the window whose minimum, mean and maximum are served, so that no peak between two
+    /// scrapes is lost: longer than the scrape interval, up to 1h; `0` for none
+    WINDOW: Duration = text("window", parse::window)
+        .variable("HEATSINK_WINDOW").value("DURATION").default("60s");
+
+    /// Milliseconds over which DCGM_EXP_XID_ERRORS_COUNT counts
+    XID_COUNT_WINDOW_SIZE: Duration =
+        text("xid-count-window-size", |text| parse::milliseconds(text, 1..=DAY_IN_MS))
+        .short('x').variable("DCGM_EXPORTER_XID_COUNT_WINDOW_SIZE").value("MS").default("300000");
+
+    /// Milliseconds over which DCGM_EXP_CLOCK_EVENTS_COUNT counts
+    CLOCK_EVENTS_COUNT_WINDOW_SIZE: Duration =
+        text("clock-events-count-window-size", |text| parse::milliseconds(text, 1..=DAY_IN_MS))
+        .variable("DCGM_EXPORTER_CLOCK_EVENTS_COUNT_WINDOW_SIZE").value("MS").default("300000");
+}
+[Check] {
+    /// GPUs to check, with their instances and links: `f` for all, `g:0,2-4` for some
+    CHECK_DEVICES: Devices = text("devices", devices::parse)
+        .short('d').value("DEVICES").default("f");
+
+    /// Also print every reading
+    CHECK_ALL: bool = switch("all");
+
+    /// Print the report as JSON, with every reading
+    CHECK_JSON: bool = switch("json").conflicts(&["all", "timings"]);
+
+    /// Also time every driver call
+    CHECK_TIMINGS: bool = switch("timings");
+}
+[Serve, Check] {
+    /// Log to read XIDs from: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`,
+    /// the first of the two that can be read; a file in the format of kmsg or syslog, or a folder
+    /// of a journal; `none`, only the driver's events, which lack XIDs 79, 119, 120 and a few more
+    KERNEL_LOG: Option<LogPlace> = text("kernel-log", parse::log_place)
+        .variable("HEATSINK_KERNEL_LOG").value("LOG").default("auto");
+}
+[Serve] {
+    /// Number of GPUs that this machine should have, served as `heatsink_gpus_expected`, so that an
+    /// alert can tell when one is missing even from the PCI bus
+    EXPECTED_GPUS: Option<u32> =
+        text("expected-gpus", |text| optional(text, |text| number(text, 0..=1024)))
+        .variable("HEATSINK_EXPECTED_GPUS").value("N");
+
+    /// How long a missing GPU is served as missing; `0` for ever. SIGHUP forgets it at once
+    FORGET_MISSING: Option<Duration> = text("forget-missing", parse::forget_missing)
+        .variable("HEATSINK_FORGET_MISSING").value("DURATION").default("24h");
+
+    /// Let /health fail when the driver was upgraded and the driver library, as in a container, has
+    /// not fitted the kernel module for a minute: a liveness probe then restarts the container
+    FAIL_HEALTH_AFTER_DRIVER_UPGRADE: bool = boolean("fail-health-after-driver-upgrade")
+        .variable("HEATSINK_FAIL_HEALTH_AFTER_DRIVER_UPGRADE").default("true");
+
+    /// Write model names with dashes instead of blanks
+    REPLACE_BLANKS_IN_MODEL_NAME: bool = boolean("replace-blanks-in-model-name")
+        .alias("rbmn").variable("DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME");
+}
+[Demo] {
+    /// Address to listen on; `:9400` can be reached from other machines
+    DEMO_ADDRESS: String = text("address", parse::text)
+        .short('a').value("ADDRESS").default("127.0.0.1:9400");
+
+    /// Generation of metric names: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
+    /// and 4.9's side by side
+    DEMO_METRIC_NAMES: Generation = text("metric-names", parse::generation)
+        .value("GENERATION").default("4.8");
+
+    /// Simulated seconds per second, up to 1000; the story takes 20 minutes at 1
+    DEMO_SPEED: f64 = text("speed", parse::speed).value("FACTOR").default("1");
+
+    /// The same seed gives the same numbers
+    DEMO_SEED: u64 = text("seed", parse::whole_number).value("N").default("1");
+
+    /// Number of nodes to simulate, up to 10000, each with its own page: the first tells the story,
+    /// the others are copies of one healthy node; /targets lists them for Prometheus'
+    /// http_sd_configs
+    DEMO_NODES: u16 = text("nodes", |text| number(text, 1..=MAX_NODES)).value("N").default("1");
+}
+[Serve, Demo] {
+    /// Format of log lines: `text`, or `json` with one object per line
+    LOG_FORMAT: LogFormat = text("log-format", |text| {
+        parse::one_of(text, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+    })
+    .variable("DCGM_EXPORTER_LOG_FORMAT").value("FORMAT").default("text");
+
+    /// Log more
+    DEBUG: bool = boolean("debug").variable("DCGM_EXPORTER_DEBUG");
+}
+}
+
+flags! { SOURCES, PARSE_SOURCES;
+[Serve, Check] {
+    /// Source of readings: `nvml`, the driver library; `dcgm`, NVIDIA's DCGM; `sim`, simulated
+    /// GPUs; `auto`, DCGM if a host engine is named, else the driver library
+    SOURCE: Option<SourceKind> = text("source", parse::source)
+        .variable("HEATSINK_SOURCE").value("SOURCE").default("auto");
+}
+[Serve, Check, ProbeGpu] {
+    /// The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]
+    NVML_LIBRARY: Option<PathBuf> = path("nvml-library", parse::library)
+        .variable("HEATSINK_NVML_LIBRARY").value("FILE");
+}
+[Serve, Check] {
+    /// Root folder for `/proc`, `/sys`, `/dev` and the journal: the host's root, where a container
+    /// has it elsewhere
+    ROOTFS: PathBuf = path("path.rootfs", parse::root)
+        .variable("HEATSINK_ROOTFS").value("FOLDER");
+
+    /// DCGM's library [default: libdcgm.so.4, where the dynamic linker finds it]
+    DCGM_LIBRARY: Option<PathBuf> = path("dcgm-library", parse::library)
+        .variable("HEATSINK_DCGM_LIBRARY").value("FILE");
+
+    /// The DCGM host engine to read through: `host:port`, `[v6]:port`, `tcp://host:port`,
+    /// `unix:///path`, `vsock://cid:port` [default: none; --source dcgm starts one in this process]
+    REMOTE_HOSTENGINE_INFO: Option<Address> =
+        text("remote-hostengine-info", |text| optional(text, |text| Ok(Address::parse(text)?)))
+        .short('r').variable("DCGM_REMOTE_HOSTENGINE_INFO").value("ADDRESS");
+
+    /// Also serve GPUs that DCGM only simulates
+    FAKE_GPUS: bool = boolean("fake-gpus").variable("DCGM_EXPORTER_USE_FAKE_GPUS");
+
+    /// Let a DCGM engine in this process log to standard output
+    ENABLE_DCGM_LOG: bool = boolean("enable-dcgm-log").variable("DCGM_EXPORTER_ENABLE_DCGM_LOG");
+
+    /// Level of that log: `NONE`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `VERB`
+    DCGM_LOG_LEVEL: i32 = text("dcgm-log-level", parse::dcgm_log_level)
+        .variable("DCGM_EXPORTER_DCGM_LOG_LEVEL").value("LEVEL").default("NONE");
+
+    // None of these has a default in its row: one that is given without `--source sim` is refused.
+
+    /// What happens to the simulated GPUs [default: story]
+    SIM_SCENARIO: ScenarioName = text("sim-scenario", parse::scenario)
+        .value("SCENARIO").heading(SIMULATION).choices(&[
+            ("story", "Eight H100s, a training job, and four of them in trouble"),
+            ("steady", "The same job on healthy GPUs"),
+            ("idle", "No work"),
+        ]);
+
+    /// Number of GPUs of `steady` and `idle` [default: 8]
+    SIM_GPUS: Option<u8> = text("sim-gpus", |text| optional(text, |text| number(text, 1..=64)))
+        .value("N").heading(SIMULATION);
+
+    /// The same seed gives the same numbers [default: 1]
+    SIM_SEED: Option<u64> =
+        text("sim-seed", |text| optional(text, parse::whole_number))
+        .value("N").heading(SIMULATION);
+
+    /// Stop simulated time at this second
+    SIM_AT: Option<u64> = text("sim-at", |text| optional(text, parse::whole_number))
+        .value("SECONDS").heading(SIMULATION);
+
+    /// Simulated seconds per second, up to 1000 [default: 1]
+    SIM_SPEED: Option<f64> = text("speed", |text| optional(text, parse::speed))
+        .value("FACTOR").heading(SIMULATION);
+}
+[Fields] {
+    /// Only rows with this text in a name, unit, group or help text, in any letter case; with
+    /// --xids, as the code or in a text
+    PATTERN: Option<String> = positional("pattern", |text| optional(text, parse::text))
+        .value("PATTERN");
+
+    /// Only the fields that heatsink serves
+    SERVED: bool = switch("served");
+
+    /// List XIDs instead: the meaning of each, and what to do
+    XIDS: bool = switch("xids");
+
+    /// Print JSON, one object per field
+    FIELDS_JSON: bool = switch("json");
+
+    /// Print a page in Markdown, with heatsink's own families
+    MARKDOWN: bool = switch("markdown").conflicts(&["json", "xids", "pattern"]);
+}
+[ProbeGpu] {
+    /// The UUID of the GPU
+    UUID: Option<String> = text("uuid", |text| optional(text, parse::text));
+
+    /// Its PCI address
+    PCI_BUS_ID: Option<String> = text("pci-bus-id", |text| optional(text, parse::text));
+
+    /// Its index in the session that lost it
+    INDEX: Option<u32> = text("index", |text| optional(text, parse::whole_number));
+}
+}
+
+/// Every row, in the order of `--help`.
+pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
+    GENERAL.iter().copied().chain(ACCEPTED).chain(SOURCES.iter().copied())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! Tests over the whole table.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+
+use super::*;
+use crate::cli::Typed;
+use crate::flag::{Command, Form, Support};
+
+fn typed(command: Command, args: &[&str]) -> Result<Typed, clap::Error> {
+    let line: &[&str] = match command {
+        Command::Serve => &["heatsink"],
+        Command::Demo => &["heatsink", "demo"],
+        Command::Check => &["heatsink", "check"],
+        Command::Fields => &["heatsink", "fields"],
+        Command::ProbeGpu => &["heatsink", "probe-gpu"],
+    };
+    Typed::parse([line, args].concat().into_iter().map(OsString::from))
+}
+
+/// Asserts that these arguments give the flag this text.
+fn check(row: &'static Row, args: &[&str], text: &str) {
+    for command in row.commands {
+        let typed = typed(*command, args);
+        let typed = typed.unwrap_or_else(|error| panic!("{command:?} {args:?}: {error}"));
+        assert_eq!(typed.text(row), Some(OsStr::new(text)), "{command:?} {args:?}");
+    }
+}
+
+fn check_refused(row: &'static Row, args: &[&str]) {
+    for command in row.commands {
+        assert!(typed(*command, args).is_err(), "{command:?} {args:?}");
+    }
+}
+
+/// A text that clap accepts: any, unless the row has choices.
+fn value(row: &Row) -> &'static str {
+    row.choices.last().map_or("any text", |(name, _)| name)
+}
+
+#[test]
+fn no_name_and_no_variable_stands_twice_in_a_command() {
+    crate::cli::command().debug_assert();
+    for row in all() {
+        assert!(!row.commands.is_empty(), "{row} belongs to no command");
+        assert_eq!(row.help.is_empty(), row.support != Support::Served, "{row}");
+    }
+    let commands =
+        [Command::Serve, Command::Demo, Command::Check, Command::Fields, Command::ProbeGpu];
+    for command in commands {
+        let mut seen = HashSet::new();
+        for row in all().filter(|row| row.commands.contains(&command)) {
+            let short = row.short.map(String::from);
+            let names = [Some(row.long), row.alias, row.variable];
+            for name in names.into_iter().flatten().map(str::to_owned).chain(short) {
+                assert!(seen.insert(name.clone()), "{name} stands twice in {command:?}");
+            }
+        }
+    }
+}
+
+/// A variable may stand in several rows only if they are one flag of different commands.
+#[test]
+fn a_variable_belongs_to_one_long_name() {
+    let mut names = BTreeMap::new();
+    for row in all() {
+        if let Some(variable) = row.variable {
+            assert_eq!(*names.entry(variable).or_insert(row.long), row.long, "{variable}");
+        }
+    }
+}
+
+#[test]
+fn every_flag_with_a_value_is_read_in_each_form() {
+    for row in all().filter(|row| row.form == Form::Value) {
+        let (long, value) = (row.long, value(row));
+        for name in [Some(long), row.alias].into_iter().flatten() {
+            check(row, &[&format!("--{name}"), value], value);
+            check(row, &[&format!("--{name}={value}")], value);
+            if row.commands != [Command::ProbeGpu] {
+                // As in Go programs.
+                let once = typed(row.commands[0], &[&format!("-{name}"), value]).unwrap();
+                assert_eq!(once.text(row), Some(OsStr::new(value)), "-{name}");
+            }
+        }
+        if let Some(short) = row.short {
+            check(row, &[&format!("-{short}"), value], value);
+            check(row, &[&format!("-{short}{value}")], value);
+            check(row, &[&format!("-{short}={value}")], value);
+        }
+        check_refused(row, &[&format!("--{long}")]);
+    }
+}
+
+#[test]
+fn every_boolean_is_read_in_each_form() {
+    for row in all().filter(|row| row.form == Form::Boolean) {
+        let short = row.short.map(|short| format!("-{short}"));
+        let long = [Some(row.long), row.alias].into_iter().flatten();
+        let names = long.flat_map(|name| [format!("--{name}"), format!("-{name}")]).chain(short);
+        for name in names {
+            check(row, &[&name], "true");
+            for text in ["true", "false", "1", "0", "t", "F", "yes", "no", "on", "Off", ""] {
+                check(row, &[&format!("{name}={text}")], text);
+                assert!(parse::boolean(text).is_ok(), "{text}");
+            }
+            // A value needs an equals sign.
+            check_refused(row, &[&name, "true"]);
+        }
+    }
+    for row in all().filter(|row| row.form == Form::Switch) {
+        let name = format!("--{}", row.long);
+        check(row, &[&name], "true");
+        check_refused(row, &[&format!("{name}=true")]);
+    }
+}
+
+#[test]
+fn the_last_of_a_flag_that_stands_twice_counts() {
+    for row in all().filter(|row| row.form != Form::Positional) {
+        let once = match row.form {
+            Form::Switch => format!("--{}", row.long),
+            _ => format!("--{}={}", row.long, value(row)),
+        };
+        if !row.commands.contains(&Command::ProbeGpu) {
+            let text = if row.form == Form::Switch { "true" } else { value(row) };
+            check(row, &[&once, &once], text);
+        }
+    }
+    check(&COLLECT_INTERVAL.row, &["-c", "100", "--collect-interval=200"], "200");
+}
+
+#[test]
+fn every_default_and_an_empty_text_have_a_meaning() {
+    for (row, parse) in PARSE_GENERAL.iter().chain(PARSE_SOURCES) {
+        for text in [None, Some(OsStr::new("")), Some(OsStr::new(row.default))] {
+            assert_eq!(parse(text).map_err(|error| format!("{error:#}")), Ok(()), "{row}");
+        }
+    }
+}
+
+/// The environment of a process cannot be changed safely, so the test runs itself with every variable
+/// set.
+#[test]
+fn every_variable_is_read() {
+    let variables = all().filter_map(|row| row.variable);
+    if std::env::var_os(ALL_SET).is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "flags::tests::every_variable_is_read"]).env(ALL_SET, "");
+        child.envs(variables.map(|variable| (variable, format!("text of {variable}"))));
+        let output = child.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    for row in all() {
+        if let Some(variable) = row.variable {
+            check(row, &[], &format!("text of {variable}"));
+            let long = format!("--{}=typed", row.long);
+            check(row, &[&long], "typed");
+        }
+    }
+}
+
+/// Set for the test that runs itself.
+const ALL_SET: &str = "TEST_WITH_EVERY_VARIABLE_SET";
+
+#[test]
+fn unknown_flags_and_arguments_are_refused() {
+    for args in [&["--no-such-flag"][..], &["-z"], &["-nx"], &["-no-such-flag"], &["srve"]] {
+        assert!(typed(Command::Serve, args).is_err(), "{args:?}");
+    }
+    assert!(typed(Command::Check, &["--window", "60s"]).is_err());
+    assert!(typed(Command::Serve, &["-f", "all", "serve"]).is_err());
+}
+
+#[test]
+fn a_flag_is_named_with_its_variable() {
+    for (row, name) in [
+        (&DEVICES.row, "-d, --devices (DCGM_EXPORTER_DEVICES_STR)"),
+        (&WINDOW.row, "--window (HEATSINK_WINDOW)"),
+        (&DEMO_ADDRESS.row, "-a, --address"),
+    ] {
+        assert_eq!(row.to_string(), name);
+    }
+}
+
+/// The table of `docs/compatibility.md` has every flag of dcgm-exporter, and what it does here.
+#[test]
+fn the_table_of_dcgm_exporters_flags_is_this_one() {
+    let path = testkit::exporter::repository_file("docs/compatibility.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let described: HashSet<String> = text
+        .lines()
+        .filter(|line| line.starts_with("| `-"))
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let flags = cells[1].split(" (").next()?.replace('`', "");
+            flags.contains("--").then_some(())?;
+            Some(format!("{flags} {} {}", cells.get(2)?.replace('`', ""), cells.get(3)?))
+        })
+        .collect();
+    let is_of_dcgm_exporter =
+        |row: &&Row| row.variable.is_some_and(|name| !name.starts_with("HEATSINK_"));
+    let expected: HashSet<String> = all()
+        .filter(is_of_dcgm_exporter)
+        .map(|row| {
+            let short = row.short.map(|short| format!("-{short}, ")).unwrap_or_default();
+            let alias = row.alias.map(|alias| format!(", --{alias}")).unwrap_or_default();
+            let here = match row.support {
+                Support::Served => "served",
+                Support::NotYet(_) => "not yet",
+                Support::NoEffect => "no effect",
+                Support::Refused(_) => "refused",
+            };
+            format!("{short}--{}{alias} {} {here}", row.long, row.variable.unwrap_or_default())
+        })
+        .collect();
+    let differences: Vec<&String> = described.symmetric_difference(&expected).collect();
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+#[test]
+fn manifests_of_dcgm_exporter_start_heatsink() {
+    let line = "-k -o=false -p f --kubernetes-gpu-id-type uid -x 300000 -r localhost:5555 -m none \
+                -f x.csv -a :1 -c 100 -n -d g:0 --log-format json --debug=false -rbmn";
+    let typed = typed(Command::Serve, &line.split(' ').collect::<Vec<_>>()).unwrap();
+    let [kubernetes, configmap] = ["kubernetes", "configmap-data"]
+        .map(|long| ACCEPTED.iter().find(|row| row.long == long).unwrap());
+    assert!(typed.asks_for(kubernetes) && !typed.asks_for(configmap));
+    assert!(typed.check_accepted().is_ok());
+    assert!(typed.get(&NO_HOSTNAME).unwrap() && !typed.get(&DEBUG).unwrap());
+    assert!(typed.get(&REPLACE_BLANKS_IN_MODEL_NAME).unwrap());
+}
+
+#[test]
+fn a_boolean_that_says_no_asks_for_nothing() {
+    for no in ["false", "F", "0", "no", "Off", ""] {
+        let typed = typed(Command::Serve, &[&format!("--kubernetes={no}")]).unwrap();
+        assert!(ACCEPTED.iter().all(|row| !typed.asks_for(row)), "{no}");
+    }
+}
+
+#[test]
+fn a_server_without_the_tls_that_was_asked_for_does_not_start() {
+    let typed = typed(Command::Serve, &["--web-config-file", "x.yml"]).unwrap();
+    assert!(typed.check_accepted().is_err());
+}
