@@ -81,7 +81,10 @@ impl UnservedFields {
         let names: Vec<&str> = unserved.map(|watch| watch.name.as_ref()).collect();
         if !names.is_empty() {
             let names = names.join(", ");
-            tracing::warn!("absent, since the source {} does not serve them: {names}", self.source);
+            tracing::warn!(
+                "absent, because the source {} does not serve them: {names}",
+                self.source
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::Typed;
+use crate::cli::Args;
 use crate::connections::ConnectionLimiter;
 use crate::exit::{EXIT_OK, Exit};
 use crate::fleet::Fleet;
@@ -59,46 +59,46 @@ pub(crate) struct Replicas {
 }
 
 /// Serves this machine's GPUs until a signal ends it.
-pub(crate) fn run(typed: &Typed) -> Result<Exit> {
-    let _log = logging::start(typed.get(&flags::LOG_FORMAT)?, typed.get(&flags::DEBUG)?);
-    typed.check_accepted()?;
-    let interval = typed.get(&flags::COLLECT_INTERVAL)?;
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let _log = logging::start(args.get(&flags::LOG_FORMAT)?, args.get(&flags::DEBUG)?);
+    args.check_accepted()?;
+    let interval = args.get(&flags::COLLECT_INTERVAL)?;
     let counters = Wanted {
-        counters: typed.get(&flags::COLLECTORS)?,
-        extra: typed.get(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
-        generation: typed.get(&flags::METRIC_NAMES)?,
+        counters: args.get(&flags::COLLECTORS)?,
+        extra: args.get(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
+        generation: args.get(&flags::METRIC_NAMES)?,
         interval,
         windows: Windows {
-            extents: typed.get(&flags::WINDOW)?,
-            xids: typed.get(&flags::XID_COUNT_WINDOW_SIZE)?,
-            clock_events: typed.get(&flags::CLOCK_EVENTS_COUNT_WINDOW_SIZE)?,
+            extents: args.get(&flags::WINDOW)?,
+            xids: args.get(&flags::XID_COUNT_WINDOW_SIZE)?,
+            clock_events: args.get(&flags::CLOCK_EVENTS_COUNT_WINDOW_SIZE)?,
         },
     };
     let show = Show {
-        devices: typed.get(&flags::DEVICES)?,
-        compute_instances: typed.get(&flags::COMPUTE_INSTANCES)?,
-        switches: typed.get(&flags::SWITCH_DEVICES)?,
-        cpus: typed.get(&flags::CPU_DEVICES)?,
+        devices: args.get(&flags::DEVICES)?,
+        compute_instances: args.get(&flags::COMPUTE_INSTANCES)?,
+        switches: args.get(&flags::SWITCH_DEVICES)?,
+        cpus: args.get(&flags::CPU_DEVICES)?,
     };
-    let no_hostname = typed.get(&flags::NO_HOSTNAME)?;
+    let no_hostname = args.get(&flags::NO_HOSTNAME)?;
     let setup = Setup {
         rows: counters.read()?,
         counters,
-        source: source::open(typed, interval, show.compute_instances)?,
-        kernel_log: source::kernel_log(typed)?,
-        trial: source::trial(typed)?,
-        expected_gpus: typed.get(&flags::EXPECTED_GPUS)?,
-        forget_missing: typed.get(&flags::FORGET_MISSING)?,
-        fail_health: typed.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
+        source: source::open(args, interval, show.compute_instances)?,
+        kernel_log: source::kernel_log(args)?,
+        trial: source::trial(args)?,
+        expected_gpus: args.get(&flags::EXPECTED_GPUS)?,
+        forget_missing: args.get(&flags::FORGET_MISSING)?,
+        fail_health: args.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
         show,
-        hostname: if no_hostname { None } else { source::hostname(Some(typed)) },
-        old_namespace: typed.get(&flags::USE_OLD_NAMESPACE)?,
-        replace_blanks_in_model_name: typed.get(&flags::REPLACE_BLANKS_IN_MODEL_NAME)?,
+        hostname: if no_hostname { None } else { source::hostname(Some(args)) },
+        old_namespace: args.get(&flags::USE_OLD_NAMESPACE)?,
+        replace_blanks_in_model_name: args.get(&flags::REPLACE_BLANKS_IN_MODEL_NAME)?,
         replicas: None,
         // Last, so that nothing listens unless everything else is in order.
         listener: listen::listener(
-            typed.get(&flags::WEB_SYSTEMD_SOCKET)?,
-            &typed.get(&flags::ADDRESS)?,
+            args.get(&flags::WEB_SYSTEMD_SOCKET)?,
+            &args.get(&flags::ADDRESS)?,
         )?,
     };
     serve(setup, |address| tracing::info!("serving on {}/metrics", listen::url(address)))
