@@ -1,4 +1,5 @@
-//! What is asked for: counters files and a generation of names, made into watches.
+//! The watches of a configuration: counters files and a generation of names, with the families of
+//! every page and the fields that other families are derived from.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -14,24 +15,25 @@ use model::{Kind, Watch, Windows};
 
 use crate::flags::{COLLECTORS, EXTRA_COLLECTORS};
 
-/// The largest counters file that is read. The full catalogue takes a tenth of it.
+/// The largest counters file that is read, in bytes. The full field table takes a tenth of it.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// What is asked for, as it was written. Read at the start, and again on demand.
+/// The configuration of watches. Its files are read at the start and at every reload.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
-    /// A counters file, or the name of a built-in set; none for the default one.
+    /// A counters file, or the name of a built-in set; `None` for the default set.
     pub(crate) counters: Option<PathBuf>,
-    /// Rows beside it.
+    /// Rows that are added to it.
     pub(crate) extra: Option<Extra>,
-    /// Whose names; none for those of the files, and of 4.8 in built-in sets.
+    /// The generation of names; `None` for those of the files, and of 4.8 in built-in sets.
     pub(crate) generation: Option<Generation>,
-    /// From one reading to the next.
+    /// The time from one reading to the next.
     pub(crate) interval: Duration,
+    /// The lengths of the windows.
     pub(crate) windows: Windows,
 }
 
-/// Where further rows come from.
+/// The source of rows that are added.
 #[derive(Clone, Debug)]
 pub(crate) enum Extra {
     /// A counters file, or the name of a built-in set.
@@ -40,14 +42,14 @@ pub(crate) enum Extra {
     Builtin(Set),
 }
 
-/// What came of it.
+/// The result of reading the configuration.
 pub(crate) struct Asked {
-    /// With the rows that every page has, and those that are not shown and are read for what is
-    /// derived from them.
+    /// The watches: those of the files, those of every page, and hidden ones that other families are
+    /// derived from.
     pub(crate) watches: Arc<[Watch]>,
-    /// How many rows of the files are served.
+    /// The number of rows of the files that are served.
     pub(crate) rows: usize,
-    /// How many rows of the files were not understood.
+    /// The number of rows of the files that were skipped.
     pub(crate) rows_skipped: u64,
 }
 
@@ -56,7 +58,7 @@ impl Wanted {
     ///
     /// # Errors
     ///
-    /// When one cannot be read as a whole, or asks for nothing. A row that cannot be read costs itself.
+    /// When a file cannot be read, or has no row that can be served. A bad row is skipped.
     pub(crate) fn read(&self) -> Result<Asked> {
         let mut rows_skipped = 0;
         let (counters, is_builtin) = match &self.counters {
@@ -66,7 +68,7 @@ impl Wanted {
         rows_skipped += counters.skipped.len();
         let mut watches = counters.watches;
         if is_builtin {
-            // Their names are those of 4.8, and so are the types unless a generation is asked for.
+            // Their names are those of 4.8, and so are the types unless a generation is set.
             watches = generation::builtin_types(watches, self.generation.unwrap_or_default());
         }
         if let Some(extra) = &self.extra {
@@ -83,14 +85,14 @@ impl Wanted {
             let why = "asks for labels only; add a row of type gauge, counter or untyped";
             return Err(anyhow!("{} {why}", path.display())).context(&COLLECTORS);
         }
-        // A name in a file stays as it is written, unless a generation is asked for.
+        // A name in a file stays as it is written, unless a generation is set.
         if let Some(generation) = self.generation {
             let before = watches.len();
             watches = generation::rename(watches, generation);
             // A file may have both names of one field.
-            let twins = before.saturating_sub(watches.len());
-            if twins > 0 {
-                tracing::info!("{twins} rows have the same name under --metric-names; served once");
+            let same = before.saturating_sub(watches.len());
+            if same > 0 {
+                tracing::info!("{same} rows have the same name under --metric-names; served once");
             }
         }
         let rows = watches.len();
@@ -101,8 +103,9 @@ impl Wanted {
         Ok(Asked { watches: watches.into(), rows, rows_skipped: rows_skipped as u64 })
     }
 
-    fn hidden(&self, asked: &[Watch]) -> Vec<Watch> {
-        let inputs = sampler::inputs(asked, self.interval, &self.windows);
+    /// Watches on the fields that `watches` are derived from.
+    fn hidden(&self, watches: &[Watch]) -> Vec<Watch> {
+        let inputs = sampler::inputs(watches, self.interval, &self.windows);
         inputs
             .into_iter()
             .map(|(field, pace)| {
@@ -120,13 +123,13 @@ impl Wanted {
     }
 }
 
-/// The file at `path`, or the built-in set that the path or the word stands for, and which it is.
+/// The file at `path`, or the built-in set for this path or name; and whether it is a built-in set.
 fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
     let error = match text(path) {
         Ok(text) => return Ok((rows(path, &text)?, false)),
         Err(error) => error,
     };
-    // A folder that happens to have the name of a set is no counters file.
+    // A folder may have the name of a set.
     let is_absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory);
     let set = path.to_str().and_then(Set::for_path).filter(|_| is_absent);
     let Some(set) = set else {
@@ -156,7 +159,7 @@ fn text(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The rows of a file. One that asks for nothing is refused as a whole.
+/// The rows of a file. A file without a row that can be served is refused.
 fn rows(path: &Path, text: &[u8]) -> Result<Counters> {
     let counters = counters::parse(text);
     let path = path.display();

@@ -65,13 +65,14 @@ enum Entity {
 pub(crate) fn rows() -> Vec<Row> {
     let path = repository_file("test/fixtures/conversions.csv");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut lines = text.lines();
+    // As some editors write it: with a byte order mark, carriage returns, tabs around cells.
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
     assert_eq!(lines.next(), Some("field,id,entity,raw,conversion"));
     lines.map(row).collect()
 }
 
 fn row(line: &str) -> Row {
-    let cells: Vec<&str> = line.split(',').collect();
+    let cells: Vec<&str> = line.split(',').map(str::trim).collect();
     let [field, id, entity, raw, conversion] = cells[..] else { panic!("five cells: {line}") };
     let entity = match entity {
         "driver" => Entity::Driver,
