@@ -18,7 +18,7 @@ use crate::flags::{
     DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
 };
 use crate::serve::{self, Replicas, Setup};
-use crate::wanted::{Extra, Wanted};
+use crate::watches::{Extra, WatchConfig};
 use crate::{fleet, listen, logging, source};
 
 /// Serves the story until a signal ends it.
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let world = World::new(scenario, seed);
     let window = Duration::from_secs(60);
     let count_window = Duration::from_secs(300);
-    let counters = Wanted {
+    let config = WatchConfig {
         counters: None,
         // For the alert rules and dashboards.
         extra: Some(Extra::Builtin(Set::Monitoring)),
@@ -48,8 +48,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let setup = Setup {
         listener: listen::bind(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
         source: Box::new(SimSource::new(world, options)),
-        rows: counters.read()?,
-        counters,
+        watches: config.read()?,
+        config,
         kernel_log: None,
         trial: None,
         expected_gpus: None,

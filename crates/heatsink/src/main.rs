@@ -29,7 +29,7 @@ mod serve;
 mod source;
 mod systemd;
 mod table;
-mod wanted;
+mod watches;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -21,7 +21,7 @@ use crate::overview::Overview;
 use crate::pages::PageCache;
 use crate::reload::{Reloader, UnservedFields};
 use crate::systemd::{self, Messenger};
-use crate::wanted::{Asked, Extra, Wanted};
+use crate::watches::{Extra, LoadedWatches, WatchConfig};
 use crate::{devices, flags, listen, logging, source};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
@@ -31,9 +31,9 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
 pub(crate) struct Setup {
     pub(crate) listener: std::net::TcpListener,
     pub(crate) source: Box<dyn Source>,
-    pub(crate) counters: Wanted,
-    /// The rows of the counters files.
-    pub(crate) rows: Asked,
+    pub(crate) config: WatchConfig,
+    /// As read from `config` at the start.
+    pub(crate) watches: LoadedWatches,
     pub(crate) kernel_log: Option<KernelLog>,
     pub(crate) trial: Option<Trial>,
     /// How many GPUs there should be.
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let _log = logging::start(args.get(&flags::LOG_FORMAT)?, args.get(&flags::DEBUG)?);
     args.check_accepted()?;
     let interval = args.get(&flags::COLLECT_INTERVAL)?;
-    let counters = Wanted {
+    let config = WatchConfig {
         counters: args.get(&flags::COLLECTORS)?,
         extra: args.get(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
         generation: args.get(&flags::METRIC_NAMES)?,
@@ -82,8 +82,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     let no_hostname = args.get(&flags::NO_HOSTNAME)?;
     let setup = Setup {
-        rows: counters.read()?,
-        counters,
+        watches: config.read()?,
+        config,
         source: source::open(args, interval, show.compute_instances)?,
         kernel_log: source::kernel_log(args)?,
         trial: source::trial(args)?,
@@ -106,16 +106,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 /// Serves until a signal ends it; `ready` is called with the address.
 pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit> {
-    let Setup { counters, rows: Asked { watches, rows_skipped, .. }, .. } = setup;
+    let Setup { config, watches: LoadedWatches { watches, rows_skipped, .. }, .. } = setup;
     let unserved = UnservedFields::of(setup.source.as_ref());
     unserved.warn_of(&watches);
     let settings = sampler::Settings {
         gpus: devices::gpus(&setup.show.devices),
-        windows: counters.windows,
+        windows: config.windows,
         kernel_log: setup.kernel_log,
         trial: setup.trial,
         forget_missing: setup.forget_missing,
-        ..sampler::Settings::new(counters.interval)
+        ..sampler::Settings::new(config.interval)
     };
     let start = |source, watches, settings| {
         Sampler::start(source, watches, settings).context("cannot start the reader threads")
@@ -129,7 +129,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
     let sampler = start(setup.source, watches, settings)?;
     let page = exposition::Settings {
         hostname: setup.hostname,
-        host_label: counters.generation.unwrap_or_default().host_label(),
+        host_label: config.generation.unwrap_or_default().host_label(),
         version: env!("CARGO_PKG_VERSION"),
         rows_skipped,
         is_reloaded: true,
@@ -160,7 +160,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         let (stop, stopped) = watch::channel(false);
         let messenger = Messenger::start();
         tokio::spawn(systemd::report(messenger.clone(), Arc::downgrade(&served)));
-        let reloader = Reloader { app: Arc::downgrade(&served), counters, unserved };
+        let reloader = Reloader { app: Arc::downgrade(&served), config, unserved };
         tokio::spawn(handle_signals(stop, messenger, reloader.start()));
         ready(address);
         http::serve(listener, served, stopped).await;
