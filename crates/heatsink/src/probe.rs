@@ -11,7 +11,7 @@ use anyhow::Result;
 use model::Identity;
 use sampler::{Suspect, Trial};
 
-use crate::cli::{PROBE_GPU, Typed};
+use crate::cli::{Args, PROBE_GPU};
 use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
 use crate::flags::{INDEX, NVML_LIBRARY, PCI_BUS_ID, UUID};
 
@@ -83,13 +83,13 @@ fn attempt(library: Option<&Path>, suspect: &Suspect) -> Result<Attempt, String>
 }
 
 /// `heatsink probe-gpu`.
-pub(crate) fn run(typed: &Typed) -> Result<Exit> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let identity = Identity {
-        index: typed.get(&INDEX)?,
-        uuid: typed.get(&UUID)?,
-        pci_bus_id: typed.get(&PCI_BUS_ID)?,
+        index: args.get(&INDEX)?,
+        uuid: args.get(&UUID)?,
+        pci_bus_id: args.get(&PCI_BUS_ID)?,
         model_name: None,
     };
-    let probed = nvml::probe(typed.get(&NVML_LIBRARY)?.as_deref(), &identity);
+    let probed = nvml::probe(args.get(&NVML_LIBRARY)?.as_deref(), &identity);
     Ok(Exit::with(if probed.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY }))
 }

@@ -20,7 +20,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 
 /// The configuration of watches. Its files are read at the start and at every reload.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct WatchConfig {
     /// A counters file, or the name of a built-in set; `None` for the default set.
     pub(crate) counters: Option<PathBuf>,
     /// Rows that are added to it.
@@ -43,7 +43,7 @@ pub(crate) enum Extra {
 }
 
 /// The result of reading the configuration.
-pub(crate) struct Asked {
+pub(crate) struct LoadedWatches {
     /// The watches: those of the files, those of every page, and hidden ones that other families are
     /// derived from.
     pub(crate) watches: Arc<[Watch]>,
@@ -53,13 +53,13 @@ pub(crate) struct Asked {
     pub(crate) rows_skipped: u64,
 }
 
-impl Wanted {
+impl WatchConfig {
     /// Reads the files.
     ///
     /// # Errors
     ///
     /// When a file cannot be read, or has no row that can be served. A bad row is skipped.
-    pub(crate) fn read(&self) -> Result<Asked> {
+    pub(crate) fn read(&self) -> Result<LoadedWatches> {
         let mut rows_skipped = 0;
         let (counters, is_builtin) = match &self.counters {
             None => (of_set(Set::Default), true),
@@ -100,7 +100,7 @@ impl Wanted {
         let health: Vec<Watch> = Set::Health.watches().into_iter().filter(is_new).collect();
         watches.extend(health);
         watches.extend(self.hidden(&watches));
-        Ok(Asked { watches: watches.into(), rows, rows_skipped: rows_skipped as u64 })
+        Ok(LoadedWatches { watches: watches.into(), rows, rows_skipped: rows_skipped as u64 })
     }
 
     /// Watches on the fields that `watches` are derived from.
@@ -182,9 +182,9 @@ fn rows(path: &Path, text: &[u8]) -> Result<Counters> {
 mod tests {
     use super::*;
 
-    fn wanted(counters: Option<&str>, generation: Option<Generation>) -> Wanted {
+    fn config(counters: Option<&str>, generation: Option<Generation>) -> WatchConfig {
         let minute = Duration::from_secs(60);
-        Wanted {
+        WatchConfig {
             counters: counters.map(PathBuf::from),
             extra: None,
             generation,
@@ -193,9 +193,9 @@ mod tests {
         }
     }
 
-    fn shown(wanted: &Wanted) -> Vec<String> {
-        let asked = wanted.read().unwrap();
-        let of_files = asked
+    fn names(config: &WatchConfig) -> Vec<String> {
+        let loaded = config.read().unwrap();
+        let of_files = loaded
             .watches
             .iter()
             .filter(|watch| watch.kind != Kind::Hidden && watch.name.starts_with("DCGM_"));
@@ -205,9 +205,9 @@ mod tests {
     #[test]
     fn a_well_known_path_that_is_not_there_has_a_built_in_set() {
         let known = "/etc/dcgm-exporter/dcp-metrics-included.csv";
-        assert_eq!(wanted(Some(known), None).read().unwrap().rows_skipped, 0);
-        assert!(shown(&wanted(Some("all"), None)).len() > 350);
-        assert!(wanted(Some("/nowhere/counters.csv"), None).read().is_err());
+        assert_eq!(config(Some(known), None).read().unwrap().rows_skipped, 0);
+        assert!(names(&config(Some("all"), None)).len() > 350);
+        assert!(config(Some("/nowhere/counters.csv"), None).read().is_err());
     }
 
     #[test]
@@ -216,10 +216,10 @@ mod tests {
         let path = folder.path().join("mine.csv");
         std::fs::write(&path, "DCGM_FI_DEV_SM_CLOCK_HERTZ, gauge, Clock.\n").unwrap();
         let path = path.to_str();
-        assert_eq!(shown(&wanted(path, None)), ["DCGM_FI_DEV_SM_CLOCK_HERTZ"]);
-        let old = wanted(path, Some(Generation::V4_8));
-        assert_eq!(shown(&old), ["DCGM_FI_DEV_SM_CLOCK"]);
-        let both = shown(&wanted(path, Some(Generation::Both)));
+        assert_eq!(names(&config(path, None)), ["DCGM_FI_DEV_SM_CLOCK_HERTZ"]);
+        let old = config(path, Some(Generation::V4_8));
+        assert_eq!(names(&old), ["DCGM_FI_DEV_SM_CLOCK"]);
+        let both = names(&config(path, Some(Generation::Both)));
         assert_eq!(both, ["DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_SM_CLOCK_HERTZ"]);
     }
 
@@ -228,19 +228,19 @@ mod tests {
         const FAMILY: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, T.\n";
         const LABEL: &str = "DCGM_FI_DRIVER_VERSION, label, D.\n";
         let folder = tempfile::tempdir().unwrap();
-        let asked = |first: Option<&str>, second: Option<&str>| {
+        let rows_skipped = |first: Option<&str>, second: Option<&str>| {
             let write = |name: &str, text: &str| {
                 let path = folder.path().join(name);
                 std::fs::write(&path, text).unwrap();
                 path
             };
-            let mut wanted = wanted(None, None);
-            wanted.counters = first.map(|text| write("first.csv", text));
-            wanted.extra = second.map(|text| Extra::Path(write("second.csv", text)));
-            wanted.read().map(|asked| asked.rows_skipped).map_err(|error| format!("{error:#}"))
+            let mut config = config(None, None);
+            config.counters = first.map(|text| write("first.csv", text));
+            config.extra = second.map(|text| Extra::Path(write("second.csv", text)));
+            config.read().map(|loaded| loaded.rows_skipped).map_err(|error| format!("{error:#}"))
         };
         let refused = |first, second, said: &str| {
-            let error = asked(first, second).unwrap_err();
+            let error = rows_skipped(first, second).unwrap_err();
             assert!(error.contains(said), "{error}");
         };
         refused(Some(""), None, "first.csv asks for nothing");
@@ -249,9 +249,9 @@ mod tests {
         refused(Some(LABEL), None, "asks for labels only");
         refused(Some(LABEL), Some(LABEL), "asks for labels only");
         refused(None, Some("?\n"), "--extra-collectors (HEATSINK_EXTRA_COLLECTORS)");
-        assert_eq!(asked(Some(LABEL), Some(FAMILY)), Ok(0));
-        assert_eq!(asked(None, Some(LABEL)), Ok(0));
-        assert_eq!(asked(Some(&format!("?\n{FAMILY}")), None), Ok(1));
+        assert_eq!(rows_skipped(Some(LABEL), Some(FAMILY)), Ok(0));
+        assert_eq!(rows_skipped(None, Some(LABEL)), Ok(0));
+        assert_eq!(rows_skipped(Some(&format!("?\n{FAMILY}")), None), Ok(1));
     }
 
     #[test]
@@ -261,14 +261,14 @@ mod tests {
         let rows = "DCGM_FI_DEV_GPU_TEMP, gauge, Mine., 100ms\n\
                     DCGM_FI_DEV_GPU_UTIL_RATIO, gauge, U.\nDCGM_FI_DEV_PSTATE, gauge, P.\n?\n";
         std::fs::write(&path, rows).unwrap();
-        let mut wanted = wanted(None, None);
-        let before = shown(&wanted).len();
-        wanted.extra = Some(Extra::Path(path));
-        let asked = wanted.read().unwrap();
-        assert_eq!(shown(&wanted).len(), before + 2, "a name of 4.9 stays beside its twin");
-        assert_eq!(asked.rows_skipped, 1);
+        let mut config = config(None, None);
+        let before = names(&config).len();
+        config.extra = Some(Extra::Path(path));
+        let loaded = config.read().unwrap();
+        assert_eq!(names(&config).len(), before + 2, "a name of 4.9 stays beside its twin");
+        assert_eq!(loaded.rows_skipped, 1);
         let temperature = |watch: &&Watch| &*watch.name == "DCGM_FI_DEV_GPU_TEMP";
-        let watch = asked.watches.iter().find(temperature).unwrap();
+        let watch = loaded.watches.iter().find(temperature).unwrap();
         assert_eq!(watch.pace, model::Pace::At(Duration::from_millis(100)));
         assert_eq!(&*watch.help, "Mine.");
     }
