@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use nvml_wrapper_sys::bindings::NvmlLib;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::Code;
+use crate::call::{function, text};
+use crate::code::Code;
 
 /// The name that the dynamic linker searches for when no path is given.
 pub(crate) const DEFAULT_NAME: &str = "libnvidia-ml.so.1";
@@ -64,6 +65,21 @@ impl OpenError {
     pub(crate) fn is_mismatch(&self) -> bool {
         matches!(self, Self::NotStarted(Code::LIB_RM_VERSION_MISMATCH))
     }
+}
+
+/// Why a GPU cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ReadError(#[from] ReadFailure);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadFailure {
+    #[error(transparent)]
+    Library(#[from] OpenError),
+    #[error("{0}")]
+    Driver(Code),
+    #[error("it is not listed")]
+    NotListed,
 }
 
 fn hint(code: Code) -> &'static str {
@@ -142,13 +158,39 @@ impl Library {
     }
 
     fn initialised(mut self, name: &Path) -> Result<Self, OpenError> {
-        let Ok(init) = self.symbols.nvmlInit_v2.as_ref() else {
+        let Ok(init) = function(&self.symbols.nvmlInit_v2) else {
             return Err(OpenError::NotNvml(name.to_owned()));
         };
         // SAFETY: no arguments; NVML allows it from any thread.
         Code::check(unsafe { init() }).map_err(OpenError::NotStarted)?;
         self.initialised = true;
         Ok(self)
+    }
+
+    /// How many GPUs the driver lists.
+    ///
+    /// # Errors
+    ///
+    /// NVML's code.
+    pub(crate) fn device_count(&self) -> Result<u32, Code> {
+        let get = function(&self.symbols.nvmlDeviceGetCount_v2)?;
+        let mut count = 0;
+        // SAFETY: the call writes one number, to a live local.
+        Code::check(unsafe { get(&mut count) })?;
+        Ok(count)
+    }
+
+    /// The driver's version, as `550.163.01`.
+    ///
+    /// # Errors
+    ///
+    /// NVML's code.
+    pub(crate) fn driver_version(&self) -> Result<String, Code> {
+        let get = function(&self.symbols.nvmlSystemGetDriverVersion)?;
+        text(|buffer, len| {
+            // SAFETY: the call writes at most `len` bytes.
+            Code::check(unsafe { get(buffer, len) })
+        })
     }
 
     /// The file it was loaded from.
@@ -173,7 +215,7 @@ impl Drop for Library {
         if !self.initialised {
             return;
         }
-        if let Ok(shutdown) = self.symbols.nvmlShutdown.as_ref() {
+        if let Ok(shutdown) = function(&self.symbols.nvmlShutdown) {
             // SAFETY: `self` is the last user, so no call is in flight. NVML counts its
             // initialisations: another copy of this type on the same library stays valid.
             unsafe { shutdown() };

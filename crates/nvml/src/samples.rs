@@ -3,13 +3,18 @@
 use std::ptr;
 use std::time::{Duration, SystemTime};
 
-use model::{Kind, Moment, Pace, Quantity, Reading, Samples, Value, Watch};
+use model::{Kind, Moment, Pace, Quantity, Reason, Samples, Value, Watch};
 use nvml_wrapper_sys::bindings as sys;
 
+use crate::call::function;
+use crate::call_group::CallGroup;
 use crate::call_times::{CallTimes, Function};
-use crate::device::call;
-use crate::round::Round;
-use crate::{Code, Device, convert, entry};
+use crate::code::Code;
+use crate::device::Device;
+use crate::entry;
+use crate::fields;
+use crate::pass::PassContext;
+use crate::row::{Call, SAMPLES_CALL, SampledQuantity};
 
 /// How often they are fetched; the driver keeps those of some seconds.
 const EVERY: Pace = Pace::At(Duration::from_secs(1));
@@ -17,63 +22,32 @@ const EVERY: Pace = Pace::At(Duration::from_secs(1));
 /// More than this no driver keeps.
 const MOST_SAMPLES: usize = 100_000;
 
-/// What nobody asks for is thrown away.
+/// When so many are not taken, they are thrown away.
 const MOST_KEPT: usize = 64;
 
 /// A time stamp that says to be older is of another clock.
 const OLDEST: Duration = Duration::from_secs(3600);
 
-/// The driver's samples of what somebody wants to see between scrapes.
+/// The driver's samples of quantities whose windows are watched.
 pub(crate) struct DriverSamples {
     function: Function,
     streams: Vec<Stream>,
     buffer: Vec<sys::nvmlSample_t>,
-    taken: Vec<Samples>,
 }
 
 struct Stream {
-    kind: &'static StreamKind,
+    sampled: SampledQuantity,
     /// The time stamp of the newest sample so far.
     newest: u64,
-    /// When samples were last fetched, and what the wall clock said then, in µs.
+    /// When samples were last fetched, and the wall clock's time then, in µs.
     fetched: Option<(Moment, u64)>,
     supported: bool,
     /// How many samples there can be at once.
     room: usize,
 }
 
-struct StreamKind {
-    quantity: Quantity,
-    number: sys::nvmlSamplingType_t,
-    convert: fn(u32) -> Reading,
-}
-
-/// What the driver samples, in the quantities' units.
-static STREAMS: [StreamKind; 4] = [
-    StreamKind {
-        quantity: Quantity::Power,
-        number: sys::nvmlSamplingType_enum_NVML_TOTAL_POWER_SAMPLES,
-        convert: convert::watts,
-    },
-    StreamKind {
-        quantity: Quantity::GpuUtilization,
-        number: sys::nvmlSamplingType_enum_NVML_GPU_UTILIZATION_SAMPLES,
-        convert: convert::ratio,
-    },
-    StreamKind {
-        quantity: Quantity::MemoryUtilization,
-        number: sys::nvmlSamplingType_enum_NVML_MEMORY_UTILIZATION_SAMPLES,
-        convert: convert::ratio,
-    },
-    StreamKind {
-        quantity: Quantity::SmClock,
-        number: sys::nvmlSamplingType_enum_NVML_PROCESSOR_CLK_SAMPLES,
-        convert: convert::hertz,
-    },
-];
-
 impl DriverSamples {
-    /// The streams of the quantities for whose windows somebody polls.
+    /// Of the quantities that are polled for a window.
     pub(crate) fn new(watches: &[Watch], times: &mut CallTimes) -> Self {
         let is_polled = |quantity: Quantity| {
             watches.iter().any(|watch| {
@@ -82,53 +56,56 @@ impl DriverSamples {
                     && matches!(watch.pace, Pace::At(_))
             })
         };
-        let streams = STREAMS
-            .iter()
-            .filter(|kind| is_polled(kind.quantity))
-            .map(|kind| Stream { kind, newest: 0, fetched: None, supported: true, room: 0 })
-            .collect();
-        let function = times.function("nvmlDeviceGetSamples");
-        Self { function, streams, buffer: Vec::new(), taken: Vec::new() }
+        let streams = fields::rows().filter_map(|row| match row.call {
+            Call::Samples(sampled) if is_polled(sampled.quantity) => Some(Stream::of(sampled)),
+            _ => None,
+        });
+        let streams = streams.collect();
+        Self { function: times.function(SAMPLES_CALL), streams, buffer: Vec::new() }
     }
+}
 
-    /// Takes back every "not supported".
-    pub(crate) fn ask_again(&mut self) {
-        self.streams.iter_mut().for_each(|stream| stream.supported = true);
-    }
-
-    /// What was fetched since this was last asked.
-    pub(crate) fn take(&mut self) -> Vec<Samples> {
-        std::mem::take(&mut self.taken)
-    }
-
-    /// Fetches what is new, once a second.
-    pub(crate) fn read(&mut self, device: &Device, round: &mut Round) -> Result<(), Code> {
-        if self.streams.is_empty() || !round.pass.is_due(EVERY) {
+impl CallGroup for DriverSamples {
+    fn read(&mut self, device: &Device, pass: &mut PassContext) -> Result<(), Code> {
+        if self.streams.is_empty() || !pass.pass.is_due(EVERY) {
             return Ok(());
         }
-        let Self { function, streams, buffer, taken } = self;
-        if taken.len() >= MOST_KEPT {
-            taken.clear();
+        let Self { function, streams, buffer } = self;
+        if pass.samples.len() >= MOST_KEPT {
+            pass.samples.clear();
         }
         for stream in streams.iter_mut().filter(|stream| stream.supported) {
             let fetch = || stream.fetch(device, buffer);
-            match round.times.time(*function, fetch).0 {
+            match pass.times.time(*function, fetch).0 {
                 Ok(kind) => {
                     let (wall, now) = (SystemTime::now(), Moment::now());
                     let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                    taken.extend(stream.samples(kind, buffer, wall.as_micros() as u64, now));
+                    let wall = wall.as_micros() as u64;
+                    pass.samples.extend(stream.samples(kind, buffer, wall, now));
                 }
                 Err(code) if code.is_about_the_gpu() => return Err(code),
                 // There is nothing new.
                 Err(Code::NOT_FOUND) => {}
-                Err(code) => stream.supported = code.reason() != model::Reason::NotSupported,
+                Err(code) => stream.supported = code.reason() != Reason::NotSupported,
             }
         }
         Ok(())
     }
+
+    fn retry_unsupported(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.supported = true);
+    }
+
+    fn reset(&mut self) {
+        self.retry_unsupported();
+    }
 }
 
 impl Stream {
+    fn of(sampled: SampledQuantity) -> Self {
+        Self { sampled, newest: 0, fetched: None, supported: true, room: 0 }
+    }
+
     /// Fills `buffer` with what is new, and says of what type the values are.
     fn fetch(
         &mut self,
@@ -137,11 +114,11 @@ impl Stream {
     ) -> Result<sys::nvmlValueType_t, Code> {
         buffer.clear();
         if self.room == 0 {
-            self.room = device.samples(self.kind.number, 0, &mut [])?.1.min(MOST_SAMPLES);
+            self.room = samples(device, self.sampled.number, 0, &mut [])?.1.min(MOST_SAMPLES);
         }
         let none = sys::nvmlSample_t { timeStamp: 0, sampleValue: sys::nvmlValue_t { ullVal: 0 } };
         buffer.resize(self.room, none);
-        let answer = device.samples(self.kind.number, self.newest, buffer);
+        let answer = samples(device, self.sampled.number, self.newest, buffer);
         if answer == Err(Code::INSUFFICIENT_SIZE) {
             // Asked for the size again next time.
             self.room = 0;
@@ -186,12 +163,12 @@ impl Stream {
             .into_iter()
             .filter_map(|(at, value)| Some((moment(at, newest, wall, now)?, value)))
             .collect();
-        Some(Samples { quantity: self.kind.quantity, samples })
+        Some(Samples { quantity: self.sampled.quantity, samples })
     }
 
     fn value(&self, kind: sys::nvmlValueType_t, value: sys::nvmlValue_t) -> Option<f64> {
         let raw = u32::try_from(entry::number(kind, value).ok()?).ok()?;
-        match (self.kind.convert)(raw).ok()? {
+        match (self.sampled.convert)(raw).ok()? {
             Value::Int(number) => Some(number as f64),
             Value::Float(number) => Some(number),
             Value::Text(_) => None,
@@ -214,23 +191,22 @@ fn moment(at: u64, newest: u64, wall: u64, now: Moment) -> Option<Moment> {
     now.checked_sub(Duration::from_micros(age))
 }
 
-impl Device {
-    /// Samples that are newer than `newest`: the type of their values, and how many they are. Of an
-    /// empty buffer, how many there can be.
-    fn samples(
-        &self,
-        kind: sys::nvmlSamplingType_t,
-        newest: u64,
-        buffer: &mut [sys::nvmlSample_t],
-    ) -> Result<(sys::nvmlValueType_t, usize), Code> {
-        let (mut value_kind, mut count) = (0, buffer.len() as u32);
-        let samples = if buffer.is_empty() { ptr::null_mut() } else { buffer.as_mut_ptr() };
-        call!(
-            self.library,
-            nvmlDeviceGetSamples(self.handle, kind, newest, &mut value_kind, &mut count, samples)
-        )?;
-        Ok((value_kind, count as usize))
-    }
+/// Samples that are newer than `newest`: the type of their values, and how many they are. Of an empty
+/// buffer, how many there can be.
+fn samples(
+    device: &Device,
+    kind: sys::nvmlSamplingType_t,
+    newest: u64,
+    buffer: &mut [sys::nvmlSample_t],
+) -> Result<(sys::nvmlValueType_t, usize), Code> {
+    let get = function(&device.library.symbols.nvmlDeviceGetSamples)?;
+    let (mut value_kind, mut count) = (0, buffer.len() as u32);
+    let samples = if buffer.is_empty() { ptr::null_mut() } else { buffer.as_mut_ptr() };
+    // SAFETY: the call writes at most `count` samples to the buffer, which has room for so many. Where
+    // the pointer is null it writes the count alone.
+    let code = unsafe { get(device.handle, kind, newest, &mut value_kind, &mut count, samples) };
+    Code::check(code)?;
+    Ok((value_kind, count as usize))
 }
 
 #[cfg(test)]
@@ -242,8 +218,11 @@ mod tests {
     const HOUR: u64 = 3_600_000_000;
 
     fn stream(quantity: Quantity) -> Stream {
-        let kind = STREAMS.iter().find(|kind| kind.quantity == quantity).expect("a stream");
-        Stream { kind, newest: 0, fetched: None, supported: true, room: 0 }
+        let sampled = fields::rows().find_map(|row| match row.call {
+            Call::Samples(sampled) if sampled.quantity == quantity => Some(sampled),
+            _ => None,
+        });
+        Stream::of(sampled.expect("a stream"))
     }
 
     fn sample(at: u64, value: u32) -> sys::nvmlSample_t {
@@ -330,7 +309,7 @@ mod tests {
         ];
         let samples = DriverSamples::new(&watches, &mut CallTimes::default());
         let quantities: Vec<Quantity> =
-            samples.streams.iter().map(|stream| stream.kind.quantity).collect();
+            samples.streams.iter().map(|stream| stream.sampled.quantity).collect();
         assert_eq!(quantities, [Quantity::Power]);
     }
 }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use model::{Bus, FieldId, Outdated, Reader, Renew, Session, Source, SourceError, Watch};
 
 use crate::events::EventReader;
-use crate::facts::Facts;
+use crate::fields::served;
 use crate::host::{Host, PciBus};
 use crate::library::{DEFAULT_NAME, FileId, Library, OpenError};
 use crate::main_reader::MainReader;
-use crate::pcie::PcieReader;
+use crate::pcie_reader::PcieReader;
 use crate::peers::PeerReader;
-use crate::served;
+use crate::session_facts::SessionFacts;
 
 /// How GPUs are read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -212,7 +212,7 @@ impl Source for NvmlSource {
         let count = library.device_count().map_err(|code| {
             SourceError::new(format!("the driver does not say how many GPUs there are: {code}"))
         })?;
-        let facts = Facts::of(&library, watches);
+        let facts = SessionFacts::of(&library, watches);
         Ok(Box::new(NvmlSession {
             library,
             count,
@@ -231,7 +231,7 @@ struct NvmlSession {
     count: u32,
     bound: Option<Vec<String>>,
     host: Host,
-    facts: Facts,
+    facts: SessionFacts,
     options: Options,
     watches: Arc<[Watch]>,
     files: Arc<Files>,
@@ -265,7 +265,7 @@ impl NvmlSession {
 
 impl Session for NvmlSession {
     fn driver_version(&self) -> Option<Arc<str>> {
-        self.facts.driver_version()
+        self.facts.driver_version.clone()
     }
 
     fn gpus(&self) -> Vec<u32> {
@@ -276,7 +276,13 @@ impl Session for NvmlSession {
         let library = || Arc::clone(&self.library);
         let watches = &self.watches;
         let mut readers: Vec<Box<dyn Reader>> = vec![
-            Box::new(MainReader::new(library(), gpu, &self.facts, &self.options, watches)),
+            Box::new(MainReader::new(
+                library(),
+                gpu,
+                &self.facts,
+                self.options.compute_instances,
+                watches,
+            )),
             Box::new(EventReader::new(library(), gpu)),
         ];
         if let Some(pcie) = PcieReader::new(library(), gpu, watches) {

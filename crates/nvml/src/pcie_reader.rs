@@ -8,16 +8,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{
-    FieldId, Identity, Moment, Pass, Reader, ReaderKind, Readings, Reason, Watch, WatchIndex,
-};
+use model::{Identity, Moment, Pass, Reader, ReaderKind, Readings, Reason, Watch, WatchIndex};
 
 use crate::call_times::{CallTimes, Function};
+use crate::code::Code;
 use crate::convert::int32;
-use crate::getters::PCIE_GETTERS;
-use crate::main_reader::ASK_ALL;
-use crate::plan::{Paces, Plan, Target, TargetPart};
-use crate::{Code, Device, Library};
+use crate::device::Device;
+use crate::fields::identity::open_gpu;
+use crate::fields::{pcie, row_of, rows};
+use crate::library::Library;
+use crate::plan::{Paces, Plan, RETRY_UNSUPPORTED, Target, TargetPart};
+use crate::row::{Call, PCIE_CALL};
 
 /// Samples one GPU's PCIe traffic.
 pub(crate) struct PcieReader {
@@ -27,38 +28,41 @@ pub(crate) struct PcieReader {
     paces: Paces,
     directions: Vec<Direction>,
     device: Option<Device>,
-    /// When everything was last asked for, supported or not.
-    asked_all: Option<Moment>,
+    /// When everything was last read, supported or not.
+    tried_all: Option<Moment>,
     times: CallTimes,
     function: Function,
 }
 
 struct Direction {
-    field: FieldId,
     counter: u32,
-    targets: Vec<Target>,
-    turns: u64,
+    target: Target,
     supported: bool,
     logged: bool,
 }
 
 impl PcieReader {
-    /// `None` if nobody watches PCIe traffic.
+    /// `None` if no watch is on PCIe traffic.
     pub(crate) fn new(library: Arc<Library>, index: u32, watches: &[Watch]) -> Option<Self> {
-        let is_mine = |field| PCIE_GETTERS.iter().any(|(of, _)| *of == field);
-        let plan = Plan::of(watches, is_mine);
+        let plan = Plan::of(watches, |field| {
+            matches!(row_of(field).map(|row| &row.call), Some(Call::PcieThroughput(_)))
+        });
         let mut paces = Paces::new();
-        let directions: Vec<Direction> = PCIE_GETTERS
-            .iter()
-            .map(|(field, counter)| {
-                let (targets, turns) = plan.targets(*field, TargetPart::ITSELF, &mut paces);
-                let (field, counter) = (*field, *counter);
-                Direction { field, counter, targets, turns, supported: true, logged: false }
-            })
-            .filter(|direction| !direction.targets.is_empty())
-            .collect();
+        let mut directions = Vec::new();
+        for row in rows() {
+            let Call::PcieThroughput(counter) = row.call else { continue };
+            for (_, field) in row.fields.iter() {
+                let target = plan.target(field, TargetPart::ITSELF, &mut paces);
+                directions.extend(target.map(|target| Direction {
+                    counter,
+                    target,
+                    supported: true,
+                    logged: false,
+                }));
+            }
+        }
         let mut times = CallTimes::default();
-        let function = times.function("nvmlDeviceGetPcieThroughput");
+        let function = times.function(PCIE_CALL);
         (!directions.is_empty()).then(|| Self {
             library,
             gpu: index,
@@ -66,7 +70,7 @@ impl PcieReader {
             paces,
             directions,
             device: None,
-            asked_all: None,
+            tried_all: None,
             times,
             function,
         })
@@ -88,37 +92,36 @@ impl Reader for PcieReader {
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.device = None;
-        let open = || {
-            let device = Device::by_index(&self.library, self.gpu)?;
-            let identity = device.identity(self.gpu)?;
-            Ok((device, identity))
-        };
-        let (device, identity) = open().map_err(|code: Code| code.reason())?;
+        let (device, identity) = open_gpu(&self.library, self.gpu).map_err(Code::reason)?;
         self.device = Some(device);
-        self.asked_all = None;
+        self.tried_all = None;
         Ok(Some(Arc::new(identity)))
     }
 
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
         let Some(device) = &self.device else { return Err(Reason::Failed) };
-        if self.asked_all.is_none_or(|at| pass.now - at > ASK_ALL) {
-            self.asked_all = Some(pass.now);
+        if self.tried_all.is_none_or(|at| pass.now - at > RETRY_UNSUPPORTED) {
+            self.tried_all = Some(pass.now);
             self.directions.iter_mut().for_each(|direction| direction.supported = true);
         }
         let due = self.paces.due(&pass);
-        let is_due = |direction: &&mut Direction| direction.supported && direction.turns & due != 0;
-        for direction in self.directions.iter_mut().filter(is_due) {
-            let sample = || device.pcie_throughput(direction.counter);
+        for direction in &mut self.directions {
+            if !direction.supported || !direction.target.due.is_due(due) {
+                continue;
+            }
+            let sample = || pcie::throughput(device, direction.counter);
             let reading = match self.times.time(self.function, sample).0 {
                 Ok(kilobytes) => int32(kilobytes),
                 Err(code) if code.is_about_the_gpu() => return Err(code.reason()),
                 Err(code) => Err(code.reason()),
             };
-            direction.targets.iter().for_each(|target| out.set(target.slot, reading.clone()));
+            let slots = direction.target.slots.iter();
+            slots.for_each(|slot| out.set(*slot, reading.clone()));
             direction.supported = reading != Err(Reason::NotSupported);
             if !direction.supported && !direction.logged {
                 direction.logged = true;
-                let name = model::catalog::by_id(direction.field).map_or("?", |row| row.name);
+                let name =
+                    model::catalog::by_id(direction.target.field).map_or("?", |row| row.name);
                 tracing::info!(gpu = self.gpu, "not supported by this GPU: {name}");
             }
         }

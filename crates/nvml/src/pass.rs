@@ -1,0 +1,87 @@
+//! One pass over one GPU: what is due, where readings go, and the outcome.
+
+use std::time::Duration;
+
+use model::{FieldId, PartIndex, Pass, Reading, Readings, Reason, Samples};
+
+use crate::call_times::CallTimes;
+use crate::gpm_calls::MetricsRequest;
+use crate::plan::{DueMask, Paces, Target};
+
+/// What call groups need in a pass.
+pub(crate) struct PassContext<'a> {
+    /// The driver's index of the GPU.
+    pub(crate) gpu: u32,
+    pub(crate) pass: Pass,
+    /// The paces that are due.
+    pub(crate) due: DueMask,
+    pub(crate) paces: &'a Paces,
+    pub(crate) times: &'a mut CallTimes,
+    pub(crate) out: &'a mut Readings,
+    /// The part of the readings for each [`TargetPart`](crate::plan::TargetPart).
+    pub(crate) parts: &'a [PartIndex],
+    pub(crate) outcome: &'a mut PassOutcome,
+    /// What the driver sampled by itself.
+    pub(crate) samples: &'a mut Vec<Samples>,
+    /// Shared by all that read profiling metrics, because it is large.
+    pub(crate) request: &'a mut MetricsRequest,
+}
+
+/// The outcome of a pass.
+#[derive(Default)]
+pub(crate) struct PassOutcome {
+    /// Whether the GPU itself was asked for something and answered.
+    pub(crate) answered: bool,
+    /// The first failure that was not "not supported" or "no data".
+    pub(crate) failed: Option<Reason>,
+    /// Fields that turned out not to be supported.
+    pub(crate) unsupported: Vec<FieldId>,
+    /// Whether most ordinary calls were slow, so that the GPU is, and no single call or field.
+    pub(crate) gpu_is_slow: bool,
+}
+
+impl PassOutcome {
+    /// Notes a failure. "Not supported" may be the library's own knowledge, so it proves nothing of
+    /// the GPU either way.
+    pub(crate) fn note_failure(&mut self, reason: Reason) {
+        if !matches!(reason, Reason::NotSupported | Reason::NoData) {
+            self.failed = self.failed.or(Some(reason));
+        }
+    }
+
+    /// Notes that a field has no reading.
+    pub(crate) fn note_absent(&mut self, field: FieldId, reason: Reason) {
+        self.note_failure(reason);
+        if reason == Reason::NotSupported {
+            self.unsupported.push(field);
+        }
+    }
+}
+
+impl PassContext<'_> {
+    /// Whether something with these paces is due.
+    pub(crate) fn is_due(&self, paces: DueMask) -> bool {
+        paces.is_due(self.due)
+    }
+
+    /// Writes a reading to each slot of its target.
+    pub(crate) fn write(&mut self, target: &Target, reading: &Reading) {
+        let part = self.parts[usize::from(target.part.0)];
+        for slot in &target.slots {
+            self.out.set_in(part, *slot, reading.clone());
+        }
+    }
+
+    /// Says how often a target is read from now on, where that is less often than its watches ask for.
+    pub(crate) fn write_every(&mut self, target: &Target, every: Option<Duration>) {
+        let part = self.parts[usize::from(target.part.0)];
+        for slot in &target.slots {
+            self.out.set_every_in(part, *slot, every);
+        }
+    }
+
+    /// From one reading to the next, of what is read at these paces.
+    pub(crate) fn period(&self, paces: DueMask) -> Duration {
+        self.paces.period(paces, self.pass.interval)
+    }
+}

@@ -1,0 +1,374 @@
+//! Rows of the tables below `fields`: a driver call, and the fields that it serves.
+
+use model::{FieldId, Quantity, Reading};
+use nvml_wrapper_sys::bindings as sys;
+
+use crate::code::Code;
+use crate::device::Device;
+use crate::entry::Entry;
+use crate::library::Library;
+
+/// NVML's function for field values.
+pub(crate) const FIELD_VALUES_CALL: &str = "nvmlDeviceGetFieldValues";
+/// NVML's function for the averages of profiling metrics.
+pub(crate) const METRICS_CALL: &str = "nvmlGpmMetricsGet";
+/// NVML's function for counters of NVLink ports, which came with driver 595.
+pub(crate) const PRM_CALL: &str = "nvmlDeviceReadPRMCounters_v1";
+/// NVML's function for PCIe traffic.
+pub(crate) const PCIE_CALL: &str = "nvmlDeviceGetPcieThroughput";
+/// NVML's function for the NVLink connection of two GPUs.
+pub(crate) const PEERS_CALL: &str = "nvmlDeviceGetP2PStatus";
+/// NVML's function for what the driver samples by itself.
+pub(crate) const SAMPLES_CALL: &str = "nvmlDeviceGetSamples";
+
+/// A driver call, or what is asked for in one, and the fields that it serves.
+pub(crate) struct Row {
+    pub(crate) fields: Fields,
+    pub(crate) call: Call,
+}
+
+/// The fields of a row.
+pub(crate) enum Fields {
+    /// These.
+    List(&'static [FieldId]),
+    /// Every `step`th field from `first` on. What the call asks for counts up with the fields.
+    Run { first: u16, count: u16, step: u16 },
+}
+
+impl Fields {
+    /// Each field, with its place in a list, or how far it is from the first field of a run.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, FieldId)> {
+        let count = match *self {
+            Self::List(fields) => fields.len(),
+            Self::Run { count, .. } => count.into(),
+        };
+        (0..count).map(|place| match *self {
+            Self::List(fields) => (place, fields[place]),
+            Self::Run { first, step, .. } => {
+                let offset = place as u16 * step;
+                (offset.into(), FieldId(first + offset))
+            }
+        })
+    }
+
+    pub(crate) fn contains(&self, field: FieldId) -> bool {
+        self.iter().any(|(_, of)| of == field)
+    }
+}
+
+/// How the fields of a row are read. Each variant but the last two is read by a call group of the
+/// main reader.
+pub(crate) enum Call {
+    /// A call of its own.
+    Ordinary(OrdinaryCall),
+    /// Entries of [`FIELD_VALUES_CALL`].
+    FieldValue(Entries, Decode),
+    /// A profiling metric, by NVML's number.
+    Metric(u32, GpmUnit),
+    /// A profiling metric of an NVLink: NVML's number by link.
+    LinkMetric(fn(link: u32) -> u32, GpmUnit),
+    /// A counter of an NVLink's port, by NVML's number.
+    PortCounter(u32),
+    /// A call that is made once per session.
+    Session(&'static str, fn(&Library) -> Result<Reading, Code>),
+    /// What the driver samples by itself, many times a second, in the unit of the quantity. It is of
+    /// a window and not of a field.
+    Samples(SampledQuantity),
+    /// PCIe traffic, by NVML's number of the direction. Read by the reader `pcie`.
+    PcieThroughput(sys::nvmlPcieUtilCounter_t),
+    /// Read by the reader `peers`.
+    Peers,
+    /// Read by the reader `events`.
+    Events,
+}
+
+/// The readings of one call, in the order of its fields.
+pub(crate) type Answers = Vec<Reading>;
+
+/// An ordinary call, by the name of NVML's function.
+pub(crate) struct OrdinaryCall {
+    pub(crate) name: &'static str,
+    pub(crate) read: Read,
+}
+
+/// How an ordinary call is made.
+pub(crate) enum Read {
+    /// It answers one field.
+    One(fn(&Device) -> Result<Reading, Code>),
+    /// It answers all fields of the row, in their order.
+    Many(fn(&Device, &mut Answers) -> Result<(), Code>),
+    /// It answers one field of an NVLink.
+    Link(Scope, fn(&Device, u32) -> Result<Reading, Code>),
+}
+
+impl OrdinaryCall {
+    /// Makes the call; `link` matters to calls about an NVLink.
+    ///
+    /// # Errors
+    ///
+    /// NVML's code.
+    pub(crate) fn make(
+        &self,
+        device: &Device,
+        link: u32,
+        answers: &mut Answers,
+    ) -> Result<(), Code> {
+        answers.clear();
+        answers.push(match self.read {
+            Read::Many(read) => return read(device, answers),
+            Read::One(read) => read(device)?,
+            Read::Link(_, read) => read(device, link)?,
+        });
+        Ok(())
+    }
+}
+
+/// A quantity that the driver samples.
+#[derive(Clone, Copy)]
+pub(crate) struct SampledQuantity {
+    pub(crate) quantity: Quantity,
+    pub(crate) number: sys::nvmlSamplingType_t,
+    pub(crate) convert: fn(u32) -> Reading,
+}
+
+impl Call {
+    /// The name of NVML's function.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Ordinary(OrdinaryCall { name, .. }) | Self::Session(name, _) => name,
+            Self::FieldValue(..) => FIELD_VALUES_CALL,
+            Self::Metric(..) | Self::LinkMetric(..) => METRICS_CALL,
+            Self::PortCounter(_) => PRM_CALL,
+            Self::Samples(_) => SAMPLES_CALL,
+            Self::PcieThroughput(_) => PCIE_CALL,
+            Self::Peers => PEERS_CALL,
+            Self::Events => "nvmlEventSetWait",
+        }
+    }
+
+    /// Whether the main reader makes it.
+    pub(crate) fn is_of_main_reader(&self) -> bool {
+        !matches!(self, Self::PcieThroughput(_) | Self::Peers | Self::Events)
+    }
+
+    /// Whether it is made for each NVLink, and not once for the GPU.
+    pub(crate) fn is_of_link(&self) -> bool {
+        match self {
+            Self::LinkMetric(..) | Self::PortCounter(_) => true,
+            Self::Ordinary(OrdinaryCall { read: Read::Link(scope, _), .. })
+            | Self::FieldValue(Entries { scope, .. }, _) => *scope == Scope::ThisLink,
+            _ => false,
+        }
+    }
+}
+
+/// The field values that a field is made from.
+#[derive(Clone, Copy)]
+pub(crate) struct Entries {
+    /// One, or several that are summed up.
+    pub(crate) ids: &'static [Id],
+    pub(crate) scope: Scope,
+}
+
+impl Entries {
+    /// NVML's number and scope of each entry, of the field at `offset` in a run, in a reading of
+    /// `link`; `None` if the driver's version is not known but matters.
+    pub(crate) fn numbers(
+        self,
+        offset: usize,
+        link: u32,
+        driver_version: Option<&str>,
+    ) -> Option<Box<[(u32, u32)]>> {
+        // In a run of links, these count up, and the entry stays the same.
+        let step = if matches!(self.scope, Scope::Link(_)) { 0 } else { offset as u32 };
+        let scope = self.scope.number(offset, link);
+        self.ids.iter().map(|id| Some((id.of_driver(driver_version)? + step, scope))).collect()
+    }
+}
+
+/// NVML's number of a field value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Id {
+    /// The same in every driver.
+    Fixed(u32),
+    /// NVML was renumbered with driver [`RENUMBERED`], and gave the new number another meaning
+    /// before.
+    Renumbered { before: u32, since: u32 },
+}
+
+/// The driver whose NVML has other numbers for the times of clock event reasons.
+const RENUMBERED: (u32, u32) = (580, 82);
+
+impl Id {
+    /// The number for this driver; `None` if the driver's version is not known but matters.
+    fn of_driver(self, version: Option<&str>) -> Option<u32> {
+        match self {
+            Self::Fixed(id) => Some(id),
+            Self::Renumbered { before, since } => {
+                let mut parts = version?.split('.').map(str::parse::<u32>);
+                let version = (parts.next()?.ok()?, parts.next()?.ok()?);
+                Some(if version < RENUMBERED { before } else { since })
+            }
+        }
+    }
+}
+
+/// What is asked for: the GPU or its NVLinks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Scope {
+    /// The GPU.
+    Gpu,
+    /// This NVLink; in a run, the first one.
+    Link(u32),
+    /// All NVLinks of the GPU together.
+    AllLinks,
+    /// The NVLink that the reading is of.
+    ThisLink,
+}
+
+impl Scope {
+    /// NVML's number, of the field at `offset` in a run, in a reading of `link`.
+    pub(crate) fn number(self, offset: usize, link: u32) -> u32 {
+        match self {
+            Self::Gpu => 0,
+            Self::Link(first) => first + offset as u32,
+            Self::AllLinks => u32::MAX,
+            Self::ThisLink => link,
+        }
+    }
+}
+
+/// How entries become a reading.
+#[derive(Clone, Copy)]
+pub(crate) enum Decode {
+    /// From the entry alone.
+    One(fn(&Entry) -> Reading),
+    /// From the entry, or from another call where the driver does not fill the entry in.
+    OrCall(fn(&Entry) -> Reading, fn(&Device) -> Result<Reading, Code>),
+    /// From the growth of the entries' sum since the last pass: (KiB, time in µs) to a rate.
+    Rate(fn(kibibytes: u64, micros: u64) -> Reading),
+    /// A time in ns that adds up, from the entry and its value in the last pass.
+    Time,
+}
+
+/// The unit of a GPM metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum GpmUnit {
+    /// Percent, 0 to 100, served as a ratio.
+    Percent,
+    /// MiB per second, served as bytes per second, rounded down.
+    MebibytesPerSecond,
+    /// A count, rounded down.
+    Count,
+}
+
+/// A field that is read in another way than the functions below have.
+pub(crate) const fn row(fields: &'static [FieldId], call: Call) -> Row {
+    Row { fields: Fields::List(fields), call }
+}
+
+/// `count` fields that count up from `first`, with what the call asks for.
+pub(crate) const fn run(first: u16, count: u16, call: Call) -> Row {
+    Row { fields: Fields::Run { first, count, step: 1 }, call }
+}
+
+/// A call that answers several fields.
+pub(crate) const fn many(
+    name: &'static str,
+    fields: &'static [FieldId],
+    read: fn(&Device, &mut Answers) -> Result<(), Code>,
+) -> Row {
+    row(fields, Call::Ordinary(OrdinaryCall { name, read: Read::Many(read) }))
+}
+
+/// A field value, by its number, which is the same in every driver.
+pub(crate) const fn value(
+    fields: &'static [FieldId],
+    ids: &'static [Id],
+    scope: Scope,
+    decode: fn(&Entry) -> Reading,
+) -> Row {
+    row(fields, Call::FieldValue(Entries { ids, scope }, Decode::One(decode)))
+}
+
+/// What the driver samples of a quantity.
+pub(crate) const fn samples(
+    quantity: Quantity,
+    number: sys::nvmlSamplingType_t,
+    convert: fn(u32) -> Reading,
+) -> Row {
+    row(&[], Call::Samples(SampledQuantity { quantity, number, convert }))
+}
+
+/// A call that answers one field.
+macro_rules! one {
+    ($name:ident, $field:ident, $read:expr) => {
+        crate::row::row(
+            &[::model::field::$field],
+            crate::row::Call::Ordinary(crate::row::OrdinaryCall {
+                name: stringify!($name),
+                read: crate::row::Read::One($read),
+            }),
+        )
+    };
+}
+pub(crate) use one;
+
+/// A call that answers one field with a number, perhaps of one of several things.
+macro_rules! number {
+    ($name:ident, $field:ident, $convert:expr) => {
+        crate::row::one!($name, $field, |gpu| gpu.number(|nvml| &nvml.$name).map($convert))
+    };
+    ($name:ident($which:ident), $field:ident, $convert:expr) => {
+        crate::row::one!($name, $field, |gpu| {
+            gpu.number_of(::nvml_wrapper_sys::bindings::$which, |nvml| &nvml.$name).map($convert)
+        })
+    };
+}
+pub(crate) use number;
+
+/// A call that answers one field with a text.
+macro_rules! text {
+    ($name:ident, $field:ident) => {
+        crate::row::one!($name, $field, |gpu| gpu
+            .text(|nvml| &nvml.$name)
+            .map(crate::convert::text))
+    };
+}
+pub(crate) use text;
+
+/// A field value of the GPU.
+macro_rules! field_value {
+    ($id:ident, $field:ident, $decode:expr) => {
+        crate::row::value(
+            &[::model::field::$field],
+            &[crate::row::Id::Fixed(::nvml_wrapper_sys::bindings::field_id::$id)],
+            crate::row::Scope::Gpu,
+            $decode,
+        )
+    };
+}
+pub(crate) use field_value;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_clock_event_reasons_follow_the_drivers_version() {
+        let id = Id::Renumbered { before: 251, since: 269 };
+        for (version, number) in [
+            (Some("550.163.01"), Some(251)),
+            (Some("580.65.06"), Some(251)),
+            (Some("580.82.07"), Some(269)),
+            (Some("580.105.08"), Some(269)),
+            (Some("595.10"), Some(269)),
+            (Some("unknown"), None),
+            (Some("580"), None),
+            (None, None),
+        ] {
+            assert_eq!(id.of_driver(version), number, "{version:?}");
+        }
+        assert_eq!(Id::Fixed(74).of_driver(None), Some(74));
+    }
+}
