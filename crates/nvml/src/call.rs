@@ -5,10 +5,6 @@ use std::ffi::{CStr, c_char, c_uint};
 use crate::code::Code;
 
 /// A function of the library.
-///
-/// # Errors
-///
-/// If the library does not have it.
 pub(crate) fn function<F: Copy, E>(symbol: &Result<F, E>) -> Result<F, Code> {
     symbol.as_ref().copied().map_err(|_| Code::FUNCTION_NOT_FOUND)
 }
@@ -19,10 +15,6 @@ pub(crate) const fn version<T>(generation: u32) -> c_uint {
 }
 
 /// A text that a call writes into a buffer of so many bytes.
-///
-/// # Errors
-///
-/// Those of the call.
 pub(crate) fn text(
     fill: impl FnOnce(*mut c_char, c_uint) -> Result<(), Code>,
 ) -> Result<String, Code> {

@@ -2,8 +2,7 @@
 
 use crate::code::Code;
 use crate::device::Device;
-use crate::pass::PassContext;
-use crate::plan::TargetFinder;
+use crate::pass::{PassContext, TargetFinder};
 use crate::row::Row;
 
 /// Driver calls of one kind that are read together.

@@ -30,10 +30,6 @@ type GetText = unsafe extern "C" fn(sys::nvmlDevice_t, *mut c_char, c_uint) -> s
 
 impl Device {
     /// Gets the handle of the GPU with this index. Touches that GPU, and only that one.
-    ///
-    /// # Errors
-    ///
-    /// NVML's code.
     pub(crate) fn by_index(library: &Arc<Library>, index: u32) -> Result<Self, Code> {
         let get = function(&library.symbols.nvmlDeviceGetHandleByIndex_v2)?;
         let mut handle = ptr::null_mut();
@@ -43,10 +39,6 @@ impl Device {
     }
 
     /// Makes a call that answers with one 32-bit number.
-    ///
-    /// # Errors
-    ///
-    /// NVML's code.
     pub(crate) fn number<E>(
         &self,
         get: fn(&NvmlLib) -> &Result<GetNumber, E>,
@@ -61,10 +53,6 @@ impl Device {
 
     /// Makes a call that answers with one 32-bit number of one of several things: a sensor, a clock
     /// domain, an NVLink.
-    ///
-    /// # Errors
-    ///
-    /// NVML's code.
     pub(crate) fn number_of<E>(
         &self,
         which: c_uint,
@@ -80,10 +68,6 @@ impl Device {
     }
 
     /// Makes a call that answers with two 32-bit numbers.
-    ///
-    /// # Errors
-    ///
-    /// NVML's code.
     pub(crate) fn pair<E>(
         &self,
         get: fn(&NvmlLib) -> &Result<GetPair, E>,
@@ -98,10 +82,6 @@ impl Device {
     }
 
     /// Makes a call that answers with a text.
-    ///
-    /// # Errors
-    ///
-    /// NVML's code.
     pub(crate) fn text<E>(&self, get: fn(&NvmlLib) -> &Result<GetText, E>) -> Result<String, Code> {
         let get = function(get(&self.library.symbols))?;
         text(|buffer, len| {

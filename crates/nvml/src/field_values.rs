@@ -11,8 +11,8 @@ use crate::code::Code;
 use crate::device::Device;
 use crate::entry::{self, Entry};
 use crate::growth::{self, CallMoment, Total};
-use crate::pass::PassContext;
-use crate::plan::{Target, TargetFinder};
+use crate::pass::{PassContext, TargetFinder};
+use crate::plan::Target;
 use crate::row::{Call, Decode, FIELD_VALUES_CALL, Row};
 use crate::schedule::{self, Scheduled};
 
@@ -91,7 +91,7 @@ impl CallGroup for FieldValues {
         }
         let asked = Moment::now();
         for chunk in self.entries.chunks_mut(MOST_ENTRIES) {
-            match pass.times.time(self.function, || device.field_values(chunk)).0 {
+            match pass.shared.times.time(self.function, || device.field_values(chunk)).0 {
                 Ok(()) => {}
                 Err(code) if code.is_about_the_gpu() => return Err(code),
                 Err(code) => {
@@ -188,7 +188,8 @@ mod tests {
 
     use super::*;
     use crate::fields;
-    use crate::plan::{DueMask, Paces, Plan, TargetPart};
+    use crate::pass::Shared;
+    use crate::plan::{DueMask, Plan, TargetPart};
 
     fn field_values(watched: &[(u16, Pace)], driver_version: Option<&str>) -> FieldValues {
         let watches: Vec<Watch> = watched
@@ -202,14 +203,10 @@ mod tests {
                 cumulative: false,
             })
             .collect();
-        let mut times = CallTimes::default();
-        let mut values = FieldValues::new(driver_version.map(Arc::from), &mut times);
-        let mut targets = TargetFinder {
-            plan: &Plan::of(&watches, |_| true),
-            part: TargetPart::ITSELF,
-            paces: &mut Paces::new(),
-            times: &mut times,
-        };
+        let mut shared = Shared::new();
+        let mut values = FieldValues::new(driver_version.map(Arc::from), &mut shared.times);
+        let plan = &Plan::of(&watches, |_| true);
+        let mut targets = TargetFinder { plan, part: TargetPart::ITSELF, shared: &mut shared };
         fields::rows().for_each(|row| values.add(row, 0, &mut targets));
         values
     }

@@ -13,8 +13,8 @@ use crate::entry;
 use crate::fields::profiling;
 use crate::gpm_calls::{MOST_METRICS, Sample, SampledEntity};
 use crate::library::Library;
-use crate::pass::PassContext;
-use crate::plan::{DueMask, Target, TargetFinder, TargetPart};
+use crate::pass::{PassContext, TargetFinder};
+use crate::plan::{DueMask, Target, TargetPart};
 use crate::row::{Call, GpmUnit, Row};
 
 /// NVIDIA calls averages over less than this invalid.
@@ -96,7 +96,7 @@ impl Gpm {
             None => Sample::new(&self.library)?,
         };
         let entity = self.entity;
-        pass.times.time(pass.request.sample_get, || sample.take(device, entity)).0?;
+        pass.shared.times.time(pass.shared.request.sample_get, || sample.take(device, entity)).0?;
         // The moment is taken after the call, which may itself have been long in coming back.
         let now = Moment::now();
         let Some((earlier, then)) = self.before.replace((sample, now)) else {
@@ -125,17 +125,17 @@ impl Gpm {
         let Some((later, _)) = &self.before else { return Ok(()) };
         let (mut has_answer, mut failed) = (false, None);
         for metrics in self.metrics.chunks(MOST_METRICS) {
-            pass.request.fill(metrics.iter().map(|metric| metric.number));
-            let function = pass.request.metrics_get;
-            let send = || pass.request.send(&self.library, earlier, later);
-            let called = pass.times.time(function, send).0;
+            pass.shared.request.fill(metrics.iter().map(|metric| metric.number));
+            let function = pass.shared.request.metrics_get;
+            let send = || pass.shared.request.send(&self.library, earlier, later);
+            let called = pass.shared.times.time(function, send).0;
             match called {
                 Err(code) if code.is_about_the_gpu() => return Err(code),
                 Err(code) => failed = Some(code),
                 Ok(()) => {}
             }
             for (place, metric) in metrics.iter().enumerate() {
-                let answer = &pass.request.metrics()[place];
+                let answer = &pass.shared.request.metrics()[place];
                 has_answer |= answer.nvmlReturn != entry::UNANSWERED;
                 let reading = answered(answer.nvmlReturn, called)
                     .and_then(|()| profiling::convert(answer.value, metric.unit));
@@ -254,10 +254,7 @@ mod tests {
     use model::{FieldId, Pace, PartIndex, Pass, Readings, SlotIndex, Value, WatchIndex};
 
     use super::*;
-    use crate::call_times::CallTimes;
-    use crate::gpm_calls::MetricsRequest;
-    use crate::pass::PassOutcome;
-    use crate::plan::Paces;
+    use crate::pass::{PassOutcome, Shared};
 
     /// Answers a full call; of any other only the first metric, and that it failed.
     ///
@@ -285,8 +282,8 @@ mod tests {
         library.symbols.nvmlGpmMetricsGet = Ok(answers_full_calls);
         let library = Arc::new(library);
         let device = Device::by_index(&library, 0).expect("a GPU");
-        let mut paces = Paces::new();
-        let every = paces.mask(Pace::Every);
+        let mut shared = Shared::new();
+        let every = shared.paces.mask(Pace::Every);
         let mut gpm = Gpm::new(library, SampledEntity::Device);
         for slot in 0..METRICS {
             let (field, part) = (FieldId(slot as u16), TargetPart::ITSELF);
@@ -295,8 +292,6 @@ mod tests {
         }
         let watches: Arc<[WatchIndex]> = (0..METRICS).map(WatchIndex).collect();
         let mut out = Readings::new(&watches, Moment::now());
-        let mut times = CallTimes::default();
-        let mut request = MetricsRequest::new(&mut times);
         let mut read = |pass: u32| {
             let second = Duration::from_secs(1);
             let (elapsed, previous) = (second * pass, Some(second * (pass - 1)));
@@ -306,14 +301,11 @@ mod tests {
             let mut pass = PassContext {
                 gpu: 0,
                 pass,
-                due: paces.due(&pass),
-                paces: &paces,
-                times: &mut times,
+                due: shared.paces.due(&pass),
+                shared: &mut shared,
                 out: &mut out,
                 parts: &[PartIndex::GPU],
                 outcome: &mut outcome,
-                samples: &mut Vec::new(),
-                request: &mut request,
             };
             gpm.read(&device, &mut pass).expect("a GPU that answers");
             let slots = out.of_gpu().iter().map(|read| read.reading.clone());

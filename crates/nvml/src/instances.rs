@@ -9,7 +9,6 @@ use model::{
 };
 
 use crate::call_group::CallGroup;
-use crate::call_times::CallTimes;
 use crate::code::Code;
 use crate::device::Device;
 use crate::fields::{is_of_instances, row_of, rows};
@@ -18,8 +17,8 @@ use crate::gpm_calls::SampledEntity;
 use crate::library::Library;
 use crate::mig::{self, MigDevice, gpu_profile};
 use crate::ordinary_calls::OrdinaryCalls;
-use crate::pass::{PassContext, PassOutcome};
-use crate::plan::{Paces, Plan, Target, TargetFinder, TargetPart};
+use crate::pass::{PassContext, PassOutcome, Shared, TargetFinder};
+use crate::plan::{Paces, Plan, Target, TargetPart};
 use crate::row::{Call, Row};
 
 /// The instances of one GPU, as they were when last looked at.
@@ -98,8 +97,7 @@ impl Instances {
         &mut self,
         gpu: &Device,
         thoroughly: bool,
-        paces: &mut Paces,
-        times: &mut CallTimes,
+        shared: &mut Shared,
     ) -> Result<bool, Code> {
         if self.gpu_plan.watches.is_empty() {
             return Ok(false);
@@ -114,7 +112,7 @@ impl Instances {
             self.empty = empty;
         }
         if changed {
-            self.rebuild(most, &found, &gpu.library, paces, times);
+            self.rebuild(most, &found, &gpu.library, shared);
             self.found = Some(found);
         }
         Ok(changed)
@@ -133,8 +131,7 @@ impl Instances {
         most: u32,
         found: &[MigDevice],
         library: &Arc<Library>,
-        paces: &mut Paces,
-        times: &mut CallTimes,
+        shared: &mut Shared,
     ) {
         let mut instances: BTreeMap<u32, (String, Vec<&MigDevice>)> = BTreeMap::new();
         for found in found {
@@ -160,11 +157,11 @@ impl Instances {
             let first = inside.first().copied();
             let sampled =
                 first.map_or(SampledEntity::EmptyInstance, |_| SampledEntity::GpuInstance(id));
-            let targets = TargetFinder { plan: &self.gpu_plan, part, paces, times };
+            let targets = TargetFinder { plan: &self.gpu_plan, part, shared };
             members.push(Member::new(instance(None), first, sampled, library, targets));
             for found in inside.iter().filter(|_| self.reads_compute) {
                 let (instance, sampled) = (instance(Some(found)), SampledEntity::Device);
-                let targets = TargetFinder { plan: &self.compute_plan, part, paces, times };
+                let targets = TargetFinder { plan: &self.compute_plan, part, shared };
                 members.push(Member::new(instance, Some(found), sampled, library, targets));
             }
         }
@@ -183,14 +180,11 @@ impl Instances {
                 gpu: pass.gpu,
                 pass: pass.pass,
                 due: pass.due,
-                paces: pass.paces,
-                times: &mut *pass.times,
+                shared: &mut *pass.shared,
                 out: &mut *pass.out,
                 parts: &part,
                 // A field that an instance does not have says nothing of its GPU, nor does its silence.
                 outcome: &mut PassOutcome::default(),
-                samples: &mut *pass.samples,
-                request: &mut *pass.request,
             };
             match member.read(gpu, &mut pass) {
                 Ok(()) => {}

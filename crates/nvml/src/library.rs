@@ -168,10 +168,6 @@ impl Library {
     }
 
     /// How many GPUs the driver lists.
-    ///
-    /// # Errors
-    ///
-    /// NVML's code.
     pub(crate) fn device_count(&self) -> Result<u32, Code> {
         let get = function(&self.symbols.nvmlDeviceGetCount_v2)?;
         let mut count = 0;
@@ -181,10 +177,6 @@ impl Library {
     }
 
     /// The driver's version, as `550.163.01`.
-    ///
-    /// # Errors
-    ///
-    /// NVML's code.
     pub(crate) fn driver_version(&self) -> Result<String, Code> {
         let get = function(&self.symbols.nvmlSystemGetDriverVersion)?;
         text(|buffer, len| {

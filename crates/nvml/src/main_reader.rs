@@ -11,19 +11,18 @@ use model::{
 };
 
 use crate::call_group::CallGroup;
-use crate::call_times::CallTimes;
 use crate::code::Code;
 use crate::device::Device;
 use crate::field_values::FieldValues;
 use crate::fields::{self, identity, links, thermal};
 use crate::gpm::Gpm;
-use crate::gpm_calls::{MetricsRequest, SampledEntity};
+use crate::gpm_calls::SampledEntity;
 use crate::instances::Instances;
 use crate::library::Library;
 use crate::mig;
 use crate::ordinary_calls::OrdinaryCalls;
-use crate::pass::{PassContext, PassOutcome};
-use crate::plan::{Paces, Plan, RETRY_UNSUPPORTED, TargetFinder, TargetPart};
+use crate::pass::{PassContext, PassOutcome, Shared, TargetFinder};
+use crate::plan::{Plan, RETRY_UNSUPPORTED, TargetPart};
 use crate::prm::PortCounters;
 use crate::samples::DriverSamples;
 use crate::session_facts::SessionFacts;
@@ -40,7 +39,7 @@ pub(crate) struct MainReader {
     library: Arc<Library>,
     plan: Plan,
     link_plan: Plan,
-    paces: Paces,
+    shared: Shared,
     /// What is read of the GPU and its NVLinks, in this order.
     groups: Vec<Box<dyn CallGroup>>,
     instances: Instances,
@@ -48,9 +47,6 @@ pub(crate) struct MainReader {
     links: u32,
     /// The part of the readings for each [`TargetPart`].
     parts: Vec<PartIndex>,
-    times: CallTimes,
-    samples: Vec<Samples>,
-    request: MetricsRequest,
     device: Option<Device>,
     mig_enabled: Option<bool>,
     /// Whether the readings may still have slots that are read less often than their watches ask for,
@@ -80,35 +76,32 @@ impl MainReader {
         };
         let (plan, link_plan) =
             (Plan::of(watches, is_mine(false)), Plan::of(watches, is_mine(true)));
-        let (mut paces, mut times) = (Paces::new(), CallTimes::default());
-        let request = MetricsRequest::new(&mut times);
+        let mut shared = Shared::new();
+        let times = &mut shared.times;
         let mut groups: Vec<Box<dyn CallGroup>> = vec![
             Box::new(facts.group()),
             Box::new(OrdinaryCalls::default()),
-            Box::new(FieldValues::new(facts.driver_version.clone(), &mut times)),
+            Box::new(FieldValues::new(facts.driver_version.clone(), times)),
             Box::new(Gpm::new(Arc::clone(&library), SampledEntity::Device)),
-            Box::new(PortCounters::new(&mut times)),
-            Box::new(DriverSamples::new(watches, &mut times)),
+            Box::new(PortCounters::new(times)),
+            Box::new(DriverSamples::new(watches, times)),
         ];
         let part = TargetPart::ITSELF;
-        let mut targets = TargetFinder { plan: &plan, part, paces: &mut paces, times: &mut times };
+        let mut targets = TargetFinder { plan: &plan, part, shared: &mut shared };
         for row in fields::rows().filter(|row| !row.call.is_of_link()) {
             groups.iter_mut().for_each(|group| group.add(row, 0, &mut targets));
         }
         groups.iter_mut().for_each(|group| group.shrink_to_fit());
         Self {
             index,
-            instances: Instances::new(reads_compute_instances, index, watches, &mut paces),
+            instances: Instances::new(reads_compute_instances, index, watches, &mut shared.paces),
             plan,
             link_plan,
-            paces,
+            shared,
             groups,
             library,
             links: 0,
             parts: Vec::new(),
-            times,
-            samples: Vec::new(),
-            request,
             device: None,
             mig_enabled: None,
             was_reset: true,
@@ -148,8 +141,7 @@ impl MainReader {
         thoroughly: bool,
         out: &mut Readings,
     ) -> Result<(), Code> {
-        let (paces, times) = (&mut self.paces, &mut self.times);
-        if self.instances.look(device, thoroughly, paces, times)? {
+        if self.instances.look(device, thoroughly, &mut self.shared)? {
             self.instances.retain(out);
             self.instances.retry_unsupported();
             self.reset();
@@ -183,11 +175,11 @@ impl MainReader {
     }
 
     fn add_links(&mut self) {
-        let Self { groups, link_plan, paces, times, .. } = self;
+        let Self { groups, link_plan: plan, shared, .. } = self;
         groups.iter_mut().for_each(|group| group.remove_links());
         for link in 0..self.links {
             let part = TargetPart::of_link(link);
-            let mut targets = TargetFinder { plan: link_plan, part, paces, times };
+            let mut targets = TargetFinder { plan, part, shared };
             for row in fields::rows().filter(|row| row.call.is_of_link()) {
                 groups.iter_mut().for_each(|group| group.add(row, link, &mut targets));
             }
@@ -238,14 +230,11 @@ impl MainReader {
         let mut pass = PassContext {
             gpu: self.index,
             pass,
-            due: self.paces.due(&pass),
-            paces: &self.paces,
-            times: &mut self.times,
+            due: self.shared.paces.due(&pass),
+            shared: &mut self.shared,
             out,
             parts: &self.parts,
             outcome,
-            samples: &mut self.samples,
-            request: &mut self.request,
         };
         for group in &mut self.groups {
             group.read(device, &mut pass)?;
@@ -339,10 +328,10 @@ impl Reader for MainReader {
     }
 
     fn take_samples(&mut self) -> Vec<Samples> {
-        std::mem::take(&mut self.samples)
+        std::mem::take(&mut self.shared.samples)
     }
 
     fn take_call_times(&mut self) -> Vec<(&'static str, Duration)> {
-        self.times.take()
+        self.shared.times.take()
     }
 }

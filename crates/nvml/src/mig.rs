@@ -43,10 +43,6 @@ struct Profile {
 }
 
 /// Whether MIG is on. GPUs without it answer that it is off.
-///
-/// # Errors
-///
-/// NVML's code.
 pub(crate) fn is_enabled(gpu: &Device) -> Result<bool, Code> {
     match gpu.pair(|nvml| &nvml.nvmlDeviceGetMigMode) {
         Ok((current, _pending)) => Ok(current != 0),

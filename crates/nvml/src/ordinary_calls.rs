@@ -6,8 +6,7 @@ use crate::call_group::CallGroup;
 use crate::call_times::Function;
 use crate::code::Code;
 use crate::device::Device;
-use crate::pass::PassContext;
-use crate::plan::TargetFinder;
+use crate::pass::{PassContext, TargetFinder};
 use crate::row::{Answers, Call, OrdinaryCall, Read, Row};
 use crate::schedule::{self, Scheduled};
 
@@ -39,7 +38,7 @@ impl CallGroup for OrdinaryCalls {
         if watched.is_empty() {
             return;
         }
-        let function = targets.times.function(call.name);
+        let function = targets.shared.times.function(call.name);
         if let Read::Link(scope, _) = call.read {
             // Each field is of another link.
             for (offset, target) in watched {
@@ -65,7 +64,7 @@ impl CallGroup for OrdinaryCalls {
             }
             let Request { call: ordinary, link, function } = call.request;
             let make = || ordinary.make(device, link, answers);
-            let (result, took) = pass.times.time(function, make);
+            let (result, took) = pass.shared.times.time(function, make);
             call.took = Some(took);
             match result {
                 Ok(()) => {

@@ -6,7 +6,39 @@ use model::{FieldId, PartIndex, Pass, Reading, Readings, Reason, Samples};
 
 use crate::call_times::CallTimes;
 use crate::gpm_calls::MetricsRequest;
-use crate::plan::{DueMask, Paces, Target};
+use crate::plan::{DueMask, Paces, Plan, Target, TargetPart};
+
+/// What the call groups of one reader share.
+pub(crate) struct Shared {
+    pub(crate) paces: Paces,
+    pub(crate) times: CallTimes,
+    /// What the driver sampled by itself.
+    pub(crate) samples: Vec<Samples>,
+    /// For profiling metrics: one for all, because it is large.
+    pub(crate) request: MetricsRequest,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        let mut times = CallTimes::default();
+        let request = MetricsRequest::new(&mut times);
+        Self { paces: Paces::new(), times, samples: Vec::new(), request }
+    }
+}
+
+/// Finds the targets of fields while call groups are built.
+pub(crate) struct TargetFinder<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) part: TargetPart,
+    pub(crate) shared: &'a mut Shared,
+}
+
+impl TargetFinder<'_> {
+    /// Where readings of `field` go; `None` if no watch is on it.
+    pub(crate) fn target(&mut self, field: FieldId) -> Option<Target> {
+        self.plan.target(field, self.part, &mut self.shared.paces)
+    }
+}
 
 /// What call groups need in a pass.
 pub(crate) struct PassContext<'a> {
@@ -15,16 +47,11 @@ pub(crate) struct PassContext<'a> {
     pub(crate) pass: Pass,
     /// The paces that are due.
     pub(crate) due: DueMask,
-    pub(crate) paces: &'a Paces,
-    pub(crate) times: &'a mut CallTimes,
+    pub(crate) shared: &'a mut Shared,
     pub(crate) out: &'a mut Readings,
-    /// The part of the readings for each [`TargetPart`](crate::plan::TargetPart).
+    /// The part of the readings for each [`TargetPart`].
     pub(crate) parts: &'a [PartIndex],
     pub(crate) outcome: &'a mut PassOutcome,
-    /// What the driver sampled by itself.
-    pub(crate) samples: &'a mut Vec<Samples>,
-    /// Shared by all that read profiling metrics, because it is large.
-    pub(crate) request: &'a mut MetricsRequest,
 }
 
 /// The outcome of a pass.
@@ -82,6 +109,6 @@ impl PassContext<'_> {
 
     /// From one reading to the next, of what is read at these paces.
     pub(crate) fn period(&self, paces: DueMask) -> Duration {
-        self.paces.period(paces, self.pass.interval)
+        self.shared.paces.period(paces, self.pass.interval)
     }
 }

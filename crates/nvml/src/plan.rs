@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use model::{FieldId, Pace, Pass, SlotIndex, Watch, WatchIndex};
 
-use crate::call_times::CallTimes;
-
 /// How often fields that were not supported are read again.
 pub(crate) const RETRY_UNSUPPORTED: Duration = Duration::from_secs(600);
 
@@ -43,21 +41,6 @@ impl Plan {
             due |= paces.mask(*pace);
         }
         (!slots.is_empty()).then(|| Target { field, part, slots: slots.into(), due })
-    }
-}
-
-/// Finds the targets of fields while call groups are built.
-pub(crate) struct TargetFinder<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) part: TargetPart,
-    pub(crate) paces: &'a mut Paces,
-    pub(crate) times: &'a mut CallTimes,
-}
-
-impl TargetFinder<'_> {
-    /// Where readings of `field` go; `None` if no watch is on it.
-    pub(crate) fn target(&mut self, field: FieldId) -> Option<Target> {
-        self.plan.target(field, self.part, self.paces)
     }
 }
 

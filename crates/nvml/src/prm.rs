@@ -15,8 +15,8 @@ use crate::code::Code;
 use crate::convert;
 use crate::device::Device;
 use crate::entry;
-use crate::pass::PassContext;
-use crate::plan::{DueMask, Target, TargetFinder};
+use crate::pass::{PassContext, TargetFinder};
+use crate::plan::{DueMask, Target};
 use crate::row::{Call, PRM_CALL, Row};
 use crate::schedule::Schedule;
 
@@ -154,7 +154,7 @@ impl CallGroup for PortCounters {
         if counters.is_empty() {
             return Ok(());
         }
-        let (result, took) = pass.times.time(*function, || read_counters(device, counters));
+        let (result, took) = pass.shared.times.time(*function, || read_counters(device, counters));
         match result {
             Ok(()) => {}
             Err(code) if code.is_about_the_gpu() => return Err(code),

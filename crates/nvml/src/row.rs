@@ -103,10 +103,6 @@ pub(crate) enum Read {
 
 impl OrdinaryCall {
     /// Makes the call; `link` matters to calls about an NVLink.
-    ///
-    /// # Errors
-    ///
-    /// NVML's code.
     pub(crate) fn make(
         &self,
         device: &Device,
@@ -272,23 +268,18 @@ pub(crate) const fn run(first: u16, count: u16, call: Call) -> Row {
     Row { fields: Fields::Run { first, count, step: 1 }, call }
 }
 
-/// A call that answers several fields.
-pub(crate) const fn many(
-    name: &'static str,
-    fields: &'static [FieldId],
-    read: fn(&Device, &mut Answers) -> Result<(), Code>,
-) -> Row {
-    row(fields, Call::Ordinary(OrdinaryCall { name, read: Read::Many(read) }))
+/// An ordinary call.
+pub(crate) const fn ordinary(name: &'static str, fields: &'static [FieldId], read: Read) -> Row {
+    row(fields, Call::Ordinary(OrdinaryCall { name, read }))
 }
 
-/// A field value, by its number, which is the same in every driver.
-pub(crate) const fn value(
-    fields: &'static [FieldId],
+/// Field values, decoded one by one.
+pub(crate) const fn decoded(
     ids: &'static [Id],
     scope: Scope,
     decode: fn(&Entry) -> Reading,
-) -> Row {
-    row(fields, Call::FieldValue(Entries { ids, scope }, Decode::One(decode)))
+) -> Call {
+    Call::FieldValue(Entries { ids, scope }, Decode::One(decode))
 }
 
 /// What the driver samples of a quantity.
@@ -303,16 +294,29 @@ pub(crate) const fn samples(
 /// A call that answers one field.
 macro_rules! one {
     ($name:ident, $field:ident, $read:expr) => {
-        crate::row::row(
+        crate::row::ordinary(
+            stringify!($name),
             &[::model::field::$field],
-            crate::row::Call::Ordinary(crate::row::OrdinaryCall {
-                name: stringify!($name),
-                read: crate::row::Read::One($read),
-            }),
+            crate::row::Read::One($read),
         )
     };
 }
 pub(crate) use one;
+
+/// A call that answers several fields.
+macro_rules! many {
+    ($name:ident, [$($field:ident),+ $(,)?], |$gpu:ident| $readings:expr) => {
+        crate::row::ordinary(
+            stringify!($name),
+            &[$(::model::field::$field),+],
+            crate::row::Read::Many(|$gpu, answers| {
+                answers.extend($readings);
+                Ok(())
+            }),
+        )
+    };
+}
+pub(crate) use many;
 
 /// A call that answers one field with a number, perhaps of one of several things.
 macro_rules! number {
@@ -340,11 +344,13 @@ pub(crate) use text;
 /// A field value of the GPU.
 macro_rules! field_value {
     ($id:ident, $field:ident, $decode:expr) => {
-        crate::row::value(
+        crate::row::row(
             &[::model::field::$field],
-            &[crate::row::Id::Fixed(::nvml_wrapper_sys::bindings::field_id::$id)],
-            crate::row::Scope::Gpu,
-            $decode,
+            crate::row::decoded(
+                &[crate::row::Id::Fixed(::nvml_wrapper_sys::bindings::field_id::$id)],
+                crate::row::Scope::Gpu,
+                $decode,
+            ),
         )
     };
 }

@@ -71,17 +71,17 @@ impl CallGroup for DriverSamples {
             return Ok(());
         }
         let Self { function, streams, buffer } = self;
-        if pass.samples.len() >= MOST_KEPT {
-            pass.samples.clear();
+        if pass.shared.samples.len() >= MOST_KEPT {
+            pass.shared.samples.clear();
         }
         for stream in streams.iter_mut().filter(|stream| stream.supported) {
             let fetch = || stream.fetch(device, buffer);
-            match pass.times.time(*function, fetch).0 {
+            match pass.shared.times.time(*function, fetch).0 {
                 Ok(kind) => {
                     let (wall, now) = (SystemTime::now(), Moment::now());
                     let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                     let wall = wall.as_micros() as u64;
-                    pass.samples.extend(stream.samples(kind, buffer, wall, now));
+                    pass.shared.samples.extend(stream.samples(kind, buffer, wall, now));
                 }
                 Err(code) if code.is_about_the_gpu() => return Err(code),
                 // There is nothing new.

@@ -178,33 +178,26 @@ mod tests {
     use model::{FieldId, Moment, Pace, PartIndex, Pass, Readings, SlotIndex, WatchIndex};
 
     use super::*;
-    use crate::call_times::CallTimes;
-    use crate::gpm_calls::MetricsRequest;
-    use crate::pass::PassOutcome;
-    use crate::plan::Paces;
+    use crate::pass::{PassOutcome, Shared};
 
     #[test]
     fn what_takes_too_long_waits_for_the_slow_pace_and_its_slots_say_so() {
-        let mut paces = Paces::new();
-        let every = paces.mask(Pace::Every);
+        let mut shared = Shared::new();
+        let every = shared.paces.mask(Pace::Every);
         let watches: Arc<[WatchIndex]> = Arc::from([0, 1].map(WatchIndex));
         let now = Moment::now();
         let mut out = Readings::new(&watches, now);
         let second = Duration::from_secs(1);
         let (elapsed, previous) = (second * 5, Some(second * 4));
         let pass = Pass { now, elapsed, previous, interval: second, cadence: second };
-        let mut times = CallTimes::default();
         let mut pass = PassContext {
             gpu: 0,
             pass,
-            due: paces.due(&pass),
-            paces: &paces,
-            request: &mut MetricsRequest::new(&mut times),
-            times: &mut times,
+            due: shared.paces.due(&pass),
+            shared: &mut shared,
             out: &mut out,
             parts: &[PartIndex::GPU],
             outcome: &mut PassOutcome::default(),
-            samples: &mut Vec::new(),
         };
         let slots = [SlotIndex(1)].into();
         let target = Target { field: FieldId(1), part: TargetPart::ITSELF, slots, due: every };

@@ -9,8 +9,8 @@ use crate::code::Code;
 use crate::device::Device;
 use crate::fields;
 use crate::library::Library;
-use crate::pass::PassContext;
-use crate::plan::{Target, TargetFinder};
+use crate::pass::{PassContext, TargetFinder};
+use crate::plan::Target;
 use crate::row::{Call, Row};
 
 /// Readings that are the same for all GPUs of a driver.

@@ -11,15 +11,13 @@ use crate::row::{Call, Decode, Entries, Id, Row, Scope, many, number, one, row, 
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    many("nvmlDeviceGetClockInfo", &[field::SM_CLOCK, field::SM_CLOCK_HERTZ], |gpu, answers| {
+    many!(nvmlDeviceGetClockInfo, [SM_CLOCK, SM_CLOCK_HERTZ], |gpu| {
         let clock = clock_mhz(gpu, sys::nvmlClockType_enum_NVML_CLOCK_SM)?;
-        answers.extend([megahertz(clock), hertz(clock)]);
-        Ok(())
+        [megahertz(clock), hertz(clock)]
     }),
-    many("nvmlDeviceGetClockInfo", &[field::MEM_CLOCK, field::MEMORY_CLOCK_HERTZ], |gpu, answers| {
+    many!(nvmlDeviceGetClockInfo, [MEM_CLOCK, MEMORY_CLOCK_HERTZ], |gpu| {
         let clock = clock_mhz(gpu, sys::nvmlClockType_enum_NVML_CLOCK_MEM)?;
-        answers.extend([megahertz(clock), hertz(clock)]);
-        Ok(())
+        [megahertz(clock), hertz(clock)]
     }),
     number!(nvmlDeviceGetClockInfo(nvmlClockType_enum_NVML_CLOCK_VIDEO), VIDEO_CLOCK, megahertz),
     number!(nvmlDeviceGetApplicationsClock(nvmlClockType_enum_NVML_CLOCK_GRAPHICS), APP_SM_CLOCK, megahertz),

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use model::{Reading, Reason, Value, field};
+use model::{Reading, Reason, Value};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::call::{function, version};
@@ -11,37 +11,27 @@ use crate::convert::{int, int32};
 use crate::device::Device;
 use crate::row::{Row, many, one};
 
+#[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    many(
-        "nvmlDeviceGetGpuFabricInfoV",
-        &[
-            field::FABRIC_MANAGER_STATUS,
-            field::FABRIC_MANAGER_ERROR_CODE,
-            field::FABRIC_CLUSTER_UUID,
-            field::FABRIC_CLIQUE_ID,
-            field::FABRIC_HEALTH_MASK,
-            field::FABRIC_HEALTH_SUMMARY,
-        ],
-        |gpu, answers| {
+    many!(nvmlDeviceGetGpuFabricInfoV,
+        [FABRIC_MANAGER_STATUS, FABRIC_MANAGER_ERROR_CODE, FABRIC_CLUSTER_UUID, FABRIC_CLIQUE_ID,
+         FABRIC_HEALTH_MASK, FABRIC_HEALTH_SUMMARY], |gpu| {
             let fabric = fabric(gpu)?;
             let known = |health: Option<u32>| health.map_or(Err(Reason::NotSupported), int32);
-            answers.extend([
+            [
                 fabric_status(&fabric),
                 fabric_error(&fabric),
                 in_fabric(&fabric, || Ok(Value::Text(uuid(&fabric.cluster).into()))),
                 in_fabric(&fabric, || int32(fabric.clique)),
                 in_fabric(&fabric, || known(fabric.health_mask)),
                 in_fabric(&fabric, || known(fabric.health_summary.map(u32::from))),
-            ]);
-            Ok(())
-        },
-    ),
-    one!(nvmlDeviceGetGridLicensableFeatures, VGPU_LICENSE_STATUS, |gpu| {
-        vgpu_licensed(gpu).map(|licensed| licensed.map_or(Err(Reason::NoData), int))
-    }),
+            ]
+        }),
+    one!(nvmlDeviceGetGridLicensableFeatures, VGPU_LICENSE_STATUS,
+        |gpu| vgpu_licensed(gpu).map(|licensed| licensed.map_or(Err(Reason::NoData), int))),
 ];
 
-/// What the driver says of the fabric.
+/// The driver's information about the fabric.
 struct Fabric {
     state: FabricState,
     /// How joining it ended, as an NVML code; only meaningful once it has.

@@ -12,41 +12,24 @@ use crate::device::Device;
 use crate::entry::{self, Entry};
 use crate::row::{Call, Decode, Entries, Id, Row, Scope, field_value, many, one, row};
 
+#[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    one!(nvmlDeviceGetSramEccErrorStatus, THRESHOLD_SRM, |gpu| {
-        sram_threshold_exceeded(gpu).map(int)
-    }),
-    many(
-        "nvmlDeviceGetRowRemapperHistogram",
-        &[
-            field::BANKS_REMAP_ROWS_AVAIL_MAX,
-            field::BANKS_REMAP_ROWS_AVAIL_HIGH,
-            field::BANKS_REMAP_ROWS_AVAIL_PARTIAL,
-            field::BANKS_REMAP_ROWS_AVAIL_LOW,
-            field::BANKS_REMAP_ROWS_AVAIL_NONE,
-        ],
-        |gpu, answers| {
+    one!(nvmlDeviceGetSramEccErrorStatus, THRESHOLD_SRM, |gpu| sram_threshold_exceeded(gpu).map(int)),
+    many!(nvmlDeviceGetRowRemapperHistogram,
+        [BANKS_REMAP_ROWS_AVAIL_MAX, BANKS_REMAP_ROWS_AVAIL_HIGH, BANKS_REMAP_ROWS_AVAIL_PARTIAL,
+         BANKS_REMAP_ROWS_AVAIL_LOW, BANKS_REMAP_ROWS_AVAIL_NONE], |gpu| {
             let banks = remap_histogram(gpu)?;
-            let by_spare_rows = [banks.max, banks.high, banks.partial, banks.low, banks.none];
-            answers.extend(by_spare_rows.map(int32));
-            Ok(())
-        },
-    ),
-    one!(nvmlDeviceGetRetiredPages, RETIRED_SBE, |gpu| {
-        pages_retired_for_single_bits(gpu).map(int32)
-    }),
-    one!(nvmlDeviceGetUnrepairableMemoryFlag_v1, MEMORY_UNREPAIRABLE_FLAG, |gpu| {
-        unrepairable_memory(gpu).map(unrepairable)
-    }),
-    row(
-        &[field::ECC_CURRENT],
-        Call::FieldValue(
-            Entries { ids: &[Id::Fixed(fi::NVML_FI_DEV_ECC_CURRENT)], scope: Scope::Gpu },
-            Decode::OrCall(ecc, |gpu| {
-                gpu.pair(|nvml| &nvml.nvmlDeviceGetEccMode).map(|(now, _)| int(now != 0))
-            }),
-        ),
-    ),
+            [banks.max, banks.high, banks.partial, banks.low, banks.none].map(int32)
+        }),
+    one!(nvmlDeviceGetRetiredPages, RETIRED_SBE, |gpu| pages_retired_for_single_bits(gpu).map(int32)),
+    one!(nvmlDeviceGetUnrepairableMemoryFlag_v1, MEMORY_UNREPAIRABLE_FLAG,
+        |gpu| unrepairable_memory(gpu).map(unrepairable)),
+    row(&[field::ECC_CURRENT], Call::FieldValue(
+        Entries { ids: &[Id::Fixed(fi::NVML_FI_DEV_ECC_CURRENT)], scope: Scope::Gpu },
+        Decode::OrCall(ecc, |gpu| {
+            gpu.pair(|nvml| &nvml.nvmlDeviceGetEccMode).map(|(now, _)| int(now != 0))
+        }),
+    )),
     field_value!(NVML_FI_DEV_ECC_SBE_VOL_TOTAL, ECC_SBE_VOL_TOTAL, ecc),
     field_value!(NVML_FI_DEV_ECC_DBE_VOL_TOTAL, ECC_DBE_VOL_TOTAL, ecc),
     field_value!(NVML_FI_DEV_ECC_SBE_AGG_TOTAL, ECC_SBE_AGG_TOTAL, ecc),

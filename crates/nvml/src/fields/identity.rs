@@ -13,45 +13,31 @@ use crate::device::Device;
 use crate::library::Library;
 use crate::row::{Call, Row, number, one, row, text};
 
+#[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
     text!(nvmlDeviceGetName, NAME),
-    one!(nvmlDeviceGetBrand, BRAND, |gpu| {
-        gpu.number(|nvml| &nvml.nvmlDeviceGetBrand).map(|number| text(brand(number).to_owned()))
-    }),
+    number!(nvmlDeviceGetBrand, BRAND, |number| text(brand(number).to_owned())),
     text!(nvmlDeviceGetSerial, SERIAL),
     text!(nvmlDeviceGetUUID, UUID),
     number!(nvmlDeviceGetMinorNumber, MINOR_NUMBER, int32),
     one!(nvmlDeviceGetPciInfo, PCI_BUSID, |gpu| pci_bus_id(gpu).map(text)),
     text!(nvmlDeviceGetVbiosVersion, VBIOS_VERSION),
-    one!(nvmlDeviceGetInforomVersion, OEM_INFOROM_VER, |gpu| {
-        inforom_version(gpu, sys::nvmlInforomObject_enum_NVML_INFOROM_OEM).map(text)
-    }),
-    one!(nvmlDeviceGetInforomVersion, ECC_INFOROM_VER, |gpu| {
-        inforom_version(gpu, sys::nvmlInforomObject_enum_NVML_INFOROM_ECC).map(text)
-    }),
-    one!(nvmlDeviceGetInforomVersion, POWER_INFOROM_VER, |gpu| {
-        inforom_version(gpu, sys::nvmlInforomObject_enum_NVML_INFOROM_POWER).map(text)
-    }),
+    one!(nvmlDeviceGetInforomVersion, OEM_INFOROM_VER,
+        |gpu| inforom_version(gpu, sys::nvmlInforomObject_enum_NVML_INFOROM_OEM).map(text)),
+    one!(nvmlDeviceGetInforomVersion, ECC_INFOROM_VER,
+        |gpu| inforom_version(gpu, sys::nvmlInforomObject_enum_NVML_INFOROM_ECC).map(text)),
+    one!(nvmlDeviceGetInforomVersion, POWER_INFOROM_VER,
+        |gpu| inforom_version(gpu, sys::nvmlInforomObject_enum_NVML_INFOROM_POWER).map(text)),
     text!(nvmlDeviceGetInforomImageVersion, INFOROM_IMAGE_VER),
-    row(
-        &[field::DRIVER_VERSION],
-        Call::Session("nvmlSystemGetDriverVersion", |nvml| nvml.driver_version().map(text)),
-    ),
-    row(
-        &[field::NVML_VERSION],
-        Call::Session("nvmlSystemGetNVMLVersion", |nvml| nvml_version(nvml).map(text)),
-    ),
-    row(
-        &[field::CUDA_DRIVER_VERSION],
-        Call::Session("nvmlSystemGetCudaDriverVersion", |nvml| cuda_version(nvml).map(int)),
-    ),
+    row(&[field::DRIVER_VERSION],
+        Call::Session("nvmlSystemGetDriverVersion", |nvml| nvml.driver_version().map(text))),
+    row(&[field::NVML_VERSION],
+        Call::Session("nvmlSystemGetNVMLVersion", |nvml| nvml_version(nvml).map(text))),
+    row(&[field::CUDA_DRIVER_VERSION],
+        Call::Session("nvmlSystemGetCudaDriverVersion", |nvml| cuda_version(nvml).map(int))),
 ];
 
 /// Opens the GPU with this index. Touches that GPU, and only that one.
-///
-/// # Errors
-///
-/// NVML's code.
 pub(crate) fn open_gpu(library: &Arc<Library>, index: u32) -> Result<(Device, Identity), Code> {
     let gpu = Device::by_index(library, index)?;
     let identity = identify(&gpu, index)?;
@@ -59,10 +45,6 @@ pub(crate) fn open_gpu(library: &Arc<Library>, index: u32) -> Result<(Device, Id
 }
 
 /// Reads which GPU it is.
-///
-/// # Errors
-///
-/// NVML's code.
 pub(crate) fn identify(gpu: &Device, index: u32) -> Result<Identity, Code> {
     // Integrated GPUs have no PCI address, and some virtual ones lack more. That costs a label.
     let optional = |answer: Result<String, Code>| match answer {
@@ -117,24 +99,12 @@ fn cuda_version(library: &Library) -> Result<i32, Code> {
 
 /// The product line, by NVML's number.
 fn brand(number: u32) -> &'static str {
+    #[rustfmt::skip]
     const BRANDS: [&str; 17] = [
-        "Unknown",
-        "Quadro",
-        "Tesla",
-        "NVS",
-        "Grid",
-        "GeForce",
-        "Titan",
-        "NVIDIA Virtual Applications",
-        "NVIDIA Virtual PC",
-        "NVIDIA Virtual Compute Server",
-        "NVIDIA RTX Virtual Workstation",
-        "NVIDIA Cloud Gaming",
-        "Quadro RTX",
-        "NVIDIA RTX",
-        "NVIDIA",
-        "GeForce RTX",
-        "Titan RTX",
+        "Unknown", "Quadro", "Tesla", "NVS", "Grid", "GeForce", "Titan",
+        "NVIDIA Virtual Applications", "NVIDIA Virtual PC", "NVIDIA Virtual Compute Server",
+        "NVIDIA RTX Virtual Workstation", "NVIDIA Cloud Gaming", "Quadro RTX", "NVIDIA RTX",
+        "NVIDIA", "GeForce RTX", "Titan RTX",
     ];
     BRANDS.get(number as usize).unwrap_or(&BRANDS[0])
 }

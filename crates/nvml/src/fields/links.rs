@@ -9,7 +9,7 @@ use crate::convert::int;
 use crate::device::Device;
 use crate::entry::{self, Entry};
 use crate::row::{
-    Call, Decode, Entries, Id, OrdinaryCall, Read, Row, Scope, field_value, row, run,
+    Call, Decode, Entries, Id, OrdinaryCall, Read, Row, Scope, decoded, field_value, row, run,
 };
 
 /// No GPU has more.
@@ -109,10 +109,6 @@ const IN: &[Id] = &[Id::Fixed(fi::NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX)];
 const BOTH_WAYS: &[Id] = &[IN[0], OUT[0]];
 const SYMBOL_BER: &[Id] = &[Id::Fixed(fi::NVML_FI_DEV_NVLINK_COUNT_SYMBOL_BER)];
 const EFFECTIVE_BER: &[Id] = &[Id::Fixed(fi::NVML_FI_DEV_NVLINK_COUNT_EFFECTIVE_BER)];
-
-const fn decoded(ids: &'static [Id], scope: Scope, decode: fn(&Entry) -> Reading) -> Call {
-    Call::FieldValue(Entries { ids, scope }, Decode::One(decode))
-}
 
 const fn count(ids: &'static [Id], scope: Scope) -> Call {
     decoded(ids, scope, entry::count)

@@ -1,6 +1,6 @@
 //! Framebuffer and BAR1.
 
-use model::{Reading, Reason, Value, field};
+use model::{Reading, Reason, Value};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::call::{function, version};
@@ -9,46 +9,23 @@ use crate::convert::{int, mebibytes};
 use crate::device::Device;
 use crate::row::{Row, many};
 
+#[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    many(
-        "nvmlDeviceGetMemoryInfo",
-        &[
-            field::FB_TOTAL,
-            field::FB_FREE,
-            field::FB_USED,
-            field::FB_RESERVED,
-            field::FB_USED_PERCENT,
-            field::FB_CAPACITY_BYTES,
-            field::FB_FREE_BYTES,
-            field::FB_USED_BYTES,
-            field::FB_RESERVED_BYTES,
-        ],
-        |gpu, answers| {
+    many!(nvmlDeviceGetMemoryInfo,
+        [FB_TOTAL, FB_FREE, FB_USED, FB_RESERVED, FB_USED_PERCENT,
+         FB_CAPACITY_BYTES, FB_FREE_BYTES, FB_USED_BYTES, FB_RESERVED_BYTES], |gpu| {
             let memory = memory(gpu)?;
             let reserved = memory.reserved.ok_or(Reason::NotSupported);
-            answers.extend([
-                mebibytes(memory.total),
-                mebibytes(memory.free),
-                mebibytes(memory.used),
-                reserved.and_then(mebibytes),
-                used_ratio(&memory),
-                int(memory.total),
-                int(memory.free),
-                int(memory.used),
-                reserved.and_then(int),
-            ]);
-            Ok(())
-        },
-    ),
-    many(
-        "nvmlDeviceGetBAR1MemoryInfo",
-        &[field::BAR1_TOTAL, field::BAR1_USED, field::BAR1_FREE],
-        |gpu, answers| {
-            let bar1 = bar1(gpu)?;
-            answers.extend([bar1.bar1Total, bar1.bar1Used, bar1.bar1Free].map(mebibytes));
-            Ok(())
-        },
-    ),
+            [
+                mebibytes(memory.total), mebibytes(memory.free), mebibytes(memory.used),
+                reserved.and_then(mebibytes), used_ratio(&memory),
+                int(memory.total), int(memory.free), int(memory.used), reserved.and_then(int),
+            ]
+        }),
+    many!(nvmlDeviceGetBAR1MemoryInfo, [BAR1_TOTAL, BAR1_USED, BAR1_FREE], |gpu| {
+        let bar1 = bar1(gpu)?;
+        [bar1.bar1Total, bar1.bar1Used, bar1.bar1Free].map(mebibytes)
+    }),
 ];
 
 /// Framebuffer, in bytes.

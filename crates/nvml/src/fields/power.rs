@@ -1,25 +1,22 @@
 //! Power and energy.
 
-use model::{Quantity, Reading, Reason, Value, field};
+use model::{Quantity, Reading, Reason, Value};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::convert::int;
 use crate::entry::{self, Entry};
 use crate::row::{Row, field_value, many, number, samples};
 
+#[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
     number!(nvmlDeviceGetPowerUsage, POWER_USAGE, watts),
     number!(nvmlDeviceGetPowerManagementLimit, POWER_MGMT_LIMIT, whole_watts),
-    many(
-        "nvmlDeviceGetPowerManagementLimitConstraints",
-        &[field::POWER_MGMT_LIMIT_MIN, field::POWER_MGMT_LIMIT_MAX],
-        |gpu, answers| {
+    many!(nvmlDeviceGetPowerManagementLimitConstraints,
+        [POWER_MGMT_LIMIT_MIN, POWER_MGMT_LIMIT_MAX], |gpu| {
             let (lowest, highest) =
                 gpu.pair(|nvml| &nvml.nvmlDeviceGetPowerManagementLimitConstraints)?;
-            answers.extend([whole_watts(lowest), whole_watts(highest)]);
-            Ok(())
-        },
-    ),
+            [whole_watts(lowest), whole_watts(highest)]
+        }),
     number!(nvmlDeviceGetPowerManagementDefaultLimit, POWER_MGMT_LIMIT_DEF, whole_watts),
     number!(nvmlDeviceGetEnforcedPowerLimit, ENFORCED_POWER_LIMIT, whole_watts),
     field_value!(NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, TOTAL_ENERGY_CONSUMPTION, entry::count),

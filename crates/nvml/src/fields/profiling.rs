@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::row::GpmUnit::{self, Count, MebibytesPerSecond, Percent};
 use crate::row::{Call, Fields, Row, one, run};
 
+#[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
     one!(nvmlGpmQueryDeviceSupport, GPM_SUPPORT, |gpu| is_supported(gpu).map(int)),
     metrics(1001, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_GRAPHICS_UTIL, Percent),
@@ -22,18 +23,8 @@ pub(super) static ROWS: &[Row] = &[
     metrics(1008, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_FP16_UTIL, Percent),
     metrics(1009, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_PCIE_TX_PER_SEC, MebibytesPerSecond),
     metrics(1010, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_PCIE_RX_PER_SEC, MebibytesPerSecond),
-    metrics(
-        1011,
-        1,
-        sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_NVLINK_TOTAL_TX_PER_SEC,
-        MebibytesPerSecond,
-    ),
-    metrics(
-        1012,
-        1,
-        sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_NVLINK_TOTAL_RX_PER_SEC,
-        MebibytesPerSecond,
-    ),
+    metrics(1011, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_NVLINK_TOTAL_TX_PER_SEC, MebibytesPerSecond),
+    metrics(1012, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_NVLINK_TOTAL_RX_PER_SEC, MebibytesPerSecond),
     metrics(1013, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_IMMA_TENSOR_UTIL, Percent),
     metrics(1014, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_HMMA_TENSOR_UTIL, Percent),
     metrics(1015, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_DFMA_TENSOR_UTIL, Percent),
@@ -44,30 +35,10 @@ pub(super) static ROWS: &[Row] = &[
     // Links 0 to 17: out, in, and so on. NVML has them the other way round.
     every_second(1040, 18, link_out(0)),
     every_second(1041, 18, link_in(0)),
-    metrics(
-        1076,
-        1,
-        sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_C2C_TOTAL_TX_PER_SEC,
-        MebibytesPerSecond,
-    ),
-    metrics(
-        1077,
-        1,
-        sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_C2C_DATA_TX_PER_SEC,
-        MebibytesPerSecond,
-    ),
-    metrics(
-        1078,
-        1,
-        sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_C2C_TOTAL_RX_PER_SEC,
-        MebibytesPerSecond,
-    ),
-    metrics(
-        1079,
-        1,
-        sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_C2C_DATA_RX_PER_SEC,
-        MebibytesPerSecond,
-    ),
+    metrics(1076, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_C2C_TOTAL_TX_PER_SEC, MebibytesPerSecond),
+    metrics(1077, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_C2C_DATA_TX_PER_SEC, MebibytesPerSecond),
+    metrics(1078, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_C2C_TOTAL_RX_PER_SEC, MebibytesPerSecond),
+    metrics(1079, 1, sys::nvmlGpmMetricId_t_NVML_GPM_METRIC_C2C_DATA_RX_PER_SEC, MebibytesPerSecond),
     // Hits and misses of memory caches, in a unit that GPM does not name.
     metrics(1080, 4, 160, Count),
     // Counts since the driver was loaded: cycles, and bytes over PCIe. Newer than the bindings.
@@ -105,10 +76,6 @@ const fn link_out(link: u32) -> u32 {
 }
 
 /// Whether this GPU can be profiled through the driver.
-///
-/// # Errors
-///
-/// NVML's code.
 pub(crate) fn is_supported(gpu: &Device) -> Result<bool, Code> {
     let get = function(&gpu.library.symbols.nvmlGpmQueryDeviceSupport)?;
     let mut support =
@@ -153,31 +120,14 @@ mod tests {
                 Some(metric + offset as u32)
             })
         };
-        for (field, expected) in [
-            (1001, 1),
-            (1005, 10),
-            (1012, 60),
-            (1013, 9),
-            (1016, 4),
-            (1017, 30),
-            (1024, 37),
-            (1025, 40),
-            (1032, 47),
-            (1034, 51),
-            (1040, 63),
-            (1041, 62),
-            (1074, 97),
-            (1075, 96),
-            (1076, 100),
-            (1077, 102),
-            (1078, 101),
-            (1079, 103),
-            (1080, 160),
-            (1083, 163),
-            (1084, 248),
-            (1091, 255),
-            (1096, 260),
-        ] {
+        #[rustfmt::skip]
+        let expected = [
+            (1001, 1), (1005, 10), (1012, 60), (1013, 9), (1016, 4), (1017, 30), (1024, 37),
+            (1025, 40), (1032, 47), (1034, 51), (1040, 63), (1041, 62), (1074, 97), (1075, 96),
+            (1076, 100), (1077, 102), (1078, 101), (1079, 103), (1080, 160), (1083, 163),
+            (1084, 248), (1091, 255), (1096, 260),
+        ];
+        for (field, expected) in expected {
             assert_eq!(metric(field), Some(expected), "{field}");
         }
         assert_eq!([link_in(17), link_out(17)], [96, 97]);

@@ -38,10 +38,6 @@ pub(super) static ROWS: &[Row] = &[
 const HOTTEST_CELSIUS: u32 = 200;
 
 /// Core temperature, °C.
-///
-/// # Errors
-///
-/// NVML's code.
 pub(crate) fn temperature(gpu: &Device) -> Result<u32, Code> {
     let sensor = sys::nvmlTemperatureSensors_enum_NVML_TEMPERATURE_GPU;
     gpu.number_of(sensor, |nvml| &nvml.nvmlDeviceGetTemperature)

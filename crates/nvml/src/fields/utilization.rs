@@ -1,6 +1,6 @@
 //! How busy a GPU is.
 
-use model::{Quantity, field};
+use model::Quantity;
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::call::function;
@@ -9,44 +9,23 @@ use crate::convert::{percent, ratio};
 use crate::device::Device;
 use crate::row::{Row, many, samples};
 
+#[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
-    many(
-        "nvmlDeviceGetUtilizationRates",
-        &[field::GPU_UTIL, field::MEM_COPY_UTIL, field::GPU_UTIL_RATIO, field::MEMORY_UTIL_RATIO],
-        |gpu, answers| {
+    many!(nvmlDeviceGetUtilizationRates,
+        [GPU_UTIL, MEM_COPY_UTIL, GPU_UTIL_RATIO, MEMORY_UTIL_RATIO], |gpu| {
             let sys::nvmlUtilization_st { gpu: kernel, memory } = utilization(gpu)?;
-            answers.extend([percent(kernel), percent(memory), ratio(kernel), ratio(memory)]);
-            Ok(())
-        },
-    ),
-    many(
-        "nvmlDeviceGetEncoderUtilization",
-        &[field::ENC_UTIL, field::ENC_UTIL_RATIO],
-        |gpu, answers| {
-            let (busy, _period) = gpu.pair(|nvml| &nvml.nvmlDeviceGetEncoderUtilization)?;
-            answers.extend([percent(busy), ratio(busy)]);
-            Ok(())
-        },
-    ),
-    many(
-        "nvmlDeviceGetDecoderUtilization",
-        &[field::DEC_UTIL, field::DEC_UTIL_RATIO],
-        |gpu, answers| {
-            let (busy, _period) = gpu.pair(|nvml| &nvml.nvmlDeviceGetDecoderUtilization)?;
-            answers.extend([percent(busy), ratio(busy)]);
-            Ok(())
-        },
-    ),
-    samples(
-        Quantity::GpuUtilization,
-        sys::nvmlSamplingType_enum_NVML_GPU_UTILIZATION_SAMPLES,
-        ratio,
-    ),
-    samples(
-        Quantity::MemoryUtilization,
-        sys::nvmlSamplingType_enum_NVML_MEMORY_UTILIZATION_SAMPLES,
-        ratio,
-    ),
+            [percent(kernel), percent(memory), ratio(kernel), ratio(memory)]
+        }),
+    many!(nvmlDeviceGetEncoderUtilization, [ENC_UTIL, ENC_UTIL_RATIO], |gpu| {
+        let (busy, _period) = gpu.pair(|nvml| &nvml.nvmlDeviceGetEncoderUtilization)?;
+        [percent(busy), ratio(busy)]
+    }),
+    many!(nvmlDeviceGetDecoderUtilization, [DEC_UTIL, DEC_UTIL_RATIO], |gpu| {
+        let (busy, _period) = gpu.pair(|nvml| &nvml.nvmlDeviceGetDecoderUtilization)?;
+        [percent(busy), ratio(busy)]
+    }),
+    samples(Quantity::GpuUtilization, sys::nvmlSamplingType_enum_NVML_GPU_UTILIZATION_SAMPLES, ratio),
+    samples(Quantity::MemoryUtilization, sys::nvmlSamplingType_enum_NVML_MEMORY_UTILIZATION_SAMPLES, ratio),
 ];
 
 /// Shares of time, in percent: a kernel ran, the memory controller was busy.
