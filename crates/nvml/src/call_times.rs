@@ -36,7 +36,7 @@ impl CallTimes {
         (answer, took)
     }
 
-    /// The times since this was last asked.
+    /// The times since they were last taken.
     pub(crate) fn take(&mut self) -> Vec<(&'static str, Duration)> {
         self.functions
             .iter_mut()

@@ -8,7 +8,7 @@ pub(crate) fn int(raw: impl TryInto<i64>) -> Reading {
     raw.try_into().map(Value::Int).map_err(|_| Reason::Implausible)
 }
 
-/// A 32-bit number as it is. All ones is how drivers say "not available".
+/// A 32-bit number as it is. All ones means "not available".
 pub(crate) fn int32(raw: u32) -> Reading {
     if raw == u32::MAX { Err(Reason::Implausible) } else { int(raw) }
 }
@@ -30,7 +30,7 @@ pub(crate) fn mebibytes(bytes: u64) -> Reading {
     int(bytes / (1024 * 1024))
 }
 
-/// A text as it is; an empty one says nothing.
+/// A text as it is; an empty one is no value.
 pub(crate) fn text(raw: String) -> Reading {
     if raw.is_empty() { Err(Reason::NoData) } else { Ok(Value::Text(raw.into())) }
 }

@@ -98,7 +98,7 @@ impl Device {
     /// NVML's code of the whole call.
     pub(crate) fn field_values(&self, values: &mut [sys::nvmlFieldValue_t]) -> Result<(), Code> {
         let get = function(&self.library.symbols.nvmlDeviceGetFieldValues)?;
-        // SAFETY: the call fills in as many entries as it is told, which are all of the slice.
+        // SAFETY: the call fills in as many entries as its count says: all of the slice.
         Code::check(unsafe { get(self.handle, values.len() as i32, values.as_mut_ptr()) })
     }
 }

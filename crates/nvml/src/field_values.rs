@@ -89,7 +89,7 @@ impl CallGroup for FieldValues {
                 one.took = Some(Duration::ZERO);
             }
         }
-        let asked = Moment::now();
+        let began = Moment::now();
         for chunk in self.entries.chunks_mut(MOST_ENTRIES) {
             match pass.shared.times.time(self.function, || device.field_values(chunk)).0 {
                 Ok(()) => {}
@@ -99,7 +99,7 @@ impl CallGroup for FieldValues {
                 }
             }
         }
-        let call = CallMoment::since(asked);
+        let call = CallMoment::since(began);
         let mut entries = &self.entries[..];
         for one in self.requests.iter_mut().filter(|one| one.took.is_some()) {
             let (mine, rest) = entries.split_at(one.request.numbers.len());
@@ -170,7 +170,7 @@ fn answer(
     Ok(())
 }
 
-/// How long the driver says that it took.
+/// How long it took by the driver's own measurement.
 fn latency(entries: &[Entry]) -> Duration {
     let micros = entries.iter().map(|entry| entry.latencyUsec).max().unwrap_or(0);
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))

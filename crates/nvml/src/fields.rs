@@ -70,7 +70,7 @@ pub const UNSERVED: &[(RangeInclusive<u16>, &str)] = &[
 
 const ONLY_DCGM: &str = "NVSwitches and CPUs are read through DCGM only";
 
-/// Since which generation of GPUs, or which driver, a field is there; empty where nobody says so.
+/// Since which generation of GPUs, or which driver, a field is there; empty where that is not known.
 pub fn since(field: FieldId) -> &'static str {
     SINCE.iter().find(|(fields, _)| fields.contains(&field.0)).map_or("", |(_, since)| since)
 }

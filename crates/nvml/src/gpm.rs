@@ -65,8 +65,8 @@ impl Gpm {
         self.metrics.push(Metric { number, unit, target });
     }
 
-    /// Whether the GPU has profiling metrics. Where it has none, or does not say, readings are
-    /// written.
+    /// Whether the GPU has profiling metrics. Where it has none, or that is not
+    /// known, readings are written.
     fn is_supported(&mut self, device: &Device, pass: &mut PassContext) -> Result<bool, Code> {
         if let Some(supported) = self.supported {
             return Ok(supported);

@@ -27,26 +27,26 @@ const SAME_CLOCK_MICROS: u64 = 3_600_000_000;
 /// When a call was made and answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallMoment {
-    asked: Moment,
+    began: Moment,
     answered: Moment,
     /// The wall clock's time when it was answered: µs since 1970.
     wall: i64,
 }
 
 impl CallMoment {
-    /// A call that was made at `asked`, and is answered now.
-    pub(crate) fn since(asked: Moment) -> Self {
+    /// A call that was made at `began`, and is answered now.
+    pub(crate) fn since(began: Moment) -> Self {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let wall = i64::try_from(wall.as_micros()).unwrap_or(i64::MAX);
-        Self { asked, answered: Moment::now(), wall }
+        Self { began, answered: Moment::now(), wall }
     }
 
     /// The least and the most time from something that was read in an earlier call to something that
     /// was read in this one.
     fn time_since(&self, earlier: &Self) -> (Duration, Duration) {
         (
-            self.asked.saturating_duration_since(earlier.answered),
-            self.answered.saturating_duration_since(earlier.asked),
+            self.began.saturating_duration_since(earlier.answered),
+            self.answered.saturating_duration_since(earlier.began),
         )
     }
 }
@@ -166,7 +166,7 @@ mod tests {
     fn call(at: f64, ahead: i64) -> CallMoment {
         let at = Duration::from_secs_f64(at);
         let moment = Moment::BOOT + SECOND * 1000 + at;
-        CallMoment { asked: moment, answered: moment, wall: WALL + at.as_micros() as i64 + ahead }
+        CallMoment { began: moment, answered: moment, wall: WALL + at.as_micros() as i64 + ahead }
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let mut rate = |at, stamp| rate(&[entry(0, WALL + stamp)], call(at, 0), &mut last);
         assert_eq!(rate(0.0, -100_000), Err(Reason::NoData));
         assert_eq!(rate(1.0, 1_000_000), Ok((0, 1_100_000)));
-        assert_eq!(rate(1.1, 1_000_000), Err(Reason::NoData), "told again");
+        assert_eq!(rate(1.1, 1_000_000), Err(Reason::NoData), "read again");
         assert_eq!(rate(2.0, 1_900_000), Ok((0, 900_000)));
     }
 
@@ -221,8 +221,8 @@ mod tests {
     #[test]
     fn a_call_that_takes_long_makes_no_clock_wrong() {
         let mut last = None;
-        let mut rate = |asked, answered, stamp| {
-            let call = CallMoment { asked: call(asked, 0).asked, ..call(answered, 0) };
+        let mut rate = |began, answered, stamp| {
+            let call = CallMoment { began: call(began, 0).began, ..call(answered, 0) };
             rate(&[entry(0, WALL + stamp)], call, &mut last)
         };
         assert_eq!(rate(0.0, 0.0, 0), Err(Reason::NoData));

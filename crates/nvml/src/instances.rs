@@ -183,7 +183,7 @@ impl Instances {
                 shared: &mut *pass.shared,
                 out: &mut *pass.out,
                 parts: &part,
-                // A field that an instance does not have says nothing of its GPU, nor does its silence.
+                // What an instance answers or lacks is no sign of the GPU's state.
                 outcome: &mut PassOutcome::default(),
             };
             match member.read(gpu, &mut pass) {

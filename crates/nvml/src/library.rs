@@ -15,7 +15,7 @@ use crate::code::Code;
 /// The name that the dynamic linker searches for when no path is given.
 pub(crate) const DEFAULT_NAME: &str = "libnvidia-ml.so.1";
 
-/// What the linker says of a file that is not there.
+/// The linker's message about a file that is not there.
 const NOT_FOUND: &str = "cannot open shared object file: No such file or directory";
 
 /// An opened and initialised NVML.

@@ -14,7 +14,7 @@ use crate::call_group::CallGroup;
 use crate::code::Code;
 use crate::device::Device;
 use crate::field_values::FieldValues;
-use crate::fields::{self, identity, links, thermal};
+use crate::fields::{identity, links, row_of, rows, thermal};
 use crate::gpm::Gpm;
 use crate::gpm_calls::SampledEntity;
 use crate::instances::Instances;
@@ -66,16 +66,9 @@ impl MainReader {
         reads_compute_instances: bool,
         watches: &[Watch],
     ) -> Self {
-        let is_mine = |is_of_link: bool| {
-            move |field| {
-                let call = fields::row_of(field).map(|row| &row.call);
-                call.is_some_and(|call| {
-                    call.is_of_main_reader() && (call.is_of_link() || !is_of_link)
-                })
-            }
-        };
-        let (plan, link_plan) =
-            (Plan::of(watches, is_mine(false)), Plan::of(watches, is_mine(true)));
+        let is_mine = |field| row_of(field).is_some_and(|row| row.call.is_of_main_reader());
+        let is_of_link = |field| row_of(field).is_some_and(|row| row.call.is_of_link());
+        let (plan, link_plan) = (Plan::of(watches, is_mine), Plan::of(watches, is_of_link));
         let mut shared = Shared::new();
         let times = &mut shared.times;
         let mut groups: Vec<Box<dyn CallGroup>> = vec![
@@ -88,7 +81,7 @@ impl MainReader {
         ];
         let part = TargetPart::ITSELF;
         let mut targets = TargetFinder { plan: &plan, part, shared: &mut shared };
-        for row in fields::rows().filter(|row| !row.call.is_of_link()) {
+        for row in rows().filter(|row| !row.call.is_of_link()) {
             groups.iter_mut().for_each(|group| group.add(row, 0, &mut targets));
         }
         groups.iter_mut().for_each(|group| group.shrink_to_fit());
@@ -180,7 +173,7 @@ impl MainReader {
         for link in 0..self.links {
             let part = TargetPart::of_link(link);
             let mut targets = TargetFinder { plan, part, shared };
-            for row in fields::rows().filter(|row| row.call.is_of_link()) {
+            for row in rows().filter(|row| row.call.is_of_link()) {
                 groups.iter_mut().for_each(|group| group.add(row, link, &mut targets));
             }
         }

@@ -80,7 +80,7 @@ pub(crate) fn rank(profile: &str) -> usize {
     if profile.contains('+') { place + order.len() + 1 } else { place }
 }
 
-/// GPU instances without compute instances, number and profile; `None` if this process may not know.
+/// GPU instances without compute instances, number and profile; `None` if this process may not list them.
 pub(crate) fn scan_empty(
     gpu: &Device,
     found: &[MigDevice],

@@ -68,7 +68,7 @@ impl CallGroup for OrdinaryCalls {
             call.took = Some(took);
             match result {
                 Ok(()) => {
-                    // A driver may know the slow ones by heart: they prove nothing of the GPU.
+                    // The driver may have the slow ones in memory: they are no sign that the GPU answers.
                     pass.outcome.answered |= !call.schedule.is_slow();
                     for (answer, target) in &call.answers {
                         let reading = answers.get(usize::from(answer.0));

@@ -57,7 +57,7 @@ pub(crate) struct PassContext<'a> {
 /// The outcome of a pass.
 #[derive(Default)]
 pub(crate) struct PassOutcome {
-    /// Whether the GPU itself was asked for something and answered.
+    /// Whether the GPU itself answered a call.
     pub(crate) answered: bool,
     /// The first failure that was not "not supported" or "no data".
     pub(crate) failed: Option<Reason>,
@@ -99,7 +99,7 @@ impl PassContext<'_> {
         }
     }
 
-    /// Says how often a target is read from now on, where that is less often than its watches ask for.
+    /// Sets how often a target is read from now on, where that is less often than its watches ask for.
     pub(crate) fn write_every(&mut self, target: &Target, every: Option<Duration>) {
         let part = self.parts[usize::from(target.part.0)];
         for slot in &target.slots {

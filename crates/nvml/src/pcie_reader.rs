@@ -1,7 +1,7 @@
 //! PCIe traffic: each direction takes the driver 20 ms to sample, so it has a reader of its own.
 //!
 //! The driver also has cumulative byte counters (field values 197 and 198), which would cost
-//! nothing. Its header says that they wrap and does not say at how many bits; at 32 bits a PCIe 5
+//! nothing. By its header they wrap, at a number of bits that it leaves open; at 32 bits a PCIe 5
 //! link wraps one in 70 ms. As long as no interval is known to be safe, the sampled rate is the
 //! right number.
 

@@ -21,7 +21,7 @@ pub(crate) const PEERS_CALL: &str = "nvmlDeviceGetP2PStatus";
 /// NVML's function for what the driver samples by itself.
 pub(crate) const SAMPLES_CALL: &str = "nvmlDeviceGetSamples";
 
-/// A driver call, or what is asked for in one, and the fields that it serves.
+/// A driver call, or a part of one, and the fields that it serves.
 pub(crate) struct Row {
     pub(crate) fields: Fields,
     pub(crate) call: Call,
@@ -209,7 +209,7 @@ impl Id {
     }
 }
 
-/// What is asked for: the GPU or its NVLinks.
+/// What a field value is of: the GPU or its NVLinks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Scope {
     /// The GPU.
@@ -258,7 +258,7 @@ pub(crate) enum GpmUnit {
     Count,
 }
 
-/// A field that is read in another way than the functions below have.
+/// Fields in a list.
 pub(crate) const fn row(fields: &'static [FieldId], call: Call) -> Row {
     Row { fields: Fields::List(fields), call }
 }

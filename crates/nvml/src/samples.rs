@@ -25,7 +25,7 @@ const MOST_SAMPLES: usize = 100_000;
 /// When so many are not taken, they are thrown away.
 const MOST_KEPT: usize = 64;
 
-/// A time stamp that says to be older is of another clock.
+/// A time stamp that is older is of another clock.
 const OLDEST: Duration = Duration::from_secs(3600);
 
 /// The driver's samples of quantities whose windows are watched.
@@ -106,7 +106,7 @@ impl Stream {
         Self { sampled, newest: 0, fetched: None, supported: true, room: 0 }
     }
 
-    /// Fills `buffer` with what is new, and says of what type the values are.
+    /// Fills `buffer` with new samples, and returns the type of their values.
     fn fetch(
         &mut self,
         device: &Device,
@@ -120,7 +120,7 @@ impl Stream {
         buffer.resize(self.room, none);
         let answer = samples(device, self.sampled.number, self.newest, buffer);
         if answer == Err(Code::INSUFFICIENT_SIZE) {
-            // Asked for the size again next time.
+            // The size is read again next time.
             self.room = 0;
         }
         let (kind, count) = answer?;
@@ -154,7 +154,7 @@ impl Stream {
         self.newest = believable.fold(before, u64::max);
         let was_set = wall.abs_diff(wall_then.saturating_add(passed)) > CLOCK_SET_MICROS;
         if was_set {
-            // The clock was set: old stamps say nothing of when, and keep newer ones out.
+            // The clock was set: old stamps are of unknown moments, and keep newer ones out.
             self.newest = 0;
             return None;
         }

@@ -1,6 +1,6 @@
 //! The times of clock event reasons, read through the source: none grows faster than time passes.
 //!
-//! One test, for the test library is told by the environment what to be.
+//! One test per process: the test library reads its fixture's path from the environment.
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use nvml::{NvmlSource, Options};
 const MACHINE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/fixtures/machines/h100x8.toml");
 
-/// What the fixture says of NVML's number 251 on GPU 0, in ns.
+/// The fixture's value of NVML's number 251 on GPU 0, in ns.
 const BEFORE: i64 = 627_395_441_489;
 
 /// A time, and another field made from the entry of another.

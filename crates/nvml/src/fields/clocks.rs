@@ -110,7 +110,7 @@ fn hertz(megahertz: u32) -> Reading {
     int(u64::from(megahertz) * 1_000_000)
 }
 
-/// A performance state; 32 is how drivers say that they do not know.
+/// A performance state; 32 means unknown.
 fn performance_state(state: u32) -> Reading {
     if state <= 15 { int(state) } else { Err(Reason::NoData) }
 }

@@ -159,7 +159,7 @@ fn link_errors(
 }
 
 /// How many NVLinks the GPU has, up or down: one more than the number of the last. `None` if that
-/// cannot be told now, as while links are trained again.
+/// is not known now, as while links are trained again.
 ///
 /// # Errors
 ///
