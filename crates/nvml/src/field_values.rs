@@ -25,8 +25,8 @@ pub(crate) struct FieldValues {
     function: Function,
     /// Fields that are made from the same entries are answers to one request.
     requests: Vec<Scheduled<Request, Decode>>,
-    /// Fields whose number is not known for this driver.
-    unknown: Vec<Target>,
+    /// Fields whose number is not known for this driver: not supported.
+    unknown: Vec<(Target, Reading)>,
     /// Kept between passes, so that they need no memory.
     entries: Vec<Entry>,
 }
@@ -58,7 +58,7 @@ impl CallGroup for FieldValues {
             let Some(target) = targets.target(field) else { continue };
             let numbers = entries.numbers(offset, link, self.driver_version.as_deref());
             let Some(numbers) = numbers else {
-                self.unknown.push(target);
+                self.unknown.push((target, Err(Reason::NotSupported)));
                 continue;
             };
             match self.requests.iter_mut().find(|one| one.request.numbers == numbers) {
@@ -76,11 +76,7 @@ impl CallGroup for FieldValues {
     }
 
     fn read(&mut self, device: &Device, pass: &mut PassContext) -> Result<(), Code> {
-        for target in &self.unknown {
-            if pass.is_due(target.due) {
-                pass.write(target, &Err(Reason::NotSupported));
-            }
-        }
+        pass.write_constants(&self.unknown);
         self.entries.clear();
         for one in &mut self.requests {
             if one.is_due(pass) {

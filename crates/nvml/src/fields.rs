@@ -9,7 +9,7 @@ mod health;
 pub(crate) mod identity;
 pub(crate) mod links;
 mod memory;
-pub(crate) mod pcie;
+mod pcie;
 mod power;
 pub(crate) mod profiling;
 pub(crate) mod thermal;

@@ -7,15 +7,16 @@ use model::{Moment, Reading, Reason};
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::call_group::CallGroup;
+use crate::call_times::{CallTimes, Function};
 use crate::code::Code;
 use crate::device::Device;
 use crate::entry;
 use crate::fields::profiling;
-use crate::gpm_calls::{MOST_METRICS, Sample, SampledEntity};
+use crate::gpm_calls::{MOST_METRICS, MetricsRequest, Sample, SampledEntity};
 use crate::library::Library;
 use crate::pass::{PassContext, TargetFinder};
 use crate::plan::{DueMask, Target, TargetPart};
-use crate::row::{Call, GpmUnit, Row};
+use crate::row::{Call, GpmUnit, METRICS_CALL, Row};
 
 /// NVIDIA calls averages over less than this invalid.
 pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
@@ -30,6 +31,8 @@ const LONGEST_WINDOW: u32 = 3;
 /// The profiling metrics of one GPU or instance.
 pub(crate) struct Gpm {
     library: Arc<Library>,
+    sample_get: Function,
+    metrics_get: Function,
     entity: SampledEntity,
     metrics: Vec<Metric>,
     /// The paces of all metrics: they are read together.
@@ -48,9 +51,11 @@ struct Metric {
 }
 
 impl Gpm {
-    pub(crate) fn new(library: Arc<Library>, entity: SampledEntity) -> Self {
+    pub(crate) fn new(library: Arc<Library>, entity: SampledEntity, times: &mut CallTimes) -> Self {
         Self {
             library,
+            sample_get: times.function("nvmlGpmSampleGet"),
+            metrics_get: times.function(METRICS_CALL),
             entity,
             metrics: Vec::new(),
             paces: DueMask::NEVER,
@@ -96,7 +101,7 @@ impl Gpm {
             None => Sample::new(&self.library)?,
         };
         let entity = self.entity;
-        pass.shared.times.time(pass.shared.request.sample_get, || sample.take(device, entity)).0?;
+        pass.shared.times.time(self.sample_get, || sample.take(device, entity)).0?;
         // The moment is taken after the call, which may itself have been long in coming back.
         let now = Moment::now();
         let Some((earlier, then)) = self.before.replace((sample, now)) else {
@@ -123,25 +128,25 @@ impl Gpm {
     /// When no metric was answered, or the GPU is gone.
     fn compare(&self, earlier: &Sample, pass: &mut PassContext) -> Result<(), Code> {
         let Some((later, _)) = &self.before else { return Ok(()) };
+        let mut request = pass.shared.request.take().unwrap_or_else(MetricsRequest::new);
         let (mut has_answer, mut failed) = (false, None);
         for metrics in self.metrics.chunks(MOST_METRICS) {
-            pass.shared.request.fill(metrics.iter().map(|metric| metric.number));
-            let function = pass.shared.request.metrics_get;
-            let send = || pass.shared.request.send(&self.library, earlier, later);
-            let called = pass.shared.times.time(function, send).0;
+            request.fill(metrics.iter().map(|metric| metric.number));
+            let send = || request.send(&self.library, earlier, later);
+            let called = pass.shared.times.time(self.metrics_get, send).0;
             match called {
                 Err(code) if code.is_about_the_gpu() => return Err(code),
                 Err(code) => failed = Some(code),
                 Ok(()) => {}
             }
-            for (place, metric) in metrics.iter().enumerate() {
-                let answer = &pass.shared.request.metrics()[place];
+            for (answer, metric) in request.metrics().iter().zip(metrics) {
                 has_answer |= answer.nvmlReturn != entry::UNANSWERED;
                 let reading = answered(answer.nvmlReturn, called)
                     .and_then(|()| profiling::convert(answer.value, metric.unit));
                 pass.write(&metric.target, &reading);
             }
         }
+        pass.shared.request = Some(request);
         match failed {
             Some(code) if !has_answer => Err(code),
             Some(code) => {
@@ -284,7 +289,7 @@ mod tests {
         let device = Device::by_index(&library, 0).expect("a GPU");
         let mut shared = Shared::new();
         let every = shared.paces.mask(Pace::Every);
-        let mut gpm = Gpm::new(library, SampledEntity::Device);
+        let mut gpm = Gpm::new(library, SampledEntity::Device, &mut shared.times);
         for slot in 0..METRICS {
             let (field, part) = (FieldId(slot as u16), TargetPart::ITSELF);
             let target = Target { field, part, slots: [SlotIndex(slot)].into(), due: every };

@@ -7,12 +7,10 @@ use std::sync::Arc;
 use nvml_wrapper_sys::bindings as sys;
 
 use crate::call::function;
-use crate::call_times::{CallTimes, Function};
 use crate::code::Code;
 use crate::device::Device;
 use crate::entry;
 use crate::library::Library;
-use crate::row::METRICS_CALL;
 
 /// How many metrics go in one call. Drivers refuse more than their own header has room for, and the
 /// first that could do this had room for so many.
@@ -78,8 +76,6 @@ impl Drop for Sample {
 /// A request for metrics. It is large, so all that read metrics of one GPU share it.
 pub(crate) struct MetricsRequest {
     raw: Box<sys::nvmlGpmMetricsGet_t>,
-    pub(crate) sample_get: Function,
-    pub(crate) metrics_get: Function,
 }
 
 // SAFETY: the request holds pointers to samples, which are set before each use, and to names inside
@@ -90,15 +86,11 @@ unsafe impl Send for MetricsRequest {}
 pub(crate) type Metric = sys::nvmlGpmMetric_t;
 
 impl MetricsRequest {
-    pub(crate) fn new(times: &mut CallTimes) -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: all-zero bytes are a valid value of this C struct of integers, floats and null
         // pointers.
         let raw: sys::nvmlGpmMetricsGet_t = unsafe { mem::zeroed() };
-        Self {
-            raw: Box::new(raw),
-            sample_get: times.function("nvmlGpmSampleGet"),
-            metrics_get: times.function(METRICS_CALL),
-        }
+        Self { raw: Box::new(raw) }
     }
 
     /// Asks for metrics, by NVML's numbers: at most [`MOST_METRICS`], for drivers to take them all.
@@ -139,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_call_has_room_for_what_is_asked_at_once() {
-        let request = MetricsRequest::new(&mut CallTimes::default());
+        let request = MetricsRequest::new();
         assert!(MOST_METRICS <= request.raw.metrics.len());
     }
 }

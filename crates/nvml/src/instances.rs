@@ -207,7 +207,7 @@ impl Member {
         mut targets: TargetFinder,
     ) -> Self {
         let mut calls = OrdinaryCalls::default();
-        let mut gpm = Gpm::new(Arc::clone(library), sampled);
+        let mut gpm = Gpm::new(Arc::clone(library), sampled, &mut targets.shared.times);
         let name = Value::Text(instance.profile.as_str().into());
         let name = targets.target(field::NAME).map(|target| (target, Ok(name)));
         let mut constants: Vec<(Target, Reading)> = name.into_iter().collect();
@@ -233,11 +233,7 @@ impl Member {
     }
 
     fn read(&mut self, gpu: &Device, pass: &mut PassContext) -> Result<(), Code> {
-        for (target, reading) in &self.constants {
-            if pass.is_due(target.due) {
-                pass.write(target, reading);
-            }
-        }
+        pass.write_constants(&self.constants);
         if let Some(device) = &self.device {
             self.calls.read(device, pass)?;
         }

@@ -12,7 +12,8 @@
 //! - `call_group`: what the main reader makes calls with: `session_facts`, `ordinary_calls`,
 //!   `field_values`, `gpm` (by `gpm_calls`), `prm` and `samples`.
 //! - `mig`, `instances`: the instances of a partitioned GPU.
-//! - `main_reader`, `events`, `pcie_reader`, `peers`: what one GPU's threads do.
+//! - `main_reader`, `events`, `pcie_reader`, `peers`: what one GPU's threads do; `unsupported_log`
+//!   has their log lines about fields that a GPU does not have.
 //! - `probe`, `timing`: one GPU read by another process, and timed calls.
 //! - `host`: the driver and its GPUs as the operating system lists them.
 //! - `source`: sessions, and the readers of each GPU.
@@ -49,6 +50,7 @@ mod schedule;
 mod session_facts;
 mod source;
 mod timing;
+mod unsupported_log;
 
 pub use fields::{UNSERVED, served, since};
 pub use library::ReadError;

@@ -1,13 +1,12 @@
 //! The reader that identifies a GPU and reads all of its ordinary fields, with its links and its
 //! instances.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    Entity, FieldId, Identity, Moment, Pace, PartIndex, Pass, Reader, ReaderKind, Readings, Reason,
-    Samples, SlotIndex, Watch, WatchIndex,
+    Entity, Identity, Moment, Pace, PartIndex, Pass, Reader, ReaderKind, Readings, Reason, Samples,
+    SlotIndex, Watch, WatchIndex,
 };
 
 use crate::call_group::CallGroup;
@@ -26,9 +25,7 @@ use crate::plan::{Plan, RETRY_UNSUPPORTED, TargetPart};
 use crate::prm::PortCounters;
 use crate::samples::DriverSamples;
 use crate::session_facts::SessionFacts;
-
-/// How many fields that a GPU does not have are named in one line of the log.
-const MOST_NAMED: usize = 10;
+use crate::unsupported_log::UnsupportedLog;
 
 /// How often instances are looked for while MIG is on.
 const LOOK_FOR_INSTANCES: Pace = Pace::At(Duration::from_secs(1));
@@ -54,8 +51,7 @@ pub(crate) struct MainReader {
     was_reset: bool,
     /// When everything was last read, supported or not.
     tried_all: Option<Moment>,
-    /// What has been logged as not supported, so that it is logged once.
-    logged: BTreeSet<FieldId>,
+    unsupported: UnsupportedLog,
 }
 
 impl MainReader {
@@ -75,7 +71,7 @@ impl MainReader {
             Box::new(facts.group()),
             Box::new(OrdinaryCalls::default()),
             Box::new(FieldValues::new(facts.driver_version.clone(), times)),
-            Box::new(Gpm::new(Arc::clone(&library), SampledEntity::Device)),
+            Box::new(Gpm::new(Arc::clone(&library), SampledEntity::Device, times)),
             Box::new(PortCounters::new(times)),
             Box::new(DriverSamples::new(watches, times)),
         ];
@@ -99,7 +95,7 @@ impl MainReader {
             mig_enabled: None,
             was_reset: true,
             tried_all: None,
-            logged: BTreeSet::new(),
+            unsupported: UnsupportedLog::new(index),
         }
     }
 
@@ -234,26 +230,6 @@ impl MainReader {
         }
         self.instances.read(device, &mut pass)
     }
-
-    /// Logs once which fields this GPU does not have.
-    fn log_unsupported(&mut self, fields: &[FieldId]) {
-        let new: Vec<&str> = fields
-            .iter()
-            .filter(|field| self.logged.insert(**field))
-            .filter_map(|field| model::catalog::by_id(*field).map(|row| row.name))
-            .collect();
-        // Where the whole catalogue is asked for, some GPUs lack hundreds.
-        let (shown, rest) = new.split_at(new.len().min(MOST_NAMED));
-        let gpu = self.index;
-        match (shown.join(", "), rest.len()) {
-            (names, _) if names.is_empty() => {}
-            (names, 0) => tracing::info!(gpu, "not supported by this GPU: {names}"),
-            (names, more) => tracing::info!(
-                gpu,
-                "not supported by this GPU: {names} and {more} more; `heatsink check --all` lists them"
-            ),
-        }
-    }
 }
 
 /// Whether a GPU without an answer in a pass answers at all: perhaps only slow fields are watched, or
@@ -303,7 +279,7 @@ impl Reader for MainReader {
         let mut outcome = PassOutcome::default();
         let result = self.read_all(&device, pass, out, &mut outcome);
         if !outcome.unsupported.is_empty() {
-            self.log_unsupported(&outcome.unsupported);
+            self.unsupported.log(&outcome.unsupported);
             // MIG may have been switched on since the last slow pass. Unless that is known now, the
             // next slow pass would see nothing change if it is off again by then.
             self.mig_enabled = mig::is_enabled(&device).ok();

@@ -30,7 +30,7 @@ struct AnswerIndex(u8);
 
 impl CallGroup for OrdinaryCalls {
     fn add(&mut self, row: &'static Row, link: u32, targets: &mut TargetFinder) {
-        let Call::Ordinary(call) = &row.call else { return };
+        let (Call::Ordinary(call) | Call::Pcie(call)) = &row.call else { return };
         let mut watched = Vec::new();
         for (place, field) in row.fields.iter() {
             watched.extend(targets.target(field).map(|target| (place, target)));

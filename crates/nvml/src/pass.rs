@@ -15,14 +15,13 @@ pub(crate) struct Shared {
     /// What the driver sampled by itself.
     pub(crate) samples: Vec<Samples>,
     /// For profiling metrics: one for all, because it is large.
-    pub(crate) request: MetricsRequest,
+    pub(crate) request: Option<MetricsRequest>,
 }
 
 impl Shared {
     pub(crate) fn new() -> Self {
-        let mut times = CallTimes::default();
-        let request = MetricsRequest::new(&mut times);
-        Self { paces: Paces::new(), times, samples: Vec::new(), request }
+        let (paces, times) = (Paces::new(), CallTimes::default());
+        Self { paces, times, samples: Vec::new(), request: None }
     }
 }
 
@@ -96,6 +95,14 @@ impl PassContext<'_> {
         let part = self.parts[usize::from(target.part.0)];
         for slot in &target.slots {
             self.out.set_in(part, *slot, reading.clone());
+        }
+    }
+
+    /// Writes readings that do not change, if they are due.
+    pub(crate) fn write_constants(&mut self, constants: &[(Target, Reading)]) {
+        let due = self.due;
+        for (target, reading) in constants.iter().filter(|(target, _)| target.due.is_due(due)) {
+            self.write(target, reading);
         }
     }
 

@@ -8,72 +8,51 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Identity, Moment, Pass, Reader, ReaderKind, Readings, Reason, Watch, WatchIndex};
+use model::{
+    Identity, Moment, PartIndex, Pass, Reader, ReaderKind, Readings, Reason, Watch, WatchIndex,
+};
 
-use crate::call_times::{CallTimes, Function};
+use crate::call_group::CallGroup;
 use crate::code::Code;
-use crate::convert::int32;
 use crate::device::Device;
 use crate::fields::identity::open_gpu;
-use crate::fields::{pcie, row_of, rows};
+use crate::fields::{row_of, rows};
 use crate::library::Library;
-use crate::plan::{Paces, Plan, RETRY_UNSUPPORTED, Target, TargetPart};
-use crate::row::{Call, PCIE_CALL};
+use crate::ordinary_calls::OrdinaryCalls;
+use crate::pass::{PassContext, PassOutcome, Shared, TargetFinder};
+use crate::plan::{Plan, RETRY_UNSUPPORTED, TargetPart};
+use crate::row::Call;
+use crate::unsupported_log::UnsupportedLog;
 
 /// Samples one GPU's PCIe traffic.
 pub(crate) struct PcieReader {
     library: Arc<Library>,
     gpu: u32,
     plan: Plan,
-    paces: Paces,
-    directions: Vec<Direction>,
+    shared: Shared,
+    calls: OrdinaryCalls,
     device: Option<Device>,
     /// When everything was last read, supported or not.
     tried_all: Option<Moment>,
-    times: CallTimes,
-    function: Function,
-}
-
-struct Direction {
-    counter: u32,
-    target: Target,
-    supported: bool,
-    logged: bool,
+    unsupported: UnsupportedLog,
 }
 
 impl PcieReader {
     /// `None` if no watch is on PCIe traffic.
-    pub(crate) fn new(library: Arc<Library>, index: u32, watches: &[Watch]) -> Option<Self> {
+    pub(crate) fn new(library: Arc<Library>, gpu: u32, watches: &[Watch]) -> Option<Self> {
         let plan = Plan::of(watches, |field| {
-            matches!(row_of(field).map(|row| &row.call), Some(Call::PcieThroughput(_)))
+            row_of(field).is_some_and(|row| matches!(row.call, Call::Pcie(_)))
         });
-        let mut paces = Paces::new();
-        let mut directions = Vec::new();
-        for row in rows() {
-            let Call::PcieThroughput(counter) = row.call else { continue };
-            for (_, field) in row.fields.iter() {
-                let target = plan.target(field, TargetPart::ITSELF, &mut paces);
-                directions.extend(target.map(|target| Direction {
-                    counter,
-                    target,
-                    supported: true,
-                    logged: false,
-                }));
-            }
+        if plan.watches.is_empty() {
+            return None;
         }
-        let mut times = CallTimes::default();
-        let function = times.function(PCIE_CALL);
-        (!directions.is_empty()).then(|| Self {
-            library,
-            gpu: index,
-            plan,
-            paces,
-            directions,
-            device: None,
-            tried_all: None,
-            times,
-            function,
-        })
+        let (mut shared, mut calls) = (Shared::new(), OrdinaryCalls::default());
+        let mut targets =
+            TargetFinder { plan: &plan, part: TargetPart::ITSELF, shared: &mut shared };
+        rows().for_each(|row| calls.add(row, 0, &mut targets));
+        let (device, tried_all) = (None, None);
+        let unsupported = UnsupportedLog::new(gpu);
+        Some(Self { library, gpu, plan, shared, calls, device, tried_all, unsupported })
     }
 }
 
@@ -102,33 +81,25 @@ impl Reader for PcieReader {
         let Some(device) = &self.device else { return Err(Reason::Failed) };
         if self.tried_all.is_none_or(|at| pass.now - at > RETRY_UNSUPPORTED) {
             self.tried_all = Some(pass.now);
-            self.directions.iter_mut().for_each(|direction| direction.supported = true);
+            self.calls.retry_unsupported();
         }
-        let due = self.paces.due(&pass);
-        for direction in &mut self.directions {
-            if !direction.supported || !direction.target.due.is_due(due) {
-                continue;
-            }
-            let sample = || pcie::throughput(device, direction.counter);
-            let reading = match self.times.time(self.function, sample).0 {
-                Ok(kilobytes) => int32(kilobytes),
-                Err(code) if code.is_about_the_gpu() => return Err(code.reason()),
-                Err(code) => Err(code.reason()),
-            };
-            let slots = direction.target.slots.iter();
-            slots.for_each(|slot| out.set(*slot, reading.clone()));
-            direction.supported = reading != Err(Reason::NotSupported);
-            if !direction.supported && !direction.logged {
-                direction.logged = true;
-                let name =
-                    model::catalog::by_id(direction.target.field).map_or("?", |row| row.name);
-                tracing::info!(gpu = self.gpu, "not supported by this GPU: {name}");
-            }
-        }
-        Ok(())
+        // Each call is slow; none is made less often for that.
+        let mut outcome = PassOutcome { gpu_is_slow: true, ..PassOutcome::default() };
+        let mut pass = PassContext {
+            gpu: self.gpu,
+            pass,
+            due: self.shared.paces.due(&pass),
+            shared: &mut self.shared,
+            out,
+            parts: &[PartIndex::GPU],
+            outcome: &mut outcome,
+        };
+        let result = self.calls.read(device, &mut pass).map_err(Code::reason);
+        self.unsupported.log(&outcome.unsupported);
+        result
     }
 
     fn take_call_times(&mut self) -> Vec<(&'static str, Duration)> {
-        self.times.take()
+        self.shared.times.take()
     }
 }

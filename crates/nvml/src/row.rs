@@ -14,8 +14,6 @@ pub(crate) const FIELD_VALUES_CALL: &str = "nvmlDeviceGetFieldValues";
 pub(crate) const METRICS_CALL: &str = "nvmlGpmMetricsGet";
 /// NVML's function for counters of NVLink ports, which came with driver 595.
 pub(crate) const PRM_CALL: &str = "nvmlDeviceReadPRMCounters_v1";
-/// NVML's function for PCIe traffic.
-pub(crate) const PCIE_CALL: &str = "nvmlDeviceGetPcieThroughput";
 /// NVML's function for the NVLink connection of two GPUs.
 pub(crate) const PEERS_CALL: &str = "nvmlDeviceGetP2PStatus";
 /// NVML's function for what the driver samples by itself.
@@ -56,8 +54,7 @@ impl Fields {
     }
 }
 
-/// How the fields of a row are read. Each variant but the last two is read by a call group of the
-/// main reader.
+/// How the fields of a row are read: by a call group of the main reader, or by another reader.
 pub(crate) enum Call {
     /// A call of its own.
     Ordinary(OrdinaryCall),
@@ -74,8 +71,8 @@ pub(crate) enum Call {
     /// What the driver samples by itself, many times a second, in the unit of the quantity. It is of
     /// a window and not of a field.
     Samples(SampledQuantity),
-    /// PCIe traffic, by NVML's number of the direction. Read by the reader `pcie`.
-    PcieThroughput(sys::nvmlPcieUtilCounter_t),
+    /// An ordinary call that takes long. Made by the reader `pcie`.
+    Pcie(OrdinaryCall),
     /// Read by the reader `peers`.
     Peers,
     /// Read by the reader `events`.
@@ -131,12 +128,13 @@ impl Call {
     /// The name of NVML's function.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Ordinary(OrdinaryCall { name, .. }) | Self::Session(name, _) => name,
+            Self::Ordinary(OrdinaryCall { name, .. })
+            | Self::Pcie(OrdinaryCall { name, .. })
+            | Self::Session(name, _) => name,
             Self::FieldValue(..) => FIELD_VALUES_CALL,
             Self::Metric(..) | Self::LinkMetric(..) => METRICS_CALL,
             Self::PortCounter(_) => PRM_CALL,
             Self::Samples(_) => SAMPLES_CALL,
-            Self::PcieThroughput(_) => PCIE_CALL,
             Self::Peers => PEERS_CALL,
             Self::Events => "nvmlEventSetWait",
         }
@@ -144,7 +142,7 @@ impl Call {
 
     /// Whether the main reader makes it.
     pub(crate) fn is_of_main_reader(&self) -> bool {
-        !matches!(self, Self::PcieThroughput(_) | Self::Peers | Self::Events)
+        !matches!(self, Self::Pcie(_) | Self::Peers | Self::Events)
     }
 
     /// Whether it is made for each NVLink, and not once for the GPU.

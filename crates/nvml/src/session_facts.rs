@@ -36,33 +36,26 @@ impl SessionFacts {
 
     /// The call group that writes them; it makes no calls.
     pub(crate) fn group(&self) -> FactGroup {
-        FactGroup { readings: Arc::clone(&self.readings), targets: Vec::new() }
+        FactGroup { readings: Arc::clone(&self.readings), watched: Vec::new() }
     }
 }
 
 /// Writes the facts of a session.
 pub(crate) struct FactGroup {
     readings: Arc<[(FieldId, Reading)]>,
-    /// Each with the place of its reading.
-    targets: Vec<(usize, Target)>,
+    watched: Vec<(Target, Reading)>,
 }
 
 impl CallGroup for FactGroup {
     fn add(&mut self, row: &'static Row, _link: u32, targets: &mut TargetFinder) {
-        let place = self.readings.iter().position(|(field, _)| row.fields.contains(*field));
-        if let Some(place) = place
-            && let Some(target) = targets.target(self.readings[place].0)
-        {
-            self.targets.push((place, target));
+        for (field, reading) in self.readings.iter().filter(|(of, _)| row.fields.contains(*of)) {
+            let target = targets.target(*field);
+            self.watched.extend(target.map(|target| (target, reading.clone())));
         }
     }
 
     fn read(&mut self, _device: &Device, pass: &mut PassContext) -> Result<(), Code> {
-        for (place, target) in &self.targets {
-            if pass.is_due(target.due) {
-                pass.write(target, &self.readings[*place].1);
-            }
-        }
+        pass.write_constants(&self.watched);
         Ok(())
     }
 }

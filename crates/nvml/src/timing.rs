@@ -5,17 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::call_times::CallTimes;
 use crate::code::Code;
 use crate::device::Device;
 use crate::entry;
-use crate::fields::{links, pcie, rows};
+use crate::fields::{links, rows};
 use crate::gpm::SHORTEST_WINDOW;
 use crate::gpm_calls::{MetricsRequest, Sample, SampledEntity};
 use crate::library::{DEFAULT_NAME, Library, ReadError, ReadFailure};
 use crate::mig;
 use crate::prm::{self, PortCounter};
-use crate::row::{Call, FIELD_VALUES_CALL, METRICS_CALL, PCIE_CALL, PRM_CALL, Read, Row};
+use crate::row::{Call, FIELD_VALUES_CALL, METRICS_CALL, PRM_CALL, Read, Row};
 
 /// How often each call is made.
 const ROUNDS: usize = 20;
@@ -63,11 +62,13 @@ fn time_all(library: &Path, index: u32) -> Result<Vec<Timing>, ReadFailure> {
         timings.push(time(&name, || call.make(&device, 0, &mut answers)));
     }
     timings.extend(time_field_values(&library, &device));
-    for row in rows() {
-        if let Call::PcieThroughput(direction) = row.call {
-            let name = format!("{PCIE_CALL} ({direction})");
-            timings.push(time(&name, || pcie::throughput(&device, direction).map(|_| ())));
-        }
+    let of_pcie = rows().filter_map(|row| match &row.call {
+        Call::Pcie(call) => Some(call),
+        _ => None,
+    });
+    for (direction, call) in of_pcie.enumerate() {
+        let name = format!("{} ({direction})", call.name);
+        timings.push(time(&name, || call.make(&device, 0, &mut answers)));
     }
     timings.push(time_port_counters(&device));
     timings.extend(time_metrics(&library, &device));
@@ -132,7 +133,7 @@ fn time_metrics(library: &Arc<Library>, device: &Device) -> Vec<Timing> {
             }
             _ => None,
         };
-        let mut request = MetricsRequest::new(&mut CallTimes::default());
+        let mut request = MetricsRequest::new();
         request.fill(rows().filter_map(of_row).flatten());
         let name = format!("{METRICS_CALL} (all {})", request.metrics().len());
         timings.push(time(&name, || request.send(library, &earlier, &later)));
