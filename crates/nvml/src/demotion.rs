@@ -1,12 +1,12 @@
 //! The rule by which a slow call is read less often.
 //!
-//! A call that takes longer than its limit three times in a row is from then on read at the slow
-//! pace; it goes back to its own after it took less than half the limit three times in a row. Where
-//! most calls of a pass are slow, the GPU is, and none of them is to blame.
+//! A call that takes longer than its limit three times in a row is read at the slow pace from then on.
+//! When it takes less than half the limit three times in a row, it is read at its own pace again. When
+//! most calls of a pass are slow, the GPU is slow, and no call is read less often.
 
 use std::time::Duration;
 
-/// How often in a row.
+/// How many slow or fast calls in a row change the pace.
 const TIMES: u8 = 3;
 
 /// No call that takes less is slow, however often it is made.

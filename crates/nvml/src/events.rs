@@ -19,8 +19,7 @@ use crate::device::Device;
 use crate::fields::identity::identify;
 use crate::library::Library;
 
-/// How long one wait for an event lasts: as long as the program may need to notice that it should
-/// let the library go.
+/// How long one wait for an event lasts. A reader that is to end does so after the wait.
 const WAIT: Duration = Duration::from_millis(500);
 
 /// How many events are taken in one pass: a storm of them must not keep the reader from ending.
@@ -121,7 +120,7 @@ impl Reader for EventReader {
     }
 
     fn watches(&self) -> Arc<[WatchIndex]> {
-        // Events are no readings, and so it can outlive the plan that it was started under.
+        // Events are no readings, so this reader goes on when the watches change.
         Arc::new([])
     }
 
@@ -141,10 +140,10 @@ impl Reader for EventReader {
     fn read(&mut self, _: Pass, _: &mut Readings) -> Result<(), Reason> {
         let Some(set) = &self.set else { return Err(Reason::Failed) };
         let began = Instant::now();
-        // The first wait is none, so that it is known at once that XIDs are delivered.
+        // The first call does not wait, so that it is known at once that XIDs are delivered.
         let mut event = set.wait(if self.has_waited { WAIT } else { Duration::ZERO });
         self.has_waited = true;
-        // A burst is taken whole.
+        // All events of a burst are taken in one pass.
         while let Ok(Some(xid)) = event {
             self.taken.push(xid);
             if self.taken.len() == MOST_AT_ONCE {

@@ -9,11 +9,12 @@ use crate::call_group::CallGroup;
 use crate::call_times::{CallTimes, Function};
 use crate::code::Code;
 use crate::device::Device;
+use crate::entries::Decode;
 use crate::entry::{self, Entry};
 use crate::growth::{self, CallMoment, Total};
 use crate::pass::{PassContext, TargetFinder};
 use crate::plan::Target;
-use crate::row::{Call, Decode, FIELD_VALUES_CALL, Row};
+use crate::row::{Call, FIELD_VALUES_CALL, Row};
 use crate::schedule::{self, Scheduled};
 
 /// How many entries go in one call.
@@ -79,7 +80,7 @@ impl CallGroup for FieldValues {
         pass.write_constants(&self.unknown);
         self.entries.clear();
         for one in &mut self.requests {
-            if one.is_due(pass) {
+            if one.begin(pass) {
                 let numbers = one.request.numbers.iter();
                 self.entries.extend(numbers.map(|(id, scope)| entry::request(*id, *scope)));
                 one.took = Some(Duration::ZERO);

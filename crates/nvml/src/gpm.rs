@@ -21,7 +21,7 @@ use crate::row::{Call, GpmUnit, METRICS_CALL, Row};
 /// NVIDIA calls averages over less than this invalid.
 pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 
-/// By how much a pass may come early: at an interval of just that window, each does now and then.
+/// How early a pass may come: at an interval of just that window, some come a little early.
 const EARLY: Duration = Duration::from_millis(2);
 
 /// An average over more than this many periods is no longer about now: there was a gap, and the
@@ -70,8 +70,7 @@ impl Gpm {
         self.metrics.push(Metric { number, unit, target });
     }
 
-    /// Whether the GPU has profiling metrics. Where it has none, or that is not
-    /// known, readings are written.
+    /// Whether the GPU has profiling metrics. If not, or if that is not known, writes the reason.
     fn is_supported(&mut self, device: &Device, pass: &mut PassContext) -> Result<bool, Code> {
         if let Some(supported) = self.supported {
             return Ok(supported);
@@ -121,7 +120,7 @@ impl Gpm {
     }
 
     /// Reads every metric, in as few calls as drivers have room for: one, unless the whole catalogue is
-    /// asked for. A call that fails costs what it did not answer.
+    /// watched. A call that fails may have answered some of its metrics.
     ///
     /// # Errors
     ///

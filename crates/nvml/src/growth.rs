@@ -1,4 +1,4 @@
-//! By how much a counter grew since it was read before, and in which time.
+//! Growth of counters from one reading to the next, and the time between the two.
 //!
 //! The driver's time stamps are of the wall clock, which can be set. So a stamp is believed only where
 //! the clock that cannot be set agrees.
@@ -10,15 +10,15 @@ use model::{Moment, Reading, Reason};
 use crate::convert;
 use crate::entry::{self, Entry};
 
-/// By how much the time between two stamps may differ from the time that passed, beyond a tenth of
+/// The most by which the time between two stamps differs from the time that passed, beyond a tenth of
 /// it: drivers read some counters now and then, and answer with the last reading.
 const STAMP_SLACK: Duration = Duration::from_millis(250);
 
-/// By how much a time may grow beyond the time that passed, beyond a tenth of it: drivers may add to
-/// it in steps.
+/// The most by which a time grows beyond the time that passed, beyond a tenth of it: drivers may add
+/// to it in steps.
 const TIME_SLACK: Duration = Duration::from_secs(1);
 
-/// The share of the time that passed that is added to either.
+/// That tenth, as a divisor.
 const SLACK_SHARE: u32 = 10;
 
 /// A stamp that is further from the wall clock's time is of another clock.
@@ -41,8 +41,8 @@ impl CallMoment {
         Self { began, answered: Moment::now(), wall }
     }
 
-    /// The least and the most time from something that was read in an earlier call to something that
-    /// was read in this one.
+    /// The least and the most time that can lie between a reading in an earlier call and one in this
+    /// call.
     fn time_since(&self, earlier: &Self) -> (Duration, Duration) {
         (
             self.began.saturating_duration_since(earlier.answered),
@@ -84,7 +84,7 @@ impl Total {
         Ok(Self { sum, stamp, call })
     }
 
-    /// The µs since an earlier one; none where they are not known.
+    /// The µs since an earlier one; `None` where they are not known.
     fn micros_since(&self, earlier: &Self) -> Option<u64> {
         use Stamp::{Absent, Other, Wall};
         let (least, most) = self.call.time_since(&earlier.call);
@@ -128,7 +128,7 @@ pub(crate) fn rate(
 ) -> Result<(u64, u64), Reason> {
     let now = Total::of(entries, call)?;
     let before = last.replace(now).ok_or(Reason::NoData)?;
-    // A counter that fell was reset: there is no rate across that.
+    // A counter that fell was reset, so the growth is not known.
     let grown = now.sum.checked_sub(before.sum).ok_or(Reason::NoData)?;
     now.micros_since(&before).map(|micros| (grown, micros)).ok_or(Reason::NoData)
 }

@@ -6,7 +6,7 @@
 //! - `library`, `call`, `code`: the opened library; its functions, return codes and texts.
 //! - `device`: a GPU by its handle, and the calls that answer with numbers or a text.
 //! - `entry`, `convert`, `growth`: raw numbers to readings.
-//! - `fields`: the tables of what is read, one file for each subject; `row` is a row of them.
+//! - `fields`: the tables of what is read, one file for each subject, of `row`s with `entries`.
 //! - `plan`, `pass`, `schedule`, `demotion`, `call_times`: which watches are due, where their readings
 //!   go, and which calls are slow.
 //! - `call_group`: what the main reader makes calls with: `session_facts`, `ordinary_calls`,
@@ -25,6 +25,7 @@ mod code;
 mod convert;
 mod demotion;
 mod device;
+mod entries;
 mod entry;
 mod events;
 mod field_values;

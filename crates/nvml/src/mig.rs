@@ -64,15 +64,15 @@ pub(crate) fn scan(gpu: &Device) -> Result<(u32, Vec<MigDevice>), Code> {
             Ok(Some(device)) => found.push(device),
             Ok(None) => {}
             Err(code) if code.is_about_the_gpu() => return Err(code),
-            // Made or destroyed at this moment.
+            // It is being made or destroyed.
             Err(_) => {}
         }
     }
     Ok((most, found))
 }
 
-/// The place of a GPU instance's profile in the order in which NVML numbers the kinds of them: by
-/// size as they were invented, the special ones after the plain.
+/// The place of a GPU instance's profile in NVML's order: by number of slices, in the order in which
+/// NVML got them, profiles with an attribute last.
 pub(crate) fn rank(profile: &str) -> usize {
     let slices = profile.split("g.").next().unwrap_or_default();
     let order = ["1", "2", "3", "4", "7", "8", "6"];
@@ -108,7 +108,7 @@ fn describe(device: Device) -> Result<MigDevice, Code> {
     let name = device.text(|nvml| &nvml.nvmlDeviceGetName)?;
     let profile = match parse_profile(&name) {
         Some(profile) => profile.to_owned(),
-        // A name without profile: its size is what profiles are named after.
+        // The name has no profile. Profiles are named after sizes.
         None => size(&device).map_or("unknown".to_owned(), |(slices, mebibytes)| {
             format!("{slices}g.{}gb", mebibytes.div_ceil(1024))
         }),
@@ -133,7 +133,7 @@ fn mig_device(gpu: &Device, number: u32) -> Result<Option<Device>, Code> {
     }
 }
 
-/// Of a MIG device: slices of its GPU instance, and its memory in MiB.
+/// The size of a MIG device: slices of its GPU instance, and its memory in MiB.
 fn size(device: &Device) -> Result<(u32, u64), Code> {
     let get = function(&device.library.symbols.nvmlDeviceGetAttributes_v2)?;
     // SAFETY: all-zero bytes are a valid value of this C struct of integers.
@@ -143,7 +143,7 @@ fn size(device: &Device) -> Result<(u32, u64), Code> {
     Ok((attributes.gpuInstanceSliceCount, attributes.memorySizeMB))
 }
 
-/// A kind of GPU instances of this GPU.
+/// One of the kinds of GPU instances.
 fn instance_profile(gpu: &Device, number: u32) -> Result<Profile, Code> {
     let get = function(&gpu.library.symbols.nvmlDeviceGetGpuInstanceProfileInfoV)?;
     // SAFETY: all-zero bytes are a valid value of this C struct of integers.
@@ -185,7 +185,7 @@ fn parse_profile(name: &str) -> Option<&str> {
     profile.contains("g.").then_some(profile)
 }
 
-/// Of a compute instance's profile, the GPU instance's: `3g.20gb` of `1c.3g.20gb`.
+/// The GPU instance's profile in a compute instance's profile: `3g.20gb` in `1c.3g.20gb`.
 pub(crate) fn gpu_profile(profile: &str) -> &str {
     match profile.split_once("c.") {
         Some((slices, rest)) if slices.bytes().all(|byte| byte.is_ascii_digit()) => rest,

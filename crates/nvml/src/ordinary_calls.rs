@@ -59,7 +59,7 @@ impl CallGroup for OrdinaryCalls {
     fn read(&mut self, device: &Device, pass: &mut PassContext) -> Result<(), Code> {
         let answers = &mut self.answers;
         for call in &mut self.calls {
-            if !call.is_due(pass) {
+            if !call.begin(pass) {
                 continue;
             }
             let Request { call: ordinary, link, function } = call.request;

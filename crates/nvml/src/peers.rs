@@ -1,5 +1,4 @@
-//! How GPUs reach each other: the state of the NVLink connection from one GPU to each other one, and
-//! all of them as bits of one number.
+//! NVLink connections from one GPU to each other one: the state of each, and all as bits of a number.
 //!
 //! It takes the handles of the other GPUs, and getting one touches that GPU. So it has a reader,
 //! and a thread, of its own.
@@ -36,9 +35,9 @@ pub(crate) struct PeerReader {
     plan: Plan,
     /// The watches on single connections.
     connection_plan: Plan,
-    /// Where the GPU itself would have the state of a connection.
+    /// The target of connection states in the GPU's own part, which never has one.
     connections: Option<Target>,
-    /// Where all connections together go.
+    /// The target of the bits of all connections.
     connected: Option<Target>,
     paces: Paces,
     device: Option<Device>,

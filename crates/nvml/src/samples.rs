@@ -19,7 +19,7 @@ use crate::row::{Call, SAMPLES_CALL, SampledQuantity};
 /// How often they are fetched; the driver keeps those of some seconds.
 const EVERY: Pace = Pace::At(Duration::from_secs(1));
 
-/// More than this no driver keeps.
+/// No driver keeps more.
 const MOST_SAMPLES: usize = 100_000;
 
 /// When so many are not taken, they are thrown away.
@@ -143,8 +143,8 @@ impl Stream {
             .filter_map(|sample| Some((sample.timeStamp, self.value(kind, sample.sampleValue)?)))
             .collect();
         values.sort_by_key(|(at, _)| *at);
-        // What was implausible is not fetched again either. A stamp from far ahead would keep all
-        // others out until its time has come.
+        // Implausible samples are not fetched again either. A stamp from far ahead would keep all others
+        // out until its time has come.
         let before = self.newest;
         let (then, wall_then) = self.fetched.replace((now, wall)).unwrap_or((now, wall));
         let passed = now.saturating_duration_since(then).as_micros() as u64;
@@ -179,12 +179,11 @@ impl Stream {
 /// How far ahead of the newest a time stamp may be, beyond the time that has passed since.
 const AHEAD_MICROS: u64 = 3_600_000_000;
 
-/// By how much more or less than the time that passed a clock goes that was set.
+/// A clock that differs by more from the time that passed was set.
 const CLOCK_SET_MICROS: u64 = 2_000_000;
 
-/// The moment of a sample with the driver's time stamp `at`, in a buffer whose newest has `newest`:
-/// by its age on the wall clock, or, where the driver's clock is another one, as if the newest were
-/// of now.
+/// The moment of a sample with the time stamp `at`, in a buffer with the newest stamp `newest`: by its
+/// age on the wall clock, or, if the driver has another clock, as if the newest sample were of now.
 fn moment(at: u64, newest: u64, wall: u64, now: Moment) -> Option<Moment> {
     let is_wall = wall.checked_sub(newest).is_some_and(|age| u128::from(age) <= OLDEST.as_micros());
     let age = if is_wall { wall } else { newest }.checked_sub(at)?;

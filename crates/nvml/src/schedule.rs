@@ -118,8 +118,8 @@ impl<R, A> Scheduled<R, A> {
         self.follow_targets();
     }
 
-    /// Whether it is part of this pass.
-    pub(crate) fn is_due(&mut self, pass: &PassContext) -> bool {
+    /// Begins a pass; returns whether it is read in it.
+    pub(crate) fn begin(&mut self, pass: &PassContext) -> bool {
         self.took = None;
         self.supported && self.schedule.is_due(pass.due)
     }

@@ -1,4 +1,4 @@
-//! The source: opens sessions with the driver, and hands out the readers of each GPU.
+//! The source: opens sessions with the driver, and makes the readers of each GPU.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,7 +18,7 @@ use crate::session_facts::SessionFacts;
 /// How GPUs are read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Of a partitioned GPU, also its compute instances, not only its GPU instances.
+    /// Whether compute instances of partitioned GPUs are read, and not only GPU instances.
     pub compute_instances: bool,
     /// The folder with `proc`, `sys` and `dev`: `/`, or the host's root in a container.
     pub root: PathBuf,
@@ -110,10 +110,9 @@ impl LibraryFiles {
 
     /// The spelling of the library's path that opens the file which is there now.
     ///
-    /// The linker hands out the copy that it has for a path it knows, even where another file is
-    /// behind that path by now and the old copy is still in use. Under a spelling that it has not
-    /// seen, it looks at the file. So the new driver's library is opened beside the old one, and
-    /// nothing has to restart.
+    /// For a path that it has loaded, the linker returns the copy in use, even if the path has another
+    /// file by now. For a new spelling of the path, it looks at the file. So the new driver's library is
+    /// opened beside the old one, without a restart.
     fn spelling(&self) -> PathBuf {
         let opened = &self.state().opened;
         let known = opened.last().map(|(_, path)| path.clone());
@@ -152,7 +151,7 @@ impl LibraryFiles {
         let library = match copy {
             Some(Ok(library)) => library,
             Some(Err(error)) => {
-                // Better the copy that is open, which may not know of new GPUs, than none.
+                // The copy that is open may not list new GPUs, and is better than none.
                 tracing::debug!("no second copy of the driver library: {error}");
                 Library::open(&self.spelling())?
             }
@@ -190,7 +189,8 @@ impl Source for NvmlSource {
         let (library, bound) = match kept {
             Some(kept) => kept,
             None => {
-                // Before the library: what comes in between makes this session outdated.
+                // Read before the library is opened: a GPU that comes in between makes this session
+                // outdated.
                 let bound = self.host.bound();
                 let library = self.files.best().map_err(|error| SourceError {
                     needs_restart: error.is_mismatch() && self.module_was_replaced(),
@@ -231,11 +231,11 @@ struct NvmlSession {
     files: Arc<LibraryFiles>,
 }
 
-/// From one try of a new library to the next.
+/// The time from one attempt to open a new library to the next.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 impl NvmlSession {
-    /// Whether the library on disk is a new one that works. Until it does, this one is kept.
+    /// Whether the library on disk is a new one that starts. Until it does, the session goes on.
     fn has_successor(&self) -> bool {
         let Some(file) = self.library.replacement() else { return false };
         let rejected =

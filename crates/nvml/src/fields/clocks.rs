@@ -7,7 +7,8 @@ use crate::call::function;
 use crate::code::Code;
 use crate::convert::int;
 use crate::device::Device;
-use crate::row::{Call, Decode, Entries, Id, Row, Scope, many, number, one, row, run, samples};
+use crate::entries::{Decode, Entries, Id, Scope};
+use crate::row::{Call, Row, many, number, one, row, run, samples};
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[

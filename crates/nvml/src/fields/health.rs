@@ -9,8 +9,9 @@ use crate::call::{function, version};
 use crate::code::Code;
 use crate::convert::{int, int32};
 use crate::device::Device;
+use crate::entries::{Decode, Entries, Id, Scope};
 use crate::entry::{self, Entry};
-use crate::row::{Call, Decode, Entries, Id, Row, Scope, field_value, many, one, row};
+use crate::row::{Call, Row, field_value, many, one, row};
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[

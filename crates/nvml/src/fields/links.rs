@@ -7,10 +7,9 @@ use crate::call::function;
 use crate::code::Code;
 use crate::convert::int;
 use crate::device::Device;
+use crate::entries::{Decode, Entries, Id, Scope};
 use crate::entry::{self, Entry};
-use crate::row::{
-    Call, Decode, Entries, Id, OrdinaryCall, Read, Row, Scope, decoded, field_value, row, run,
-};
+use crate::row::{Call, OrdinaryCall, Read, Row, decoded, field_value, row, run};
 
 /// No GPU has more.
 pub(crate) const MOST_LINKS: u32 = 36;
