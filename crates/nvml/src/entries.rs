@@ -6,6 +6,21 @@ use crate::code::Code;
 use crate::device::Device;
 use crate::entry::Entry;
 
+/// The position of a field in its row: its place in a list, or its distance from the first field of a
+/// run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FieldOffset(pub(crate) u16);
+
+impl FieldOffset {
+    /// The first field.
+    pub(crate) const FIRST: Self = Self(0);
+
+    /// NVML's number for the field, where numbers count up from that of the first.
+    pub(crate) fn after(self, first: u32) -> u32 {
+        first + u32::from(self.0)
+    }
+}
+
 /// The field values that a field is made from.
 #[derive(Clone, Copy)]
 pub(crate) struct Entries {
@@ -19,14 +34,16 @@ impl Entries {
     /// `link`; `None` if the driver's version is not known but matters.
     pub(crate) fn numbers(
         self,
-        offset: usize,
+        offset: FieldOffset,
         link: u32,
         driver_version: Option<&str>,
     ) -> Option<Box<[(u32, u32)]>> {
         // In a run of links, these count up, and the entry stays the same.
-        let step = if matches!(self.scope, Scope::Link(_)) { 0 } else { offset as u32 };
+        let is_run_of_links = matches!(self.scope, Scope::Link(_));
+        let in_run = if is_run_of_links { FieldOffset::FIRST } else { offset };
         let scope = self.scope.number(offset, link);
-        self.ids.iter().map(|id| Some((id.of_driver(driver_version)? + step, scope))).collect()
+        let numbers = self.ids.iter().map(|id| id.of_driver(driver_version));
+        numbers.map(|first| Some((in_run.after(first?), scope))).collect()
     }
 }
 
@@ -72,10 +89,10 @@ pub(crate) enum Scope {
 
 impl Scope {
     /// NVML's number, of the field at `offset` in a run, in a reading of `link`.
-    pub(crate) fn number(self, offset: usize, link: u32) -> u32 {
+    pub(crate) fn number(self, offset: FieldOffset, link: u32) -> u32 {
         match self {
             Self::Gpu => 0,
-            Self::Link(first) => first + offset as u32,
+            Self::Link(first) => offset.after(first),
             Self::AllLinks => u32::MAX,
             Self::ThisLink => link,
         }

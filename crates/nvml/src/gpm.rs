@@ -170,22 +170,15 @@ impl Gpm {
 
 impl CallGroup for Gpm {
     fn add(&mut self, row: &'static Row, link: u32, targets: &mut TargetFinder) {
-        match row.call {
-            Call::Metric(first, unit) => {
-                for (offset, field) in row.fields.iter() {
-                    if let Some(target) = targets.target(field) {
-                        self.push(first + offset as u32, unit, target);
-                    }
-                }
+        for (offset, field) in row.fields.iter() {
+            let (number, unit) = match row.call {
+                Call::Metric(first, unit) => (offset.after(first), unit),
+                Call::LinkMetric(number, unit) => (number(link), unit),
+                _ => return,
+            };
+            if let Some(target) = targets.target(field) {
+                self.push(number, unit, target);
             }
-            Call::LinkMetric(number, unit) => {
-                for (_, field) in row.fields.iter() {
-                    if let Some(target) = targets.target(field) {
-                        self.push(number(link), unit, target);
-                    }
-                }
-            }
-            _ => {}
         }
     }
 

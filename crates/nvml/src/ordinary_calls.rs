@@ -6,6 +6,7 @@ use crate::call_group::CallGroup;
 use crate::call_times::Function;
 use crate::code::Code;
 use crate::device::Device;
+use crate::entries::FieldOffset;
 use crate::pass::{PassContext, TargetFinder};
 use crate::row::{Answers, Call, OrdinaryCall, Read, Row};
 use crate::schedule::{self, Scheduled};
@@ -13,7 +14,7 @@ use crate::schedule::{self, Scheduled};
 /// The ordinary calls that are made for one GPU or instance.
 #[derive(Default)]
 pub(crate) struct OrdinaryCalls {
-    calls: Vec<Scheduled<Request, AnswerIndex>>,
+    calls: Vec<Scheduled<Request, FieldOffset>>,
     /// Kept between calls, so that they need no memory.
     answers: Answers,
 }
@@ -25,15 +26,12 @@ struct Request {
     function: Function,
 }
 
-/// The position of a reading among those of one call.
-struct AnswerIndex(u8);
-
 impl CallGroup for OrdinaryCalls {
     fn add(&mut self, row: &'static Row, link: u32, targets: &mut TargetFinder) {
         let (Call::Ordinary(call) | Call::Pcie(call)) = &row.call else { return };
         let mut watched = Vec::new();
-        for (place, field) in row.fields.iter() {
-            watched.extend(targets.target(field).map(|target| (place, target)));
+        for (offset, field) in row.fields.iter() {
+            watched.extend(targets.target(field).map(|target| (offset, target)));
         }
         if watched.is_empty() {
             return;
@@ -43,12 +41,11 @@ impl CallGroup for OrdinaryCalls {
             // Each field is of another link.
             for (offset, target) in watched {
                 let request = Request { call, link: scope.number(offset, link), function };
-                self.calls.push(Scheduled::new(request, vec![(AnswerIndex(0), target)]));
+                self.calls.push(Scheduled::new(request, vec![(FieldOffset::FIRST, target)]));
             }
         } else {
-            let answers = watched.into_iter().map(|(n, target)| (AnswerIndex(n as u8), target));
             let request = Request { call, link, function };
-            self.calls.push(Scheduled::new(request, answers.collect()));
+            self.calls.push(Scheduled::new(request, watched));
         }
     }
 
@@ -70,8 +67,8 @@ impl CallGroup for OrdinaryCalls {
                 Ok(()) => {
                     // The driver may have the slow ones in memory: they are no sign that the GPU answers.
                     pass.outcome.answered |= !call.schedule.is_slow();
-                    for (answer, target) in &call.answers {
-                        let reading = answers.get(usize::from(answer.0));
+                    for (offset, target) in &call.answers {
+                        let reading = answers.get(usize::from(offset.0));
                         pass.write(target, reading.unwrap_or(&Err(Reason::Failed)));
                     }
                 }

@@ -5,7 +5,7 @@ use nvml_wrapper_sys::bindings as sys;
 
 use crate::code::Code;
 use crate::device::Device;
-use crate::entries::{Decode, Entries, Id, Scope};
+use crate::entries::{Decode, Entries, FieldOffset, Id, Scope};
 use crate::entry::Entry;
 use crate::library::Library;
 
@@ -35,17 +35,17 @@ pub(crate) enum Fields {
 }
 
 impl Fields {
-    /// Each field, with its place in a list, or how far it is from the first field of a run.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, FieldId)> {
+    /// Each field, with its position.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (FieldOffset, FieldId)> {
         let count = match *self {
             Self::List(fields) => fields.len(),
             Self::Run { count, .. } => count.into(),
         };
         (0..count).map(|place| match *self {
-            Self::List(fields) => (place, fields[place]),
+            Self::List(fields) => (FieldOffset(place as u16), fields[place]),
             Self::Run { first, step, .. } => {
                 let offset = place as u16 * step;
-                (offset.into(), FieldId(first + offset))
+                (FieldOffset(offset), FieldId(first + offset))
             }
         })
     }

@@ -129,7 +129,7 @@ fn time_metrics(library: &Arc<Library>, device: &Device) -> Vec<Timing> {
     if first.is_ok() {
         let of_row = |row: &'static Row| match row.call {
             Call::Metric(number, _) => {
-                Some(row.fields.iter().map(move |(offset, _)| number + offset as u32))
+                Some(row.fields.iter().map(move |(offset, _)| offset.after(number)))
             }
             _ => None,
         };

@@ -117,7 +117,7 @@ mod tests {
             ROWS.iter().find_map(|row| {
                 let (offset, _) = row.fields.iter().find(|(_, of)| *of == FieldId(field))?;
                 let Call::Metric(metric, _) = row.call else { return None };
-                Some(metric + offset as u32)
+                Some(offset.after(metric))
             })
         };
         #[rustfmt::skip]
