@@ -130,7 +130,7 @@ fn xids(args: &CheckArgs) -> Result<Xids> {
     Ok(match origin::kernel_log(&args.source, &args.kernel_log)? {
         Some(log) => match log.probe() {
             Ok(name) => Xids::Log(name),
-            Err(why) => Xids::Source(Some(why)),
+            Err(why) => Xids::Source(Some(why.to_string())),
         },
         None => Xids::Source(None),
     })

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Outcome> {
         asked: wanted.read()?,
         wanted,
         kernel_log: None,
-        trial: None,
+        gpu_probe: None,
         expected_gpus: None,
         forget_missing: None,
         fail_health: false,

@@ -12,7 +12,7 @@ use dcgm::{Address, DcgmSource};
 use model::Source;
 use model::catalog::xid;
 use nvml::NvmlSource;
-use sampler::{KernelLog, LogPlace, Trial};
+use sampler::{GpuProbe, KernelLog, LogLocation};
 use sim::{Scenario, SimSource, World};
 
 use crate::cli::{
@@ -121,14 +121,14 @@ fn root(args: &SourceArgs) -> Result<PathBuf> {
     .named::<SourceArgs>("path.rootfs")
 }
 
-/// What tries aside whether a new session would read a GPU that is down: where it is NVML that reads.
-/// DCGM's engine is one for all GPUs, and is never given up for one.
-pub(crate) fn trial(args: &SourceArgs) -> Result<Option<Trial>> {
+/// Tests whether a new session would read a GPU that is down, for NVML. DCGM's engine is one for all
+/// GPUs, and is never given up for one.
+pub(crate) fn gpu_probe(args: &SourceArgs) -> Result<Option<GpuProbe>> {
     if Origin::of(args)? != Origin::Nvml {
         return Ok(None);
     }
     let library = library(&args.nvml_library).named::<SourceArgs>("nvml-library")?;
-    Ok(Some(probe::trial(library.as_deref())))
+    Ok(Some(probe::gpu_probe(library.as_deref())))
 }
 
 /// The file of a library. One that is not there, or is empty, may still come; one that is there and
@@ -184,14 +184,14 @@ pub(crate) fn kernel_log(args: &SourceArgs, log: &str) -> Result<Option<KernelLo
     if log == "none" {
         return Ok(None);
     }
-    let (place, root) = (log_place(log).named::<ServeArgs>("kernel-log")?, root(args)?);
-    Ok(is_ours.then_some(KernelLog { place, root, meaning: xid::lookup }))
+    let (location, root) = (log_place(log).named::<ServeArgs>("kernel-log")?, root(args)?);
+    Ok(is_ours.then_some(KernelLog { location, root, meaning: xid::lookup }))
 }
 
 /// A word that is neither known nor a file is a mistake; a path may be of a file that is still to come.
-fn log_place(log: &str) -> Result<LogPlace> {
-    match LogPlace::parse(log) {
-        LogPlace::Path(path) if !log.contains('/') && !path.exists() => bail!(
+fn log_place(log: &str) -> Result<LogLocation> {
+    match LogLocation::parse(log) {
+        LogLocation::Path(path) if !log.contains('/') && !path.exists() => bail!(
             "`{log}` is none of auto, kmsg, journal, none, and no file; write a path such \
              as /var/log/kern.log"
         ),
@@ -277,17 +277,17 @@ mod tests {
     fn the_kernels_log_is_that_of_the_gpus_machine() {
         let log = |line| {
             let args = serve(line);
-            kernel_log(&args.source, &args.kernel_log).unwrap().map(|log| log.place)
+            kernel_log(&args.source, &args.kernel_log).unwrap().map(|log| log.location)
         };
-        let default = Some(LogPlace::Auto);
+        let default = Some(LogLocation::Auto);
         assert_eq!(log("heatsink"), default);
         assert_eq!(log("heatsink --source dcgm"), default);
         assert_eq!(log("heatsink -r unix:///run/dcgm"), default);
         assert_eq!(log("heatsink -r node-7:5555"), None);
-        let path = Some(LogPlace::Path("/log".into()));
+        let path = Some(LogLocation::Path("/log".into()));
         assert_eq!(log("heatsink -r node-7:5555 --kernel-log /log"), path);
-        assert_eq!(log("heatsink --kernel-log journal"), Some(LogPlace::Journal));
-        assert_eq!(log("heatsink --kernel-log kmsg"), Some(LogPlace::Kmsg));
+        assert_eq!(log("heatsink --kernel-log journal"), Some(LogLocation::Journal));
+        assert_eq!(log("heatsink --kernel-log kmsg"), Some(LogLocation::Kmsg));
         assert_eq!(log("heatsink --kernel-log none"), None);
         assert_eq!(log("heatsink --source sim"), None);
     }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use model::Identity;
-use sampler::{Suspect, Trial};
+use sampler::{DownGpu, GpuProbe, ProbeError};
 
 use crate::cli::{self, PROBE_GPU, ProbeArgs};
 use crate::{DONE, NO};
@@ -23,60 +23,59 @@ const LOOK: Duration = Duration::from_millis(20);
 /// This very program, however it was replaced on disk meanwhile.
 const MYSELF: &str = "/proc/self/exe";
 
-/// What tries it through NVML, with the library at this path.
-pub(crate) fn trial(library: Option<&Path>) -> Trial {
+/// Probes GPUs through NVML, with the library at this path.
+pub(crate) fn gpu_probe(library: Option<&Path>) -> GpuProbe {
     let library = library.map(|path| path.as_os_str().to_owned());
-    // One that cannot even be killed is inside the driver; a second one would only join it there.
+    // A process that cannot be killed is inside the driver; a second one would be stuck there, too.
     let stuck: Mutex<Option<Child>> = Mutex::default();
-    Trial(Arc::new(move |suspect| {
+    GpuProbe(Arc::new(move |gpu| {
         let mut stuck = stuck.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(child) = stuck.as_mut()
             && matches!(child.try_wait(), Ok(None))
         {
-            return Err("the process that tried it last hangs in the driver".to_owned());
+            return Err(ProbeError::LastHangs);
         }
         *stuck = None;
-        let (outcome, child) = attempt(library.as_ref(), suspect)?;
+        let (result, child) = probe(library.as_ref(), gpu)?;
         *stuck = child;
-        outcome
+        result
     }))
 }
 
-/// What came of it, and the process if it could not be ended.
-type Attempt = (Result<(), String>, Option<Child>);
+/// The result, and the process if it could not be ended.
+type Probed = (Result<(), ProbeError>, Option<Child>);
 
-fn attempt(library: Option<&OsString>, suspect: &Suspect) -> Result<Attempt, String> {
+fn probe(library: Option<&OsString>, gpu: &DownGpu) -> Result<Probed, ProbeError> {
     let mut command = Command::new(MYSELF);
     command.arg(PROBE_GPU);
     if let Some(library) = library {
         command.arg("--nvml-library").arg(library);
     }
-    let identity = suspect.identity.as_deref();
+    let identity = gpu.identity.as_deref();
     let uuid = identity.and_then(|identity| identity.uuid.as_ref());
     let address = identity.and_then(|identity| identity.pci_bus_id.as_ref());
-    command.arg("--index").arg(suspect.index.to_string());
+    command.arg("--index").arg(gpu.index.to_string());
     match (uuid, address) {
         (Some(uuid), _) => command.arg("--uuid").arg(uuid),
         (None, Some(address)) => command.arg("--pci-bus-id").arg(address),
         (None, None) => &mut command,
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| format!("it cannot be tried: {error}"))?;
+    let mut child = command.spawn()?;
     let began = Instant::now();
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok((Ok(()), None)),
-            Ok(Some(_)) => return Ok((Err("it cannot be read there either".to_owned()), None)),
-            Ok(None) if began.elapsed() < DEADLINE => thread::sleep(LOOK),
-            Ok(None) => break,
-            Err(error) => return Err(format!("it cannot be tried: {error}")),
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok((Ok(()), None)),
+            Some(_) => return Ok((Err(ProbeError::Unreadable), None)),
+            None if began.elapsed() < DEADLINE => thread::sleep(LOOK),
+            None => break,
         }
     }
     // It may have ended just now, or be unkillable.
     let _ = child.kill();
     thread::sleep(LOOK * 5);
     let ended = matches!(child.try_wait(), Ok(Some(_)));
-    Ok((Err("a new process hangs in the driver".to_owned()), (!ended).then_some(child)))
+    Ok((Err(ProbeError::Hangs), (!ended).then_some(child)))
 }
 
 /// `heatsink probe-gpu`.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use exposition::Show;
 use model::{FieldId, Kind, Source, Watch, field};
-use sampler::{KernelLog, Sampler, Trial};
+use sampler::{GpuProbe, KernelLog, Sampler};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -36,7 +36,7 @@ pub(crate) struct Setup {
     pub(crate) wanted: Wanted,
     pub(crate) asked: Asked,
     pub(crate) kernel_log: Option<KernelLog>,
-    pub(crate) trial: Option<Trial>,
+    pub(crate) gpu_probe: Option<GpuProbe>,
     /// How many GPUs there should be.
     pub(crate) expected_gpus: Option<u32>,
     /// How long a GPU that is missing is remembered; none for ever.
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Outcome> {
         wanted,
         source: origin::source(&args.source, interval, compute_instances)?,
         kernel_log: origin::kernel_log(&args.source, &args.kernel_log)?,
-        trial: origin::trial(&args.source)?,
+        gpu_probe: origin::gpu_probe(&args.source)?,
         expected_gpus: settings::expected_gpus(&args.expected_gpus)
             .named::<ServeArgs>("expected-gpus")?,
         forget_missing: settings::forget_missing(&args.forget_missing)
@@ -127,7 +127,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Outc
         gpus: devices::gpus(&setup.show.devices),
         windows: wanted.windows,
         kernel_log: setup.kernel_log,
-        trial: setup.trial,
+        probe: setup.gpu_probe,
         forget_missing: setup.forget_missing,
         ..sampler::Settings::new(wanted.interval)
     };

@@ -9,7 +9,7 @@ use model::{
     Down, FieldId, Identity, Kind, Outdated, Pace, Pass, Reader, ReaderKind, Readings, Reason,
     Renew, Session, SlotIndex, Snapshot, Source, SourceError, Value, Watch, WatchIndex,
 };
-use sampler::{Sampler, Settings, Trial};
+use sampler::{GpuProbe, ProbeError, Sampler, Settings};
 
 /// A source of two GPUs, of which the first misbehaves as it is told.
 #[derive(Clone, Default)]
@@ -203,13 +203,13 @@ fn a_session_is_given_up_only_where_that_is_known_to_help() {
     rogue.wishes.lost_until.store(1, Ordering::SeqCst);
     let (helps, tries) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (its_helps, its_tries) = (Arc::clone(&helps), Arc::clone(&tries));
-    let trial = Trial(Arc::new(move |suspect| {
-        assert_eq!(suspect.index, 0);
+    let probe = GpuProbe(Arc::new(move |gpu| {
+        assert_eq!(gpu.index, 0);
         its_tries.fetch_add(1, Ordering::SeqCst);
-        its_helps.load(Ordering::SeqCst).then_some(()).ok_or_else(|| "lost there, too".to_owned())
+        its_helps.load(Ordering::SeqCst).then_some(()).ok_or(ProbeError::Unreadable)
     }));
-    let trial_after = Duration::from_millis(200);
-    let sampler = start(&rogue, Settings { trial: Some(trial), trial_after, ..settings() });
+    let probe_after = Duration::from_millis(200);
+    let sampler = start(&rogue, Settings { probe: Some(probe), probe_after, ..settings() });
     // A source that cannot be opened any more takes nothing away from the session that there is.
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
     rogue.wishes.hangs.store(true, Ordering::SeqCst);
@@ -227,8 +227,8 @@ fn a_session_is_given_up_only_where_that_is_known_to_help() {
 fn without_a_trial_the_session_stays() {
     let rogue = Rogue::default();
     rogue.wishes.lost_until.store(1, Ordering::SeqCst);
-    let trial_after = Duration::from_millis(100);
-    let sampler = start(&rogue, Settings { trial_after, ..settings() });
+    let probe_after = Duration::from_millis(100);
+    let sampler = start(&rogue, Settings { probe_after, ..settings() });
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
     thread::sleep(Duration::from_secs(2));
     assert_eq!(rogue.wishes.opened.load(Ordering::SeqCst), 1);

@@ -27,6 +27,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::batch::{Batch, Message};
 use file::{Fields, JournalFile, Transport};
 use find::Folders;
 use object::{Entry, Id, Pages};
@@ -40,29 +41,6 @@ const MOST_REMEMBERED: usize = 4096;
 
 /// How many files that cannot be read yet are tried again at each call.
 const MOST_UNREAD: usize = 16;
-
-/// One message of the kernel's.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Message {
-    /// The printk clock: about the time since the machine was started, without suspend. From
-    /// `_SOURCE_MONOTONIC_TIMESTAMP`, or else when journald received it, by the monotonic clock.
-    pub(crate) at: Duration,
-    /// The text, with its line breaks; at most 8 KiB. Bytes that are not UTF-8 are replaced by
-    /// U+FFFD.
-    pub(crate) text: String,
-}
-
-/// What one call of [`Journal::read`] found.
-#[derive(PartialEq, Eq, Default, Debug)]
-pub(crate) struct Batch {
-    /// In the order in which journald received them.
-    pub(crate) messages: Vec<Message>,
-    /// How many messages are known to be missing: those that journald missed in `/dev/kmsg`, by its
-    /// own account, and those whose text cannot be read from the file.
-    pub(crate) lost: u64,
-    /// Whether more can be read at once.
-    pub(crate) is_behind: bool,
-}
 
 /// The kernel's messages of one boot in journald's files, each of them once.
 pub(crate) struct Journal {
@@ -273,8 +251,8 @@ impl Journal {
                 continue;
             };
             match transport {
-                Transport::Kernel => batch.push_kernel(fields, &entry),
-                Transport::Driver => batch.push_driver(&fields),
+                Transport::Kernel => push_kernel(batch, fields, &entry),
+                Transport::Driver => push_driver(batch, &fields),
             }
         }
     }
@@ -335,24 +313,24 @@ impl Mark {
     }
 }
 
-impl Batch {
-    fn push_kernel(&mut self, fields: Fields, entry: &Entry) {
-        if !fields.are_the_kernels() {
-            return;
-        }
-        let Some(text) = fields.message else {
-            self.lost = self.lost.saturating_add(u64::from(fields.is_incomplete));
-            return;
-        };
-        let micros = fields.source_monotonic.unwrap_or(entry.monotonic);
-        self.messages.push(Message { at: Duration::from_micros(micros), text });
+/// Adds an entry of the kernel.
+fn push_kernel(batch: &mut Batch, fields: Fields, entry: &Entry) {
+    if !fields.are_the_kernels() {
+        return;
     }
+    let Some(text) = fields.message else {
+        batch.lost = batch.lost.saturating_add(u64::from(fields.is_incomplete));
+        return;
+    };
+    let micros = fields.source_monotonic.unwrap_or(entry.monotonic);
+    batch.messages.push(Message { at: Some(Duration::from_micros(micros)), text });
+}
 
-    fn push_driver(&mut self, fields: &Fields) {
-        let message = fields.message.as_deref().filter(|_| fields.has_transport);
-        let count = message.and_then(missed).unwrap_or(0);
-        self.lost = self.lost.saturating_add(count);
-    }
+/// Adds an entry of journald itself.
+fn push_driver(batch: &mut Batch, fields: &Fields) {
+    let message = fields.message.as_deref().filter(|_| fields.has_transport);
+    let count = message.and_then(missed).unwrap_or(0);
+    batch.lost = batch.lost.saturating_add(count);
 }
 
 /// How many messages journald says it has missed in `/dev/kmsg`.

@@ -1,9 +1,9 @@
 //! Rolling windows: extents of samples, and counts of events, over the last minute or so.
 //!
-//! A window slides in steps, a fixed number of them to its length. It holds every sample of the step
-//! that has begun and of as many whole steps before it as make up its length: so it is never
-//! shorter than it says and at most one step longer, exact over what it holds, and takes the same
-//! room however many samples come.
+//! A window slides in steps, a fixed number of them to its length. It holds every sample of the
+//! current step and of as many whole steps before it as make up its length. So it is never shorter
+//! than its length and at most one step longer, exact over the samples that it holds, and takes the
+//! same memory however many samples come.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -14,7 +14,7 @@ const EXTENT_STEPS: u64 = 60;
 /// The same for counts of events.
 const COUNT_STEPS: u64 = 300;
 
-/// Steps, counted from the moment from which time is counted.
+/// The steps of a window, counted from the epoch.
 #[derive(Clone, Copy, Debug)]
 struct Steps {
     nanos: u64,
@@ -55,13 +55,13 @@ struct Bucket {
     from_driver: bool,
 }
 
-/// What a window holds.
+/// The samples of a window, summed up.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Summary {
     pub(crate) min: f64,
     pub(crate) mean: f64,
     pub(crate) max: f64,
-    /// Whether any of its samples is the driver's own.
+    /// Whether the driver took any of the samples by itself.
     pub(crate) from_driver: bool,
 }
 
@@ -71,7 +71,7 @@ impl Extents {
     }
 
     /// Adds a sample. Samples may come a little out of order; one that is too old for the window of
-    /// the newest is passed over.
+    /// the newest is ignored.
     pub(crate) fn add(&mut self, at: Duration, value: f64, from_driver: bool) {
         let number = self.steps.number(at);
         let newest = self.buckets.back().map_or(number, |bucket| bucket.number.max(number));
@@ -99,7 +99,7 @@ impl Extents {
         }
     }
 
-    /// What the window holds at `now`; none if that is nothing.
+    /// The summary of the window at `now`; `None` if it has no samples.
     pub(crate) fn summary(&self, now: Duration) -> Option<Summary> {
         let oldest = self.steps.oldest(self.steps.number(now));
         let mut held = self.buckets.iter().filter(|bucket| bucket.number >= oldest);
@@ -112,7 +112,7 @@ impl Extents {
             all.from_driver |= bucket.from_driver;
         }
         let Bucket { min, max, sum, count, from_driver, .. } = all;
-        // The mean of equal numbers is that number, whatever rounding says.
+        // Rounding must not move the mean of equal numbers.
         let mean = (sum / count as f64).clamp(min, max);
         Some(Summary { min, mean, max, from_driver })
     }
@@ -184,16 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn without_samples_there_is_nothing_to_say() {
+    fn without_samples_there_is_no_summary() {
         let mut extents = Extents::new(WINDOW);
         assert_eq!(extents.summary(seconds(5.0)), None);
         extents.add(seconds(5.0), 1.0, true);
         assert!(extents.summary(seconds(65.9)).is_some());
-        assert_eq!(extents.summary(seconds(66.0)), None, "the GPU has been silent for a window");
+        assert_eq!(extents.summary(seconds(66.0)), None, "no sample for a whole window");
     }
 
     #[test]
-    fn room_is_bounded() {
+    fn memory_is_bounded() {
         let mut extents = Extents::new(WINDOW);
         let mut counts = Counts::new(WINDOW);
         for milli in 0..1_000_000_u32 {
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(counts.buckets.len() as u64, COUNT_STEPS + 1);
     }
 
-    /// What the module says a window is, by looking at all samples.
+    /// The samples of a window as the module defines it, by looking at all samples.
     fn brute_force(
         samples: &[(u64, i32)],
         window: Duration,
@@ -251,7 +251,7 @@ mod tests {
                 prop_assert_eq!(summary.map(|s| s.mean), (!held.is_empty()).then_some(mean));
                 let least = now.saturating_sub(u64::try_from(window.as_nanos()).unwrap());
                 let all_recent = samples[..=seen].iter().filter(|(at, _)| *at >= least).count();
-                prop_assert!(held.len() >= all_recent, "shorter than it says");
+                prop_assert!(held.len() >= all_recent, "shorter than its length");
             }
         }
     }

@@ -1,0 +1,90 @@
+//! A running sampler.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use model::{DriverEvent, Moment, Snapshot, Source, Watch};
+
+use crate::settings::Settings;
+use crate::state::plan::Plan;
+use crate::threads::{self, Command, SharedState};
+
+/// A running sampler. Dropping it asks its threads to end, and waits for none of them.
+pub struct Sampler {
+    shared: Arc<SharedState>,
+    commands: Sender<Command>,
+    session_manager: JoinHandle<()>,
+}
+
+impl Sampler {
+    /// Starts to read `watches` from `source`.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no more threads.
+    pub fn start(
+        source: Box<dyn Source>,
+        watches: Arc<[Watch]>,
+        settings: Settings,
+    ) -> std::io::Result<Self> {
+        let (shared, commands, session_manager) = threads::start(source, watches, settings)?;
+        Ok(Self { shared, commands, session_manager })
+    }
+
+    /// What is known now. Makes no driver call, opens no file, writes no log, and waits for no thread
+    /// that does.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let current = self.shared.current.load_full();
+        let now = Moment::now();
+        if now <= current.good_until {
+            return current;
+        }
+        // The publisher is late, as after the whole process was stopped for a while.
+        self.shared.publish(now)
+    }
+
+    /// Reads `watches` from now on. What was read and counted so far stays; no event is missed and no
+    /// series is absent meanwhile. `in_force` is called once they are read, unless this is called
+    /// again before.
+    pub fn replan(&self, watches: Arc<[Watch]>, in_force: impl FnOnce() + Send + 'static) {
+        let plan = Arc::new(Plan::new(watches, &self.shared.settings));
+        // Fails only after the session manager has ended.
+        let _ = self.commands.send(Command::ChangePlan(plan, Box::new(in_force)));
+    }
+
+    /// Forgets the missing GPUs, except those that the settings name.
+    pub fn forget_missing(&self) {
+        self.shared.forget_missing(Duration::ZERO);
+    }
+
+    /// The newest events from the kernel log of GPUs and NVSwitches, oldest first: a few hundred at
+    /// most.
+    pub fn driver_events(&self) -> Vec<DriverEvent> {
+        self.shared.lock().driver_events.iter().cloned().collect()
+    }
+
+    /// Ends all threads, and returns whether all of them ended within `timeout`. Those that did not
+    /// are inside the driver.
+    pub fn stop(mut self, timeout: Duration) -> bool {
+        self.end();
+        let until = Moment::now() + timeout;
+        while !self.session_manager.is_finished() && Moment::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.session_manager.is_finished() && self.shared.stuck_readers() == 0
+    }
+
+    fn end(&mut self) {
+        self.shared.stop();
+        // Fails only after the session manager has ended.
+        let _ = self.commands.send(Command::Stop);
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
