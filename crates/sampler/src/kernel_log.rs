@@ -9,7 +9,6 @@
 //! - `line`: what one message means.
 
 pub(crate) mod batch;
-pub(crate) mod error;
 mod journal;
 mod kmsg;
 pub(crate) mod line;
@@ -22,8 +21,7 @@ use std::path::PathBuf;
 
 use model::Xid;
 
-use error::LogError;
-use location::LogLocation;
+use location::{LogError, LogLocation};
 use log::Log;
 
 /// Which log is read, and what its XIDs mean.
@@ -45,7 +43,9 @@ impl KernelLog {
     /// Why it cannot be read, and what would make it readable.
     pub fn probe(&self) -> Result<String, LogError> {
         let (mut log, name) = Log::open(&self.location, &self.root)?;
-        log.read().map_err(|source| LogError::unreadable(&name, source))?;
-        Ok(name)
+        match log.read() {
+            Ok(_) => Ok(name),
+            Err(source) => Err(LogError::unreadable(name, source)),
+        }
     }
 }

@@ -23,7 +23,6 @@ mod threads;
 
 pub use inputs::inputs;
 pub use kernel_log::KernelLog;
-pub use kernel_log::error::LogError;
-pub use kernel_log::location::LogLocation;
+pub use kernel_log::location::{LogError, LogLocation};
 pub use sampler::Sampler;
-pub use settings::{DownGpu, GpuProbe, ProbeError, Selection, Settings};
+pub use settings::{DownGpu, GpuProbe, ProbeError, ProbeFn, Selection, Settings};

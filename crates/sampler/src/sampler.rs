@@ -1,7 +1,8 @@
 //! A running sampler.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -9,7 +10,12 @@ use model::{DriverEvent, Moment, Snapshot, Source, Watch};
 
 use crate::settings::Settings;
 use crate::state::plan::Plan;
-use crate::threads::{self, Command, SharedState};
+use crate::threads::command::Command;
+use crate::threads::shared::SharedState;
+use crate::threads::{bus, kernel_log, publisher, session_manager};
+
+/// How long opening the kernel log may take before events count instead.
+const OPEN_LOG: Duration = Duration::from_secs(1);
 
 /// A running sampler. Dropping it asks its threads to end, and waits for none of them.
 pub struct Sampler {
@@ -29,7 +35,30 @@ impl Sampler {
         watches: Arc<[Watch]>,
         settings: Settings,
     ) -> std::io::Result<Self> {
-        let (shared, commands, session_manager) = threads::start(source, watches, settings)?;
+        let shared = Arc::new(SharedState::new(source.as_ref(), watches, settings));
+        if let Some(bus) = source.bus() {
+            let bus = spawn("bus", &shared, move |shared| bus::run(bus, shared))?;
+            shared.wake_at_end(bus.thread().clone());
+        }
+        if let Some(log) = shared.settings.kernel_log.clone() {
+            let (opened, is_open) = mpsc::channel();
+            let follow = move |shared: &Arc<_>| kernel_log::run(&log, shared, opened);
+            let log = spawn("kernel log", &shared, follow)?;
+            // An event wakes it.
+            let _ = shared.kernel_log_thread.set(log.thread().clone());
+            shared.wake_at_end(log.thread().clone());
+            // XIDs must be counted from one source. If opening takes long, events count until the
+            // log is open.
+            if is_open.recv_timeout(OPEN_LOG) == Err(RecvTimeoutError::Timeout) {
+                shared.lock().events_counted_first = true;
+            }
+        }
+        let (commands, received) = mpsc::channel();
+        let sender = commands.clone();
+        let session_manager = spawn("session manager", &shared, move |shared| {
+            session_manager::run(source, shared, &received, sender);
+        })?;
+        spawn("publisher", &shared, |shared| publisher::run(shared))?;
         Ok(Self { shared, commands, session_manager })
     }
 
@@ -73,7 +102,8 @@ impl Sampler {
         while !self.session_manager.is_finished() && Moment::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
-        self.session_manager.is_finished() && self.shared.stuck_readers() == 0
+        let stuck = self.shared.stuck_readers.load(Ordering::SeqCst);
+        self.session_manager.is_finished() && stuck == 0
     }
 
     fn end(&mut self) {
@@ -87,4 +117,13 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn spawn(
+    name: &str,
+    shared: &Arc<SharedState>,
+    run: impl FnOnce(&Arc<SharedState>) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    thread::Builder::new().name(name.to_owned()).spawn(move || run(&shared))
 }

@@ -33,7 +33,10 @@ pub struct Settings {
 
 /// Tests in a separate process, within seconds, whether it can read a GPU that is down in this one.
 #[derive(Clone)]
-pub struct GpuProbe(pub Arc<dyn Fn(&DownGpu) -> Result<(), ProbeError> + Send + Sync>);
+pub struct GpuProbe(pub Arc<ProbeFn>);
+
+/// Probes one GPU.
+pub type ProbeFn = dyn Fn(&DownGpu) -> Result<(), ProbeError> + Send + Sync;
 
 impl std::fmt::Debug for GpuProbe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

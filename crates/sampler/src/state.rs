@@ -1,4 +1,4 @@
-//! What is known of the GPUs and of the machine, fresh or not: plain data that is told the time.
+//! What is known of the GPUs and of the machine, fresh or not: plain data, to which the time is passed.
 
 mod apply;
 mod availability;

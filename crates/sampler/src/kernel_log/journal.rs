@@ -6,8 +6,8 @@
 //! below `/run` to `/var` once. The files `user-….journal` hold what processes of that user wrote;
 //! the kernel's messages and journald's own never go there.
 //!
-//! The messages of one boot have a non-decreasing monotonic time across all files, whatever becomes
-//! of the wall clock. So the files are merged by it, and a copy is known by its time and its hash.
+//! The messages of one boot have a non-decreasing monotonic time across all files, even if the
+//! wall clock is set. So the files are merged by it, and a copy is known by its time and its hash.
 //!
 //! No process can write `_TRANSPORT=kernel`: journald drops a client's fields that start with an
 //! underscore. What a process writes to `/dev/kmsg` does get it, with another facility than 0, and
@@ -55,8 +55,8 @@ pub(crate) struct Journal {
     pages: Pages,
     /// How many files have been opened.
     count: u64,
-    kernel: Mark,
-    driver: Mark,
+    /// By transport.
+    marks: [Mark; 2],
     has_warned: bool,
 }
 
@@ -96,8 +96,7 @@ impl Journal {
             unread: Vec::new(),
             pages: Pages::new(),
             count: 0,
-            kernel: Mark::default(),
-            driver: Mark::default(),
+            marks: Default::default(),
             has_warned: false,
         };
         journal.find_files()?;
@@ -239,10 +238,7 @@ impl Journal {
             let Some(file) = self.files.get_mut(index) else {
                 return;
             };
-            let mark = match transport {
-                Transport::Kernel => &mut self.kernel,
-                Transport::Driver => &mut self.driver,
-            };
+            let mark = &mut self.marks[transport as usize];
             if mark.is_copy(&entry, file.number()) {
                 continue;
             }
@@ -257,17 +253,13 @@ impl Journal {
         }
     }
 
-    /// The next entry in the order of all files; none if there is none, or `budget` is used up.
+    /// The next entry in the order of all files; `None` at the end, or if `budget` is used up.
     fn take_earliest(
         &mut self,
         transport: Transport,
         budget: &mut usize,
     ) -> Option<(usize, Entry)> {
-        let mark = match transport {
-            Transport::Kernel => &self.kernel,
-            Transport::Driver => &self.driver,
-        };
-        let after = mark.monotonic;
+        let after = self.marks[transport as usize].monotonic;
         let mut earliest: Option<(usize, Id, Entry)> = None;
         for (index, file) in self.files.iter_mut().enumerate() {
             let entry = file.next_entry(&mut self.pages, transport, after, budget);
@@ -279,7 +271,7 @@ impl Journal {
             };
             let is_earlier = earliest.is_none_or(|(_, sequence, than)| {
                 match entry.monotonic.cmp(&than.monotonic) {
-                    // Numbers of different sequences say nothing of each other.
+                    // Numbers of different sequences cannot be compared.
                     Ordering::Equal if file.sequence == sequence => entry.seqnum < than.seqnum,
                     order => order.is_lt(),
                 }
@@ -333,7 +325,7 @@ fn push_driver(batch: &mut Batch, fields: &Fields) {
     batch.lost = batch.lost.saturating_add(count);
 }
 
-/// How many messages journald says it has missed in `/dev/kmsg`.
+/// How many messages journald reports as missed in `/dev/kmsg`.
 fn missed(message: &str) -> Option<u64> {
     message.strip_prefix("Missed ")?.strip_suffix(" kernel messages")?.parse().ok()
 }

@@ -44,7 +44,7 @@ impl<F: Read + Seek> Kmsg<F> {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(batch),
                     // The kernel has overwritten what was not read in time; the next read goes on
-                    // after it, and the gap in the numbers says how much that was.
+                    // after it, and the gap in the numbers shows how many.
                     ErrorKind::BrokenPipe | ErrorKind::Interrupted => continue,
                     // A record that does not fit is passed over, and all before it is read.
                     ErrorKind::InvalidInput => {
@@ -84,7 +84,7 @@ pub(crate) struct Record {
     pub(crate) message: String,
 }
 
-/// A record; none where the text does not have the format.
+/// A record; `None` if the text does not have the format.
 ///
 /// The flag `c` (continues the record before) has no effect: the driver's lines carry it though
 /// they are whole.
@@ -199,11 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_ring_overran_is_counted_as_lost() {
+    fn overwritten_records_are_counted_as_lost() {
         let (messages, lost) = read(vec![record(7), record(8), Err(EPIPE), record(12), record(13)]);
         assert_eq!(messages, ["message 7", "message 8", "message 12", "message 13"]);
         assert_eq!(lost, 3);
-        // What was overwritten before this process looked is none that it lost.
+        // Records that were overwritten before the first read are not lost.
         assert_eq!(read(vec![Err(EPIPE), record(900)]), (vec!["message 900".to_owned()], 0));
     }
 
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_does_not_fit_and_nonsense_cost_themselves() {
+    fn a_record_that_does_not_fit_and_a_malformed_one_cost_no_other() {
         let nonsense = Ok("\u{0}".repeat(100));
         let (messages, lost) = read(vec![record(7), Err(EINVAL), nonsense, record(20)]);
         assert_eq!((messages.len(), lost), (2, 1));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_understood() {
+    fn records_are_parsed() {
         let xid = "NVRM: Xid (PCI:0000:0a:00): 79, GPU has fallen off the bus.";
         for (record, expected) in [
             (format!("4,1093,12345678,-;{xid}\n"), kernel(1093, 12_345_678, xid)),
@@ -358,7 +358,7 @@ mod tests {
         }
 
         #[test]
-        fn what_the_kernel_escapes_is_read_back(
+        fn escaped_bytes_are_read_back(
             (priority, sequence, micros) in (0..192u64, any::<u64>(), any::<u64>()),
             message in any::<String>(),
         ) {

@@ -2,13 +2,12 @@
 
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::batch::{Batch, MAX_BATCH};
-use super::error::LogError;
 use super::journal::Journal;
 use super::kmsg::Kmsg;
-use super::location::LogLocation;
+use super::location::{LogError, LogLocation};
 use super::text_file::TextLog;
 
 /// An open log.
@@ -27,8 +26,6 @@ enum Kind {
 /// The number of the device `/dev/kmsg`. Some containers have another device under its name.
 const KMSG: u64 = 1 << 8 | 11;
 
-const JOURNAL: &str = "systemd's journal";
-
 impl Log {
     /// Opens the log at `location`, below `root`, and returns its name, too.
     ///
@@ -36,22 +33,28 @@ impl Log {
     ///
     /// Why it cannot be read, and what would make it readable.
     pub(crate) fn open(location: &LogLocation, root: &Path) -> Result<(Self, String), LogError> {
-        match location {
-            LogLocation::Kmsg => Self::open_kmsg(root),
-            LogLocation::Journal => Self::open_journal(root),
-            LogLocation::Auto => Self::open_kmsg(root).or_else(|kmsg| {
-                Self::open_journal(root).map_err(|journal| LogError::Neither {
-                    kmsg: Box::new(kmsg),
-                    journal: Box::new(journal),
-                })
-            }),
-            LogLocation::Path(path) => {
-                let name = path.display().to_string();
-                match Self::open_path(path) {
-                    Ok(log) => Ok((log, name)),
-                    Err(source) => Err(LogError::unreadable(&name, source)),
-                }
+        let named = |name: String, opened: io::Result<Self>, hint| match opened {
+            Ok(log) => Ok((log, name)),
+            Err(source) => {
+                let hint = if source.kind() == ErrorKind::PermissionDenied { hint } else { "" };
+                Err(LogError::Unreadable { name, source, hint })
             }
+        };
+        match location {
+            LogLocation::Auto => Self::open(&LogLocation::Kmsg, root).or_else(|kmsg| {
+                let (kmsg, journal) = (Box::new(kmsg), Self::open(&LogLocation::Journal, root));
+                journal.map_err(|journal| LogError::Neither { kmsg, journal: Box::new(journal) })
+            }),
+            LogLocation::Kmsg => {
+                let path = root.join("dev/kmsg");
+                let hint = " (it takes the capability CAP_SYSLOG)";
+                named(path.display().to_string(), Self::open_path(&path), hint)
+            }
+            LogLocation::Journal => {
+                let hint = " (it takes the group systemd-journal)";
+                named("systemd's journal".to_owned(), Self::open_journal(root), hint)
+            }
+            LogLocation::Path(path) => named(path.display().to_string(), Self::open_path(path), ""),
         }
     }
 
@@ -89,31 +92,10 @@ impl Log {
         Ok(log)
     }
 
-    fn open_kmsg(root: &Path) -> Result<(Self, String), LogError> {
-        let path = root.join("dev/kmsg");
-        let name = path.display().to_string();
-        match Self::open_path(&path) {
-            Ok(log) => Ok((log, name)),
-            Err(source) => {
-                let hint = " (it takes the capability CAP_SYSLOG)";
-                Err(LogError::with_hint(&name, source, hint))
-            }
-        }
-    }
-
-    fn open_journal(root: &Path) -> Result<(Self, String), LogError> {
-        let folders: Vec<PathBuf> =
-            ["var/log/journal", "run/log/journal"].map(|folder| root.join(folder)).into();
-        let opened = boot_id()
-            .and_then(|boot| Journal::open(folders, &boot))
-            .and_then(|journal| Self::with_messages(Kind::Journal(Box::new(journal))));
-        match opened {
-            Ok(log) => Ok((log, JOURNAL.to_owned())),
-            Err(source) => {
-                let hint = " (it takes the group systemd-journal)";
-                Err(LogError::with_hint(JOURNAL, source, hint))
-            }
-        }
+    fn open_journal(root: &Path) -> io::Result<Self> {
+        let folders = ["var/log/journal", "run/log/journal"].map(|folder| root.join(folder));
+        let journal = Journal::open(folders.into(), &boot_id()?)?;
+        Self::with_messages(Kind::Journal(Box::new(journal)))
     }
 
     /// Skips what is in the log now.

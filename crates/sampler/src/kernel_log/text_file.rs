@@ -17,20 +17,19 @@ use super::text;
 /// none of them.
 const LONGEST_LINE: usize = 16 * 1024;
 
-/// A text log: lines of dmesg or of syslog, or in the format of `/dev/kmsg`, which the lines tell.
+/// A text log: lines of dmesg or of syslog, or records of `/dev/kmsg`, distinguished line by line.
 pub(crate) struct TextLog {
     path: PathBuf,
     file: TextFile,
-    /// The file that was there before this one, and since when it is not. What writes it may go on
-    /// with it until it is told of the rotation.
+    /// The file before the last rotation, and when that was. Its writer may go on with it for a while.
     rotated: Option<(TextFile, Moment)>,
 }
 
-/// How long a file that was rotated is read on.
+/// How long a rotated file is read on.
 const ROTATION: Duration = Duration::from_secs(60);
 
 impl TextLog {
-    /// Begins where the last boot of the machine does, if the file has several.
+    /// Begins with the last boot of the machine, if the file has several.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut file = TextFile::open(path)?;
         let mut boot = 0;
@@ -60,7 +59,7 @@ impl TextLog {
     pub(crate) fn read(&mut self) -> io::Result<Batch> {
         let mut batch = Batch::default();
         if let Some((file, _)) = &mut self.rotated {
-            // One that cannot be read any more has nothing more to say.
+            // A rotated file that cannot be read any more is done.
             batch.is_behind = file.read(&mut batch.messages).unwrap_or(false);
         }
         self.rotated.take_if(|(_, since)| since.elapsed() > ROTATION);
@@ -71,7 +70,7 @@ impl TextLog {
         Ok(batch)
     }
 
-    /// Whether the file was replaced or cut, so that reading goes on at the start of what is there.
+    /// Whether the file was replaced or cut. Then reading goes on at the start of what is there now.
     fn is_rotated(&mut self) -> io::Result<bool> {
         if self.file.is_cut()? {
             self.file.rewind(0)?;
@@ -116,7 +115,7 @@ impl TextFile {
         Ok(self.file.metadata()?.len() < self.position)
     }
 
-    /// Reads once. Says whether there may be more at once.
+    /// Reads once. Returns whether there may be more at once.
     fn read(&mut self, messages: &mut Vec<Message>) -> io::Result<bool> {
         let more = self.fill()?;
         let lines = self.take_lines();
@@ -203,7 +202,7 @@ mod tests {
         read(&mut log);
         std::fs::write(&path, line("new")).unwrap();
         assert_eq!(read(&mut log), ["one", "new"]);
-        // What writes the log has not been told of the rotation yet.
+        // The writer has not opened the new file yet.
         write(&mut old, "line\n");
         assert_eq!(read(&mut log), ["one", "new", "half a line"]);
     }

@@ -1,6 +1,7 @@
 //! Lines for the log. They are made while the state is locked and written after it is unlocked: a log
 //! that is not read must not block the other threads.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use model::{Down, Identity, Reason, Xid};
@@ -50,50 +51,37 @@ impl LogLine {
             ),
             Self::Availability { gpu, is_selected, identity, before, up } => {
                 let uuid = identity.as_ref().and_then(|identity| identity.uuid.as_deref());
-                write_availability(gpu, uuid, is_selected, before, up);
+                match up {
+                    Ok(()) if matches!(before, None | Some(Err(Down::Starting))) => {
+                        tracing::info!(gpu, uuid, "answers");
+                    }
+                    Ok(()) => tracing::info!(gpu, uuid, "answers again"),
+                    // Every GPU is starting at first. Why the source is down has its own line.
+                    Err(Down::Starting | Down::SourceDown) => {}
+                    Err(Down::Missing) if is_selected => tracing::warn!(
+                        "-d, --devices (DCGM_EXPORTER_DEVICES_STR) asks for GPU {gpu}, which the \
+                         driver does not list; its heatsink_gpu_up is 0 until it does"
+                    ),
+                    Err(down) => tracing::warn!(gpu, uuid, "{}", warning(down)),
+                }
             }
         }
     }
 }
 
-fn write_availability(
-    gpu: u32,
-    uuid: Option<&str>,
-    is_selected: bool,
-    before: Option<Result<(), Down>>,
-    up: Result<(), Down>,
-) {
-    match up {
-        Ok(()) if matches!(before, None | Some(Err(Down::Starting))) => {
-            tracing::info!(gpu, uuid, "answers");
-        }
-        Ok(()) => tracing::info!(gpu, uuid, "answers again"),
-        // Every GPU is starting at first. Why the source is down has its own line.
-        Err(Down::Starting | Down::SourceDown) => {}
-        Err(Down::Missing) if is_selected => tracing::warn!(
-            "-d, --devices (DCGM_EXPORTER_DEVICES_STR) asks for GPU {gpu}, which the driver does \
-             not list; its heatsink_gpu_up is 0 until it does"
-        ),
-        Err(Down::Missing) => tracing::warn!(
-            gpu,
-            uuid,
+fn warning(down: Down) -> Cow<'static, str> {
+    Cow::Borrowed(match down {
+        Down::Missing => {
             "the driver does not list this GPU any more; its heatsink_gpu_up is 0 until it does"
-        ),
-        Err(Down::NotInitialized) => {
-            tracing::warn!(gpu, uuid, "on the PCI bus, and not listed by the driver");
         }
-        Err(Down::NoThread) => tracing::warn!(
-            gpu,
-            uuid,
-            "no thread reads it; if there can be none, raise the limit on tasks (TasksMax=, pids.max)"
-        ),
-        Err(Down::Late) => tracing::warn!(
-            gpu,
-            uuid,
-            "a driver call does not come back; its series are absent until it does"
-        ),
-        Err(down) => tracing::warn!(gpu, uuid, "down: {down}; its series are absent"),
-    }
+        Down::NotInitialized => "on the PCI bus, and not listed by the driver",
+        Down::NoThread => {
+            "no thread reads it; if there can be none, raise the limit on tasks (TasksMax=, \
+             pids.max)"
+        }
+        Down::Late => "a driver call does not come back; its series are absent until it does",
+        _ => return Cow::Owned(format!("down: {down}; its series are absent")),
+    })
 }
 
 /// Whether the `count`th event of a kind has a line: the first, the tenth, the hundredth and so on,

@@ -1,6 +1,6 @@
 //! The watches of a sampler, how often they are read, and where each field's readings are found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,38 +63,40 @@ impl Plan {
     /// A part of this plan with the readings of a part of the plan `before`. They are matched by
     /// field, since the positions of watches differ.
     pub(crate) fn adopt(&self, before: &Self, part: &Part) -> Part {
-        let fields: BTreeMap<FieldId, SlotIndex> =
-            part.iter().map(|(slot, index, _)| (before.watches[index].field, slot)).collect();
+        let fields = part.watches.iter().map(|index| before.watches[*index].field);
+        let fields: BTreeSet<FieldId> = fields.collect();
         let watches = WatchIndex::enumerate(&self.watches);
-        let is_known = |(_, watch): &(WatchIndex, &Watch)| fields.contains_key(&watch.field);
-        let watches = watches.filter(is_known).map(|(index, _)| index).collect();
-        let mut adopted = Part::new(part.entity.clone(), &watches);
-        for (slot, index) in adopted.slots().zip(watches.iter()) {
-            if let Some(read) = fields.get(&self.watches[*index].field) {
-                copy(&mut adopted, slot, part, *read);
-            }
-        }
-        adopted
+        let known = watches.filter(|(_, watch)| fields.contains(&watch.field));
+        let watches = known.map(|(index, _)| index).collect();
+        let mut new = Part::new(part.entity.clone(), &watches);
+        let new_field = |index: WatchIndex| self.watches[index].field;
+        copy(&mut new, part, new_field, |index| before.watches[index].field);
+        new
     }
 }
 
 /// Copies to `new` what `old`, a part of the same plan, has read.
 pub(crate) fn inherit(new: &mut Part, old: &Part) {
-    let slots: BTreeMap<WatchIndex, SlotIndex> =
-        old.iter().map(|(slot, index, _)| (index, slot)).collect();
-    let watches = Arc::clone(&new.watches);
-    for (slot, index) in new.slots().zip(watches.iter()) {
-        if let Some(read) = slots.get(index) {
-            copy(new, slot, old, *read);
-        }
-    }
+    copy(new, old, |index| index, |index| index);
 }
 
-/// Copies what `old` has read in its slot `from` to the slot `to` of `new`.
-fn copy(new: &mut Part, to: SlotIndex, old: &Part, from: SlotIndex) {
-    new.at_mut(to).clone_from(old.at(from));
-    if let Some(slower) = old.slower.get(&from) {
-        new.slower.insert(to, *slower);
+/// Copies what `old` has read to the slots of `new` with the same key.
+fn copy<K: Ord>(
+    new: &mut Part,
+    old: &Part,
+    new_key: impl Fn(WatchIndex) -> K,
+    old_key: impl Fn(WatchIndex) -> K,
+) {
+    let slots: BTreeMap<K, SlotIndex> =
+        old.iter().map(|(slot, index, _)| (old_key(index), slot)).collect();
+    let watches = Arc::clone(&new.watches);
+    for (to, index) in new.slots().zip(watches.iter()) {
+        if let Some(from) = slots.get(&new_key(*index)) {
+            new.at_mut(to).clone_from(old.at(*from));
+            if let Some(slower) = old.slower.get(from) {
+                new.slower.insert(to, *slower);
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::state::availability::Validity;
 use crate::state::gpu::{AbsentGpu, GpuState};
 use crate::state::health::{self, HealthInputs};
 use crate::state::history::History;
+use crate::state::rolling::Summary;
 use crate::state::{State, XidAuthority};
 
 impl State {
@@ -181,8 +182,8 @@ impl SnapshotBuilder<'_> {
         view.calls = Arc::clone(&history.calls);
         let extent = |quantity: Quantity| {
             let summary = history.extents.get(&quantity)?.window.summary(elapsed)?;
-            let (min, mean, max) = (summary.min, summary.mean, summary.max);
-            Some(Extent { quantity, min, mean, max, from_driver: summary.from_driver })
+            let Summary { min, max, from_driver, .. } = summary;
+            Some(Extent { quantity, min, mean: summary.mean(), max, from_driver })
         };
         view.extents = plan.quantities.iter().copied().filter_map(extent).collect();
     }

@@ -9,7 +9,7 @@ use model::{Moment, When};
 
 use super::shared::SharedState;
 use crate::kernel_log::KernelLog;
-use crate::kernel_log::error::LogError;
+use crate::kernel_log::location::LogError;
 use crate::kernel_log::log::Log;
 use crate::state::XidAuthority;
 use crate::state::kernel_messages::{Clocks, XidQueue};
@@ -104,8 +104,10 @@ fn open(settings: &KernelLog, shared: &SharedState, is_start: bool) -> Option<Lo
     let opened = Log::open(&settings.location, &settings.root).and_then(|(mut log, name)| {
         let counts_all = is_start && !shared.lock().events_counted_first;
         let skipped = if counts_all { Ok(()) } else { log.skip() };
-        skipped.map_err(|source| LogError::unreadable(&name, source))?;
-        Ok((log, name))
+        match skipped {
+            Ok(()) => Ok((log, name)),
+            Err(source) => Err(LogError::unreadable(name, source)),
+        }
     });
     match opened {
         Ok((log, name)) => {

@@ -2,12 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::Thread;
 use std::time::{Duration, SystemTime};
 
 use model::{Moment, Pass, Reader, ReaderKind, Readings, Reason, When};
 
+use super::command::Command;
 use super::shared::SharedState;
 use crate::state::log_line::LogLine;
 use crate::state::outcome::{Extras, Outcome};
@@ -32,6 +33,21 @@ pub(crate) struct ReaderThread {
     pub(crate) cadence: Duration,
     /// Disconnected when the thread has to end.
     pub(crate) stopped: Receiver<()>,
+    /// Dropped last, after the reader.
+    pub(crate) _end: EndNotice,
+}
+
+/// Reports the end of a reader thread when it is dropped, also after a panic.
+pub(crate) struct EndNotice {
+    pub(crate) id: ReaderId,
+    pub(crate) commands: Sender<Command>,
+}
+
+impl Drop for EndNotice {
+    fn drop(&mut self) {
+        // Fails only after the session manager has ended.
+        let _ = self.commands.send(Command::ReaderEnded(self.id));
+    }
 }
 
 impl ReaderThread {

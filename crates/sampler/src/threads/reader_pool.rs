@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use model::{Moment, Reader, ReaderKind, Session};
 
 use super::command::Command;
-use super::reader::ReaderThread;
+use super::reader::{EndNotice, ReaderThread};
 use super::shared::SharedState;
 use crate::backoff::Backoff;
 use crate::state::reader::{BusySince, ReaderId, ReaderState, Target};
@@ -32,42 +33,37 @@ pub(crate) struct ReaderPool {
     /// Gets [`Command::ReaderEnded`].
     commands: Sender<Command>,
     running: Vec<RunningReader>,
-    stuck: Vec<StuckReader>,
+    /// The threads of earlier sessions that are still inside the driver.
+    stuck: Vec<RunningReader>,
     restarts: Vec<Restart>,
     last_number: u64,
 }
 
-/// A reader thread, and what ends it.
+/// A reader thread.
 struct RunningReader {
     id: ReaderId,
     name: &'static str,
     kind: ReaderKind,
     busy: Arc<BusySince>,
-    stop: Sender<()>,
+    /// Dropped to end the thread.
+    stop: Option<Sender<()>>,
     thread: JoinHandle<()>,
+    /// If it is stuck, whether no second reader of its name is started for the target. Once indexes
+    /// may have shifted, the GPU of the thread may have another one.
+    blocks: bool,
 }
 
-/// A thread of an earlier session that is still inside the driver.
-struct StuckReader {
-    target: Target,
-    name: &'static str,
-    thread: JoinHandle<()>,
-    /// Whether no second reader of this name is started for the target. Once indexes may have shifted,
-    /// the GPU of the thread may have another one.
-    blocks: bool,
+impl RunningReader {
+    fn is(&self, target: Target, name: &str) -> bool {
+        self.id.target == target && self.name == name
+    }
 }
 
 /// A reader, and a thread that waits to run it, or why there is none.
 pub(crate) struct PreparedReader {
     target: Target,
     reader: Box<dyn Reader>,
-    pub(crate) thread: io::Result<(Sender<Start>, JoinHandle<()>)>,
-}
-
-/// What a waiting thread needs to begin.
-pub(crate) struct Start {
-    reader: ReaderThread,
-    end: EndNotice,
+    pub(crate) thread: io::Result<(Sender<ReaderThread>, JoinHandle<()>)>,
 }
 
 /// A target some of whose readers have no thread.
@@ -77,19 +73,6 @@ struct Restart {
     /// When to start them; `None` while they run.
     due: Option<Moment>,
     last_started: Moment,
-}
-
-/// Reports the end of a reader thread, also after a panic.
-struct EndNotice {
-    id: ReaderId,
-    commands: Sender<Command>,
-}
-
-impl Drop for EndNotice {
-    fn drop(&mut self) {
-        // Fails only after the session manager has ended.
-        let _ = self.commands.send(Command::ReaderEnded(self.id));
-    }
 }
 
 impl ReaderPool {
@@ -105,14 +88,12 @@ impl ReaderPool {
     }
 
     pub(crate) fn is_running(&self, target: Target, name: &str) -> bool {
-        self.running.iter().any(|running| {
-            running.id.target == target && running.name == name && !running.thread.is_finished()
-        })
+        let is_it = |it: &RunningReader| it.is(target, name) && !it.thread.is_finished();
+        self.running.iter().any(is_it)
     }
 
     fn is_stuck(&self, target: Target, name: &str) -> bool {
-        let mut blocking = self.stuck.iter().filter(|stuck| stuck.blocks);
-        blocking.any(|stuck| stuck.target == target && stuck.name == name)
+        self.stuck.iter().any(|stuck| stuck.blocks && stuck.is(target, name))
     }
 
     /// The readers of a target that are needed, each with a thread that waits.
@@ -129,11 +110,11 @@ impl ReaderPool {
         };
         readers.retain(|reader| is_needed(reader.as_ref()));
         let prepare = |reader: Box<dyn Reader>| {
-            let (start, started) = mpsc::channel::<Start>();
+            let (start, started) = mpsc::channel::<ReaderThread>();
             let name = format!("{target} {}", reader.name());
             let spawned = thread::Builder::new().name(name).spawn(move || {
-                // Dropped without a start, the thread is not needed.
-                if let Ok(Start { reader, end: _end }) = started.recv() {
+                // Without a reader, the thread is not needed.
+                if let Ok(reader) = started.recv() {
                     reader.run();
                 }
             });
@@ -171,11 +152,12 @@ impl ReaderPool {
                     tick,
                     cadence: tick,
                     stopped,
+                    _end: EndNotice { id, commands: self.commands.clone() },
                 };
-                let end = EndNotice { id, commands: self.commands.clone() };
                 // The thread waits for nothing else.
-                let _ = start.send(Start { reader, end });
-                self.running.push(RunningReader { id, name, kind, busy, stop, thread });
+                let _ = start.send(reader);
+                let (stop, blocks) = (Some(stop), true);
+                self.running.push(RunningReader { id, name, kind, busy, stop, thread, blocks });
             }
             Err(error) => self.lose(id, &format!("no thread can be started: {error}")),
         }
@@ -238,28 +220,23 @@ impl ReaderPool {
         targets.into_iter().for_each(|target| self.start_absent(session, target));
     }
 
-    /// Ends the readers of one kind, or of all others. Those that do not end are stuck in the driver:
+    /// Ends the readers of these kinds. Those that do not end are stuck in the driver:
     /// they are left there, with all that they hold.
     pub(crate) fn end(&mut self, which: impl Fn(ReaderKind) -> bool) {
         let ending = self.running.extract_if(.., |running| which(running.kind));
-        let ending: Vec<(Arc<BusySince>, StuckReader)> = ending
-            .map(|RunningReader { id, name, busy, stop, thread, .. }| {
-                drop(stop);
-                (busy, StuckReader { target: id.target, name, thread, blocks: true })
-            })
-            .collect();
+        let mut ending: Vec<RunningReader> = ending.collect();
+        ending.iter_mut().for_each(|reader| reader.stop = None);
         // A thread that hangs is not waited for: the readings of the others grow old meanwhile.
-        let is_awaited = |(busy, reader): &(Arc<BusySince>, StuckReader)| {
-            let hangs = busy.since().is_some_and(|since| since.elapsed() > HANG);
+        let is_awaited = |reader: &RunningReader| {
+            let hangs = reader.busy.since().is_some_and(|since| since.elapsed() > HANG);
             !reader.thread.is_finished() && !hangs
         };
         let until = Moment::now() + END;
         while ending.iter().any(is_awaited) && Moment::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
-        let stuck = ending.into_iter().map(|(_, reader)| reader);
-        self.stuck.extend(stuck.filter(|reader| !reader.thread.is_finished()));
-        self.shared.set_stuck_readers(self.stuck.len());
+        self.stuck.extend(ending.into_iter().filter(|reader| !reader.thread.is_finished()));
+        self.shared.stuck_readers.store(self.stuck.len(), Ordering::SeqCst);
         self.shared.change(|state| {
             for (target, reader) in state.readers_mut() {
                 reader.delivers_xids &= self.is_running(target, reader.name);
@@ -280,12 +257,12 @@ impl ReaderPool {
 
     /// Replaces the stuck readers that have returned, and so have ended.
     pub(crate) fn replace_returned(&mut self, session: &mut dyn Session) {
-        let before: Vec<Target> = self.stuck.iter().map(|stuck| stuck.target).collect();
+        let before: Vec<Target> = self.stuck.iter().map(|stuck| stuck.id.target).collect();
         self.stuck.retain(|stuck| !stuck.thread.is_finished());
         if self.stuck.len() == before.len() {
             return;
         }
-        self.shared.set_stuck_readers(self.stuck.len());
+        self.shared.stuck_readers.store(self.stuck.len(), Ordering::SeqCst);
         let listed = session.gpus();
         let is_there = |target: &Target| target.gpu().is_none_or(|gpu| listed.contains(&gpu));
         for target in before.into_iter().filter(is_there) {

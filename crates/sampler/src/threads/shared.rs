@@ -28,7 +28,8 @@ pub(crate) struct SharedState {
     /// The threads to wake at the end.
     parked: Mutex<Vec<Thread>>,
     stopping: AtomicBool,
-    stuck_readers: AtomicUsize,
+    /// How many readers of earlier sessions are still inside the driver.
+    pub(crate) stuck_readers: AtomicUsize,
     pub(crate) current: ArcSwap<Snapshot>,
 }
 
@@ -101,14 +102,5 @@ impl SharedState {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
-    }
-
-    /// How many readers of earlier sessions are still inside the driver.
-    pub(crate) fn stuck_readers(&self) -> usize {
-        self.stuck_readers.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn set_stuck_readers(&self, count: usize) {
-        self.stuck_readers.store(count, Ordering::SeqCst);
     }
 }
