@@ -64,12 +64,12 @@ impl State {
         (reader.down, reader.delivers_xids) = (result.err(), extras.delivers_xids);
         reader.cadence = cadence;
         let changed = opened || before != (reader.down, reader.delivers_xids);
-        let (mut lines, gpu_index) = (Vec::new(), id.target.gpu());
+        let mut lines = Vec::new();
         let mut applier = Applier {
             plan: &plan,
             settings: &settings,
             epoch,
-            gpu: gpu_index,
+            gpu: id.target.gpu(),
             pass,
             now,
             history,
@@ -102,11 +102,9 @@ impl State {
         let since_tick = (now.moment - epoch).as_nanos() % plan.tick.as_nanos().max(1);
         let is_quick = kind == ReaderKind::Main && since_tick <= QUICK.as_nanos();
         let wake_publisher = changed || (is_news && !is_quick);
-        self.mark(match (wake_publisher, is_news) {
-            (true, _) => Unpublished::AtOnce,
-            (false, true) => Unpublished::AtTick,
-            (false, false) => Unpublished::Nothing,
-        });
+        if is_news {
+            self.mark(if wake_publisher { Unpublished::AtOnce } else { Unpublished::AtTick });
+        }
         Some(Applied { lines, wake_kernel_log, wake_publisher })
     }
 

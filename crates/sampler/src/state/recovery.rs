@@ -53,15 +53,9 @@ impl Recovery {
         }
     }
 
-    /// What to do now. `began` is when the session began; GPUs are probed only if `may_probe`.
-    pub(crate) fn next(
-        &mut self,
-        state: &State,
-        began: Moment,
-        may_probe: bool,
-        now: Moment,
-    ) -> Option<Action> {
-        let settings = &state.settings;
+    /// What to do now. GPUs are probed only if `may_probe`.
+    pub(crate) fn next(&mut self, state: &State, may_probe: bool, now: Moment) -> Option<Action> {
+        let (settings, began) = (&state.settings, state.session_began?);
         let mut listed = 0;
         let mut down: Vec<(Moment, DownGpu)> = Vec::new();
         for gpu in state.gpus.iter().filter(|gpu| gpu.listed) {
@@ -103,5 +97,55 @@ impl Recovery {
         self.one_down.next();
         self.last_probe = Some(now);
         Some(Action::Probe(gpu))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{ReaderKind, Reason};
+
+    use super::*;
+    use crate::settings::GpuProbe;
+    use crate::state::reader::{ReaderId, Target};
+    use crate::state::test_state::*;
+
+    #[test]
+    fn the_source_is_opened_again_once_all_gpus_are_down() {
+        let mut test = TestState::new(SECOND);
+        test.state.session_began = Some(test.at);
+        let mut recovery = Recovery::new(&test.state.settings);
+        let reopens = |test: &TestState, recovery: &mut Recovery, millis| {
+            let action = recovery.next(&test.state, true, test.time(millis));
+            matches!(action, Some(Action::Reopen(_)))
+        };
+        assert!(!reopens(&test, &mut recovery, 5000), "it is up");
+        test.fail(MAIN, 1000, Reason::Lost);
+        assert!(!reopens(&test, &mut recovery, 1999));
+        assert!(reopens(&test, &mut recovery, 2000), "two seconds after the last success");
+        assert!(!reopens(&test, &mut recovery, 3999));
+        assert!(reopens(&test, &mut recovery, 4000), "it did not help");
+    }
+
+    #[test]
+    fn one_gpu_that_is_down_is_probed_while_others_are_up() {
+        let probe = Some(GpuProbe(Arc::new(|_| Ok(()))));
+        let mut test = TestState::with_settings(Settings { probe, ..Settings::new(SECOND) });
+        test.state.session_began = Some(test.at);
+        let main = ReaderId { target: Target::Gpu(1), number: 3 };
+        test.add_reader(main, "main", ReaderKind::Main, &[FAST]);
+        test.state.gpu(1).listed = true;
+        test.fail(main, 1000, Reason::Lost);
+        let mut recovery = Recovery::new(&test.state.settings);
+        let mut probes = |may_probe, seconds: u64| {
+            let action = recovery.next(&test.state, may_probe, test.time(1000 * seconds));
+            matches!(action, Some(Action::Probe(DownGpu { index: 1, .. })))
+        };
+        assert!(!probes(true, 29));
+        assert!(!probes(false, 30), "the source is being opened");
+        assert!(probes(true, 30));
+        assert!(!probes(true, 149));
+        assert!(probes(true, 150), "two minutes after the first probe");
     }
 }

@@ -59,8 +59,14 @@ impl ReaderThread {
             let outcome = self.read(previous, &mut readings);
             let result = outcome.result;
             previous = result.is_ok().then_some(outcome.pass.elapsed);
-            if !self.apply(outcome) {
-                return;
+            let now = When { time: SystemTime::now(), moment: Moment::now() };
+            let Some(applied) = self.shared.lock().apply(self.id, outcome, now) else { return };
+            if applied.wake_kernel_log {
+                self.shared.kernel_log_thread.get().into_iter().for_each(Thread::unpark);
+            }
+            applied.lines.into_iter().for_each(LogLine::write);
+            if applied.wake_publisher {
+                self.shared.wake.notify_all();
             }
             if result.is_err() {
                 readings.clear();
@@ -102,20 +108,6 @@ impl ReaderThread {
         }))
         .unwrap_or_default();
         Outcome { pass, took, cadence: self.cadence, result, identity, readings, extras }
-    }
-
-    /// Applies the outcome to the state. Returns whether the state still knows this reader.
-    fn apply(&self, outcome: Outcome<'_>) -> bool {
-        let now = When { time: SystemTime::now(), moment: Moment::now() };
-        let Some(applied) = self.shared.lock().apply(self.id, outcome, now) else { return false };
-        if applied.wake_kernel_log {
-            self.shared.kernel_log_thread.get().into_iter().for_each(Thread::unpark);
-        }
-        applied.lines.into_iter().for_each(LogLine::write);
-        if applied.wake_publisher {
-            self.shared.wake.notify_all();
-        }
-        true
     }
 
     /// Waits until the next pass is due. Returns whether there is to be one.

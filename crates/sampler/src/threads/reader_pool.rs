@@ -245,14 +245,11 @@ impl ReaderPool {
         });
     }
 
-    /// Forgets planned restarts: all readers are about to be started.
-    pub(crate) fn cancel_restarts(&mut self) {
+    /// Forgets planned restarts before all readers of a session are started. If the session has
+    /// another number of GPUs, indexes may have shifted, and stuck readers block no others.
+    pub(crate) fn begin_session(&mut self, has_other_gpus: bool) {
         self.restarts.clear();
-    }
-
-    /// Lets stuck readers block no others: their GPUs may have another index now.
-    pub(crate) fn unblock(&mut self) {
-        self.stuck.iter_mut().for_each(|stuck| stuck.blocks = false);
+        self.stuck.iter_mut().for_each(|stuck| stuck.blocks &= !has_other_gpus);
     }
 
     /// Replaces the stuck readers that have returned, and so have ended.

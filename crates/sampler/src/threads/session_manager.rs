@@ -42,13 +42,12 @@ struct NoThreads(io::Error);
 
 struct SessionManager<'a> {
     shared: &'a Arc<SharedState>,
-    /// The sending end of its own commands, for probes.
+    /// Sends to `received`, for probes.
     commands: Sender<Command>,
     source: SourceThread,
     /// Whether the source is being opened.
     is_opening: bool,
     session: Option<Box<dyn Session>>,
-    session_began: Moment,
     readers: ReaderPool,
     recovery: Recovery,
     /// What is to be read.
@@ -83,7 +82,6 @@ pub(crate) fn run(
         source,
         is_opening: false,
         session: None,
-        session_began: Moment::now(),
         recovery: Recovery::new(&shared.settings),
         plan,
         in_force: None,
@@ -115,7 +113,7 @@ pub(crate) fn run(
             Ok(Command::Probed { helps }) => {
                 manager.recovery.is_probing = false;
                 if helps && manager.session.is_some() {
-                    let why = "a process of its own reads the GPU that is down";
+                    let why = "another process reads the GPU that is down";
                     request = Some(improve(Renew::Driver, why));
                 }
             }
@@ -197,12 +195,12 @@ impl SessionManager<'_> {
         }
     }
 
-    /// Changes over to a new session: the readers of the one before end, and its own take over what
-    /// those have read.
+    /// Changes over to a new session: the readers of the old one end, and those of the new one take
+    /// over what has been read.
     ///
     /// # Errors
     ///
-    /// If there are no threads for its readers, and there is a session that has some: that one stays.
+    /// If there are no threads for the new readers, and there is an old session: that one stays.
     fn change_over(
         &mut self,
         mut session: Box<dyn Session>,
@@ -238,7 +236,6 @@ impl SessionManager<'_> {
             self.readers.end(|kind| kind == ReaderKind::Events);
         }
         self.readers.end(|kind| kind != ReaderKind::Events);
-        self.readers.cancel_restarts();
         let has_other_gpus = self.shared.change(|state| {
             state.connecting_since = None;
             state.source.up = Ok(());
@@ -251,14 +248,10 @@ impl SessionManager<'_> {
             state.list(&gpus, Moment::now());
             has_other_gpus
         });
-        if has_other_gpus {
-            self.readers.unblock();
-        }
+        self.readers.begin_session(has_other_gpus);
         prepared.into_iter().for_each(|prepared| self.readers.start(prepared));
         let before = self.session.replace(session);
-        let began = Moment::now();
-        self.session_began = began;
-        self.shared.change(|state| state.session_began = Some(began));
+        self.shared.change(|state| state.session_began = Some(Moment::now()));
         if Arc::ptr_eq(plan, &self.plan)
             && let Some(in_force) = self.in_force.take()
         {
@@ -287,8 +280,7 @@ impl SessionManager<'_> {
             }
             Some(Outdated::Improvable(_)) | None => {}
         }
-        let (began, now) = (self.session_began, Moment::now());
-        let action = self.recovery.next(&self.shared.lock(), began, !self.is_opening, now);
+        let action = self.recovery.next(&self.shared.lock(), !self.is_opening, Moment::now());
         match action {
             Some(Action::Reopen(why)) => {
                 tracing::info!("opening the source again: {why}");
