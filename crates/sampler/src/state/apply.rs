@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    Entity, FieldId, Moment, Pace, Part, Pass, Quantity, ReaderKind, Reading, Reason, Samples,
-    SlotIndex, Value, Watch, When, XidEvent, field,
+    Entity, FieldId, Moment, Pace, Part, Pass, Quantity, ReaderKind, Reading, Readings, Reason,
+    Samples, SlotIndex, Value, Watch, When, XidEvent, field,
 };
 
 use crate::settings::Settings;
@@ -64,7 +64,6 @@ impl State {
         (reader.down, reader.delivers_xids) = (result.err(), extras.delivers_xids);
         reader.cadence = cadence;
         let changed = opened || before != (reader.down, reader.delivers_xids);
-        let mut lines = Vec::new();
         let mut applier = Applier {
             plan: &plan,
             settings: &settings,
@@ -73,28 +72,17 @@ impl State {
             pass,
             now,
             history,
-            lines: &mut lines,
+            lines: Vec::new(),
         };
         applier.extras(extras);
-        if result.is_ok() {
-            reader.last_ok = Some(pass.now);
-            if opened {
-                reader.parts.iter_mut().for_each(|kept| kept.counters.clear());
-            }
-            let is_read =
-                |entity: &Entity| readings.parts().iter().any(|part| part.entity == *entity);
-            reader.parts.retain(|kept| is_read(&kept.part.entity));
-            let mut of_gpu = Vec::new();
-            for part in readings.parts() {
-                applier.part(part, reader, &mut of_gpu);
-            }
-            if kind == ReaderKind::Main {
-                applier.derive(&reader.parts[0].part, &of_gpu);
-                gpu.remember(&plan);
-            }
-        } else {
+        match result {
+            Ok(()) => applier.readings(readings, reader),
             // What was read before a loss is not good after it.
-            reader.clear();
+            Err(_) => reader.clear(),
+        }
+        let lines = applier.lines;
+        if kind == ReaderKind::Main && result.is_ok() {
+            gpu.remember(&plan);
         }
         self.note_listening(id, now.moment);
         let is_news = kind != ReaderKind::Events || changed || has_xids;
@@ -127,7 +115,7 @@ struct Applier<'a> {
     pass: Pass,
     now: When,
     history: &'a mut History,
-    lines: &'a mut Vec<LogLine>,
+    lines: Vec<LogLine>,
 }
 
 impl Applier<'_> {
@@ -176,6 +164,23 @@ impl Applier<'_> {
             if let Some(elapsed) = at.checked_duration_since(epoch) {
                 extent.window.add(elapsed, *value, true);
             }
+        }
+    }
+
+    /// Applies the readings of a complete pass.
+    fn readings(&mut self, readings: &Readings, reader: &mut ReaderState) {
+        reader.last_ok = Some(self.pass.now);
+        if self.pass.previous.is_none() {
+            reader.parts.iter_mut().for_each(|kept| kept.counters.clear());
+        }
+        let is_read = |entity: &Entity| readings.parts().iter().any(|part| part.entity == *entity);
+        reader.parts.retain(|kept| is_read(&kept.part.entity));
+        let mut of_gpu = Vec::new();
+        for part in readings.parts() {
+            self.part(part, reader, &mut of_gpu);
+        }
+        if reader.kind == ReaderKind::Main {
+            self.derive(&reader.parts[0].part, &of_gpu);
         }
     }
 
