@@ -136,7 +136,7 @@ fn xids(args: &Args) -> Result<Xids> {
     Ok(match source::kernel_log(args)? {
         Some(log) => match log.probe() {
             Ok(name) => Xids::Log(name),
-            Err(why) => Xids::Source(Some(why)),
+            Err(why) => Xids::Source(Some(why.to_string())),
         },
         None => Xids::Source(None),
     })

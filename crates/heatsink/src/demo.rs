@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         watches: config.read()?,
         config,
         kernel_log: None,
-        trial: None,
+        gpu_probe: None,
         expected_gpus: None,
         forget_missing: None,
         fail_health: false,

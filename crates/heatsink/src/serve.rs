@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use exposition::Show;
 use model::{Source, Windows};
-use sampler::{KernelLog, Sampler, Trial};
+use sampler::{GpuProbe, KernelLog, Sampler};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -35,7 +35,7 @@ pub(crate) struct Setup {
     /// As read from `config` at the start.
     pub(crate) watches: LoadedWatches,
     pub(crate) kernel_log: Option<KernelLog>,
-    pub(crate) trial: Option<Trial>,
+    pub(crate) gpu_probe: Option<GpuProbe>,
     /// How many GPUs there should be.
     pub(crate) expected_gpus: Option<u32>,
     /// How long a missing GPU is served as missing; none for ever.
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         config,
         source: source::open(args, interval, show.compute_instances)?,
         kernel_log: source::kernel_log(args)?,
-        trial: source::trial(args)?,
+        gpu_probe: source::gpu_probe(args)?,
         expected_gpus: args.get(&flags::EXPECTED_GPUS)?,
         forget_missing: args.get(&flags::FORGET_MISSING)?,
         fail_health: args.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
@@ -113,7 +113,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         gpus: devices::gpus(&setup.show.devices),
         windows: config.windows,
         kernel_log: setup.kernel_log,
-        trial: setup.trial,
+        probe: setup.gpu_probe,
         forget_missing: setup.forget_missing,
         ..sampler::Settings::new(config.interval)
     };

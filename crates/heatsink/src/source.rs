@@ -8,7 +8,7 @@ use dcgm::DcgmSource;
 use model::Source;
 use model::catalog::xid;
 use nvml::NvmlSource;
-use sampler::{KernelLog, LogPlace, Trial};
+use sampler::{GpuProbe, KernelLog, LogLocation};
 use sim::{Scenario, SimSource, World};
 
 use crate::cli::Args;
@@ -75,11 +75,11 @@ fn warn_of_unused(args: &Args, kind: SourceKind) {
 
 /// How to find out whether a new session would read a GPU that is down, with NVML. DCGM's engine is
 /// one for all GPUs, and is never closed because of one.
-pub(crate) fn trial(args: &Args) -> Result<Option<Trial>> {
+pub(crate) fn gpu_probe(args: &Args) -> Result<Option<GpuProbe>> {
     if kind(args)? != SourceKind::Nvml {
         return Ok(None);
     }
-    Ok(Some(probe::trial(args.get(&NVML_LIBRARY)?)))
+    Ok(Some(probe::gpu_probe(args.get(&NVML_LIBRARY)?)))
 }
 
 /// What a DCGM engine in this process logs. Nothing, unless asked to: its own default is a file.
@@ -94,18 +94,18 @@ fn dcgm_log(args: &Args) -> Result<dcgm::Log> {
 /// machine than the log.
 pub(crate) fn kernel_log(args: &Args) -> Result<Option<KernelLog>> {
     let kind = kind(args)?;
-    let Some(place) = args.get(&KERNEL_LOG)? else { return Ok(None) };
+    let Some(location) = args.get(&KERNEL_LOG)? else { return Ok(None) };
     let is_of_these_gpus = match kind {
         SourceKind::Nvml => true,
         // A log that is named is the right one.
-        SourceKind::Dcgm if place != LogPlace::Auto => true,
+        SourceKind::Dcgm if location != LogLocation::Auto => true,
         SourceKind::Dcgm => {
             args.get(&REMOTE_HOSTENGINE_INFO)?.is_none_or(|address| address.is_local())
         }
         SourceKind::Sim => false,
     };
     let root = args.get(&ROOTFS)?;
-    Ok(is_of_these_gpus.then_some(KernelLog { place, root, meaning: xid::lookup }))
+    Ok(is_of_these_gpus.then_some(KernelLog { location, root, meaning: xid::lookup }))
 }
 
 /// The label `hostname`: the node's name where Kubernetes gives it, else that of the host engine's
@@ -174,16 +174,16 @@ mod tests {
 
     #[test]
     fn the_kernel_log_is_read_on_the_machine_of_the_gpus() {
-        let log = |line| kernel_log(&args(line)).unwrap().map(|log| log.place);
-        let default = Some(LogPlace::Auto);
+        let log = |line| kernel_log(&args(line)).unwrap().map(|log| log.location);
+        let default = Some(LogLocation::Auto);
         assert_eq!(log("heatsink"), default);
         assert_eq!(log("heatsink --source dcgm"), default);
         assert_eq!(log("heatsink -r unix:///run/dcgm"), default);
         assert_eq!(log("heatsink -r node-7:5555"), None);
-        let path = Some(LogPlace::Path("/log".into()));
+        let path = Some(LogLocation::Path("/log".into()));
         assert_eq!(log("heatsink -r node-7:5555 --kernel-log /log"), path);
-        assert_eq!(log("heatsink --kernel-log journal"), Some(LogPlace::Journal));
-        assert_eq!(log("heatsink --kernel-log kmsg"), Some(LogPlace::Kmsg));
+        assert_eq!(log("heatsink --kernel-log journal"), Some(LogLocation::Journal));
+        assert_eq!(log("heatsink --kernel-log kmsg"), Some(LogLocation::Kmsg));
         assert_eq!(log("heatsink --kernel-log none"), None);
         assert_eq!(log("heatsink --source sim"), None);
     }

@@ -1,12 +1,12 @@
-//! Why clocks are low, and for how long: what the samples of the driver's mask add up to.
+//! Why clocks are low, and for how long, from samples of the driver's mask of clock event reasons.
 
 use std::time::Duration;
 
 use model::{CLOCK_REASONS, ClockEvent, FieldId, Moment, Reading, Reason, Value, field};
 
-use crate::rolling::Counts;
+use crate::state::rolling::Counts;
 
-/// The families that are made of them.
+/// The families that are derived from the mask.
 pub(crate) const FAMILIES: [FieldId; 4] = [
     field::CLOCK_EVENT_ACTIVE,
     field::CLOCK_EVENT_SECONDS_TOTAL,
@@ -21,20 +21,20 @@ pub(crate) struct ClockEvents {
     last: Option<(Moment, u64)>,
     seconds: [f64; CLOCK_REASONS.len()],
     begun: [u64; CLOCK_REASONS.len()],
-    /// Which ones the driver has counted itself: from then on, nobody else does.
-    counted: [bool; CLOCK_REASONS.len()],
+    /// The reasons whose time the driver has counted itself. Sampled time never replaces that.
+    driver_counted: [bool; CLOCK_REASONS.len()],
     window: Counts,
 }
 
 impl ClockEvents {
     pub(crate) fn new(window: Duration) -> Self {
         let (seconds, begun) = ([0.0; CLOCK_REASONS.len()], [0; CLOCK_REASONS.len()]);
-        let counted = [false; CLOCK_REASONS.len()];
-        Self { last: None, seconds, begun, counted, window: Counts::new(window) }
+        let driver_counted = [false; CLOCK_REASONS.len()];
+        Self { last: None, seconds, begun, driver_counted, window: Counts::new(window) }
     }
 
-    /// Takes a sample of the mask. What was in force at the one before counts for the time between
-    /// them, unless that was so long ago that nobody knows.
+    /// Takes a sample of the mask. Reasons of the sample before count for the time between the two,
+    /// unless that is more than `longest`.
     pub(crate) fn sample(&mut self, at: Moment, mask: u64, longest: Duration) {
         let before = self.last.replace((at, mask));
         let Some((then, before)) = before else { return };
@@ -57,9 +57,17 @@ impl ClockEvents {
         }
     }
 
-    /// What is known at `elapsed`, with what is read by now.
+    /// Notes which reasons the driver counts the time of itself.
+    pub(crate) fn note_counters<'a>(&mut self, read: impl Fn(FieldId) -> Option<&'a Reading>) {
+        for (place, reason) in CLOCK_REASONS.iter().enumerate() {
+            self.driver_counted[place] |=
+                matches!(reason.time.and_then(&read), Some(Ok(Value::Int(_))));
+        }
+    }
+
+    /// What is known at `elapsed`, with the readings of that moment.
     pub(crate) fn view<'a>(
-        &mut self,
+        &self,
         elapsed: Duration,
         read: impl Fn(FieldId) -> Option<&'a Reading>,
     ) -> [ClockEvent; CLOCK_REASONS.len()] {
@@ -70,16 +78,13 @@ impl ClockEvents {
         let in_window = self.window.at(elapsed);
         std::array::from_fn(|place| {
             let reason = &CLOCK_REASONS[place];
-            let integrated = self.last.map(|_| self.seconds[place]);
+            let sampled = self.last.map(|_| self.seconds[place]);
             let seconds = match reason.time.and_then(&read) {
-                Some(Ok(Value::Int(nanos))) => {
-                    self.counted[place] = true;
-                    Some(*nanos as f64 / 1e9)
-                }
-                // It has one that cannot be read now: another count would make the series jump.
-                _ if self.counted[place] => None,
-                // It has no counter for it, so what was sampled is the best there is.
-                None | Some(Err(Reason::NotServed | Reason::NotSupported)) => integrated,
+                Some(Ok(Value::Int(nanos))) => Some(*nanos as f64 / 1e9),
+                // The driver's counter cannot be read now: the sampled time would make a jump.
+                _ if self.driver_counted[place] => None,
+                // The driver has no counter, so the sampled time is the best there is.
+                None | Some(Err(Reason::NotServed | Reason::NotSupported)) => sampled,
                 Some(_) => None,
             };
             ClockEvent {
@@ -110,13 +115,16 @@ mod tests {
         events
     }
 
+    /// The view after a pass that has read `counter`.
     fn view(events: &mut ClockEvents, counter: Option<Reading>) -> [ClockEvent; 9] {
         let mask: Reading = Ok(Value::Int(0x8));
-        events.view(60 * SECOND, |field| match field {
+        let read = |field| match field {
             model::field::CLOCKS_EVENT_REASONS => Some(&mask),
             model::field::CLOCKS_EVENT_REASON_SW_POWER_CAP_NS => counter.as_ref(),
             _ => None,
-        })
+        };
+        events.note_counters(read);
+        events.view(60 * SECOND, read)
     }
 
     #[test]
@@ -124,7 +132,7 @@ mod tests {
         let mut events = sampled(&[0x8, 0x8, 0, 0x8, 0xC, 0x4, 0]);
         let slowdown = view(&mut events, None)[HW_SLOWDOWN];
         assert_eq!(slowdown.seconds, Some(4.0));
-        assert_eq!(slowdown.begun, 1, "the first sample shows no beginning");
+        assert_eq!(slowdown.begun, 1, "the first sample begins nothing");
         assert_eq!(slowdown.samples_in_window, 4);
         assert_eq!(slowdown.active, Some(true));
         assert_eq!(view(&mut events, None)[POWER].active, Some(false));
@@ -145,6 +153,6 @@ mod tests {
         assert_eq!(seconds(Some(Err(Reason::NotSupported))), Some(1.0));
         assert_eq!(seconds(Some(Err(Reason::Failed))), None, "a series must not jump");
         assert_eq!(seconds(Some(Ok(Value::Int(90_500_000_000)))), Some(90.5));
-        assert_eq!(seconds(Some(Err(Reason::NotSupported))), None, "nor back");
+        assert_eq!(seconds(Some(Err(Reason::NotSupported))), None, "nor jump back");
     }
 }

@@ -1,7 +1,7 @@
-//! How a GPU's subsystems are: rules over what was read.
+//! The health of a GPU's subsystems: rules over readings.
 //!
-//! Each rule looks at readings that a driver gives anyway; a subsystem of which nothing can be read
-//! has no state at all, rather than a good one. Limits are those that DCGM uses, or operators.
+//! A subsystem without any readable input has no health at all, rather than a good one. The limits are
+//! those of DCGM, or of operators.
 //!
 //! | subsystem | fails | warns |
 //! |---|---|---|
@@ -20,7 +20,7 @@ use model::{FieldId, Health, HealthStatus, Moment, Reading, Value, When, XidLog,
 
 use HealthStatus::{Fail, Pass, Warn};
 
-/// Every field that a rule looks at.
+/// The fields that the rules use.
 pub(crate) const INPUTS: &[FieldId] = &[
     field::ECC_DBE_VOL_TOTAL,
     field::ROW_REMAP_FAILURE,
@@ -43,7 +43,7 @@ pub(crate) const INPUTS: &[FieldId] = &[
     field::GET_GPU_RECOVERY_ACTION,
 ];
 
-/// Those whose growth is looked at.
+/// The counters whose growth the rules use.
 pub(crate) const TRENDS: &[FieldId] = &[
     field::PCIE_REPLAY_COUNTER,
     field::NVLINK_REPLAY_ERROR_COUNT_TOTAL,
@@ -52,26 +52,28 @@ pub(crate) const TRENDS: &[FieldId] = &[
     field::NVLINK_CRC_DATA_ERROR_COUNT_TOTAL,
 ];
 
-/// Over how long growth is looked at, and how often the counters are noted for it.
+/// The time over which growth is measured.
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// The shortest time between two noted values of a counter.
 const STEP: Duration = Duration::from_secs(5);
 
-/// How long an XID that asks for a reset speaks of the present.
-const XID_SPEAKS: Duration = Duration::from_secs(600);
+/// How long an XID that asks for a reset makes the driver unhealthy.
+const XID_COUNTS: Duration = Duration::from_secs(600);
 
-/// What XIDs ask for that say the GPU cannot go on.
+/// The classes of XIDs after which a GPU cannot go on.
 const FATAL_CLASSES: [&str; 3] = ["reset_gpu", "restart_node", "restart_vm"];
 
-/// What counters were over the last minute.
+/// The values of counters over the last minute.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Trends(BTreeMap<FieldId, VecDeque<(Moment, i64)>>);
 
 impl Trends {
-    /// Notes what a counter is now.
+    /// Notes the value of a counter.
     pub(crate) fn note(&mut self, field: FieldId, at: Moment, reading: &Reading) {
         let Ok(Value::Int(count)) = reading else { return };
         let noted = self.0.entry(field).or_default();
-        // One that fell was reset: what came before says nothing of now.
+        // A counter that fell was reset, so its earlier values no longer compare.
         if noted.back().is_some_and(|(_, before)| count < before) {
             noted.clear();
         }
@@ -83,8 +85,8 @@ impl Trends {
         }
     }
 
-    /// By how much a counter grew over the last minute, and over how long that was seen; none
-    /// before it was seen twice.
+    /// By how much a counter grew over the last minute, and the time between the first and the last
+    /// value; `None` before there are two values.
     fn growth(&self, field: FieldId) -> Option<(i64, Duration)> {
         let noted = self.0.get(&field)?;
         let ((first, from), (last, to)) = (noted.front()?, noted.back()?);
@@ -92,8 +94,8 @@ impl Trends {
     }
 }
 
-/// What the rules look at.
-pub(crate) struct Patient<'a, F> {
+/// What the rules use.
+pub(crate) struct HealthInputs<'a, F> {
     /// The reading of one of the [`INPUTS`].
     pub(crate) read: F,
     pub(crate) trends: &'a Trends,
@@ -101,20 +103,20 @@ pub(crate) struct Patient<'a, F> {
     pub(crate) now: Moment,
 }
 
-/// Whatever was found of one subsystem; none if nothing could be looked at.
+/// The worst that was found of one subsystem; `None` if none of its inputs can be read.
 type Finding = Option<(HealthStatus, &'static str)>;
 
-/// All subsystems of which something is known, and `ALL`.
+/// The health of all subsystems with a readable input, and of `ALL`.
 pub(crate) fn assess<'a, F: Fn(FieldId) -> Option<&'a Reading>>(
-    patient: &Patient<'_, F>,
+    inputs: &HealthInputs<'_, F>,
 ) -> Vec<Health> {
     let findings = [
-        ("PCIE", patient.pcie()),
-        ("NVLINK", patient.nvlink()),
-        ("MEM", patient.memory()),
-        ("THERMAL", patient.clocks(0x40, "DCGM_FR_CLOCK_THROTTLE_THERMAL")),
-        ("POWER", patient.clocks(0x80, "DCGM_FR_CLOCK_THROTTLE_POWER")),
-        ("DRIVER", patient.driver()),
+        ("PCIE", inputs.pcie()),
+        ("NVLINK", inputs.nvlink()),
+        ("MEM", inputs.memory()),
+        ("THERMAL", inputs.clocks(0x40, "DCGM_FR_CLOCK_THROTTLE_THERMAL")),
+        ("POWER", inputs.clocks(0x80, "DCGM_FR_CLOCK_THROTTLE_POWER")),
+        ("DRIVER", inputs.driver()),
     ];
     let mut found: Vec<Health> = findings
         .into_iter()
@@ -129,7 +131,7 @@ pub(crate) fn assess<'a, F: Fn(FieldId) -> Option<&'a Reading>>(
     found
 }
 
-impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
+impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> HealthInputs<'_, F> {
     fn int(&self, field: FieldId) -> Option<i64> {
         match (self.read)(field) {
             Some(Ok(Value::Int(int))) => Some(*int),
@@ -137,13 +139,13 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
         }
     }
 
-    /// By how much a counter grew of late; none where it cannot be read now.
+    /// By how much a counter grew over the last minute; `None` if it cannot be read now.
     fn growth(&self, field: FieldId) -> Option<(i64, Duration)> {
         self.int(field)?;
         self.trends.growth(field)
     }
 
-    /// Whether a number is at least `limit`, where it can be read.
+    /// `found` if the number is at least `limit`.
     fn at_least(&self, field: FieldId, limit: i64, found: (HealthStatus, &'static str)) -> Finding {
         self.int(field).map(|number| if number >= limit { found } else { (Pass, "") })
     }
@@ -173,7 +175,7 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
         ])
     }
 
-    /// A link may replay now and then; how often, its highest speed and its width say.
+    /// How often a link may replay depends on its highest speed and its width.
     fn pcie(&self) -> Finding {
         let (grown, over) = self.growth(field::PCIE_REPLAY_COUNTER)?;
         // An idle link is slower than it was when it replayed.
@@ -184,7 +186,7 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
         let place = usize::try_from(generation - 1).unwrap_or(0).min(per_lane.len() - 1);
         let limit = (lanes as f64 * per_lane[place]).ceil();
         let per_minute = grown as f64 * MINUTE.as_secs_f64() / over.as_secs_f64().max(1.0);
-        // Seen for less than a minute, a few may look like many.
+        // Within less than a minute, a few replays may look like a high rate.
         let is_much = per_minute > limit && grown as f64 > limit.min(2.0);
         Some(if is_much { (Warn, "DCGM_FR_PCI_REPLAY_RATE") } else { (Pass, "") })
     }
@@ -225,8 +227,8 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
             4 => (Fail, "DCGM_FR_GPU_RECOVERY_DRAIN_RESET"),
             _ => (Fail, "HEATSINK_RECOVERY_ACTION_UNKNOWN"),
         });
-        // Not by the wall clock, which may have been set since.
-        let is_fresh = |last: When| self.now - last.moment < XID_SPEAKS;
+        // The wall clock may have been set since.
+        let is_fresh = |last: When| self.now - last.moment < XID_COUNTS;
         let fatal = self.xids.counts.values().filter(|entry| {
             FATAL_CLASSES.contains(&entry.xid.class) && entry.last.is_some_and(is_fresh)
         });
@@ -249,7 +251,7 @@ impl<'a, F: Fn(FieldId) -> Option<&'a Reading>> Patient<'_, F> {
     }
 }
 
-/// The worst of what was found, and of equals the first.
+/// The worst finding; of equals the first.
 fn worst<const N: usize>(findings: [Finding; N]) -> Finding {
     findings.into_iter().flatten().rev().max_by_key(|(status, _)| *status)
 }
@@ -286,20 +288,20 @@ mod tests {
         }
 
         fn of(&self, subsystem: &str) -> Option<(HealthStatus, &'static str)> {
-            let patient = Patient {
+            let inputs = HealthInputs {
                 read: |field| self.readings.get(&field),
                 trends: &self.trends,
                 xids: &self.xids,
                 now: Moment::BOOT + Duration::from_secs(10_000),
             };
-            let all = assess(&patient);
+            let all = assess(&inputs);
             let health = all.iter().find(|health| health.subsystem == subsystem)?;
             Some((health.status, health.error))
         }
     }
 
     #[test]
-    fn what_cannot_be_read_has_no_state() {
+    fn a_subsystem_that_cannot_be_read_has_no_health() {
         let mut unknown = case(&[]);
         unknown.readings.insert(field::ECC_DBE_VOL_TOTAL, Err(Reason::NotSupported));
         for subsystem in ["PCIE", "NVLINK", "MEM", "THERMAL", "POWER", "DRIVER", "ALL"] {
@@ -328,15 +330,15 @@ mod tests {
     }
 
     #[test]
-    fn replays_are_measured_by_the_link() {
+    fn the_replay_limit_depends_on_the_link() {
         let link = [(field::PCIE_LINK_GEN, 5), (field::PCIE_LINK_WIDTH, 16)];
         let pcie = |replays| case(&link).grown(field::PCIE_REPLAY_COUNTER, replays).of("PCIE");
         assert_eq!(pcie(31), Some((Pass, "")), "16 lanes of generation 5 may replay 31 a minute");
         assert_eq!(pcie(32), Some((Warn, "DCGM_FR_PCI_REPLAY_RATE")));
-        assert_eq!(case(&link).of("PCIE"), None, "seen once, a counter tells no rate");
+        assert_eq!(case(&link).of("PCIE"), None, "one value gives no rate");
         let mut unread = case(&link).grown(field::PCIE_REPLAY_COUNTER, 1000);
         unread.readings.insert(field::PCIE_REPLAY_COUNTER, Err(Reason::NotSupported));
-        assert_eq!(unread.of("PCIE"), None, "what was is not what is");
+        assert_eq!(unread.of("PCIE"), None, "an unreadable counter has no rate");
     }
 
     #[test]
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn heat_power_and_the_drivers_wish() {
+    fn heat_power_and_recovery_actions() {
         let hot = case(&[(field::CLOCKS_EVENT_REASONS, 0x49), (field::GET_GPU_RECOVERY_ACTION, 4)]);
         assert_eq!(hot.of("THERMAL"), Some((Warn, "DCGM_FR_CLOCK_THROTTLE_THERMAL")));
         assert_eq!(hot.of("POWER"), Some((Pass, "")));
@@ -359,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fatal_xid_speaks_for_ten_minutes() {
+    fn a_fatal_xid_counts_for_ten_minutes() {
         let of = |class, age: u64| {
             let mut case = case(&[]);
             case.xids.listening = true;

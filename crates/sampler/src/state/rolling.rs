@@ -1,9 +1,9 @@
 //! Rolling windows: extents of samples, and counts of events, over the last minute or so.
 //!
-//! A window slides in steps, a fixed number of them to its length. It holds every sample of the step
-//! that has begun and of as many whole steps before it as make up its length: so it is never
-//! shorter than it says and at most one step longer, exact over what it holds, and takes the same
-//! room however many samples come.
+//! A window slides in steps, a fixed number of them to its length. It holds every sample of the
+//! current step and of as many whole steps before it as make up its length. So it is never shorter
+//! than its length and at most one step longer, exact over the samples that it holds, and takes the
+//! same memory however many samples come.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -14,146 +14,132 @@ const EXTENT_STEPS: u64 = 60;
 /// The same for counts of events.
 const COUNT_STEPS: u64 = 300;
 
-/// Steps, counted from the moment from which time is counted.
-#[derive(Clone, Copy, Debug)]
-struct Steps {
-    nanos: u64,
-    most: u64,
+/// The buckets of a window, one for each step that has samples.
+#[derive(Clone, Debug)]
+struct Window<T> {
+    /// The length of a step, in ns.
+    step: u64,
+    /// How many steps make up the length of the window.
+    steps: u64,
+    /// Each with the number of its step, counted from the epoch; ascending.
+    buckets: VecDeque<(u64, T)>,
 }
 
-impl Steps {
-    fn new(window: Duration, most: u64) -> Self {
-        let nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
-        Self { nanos: nanos.div_ceil(most).max(1), most }
+impl<T: Default> Window<T> {
+    fn new(length: Duration, steps: u64) -> Self {
+        let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+        Self { step: nanos.div_ceil(steps).max(1), steps, buckets: VecDeque::new() }
     }
 
-    fn number(self, at: Duration) -> u64 {
-        u64::try_from(at.as_nanos()).unwrap_or(u64::MAX) / self.nanos
+    fn number(&self, at: Duration) -> u64 {
+        u64::try_from(at.as_nanos()).unwrap_or(u64::MAX) / self.step
     }
 
-    /// The oldest step that belongs to the window at this step.
-    fn oldest(self, now: u64) -> u64 {
-        now.saturating_sub(self.most)
+    /// The bucket of a moment, added if it is new; `None` if it is too old for the window of the
+    /// newest.
+    fn bucket(&mut self, at: Duration) -> Option<&mut T> {
+        let number = self.number(at);
+        let newest = self.buckets.back().map_or(number, |(newest, _)| number.max(*newest));
+        let oldest = newest.saturating_sub(self.steps);
+        while self.buckets.front().is_some_and(|(number, _)| *number < oldest) {
+            self.buckets.pop_front();
+        }
+        if number < oldest {
+            return None;
+        }
+        let place = self.buckets.partition_point(|(other, _)| *other < number);
+        if self.buckets.get(place).is_none_or(|(other, _)| *other != number) {
+            self.buckets.insert(place, (number, T::default()));
+        }
+        self.buckets.get_mut(place).map(|(_, bucket)| bucket)
+    }
+
+    /// The buckets of the window at `now`.
+    fn at(&self, now: Duration) -> impl Iterator<Item = &T> {
+        let oldest = self.number(now).saturating_sub(self.steps);
+        self.buckets.iter().filter(move |(number, _)| *number >= oldest).map(|(_, bucket)| bucket)
     }
 }
 
 /// The least, the mean and the greatest of the samples in a window.
 #[derive(Clone, Debug)]
-pub(crate) struct Extents {
-    steps: Steps,
-    /// By number, ascending; only those that have samples.
-    buckets: VecDeque<Bucket>,
-}
+pub(crate) struct Extents(Window<Summary>);
 
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    number: u64,
-    min: f64,
-    max: f64,
-    sum: f64,
-    count: u64,
-    from_driver: bool,
-}
-
-/// What a window holds.
+/// Samples, summed up.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Summary {
     pub(crate) min: f64,
-    pub(crate) mean: f64,
     pub(crate) max: f64,
-    /// Whether any of its samples is the driver's own.
+    sum: f64,
+    count: u64,
+    /// Whether the driver took any of the samples by itself.
     pub(crate) from_driver: bool,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
+        Self { min, max, sum: 0.0, count: 0, from_driver: false }
+    }
+}
+
+impl Summary {
+    fn add(&mut self, other: Self) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.sum += other.sum;
+        self.count += other.count;
+        self.from_driver |= other.from_driver;
+    }
+
+    pub(crate) fn mean(&self) -> f64 {
+        // Rounding must not move the mean of equal numbers.
+        (self.sum / self.count as f64).clamp(self.min, self.max)
+    }
 }
 
 impl Extents {
     pub(crate) fn new(window: Duration) -> Self {
-        Self { steps: Steps::new(window, EXTENT_STEPS), buckets: VecDeque::new() }
+        Self(Window::new(window, EXTENT_STEPS))
     }
 
     /// Adds a sample. Samples may come a little out of order; one that is too old for the window of
-    /// the newest is passed over.
+    /// the newest is ignored.
     pub(crate) fn add(&mut self, at: Duration, value: f64, from_driver: bool) {
-        let number = self.steps.number(at);
-        let newest = self.buckets.back().map_or(number, |bucket| bucket.number.max(number));
-        let oldest = self.steps.oldest(newest);
-        while self.buckets.front().is_some_and(|bucket| bucket.number < oldest) {
-            self.buckets.pop_front();
-        }
-        if number < oldest {
-            return;
-        }
-        let place = self.buckets.partition_point(|bucket| bucket.number < number);
-        match self.buckets.get_mut(place).filter(|bucket| bucket.number == number) {
-            Some(bucket) => {
-                bucket.min = bucket.min.min(value);
-                bucket.max = bucket.max.max(value);
-                bucket.sum += value;
-                bucket.count += 1;
-                bucket.from_driver |= from_driver;
-            }
-            None => {
-                let (min, max, sum, count) = (value, value, value, 1);
-                let bucket = Bucket { number, min, max, sum, count, from_driver };
-                self.buckets.insert(place, bucket);
-            }
+        if let Some(bucket) = self.0.bucket(at) {
+            bucket.add(Summary { min: value, max: value, sum: value, count: 1, from_driver });
         }
     }
 
-    /// What the window holds at `now`; none if that is nothing.
+    /// The summary of the window at `now`; `None` if it has no samples.
     pub(crate) fn summary(&self, now: Duration) -> Option<Summary> {
-        let oldest = self.steps.oldest(self.steps.number(now));
-        let mut held = self.buckets.iter().filter(|bucket| bucket.number >= oldest);
-        let mut all = *held.next()?;
-        for bucket in held {
-            all.min = all.min.min(bucket.min);
-            all.max = all.max.max(bucket.max);
-            all.sum += bucket.sum;
-            all.count += bucket.count;
-            all.from_driver |= bucket.from_driver;
-        }
-        let Bucket { min, max, sum, count, from_driver, .. } = all;
-        // The mean of equal numbers is that number, whatever rounding says.
-        let mean = (sum / count as f64).clamp(min, max);
-        Some(Summary { min, mean, max, from_driver })
+        let mut all = Summary::default();
+        self.0.at(now).for_each(|bucket| all.add(*bucket));
+        (all.count > 0).then_some(all)
     }
 }
 
 /// How many events of each kind are in a window.
 #[derive(Clone, Debug)]
-pub(crate) struct Counts {
-    steps: Steps,
-    /// By number, ascending; only those that have events.
-    buckets: VecDeque<(u64, BTreeMap<u32, u64>)>,
-}
+pub(crate) struct Counts(Window<BTreeMap<u32, u64>>);
 
 impl Counts {
     pub(crate) fn new(window: Duration) -> Self {
-        Self { steps: Steps::new(window, COUNT_STEPS), buckets: VecDeque::new() }
+        Self(Window::new(window, COUNT_STEPS))
     }
 
-    /// Counts one event; time never runs backwards here.
+    /// Counts one event.
     pub(crate) fn add(&mut self, now: Duration, kind: u32) {
-        let number = self.steps.number(now);
-        let oldest = self.steps.oldest(number);
-        while self.buckets.front().is_some_and(|(number, _)| *number < oldest) {
-            self.buckets.pop_front();
-        }
-        if self.buckets.back().is_none_or(|(last, _)| *last < number) {
-            self.buckets.push_back((number, BTreeMap::new()));
-        }
-        if let Some((_, counts)) = self.buckets.back_mut() {
+        if let Some(counts) = self.0.bucket(now) {
             *counts.entry(kind).or_insert(0) += 1;
         }
     }
 
     /// The counts of the window at `now`, by kind.
     pub(crate) fn at(&self, now: Duration) -> BTreeMap<u32, u64> {
-        let oldest = self.steps.oldest(self.steps.number(now));
         let mut all = BTreeMap::new();
-        for (_, counts) in self.buckets.iter().filter(|(number, _)| *number >= oldest) {
-            for (kind, count) in counts {
-                *all.entry(*kind).or_insert(0) += count;
-            }
+        for (kind, count) in self.0.at(now).flatten() {
+            *all.entry(*kind).or_insert(0) += count;
         }
         all
     }
@@ -184,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn without_samples_there_is_nothing_to_say() {
+    fn without_samples_there_is_no_summary() {
         let mut extents = Extents::new(WINDOW);
         assert_eq!(extents.summary(seconds(5.0)), None);
         extents.add(seconds(5.0), 1.0, true);
         assert!(extents.summary(seconds(65.9)).is_some());
-        assert_eq!(extents.summary(seconds(66.0)), None, "the GPU has been silent for a window");
+        assert_eq!(extents.summary(seconds(66.0)), None, "no sample for a whole window");
     }
 
     #[test]
-    fn room_is_bounded() {
+    fn memory_is_bounded() {
         let mut extents = Extents::new(WINDOW);
         let mut counts = Counts::new(WINDOW);
         for milli in 0..1_000_000_u32 {
@@ -201,11 +187,11 @@ mod tests {
             extents.add(at, 1.0, false);
             counts.add(at, milli % 9);
         }
-        assert_eq!(extents.buckets.len() as u64, EXTENT_STEPS + 1);
-        assert_eq!(counts.buckets.len() as u64, COUNT_STEPS + 1);
+        assert_eq!(extents.0.buckets.len() as u64, EXTENT_STEPS + 1);
+        assert_eq!(counts.0.buckets.len() as u64, COUNT_STEPS + 1);
     }
 
-    /// What the module says a window is, by looking at all samples.
+    /// The samples of a window as the module defines it, by looking at all samples.
     fn brute_force(
         samples: &[(u64, i32)],
         window: Duration,
@@ -248,10 +234,10 @@ mod tests {
                 prop_assert_eq!(summary.map(|s| s.max), values().max().map(f64::from));
                 let sum: i64 = values().map(i64::from).sum();
                 let mean = sum as f64 / held.len() as f64;
-                prop_assert_eq!(summary.map(|s| s.mean), (!held.is_empty()).then_some(mean));
+                prop_assert_eq!(summary.map(|s| s.mean()), (!held.is_empty()).then_some(mean));
                 let least = now.saturating_sub(u64::try_from(window.as_nanos()).unwrap());
                 let all_recent = samples[..=seen].iter().filter(|(at, _)| *at >= least).count();
-                prop_assert!(held.len() >= all_recent, "shorter than it says");
+                prop_assert!(held.len() >= all_recent, "shorter than its length");
             }
         }
     }

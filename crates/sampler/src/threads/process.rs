@@ -1,4 +1,4 @@
-//! What this process uses, as the kernel says.
+//! The resource use of this process, from the kernel.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use model::Process;
 /// The kernel counts processor time for user space in hundredths of a second, on every machine.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Reads it.
+/// Reads the resource use of this process.
 pub(crate) fn usage(started: SystemTime) -> Process {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -35,10 +35,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_name_may_hold_anything() {
+    fn a_process_name_may_contain_brackets() {
         let stat = "1 (a ) b) S 1 1 1 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 5 0 0";
         assert_eq!(cpu(stat), Some(Duration::from_secs(3)));
-        assert_eq!(cpu("nonsense"), None);
+        assert_eq!(cpu("malformed"), None);
     }
 
     #[test]
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_uses_something() {
+    fn this_process_uses_memory() {
         assert!(usage(SystemTime::now()).resident_bytes.is_some_and(|bytes| bytes > 0));
     }
 }
