@@ -1,36 +1,36 @@
-//! The training job: what it asks of the GPUs, moment by moment.
+//! The training job: its phases, and the load that each puts on the GPUs.
 //!
-//! It is synchronous. Every step, each GPU computes its share and then all exchange gradients, so
-//! the slowest GPU sets the pace and the others wait for it.
+//! The job is synchronous. In each training step, every GPU computes its share, and then all
+//! exchange gradients. So the slowest GPU sets the pace, and the others wait for it.
 
 use std::time::Duration;
 
 use crate::Activity;
 use crate::random::Random;
 
-/// What the job does at one moment, on every GPU that takes part.
+/// What the job does at one moment, on all its GPUs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
     /// Processes start and read their weights.
     Loading,
-    /// The next batch comes in, and the optimizer updates the weights.
+    /// The next batch is loaded, and the optimizer updates the weights.
     Input,
     /// Forward and backward pass.
     Compute,
-    /// Gradients go round.
+    /// All-reduce of the gradients.
     Reduce,
-    /// Weights go to disk.
+    /// Weights are written to disk.
     Checkpoint,
-    /// A partner is gone, and those who are left spin until they are told to go on without it.
+    /// A GPU has left the job; the others wait in a collective until it is given up.
     Waiting,
 }
 
-/// What a phase asks of one GPU at full clock.
+/// The load of a phase on one GPU at full clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand {
     /// Shares of time or of capacity.
     pub(crate) activity: Activity,
-    /// Share of the power that the hottest kernel would draw.
+    /// Power, as a share of that of the most demanding kernel.
     pub(crate) intensity: f64,
     /// PCIe, bytes per second sent by the GPU.
     pub(crate) pcie_tx_bytes_per_second: f64,
@@ -40,8 +40,8 @@ pub(crate) struct Demand {
     pub(crate) nvlink_bytes_per_second: f64,
 }
 
-/// No process, no work.
-pub(crate) const NOTHING: Demand = Demand {
+/// The demand on a GPU that runs no process.
+pub(crate) const NO_DEMAND: Demand = Demand {
     activity: Activity { graphics: 0.0, sm: 0.0, occupancy: 0.0, tensor: 0.0, dram: 0.0 },
     intensity: 0.0,
     pcie_tx_bytes_per_second: 0.0,
@@ -89,7 +89,7 @@ const CHECKPOINT: Demand = Demand {
     nvlink_bytes_per_second: 1.0e9,
 };
 
-/// Collective kernels that spin hold the GPU at 100 % and do nothing.
+/// Collective kernels that wait keep the GPU at 100 % utilization without doing work.
 const WAITING: Demand = Demand {
     activity: Activity { graphics: 1.0, sm: 0.26, occupancy: 0.05, tensor: 0.0, dram: 0.02 },
     intensity: 0.3,
@@ -99,8 +99,8 @@ const WAITING: Demand = Demand {
 };
 
 impl Phase {
-    /// What it asks of a GPU that runs at `speed` (its share of full clock), while the slowest one
-    /// runs at `slowest`.
+    /// The demand on a GPU that runs at `speed` while the slowest runs at `slowest`, both as shares
+    /// of full clock.
     pub(crate) fn demand(self, speed: f64, slowest: f64) -> Demand {
         match self {
             Self::Loading => LOADING,
@@ -110,8 +110,8 @@ impl Phase {
             Self::Compute => {
                 let busy = if speed > slowest { slowest / speed } else { 1.0 };
                 let mut demand = mix(&WAITING, &COMPUTE, busy);
-                // Memory keeps its clock, so slower SMs ask less of it; and what the exchange
-                // overlaps with the pass goes at the pace of all.
+                // The memory clock stays, so slower SMs use a smaller share of its bandwidth. The
+                // exchange that overlaps with the pass runs at the pace of the slowest GPU.
                 demand.activity.dram *= speed;
                 demand.nvlink_bytes_per_second = COMPUTE.nvlink_bytes_per_second * slowest;
                 demand
@@ -125,7 +125,7 @@ impl Phase {
     }
 }
 
-/// The exchange is bound half by the links and half by the SMs that drive them.
+/// Pace of the gradient exchange: half of it depends on the links, half on the SMs.
 fn reduce_pace(slowest: f64) -> f64 {
     0.5 + 0.5 * slowest
 }
@@ -149,26 +149,28 @@ fn mix(one: &Demand, other: &Demand, share: f64) -> Demand {
 }
 
 const LOADING_TIME: Duration = Duration::from_secs(5);
+/// How long the job waits for a GPU that has left.
 const GIVE_UP_TIME: Duration = Duration::from_secs(6);
-/// When the first checkpoint begins, how often one does, and how long it takes.
+/// Time from the start of the job to its first checkpoint.
 const FIRST_CHECKPOINT: Duration = Duration::from_secs(130);
 const CHECKPOINT_PERIOD: Duration = Duration::from_secs(240);
 const CHECKPOINT_TIME: Duration = Duration::from_secs(8);
-/// Where, in a training step, its phases begin.
+/// At which progress of a training step its phases begin, 0 to 1.
 const COMPUTE_BEGINS: f64 = 0.1;
 const REDUCE_BEGINS: f64 = 0.78;
 
-/// Where the job is.
+/// The progress of the job.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     random: Random,
-    /// The GPUs that took part at the last moment, a bit each.
+    /// The GPUs of the last step, one bit each.
     members: u64,
     started: Duration,
-    /// A pause, and when it ends.
+    /// The phase that interrupts training, and when it ends.
     pause: Option<(Phase, Duration)>,
-    /// How much of the current training step is done, 0 to 1, and how long it takes at full clock.
+    /// Progress of the current training step, 0 to 1.
     progress: f64,
+    /// Length of the current training step at full clock.
     step_seconds: f64,
 }
 
@@ -184,8 +186,8 @@ impl Job {
         }
     }
 
-    /// Goes on by `dt`, to `now`, with these members (a bit each), the slowest of which runs at
-    /// `slowest` of full clock. Says what all members do meanwhile.
+    /// Advances by `dt`, to `now`. `members` has a bit for each GPU that takes part, and `slowest`
+    /// is the speed of the slowest of them, as a share of full clock. Returns the phase of all.
     pub(crate) fn advance(
         &mut self,
         now: Duration,
@@ -202,7 +204,7 @@ impl Job {
             }
             self.pause = None;
         }
-        if self.saves_at(now) {
+        if self.is_checkpoint(now) {
             return Phase::Checkpoint;
         }
         let (phase, pace) = match self.progress {
@@ -218,13 +220,13 @@ impl Job {
         phase
     }
 
-    /// Who comes has to load first, and all start over from there. Who goes is waited for, a while.
+    /// After a GPU joins, all GPUs load first. After a GPU leaves, the others wait for a while.
     fn change_members(&mut self, now: Duration, members: u64) {
         if self.members == 0 {
             self.started = now;
         }
-        let came = members & !self.members != 0;
-        self.pause = Some(if came {
+        let joined = members & !self.members != 0;
+        self.pause = Some(if joined {
             (Phase::Loading, now + LOADING_TIME)
         } else {
             (Phase::Waiting, now + GIVE_UP_TIME)
@@ -233,7 +235,7 @@ impl Job {
         self.progress = 0.0;
     }
 
-    fn saves_at(&self, now: Duration) -> bool {
+    fn is_checkpoint(&self, now: Duration) -> bool {
         let Some(since_first) = (now - self.started).checked_sub(FIRST_CHECKPOINT) else {
             return false;
         };
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn it_loads_then_trains_and_saves_now_and_then() {
+    fn the_job_loads_then_trains_and_writes_checkpoints() {
         let phases = phases(1.0);
         assert!(phases[..50].iter().all(|p| *p == Phase::Loading));
         assert_eq!(phases[50], Phase::Input);
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_fast_waits_for_who_is_slow() {
+    fn fast_gpus_wait_for_the_slowest() {
         let slow = Phase::Compute.demand(0.5, 0.5);
         let fast = Phase::Compute.demand(1.0, 0.5);
         assert!(fast.intensity < slow.intensity);
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_goes_is_waited_for() {
+    fn the_job_waits_six_seconds_for_a_member_that_leaves() {
         let mut job = Job::new(Random::new(1, 1));
         for step in 0..100 {
             job.advance(DT * step, DT, 0b11, 1.0);

@@ -1,11 +1,10 @@
 //! Simulated GPUs that obey simple physics: load becomes power, power becomes heat, and heat takes
 //! the clocks down, which slows the job that made the load.
 //!
-//! A [`Scenario`] says what happens to whom, a [`World`] lives through it in fixed steps, and
-//! [`SimSource`] lets the sampler read it like any driver. There is no clock and no chance in a
-//! world: scenario, seed and simulated time determine every number. It uses only arithmetic that
-//! is exact to the bit on every machine (no `exp`, no `powf`), so that recorded expectations hold
-//! everywhere.
+//! A [`Scenario`] lists what happens to each GPU, a [`World`] simulates it in fixed steps, and
+//! [`SimSource`] lets the sampler read the world like any driver. Scenario, seed and simulated time
+//! determine every number: a world uses no clock and no system randomness. Its arithmetic gives
+//! the same bits on every machine (no `exp`, no `powf`), so that tests can compare exact numbers.
 
 #![forbid(unsafe_code)]
 

@@ -1,18 +1,19 @@
-//! The only chance there is: splitmix64, one independent stream per user.
+//! The random numbers of the simulation: splitmix64, with an independent stream for each GPU and
+//! the job.
 
 /// A stream of numbers that its seed determines.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The stream numbered `stream` of `seed`. Streams do not follow one another's sequence.
+    /// Stream number `stream` of `seed`. The streams of a seed are independent.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut of_seed = Self(seed);
         let mut of_stream = Self(stream ^ 0x5851_F42D_4C95_7F2D);
         Self(of_seed.next() ^ of_stream.next())
     }
 
-    /// 64 bits.
+    /// The next 64 bits.
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -21,7 +22,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 up to, not including, 1.
+    /// A number in 0..1.
     pub(crate) fn unit(&mut self) -> f64 {
         const STEP: f64 = 1.0 / (1u64 << 53) as f64;
         (self.next() >> 11) as f64 * STEP
@@ -32,11 +33,11 @@ impl Random {
         low + (high - low) * self.unit()
     }
 
-    /// How many events happen in a short time in which `expected` of them happen on average. The
-    /// whole part is certain; the rest is a coin toss.
+    /// A number of events whose mean is `expected`: its whole part, and one more with the
+    /// probability of its fraction.
     pub(crate) fn count(&mut self, expected: f64) -> u64 {
-        let certain = expected.floor();
-        certain as u64 + u64::from(self.unit() < expected - certain)
+        let whole = expected.floor();
+        whole as u64 + u64::from(self.unit() < expected - whole)
     }
 
     /// `GPU-` and a version 4 UUID.
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_stays_in_its_range_and_is_fair() {
+    fn unit_is_uniform_in_its_range() {
         let mut random = Random::new(7, 0);
         let sum: f64 = (0..10_000)
             .map(|_| random.unit())
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uuid_has_its_form() {
+    fn a_uuid_is_of_version_4() {
         let uuid = Random::new(1, 2).gpu_uuid();
         let lengths: Vec<usize> = uuid.split('-').map(str::len).collect();
         assert_eq!(lengths, [3, 8, 4, 4, 4, 12], "{uuid}");

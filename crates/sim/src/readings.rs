@@ -1,5 +1,4 @@
-//! How a state reads as fields: one row per field, with the conversions that a driver and its
-//! users are used to.
+//! Converts a GPU's state to readings: one row per field, in the units of DCGM.
 
 use std::time::Duration;
 
@@ -8,40 +7,41 @@ use model::{FieldId, Reading, Reason, Value};
 
 use crate::{Activity, GpuState};
 
-/// What a row reads from.
+/// The input of a getter.
 pub(crate) struct View<'a> {
     pub(crate) gpu: &'a GpuState,
-    /// Averages since the last pass; none at the first.
+    /// Averages since the last pass; `None` at the first.
     pub(crate) rates: Option<Rates>,
 }
 
-/// How one field is read of the GPU itself; none for what does not travel as a reading of it.
+/// Reads one field of the GPU; `None` if the field is not a reading of the GPU (XIDs, links).
 pub(crate) type Getter = Option<fn(&View<'_>) -> Reading>;
 
-/// The driver version, which says honestly what this is.
+/// The driver version that the simulation reports.
 pub(crate) const DRIVER_VERSION: &str = "simulated";
 
-/// How `field` is read, if this source knows it.
+/// The getter of `field`, if the simulation serves it.
 pub(crate) fn getter(field: FieldId) -> Option<Getter> {
     let row = FIELDS.iter().find(|(id, _)| *id == field)?;
     Some(row.1)
 }
 
-/// How one field is read of an NVLink.
+/// Reads one field of an NVLink.
 pub(crate) type LinkGetter = fn(&GpuState) -> Reading;
 
-/// How `field` is read of each NVLink, if it is of links.
+/// The getter of `field` for each NVLink, if it is a field of links.
 pub(crate) fn link_getter(field: FieldId) -> Option<LinkGetter> {
     let row = LINK_FIELDS.iter().find(|(id, _)| *id == field)?;
     Some(row.1)
 }
 
-/// The GPU has joined its NVLink fabric, and its part of it is healthy.
+/// NVML's number for a GPU that has joined its NVLink fabric.
 const FABRIC_JOINED: u64 = 3;
+/// NVML's number for a healthy fabric.
 const FABRIC_HEALTHY: u64 = 1;
 const LINK_ACTIVE: u64 = 1;
 
-/// Every field that this source knows.
+/// All fields that the simulation serves.
 #[rustfmt::skip]
 const FIELDS: &[(FieldId, Getter)] = &[
     (field::DRIVER_VERSION,           Some(|_| Ok(Value::Text(DRIVER_VERSION.into())))),
@@ -118,10 +118,10 @@ const FIELDS: &[(FieldId, Getter)] = &[
     (field::MAX_SM_CLOCK_OF_PSTATE,   Some(|v| whole(v.gpu.max_sm_clock_mhz))),
 ];
 
-/// Those of them that are of each NVLink, and of the GPU itself have no value.
+/// The fields of each NVLink. The GPU itself has no value for them.
 const LINK_FIELDS: &[(FieldId, LinkGetter)] = &[(field::NVLINK_GET_STATE, |_| count(LINK_ACTIVE))];
 
-/// Averages over a time, or what is so at one moment.
+/// Averages over a time, or rates at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rates {
     /// Shares, 0 to 1.
@@ -133,7 +133,7 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// What is so at this moment.
+    /// The rates at this moment.
     pub(crate) fn of_moment(gpu: &GpuState) -> Self {
         Self {
             activity: gpu.activity,
@@ -145,7 +145,7 @@ impl Rates {
     }
 }
 
-/// The integrals at one moment, from which a later one makes averages.
+/// The totals at one moment. Two of them give averages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Totals {
     at: Duration,
@@ -166,7 +166,7 @@ impl Totals {
         }
     }
 
-    /// The averages from `earlier` until here; none where no time passed.
+    /// The averages since `earlier`; `None` if no time has passed.
     pub(crate) fn since(&self, earlier: &Self) -> Option<Rates> {
         let seconds = self.at.saturating_sub(earlier.at).as_secs_f64();
         if seconds <= 0.0 {
@@ -209,7 +209,7 @@ fn count(n: u64) -> Reading {
     i64::try_from(n).map(Value::Int).map_err(|_| Reason::Failed)
 }
 
-/// A whole number in a smaller unit.
+/// Multiplies a whole number to convert it to a smaller unit.
 fn scaled(value: Value, factor: i64) -> Value {
     match value {
         Value::Int(int) => Value::Int(int.saturating_mul(factor)),
@@ -217,7 +217,7 @@ fn scaled(value: Value, factor: i64) -> Value {
     }
 }
 
-/// A share as drivers give it: in whole percent.
+/// A share rounded to whole percent, as drivers report it.
 fn hundredths(share: f64) -> Reading {
     match whole(share * 100.0)? {
         Value::Int(percent) => Ok(Value::Float(percent as f64 / 100.0)),
@@ -233,7 +233,7 @@ fn rate(view: &View<'_>, pick: fn(&Rates) -> f64) -> Reading {
     truncated(pick(view.rates.as_ref().ok_or(Reason::NoData)?))
 }
 
-/// Differences of long sums can miss 1 by a rounding error; a share never does.
+/// A share, limited to 1: differences of long sums can exceed it by a rounding error.
 fn ratio(view: &View<'_>, pick: fn(&Activity) -> f64) -> Reading {
     let rates = view.rates.as_ref().ok_or(Reason::NoData)?;
     Ok(Value::Float(pick(&rates.activity).clamp(0.0, 1.0)))
@@ -244,7 +244,7 @@ mod tests {
     use super::FIELDS;
 
     #[test]
-    fn no_field_is_there_twice_and_they_are_in_order() {
+    fn fields_are_unique_and_in_order() {
         assert!(FIELDS.windows(2).all(|w| w[0].0 < w[1].0));
     }
 }

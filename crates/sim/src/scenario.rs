@@ -1,11 +1,11 @@
-//! What happens in a simulation: one script per GPU, and its chapters in words.
+//! What happens in a simulation: a script for each GPU, and a story that describes it.
 
 use std::time::Duration;
 
 use crate::script::{BadMemory, CoolingFailure, Leak, OffBus, Script};
 
-/// The job's members are a bit each.
-const MOST_GPUS: usize = 64;
+/// The job has one bit per GPU.
+const MAX_GPUS: usize = 64;
 
 /// A script for each GPU of a machine.
 #[derive(Clone, Debug)]
@@ -14,40 +14,41 @@ pub struct Scenario {
     chapters: Vec<Chapter>,
 }
 
-/// Something that happens, for people to read.
+/// One sentence of the story.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chapter {
-    /// When, since the simulation began. Where physics decides, it is right to about ten seconds.
+    /// Time since the simulation began. If the time depends on physics, it is right within ten
+    /// seconds.
     pub at: Duration,
-    /// To which GPU, by index; none where it happens to all.
+    /// Index of the GPU; `None` if it happens to all.
     pub gpu: Option<usize>,
-    /// One sentence.
+    /// The sentence, for users of the demo.
     pub text: String,
 }
 
-/// The chapters of the story: when (s), which GPU, what.
+/// The chapters of the story: time (s), GPU, text.
 #[rustfmt::skip]
 const STORY: &[(u64, Option<usize>, &str)] = &[
-    (10,   None, "A training job begins on all eight GPUs."),
-    (60,   Some(4), "Its process leaks memory: a thousandth of all, every second."),
-    (90,   Some(2), "Its cooling begins to fail."),
-    (120,  Some(5), "Correctable memory errors begin, and come ever faster."),
-    (140,  None, "The job saves a checkpoint: all pause for eight seconds, as they will every four minutes."),
-    (168,  Some(2), "It is hotter than 80 °C."),
-    (185,  Some(2), "It reaches 87 °C and slows down; the other seven wait for it."),
-    (300,  Some(5), "An uncorrectable memory error costs its process its life; a row is to be remapped (XIDs 48, 94 and 63)."),
-    (315,  Some(5), "Its process runs again; the remapping waits for a reset."),
-    (360,  Some(4), "Its memory is full, and its process dies of it: no XID, for the fault is the program's."),
+    (10,   None, "A training job starts on all eight GPUs."),
+    (60,   Some(4), "Its process leaks memory, 0.1 % of all memory per second."),
+    (90,   Some(2), "Its cooling starts to fail."),
+    (120,  Some(5), "Correctable memory errors start, and become more frequent."),
+    (140,  None, "The job writes a checkpoint: all GPUs pause for eight seconds, and again every four minutes."),
+    (168,  Some(2), "It is above 80 °C."),
+    (185,  Some(2), "It reaches 87 °C and throttles. The other seven GPUs wait for it."),
+    (300,  Some(5), "An uncorrectable memory error kills its process, and a row remapping is pending (XIDs 48, 94 and 63)."),
+    (315,  Some(5), "Its process runs again. The row remapping waits for a reset."),
+    (360,  Some(4), "Its process runs out of memory and dies. There is no XID, because the hardware is healthy."),
     (420,  Some(4), "Its process runs again, without the leak."),
-    (450,  Some(7), "Its PCIe link begins to repeat packets, and loses half of its lanes."),
-    (480,  Some(7), "It falls off the bus (XID 79); the others go on without it."),
-    (900,  Some(2), "Its cooling is repaired: it cools down, and the job is fast again."),
-    (1200, Some(7), "It is back after a reset, and joins the job ten seconds later."),
+    (450,  Some(7), "Its PCIe link replays packets and loses half of its lanes."),
+    (480,  Some(7), "It falls off the bus (XID 79). The job continues without it."),
+    (900,  Some(2), "Its cooling is repaired. It cools down, and the job is fast again."),
+    (1200, Some(7), "It returns after a reset, and joins the job ten seconds later."),
 ];
 
 impl Scenario {
-    /// Eight H100s share a training job; one overheats, one runs out of memory, one has bad memory
-    /// and one falls off the bus.
+    /// Eight H100s share a training job. One overheats, one runs out of memory, one has memory
+    /// errors, and one falls off the bus.
     pub fn story() -> Self {
         let mut scripts = vec![Script::training(seconds(10)); 8];
         scripts[2].cooling = Some(CoolingFailure {
@@ -70,7 +71,7 @@ impl Scenario {
             restarted: seconds(315),
         });
         scripts[7].off_bus = Some(OffBus {
-            falters: seconds(450),
+            degrades: seconds(450),
             replays_per_second: 3.0,
             lanes_share: 0.5,
             lost: seconds(480),
@@ -84,19 +85,19 @@ impl Scenario {
         Self { scripts, chapters }
     }
 
-    /// Healthy H100s that share a training job from the first moment on. At most 64.
+    /// Healthy H100s that share a training job from the start. At most 64.
     pub fn steady(gpus: usize) -> Self {
-        let scripts = vec![Script::training(Duration::ZERO); gpus.min(MOST_GPUS)];
+        let scripts = vec![Script::training(Duration::ZERO); gpus.min(MAX_GPUS)];
         Self { scripts, chapters: Vec::new() }
     }
 
-    /// Healthy H100s without work. At most 64.
+    /// Healthy, idle H100s. At most 64.
     pub fn idle(gpus: usize) -> Self {
-        let scripts = vec![Script::default(); gpus.min(MOST_GPUS)];
+        let scripts = vec![Script::default(); gpus.min(MAX_GPUS)];
         Self { scripts, chapters: Vec::new() }
     }
 
-    /// What happens when, in order of time; empty where nothing does.
+    /// The chapters of the story in order of time; empty for `steady` and `idle`.
     pub fn chapters(&self) -> &[Chapter] {
         &self.chapters
     }

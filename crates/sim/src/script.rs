@@ -1,47 +1,46 @@
-//! What happens to one GPU, and when: faults as pure functions of time.
+//! The script of one GPU: its faults as pure functions of time.
 
 use std::time::Duration;
 
 use crate::XidEvent;
 
-/// The life of one GPU. Without faults, it is healthy for ever.
+/// What happens to one GPU. Without faults, it stays healthy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
-    /// When the training job starts a process on it; never, on an idle GPU.
+    /// When the training job starts a process on it; `None` for an idle GPU.
     pub(crate) job_starts: Option<Duration>,
     /// Its cooling fails.
     pub(crate) cooling: Option<CoolingFailure>,
     /// Its process leaks memory.
     pub(crate) leak: Option<Leak>,
-    /// Its memory goes bad.
+    /// Its memory has errors.
     pub(crate) bad_memory: Option<BadMemory>,
     /// It falls off the bus.
     pub(crate) off_bus: Option<OffBus>,
 }
 
-/// A cooling that gets worse, until somebody repairs it.
+/// Cooling that gets worse until it is repaired.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CoolingFailure {
     pub(crate) begins: Duration,
     pub(crate) worst: Duration,
     pub(crate) repaired: Duration,
-    /// How many times its healthy value the thermal resistance reaches.
+    /// Highest thermal resistance, as a multiple of the healthy value.
     pub(crate) worst_factor: f64,
 }
 
-/// A process that takes ever more memory until there is none, dies of it, and is started again
-/// with the leak mended.
+/// A process that leaks memory until none is left, dies, and is restarted without the leak.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leak {
     pub(crate) begins: Duration,
-    /// Share of the memory, per second.
+    /// Growth per second, as a share of all memory.
     pub(crate) share_per_second: f64,
     pub(crate) out_of_memory: Duration,
     pub(crate) restarted: Duration,
 }
 
-/// Memory with correctable errors that come ever faster, then an uncorrectable one, which costs
-/// the process its life and the row its place. With the row out of use, little follows.
+/// Memory whose correctable errors become more frequent, until an uncorrectable error kills the
+/// process and causes a row remapping. Afterwards there are few errors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BadMemory {
     pub(crate) begins: Duration,
@@ -53,29 +52,29 @@ pub(crate) struct BadMemory {
     pub(crate) restarted: Duration,
 }
 
-/// A PCIe link that falters, with fewer lanes than it had, breaks, and is mended by a reset.
+/// A PCIe link that degrades (replays, fewer lanes), fails, and works again after a reset.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OffBus {
-    pub(crate) falters: Duration,
-    /// Replays per second while it falters.
+    pub(crate) degrades: Duration,
+    /// Replays per second while the link is degraded.
     pub(crate) replays_per_second: f64,
-    /// Share of its lanes that it keeps while it falters.
+    /// Lanes in use while the link is degraded, as a share of all.
     pub(crate) lanes_share: f64,
     pub(crate) lost: Duration,
     pub(crate) back: Duration,
     pub(crate) restarted: Duration,
 }
 
-/// What a script says about one moment.
+/// The condition of a GPU at one moment.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Fate {
+pub(crate) struct Condition {
     /// Whether the GPU is off the bus.
     pub(crate) lost: bool,
     /// Whether the job has a process on it.
     pub(crate) running: bool,
     /// Thermal resistance, as a multiple of its healthy value.
     pub(crate) cooling_factor: f64,
-    /// Memory that leaked so far, as a share of all.
+    /// Memory leaked so far, as a share of all.
     pub(crate) leaked_share: f64,
     /// Correctable errors per second.
     pub(crate) correctable_per_second: f64,
@@ -93,11 +92,11 @@ impl Script {
         Self { job_starts: Some(at), ..Self::default() }
     }
 
-    /// What is so at `now`.
-    pub(crate) fn at(&self, now: Duration) -> Fate {
+    /// The condition at `now`.
+    pub(crate) fn at(&self, now: Duration) -> Condition {
         let within = |from: Duration, to: Duration| from <= now && now < to;
         let since = |from: Duration| now.saturating_sub(from).as_secs_f64();
-        let mut fate = Fate {
+        let mut condition = Condition {
             lost: false,
             running: self.job_starts.is_some_and(|at| at <= now),
             cooling_factor: 1.0,
@@ -111,39 +110,39 @@ impl Script {
             && within(it.begins, it.repaired)
         {
             let worse = since(it.begins) / (it.worst - it.begins).as_secs_f64();
-            fate.cooling_factor += (it.worst_factor - 1.0) * worse.min(1.0);
+            condition.cooling_factor += (it.worst_factor - 1.0) * worse.min(1.0);
         }
         if let Some(it) = self.leak {
             if within(it.begins, it.out_of_memory) {
-                fate.leaked_share = it.share_per_second * since(it.begins);
+                condition.leaked_share = it.share_per_second * since(it.begins);
             }
-            fate.running &= !within(it.out_of_memory, it.restarted);
+            condition.running &= !within(it.out_of_memory, it.restarted);
         }
         if let Some(it) = self.bad_memory {
             if now >= it.uncorrectable {
-                fate.correctable_per_second = it.errors_per_second_after;
-                fate.uncorrectable = 1;
+                condition.correctable_per_second = it.errors_per_second_after;
+                condition.uncorrectable = 1;
             } else {
-                fate.correctable_per_second = it.errors_per_second_squared * since(it.begins);
+                condition.correctable_per_second = it.errors_per_second_squared * since(it.begins);
             }
-            fate.running &= !within(it.uncorrectable, it.restarted);
+            condition.running &= !within(it.uncorrectable, it.restarted);
         }
         if let Some(it) = self.off_bus {
-            if within(it.falters, it.lost) {
-                fate.replays_per_second = it.replays_per_second;
-                fate.lanes_share = it.lanes_share;
+            if within(it.degrades, it.lost) {
+                condition.replays_per_second = it.replays_per_second;
+                condition.lanes_share = it.lanes_share;
             }
-            fate.lost = within(it.lost, it.back);
-            fate.running &= !within(it.lost, it.restarted);
+            condition.lost = within(it.lost, it.back);
+            condition.running &= !within(it.lost, it.restarted);
         }
-        fate
+        condition
     }
 
-    /// Every XID that will be reported, in order of time.
+    /// All XIDs that the GPU reports, in order of time.
     pub(crate) fn xids(&self) -> Vec<XidEvent> {
         let mut xids = Vec::new();
         if let Some(it) = self.bad_memory {
-            // The error itself, its containment to one process, and the row that is to be remapped.
+            // The error, its containment to one process, and the pending row remapping.
             for (milliseconds, code) in [(0, 48), (100, 94), (400, 63)] {
                 let at = it.uncorrectable + Duration::from_millis(milliseconds);
                 xids.push(XidEvent { at, code });
@@ -166,12 +165,12 @@ mod tests {
     }
 
     #[test]
-    fn without_faults_nothing_is_wrong() {
+    fn a_gpu_without_faults_stays_healthy() {
         let script = Script::training(seconds(10));
         assert!(!script.at(seconds(9)).running);
-        let fate = script.at(seconds(100_000));
-        assert!(fate.running && !fate.lost);
-        assert_eq!((fate.cooling_factor, fate.uncorrectable), (1.0, 0));
+        let condition = script.at(seconds(100_000));
+        assert!(condition.running && !condition.lost);
+        assert_eq!((condition.cooling_factor, condition.uncorrectable), (1.0, 0));
         assert!(script.xids().is_empty());
     }
 
@@ -191,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_gpu_runs_nothing_until_it_is_started_again() {
+    fn a_lost_gpu_runs_no_process_until_the_job_restarts() {
         let off_bus = OffBus {
-            falters: seconds(5),
+            degrades: seconds(5),
             replays_per_second: 2.0,
             lanes_share: 0.25,
             lost: seconds(10),
@@ -201,15 +200,15 @@ mod tests {
             restarted: seconds(25),
         };
         let script = Script { off_bus: Some(off_bus), ..Script::training(Duration::ZERO) };
-        let told = |s| {
-            let fate = script.at(seconds(s));
-            (fate.lost, fate.running, fate.replays_per_second, fate.lanes_share)
+        let observed = |s| {
+            let condition = script.at(seconds(s));
+            (condition.lost, condition.running, condition.replays_per_second, condition.lanes_share)
         };
-        assert_eq!(told(4), (false, true, 0.0, 1.0));
-        assert_eq!(told(9), (false, true, 2.0, 0.25));
-        assert_eq!(told(10), (true, false, 0.0, 1.0));
-        assert_eq!(told(20), (false, false, 0.0, 1.0));
-        assert_eq!(told(25), (false, true, 0.0, 1.0));
+        assert_eq!(observed(4), (false, true, 0.0, 1.0));
+        assert_eq!(observed(9), (false, true, 2.0, 0.25));
+        assert_eq!(observed(10), (true, false, 0.0, 1.0));
+        assert_eq!(observed(20), (false, false, 0.0, 1.0));
+        assert_eq!(observed(25), (false, true, 0.0, 1.0));
         assert_eq!(script.xids(), [XidEvent { at: seconds(10), code: 79 }]);
     }
 }

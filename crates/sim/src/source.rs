@@ -12,34 +12,34 @@ use model::{
 use crate::readings::{self, DRIVER_VERSION, Getter, LinkGetter, Rates, Totals, View};
 use crate::{GpuState, World};
 
-/// Faster than this, a pass would have to live through hours.
-const MOST_SPEED: f64 = 1_000.0;
+/// At a higher speed, one pass would have to simulate hours.
+const MAX_SPEED: f64 = 1_000.0;
 
-/// How simulated time goes.
+/// How simulated time passes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Options {
-    /// Simulated seconds per real second; what is below 0 or over 1,000 counts as 0 or 1,000.
+    /// Simulated seconds per real second, clamped to 0..=1,000.
     pub speed: f64,
     /// The simulated time at which it starts.
     pub start: Duration,
-    /// Whether time stands still at `start`. Rates are then those of that moment.
+    /// Whether time stops at `start`. Rates are then those of that moment.
     pub frozen: bool,
 }
 
 impl Default for Options {
-    /// Real time, from the beginning.
+    /// Real time, from the start.
     fn default() -> Self {
         Self { speed: 1.0, start: Duration::ZERO, frozen: false }
     }
 }
 
 impl Options {
-    /// The simulated time, once the sampler has been running for `elapsed`.
+    /// The simulated time when the sampler has run for `elapsed`.
     fn moment(&self, elapsed: Duration) -> Duration {
         if self.frozen {
             return self.start;
         }
-        let passed = elapsed.as_secs_f64() * self.speed.clamp(0.0, MOST_SPEED);
+        let passed = elapsed.as_secs_f64() * self.speed.clamp(0.0, MAX_SPEED);
         let passed = Duration::try_from_secs_f64(passed).unwrap_or_default();
         self.start.saturating_add(passed)
     }
@@ -47,7 +47,7 @@ impl Options {
 
 /// Reads a simulated world.
 ///
-/// Reconnecting goes on with the same world: time does not begin again.
+/// A new session continues with the same world: time does not start again.
 #[derive(Debug)]
 pub struct SimSource {
     shared: Arc<Shared>,
@@ -59,26 +59,26 @@ struct Shared {
     timeline: Mutex<Timeline>,
 }
 
-/// A world, and the pass that took it furthest.
+/// A world, and the latest pass over it.
 #[derive(Debug)]
 struct Timeline {
     world: World,
     latest: Option<Pass>,
-    /// How many of each GPU's events have been heard: a new reader does not hear them again.
-    heard: Vec<usize>,
+    /// How many XIDs of each GPU have been collected. A new reader does not collect them again.
+    collected: Vec<usize>,
 }
 
 impl SimSource {
     /// A source that reads `world`.
     pub fn new(world: World, options: Options) -> Self {
         let timeline =
-            Mutex::new(Timeline { heard: vec![0; world.gpus().len()], world, latest: None });
+            Mutex::new(Timeline { collected: vec![0; world.gpus().len()], world, latest: None });
         Self { shared: Arc::new(Shared { options, timeline }) }
     }
 }
 
 impl Shared {
-    /// A reader that panicked has left no half-made state that a later step would not replace.
+    /// Ignores poisoning: the next step replaces whatever a reader left when it panicked.
     fn lock(&self) -> MutexGuard<'_, Timeline> {
         self.timeline.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +98,7 @@ impl Source for SimSource {
         watches: &Arc<[Watch]>,
         _: Renew,
     ) -> Result<Box<dyn Session>, SourceError> {
-        // Who opens a GPU before the first pass sees it as it is at the start.
+        // A reader that is opened before the first pass sees the GPU at the start time.
         self.shared.lock().world.advance_to(self.shared.options.start);
         Ok(Box::new(SimSession { shared: self.shared.clone(), watches: watches.clone() }))
     }
@@ -179,27 +179,28 @@ struct GpuReader {
     identity: Arc<Identity>,
     watches: Arc<[WatchIndex]>,
     rows: Vec<Row<Getter>>,
-    /// The watches that are read of each NVLink.
+    /// The watches of each NVLink.
     link_watches: Arc<[WatchIndex]>,
     link_rows: Vec<Row<LinkGetter>>,
-    /// As of the last such pass; none before the first, and after the GPU was lost.
+    /// Totals at the last pass in which `Pace::Every` was due; `None` before the first, and after
+    /// the GPU was lost.
     totals: Option<Totals>,
-    /// Averages between the last two passes that were a collection interval apart.
+    /// Averages between the last two such passes.
     rates: Option<Rates>,
-    /// Heard, and not yet taken.
+    /// Collected, and not yet taken by the sampler.
     xids: Vec<XidEvent>,
 }
 
 impl GpuReader {
-    fn hear(&mut self, timeline: &mut Timeline) {
-        let heard = &mut timeline.heard[self.gpu];
-        let new = &timeline.world.events(self.gpu)[*heard..];
+    fn collect_xids(&mut self, timeline: &mut Timeline) {
+        let collected = &mut timeline.collected[self.gpu];
+        let new = &timeline.world.events(self.gpu)[*collected..];
         self.xids.extend(new.iter().map(|event| XidEvent {
             xid: xid::lookup(event.code),
             instance: None,
             before: None,
         }));
-        *heard += new.len();
+        *collected += new.len();
     }
 
     fn read_links(&self, gpu: &GpuState, pass: Pass, out: &mut Readings) {
@@ -233,11 +234,11 @@ impl Reader for GpuReader {
         if timeline.world.gpus()[self.gpu].lost
             && let Some(pass) = timeline.latest
         {
-            // A lost GPU gets no passes. Where no other GPU is read, time would end here.
+            // A lost GPU has no passes. If no other GPU is read, only this moves time forward.
             let elapsed = pass.elapsed + pass.now.elapsed();
             timeline.world.advance_to(shared.options.moment(elapsed));
         }
-        self.hear(&mut timeline);
+        self.collect_xids(&mut timeline);
         if timeline.world.gpus()[self.gpu].lost {
             return Err(Reason::Lost);
         }
@@ -251,7 +252,7 @@ impl Reader for GpuReader {
         if timeline.latest.is_none_or(|latest| latest.elapsed < pass.elapsed) {
             timeline.latest = Some(pass);
         }
-        self.hear(&mut timeline);
+        self.collect_xids(&mut timeline);
 
         let gpu = &timeline.world.gpus()[self.gpu];
         if gpu.lost {
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_as_it_is_told() {
+    fn speed_and_start_determine_the_simulated_time() {
         let options = Options { speed: 10.0, start: seconds(60), frozen: false };
         assert_eq!(options.moment(seconds(0)), seconds(60));
         assert_eq!(options.moment(seconds(3)), seconds(90));
@@ -309,16 +310,16 @@ mod tests {
     }
 
     #[test]
-    fn a_speed_that_makes_no_sense_harms_nobody() {
+    fn an_invalid_speed_is_clamped() {
         let moment = |speed| Options { speed, ..Options::default() }.moment(seconds(2));
         assert_eq!(moment(-1.0), seconds(0));
         assert_eq!(moment(f64::NAN), seconds(0));
         assert_eq!(moment(f64::INFINITY), seconds(2_000));
     }
 
-    /// Alone on the machine, a lost GPU still comes back: its reader asks the real clock.
+    /// A lost GPU comes back even if it is the only one: its reader uses the real clock.
     #[test]
-    fn time_goes_on_for_a_gpu_that_is_lost_alone() {
+    fn time_passes_for_a_lost_gpu_without_others() {
         let world = World::new(crate::Scenario::story(), 1);
         let options = Options { speed: 1_000.0, start: seconds(1_190), ..Options::default() };
         let mut source = SimSource::new(world, options);

@@ -1,22 +1,22 @@
-//! What is true of one simulated GPU at one moment, in plain physical units.
+//! The state of one simulated GPU at one moment, in physical units.
 
-/// One GPU's state. Rates are of this moment; totals are integrals since the simulation began.
+/// The state of one GPU. Rates are of this moment; totals count from the start of the simulation.
 #[derive(Clone, PartialEq, Debug)]
 pub struct GpuState {
     /// `GPU-` and a UUID, derived from the seed.
     pub uuid: String,
-    /// The model, as the driver would say it: `NVIDIA H100 80GB HBM3`.
+    /// The model name, as from a driver: `NVIDIA H100 80GB HBM3`.
     pub model_name: String,
     /// PCI bus number; domain, device and function are 0.
     pub pci_bus: u8,
-    /// Whether it has fallen off the bus. Nothing else of it can be read then.
+    /// Whether it has fallen off the bus. Then nothing of it can be read.
     pub lost: bool,
 
     /// Core temperature, °C.
     pub temperature_celsius: f64,
     /// Temperature of the memory, °C.
     pub memory_temperature_celsius: f64,
-    /// Temperature of the memory up to which the board is meant to run, °C.
+    /// Highest operating temperature of the memory, °C.
     pub max_memory_celsius: f64,
     /// Core temperature at which the driver begins to slow the GPU down, °C.
     pub slowdown_celsius: f64,
@@ -28,7 +28,7 @@ pub struct GpuState {
     pub power_limit_watts: f64,
     /// Energy drawn since the simulation began, J.
     pub energy_joules: f64,
-    /// Fan speed, percent of maximum; none on a passively cooled board.
+    /// Fan speed, percent of maximum; `None` on a passively cooled board.
     pub fan_percent: Option<f64>,
 
     /// SM clock, MHz.
@@ -50,9 +50,9 @@ pub struct GpuState {
     /// Share of time the decoder was busy, 0 to 1.
     pub decoder_utilization: f64,
 
-    /// Framebuffer, bytes: all of it.
+    /// Framebuffer, bytes: total.
     pub memory_total_bytes: u64,
-    /// Framebuffer, bytes: held back by the driver.
+    /// Framebuffer, bytes: reserved by the driver.
     pub memory_reserved_bytes: u64,
     /// Framebuffer, bytes: used by processes. Free is total - reserved - used.
     pub memory_used_bytes: u64,
@@ -71,16 +71,16 @@ pub struct GpuState {
     pub row_remap_pending: bool,
     /// Whether SRAM errors are past their threshold.
     pub sram_threshold_exceeded: bool,
-    /// NVML's number for what the driver asks for: 0 nothing, 4 drain and reset.
+    /// NVML's number of the recovery action: 0 none, 4 drain and reset.
     pub recovery_action: u32,
 
     /// PCIe generation that the link runs at.
     pub pcie_generation: u32,
-    /// Highest PCIe generation that GPU and slot have in common.
+    /// Highest PCIe generation that both GPU and slot support.
     pub max_pcie_generation: u32,
     /// PCIe lanes in use.
     pub pcie_lanes: u32,
-    /// Most PCIe lanes that GPU and slot have in common.
+    /// Most PCIe lanes that both GPU and slot support.
     pub max_pcie_lanes: u32,
     /// PCIe, bytes per second sent by the GPU.
     pub pcie_tx_bytes_per_second: f64,
@@ -92,7 +92,7 @@ pub struct GpuState {
     pub pcie_rx_bytes: f64,
     /// PCIe replays since the simulation began.
     pub pcie_replays: u64,
-    /// How many NVLinks it has; all of them are up.
+    /// Number of NVLinks; all of them are up.
     pub nvlinks: u32,
     /// NVLink flit checksum errors over all links since the simulation began.
     pub nvlink_crc_flit_errors: u64,
@@ -111,9 +111,9 @@ pub struct GpuState {
     /// NVLink over all links, bytes received since the simulation began.
     pub nvlink_rx_bytes: f64,
 
-    /// What the profiling counters would show at this moment.
+    /// The profiling ratios at this moment.
     pub activity: Activity,
-    /// The integral of `activity` over time, in seconds: differences of it give exact averages.
+    /// The integral of `activity` over time, in seconds. Its differences give exact averages.
     pub activity_seconds: Activity,
 }
 
@@ -124,7 +124,7 @@ pub struct Activity {
     pub graphics: f64,
     /// An SM had at least one warp.
     pub sm: f64,
-    /// Resident warps, of the most possible.
+    /// Resident warps, as a share of the maximum.
     pub occupancy: f64,
     /// A tensor pipe was busy.
     pub tensor: f64,
@@ -135,8 +135,8 @@ pub struct Activity {
 /// An XID that the simulated driver reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct XidEvent {
-    /// When, since the simulation began.
+    /// Time since the simulation began.
     pub at: std::time::Duration,
-    /// The XID.
+    /// The number of the XID.
     pub code: u32,
 }

@@ -1,4 +1,4 @@
-//! The simulation, read the way the sampler reads any driver.
+//! The simulation as a source, read as the sampler reads it.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -39,15 +39,15 @@ fn from(start: u64) -> Options {
     Options { start: Duration::from_secs(start), ..Options::default() }
 }
 
-/// One GPU's only reader, driven like the sampler drives it.
-struct Driven {
+/// The only reader of a GPU, called as the sampler calls it.
+struct PolledReader {
     reader: Box<dyn Reader>,
     readings: Readings,
     began: Moment,
     previous: Option<Duration>,
 }
 
-impl Driven {
+impl PolledReader {
     fn new(session: &mut dyn Session, gpu: u32) -> Self {
         let mut readers = session.readers(gpu);
         assert_eq!(readers.len(), 1);
@@ -70,7 +70,7 @@ impl Driven {
     }
 }
 
-fn shown(reading: &Reading) -> String {
+fn format_reading(reading: &Reading) -> String {
     match reading {
         Ok(Value::Int(n)) => n.to_string(),
         Ok(Value::Float(x)) => format!("{x:?}"),
@@ -79,19 +79,19 @@ fn shown(reading: &Reading) -> String {
     }
 }
 
-/// A row per field, a column per pass.
+/// Compares a table of readings: a row per field, a column per pass.
 fn check(options: Options, gpu: u32, passes_millis: &[u64], expected: Expect) {
     let watches = watches(FIELDS, Pace::Every);
-    let mut driven = Driven::new(connect(options, &watches).as_mut(), gpu);
+    let mut polled = PolledReader::new(connect(options, &watches).as_mut(), gpu);
     let columns: Vec<Vec<Reading>> = passes_millis
         .iter()
-        .map(|elapsed| driven.pass(*elapsed).expect("the GPU answers"))
+        .map(|elapsed| polled.pass(*elapsed).expect("the GPU answers"))
         .collect();
     let mut table = String::new();
-    for (slot, position) in driven.reader.watches().iter().enumerate() {
+    for (slot, position) in polled.reader.watches().iter().enumerate() {
         write!(table, "{:>4}", watches[*position].field).expect("writing to a string");
         for column in &columns {
-            write!(table, "  {:<20}", shown(&column[slot])).expect("writing to a string");
+            write!(table, "  {:<20}", format_reading(&column[slot])).expect("writing to a string");
         }
         table.truncate(table.trim_end().len());
         table.push('\n');
@@ -100,7 +100,7 @@ fn check(options: Options, gpu: u32, passes_millis: &[u64], expected: Expect) {
 }
 
 #[test]
-fn gpu_5_goes_bad() {
+fn readings_of_gpu_5_with_memory_errors() {
     check(
         Options::default(),
         5,
@@ -168,7 +168,7 @@ fn gpu_5_goes_bad() {
 }
 
 #[test]
-fn gpu_2_frozen_in_the_heat() {
+fn readings_of_gpu_2_frozen_while_hot() {
     check(
         Options { frozen: true, ..from(260) },
         2,
@@ -236,7 +236,7 @@ fn gpu_2_frozen_in_the_heat() {
 }
 
 #[test]
-fn it_says_what_it_is() {
+fn the_session_reports_version_gpus_and_identity() {
     let watches = watches(FIELDS, Pace::Every);
     let mut source = SimSource::new(World::new(Scenario::story(), 1), Options::default());
     assert_eq!(source.name(), "sim");
@@ -253,49 +253,53 @@ fn it_says_what_it_is() {
 }
 
 #[test]
-fn each_nvlink_has_a_state_of_its_own() {
+fn each_nvlink_has_its_own_state() {
     let mut session = connect(Options::default(), &watches(&[203, 1508], Pace::Slow));
-    let mut driven = Driven::new(session.as_mut(), 0);
-    driven.pass(0).unwrap();
-    let (gpu, links) = driven.readings.parts().split_first().unwrap();
-    assert_eq!(gpu.readings[1].reading, Err(Reason::NoData), "it is of links, not of the GPU");
+    let mut polled = PolledReader::new(session.as_mut(), 0);
+    polled.pass(0).unwrap();
+    let (gpu, links) = polled.readings.parts().split_first().unwrap();
+    assert_eq!(
+        gpu.readings[1].reading,
+        Err(Reason::NoData),
+        "a field of links has no value for the GPU"
+    );
     assert_eq!(links.len(), 18);
     for (number, link) in (0..).zip(links) {
         assert_eq!((&link.entity, &*link.watches), (&Entity::Link(number), &[WatchIndex(1)][..]));
         assert_eq!(link.readings[0].reading, Ok(Value::Int(1)));
     }
     let first = links[17].readings[0].at;
-    driven.pass(9_999).unwrap();
-    assert_eq!(driven.readings.parts()[18].readings[0].at, first);
-    driven.pass(10_000).unwrap();
-    assert!(driven.readings.parts()[18].readings[0].at > first);
+    polled.pass(9_999).unwrap();
+    assert_eq!(polled.readings.parts()[18].readings[0].at, first);
+    polled.pass(10_000).unwrap();
+    assert!(polled.readings.parts()[18].readings[0].at > first);
 }
 
 #[test]
-fn without_a_watch_on_them_there_are_no_links() {
+fn without_link_watches_there_are_no_link_parts() {
     let mut session = connect(Options::default(), &watches(&[203], Pace::Every));
-    let mut driven = Driven::new(session.as_mut(), 0);
-    driven.pass(0).unwrap();
-    assert_eq!(driven.readings.parts().len(), 1);
+    let mut polled = PolledReader::new(session.as_mut(), 0);
+    polled.pass(0).unwrap();
+    assert_eq!(polled.readings.parts().len(), 1);
 }
 
 #[test]
-fn what_it_does_not_know_it_does_not_serve() {
+fn unknown_fields_are_not_served() {
     let watches = watches(&[999, 203, 312, 230, 203], Pace::Every);
-    let driven = Driven::new(connect(Options::default(), &watches).as_mut(), 0);
-    assert_eq!(*driven.reader.watches(), [1, 3, 4].map(WatchIndex));
+    let polled = PolledReader::new(connect(Options::default(), &watches).as_mut(), 0);
+    assert_eq!(*polled.reader.watches(), [1, 3, 4].map(WatchIndex));
 }
 
 #[test]
-fn slow_watches_wait_for_their_turn() {
+fn slow_watches_are_read_every_ten_seconds() {
     let mut session = connect(from(60), &watches(&[203], Pace::Slow));
-    let mut driven = Driven::new(session.as_mut(), 0);
-    driven.pass(0).unwrap();
-    let first = driven.readings.of_gpu()[0].at;
-    driven.pass(9_999).unwrap();
-    assert_eq!(driven.readings.of_gpu()[0].at, first);
-    driven.pass(10_000).unwrap();
-    assert!(driven.readings.of_gpu()[0].at > first);
+    let mut polled = PolledReader::new(session.as_mut(), 0);
+    polled.pass(0).unwrap();
+    let first = polled.readings.of_gpu()[0].at;
+    polled.pass(9_999).unwrap();
+    assert_eq!(polled.readings.of_gpu()[0].at, first);
+    polled.pass(10_000).unwrap();
+    assert!(polled.readings.of_gpu()[0].at > first);
 }
 
 #[test]
@@ -309,67 +313,72 @@ fn averages_are_over_the_time_since_the_last_pass() {
     tensor_seconds[1] /= 60.0;
 
     let mut session = connect(Options::default(), &watches(&[1004], Pace::Every));
-    let mut driven = Driven::new(session.as_mut(), 0);
-    assert_eq!(driven.pass(0).unwrap(), [Err(Reason::NoData)]);
-    assert_eq!(driven.pass(60_000).unwrap(), [Ok(Value::Float(tensor_seconds[1]))]);
-    assert_eq!(driven.pass(61_000).unwrap(), [Ok(Value::Float(tensor_seconds[2]))]);
-    // No step later there is nothing to average, so it is what is so at this moment.
+    let mut polled = PolledReader::new(session.as_mut(), 0);
+    assert_eq!(polled.pass(0).unwrap(), [Err(Reason::NoData)]);
+    assert_eq!(polled.pass(60_000).unwrap(), [Ok(Value::Float(tensor_seconds[1]))]);
+    assert_eq!(polled.pass(61_000).unwrap(), [Ok(Value::Float(tensor_seconds[2]))]);
+    // Without a new step there is no average, so the value is that of this moment.
     let moment = world.gpus()[0].activity.tensor;
-    assert_eq!(driven.pass(61_050).unwrap(), [Ok(Value::Float(moment))]);
+    assert_eq!(polled.pass(61_050).unwrap(), [Ok(Value::Float(moment))]);
 }
 
 #[test]
-fn a_gpu_that_is_lost_says_so_and_comes_back() {
+fn a_lost_gpu_reports_xid_79_and_comes_back() {
     let options = Options { speed: 10.0, ..from(470) };
     let mut session = connect(options, &watches(&[203, 1001], Pace::Every));
-    let mut driven = Driven::new(session.as_mut(), 7);
-    let identity = driven.reader.open().unwrap();
-    driven.pass(0).unwrap();
-    assert_eq!(driven.reader.take_xids(), []);
+    let mut polled = PolledReader::new(session.as_mut(), 7);
+    let identity = polled.reader.open().unwrap();
+    polled.pass(0).unwrap();
+    assert_eq!(polled.reader.take_xids(), []);
 
-    assert_eq!(driven.pass(1_000), Err(Reason::Lost));
-    assert_eq!(driven.reader.open(), Err(Reason::Lost));
-    let xids = driven.reader.take_xids();
+    assert_eq!(polled.pass(1_000), Err(Reason::Lost));
+    assert_eq!(polled.reader.open(), Err(Reason::Lost));
+    let xids = polled.reader.take_xids();
     assert_eq!(xids.len(), 1);
     assert_eq!((xids[0].xid.code, xids[0].instance), (79, None));
-    assert!(driven.reader.delivers_xids());
+    assert!(polled.reader.delivers_xids());
 
-    // The others take the world along.
-    let mut other = Driven::new(session.as_mut(), 0);
+    // The other readers move time forward.
+    let mut other = PolledReader::new(session.as_mut(), 0);
     other.pass(80_000).unwrap();
-    assert_eq!(driven.reader.open(), Ok(identity));
-    let first = driven.pass(80_000).unwrap();
-    assert_eq!(first[1], Err(Reason::NoData), "no average spans the time that it was gone");
-    assert_eq!(driven.reader.take_xids(), [], "told once");
+    assert_eq!(polled.reader.open(), Ok(identity));
+    let first = polled.pass(80_000).unwrap();
+    assert_eq!(
+        first[1],
+        Err(Reason::NoData),
+        "no average includes the time while the GPU was lost"
+    );
+    assert_eq!(polled.reader.take_xids(), [], "each XID is delivered once");
 }
 
 #[test]
-fn frozen_in_the_middle_the_past_has_happened() {
+fn a_frozen_world_includes_earlier_events() {
     let mut session =
         connect(Options { frozen: true, ..from(600) }, &watches(&[203, 230], Pace::Every));
-    let mut lost = Driven::new(session.as_mut(), 7);
+    let mut lost = PolledReader::new(session.as_mut(), 7);
     assert_eq!(lost.reader.open(), Err(Reason::Lost));
     assert_eq!(lost.reader.take_xids().len(), 1);
-    let again = Driven::new(session.as_mut(), 7).reader.take_xids();
-    assert_eq!(again, [], "a new reader does not tell it again");
+    let again = PolledReader::new(session.as_mut(), 7).reader.take_xids();
+    assert_eq!(again, [], "a new reader does not deliver the XID again");
 
-    let mut bad = Driven::new(session.as_mut(), 5);
+    let mut bad = PolledReader::new(session.as_mut(), 5);
     let readings = bad.pass(5_000).unwrap();
     assert_eq!(readings, bad.pass(50_000).unwrap());
-    assert_eq!(bad.readings.of_gpu()[1].at, None, "XIDs do not travel as readings");
+    assert_eq!(bad.readings.of_gpu()[1].at, None, "XIDs are not readings");
     let mut codes: Vec<u32> = bad.reader.take_xids().iter().map(|event| event.xid.code).collect();
     codes.sort_unstable();
     assert_eq!(codes, [48, 63, 94]);
 }
 
 #[test]
-fn reconnecting_goes_on_with_the_same_world() {
+fn a_new_session_continues_the_same_world() {
     let watches = watches(&[156], Pace::Every);
     let world = World::new(Scenario::steady(1), 1);
     let mut source = SimSource::new(world, Options::default());
     let mut energy_after = |elapsed_millis| {
-        let mut driven = Driven::new(source.connect(&watches, Renew::Driver).unwrap().as_mut(), 0);
-        let readings = driven.pass(elapsed_millis).unwrap();
+        let mut polled =
+            PolledReader::new(source.connect(&watches, Renew::Driver).unwrap().as_mut(), 0);
+        let readings = polled.pass(elapsed_millis).unwrap();
         let Ok(Value::Int(millijoules)) = readings[0] else { panic!("{readings:?}") };
         millijoules
     };

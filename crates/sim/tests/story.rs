@@ -1,4 +1,4 @@
-//! The story's chapters really happen, whatever the seed.
+//! The chapters of the story happen in the simulation, for several seeds.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn used_share(gpu: &GpuState) -> f64 {
 }
 
 #[test]
-fn chapters_are_in_order_and_of_gpus_that_exist() {
+fn chapters_are_in_order_and_name_existing_gpus() {
     let story = Scenario::story();
     assert!(story.chapters().windows(2).all(|w| w[0].at <= w[1].at));
     assert!(
@@ -48,7 +48,7 @@ fn chapters_are_in_order_and_of_gpus_that_exist() {
 }
 
 #[test]
-fn it_begins_idle_and_then_all_work() {
+fn all_gpus_are_idle_and_then_busy() {
     for seed in SEEDS {
         assert!(at(seed, 9).gpus().iter().all(|gpu| gpu.power_watts < 80.0));
         for gpu in at(seed, 60).gpus() {
@@ -66,7 +66,7 @@ fn gpu_2_overheats_throttles_and_recovers() {
         assert!(healthy.iter().all(|gpu| gpu.sm_clock_mhz > 1_850.0), "seed {seed}");
 
         let chapters = Scenario::story();
-        let told = |word: &str| {
+        let chapter_seconds = |word: &str| {
             let mut found = chapters.chapters().iter().filter(|c| c.text.contains(word));
             found.next().expect("the chapter is there").at.as_secs_f64()
         };
@@ -75,8 +75,16 @@ fn gpu_2_overheats_throttles_and_recovers() {
             let tenth = rising.iter().position(|gpu| gpu.temperature_celsius > celsius);
             90.0 + tenth.expect("it gets that hot") as f64 / 10.0
         };
-        assert!((crosses(80.0) - told("80 °C")).abs() < 10.0, "seed {seed}: {}", crosses(80.0));
-        assert!((crosses(87.0) - told("87 °C")).abs() < 10.0, "seed {seed}: {}", crosses(87.0));
+        assert!(
+            (crosses(80.0) - chapter_seconds("80 °C")).abs() < 10.0,
+            "seed {seed}: {}",
+            crosses(80.0)
+        );
+        assert!(
+            (crosses(87.0) - chapter_seconds("87 °C")).abs() < 10.0,
+            "seed {seed}: {}",
+            crosses(87.0)
+        );
 
         let hot = watch(seed, 2, 240, 900);
         assert!(hot.iter().all(|gpu| gpu.temperature_celsius > 80.0), "seed {seed}");
@@ -84,9 +92,9 @@ fn gpu_2_overheats_throttles_and_recovers() {
         assert!(hot.iter().any(|gpu| gpu.clock_event_reasons & HARDWARE_THERMAL != 0));
         assert!(mean(&hot, |gpu| gpu.sm_clock_mhz) < 1_350.0, "seed {seed}");
 
-        let well = watch(seed, 2, 1_000, 1_200);
-        assert!(well.iter().all(|gpu| gpu.temperature_celsius < 75.0), "seed {seed}");
-        assert!(well.iter().all(|gpu| gpu.clock_event_reasons & !0x4 == 0), "seed {seed}");
+        let cooled = watch(seed, 2, 1_000, 1_200);
+        assert!(cooled.iter().all(|gpu| gpu.temperature_celsius < 75.0), "seed {seed}");
+        assert!(cooled.iter().all(|gpu| gpu.clock_event_reasons & !0x4 == 0), "seed {seed}");
     }
 }
 
@@ -94,34 +102,34 @@ fn gpu_2_overheats_throttles_and_recovers() {
 fn a_slow_gpu_slows_the_whole_job() {
     for seed in SEEDS {
         let (before, meanwhile) = (watch(seed, 0, 60, 120), watch(seed, 0, 240, 300));
-        let fell = |pick: fn(&GpuState) -> f64| mean(&meanwhile, pick) / mean(&before, pick);
-        let nvlink = fell(|gpu| gpu.nvlink_tx_bytes_per_second);
+        let ratio = |pick: fn(&GpuState) -> f64| mean(&meanwhile, pick) / mean(&before, pick);
+        let nvlink = ratio(|gpu| gpu.nvlink_tx_bytes_per_second);
         assert!((0.4..0.85).contains(&nvlink), "seed {seed}: {nvlink}");
-        let tensor = fell(|gpu| gpu.activity.tensor);
+        let tensor = ratio(|gpu| gpu.activity.tensor);
         assert!((0.4..0.85).contains(&tensor), "seed {seed}: {tensor}");
-        let power = fell(|gpu| gpu.power_watts);
+        let power = ratio(|gpu| gpu.power_watts);
         assert!((0.7..0.95).contains(&power), "seed {seed}: {power}");
-        // Who waits in a collective looks busy to the plainest of figures.
+        // A GPU that waits in a collective has full utilization.
         assert!(mean(&meanwhile, |gpu| gpu.gpu_utilization) > 0.98, "seed {seed}");
         assert_eq!(mean(&meanwhile, |gpu| (gpu.clock_event_reasons & !0x4) as f64), 0.0);
     }
 }
 
 #[test]
-fn gpu_4_runs_out_of_memory_and_is_started_again() {
+fn gpu_4_runs_out_of_memory_and_its_process_restarts() {
     for seed in SEEDS {
         let share = |t| used_share(&at(seed, t).gpus()[4]);
         assert!((0.83..0.86).contains(&share(200)), "seed {seed}");
         assert!(share(358) > 0.98, "seed {seed}");
         assert_eq!(share(361), 0.0, "seed {seed}");
         assert!((0.68..0.72).contains(&share(430)), "seed {seed}");
-        assert!((0.68..0.72).contains(&share(3_000)), "seed {seed}: the leak is mended");
-        assert!(at(seed, 3_000).events(4).is_empty(), "no XID for a program's fault");
+        assert!((0.68..0.72).contains(&share(3_000)), "seed {seed}: the leak is fixed");
+        assert!(at(seed, 3_000).events(4).is_empty(), "running out of memory causes no XID");
     }
 }
 
 #[test]
-fn gpu_5_has_bad_memory() {
+fn gpu_5_has_memory_errors_and_a_pending_row_remapping() {
     for seed in SEEDS {
         let errors = |t| at(seed, t).gpus()[5].ecc_correctable;
         assert_eq!(errors(119), 0);
@@ -137,10 +145,10 @@ fn gpu_5_has_bad_memory() {
         let codes: Vec<u32> = after.events(5).iter().map(|xid| xid.code).collect();
         assert_eq!(codes, [48, 94, 63]);
         assert_eq!(gpu.memory_used_bytes, 0, "its process died");
-        assert!(used_share(&at(seed, 330).gpus()[5]) > 0.68, "and was started again");
+        assert!(used_share(&at(seed, 330).gpus()[5]) > 0.68, "the process runs again");
 
-        let asked = |world: &World| world.gpus()[5].recovery_action;
-        assert_eq!([asked(&before), asked(&after), asked(&at(seed, 3_000))], [0, 4, 4]);
+        let action = |world: &World| world.gpus()[5].recovery_action;
+        assert_eq!([action(&before), action(&after), action(&at(seed, 3_000))], [0, 4, 4]);
         assert!(after.gpus().iter().all(|gpu| gpu.row_remap_pending == (gpu.recovery_action == 4)));
     }
 }

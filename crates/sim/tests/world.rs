@@ -1,4 +1,4 @@
-//! What holds in every world, whatever its seed.
+//! Properties of all worlds, for any seed.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn assert_possible(gpu: &GpuState) {
     assert!(utilizations.iter().all(|u| (0.0..=1.0).contains(u)), "{gpu:?}");
     assert_shares(&gpu.activity);
     assert!(gpu.memory_used_bytes + gpu.memory_reserved_bytes <= gpu.memory_total_bytes, "{gpu:?}");
-    // No room is colder than 20 °C, and nothing here lets a GPU get so hot that it goes off.
+    // Ambient temperature is at least 20 °C, and no scenario reaches the shutdown temperature.
     assert!((20.0..gpu.shutdown_celsius).contains(&gpu.temperature_celsius), "{gpu:?}");
     assert!((20.0..110.0).contains(&gpu.memory_temperature_celsius), "{gpu:?}");
     assert!((60.0..=gpu.power_limit_watts).contains(&gpu.power_watts), "{gpu:?}");
@@ -57,7 +57,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn what_is_impossible_never_happens(
+    fn states_stay_within_physical_limits(
         scenario in any_scenario(),
         seed: u64,
         hops in prop::collection::vec(100u64..20_000, 100),
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn only_time_counts_not_the_calls_that_led_to_it(
+    fn the_state_depends_on_time_not_on_the_number_of_calls(
         seed: u64,
         hops in prop::collection::vec(0u64..15_000, 50),
     ) {
@@ -94,7 +94,7 @@ proptest! {
 }
 
 #[test]
-fn time_goes_forward_in_whole_steps() {
+fn time_advances_in_whole_steps() {
     let mut world = World::new(Scenario::steady(2), 1);
     world.advance_to(Duration::from_millis(12_345));
     assert_eq!(world.now(), Duration::from_millis(12_300));
@@ -105,7 +105,7 @@ fn time_goes_forward_in_whole_steps() {
 }
 
 #[test]
-fn power_integrates_to_energy_and_activity_to_seconds() {
+fn energy_and_activity_seconds_are_integrals() {
     let mut world = World::new(Scenario::steady(1), 1);
     let (mut energy_joules, mut tensor_seconds) = (0.0, 0.0);
     for step in 1..=6_000 {
@@ -121,7 +121,7 @@ fn power_integrates_to_energy_and_activity_to_seconds() {
 }
 
 #[test]
-fn no_two_gpus_are_the_same_and_other_seeds_make_other_ones() {
+fn gpus_differ_within_a_world_and_between_seeds() {
     let world = World::new(Scenario::steady(usize::MAX), 1);
     let gpus = world.gpus();
     assert_eq!(gpus.len(), 64);
@@ -135,7 +135,7 @@ fn no_two_gpus_are_the_same_and_other_seeds_make_other_ones() {
 }
 
 #[test]
-fn without_gpus_time_passes_too() {
+fn time_passes_in_a_world_without_gpus() {
     let mut world = World::new(Scenario::idle(0), 1);
     world.advance_to(Duration::from_secs(1));
     assert_eq!((world.now(), world.gpus().len()), (Duration::from_secs(1), 0));
@@ -143,7 +143,7 @@ fn without_gpus_time_passes_too() {
 }
 
 #[test]
-fn an_idle_gpu_idles() {
+fn an_idle_gpu_draws_idle_power() {
     let mut world = World::new(Scenario::idle(1), 1);
     world.advance_to(Duration::from_secs(600));
     let gpu = &world.gpus()[0];
@@ -155,7 +155,7 @@ fn an_idle_gpu_idles() {
 }
 
 #[test]
-fn living_on_allocates_no_texts() {
+fn advancing_allocates_no_strings() {
     let mut world = World::new(Scenario::steady(1), 1);
     let before = (world.gpus()[0].uuid.as_ptr(), world.gpus()[0].model_name.as_ptr());
     world.advance_to(Duration::from_secs(60));
