@@ -1,9 +1,8 @@
 //! Fields in base units, which came with DCGM 4.7. On an older engine they are computed from the
 //! field in another unit.
 
-use model::{FieldId, Reading, Value, field};
-
-use model::field as named;
+use model::catalog::{FIELDS, Field, by_id};
+use model::{FieldId, Reading, Value};
 
 /// A conversion between units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,30 +21,26 @@ pub(crate) enum Conversion {
     ThousandKibi,
 }
 
-/// A field in a base unit, the field it is computed from, and the conversion.
-#[rustfmt::skip]
-const CONVERTED: &[(FieldId, FieldId, Conversion)] = &[
-    (field::SM_CLOCK_HERTZ,                   field::SM_CLOCK,                 Conversion::Mega),
-    (field::MEMORY_CLOCK_HERTZ,               field::MEM_CLOCK,                Conversion::Mega),
-    (field::GPU_ENERGY_JOULES_TOTAL,          field::TOTAL_ENERGY_CONSUMPTION, Conversion::Milli),
-    (field::GPU_UTIL_RATIO,                   field::GPU_UTIL,                 Conversion::Percent),
-    (field::MEMORY_UTIL_RATIO,                field::MEM_COPY_UTIL,            Conversion::Percent),
-    (field::ENC_UTIL_RATIO,                   field::ENC_UTIL,                 Conversion::Percent),
-    (field::DEC_UTIL_RATIO,                   field::DEC_UTIL,                 Conversion::Percent),
-    (field::FB_CAPACITY_BYTES,                field::FB_TOTAL,                 Conversion::Mebi),
-    (field::FB_FREE_BYTES,                    field::FB_FREE,                  Conversion::Mebi),
-    (field::FB_USED_BYTES,                    field::FB_USED,                  Conversion::Mebi),
-    (field::FB_RESERVED_BYTES,                field::FB_RESERVED,              Conversion::Mebi),
-    (named::NVLINK_THROUGHPUT_BYTES_PER_SECOND, field::NVLINK_BANDWIDTH_TOTAL, Conversion::ThousandKibi),
-];
-
-/// The field that a field is computed from, and the conversion.
-pub(crate) fn source_of(field: FieldId) -> Option<(FieldId, Conversion)> {
-    let twin = CONVERTED.iter().find(|(wanted, ..)| *wanted == field);
-    twin.map(|(_, source, conversion)| (*source, *conversion))
+/// The field that a field in a base unit is computed from, and the conversion.
+pub(crate) fn source_of(field: FieldId) -> Option<(&'static Field, Conversion)> {
+    let source = FIELDS.iter().find(|row| row.base_unit == Some(field))?;
+    let conversion = Conversion::between(source.unit, by_id(field)?.unit)?;
+    Some((source, conversion))
 }
 
 impl Conversion {
+    /// The conversion between two units of the field table.
+    fn between(from: &str, to: &str) -> Option<Self> {
+        match (from, to) {
+            ("MHz", "Hz") => Some(Self::Mega),
+            ("%", "ratio") => Some(Self::Percent),
+            ("mJ", "J") => Some(Self::Milli),
+            ("MiB", "B") => Some(Self::Mebi),
+            ("1000 KiB/s", "B/s") => Some(Self::ThousandKibi),
+            _ => None,
+        }
+    }
+
     /// Converts a reading.
     pub(crate) fn apply(self, reading: Reading) -> Reading {
         let value = reading?;
@@ -69,14 +64,15 @@ mod tests {
 
     #[test]
     fn every_base_unit_of_the_catalogue_can_be_made() {
-        for row in model::catalog::FIELDS.iter().filter(|row| (1600..1700).contains(&row.id.0)) {
-            let (source, conversion) = source_of(row.id).unwrap_or_else(|| panic!("{}", row.name));
-            assert!(model::catalog::by_id(source).is_some());
-            assert_ne!(conversion, Conversion::None);
+        for row in FIELDS.iter().filter(|row| (1600..1700).contains(&row.id.0)) {
+            assert!(source_of(row.id).is_some(), "{}", row.name);
         }
         // The generations of names pair the same fields.
         for pair in pairs().filter(|pair| pair.v4_8.field != pair.v4_9.field) {
-            assert_eq!(source_of(pair.v4_9.field).map(|(source, _)| source), Some(pair.v4_8.field));
+            assert_eq!(
+                source_of(pair.v4_9.field).map(|(source, _)| source.id),
+                Some(pair.v4_8.field)
+            );
         }
     }
 

@@ -162,8 +162,7 @@ fn source(field: FieldId, knows: &impl Fn(u16) -> bool) -> Option<(&'static Fiel
     if knows(field.0) {
         return model::catalog::by_id(field).map(|row| (row, Conversion::None));
     }
-    let (twin, conversion) = base_units::source_of(field)?;
-    knows(twin.0).then(|| model::catalog::by_id(twin)).flatten().map(|row| (row, conversion))
+    base_units::source_of(field).filter(|(row, _)| knows(row.id.0))
 }
 
 /// The names of the watches that this release of DCGM does not have.

@@ -305,9 +305,9 @@ const NEVER_SERVED: [FieldId; 3] =
 
 /// Whether DCGM has a field, or a field from which heatsink computes it.
 pub fn serves(wanted: FieldId) -> bool {
-    let is_field = |level: Level| level != Level::Exporter || wanted == field::EXP_P2P_STATUS;
     !NEVER_SERVED.contains(&wanted)
-        && model::catalog::by_id(wanted).is_some_and(|row| is_field(row.level))
+        && !field::is_derived(wanted)
+        && model::catalog::by_id(wanted).is_some()
 }
 
 impl Source for DcgmSource {

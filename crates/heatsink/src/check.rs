@@ -20,7 +20,7 @@ use model::catalog::{FIELDS, Field};
 use model::{Reason, Snapshot, Source, SourceView, Watch, Windows};
 use sampler::Sampler;
 
-use crate::cli::Typed;
+use crate::cli::Args;
 use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
 use crate::flags::{CHECK_ALL, CHECK_DEVICES, CHECK_JSON, CHECK_TIMINGS, NVML_LIBRARY};
 use crate::{devices, source};
@@ -44,10 +44,10 @@ const HINT: &str =
     "`heatsink check --all` prints every reading, `heatsink check --json` the report as JSON.\n";
 
 /// Reads for some seconds as `serve` does, and prints a report. Nothing is logged.
-pub(crate) fn run(typed: &Typed) -> Result<Exit> {
-    let devices = typed.get(&CHECK_DEVICES)?;
-    let is_json = typed.get(&CHECK_JSON)?;
-    let source = source::open(typed, INTERVAL, false)?;
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let devices = args.get(&CHECK_DEVICES)?;
+    let is_json = args.get(&CHECK_JSON)?;
+    let source = source::open(args, INTERVAL, false)?;
     let watches = watches(source.as_ref());
     let when_all_are_late = source.when_all_are_late();
     // Nothing is counted or averaged here.
@@ -57,7 +57,7 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
         windows: Windows { extents, xids: count, clock_events: count },
         ..sampler::Settings::new(INTERVAL)
     };
-    let xids = xids(typed)?;
+    let xids = xids(args)?;
     let sampler =
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
     let snapshot = wait_for_readings(&sampler);
@@ -68,13 +68,13 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
     };
     if !is_json && !report.readings.is_empty() {
         text.push('\n');
-        text += &match typed.get(&CHECK_ALL)? {
+        text += &match args.get(&CHECK_ALL)? {
             true => details::text(&report),
             false => HINT.to_owned(),
         };
     }
-    if typed.get(&CHECK_TIMINGS)? && snapshot.source.name == "nvml" {
-        text += &timings(typed, &snapshot)?;
+    if args.get(&CHECK_TIMINGS)? && snapshot.source.name == "nvml" {
+        text += &timings(args, &snapshot)?;
     }
     let status = if report.verdict.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY };
     let is_stuck = !sampler.stop(Duration::from_secs(1));
@@ -132,23 +132,23 @@ fn wait_for_readings(sampler: &Sampler) -> Arc<Snapshot> {
 }
 
 /// The source of XIDs on this machine.
-fn xids(typed: &Typed) -> Result<Xids> {
-    Ok(match source::kernel_log(typed)? {
+fn xids(args: &Args) -> Result<Xids> {
+    Ok(match source::kernel_log(args)? {
         Some(log) => match log.probe() {
             Ok(name) => Xids::Log(name),
-            Err(why) => Xids::Source(Some(why)),
+            Err(why) => Xids::Source(Some(why.to_string())),
         },
         None => Xids::Source(None),
     })
 }
 
 /// How long each driver call takes on the first GPU that answers.
-fn timings(typed: &Typed, snapshot: &Snapshot) -> Result<String> {
+fn timings(args: &Args, snapshot: &Snapshot) -> Result<String> {
     let mut answering = snapshot.gpus.iter().filter(|view| view.up.is_ok());
     let Some(index) = answering.find_map(|view| view.gpu.index) else {
         return Ok("\nNo GPU to time driver calls on.\n".to_owned());
     };
-    Ok(match nvml::time_calls(typed.get(&NVML_LIBRARY)?.as_deref(), index) {
+    Ok(match nvml::time_calls(args.get(&NVML_LIBRARY)?.as_deref(), index) {
         Err(error) => format!("\nDriver calls cannot be timed: {error}\n"),
         Ok(timings) => {
             let widest = timings.iter().map(|timing| timing.call.len()).max().unwrap_or_default();

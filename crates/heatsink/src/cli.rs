@@ -25,13 +25,13 @@ const COMMANDS: [(Command, &str, &str); 4] = [
     (Command::Fields, "fields", "List the fields that can be served, all or those that match a pattern"),
 ];
 
-/// The flags of a command, as typed.
-pub(crate) struct Typed {
+/// A command and its flags, as typed.
+pub(crate) struct Args {
     command: Command,
     matches: ArgMatches,
 }
 
-impl Typed {
+impl Args {
     /// Reads a command line and the environment.
     ///
     /// # Errors

@@ -12,46 +12,46 @@ use model::Windows;
 use model::catalog::builtin::Set;
 use sim::{Chapter, Options, Scenario, SimSource, World};
 
-use crate::cli::Typed;
+use crate::cli::Args;
 use crate::exit::Exit;
 use crate::flags::{
     DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
 };
 use crate::serve::{self, Replicas, Setup};
-use crate::wanted::{Extra, Wanted};
+use crate::watches::{Extra, WatchConfig};
 use crate::{fleet, listen, logging, source};
 
 /// Serves the story until a signal ends it.
-pub(crate) fn run(typed: &Typed) -> Result<Exit> {
-    let _log = logging::start(typed.get(&LOG_FORMAT)?, typed.get(&DEBUG)?);
-    let (speed, seed) = (typed.get(&DEMO_SPEED)?, typed.get(&DEMO_SEED)?);
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let _log = logging::start(args.get(&LOG_FORMAT)?, args.get(&DEBUG)?);
+    let (speed, seed) = (args.get(&DEMO_SPEED)?, args.get(&DEMO_SEED)?);
     let scenario = Scenario::story();
     let chapters = scenario.chapters().to_vec();
     let options = Options { speed, ..Options::default() };
     let world = World::new(scenario, seed);
     let window = Duration::from_secs(60);
     let count_window = Duration::from_secs(300);
-    let counters = Wanted {
+    let config = WatchConfig {
         counters: None,
         // For the alert rules and dashboards.
         extra: Some(Extra::Builtin(Set::Monitoring)),
-        generation: Some(typed.get(&DEMO_METRIC_NAMES)?),
+        generation: Some(args.get(&DEMO_METRIC_NAMES)?),
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
     };
-    let nodes = typed.get(&DEMO_NODES)?;
+    let nodes = args.get(&DEMO_NODES)?;
     let replicas = (nodes > 1).then(|| {
         let world = World::new(Scenario::steady(8), seed);
         Replicas { source: Box::new(SimSource::new(world, options)), nodes }
     });
     let node_name = replicas.as_ref().map(|_| fleet::name(1).into());
     let setup = Setup {
-        listener: listen::bind(&typed.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
+        listener: listen::bind(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
         source: Box::new(SimSource::new(world, options)),
-        rows: counters.read()?,
-        counters,
+        watches: config.read()?,
+        config,
         kernel_log: None,
-        trial: None,
+        gpu_probe: None,
         expected_gpus: None,
         forget_missing: None,
         fail_health: false,

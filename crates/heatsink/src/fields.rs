@@ -9,15 +9,15 @@ use model::catalog::xid::{self, XIDS};
 use model::catalog::{FIELDS, Field};
 use model::{Xid, field};
 
-use crate::cli::Typed;
+use crate::cli::Args;
 use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
 use crate::flags::{FIELDS_JSON, MARKDOWN, PATTERN, SERVED, XIDS as OF_XIDS};
 use crate::table::aligned;
 
 /// Prints the fields or the XIDs, all or those that match the pattern.
-pub(crate) fn run(typed: &Typed) -> Result<Exit> {
-    let pattern = typed.get(&PATTERN)?.map(|pattern| pattern.to_lowercase());
-    let (is_served, is_of_xids) = (typed.get(&SERVED)?, typed.get(&OF_XIDS)?);
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let pattern = args.get(&PATTERN)?.map(|pattern| pattern.to_lowercase());
+    let (is_served, is_of_xids) = (args.get(&SERVED)?, args.get(&OF_XIDS)?);
     let mut fields: Vec<&Field> = FIELDS.iter().collect();
     fields.retain(|field| !is_served || served(field) != NOT_SERVED);
     let mut xids: Vec<Xid> = XIDS.iter().map(|entry| xid::lookup(entry.code)).collect();
@@ -30,7 +30,7 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
             return Ok(Exit::with(EXIT_UNHEALTHY));
         }
     }
-    let text = match (is_of_xids, typed.get(&FIELDS_JSON)?, typed.get(&MARKDOWN)?) {
+    let text = match (is_of_xids, args.get(&FIELDS_JSON)?, args.get(&MARKDOWN)?) {
         (true, true, _) => xids_as_json(&xids)?,
         (true, false, _) => xid_table(&xids),
         (false, true, _) => json(&fields)?,

@@ -16,7 +16,7 @@ use anyhow::Result;
 use dcgm::Address;
 use exposition::Devices;
 use model::catalog::Generation;
-use sampler::LogPlace;
+use sampler::LogLocation;
 
 pub(crate) use self::accepted::ACCEPTED;
 use crate::devices;
@@ -137,7 +137,7 @@ flags! { GENERAL, PARSE_GENERAL;
     /// Log to read XIDs from: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`,
     /// the first of the two that can be read; a file in the format of kmsg or syslog, or a folder
     /// of a journal; `none`, only the driver's events, which lack XIDs 79, 119, 120 and a few more
-    KERNEL_LOG: Option<LogPlace> = text("kernel-log", parse::log_place)
+    KERNEL_LOG: Option<LogLocation> = text("kernel-log", parse::log_place)
         .variable("HEATSINK_KERNEL_LOG").value("LOG").default("auto");
 }
 [Serve] {

@@ -29,12 +29,12 @@ mod serve;
 mod source;
 mod systemd;
 mod table;
-mod wanted;
+mod watches;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::cli::Typed;
+use crate::cli::Args;
 use crate::exit::{EXIT_BAD_SETTINGS, EXIT_OK, Exit};
 use crate::flag::Command;
 
@@ -44,20 +44,20 @@ use crate::flag::Command;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    let typed = match Typed::parse(std::env::args_os()) {
-        Ok(typed) => typed,
+    let args = match Args::parse(std::env::args_os()) {
+        Ok(args) => args,
         Err(error) => {
             // A failure to print leaves nothing to do about it.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { EXIT_BAD_SETTINGS } else { EXIT_OK });
         }
     };
-    let result = match typed.command() {
-        Command::Serve => serve::run(&typed),
-        Command::Demo => demo::run(&typed),
-        Command::Check => check::run(&typed),
-        Command::Fields => fields::run(&typed),
-        Command::ProbeGpu => probe::run(&typed),
+    let result = match args.command() {
+        Command::Serve => serve::run(&args),
+        Command::Demo => demo::run(&args),
+        Command::Check => check::run(&args),
+        Command::Fields => fields::run(&args),
+        Command::ProbeGpu => probe::run(&args),
     };
     match result {
         Ok(Exit { status, is_stuck: false }) => ExitCode::from(status),

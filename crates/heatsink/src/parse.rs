@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use model::catalog::{Generation, counters};
-use sampler::LogPlace;
+use sampler::LogLocation;
 
 /// A source that readings come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,10 +159,10 @@ pub(crate) fn speed(text: &str) -> Result<f64> {
 
 /// The place of the kernel log; `none` for no log. A path may name a file that does not exist yet; a
 /// single word that is neither known nor a file is a mistake.
-pub(crate) fn log_place(text: &str) -> Result<Option<LogPlace>> {
-    match LogPlace::parse(text) {
+pub(crate) fn log_place(text: &str) -> Result<Option<LogLocation>> {
+    match LogLocation::parse(text) {
         _ if text == "none" => Ok(None),
-        LogPlace::Path(path) if !text.contains('/') && !path.exists() => bail!(
+        LogLocation::Path(path) if !text.contains('/') && !path.exists() => bail!(
             "`{text}` is none of auto, kmsg, journal, none, and no file; write a path such \
              as /var/log/kern.log"
         ),

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use model::Identity;
-use sampler::{Suspect, Trial};
+use sampler::{DownGpu, GpuProbe, ProbeError};
 
-use crate::cli::{PROBE_GPU, Typed};
+use crate::cli::{Args, PROBE_GPU};
 use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
 use crate::flags::{INDEX, NVML_LIBRARY, PCI_BUS_ID, UUID};
 
@@ -24,72 +24,68 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The program that is running, even if its file was replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Tries GPUs through NVML, with the library at this path.
-pub(crate) fn trial(library: Option<PathBuf>) -> Trial {
+/// Probes GPUs through NVML, with the library at this path.
+pub(crate) fn gpu_probe(library: Option<PathBuf>) -> GpuProbe {
     // A process that cannot be killed is stuck inside the driver; a second one would be stuck as well.
     let stuck: Mutex<Option<Child>> = Mutex::default();
-    Trial(Arc::new(move |suspect| {
+    GpuProbe(Arc::new(move |gpu| {
         let mut stuck = stuck.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(child) = stuck.as_mut()
             && matches!(child.try_wait(), Ok(None))
         {
-            return Err("the last process that tried hangs in the driver".to_owned());
+            return Err(ProbeError::LastHangs);
         }
         *stuck = None;
-        let (result, child) = attempt(library.as_deref(), suspect)?;
+        let (result, child) = probe(library.as_deref(), gpu)?;
         *stuck = child;
         result
     }))
 }
 
 /// The result, and the process if it could not be ended.
-type Attempt = (Result<(), String>, Option<Child>);
+type Probed = (Result<(), ProbeError>, Option<Child>);
 
-fn attempt(library: Option<&Path>, suspect: &Suspect) -> Result<Attempt, String> {
+fn probe(library: Option<&Path>, gpu: &DownGpu) -> Result<Probed, ProbeError> {
     let mut command = Command::new(THIS_PROGRAM);
     command.arg(PROBE_GPU);
     if let Some(library) = library {
         command.arg("--nvml-library").arg(library);
     }
-    let identity = suspect.identity.as_deref();
+    let identity = gpu.identity.as_deref();
     let uuid = identity.and_then(|identity| identity.uuid.as_ref());
     let address = identity.and_then(|identity| identity.pci_bus_id.as_ref());
-    command.arg("--index").arg(suspect.index.to_string());
+    command.arg("--index").arg(gpu.index.to_string());
     match (uuid, address) {
         (Some(uuid), _) => command.arg("--uuid").arg(uuid),
         (None, Some(address)) => command.arg("--pci-bus-id").arg(address),
         (None, None) => &mut command,
     };
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child =
-        command.spawn().map_err(|error| format!("no process to try it with: {error}"))?;
+    let mut child = command.spawn()?;
     let began = Instant::now();
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok((Ok(()), None)),
-            Ok(Some(_)) => {
-                return Ok((Err("a new process cannot read it either".to_owned()), None));
-            }
-            Ok(None) if began.elapsed() < TIMEOUT => thread::sleep(POLL_INTERVAL),
-            Ok(None) => break,
-            Err(error) => return Err(format!("no process to try it with: {error}")),
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok((Ok(()), None)),
+            Some(_) => return Ok((Err(ProbeError::Unreadable), None)),
+            None if began.elapsed() < TIMEOUT => thread::sleep(POLL_INTERVAL),
+            None => break,
         }
     }
     // It may have ended just now, or be unkillable.
     let _ = child.kill();
     thread::sleep(POLL_INTERVAL * 5);
     let ended = matches!(child.try_wait(), Ok(Some(_)));
-    Ok((Err("a new process hangs in the driver".to_owned()), (!ended).then_some(child)))
+    Ok((Err(ProbeError::Hangs), (!ended).then_some(child)))
 }
 
 /// `heatsink probe-gpu`.
-pub(crate) fn run(typed: &Typed) -> Result<Exit> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let identity = Identity {
-        index: typed.get(&INDEX)?,
-        uuid: typed.get(&UUID)?,
-        pci_bus_id: typed.get(&PCI_BUS_ID)?,
+        index: args.get(&INDEX)?,
+        uuid: args.get(&UUID)?,
+        pci_bus_id: args.get(&PCI_BUS_ID)?,
         model_name: None,
     };
-    let probed = nvml::probe(typed.get(&NVML_LIBRARY)?.as_deref(), &identity);
+    let probed = nvml::probe(args.get(&NVML_LIBRARY)?.as_deref(), &identity);
     Ok(Exit::with(if probed.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY }))
 }

@@ -7,12 +7,12 @@ use std::thread;
 use model::{FieldId, Kind, Source, Watch, field};
 
 use crate::http::App;
-use crate::wanted::{Asked, Wanted};
+use crate::watches::{LoadedWatches, WatchConfig};
 
 /// Reads counters files again for a running server.
 pub(crate) struct Reloader {
     pub(crate) app: Weak<App>,
-    pub(crate) counters: Wanted,
+    pub(crate) config: WatchConfig,
     pub(crate) unserved: UnservedFields,
 }
 
@@ -36,11 +36,11 @@ impl Reloader {
 
     /// Reads the counters files again. If one cannot be read, nothing changes.
     fn reload(&self) {
-        let read = self.counters.read();
+        let read = self.config.read();
         let Some(app) = self.app.upgrade() else { return };
         app.sampler.forget_missing();
         match read {
-            Ok(Asked { watches, rows, rows_skipped }) => {
+            Ok(LoadedWatches { watches, rows, rows_skipped }) => {
                 tracing::info!("SIGHUP: read {rows} rows, {rows_skipped} skipped");
                 self.unserved.warn_of(&watches);
                 let app_of_pages = Weak::clone(&self.app);
@@ -81,7 +81,10 @@ impl UnservedFields {
         let names: Vec<&str> = unserved.map(|watch| watch.name.as_ref()).collect();
         if !names.is_empty() {
             let names = names.join(", ");
-            tracing::warn!("absent, since the source {} does not serve them: {names}", self.source);
+            tracing::warn!(
+                "absent, because the source {} does not serve them: {names}",
+                self.source
+            );
         }
     }
 }

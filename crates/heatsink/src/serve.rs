@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use exposition::Show;
 use model::{Source, Windows};
-use sampler::{KernelLog, Sampler, Trial};
+use sampler::{GpuProbe, KernelLog, Sampler};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::Typed;
+use crate::cli::Args;
 use crate::connections::ConnectionLimiter;
 use crate::exit::{EXIT_OK, Exit};
 use crate::fleet::Fleet;
@@ -21,7 +21,7 @@ use crate::overview::Overview;
 use crate::pages::PageCache;
 use crate::reload::{Reloader, UnservedFields};
 use crate::systemd::{self, Messenger};
-use crate::wanted::{Asked, Extra, Wanted};
+use crate::watches::{Extra, LoadedWatches, WatchConfig};
 use crate::{devices, flags, listen, logging, source};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
@@ -31,11 +31,11 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
 pub(crate) struct Setup {
     pub(crate) listener: std::net::TcpListener,
     pub(crate) source: Box<dyn Source>,
-    pub(crate) counters: Wanted,
-    /// The rows of the counters files.
-    pub(crate) rows: Asked,
+    pub(crate) config: WatchConfig,
+    /// As read from `config` at the start.
+    pub(crate) watches: LoadedWatches,
     pub(crate) kernel_log: Option<KernelLog>,
-    pub(crate) trial: Option<Trial>,
+    pub(crate) gpu_probe: Option<GpuProbe>,
     /// How many GPUs there should be.
     pub(crate) expected_gpus: Option<u32>,
     /// How long a missing GPU is served as missing; none for ever.
@@ -59,46 +59,46 @@ pub(crate) struct Replicas {
 }
 
 /// Serves this machine's GPUs until a signal ends it.
-pub(crate) fn run(typed: &Typed) -> Result<Exit> {
-    let _log = logging::start(typed.get(&flags::LOG_FORMAT)?, typed.get(&flags::DEBUG)?);
-    typed.check_accepted()?;
-    let interval = typed.get(&flags::COLLECT_INTERVAL)?;
-    let counters = Wanted {
-        counters: typed.get(&flags::COLLECTORS)?,
-        extra: typed.get(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
-        generation: typed.get(&flags::METRIC_NAMES)?,
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let _log = logging::start(args.get(&flags::LOG_FORMAT)?, args.get(&flags::DEBUG)?);
+    args.check_accepted()?;
+    let interval = args.get(&flags::COLLECT_INTERVAL)?;
+    let config = WatchConfig {
+        counters: args.get(&flags::COLLECTORS)?,
+        extra: args.get(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
+        generation: args.get(&flags::METRIC_NAMES)?,
         interval,
         windows: Windows {
-            extents: typed.get(&flags::WINDOW)?,
-            xids: typed.get(&flags::XID_COUNT_WINDOW_SIZE)?,
-            clock_events: typed.get(&flags::CLOCK_EVENTS_COUNT_WINDOW_SIZE)?,
+            extents: args.get(&flags::WINDOW)?,
+            xids: args.get(&flags::XID_COUNT_WINDOW_SIZE)?,
+            clock_events: args.get(&flags::CLOCK_EVENTS_COUNT_WINDOW_SIZE)?,
         },
     };
     let show = Show {
-        devices: typed.get(&flags::DEVICES)?,
-        compute_instances: typed.get(&flags::COMPUTE_INSTANCES)?,
-        switches: typed.get(&flags::SWITCH_DEVICES)?,
-        cpus: typed.get(&flags::CPU_DEVICES)?,
+        devices: args.get(&flags::DEVICES)?,
+        compute_instances: args.get(&flags::COMPUTE_INSTANCES)?,
+        switches: args.get(&flags::SWITCH_DEVICES)?,
+        cpus: args.get(&flags::CPU_DEVICES)?,
     };
-    let no_hostname = typed.get(&flags::NO_HOSTNAME)?;
+    let no_hostname = args.get(&flags::NO_HOSTNAME)?;
     let setup = Setup {
-        rows: counters.read()?,
-        counters,
-        source: source::open(typed, interval, show.compute_instances)?,
-        kernel_log: source::kernel_log(typed)?,
-        trial: source::trial(typed)?,
-        expected_gpus: typed.get(&flags::EXPECTED_GPUS)?,
-        forget_missing: typed.get(&flags::FORGET_MISSING)?,
-        fail_health: typed.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
+        watches: config.read()?,
+        config,
+        source: source::open(args, interval, show.compute_instances)?,
+        kernel_log: source::kernel_log(args)?,
+        gpu_probe: source::gpu_probe(args)?,
+        expected_gpus: args.get(&flags::EXPECTED_GPUS)?,
+        forget_missing: args.get(&flags::FORGET_MISSING)?,
+        fail_health: args.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
         show,
-        hostname: if no_hostname { None } else { source::hostname(Some(typed)) },
-        old_namespace: typed.get(&flags::USE_OLD_NAMESPACE)?,
-        replace_blanks_in_model_name: typed.get(&flags::REPLACE_BLANKS_IN_MODEL_NAME)?,
+        hostname: if no_hostname { None } else { source::hostname(Some(args)) },
+        old_namespace: args.get(&flags::USE_OLD_NAMESPACE)?,
+        replace_blanks_in_model_name: args.get(&flags::REPLACE_BLANKS_IN_MODEL_NAME)?,
         replicas: None,
         // Last, so that nothing listens unless everything else is in order.
         listener: listen::listener(
-            typed.get(&flags::WEB_SYSTEMD_SOCKET)?,
-            &typed.get(&flags::ADDRESS)?,
+            args.get(&flags::WEB_SYSTEMD_SOCKET)?,
+            &args.get(&flags::ADDRESS)?,
         )?,
     };
     serve(setup, |address| tracing::info!("serving on {}/metrics", listen::url(address)))
@@ -106,16 +106,16 @@ pub(crate) fn run(typed: &Typed) -> Result<Exit> {
 
 /// Serves until a signal ends it; `ready` is called with the address.
 pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit> {
-    let Setup { counters, rows: Asked { watches, rows_skipped, .. }, .. } = setup;
+    let Setup { config, watches: LoadedWatches { watches, rows_skipped, .. }, .. } = setup;
     let unserved = UnservedFields::of(setup.source.as_ref());
     unserved.warn_of(&watches);
     let settings = sampler::Settings {
         gpus: devices::gpus(&setup.show.devices),
-        windows: counters.windows,
+        windows: config.windows,
         kernel_log: setup.kernel_log,
-        trial: setup.trial,
+        probe: setup.gpu_probe,
         forget_missing: setup.forget_missing,
-        ..sampler::Settings::new(counters.interval)
+        ..sampler::Settings::new(config.interval)
     };
     let start = |source, watches, settings| {
         Sampler::start(source, watches, settings).context("cannot start the reader threads")
@@ -129,7 +129,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
     let sampler = start(setup.source, watches, settings)?;
     let page = exposition::Settings {
         hostname: setup.hostname,
-        host_label: counters.generation.unwrap_or_default().host_label(),
+        host_label: config.generation.unwrap_or_default().host_label(),
         version: env!("CARGO_PKG_VERSION"),
         rows_skipped,
         is_reloaded: true,
@@ -160,7 +160,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         let (stop, stopped) = watch::channel(false);
         let messenger = Messenger::start();
         tokio::spawn(systemd::report(messenger.clone(), Arc::downgrade(&served)));
-        let reloader = Reloader { app: Arc::downgrade(&served), counters, unserved };
+        let reloader = Reloader { app: Arc::downgrade(&served), config, unserved };
         tokio::spawn(handle_signals(stop, messenger, reloader.start()));
         ready(address);
         http::serve(listener, served, stopped).await;

@@ -1,11 +1,11 @@
 //! What heatsink adds to the driver calls: eight GPUs, 10,000 passes and more, every reading on its
-//! way from the driver call to a published snapshot, against the same calls made bare.
+//! way from the driver call to a published snapshot, against the same calls alone.
 //!
 //! Both sides call the test library in this process. The difference in processor time, divided by
-//! the readings, is the overhead: conversions, the board, the supervisor and its snapshots. It is
+//! the readings, is the overhead: conversions, the GPU state, the publisher and its snapshots. It is
 //! measured with passes back to back, as the bare calls are, and once more with a thread that
 //! sleeps 10 ms and wakes for each pass, where the kernel's price of waking a thread is in it. PCIe
-//! samples and XID events run aside and are left out of both sides.
+//! samples and XID events have readers of their own and are left out of both sides.
 
 #![allow(unsafe_code)]
 
@@ -64,12 +64,12 @@ fn main() {
     }
 }
 
-/// The default set, without what runs aside, and without the fan that an H100 does not have.
+/// The default set, without what background readers read, and without the fan that an H100 does not have.
 fn watches() -> Arc<[Watch]> {
-    let aside =
+    let of_other_readers =
         [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, field::XID_ERRORS, field::FAN_SPEED];
     let default = Set::Default.watches();
-    default.into_iter().filter(|watch| !aside.contains(&watch.field)).collect()
+    default.into_iter().filter(|watch| !of_other_readers.contains(&watch.field)).collect()
 }
 
 /// Processor time of the whole way, and the passes that it was spent on.
@@ -95,7 +95,7 @@ fn sampled(library: &Path, watches: &Arc<[Watch]>, interval: Duration, passes: u
     (spent, last - first)
 }
 
-/// Counts passes of main readers on their way through.
+/// Counts passes of main readers.
 struct Counting<T> {
     inner: T,
     count: Arc<AtomicU64>,
@@ -217,7 +217,7 @@ unsafe fn pass(lib: &NvmlLib, handle: sys::nvmlDevice_t) {
     let mut rates = sys::nvmlUtilization_t { gpu: 0, memory: 0 };
     let version = (size_of::<sys::nvmlMemory_v2_t>() | 2 << 24) as c_uint;
     let mut memory = sys::nvmlMemory_v2_t { version, total: 0, reserved: 0, free: 0, used: 0 };
-    let asked = [
+    let entries = [
         (fi::NVML_FI_DEV_MEMORY_TEMP, 0),
         (fi::NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, 0),
         (fi::NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX, u32::MAX),
@@ -236,7 +236,7 @@ unsafe fn pass(lib: &NvmlLib, handle: sys::nvmlDevice_t) {
         lib.nvmlDeviceGetClockInfo(handle, sys::nvmlClockType_enum_NVML_CLOCK_MEM, &mut a);
         lib.nvmlDeviceGetCurrentClocksEventReasons(handle, &mut mask);
         let mut values: [sys::nvmlFieldValue_t; 4] = MaybeUninit::zeroed().assume_init();
-        for (value, (id, scope)) in values.iter_mut().zip(asked) {
+        for (value, (id, scope)) in values.iter_mut().zip(entries) {
             (value.fieldId, value.scopeId) = (id, scope);
         }
         lib.nvmlDeviceGetFieldValues(handle, 4, values.as_mut_ptr());

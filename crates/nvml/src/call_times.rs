@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-/// The times of the calls that were made since they were last taken: of each function, the longest.
+/// The longest time of each function since the times were last taken.
 #[derive(Default)]
 pub(crate) struct CallTimes {
     functions: Vec<(&'static str, Option<Duration>)>,
 }
 
-/// A function in [`CallTimes`].
+/// The position of a function in [`CallTimes`].
 #[derive(Clone, Copy)]
 pub(crate) struct Function(usize);
 
 impl CallTimes {
-    /// The place of a function; the same for each that calls it.
+    /// The position of a function. A name has one position.
     pub(crate) fn function(&mut self, name: &'static str) -> Function {
         let known = self.functions.iter().position(|(known, _)| *known == name);
         Function(known.unwrap_or_else(|| {
@@ -22,7 +22,7 @@ impl CallTimes {
         }))
     }
 
-    /// Makes a call, and notes how long it took.
+    /// Makes a call, records how long it took, and returns that too.
     pub(crate) fn time<T>(
         &mut self,
         function: Function,
@@ -36,7 +36,7 @@ impl CallTimes {
         (answer, took)
     }
 
-    /// The times since this was last asked.
+    /// The times since they were last taken.
     pub(crate) fn take(&mut self) -> Vec<(&'static str, Duration)> {
         self.functions
             .iter_mut()

@@ -31,11 +31,11 @@ impl Code {
     /// The library knows another version of the structure.
     pub(crate) const ARGUMENT_VERSION_MISMATCH: Self =
         Self(sys::nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH);
-    /// Something went wrong, and the driver does not say what.
+    /// An error without a code of its own.
     pub(crate) const UNKNOWN: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_UNKNOWN);
-    /// There is nothing to say now.
+    /// There is no value now.
     pub(crate) const NO_DATA: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_NO_DATA);
-    /// Waited in vain.
+    /// Nothing came within the time that was given.
     pub(crate) const TIMEOUT: Self = Self(sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT);
 
     /// The code of a call, or success.
@@ -48,8 +48,8 @@ impl Code {
         self.row().1
     }
 
-    /// Whether the code speaks of the GPU as a whole, or of the driver, rather than of one field.
-    /// "Needs a reset" does not: drivers say it of links that are broken, and of memory that waits to
+    /// Whether the code is about the GPU as a whole, or about the driver, and not about one field.
+    /// "Needs a reset" is not: drivers say it of links that are broken, and of memory that waits to
     /// be replaced, while the rest of the GPU answers.
     pub(crate) fn is_about_the_gpu(self) -> bool {
         self.reason() == Reason::Lost || self.is_about_the_driver()
@@ -65,55 +65,34 @@ impl Code {
         )
     }
 
-    /// Our words for it, and the reason it makes.
+    /// A text for it, and the reason of a reading that gets it.
     fn row(self) -> (&'static str, Reason) {
-        match self.0 {
-            sys::nvmlReturn_enum_NVML_ERROR_UNINITIALIZED => ("not initialised", Reason::Failed),
-            sys::nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT => {
-                ("invalid argument", Reason::Failed)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_NOT_SUPPORTED => {
-                ("not supported", Reason::NotSupported)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_NO_PERMISSION => {
-                ("no permission", Reason::NotPermitted)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_NOT_FOUND => ("not found", Reason::NoData),
-            sys::nvmlReturn_enum_NVML_ERROR_DRIVER_NOT_LOADED => {
-                ("the driver is not loaded", Reason::Failed)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT => ("timed out", Reason::Failed),
-            sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND => {
-                ("the library lacks the function", Reason::NotSupported)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST => {
-                ("the GPU has fallen off the bus", Reason::Lost)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_RESET_REQUIRED => {
-                ("needs a reset of the GPU", Reason::Failed)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_LIB_RM_VERSION_MISMATCH => {
-                ("library and kernel driver are of different versions", Reason::Failed)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_LIBRARY_NOT_FOUND => {
-                ("a library that the driver needs is not there", Reason::NotSupported)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_NO_DATA => ("no data", Reason::NoData),
-            sys::nvmlReturn_enum_NVML_ERROR_VGPU_ECC_NOT_SUPPORTED => {
-                ("not supported with ECC on", Reason::NotSupported)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH => {
-                ("the library wants another version of the structure", Reason::NotSupported)
-            }
-            sys::nvmlReturn_enum_NVML_ERROR_DEPRECATED => ("deprecated", Reason::NotSupported),
-            sys::nvmlReturn_enum_NVML_ERROR_NOT_READY => ("not ready", Reason::NoData),
-            sys::nvmlReturn_enum_NVML_ERROR_GPU_NOT_FOUND => {
-                ("the GPU was not found", Reason::Lost)
-            }
-            _ => ("unexpected error", Reason::Failed),
-        }
+        let row = CODES.iter().find(|(code, ..)| *code == self.0);
+        row.map_or(("unexpected error", Reason::Failed), |(_, text, reason)| (text, *reason))
     }
 }
+
+#[rustfmt::skip]
+const CODES: &[(sys::nvmlReturn_t, &str, Reason)] = &[
+    (sys::nvmlReturn_enum_NVML_ERROR_UNINITIALIZED, "not initialised", Reason::Failed),
+    (sys::nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT, "invalid argument", Reason::Failed),
+    (sys::nvmlReturn_enum_NVML_ERROR_NOT_SUPPORTED, "not supported", Reason::NotSupported),
+    (sys::nvmlReturn_enum_NVML_ERROR_NO_PERMISSION, "no permission", Reason::NotPermitted),
+    (sys::nvmlReturn_enum_NVML_ERROR_NOT_FOUND, "not found", Reason::NoData),
+    (sys::nvmlReturn_enum_NVML_ERROR_DRIVER_NOT_LOADED, "the driver is not loaded", Reason::Failed),
+    (sys::nvmlReturn_enum_NVML_ERROR_TIMEOUT, "timed out", Reason::Failed),
+    (sys::nvmlReturn_enum_NVML_ERROR_FUNCTION_NOT_FOUND, "the library lacks the function", Reason::NotSupported),
+    (sys::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST, "the GPU has fallen off the bus", Reason::Lost),
+    (sys::nvmlReturn_enum_NVML_ERROR_RESET_REQUIRED, "needs a reset of the GPU", Reason::Failed),
+    (sys::nvmlReturn_enum_NVML_ERROR_LIB_RM_VERSION_MISMATCH, "library and kernel driver are of different versions", Reason::Failed),
+    (sys::nvmlReturn_enum_NVML_ERROR_LIBRARY_NOT_FOUND, "a library that the driver needs is not there", Reason::NotSupported),
+    (sys::nvmlReturn_enum_NVML_ERROR_NO_DATA, "no data", Reason::NoData),
+    (sys::nvmlReturn_enum_NVML_ERROR_VGPU_ECC_NOT_SUPPORTED, "not supported with ECC on", Reason::NotSupported),
+    (sys::nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH, "the library wants another version of the structure", Reason::NotSupported),
+    (sys::nvmlReturn_enum_NVML_ERROR_DEPRECATED, "deprecated", Reason::NotSupported),
+    (sys::nvmlReturn_enum_NVML_ERROR_NOT_READY, "not ready", Reason::NoData),
+    (sys::nvmlReturn_enum_NVML_ERROR_GPU_NOT_FOUND, "the GPU was not found", Reason::Lost),
+];
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

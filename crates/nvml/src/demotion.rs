@@ -1,12 +1,12 @@
 //! The rule by which a slow call is read less often.
 //!
-//! A call that takes longer than its limit three times in a row is from then on read at the slow
-//! pace; it goes back to its own after it took less than half the limit three times in a row. Where
-//! most calls of a pass are slow, the GPU is, and none of them is to blame.
+//! A call that takes longer than its limit three times in a row is read at the slow pace from then on.
+//! When it takes less than half the limit three times in a row, it is read at its own pace again. When
+//! most calls of a pass are slow, the GPU is slow, and no call is read less often.
 
 use std::time::Duration;
 
-/// How often in a row.
+/// How many slow or fast calls in a row change the pace.
 const TIMES: u8 = 3;
 
 /// No call that takes less is slow, however often it is made.
@@ -23,7 +23,7 @@ pub(crate) fn limit(period: Duration) -> Duration {
     (period / SHARE).max(SHORTEST_LIMIT)
 }
 
-/// Where one call stands.
+/// Whether one call is read less often, and how near it is to a change.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Demotion {
     /// How often in a row it was slow or, once it is demoted, fast.
@@ -31,7 +31,7 @@ pub(crate) struct Demotion {
     demoted: bool,
 }
 
-/// What becomes of a call.
+/// A change of pace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Change {
     /// It is read at the slow pace from now on.
@@ -46,13 +46,13 @@ impl Demotion {
         self.demoted
     }
 
-    /// Whether a call that takes no time would change where this one stands.
+    /// Whether a call that takes no time would be recorded.
     pub(crate) fn is_pending(&self) -> bool {
         self.demoted || self.in_a_row > 0
     }
 
-    /// Notes how long the call took.
-    pub(crate) fn note(&mut self, took: Duration, limit: Duration) -> Option<Change> {
+    /// Records how long the call took.
+    pub(crate) fn record(&mut self, took: Duration, limit: Duration) -> Option<Change> {
         let counts = if self.demoted { took < limit / 2 } else { took > limit };
         self.in_a_row = if counts { self.in_a_row + 1 } else { 0 };
         if self.in_a_row < TIMES {
@@ -63,18 +63,9 @@ impl Demotion {
     }
 }
 
-/// The calls of one pass.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Calls {
-    pub(crate) made: usize,
-    pub(crate) slow: usize,
-}
-
-impl Calls {
-    /// Whether the GPU as a whole is slow.
-    pub(crate) fn most_were_slow(self) -> bool {
-        self.slow * 2 > self.made
-    }
+/// Whether so many slow calls mean that the GPU as a whole is slow.
+pub(crate) fn most_were_slow(slow: usize, made: usize) -> bool {
+    slow * 2 > made
 }
 
 #[cfg(test)]
@@ -84,7 +75,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(50);
 
     fn changes(demotion: &mut Demotion, millis: &[u64]) -> Vec<Option<Change>> {
-        millis.iter().map(|took| demotion.note(Duration::from_millis(*took), LIMIT)).collect()
+        millis.iter().map(|took| demotion.record(Duration::from_millis(*took), LIMIT)).collect()
     }
 
     #[test]
@@ -117,9 +108,9 @@ mod tests {
 
     #[test]
     fn a_gpu_is_slow_when_most_of_its_calls_are() {
-        assert!(Calls { made: 3, slow: 2 }.most_were_slow());
-        assert!(Calls { made: 1, slow: 1 }.most_were_slow());
-        assert!(!Calls { made: 4, slow: 2 }.most_were_slow());
-        assert!(!Calls { made: 0, slow: 0 }.most_were_slow());
+        assert!(most_were_slow(2, 3));
+        assert!(most_were_slow(1, 1));
+        assert!(!most_were_slow(2, 4));
+        assert!(!most_were_slow(0, 0));
     }
 }

@@ -1,15 +1,36 @@
-//! What an entry of `nvmlDeviceGetFieldValues` says.
+//! Entries of `nvmlDeviceGetFieldValues`: numbers of several types, each with a return code.
 
 use model::{Reading, Reason};
 use nvml_wrapper_sys::bindings as sys;
 
-use crate::{Code, convert};
+use crate::code::Code;
+use crate::convert;
 
 /// One entry, filled in or not.
 pub(crate) type Entry = sys::nvmlFieldValue_t;
 
-/// What an entry's return code is before the driver fills it in.
+/// An entry's return code before the driver fills it in. An entry that the driver leaves alone must
+/// not pass for an answer.
 pub(crate) const UNANSWERED: u32 = u32::MAX;
+
+/// A request for the field value with this number and scope.
+pub(crate) fn request(id: u32, scope: u32) -> Entry {
+    Entry {
+        fieldId: id,
+        scopeId: scope,
+        timestamp: 0,
+        latencyUsec: 0,
+        valueType: 0,
+        nvmlReturn: UNANSWERED,
+        value: sys::nvmlValue_t { ullVal: 0 },
+    }
+}
+
+/// The return code of each entry where the whole call failed. Of a single entry, an invalid argument
+/// means that the driver does not know it; of the call, it means no such thing.
+pub(crate) fn refused(code: Code) -> sys::nvmlReturn_t {
+    if code == Code::INVALID_ARGUMENT { Code::UNKNOWN.0 } else { code.0 }
+}
 
 /// An entry's return code, as a reason. An entry that the driver left alone is not supported.
 pub(crate) fn answered(code: sys::nvmlReturn_t) -> Result<(), Reason> {
@@ -57,8 +78,8 @@ pub(crate) fn unsigned(entry: &Entry) -> Result<u64, Reason> {
     number(entry.valueType, entry.value)
 }
 
-/// An entry's number, read as 32 bits whatever type the driver says: older ones mislabel it.
-fn unsigned_int(entry: &Entry) -> Result<u32, Reason> {
+/// An entry's number, read as 32 bits whatever its type is: older drivers mislabel it.
+pub(crate) fn unsigned_int(entry: &Entry) -> Result<u32, Reason> {
     answered(entry.nvmlReturn)?;
     let value = entry.value;
     // SAFETY: every bit pattern of the union is a valid value of each of its plain types.
@@ -70,39 +91,14 @@ pub(crate) fn count(entry: &Entry) -> Reading {
     convert::int(unsigned(entry)?)
 }
 
-/// Degrees.
-pub(crate) fn celsius(entry: &Entry) -> Reading {
-    convert::celsius(unsigned_int(entry)?)
-}
-
-/// Milliwatts to watts.
-pub(crate) fn watts(entry: &Entry) -> Reading {
-    convert::watts(u32::try_from(unsigned(entry)?).map_err(|_| Reason::Implausible)?)
-}
-
-/// Millijoules to joules.
-pub(crate) fn joules(entry: &Entry) -> Reading {
-    convert::joules(unsigned(entry)?)
-}
-
-/// A packed bit error rate.
-pub(crate) fn bit_error_rate(entry: &Entry) -> Reading {
-    convert::bit_error_rate(unsigned(entry)?)
-}
-
-/// An ECC number. Drivers leave its type unset, and with ECC off the whole entry.
-pub(crate) fn ecc(entry: &Entry) -> Reading {
-    answered(entry.nvmlReturn)?;
-    let untyped = entry.valueType == sys::nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE;
-    if untyped && entry.timestamp == 0 && entry.latencyUsec == 0 {
-        return Err(Reason::NotSupported);
-    }
-    if entry.valueType == sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT {
-        return count(entry);
-    }
-    let value = entry.value;
-    // SAFETY: every bit pattern of the union is a valid value of each of its plain types.
-    convert::int(unsafe { value.ullVal })
+/// An entry that the driver has filled in.
+#[cfg(test)]
+pub(crate) fn answer(kind: u32, set: impl FnOnce(&mut sys::nvmlValue_t)) -> Entry {
+    let mut entry = request(1, 0);
+    entry.nvmlReturn = 0;
+    entry.valueType = kind;
+    set(&mut entry.value);
+    entry
 }
 
 #[cfg(test)]
@@ -111,55 +107,38 @@ mod tests {
 
     use super::*;
 
-    fn entry(kind: u32, set: impl FnOnce(&mut sys::nvmlValue_t)) -> Entry {
-        let mut entry = crate::device::ask(1, 0);
-        entry.nvmlReturn = 0;
-        entry.valueType = kind;
-        set(&mut entry.value);
-        entry
-    }
-
     #[test]
     fn an_entry_is_read_by_its_type() {
-        let short = entry(6, |value| value.usVal = 7);
+        let short = answer(6, |value| value.usVal = 7);
         assert_eq!(unsigned(&short), Ok(7));
-        let double = entry(0, |value| value.dVal = 3.0);
+        let double = answer(0, |value| value.dVal = 3.0);
         assert_eq!(unsigned(&double), Ok(3));
-        let negative = entry(5, |value| value.siVal = -1);
+        let negative = answer(5, |value| value.siVal = -1);
         assert_eq!(unsigned(&negative), Err(Reason::Implausible));
-        let ones = entry(1, |value| value.uiVal = u32::MAX);
+        let ones = answer(1, |value| value.uiVal = u32::MAX);
         assert_eq!(unsigned(&ones), Err(Reason::Implausible));
-        assert_eq!(unsigned(&crate::device::ask(1, 0)), Err(Reason::NotSupported));
-    }
-
-    #[test]
-    fn numbers_of_entries_are_converted() {
-        let long = |number| entry(3, |value| value.ullVal = number);
+        assert_eq!(unsigned(&request(1, 0)), Err(Reason::NotSupported));
+        let long = |number| answer(3, |value| value.ullVal = number);
         assert_eq!(count(&long(12_345_678_901)), Ok(Value::Int(12_345_678_901)));
         assert_eq!(count(&long(u64::MAX)), Err(Reason::Implausible));
-        assert_eq!(joules(&long(1_999)), Ok(Value::Int(1)));
-        assert_eq!(bit_error_rate(&long(0x30a)), Ok(Value::Float(3e-10)));
-        assert_eq!(watts(&entry(1, |value| value.uiVal = 512_345)), Ok(Value::Float(512.345)));
-        assert_eq!(watts(&long(1 << 40)), Err(Reason::Implausible));
-        assert_eq!(celsius(&entry(0, |value| value.uiVal = 66)), Ok(Value::Int(66)));
-        assert_eq!(celsius(&entry(1, |value| value.uiVal = 201)), Err(Reason::Implausible));
+        assert_eq!(unsigned_int(&answer(0, |value| value.uiVal = 66)), Ok(66));
     }
 
     #[test]
     fn an_unknown_field_is_not_supported_and_a_failure_a_failure() {
-        let mut refused = entry(3, |value| value.ullVal = 1);
-        refused.nvmlReturn = sys::nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT;
-        assert_eq!(count(&refused), Err(Reason::NotSupported));
-        refused.nvmlReturn = sys::nvmlReturn_enum_NVML_ERROR_UNKNOWN;
-        assert_eq!(count(&refused), Err(Reason::Failed));
+        let mut entry = answer(3, |value| value.ullVal = 1);
+        entry.nvmlReturn = Code::INVALID_ARGUMENT.0;
+        assert_eq!(count(&entry), Err(Reason::NotSupported));
+        entry.nvmlReturn = Code::UNKNOWN.0;
+        assert_eq!(count(&entry), Err(Reason::Failed));
     }
 
     #[test]
-    fn ecc_totals_survive_a_missing_type() {
-        let mut untyped = entry(0, |value| value.ullVal = 12);
-        untyped.latencyUsec = 3;
-        assert_eq!(ecc(&untyped), Ok(Value::Int(12)));
-        let unfilled = entry(0, |value| value.ullVal = 0);
-        assert_eq!(ecc(&unfilled), Err(Reason::NotSupported));
+    fn a_failed_call_is_not_an_unknown_field() {
+        let mut entry = request(1, 0);
+        entry.nvmlReturn = refused(Code::INVALID_ARGUMENT);
+        assert_eq!(count(&entry), Err(Reason::Failed));
+        entry.nvmlReturn = refused(Code::FUNCTION_NOT_FOUND);
+        assert_eq!(count(&entry), Err(Reason::NotSupported));
     }
 }

@@ -1,10 +1,9 @@
 //! XIDs, through an event set of this GPU's own.
 //!
-//! One set per GPU, because waiting on a shared one fails for all GPUs when one is lost; and
-//! because the event of a lost GPU names a handle that answers no more questions, while a set of
-//! its own says whose event it is.
+//! One set per GPU, because waiting on a shared one fails for all GPUs when one is lost; and because
+//! the handle in an event of a lost GPU does not identify that GPU any more.
 
-use std::mem::MaybeUninit;
+use std::mem;
 use std::ptr;
 use std::sync::Arc;
 use std::thread;
@@ -14,21 +13,22 @@ use model::catalog::xid;
 use model::{Identity, Pass, Reader, ReaderKind, Readings, Reason, WatchIndex, XidEvent};
 use nvml_wrapper_sys::bindings as sys;
 
-use crate::device::call;
-use crate::{Code, Device, Library};
+use crate::call::function;
+use crate::code::Code;
+use crate::device::Device;
+use crate::fields::identity::identify;
+use crate::library::Library;
 
-/// How long one wait for an event lasts: as long as the program may need to notice that it should
-/// let the library go.
+/// How long one wait for an event lasts. A reader that is to end does so after the wait.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// How many events are taken before anybody is told: a storm of them must not keep the reader from
-/// ending.
+/// How many events are taken in one pass: a storm of them must not keep the reader from ending.
 const MOST_AT_ONCE: usize = 1000;
 
 /// NVML may end a wait early, on an interrupt. A wait that keeps doing so must not spin.
 const SHORTEST_ROUND: Duration = Duration::from_millis(10);
 
-/// What stands where an event is about the whole GPU.
+/// The instance of an event that is about the whole GPU.
 const NO_INSTANCE: u32 = u32::MAX;
 
 /// Listens for one GPU's XIDs.
@@ -36,8 +36,8 @@ pub(crate) struct EventReader {
     library: Arc<Library>,
     gpu: u32,
     set: Option<EventSet>,
-    /// Whether a first look has shown that the set works.
-    looked: bool,
+    /// Whether a first wait has shown that the set works.
+    has_waited: bool,
     taken: Vec<XidEvent>,
 }
 
@@ -54,23 +54,27 @@ impl EventSet {
     /// A set that holds this GPU's XIDs and nothing else.
     fn listening_to(device: &Device) -> Result<Self, Code> {
         let library = &device.library;
+        let create = function(&library.symbols.nvmlEventSetCreate)?;
+        let register = function(&library.symbols.nvmlDeviceRegisterEvents)?;
         let mut raw = ptr::null_mut();
-        call!(library, nvmlEventSetCreate(&mut raw))?;
+        // SAFETY: the call writes one handle, to a live local.
+        Code::check(unsafe { create(&mut raw) })?;
         let set = Self { library: Arc::clone(library), raw };
         let xids = u64::from(sys::nvmlEventTypeXidCriticalError);
-        call!(library, nvmlDeviceRegisterEvents(device.handle, xids, set.raw))?;
+        // SAFETY: device and set are of the same library, and both are live.
+        Code::check(unsafe { register(device.handle, xids, set.raw) })?;
         Ok(set)
     }
 
     /// The next XID, if one comes within `timeout`.
     fn wait(&self, timeout: Duration) -> Result<Option<XidEvent>, Code> {
-        let mut data = MaybeUninit::<sys::nvmlEventData_t>::zeroed();
-        let millis = timeout.as_millis() as u32;
-        match call!(self.library, nvmlEventSetWait_v2(self.raw, data.as_mut_ptr(), millis)) {
+        let wait = function(&self.library.symbols.nvmlEventSetWait_v2)?;
+        // SAFETY: all-zero bytes are a valid value of this C struct of integers and a null pointer.
+        let mut data: sys::nvmlEventData_t = unsafe { mem::zeroed() };
+        // SAFETY: the set is live until it is dropped; the call writes one such struct, to a live local.
+        let code = unsafe { wait(self.raw, &mut data, timeout.as_millis() as u32) };
+        match Code::check(code) {
             Ok(()) => {
-                // SAFETY: all-zero bytes are a valid value of this plain C struct, and the call
-                // may only have written more of them.
-                let data = unsafe { data.assume_init() };
                 let is_xid = data.eventType & u64::from(sys::nvmlEventTypeXidCriticalError) != 0;
                 Ok(is_xid.then(|| xid_event(data.eventData, data.gpuInstanceId)))
             }
@@ -82,8 +86,11 @@ impl EventSet {
 
 impl Drop for EventSet {
     fn drop(&mut self) {
-        // A failure to free leaves nothing to do about it.
-        let _ = call!(self.library, nvmlEventSetFree(self.raw));
+        if let Ok(free) = function(&self.library.symbols.nvmlEventSetFree) {
+            // A failure to free leaves nothing to do about it.
+            // SAFETY: the set was created by this library, and is not used after this.
+            let _ = unsafe { free(self.raw) };
+        }
     }
 }
 
@@ -97,9 +104,9 @@ fn xid_event(code: u64, gpu_instance: u32) -> XidEvent {
 }
 
 impl EventReader {
-    /// Listens whether somebody watches the newest XID or not: all XIDs are counted.
+    /// Listens even where no watch is on the newest XID: all XIDs are counted.
     pub(crate) fn new(library: Arc<Library>, index: u32) -> Self {
-        Self { library, gpu: index, set: None, looked: false, taken: Vec::new() }
+        Self { library, gpu: index, set: None, has_waited: false, taken: Vec::new() }
     }
 }
 
@@ -113,17 +120,17 @@ impl Reader for EventReader {
     }
 
     fn watches(&self) -> Arc<[WatchIndex]> {
-        // Events are no readings, and so it can outlive the plan that it was started under.
+        // Events are no readings, so this reader goes on when the watches change.
         Arc::new([])
     }
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.set = None;
-        self.looked = false;
+        self.has_waited = false;
         let open = || {
             let device = Device::by_index(&self.library, self.gpu)?;
-            // Registered first: what happens from here on is heard.
-            Ok((EventSet::listening_to(&device)?, device.identity(self.gpu)?))
+            // Registered first: no XID from here on is missed.
+            Ok((EventSet::listening_to(&device)?, identify(&device, self.gpu)?))
         };
         let (set, identity) = open().map_err(|code: Code| code.reason())?;
         self.set = Some(set);
@@ -133,10 +140,10 @@ impl Reader for EventReader {
     fn read(&mut self, _: Pass, _: &mut Readings) -> Result<(), Reason> {
         let Some(set) = &self.set else { return Err(Reason::Failed) };
         let began = Instant::now();
-        // The first look does not wait, so that it is known at once that XIDs are delivered.
-        let mut event = set.wait(if self.looked { WAIT } else { Duration::ZERO });
-        self.looked = true;
-        // A burst is taken whole before anybody is told.
+        // The first call does not wait, so that it is known at once that XIDs are delivered.
+        let mut event = set.wait(if self.has_waited { WAIT } else { Duration::ZERO });
+        self.has_waited = true;
+        // All events of a burst are taken in one pass.
         while let Ok(Some(xid)) = event {
             self.taken.push(xid);
             if self.taken.len() == MOST_AT_ONCE {
@@ -168,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_xid_knows_its_instance() {
+    fn an_xid_has_the_instance_of_its_event() {
         let event = xid_event(79, 0xFFFF_FFFF);
         assert_eq!((event.xid.code, event.instance), (79, None));
         assert_eq!(xid_event(31, 3).instance, Some(3));

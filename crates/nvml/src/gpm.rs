@@ -1,52 +1,43 @@
-//! Profiling counters of Hopper and newer: averages between two samples of one GPU or instance.
+//! Profiling metrics of Hopper and newer: averages between two samples of one GPU or instance.
 
-use std::mem::MaybeUninit;
-use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{FieldId, Moment, Reading, Reason};
+use model::{Moment, Reading, Reason};
 use nvml_wrapper_sys::bindings as sys;
 
+use crate::call_group::CallGroup;
 use crate::call_times::{CallTimes, Function};
-use crate::convert::{self, GpmUnit};
-use crate::device::call;
-use crate::plan::{SLOW, Sink, Target};
-use crate::round::Round;
-use crate::{Code, Device, Library, entry};
-
-/// How many metrics go in one call. Drivers refuse more than their own header has room for, and the
-/// first that could do this had room for so many.
-const MOST_METRICS: usize = 98;
+use crate::code::Code;
+use crate::device::Device;
+use crate::entry;
+use crate::fields::profiling;
+use crate::gpm_calls::{MOST_METRICS, MetricsRequest, Sample, SampledEntity};
+use crate::library::Library;
+use crate::pass::{PassContext, TargetFinder};
+use crate::plan::{DueMask, Target, TargetPart};
+use crate::row::{Call, GpmUnit, METRICS_CALL, Row};
 
 /// NVIDIA calls averages over less than this invalid.
-const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
 
-/// By how much a pass may come early: at an interval of just that window, each does now and then.
-const HASTE: Duration = Duration::from_millis(2);
+/// How early a pass may come: at an interval of just that window, some come a little early.
+const EARLY: Duration = Duration::from_millis(2);
 
 /// An average over more than this many periods is no longer about now: there was a gap, and the
 /// earlier sample is thrown away.
 const LONGEST_WINDOW: u32 = 3;
 
-/// Of what the samples are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Whole {
-    /// The device of the handle: a GPU, or a compute instance.
-    Device,
-    /// A GPU instance, by its number, of the GPU of the handle.
-    GpuInstance(u32),
-    /// A GPU instance without compute instances, of which there are no samples.
-    Nothing,
-}
-
-/// The profiling metrics of one GPU or instance that somebody watches.
+/// The profiling metrics of one GPU or instance.
 pub(crate) struct Gpm {
     library: Arc<Library>,
-    whole: Whole,
+    sample_get: Function,
+    metrics_get: Function,
+    entity: SampledEntity,
     metrics: Vec<Metric>,
-    turns: u64,
-    /// Unknown until the first pass asked.
+    /// The paces of all metrics: they are read together.
+    paces: DueMask,
+    /// Unknown until the driver was asked.
     supported: Option<bool>,
     /// The earlier sample, and when it was taken.
     before: Option<(Sample, Moment)>,
@@ -54,269 +45,196 @@ pub(crate) struct Gpm {
 }
 
 struct Metric {
-    field: FieldId,
-    metric: u32,
+    number: u32,
     unit: GpmUnit,
-    targets: Vec<Target>,
-}
-
-/// What is shared by all that read profiling metrics: the request, which is large, and the names of
-/// the calls.
-pub(crate) struct Request {
-    raw: Box<sys::nvmlGpmMetricsGet_t>,
-    sample_get: Function,
-    metrics_get: Function,
-}
-
-// SAFETY: the request holds pointers only to samples that a `Gpm` of the same reader owns, which are
-// set anew before each use, and to names inside the library; it goes wherever they go.
-unsafe impl Send for Request {}
-
-impl Request {
-    pub(crate) fn new(times: &mut CallTimes) -> Self {
-        // SAFETY: all-zero bytes are a valid value of this plain C struct: integers, floats and
-        // null pointers.
-        let raw = unsafe { MaybeUninit::<sys::nvmlGpmMetricsGet_t>::zeroed().assume_init() };
-        Self {
-            raw: Box::new(raw),
-            sample_get: times.function("nvmlGpmSampleGet"),
-            metrics_get: times.function("nvmlGpmMetricsGet"),
-        }
-    }
-}
-
-/// A sample buffer that NVML allocated.
-struct Sample {
-    library: Arc<Library>,
-    raw: sys::nvmlGpmSample_t,
-}
-
-// SAFETY: a sample is a buffer without ties to a thread; only its owner uses it.
-unsafe impl Send for Sample {}
-
-impl Sample {
-    fn new(library: &Arc<Library>) -> Result<Self, Code> {
-        let mut raw = ptr::null_mut();
-        call!(library, nvmlGpmSampleAlloc(&mut raw))?;
-        Ok(Self { library: Arc::clone(library), raw })
-    }
-
-    /// Fills it with the counters of now.
-    fn take(&self, device: &Device, whole: Whole) -> Result<(), Code> {
-        match whole {
-            Whole::Device => call!(self.library, nvmlGpmSampleGet(device.handle, self.raw)),
-            Whole::GpuInstance(id) => {
-                call!(self.library, nvmlGpmMigSampleGet(device.handle, id, self.raw))
-            }
-            Whole::Nothing => Err(Code::NOT_FOUND),
-        }
-    }
-}
-
-impl Drop for Sample {
-    fn drop(&mut self) {
-        // A failure to free leaves nothing to do about it.
-        let _ = call!(self.library, nvmlGpmSampleFree(self.raw));
-    }
+    target: Target,
 }
 
 impl Gpm {
-    pub(crate) fn new(library: Arc<Library>, whole: Whole) -> Self {
+    pub(crate) fn new(library: Arc<Library>, entity: SampledEntity, times: &mut CallTimes) -> Self {
         Self {
             library,
-            whole,
+            sample_get: times.function("nvmlGpmSampleGet"),
+            metrics_get: times.function(METRICS_CALL),
+            entity,
             metrics: Vec::new(),
-            turns: 0,
+            paces: DueMask::NEVER,
             supported: None,
             before: None,
             spare: None,
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.metrics.len()
+    fn push(&mut self, number: u32, unit: GpmUnit, target: Target) {
+        self.paces |= target.due;
+        self.metrics.push(Metric { number, unit, target });
     }
 
-    /// Forgets all metrics but the first ones.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.metrics.truncate(len);
-    }
-
-    /// Keeps no more room than is needed: there is one of these for each GPU.
-    pub(crate) fn fit(&mut self) {
-        self.metrics.shrink_to_fit();
-    }
-
-    /// Adds a metric, if it is wanted.
-    pub(crate) fn add(
-        &mut self,
-        field: FieldId,
-        metric: u32,
-        unit: GpmUnit,
-        (targets, turns): (Vec<Target>, u64),
-    ) {
-        if turns != 0 {
-            self.metrics.push(Metric { field, metric, unit, targets });
-            self.turns |= turns;
+    /// Whether the GPU has profiling metrics. If not, or if that is not known, writes the reason.
+    fn is_supported(&mut self, device: &Device, pass: &mut PassContext) -> Result<bool, Code> {
+        if let Some(supported) = self.supported {
+            return Ok(supported);
         }
-    }
-
-    /// Forgets the earlier sample and whether the GPU can do this.
-    pub(crate) fn start_afresh(&mut self) {
-        self.supported = None;
-        self.before = None;
-    }
-
-    /// Asks again whether the GPU can do this, if it could not.
-    pub(crate) fn ask_again(&mut self) {
-        self.supported = self.supported.filter(|supported| *supported);
-    }
-
-    /// Takes a sample if one is due, and reads the averages since the one before.
-    pub(crate) fn read(
-        &mut self,
-        device: &Device,
-        request: &mut Request,
-        round: &mut Round,
-    ) -> Result<(), Code> {
-        let is_due = self.turns & round.due != 0;
-        if self.metrics.is_empty() || self.supported == Some(false) || !is_due {
-            return Ok(());
-        }
-        if self.whole == Whole::Nothing {
-            self.set_all(&mut round.sink, Reason::NoData);
-            return Ok(());
-        }
-        if self.supported.is_none() {
-            match device.gpm_supported() {
-                Ok(supported) => self.supported = Some(supported),
-                Err(code) if code.is_about_the_gpu() => return Err(code),
-                Err(code) if code.reason() == Reason::NotSupported => self.supported = Some(false),
-                // Asked again when it is next due.
-                Err(code) => {
-                    round.tally.note(code.reason());
-                    self.set_all(&mut round.sink, code.reason());
-                    return Ok(());
-                }
-            }
-            if self.supported == Some(false) {
-                self.give_up(round);
-                return Ok(());
-            }
-        }
-        let too_soon =
-            self.before.as_ref().is_some_and(|(_, then)| then.elapsed() + HASTE < SHORTEST_WINDOW);
-        if too_soon {
-            return Ok(());
-        }
-        match self.sample(device, request, round) {
-            Ok(()) => round.tally.answered |= self.turns != SLOW,
+        let supported = match profiling::is_supported(device) {
+            Ok(supported) => supported,
             Err(code) if code.is_about_the_gpu() => return Err(code),
+            Err(code) if code.reason() == Reason::NotSupported => false,
+            // Asked again when it is next due.
             Err(code) => {
-                round.tally.note(code.reason());
-                self.before = None;
-                if code.reason() == Reason::NotSupported {
-                    self.supported = Some(false);
-                    self.give_up(round);
-                } else {
-                    self.set_all(&mut round.sink, code.reason());
-                }
+                pass.outcome.note_failure(code.reason());
+                self.write_all(code.reason(), pass);
+                return Ok(false);
             }
+        };
+        self.supported = Some(supported);
+        if !supported {
+            self.write_all(Reason::NotSupported, pass);
         }
-        Ok(())
+        Ok(supported)
     }
 
-    fn sample(
-        &mut self,
-        device: &Device,
-        request: &mut Request,
-        round: &mut Round,
-    ) -> Result<(), Code> {
+    /// Takes a sample, and reads the averages since the one before.
+    fn sample(&mut self, device: &Device, pass: &mut PassContext) -> Result<(), Code> {
         let sample = match self.spare.take() {
             Some(sample) => sample,
             None => Sample::new(&self.library)?,
         };
-        let whole = self.whole;
-        round.times.time(request.sample_get, || sample.take(device, whole)).0?;
+        let entity = self.entity;
+        pass.shared.times.time(self.sample_get, || sample.take(device, entity)).0?;
         // The moment is taken after the call, which may itself have been long in coming back.
         let now = Moment::now();
         let Some((earlier, then)) = self.before.replace((sample, now)) else {
-            self.set_all(&mut round.sink, Reason::NoData);
+            self.write_all(Reason::NoData, pass);
             return Ok(());
         };
-        let period = round.paces.period(self.turns, round.pass.interval).max(round.pass.cadence);
+        let period = pass.period(self.paces).max(pass.pass.cadence);
         let longest = (period * LONGEST_WINDOW).max(Duration::from_secs(3));
         let result = if now - then > longest {
-            self.set_all(&mut round.sink, Reason::NoData);
+            self.write_all(Reason::NoData, pass);
             Ok(())
         } else {
-            self.compare(&earlier, request, round)
+            self.compare(&earlier, pass)
         };
         self.spare = Some(earlier);
         result
     }
 
     /// Reads every metric, in as few calls as drivers have room for: one, unless the whole catalogue is
-    /// asked for. A call that fails costs what it did not answer.
+    /// watched. A call that fails may have answered some of its metrics.
     ///
     /// # Errors
     ///
     /// When no metric was answered, or the GPU is gone.
-    fn compare(
-        &self,
-        earlier: &Sample,
-        request: &mut Request,
-        round: &mut Round,
-    ) -> Result<(), Code> {
+    fn compare(&self, earlier: &Sample, pass: &mut PassContext) -> Result<(), Code> {
         let Some((later, _)) = &self.before else { return Ok(()) };
-        let raw = &mut *request.raw;
+        let mut request = pass.shared.request.take().unwrap_or_else(MetricsRequest::new);
         let (mut has_answer, mut failed) = (false, None);
-        for metrics in self.metrics.chunks(MOST_METRICS.min(raw.metrics.len())) {
-            raw.version = sys::NVML_GPM_METRICS_GET_VERSION;
-            raw.numMetrics = metrics.len() as u32;
-            raw.sample1 = earlier.raw;
-            raw.sample2 = later.raw;
-            for (asked, metric) in raw.metrics.iter_mut().zip(metrics) {
-                asked.metricId = metric.metric;
-                asked.nvmlReturn = entry::UNANSWERED;
-                asked.value = f64::NAN;
-            }
-            let get = || call!(self.library, nvmlGpmMetricsGet(raw));
-            let called = round.times.time(request.metrics_get, get).0;
+        for metrics in self.metrics.chunks(MOST_METRICS) {
+            request.fill(metrics.iter().map(|metric| metric.number));
+            let send = || request.send(&self.library, earlier, later);
+            let called = pass.shared.times.time(self.metrics_get, send).0;
             match called {
                 Err(code) if code.is_about_the_gpu() => return Err(code),
                 Err(code) => failed = Some(code),
                 Ok(()) => {}
             }
-            for (answer, metric) in raw.metrics.iter().zip(metrics) {
+            for (answer, metric) in request.metrics().iter().zip(metrics) {
                 has_answer |= answer.nvmlReturn != entry::UNANSWERED;
                 let reading = answered(answer.nvmlReturn, called)
-                    .and_then(|()| convert::gpm(answer.value, metric.unit));
-                round.sink.set(&metric.targets, &reading);
+                    .and_then(|()| profiling::convert(answer.value, metric.unit));
+                pass.write(&metric.target, &reading);
             }
         }
+        pass.shared.request = Some(request);
         match failed {
             Some(code) if !has_answer => Err(code),
             Some(code) => {
-                round.tally.note(code.reason());
+                pass.outcome.note_failure(code.reason());
                 Ok(())
             }
             None => Ok(()),
         }
     }
 
-    fn give_up(&self, round: &mut Round) {
-        round.tally.unsupported.extend(self.metrics.iter().map(|metric| metric.field));
-        self.set_all(&mut round.sink, Reason::NotSupported);
-    }
-
-    fn set_all(&self, sink: &mut Sink, reason: Reason) {
+    /// Writes that no metric has a value.
+    fn write_all(&self, reason: Reason, pass: &mut PassContext) {
         let reading: Reading = Err(reason);
-        self.metrics.iter().for_each(|metric| sink.set(&metric.targets, &reading));
+        for metric in &self.metrics {
+            if reason == Reason::NotSupported {
+                pass.outcome.unsupported.push(metric.target.field);
+            }
+            pass.write(&metric.target, &reading);
+        }
     }
 }
 
-/// A metric's return code, as a reason; where the driver left it alone, what the call came to. An
+impl CallGroup for Gpm {
+    fn add(&mut self, row: &'static Row, link: u32, targets: &mut TargetFinder) {
+        for (offset, field) in row.fields.iter() {
+            let (number, unit) = match row.call {
+                Call::Metric(first, unit) => (offset.after(first), unit),
+                Call::LinkMetric(number, unit) => (number(link), unit),
+                _ => return,
+            };
+            if let Some(target) = targets.target(field) {
+                self.push(number, unit, target);
+            }
+        }
+    }
+
+    fn remove_links(&mut self) {
+        self.metrics.retain(|metric| metric.target.part == TargetPart::ITSELF);
+        let paces = self.metrics.iter().map(|metric| metric.target.due);
+        self.paces = paces.fold(DueMask::NEVER, |all, paces| all | paces);
+    }
+
+    fn read(&mut self, device: &Device, pass: &mut PassContext) -> Result<(), Code> {
+        if self.supported == Some(false) || !pass.is_due(self.paces) {
+            return Ok(());
+        }
+        if self.entity == SampledEntity::EmptyInstance {
+            self.write_all(Reason::NoData, pass);
+            return Ok(());
+        }
+        if !self.is_supported(device, pass)? {
+            return Ok(());
+        }
+        let too_soon =
+            self.before.as_ref().is_some_and(|(_, then)| then.elapsed() + EARLY < SHORTEST_WINDOW);
+        if too_soon {
+            return Ok(());
+        }
+        match self.sample(device, pass) {
+            Ok(()) => pass.outcome.answered |= self.paces != DueMask::SLOW,
+            Err(code) if code.is_about_the_gpu() => return Err(code),
+            Err(code) => {
+                let reason = code.reason();
+                pass.outcome.note_failure(reason);
+                self.before = None;
+                if reason == Reason::NotSupported {
+                    self.supported = Some(false);
+                }
+                self.write_all(reason, pass);
+            }
+        }
+        Ok(())
+    }
+
+    fn shrink_to_fit(&mut self) {
+        self.metrics.shrink_to_fit();
+    }
+
+    fn retry_unsupported(&mut self) {
+        self.supported = self.supported.filter(|supported| *supported);
+    }
+
+    fn reset(&mut self) {
+        self.supported = None;
+        self.before = None;
+    }
+}
+
+/// A metric's return code, as a reason; where the driver left it alone, the code of the call. An
 /// invalid argument is a metric that this driver does not know.
 fn answered(code: sys::nvmlReturn_t, called: Result<(), Code>) -> Result<(), Reason> {
     match Code::check(code) {
@@ -326,40 +244,14 @@ fn answered(code: sys::nvmlReturn_t, called: Result<(), Code>) -> Result<(), Rea
     }
 }
 
-/// Times what [`Gpm::read`] does.
-pub(crate) fn time(library: &Arc<Library>, device: &Device) -> Vec<crate::timing::Timing> {
-    let (Ok(earlier), Ok(later)) = (Sample::new(library), Sample::new(library)) else {
-        return Vec::new();
-    };
-    let first = earlier.take(device, Whole::Device);
-    std::thread::sleep(SHORTEST_WINDOW);
-    let mut timings =
-        vec![crate::timing::time("nvmlGpmSampleGet", || later.take(device, Whole::Device))];
-    if first.is_ok() {
-        let mut request = Request::new(&mut CallTimes::default());
-        let raw = &mut *request.raw;
-        raw.version = sys::NVML_GPM_METRICS_GET_VERSION;
-        (raw.sample1, raw.sample2) = (earlier.raw, later.raw);
-        raw.numMetrics = 0;
-        for (asked, row) in raw.metrics.iter_mut().zip(crate::gpm_table::rows()) {
-            asked.metricId = row.metric;
-            raw.numMetrics += 1;
-        }
-        let name = format!("nvmlGpmMetricsGet (all {})", raw.numMetrics);
-        timings.push(crate::timing::time(&name, || call!(library, nvmlGpmMetricsGet(raw))));
-    }
-    timings
-}
-
 #[cfg(test)]
 mod tests {
     use std::thread::sleep;
 
-    use model::{Pace, PartIndex, Pass, Readings, SlotIndex, Value, WatchIndex};
+    use model::{FieldId, Pace, PartIndex, Pass, Readings, SlotIndex, Value, WatchIndex};
 
     use super::*;
-    use crate::plan::{Paces, TargetPart};
-    use crate::round::Tally;
+    use crate::pass::{PassOutcome, Shared};
 
     /// Answers a full call; of any other only the first metric, and that it failed.
     ///
@@ -387,35 +279,34 @@ mod tests {
         library.symbols.nvmlGpmMetricsGet = Ok(answers_full_calls);
         let library = Arc::new(library);
         let device = Device::by_index(&library, 0).expect("a GPU");
-        let mut paces = Paces::new();
-        let every = paces.turn(Pace::Every);
-        let mut gpm = Gpm::new(library, Whole::Device);
+        let mut shared = Shared::new();
+        let every = shared.paces.mask(Pace::Every);
+        let mut gpm = Gpm::new(library, SampledEntity::Device, &mut shared.times);
         for slot in 0..METRICS {
-            let targets = vec![Target { part: TargetPart::ITSELF, slot: SlotIndex(slot) }];
-            gpm.add(FieldId(slot as u16), slot as u32, GpmUnit::Count, (targets, every));
+            let (field, part) = (FieldId(slot as u16), TargetPart::ITSELF);
+            let target = Target { field, part, slots: [SlotIndex(slot)].into(), due: every };
+            gpm.push(slot as u32, GpmUnit::Count, target);
         }
         let watches: Arc<[WatchIndex]> = (0..METRICS).map(WatchIndex).collect();
         let mut out = Readings::new(&watches, Moment::now());
-        let mut times = CallTimes::default();
-        let mut request = Request::new(&mut times);
         let mut read = |pass: u32| {
             let second = Duration::from_secs(1);
             let (elapsed, previous) = (second * pass, Some(second * (pass - 1)));
             let now = Moment::now();
             let pass = Pass { now, elapsed, previous, interval: second, cadence: second };
-            let mut tally = Tally::default();
-            let mut round = Round {
+            let mut outcome = PassOutcome::default();
+            let mut pass = PassContext {
                 gpu: 0,
                 pass,
-                due: paces.due(&pass),
-                paces: &paces,
-                times: &mut times,
-                sink: Sink { out: &mut out, parts: &[PartIndex::GPU] },
-                tally: &mut tally,
+                due: shared.paces.due(&pass),
+                shared: &mut shared,
+                out: &mut out,
+                parts: &[PartIndex::GPU],
+                outcome: &mut outcome,
             };
-            gpm.read(&device, &mut request, &mut round).expect("a GPU that answers");
+            gpm.read(&device, &mut pass).expect("a GPU that answers");
             let slots = out.of_gpu().iter().map(|read| read.reading.clone());
-            (slots.collect::<Vec<Reading>>(), tally.answered, tally.failed)
+            (slots.collect::<Vec<Reading>>(), outcome.answered, outcome.failed)
         };
         assert_eq!(read(1), (vec![Err(Reason::NoData); METRICS], true, None));
         for pass in [2, 3] {
@@ -427,11 +318,5 @@ mod tests {
             assert_eq!(slots, expected);
             assert_eq!((answered, failed), (true, Some(Reason::Failed)));
         }
-    }
-
-    #[test]
-    fn a_call_has_room_for_what_is_asked_at_once() {
-        let request = Request::new(&mut CallTimes::default());
-        assert!(MOST_METRICS <= request.raw.metrics.len());
     }
 }

@@ -1,7 +1,7 @@
-//! By how much a counter grew since it was read before, and in which time.
+//! Growth of counters from one reading to the next, and the time between the two.
 //!
-//! The driver stamps what it tells with the clock on the wall, and that clock can be set. So stamps
-//! are believed only where the clock that cannot be set agrees.
+//! The driver's time stamps are of the wall clock, which can be set. So a stamp is believed only where
+//! the clock that cannot be set agrees.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,43 +10,43 @@ use model::{Moment, Reading, Reason};
 use crate::convert;
 use crate::entry::{self, Entry};
 
-/// By how much the time between two stamps may differ from the time that passed, beyond a tenth of
-/// it: drivers read some counters now and then, and tell what they read last.
+/// The most by which the time between two stamps differs from the time that passed, beyond a tenth of
+/// it: drivers read some counters now and then, and answer with the last reading.
 const STAMP_SLACK: Duration = Duration::from_millis(250);
 
-/// By how much a time may grow beyond the time that passed, beyond a tenth of it: drivers may add to
-/// it in steps.
+/// The most by which a time grows beyond the time that passed, beyond a tenth of it: drivers may add
+/// to it in steps.
 const TIME_SLACK: Duration = Duration::from_secs(1);
 
-/// The share of the time that passed that is added to either.
+/// That tenth, as a divisor.
 const SLACK_SHARE: u32 = 10;
 
 /// A stamp that is further from the wall clock's time is of another clock.
 const SAME_CLOCK_MICROS: u64 = 3_600_000_000;
 
-/// When a call was made.
+/// When a call was made and answered.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Call {
-    asked: Moment,
+pub(crate) struct CallMoment {
+    began: Moment,
     answered: Moment,
-    /// What the clock on the wall said when it was answered: µs since 1970.
+    /// The wall clock's time when it was answered: µs since 1970.
     wall: i64,
 }
 
-impl Call {
-    /// A call that was made at `asked`, and is answered now.
-    pub(crate) fn since(asked: Moment) -> Self {
+impl CallMoment {
+    /// A call that was made at `began`, and is answered now.
+    pub(crate) fn since(began: Moment) -> Self {
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let wall = i64::try_from(wall.as_micros()).unwrap_or(i64::MAX);
-        Self { asked, answered: Moment::now(), wall }
+        Self { began, answered: Moment::now(), wall }
     }
 
-    /// The least and the most time from something that was read in an earlier call to something that
-    /// was read in this one.
+    /// The least and the most time that can lie between a reading in an earlier call and one in this
+    /// call.
     fn time_since(&self, earlier: &Self) -> (Duration, Duration) {
         (
-            self.asked.saturating_duration_since(earlier.answered),
-            self.answered.saturating_duration_since(earlier.asked),
+            self.began.saturating_duration_since(earlier.answered),
+            self.answered.saturating_duration_since(earlier.began),
         )
     }
 }
@@ -56,22 +56,22 @@ impl Call {
 pub(crate) struct Total {
     sum: u64,
     stamp: Stamp,
-    call: Call,
+    call: CallMoment,
 }
 
 /// The driver's own time of a reading, in µs.
 #[derive(Clone, Copy, Debug)]
 enum Stamp {
-    /// It gives none.
+    /// No time stamp.
     Absent,
-    /// Of the clock on the wall, which can be set.
+    /// Of the wall clock, which can be set.
     Wall(i64),
     /// Of another clock, which is not set.
     Other(i64),
 }
 
 impl Total {
-    fn of(entries: &[Entry], call: Call) -> Result<Self, Reason> {
+    fn of(entries: &[Entry], call: CallMoment) -> Result<Self, Reason> {
         let mut sum = 0u64;
         for entry in entries {
             sum = sum.wrapping_add(entry::unsigned(entry)?);
@@ -84,7 +84,7 @@ impl Total {
         Ok(Self { sum, stamp, call })
     }
 
-    /// The µs since an earlier one; none where they are not known.
+    /// The µs since an earlier one; `None` where they are not known.
     fn micros_since(&self, earlier: &Self) -> Option<u64> {
         use Stamp::{Absent, Other, Wall};
         let (least, most) = self.call.time_since(&earlier.call);
@@ -123,19 +123,18 @@ fn between(then: i64, now: i64) -> Option<u64> {
 /// By how many KiB the sum of `entries` grew since it was last read, and in how many µs.
 pub(crate) fn rate(
     entries: &[Entry],
-    call: Call,
+    call: CallMoment,
     last: &mut Option<Total>,
 ) -> Result<(u64, u64), Reason> {
     let now = Total::of(entries, call)?;
     let before = last.replace(now).ok_or(Reason::NoData)?;
-    // A counter that fell was reset: there is no rate across that.
+    // A counter that fell was reset, so the growth is not known.
     let grown = now.sum.checked_sub(before.sum).ok_or(Reason::NoData)?;
     now.micros_since(&before).map(|micros| (grown, micros)).ok_or(Reason::NoData)
 }
 
-/// A time in ns that adds up. It grows no faster than time passes; one that does counts something
-/// else.
-pub(crate) fn time(entry: &Entry, call: Call, last: &mut Option<Total>) -> Reading {
+/// A time in ns that adds up. One that grows faster than time passes counts something else.
+pub(crate) fn time(entry: &Entry, call: CallMoment, last: &mut Option<Total>) -> Reading {
     let now = Total::of(std::slice::from_ref(entry), call)?;
     if let Some(before) = last.replace(now) {
         let most = now.most_since(&before);
@@ -158,19 +157,16 @@ mod tests {
     const WALL: i64 = 1_780_000_000_000_000;
 
     fn entry(value: u64, timestamp: i64) -> Entry {
-        let mut entry = crate::device::ask(1, 0);
-        entry.nvmlReturn = 0;
-        entry.valueType = 3;
+        let mut entry = entry::answer(3, |number| number.ullVal = value);
         entry.timestamp = timestamp;
-        entry.value.ullVal = value;
         entry
     }
 
     /// A call at so many seconds, with the wall clock so far ahead.
-    fn call(at: f64, ahead: i64) -> Call {
+    fn call(at: f64, ahead: i64) -> CallMoment {
         let at = Duration::from_secs_f64(at);
         let moment = Moment::BOOT + SECOND * 1000 + at;
-        Call { asked: moment, answered: moment, wall: WALL + at.as_micros() as i64 + ahead }
+        CallMoment { began: moment, answered: moment, wall: WALL + at.as_micros() as i64 + ahead }
     }
 
     #[test]
@@ -205,7 +201,7 @@ mod tests {
         let mut rate = |at, stamp| rate(&[entry(0, WALL + stamp)], call(at, 0), &mut last);
         assert_eq!(rate(0.0, -100_000), Err(Reason::NoData));
         assert_eq!(rate(1.0, 1_000_000), Ok((0, 1_100_000)));
-        assert_eq!(rate(1.1, 1_000_000), Err(Reason::NoData), "told again");
+        assert_eq!(rate(1.1, 1_000_000), Err(Reason::NoData), "read again");
         assert_eq!(rate(2.0, 1_900_000), Ok((0, 900_000)));
     }
 
@@ -225,8 +221,8 @@ mod tests {
     #[test]
     fn a_call_that_takes_long_makes_no_clock_wrong() {
         let mut last = None;
-        let mut rate = |asked, answered, stamp| {
-            let call = Call { asked: call(asked, 0).asked, ..call(answered, 0) };
+        let mut rate = |began, answered, stamp| {
+            let call = CallMoment { began: call(began, 0).began, ..call(answered, 0) };
             rate(&[entry(0, WALL + stamp)], call, &mut last)
         };
         assert_eq!(rate(0.0, 0.0, 0), Err(Reason::NoData));

@@ -1,4 +1,4 @@
-//! What the operating system says of the driver and its GPUs: below `/proc/driver/nvidia`, and below
+//! The driver and its GPUs as the operating system lists them, in `/proc/driver/nvidia` and
 //! `/sys/bus/pci`.
 
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use model::{Bus, Identity};
 
-/// How long the driver may take to say what a GPU is. It may never answer for one that is broken.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the driver may take to describe a GPU. It may never do so for one that is broken.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where the operating system is looked at: `/`, or the host's root as a container sees it.
+/// The folder with `proc`, `sys` and `dev`: `/`, or the host's root as a container sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Host {
     root: PathBuf,
@@ -31,14 +31,14 @@ impl Host {
         version_in(&text)
     }
 
-    /// The PCI addresses that the driver is bound to. Telling a GPU that came or went by them touches
-    /// no GPU. None where the system does not say, as in some containers.
+    /// The PCI addresses of the GPUs that the driver is bound to. Reading them touches no GPU. `None`
+    /// where the system does not list them, as in some containers.
     pub(crate) fn bound(&self) -> Option<Vec<String>> {
         let below_proc = addresses(&self.gpus());
         below_proc.or_else(|_| addresses(&self.root.join("sys/bus/pci/drivers/nvidia"))).ok()
     }
 
-    /// Where the device nodes are that this process may use: its own, whatever the host has.
+    /// The folder with the device nodes that this process may use: its own before the host's.
     fn devices(&self) -> PathBuf {
         let own = Path::new("/dev");
         if own.join("nvidiactl").exists() { own.to_owned() } else { self.root.join("dev") }
@@ -77,20 +77,22 @@ fn canonical(address: &str) -> Option<String> {
     Some(format!("{domain:08X}:{bus:02X}:{device:02X}.{function}"))
 }
 
-/// The PCI bus, as far as the driver's GPUs are on it.
+/// The driver's GPUs on the PCI bus.
 pub(crate) struct PciBus {
     host: Host,
-    known: BTreeMap<String, Known>,
+    /// By PCI address.
+    descriptions: BTreeMap<String, Description>,
 }
 
-enum Known {
-    /// The driver has not said yet what it is.
-    Asked(Receiver<Option<Information>>),
-    /// The driver has said it, or that it does not know.
-    Said(Option<Information>),
+/// The driver's description of a GPU.
+enum Description {
+    /// It is being read.
+    Pending(Receiver<Option<Information>>),
+    /// It was read, if there is one.
+    Read(Option<Information>),
 }
 
-/// What the driver says of a GPU.
+/// The lines of a GPU's description that matter here.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 struct Information {
     uuid: Option<String>,
@@ -101,28 +103,31 @@ struct Information {
 
 impl PciBus {
     pub(crate) fn new(host: Host) -> Self {
-        Self { host, known: BTreeMap::new() }
+        Self { host, descriptions: BTreeMap::new() }
     }
 
-    /// What the driver says of a GPU, asked until it says all. Reading it may block in the driver, so a
-    /// thread that nothing else waits for does.
+    /// The driver's description of a GPU, read until it is complete. Reading may block in the driver, so
+    /// it is done on a thread that nothing else waits for.
     fn information(&mut self, address: &str) -> Option<Information> {
         let path = self.host.gpus().join(address).join("information");
-        let known = self.known.entry(address.to_owned()).or_insert_with(|| ask(path.clone()));
-        // The driver knows a UUID once it has initialised the GPU.
-        if matches!(known, Known::Said(said) if said.as_ref().is_none_or(|it| it.uuid.is_none())) {
-            *known = ask(path);
+        let entry = self.descriptions.entry(address.to_owned());
+        let description = entry.or_insert_with(|| start_reading(path.clone()));
+        // There is a UUID once the driver has initialised the GPU.
+        let is_complete =
+            |it: &Option<Information>| it.as_ref().is_some_and(|it| it.uuid.is_some());
+        if matches!(description, Description::Read(information) if !is_complete(information)) {
+            *description = start_reading(path);
         }
-        if let Known::Asked(answer) = known {
-            match answer.recv_timeout(PATIENCE) {
-                Ok(said) => *known = Known::Said(said),
-                Err(RecvTimeoutError::Disconnected) => *known = Known::Said(None),
+        if let Description::Pending(answer) = description {
+            match answer.recv_timeout(ANSWER_TIMEOUT) {
+                Ok(information) => *description = Description::Read(information),
+                Err(RecvTimeoutError::Disconnected) => *description = Description::Read(None),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        match known {
-            Known::Said(said) => said.clone(),
-            Known::Asked(_) => None,
+        match description {
+            Description::Read(information) => information.clone(),
+            Description::Pending(_) => None,
         }
     }
 
@@ -132,7 +137,7 @@ impl PciBus {
         match information {
             Some(Information { is_excluded: true, .. }) => false,
             Some(Information { minor: Some(minor), .. }) => has_node(*minor),
-            // The driver does not say, or does not answer: then its folder has to do.
+            // There is no device number, or no answer: then its folder has to do.
             _ => self.host.gpus().join(address).exists(),
         }
     }
@@ -141,7 +146,7 @@ impl PciBus {
 impl Bus for PciBus {
     fn gpus(&mut self) -> io::Result<Vec<Identity>> {
         let addresses = addresses(&self.host.root.join("sys/bus/pci/drivers/nvidia"))?;
-        self.known.retain(|address, _| addresses.contains(address));
+        self.descriptions.retain(|address, _| addresses.contains(address));
         let mut gpus = Vec::new();
         for address in addresses {
             let information = self.information(&address);
@@ -159,16 +164,16 @@ impl Bus for PciBus {
     }
 }
 
-fn ask(path: PathBuf) -> Known {
-    let (tell, answer) = mpsc::channel();
+fn start_reading(path: PathBuf) -> Description {
+    let (sender, answer) = mpsc::channel();
     let read = move || {
         let text = fs::read_to_string(path).ok();
-        // The other end waits no longer only if the GPU is gone.
-        let _ = tell.send(text.map(|text| information_in(&text)));
+        // The other end is gone only if the GPU is.
+        let _ = sender.send(text.map(|text| information_in(&text)));
     };
     match thread::Builder::new().name("gpu information".to_owned()).spawn(read) {
-        Ok(_) => Known::Asked(answer),
-        Err(_) => Known::Said(None),
+        Ok(_) => Description::Pending(answer),
+        Err(_) => Description::Read(None),
     }
 }
 
@@ -177,7 +182,7 @@ fn information_in(text: &str) -> Information {
     let mut information = Information::default();
     for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
         let value = value.trim();
-        // What the driver has not read yet is question marks.
+        // Question marks stand for what the driver has not read yet.
         let is_known = !value.is_empty() && !value.contains('?');
         match key.trim() {
             "GPU UUID" if is_known => information.uuid = Some(value.to_owned()),
@@ -211,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_driver_says_of_a_gpu_is_read() {
+    fn the_drivers_description_of_a_gpu_is_read() {
         let information = information_in(INFORMATION);
         assert_eq!(information.model_name.as_deref(), Some("NVIDIA H100 80GB HBM3"));
         assert!(information.uuid.is_some_and(|uuid| uuid.starts_with("GPU-5a1c")));
@@ -243,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn gpus_that_this_process_may_not_use_are_none_of_its_business() {
+    fn gpus_that_this_process_may_not_use_are_not_listed() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         gpu(root, "0000:1a:00.0", 0, INFORMATION);
@@ -262,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_whose_driver_does_not_answer_keeps_nothing_waiting_twice() {
+    fn a_gpu_whose_driver_does_not_answer_is_read_by_one_thread() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         gpu(root, "0000:1a:00.0", 0, INFORMATION);

@@ -8,14 +8,18 @@ use model::{
     Entity, FieldId, Instance, Reading, Readings, Reason, Value, Watch, WatchIndex, field,
 };
 
-use crate::call_times::CallTimes;
-use crate::calls::Calls;
-use crate::getters::{GETTERS, is_of_instances};
-use crate::gpm::{Gpm, Request, Whole};
-use crate::mig_devices::{self, Found, gpu_profile};
-use crate::plan::{Paces, Plan, Sink, Target, TargetPart};
-use crate::round::{Round, Tally};
-use crate::{Code, Device, Library, Options, gpm_table};
+use crate::call_group::CallGroup;
+use crate::code::Code;
+use crate::device::Device;
+use crate::fields::{is_of_instances, row_of, rows};
+use crate::gpm::Gpm;
+use crate::gpm_calls::SampledEntity;
+use crate::library::Library;
+use crate::mig::{self, MigDevice, gpu_profile};
+use crate::ordinary_calls::OrdinaryCalls;
+use crate::pass::{PassContext, PassOutcome, Shared, TargetFinder};
+use crate::plan::{Paces, Plan, Target, TargetPart};
+use crate::row::{Call, Row};
 
 /// The instances of one GPU, as they were when last looked at.
 pub(crate) struct Instances {
@@ -25,48 +29,43 @@ pub(crate) struct Instances {
     gpu: u32,
     gpu_plan: Plan,
     compute_plan: Plan,
-    /// What the last look found, to notice changes; none if it is to be told anew.
-    found: Option<Vec<Found>>,
-    /// GPU instances without compute instances: number and profile. Only some may ask for them.
+    /// The MIG devices that the last look found, to notice changes.
+    found: Option<Vec<MigDevice>>,
+    /// GPU instances without compute instances: number and profile. Listing them takes privileges.
     empty: Vec<(u32, String)>,
-    /// Whether this process may.
-    may_ask: bool,
+    /// Whether this process may list them, as far as is known.
+    may_list_empty: bool,
     members: Vec<Member>,
 }
 
-/// One entity of which something is read.
+/// A GPU instance or a compute instance.
 struct Member {
     entity: Entity,
     watches: Arc<[WatchIndex]>,
-    /// What its memory and names are asked of; none of an empty instance.
+    /// The MIG device with its memory and names; an empty instance has none.
     device: Option<Device>,
-    /// Whose samples profiling takes: those of the GPU, or of the device above.
-    samples_of_gpu: bool,
-    calls: Calls,
+    /// Whether profiling takes samples of the GPU, or of the device above.
+    is_sampled_by_gpu: bool,
+    calls: OrdinaryCalls,
     gpm: Gpm,
-    name: Reading,
-    name_targets: Vec<Target>,
-    name_turns: u64,
-    /// What an empty instance has no value for, and when that is said.
-    absent: Vec<(Vec<Target>, u64)>,
+    /// Readings that do not change.
+    constants: Vec<(Target, Reading)>,
 }
 
 impl Instances {
-    pub(crate) fn new(options: &Options, gpu: u32, watches: &[Watch], paces: &mut Paces) -> Self {
-        let gpu_plan = Plan::of(watches, is_read);
-        let compute_plan = Plan::of(watches, |field| is_read(field) && is_of_compute(field));
+    pub(crate) fn new(reads_compute: bool, gpu: u32, watches: &[Watch], paces: &mut Paces) -> Self {
         // Paces of instances are paces of the reader, whether there are instances now or not.
         watches.iter().filter(|watch| is_read(watch.field)).for_each(|watch| {
-            paces.turn(watch.pace);
+            paces.mask(watch.pace);
         });
         Self {
-            reads_compute: options.compute_instances,
+            reads_compute,
             gpu,
-            gpu_plan,
-            compute_plan,
+            gpu_plan: Plan::of(watches, is_read),
+            compute_plan: Plan::of(watches, |field| is_read(field) && is_of_compute(field)),
             found: None,
             empty: Vec::new(),
-            may_ask: true,
+            may_list_empty: true,
             members: Vec::new(),
         }
     }
@@ -76,41 +75,44 @@ impl Instances {
         self.found = None;
         self.empty.clear();
         self.members.clear();
-        self.may_ask = true;
+        self.may_list_empty = true;
     }
 
-    /// Takes back every "not supported", and every "may not".
-    pub(crate) fn ask_again(&mut self) {
-        self.may_ask = true;
+    /// Takes back every "not supported" and "not permitted".
+    pub(crate) fn retry_unsupported(&mut self) {
+        self.may_list_empty = true;
         for member in &mut self.members {
-            member.calls.ask_again();
-            member.gpm.ask_again();
+            member.calls.retry_unsupported();
+            member.gpm.retry_unsupported();
         }
     }
 
-    /// Looks which instances there are; `thoroughly` also for those without compute instances. Says
-    /// whether they are others than before.
+    /// Looks which instances there are; `thoroughly` also for those without compute instances.
+    /// Returns whether they are others than before.
+    ///
+    /// # Errors
+    ///
+    /// NVML's code, if it is about the GPU as a whole.
     pub(crate) fn look(
         &mut self,
         gpu: &Device,
         thoroughly: bool,
-        paces: &mut Paces,
-        times: &mut CallTimes,
+        shared: &mut Shared,
     ) -> Result<bool, Code> {
         if self.gpu_plan.watches.is_empty() {
             return Ok(false);
         }
-        let (most, found) = mig_devices::scan(gpu)?;
+        let (most, found) = mig::scan(gpu)?;
         let mut changed = self.found.as_ref() != Some(&found);
-        if (thoroughly || changed) && self.may_ask {
-            let empty = mig_devices::scan_empty(gpu, &found)?;
-            self.may_ask = empty.is_some();
+        if (thoroughly || changed) && self.may_list_empty {
+            let empty = mig::scan_empty(gpu, &found)?;
+            self.may_list_empty = empty.is_some();
             let empty = empty.unwrap_or_default();
             changed |= empty != self.empty;
             self.empty = empty;
         }
         if changed {
-            self.rebuild(most, &found, &gpu.library, paces, times);
+            self.rebuild(most, &found, &gpu.library, shared);
             self.found = Some(found);
         }
         Ok(changed)
@@ -127,12 +129,11 @@ impl Instances {
     fn rebuild(
         &mut self,
         most: u32,
-        found: &[Found],
+        found: &[MigDevice],
         library: &Arc<Library>,
-        paces: &mut Paces,
-        times: &mut CallTimes,
+        shared: &mut Shared,
     ) {
-        let mut instances: BTreeMap<u32, (String, Vec<&Found>)> = BTreeMap::new();
+        let mut instances: BTreeMap<u32, (String, Vec<&MigDevice>)> = BTreeMap::new();
         for found in found {
             let profile = gpu_profile(&found.profile).to_owned();
             let entry = instances.entry(found.gpu_instance).or_insert((profile, Vec::new()));
@@ -143,50 +144,49 @@ impl Instances {
         }
         // DCGM counts them profile by profile.
         let mut instances: Vec<_> = instances.into_iter().collect();
-        instances.sort_by_key(|(_, (profile, _))| mig_devices::rank(profile));
+        instances.sort_by_key(|(_, (profile, _))| mig::rank(profile));
+        let part = TargetPart::ITSELF;
         let mut members = Vec::new();
         for (number, (id, (profile, inside))) in (self.gpu * most..).zip(instances) {
-            let instance = |compute: Option<&Found>| Instance {
+            let instance = |compute: Option<&MigDevice>| Instance {
                 gpu_instance: id,
                 compute_instance: compute.map(|found| found.compute_instance),
                 number,
                 profile: compute.map_or(&profile, |found| &found.profile).clone(),
             };
             let first = inside.first().copied();
-            let whole = first.map_or(Whole::Nothing, |_| Whole::GpuInstance(id));
-            let plan = &self.gpu_plan;
-            members.push(Member::new(instance(None), first, whole, plan, library, paces, times));
+            let sampled =
+                first.map_or(SampledEntity::EmptyInstance, |_| SampledEntity::GpuInstance(id));
+            let targets = TargetFinder { plan: &self.gpu_plan, part, shared };
+            members.push(Member::new(instance(None), first, sampled, library, targets));
             for found in inside.iter().filter(|_| self.reads_compute) {
-                let (plan, whole) = (&self.compute_plan, Whole::Device);
-                let instance = instance(Some(found));
-                let member = Member::new(instance, Some(found), whole, plan, library, paces, times);
-                members.push(member);
+                let (instance, sampled) = (instance(Some(found)), SampledEntity::Device);
+                let targets = TargetFinder { plan: &self.compute_plan, part, shared };
+                members.push(Member::new(instance, Some(found), sampled, library, targets));
             }
         }
         self.members = members;
     }
 
     /// Reads what is due of each.
-    pub(crate) fn read(
-        &mut self,
-        gpu: &Device,
-        request: &mut Request,
-        round: &mut Round,
-    ) -> Result<(), Code> {
+    ///
+    /// # Errors
+    ///
+    /// NVML's code, if it is about the driver.
+    pub(crate) fn read(&mut self, gpu: &Device, pass: &mut PassContext) -> Result<(), Code> {
         for member in &mut self.members {
-            let part = [round.sink.out.part(&member.entity, &member.watches)];
-            // What an instance does not have says nothing of its GPU, nor does its silence.
-            let mut tally = Tally::default();
-            let mut round = Round {
-                gpu: round.gpu,
-                pass: round.pass,
-                due: round.due,
-                paces: round.paces,
-                times: &mut *round.times,
-                sink: Sink { out: &mut *round.sink.out, parts: &part },
-                tally: &mut tally,
+            let part = [pass.out.part(&member.entity, &member.watches)];
+            let mut pass = PassContext {
+                gpu: pass.gpu,
+                pass: pass.pass,
+                due: pass.due,
+                shared: &mut *pass.shared,
+                out: &mut *pass.out,
+                parts: &part,
+                // What an instance answers or lacks is no sign of the GPU's state.
+                outcome: &mut PassOutcome::default(),
             };
-            match member.read(gpu, request, &mut round) {
+            match member.read(gpu, &mut pass) {
                 Ok(()) => {}
                 Err(code) if code.is_about_the_driver() => return Err(code),
                 // Destroyed since the last look, which the next one will show, or broken. If it is the
@@ -201,74 +201,62 @@ impl Instances {
 impl Member {
     fn new(
         instance: Instance,
-        found: Option<&Found>,
-        whole: Whole,
-        plan: &Plan,
+        found: Option<&MigDevice>,
+        sampled: SampledEntity,
         library: &Arc<Library>,
-        paces: &mut Paces,
-        times: &mut CallTimes,
+        mut targets: TargetFinder,
     ) -> Self {
-        let mut calls = Calls::default();
-        let mut absent = Vec::new();
-        for getter in GETTERS.iter().filter(|getter| getter.is_for_instances()) {
-            if getter.fields.contains(&field::NAME) {
-                continue;
-            }
+        let mut calls = OrdinaryCalls::default();
+        let mut gpm = Gpm::new(Arc::clone(library), sampled, &mut targets.shared.times);
+        let name = Value::Text(instance.profile.as_str().into());
+        let name = targets.target(field::NAME).map(|target| (target, Ok(name)));
+        let mut constants: Vec<(Target, Reading)> = name.into_iter().collect();
+        for row in rows().filter(|row| is_read_of_instances(row)) {
             if found.is_some() {
-                calls.add(getter, times, |field| plan.targets(field, TargetPart::ITSELF, paces));
-            } else {
-                absent.extend(
-                    getter
-                        .fields
-                        .iter()
-                        .map(|field| plan.targets(*field, TargetPart::ITSELF, paces)),
-                );
+                calls.add(row, 0, &mut targets);
+            } else if matches!(row.call, Call::Ordinary(_)) {
+                let targets = row.fields.iter().filter_map(|(_, field)| targets.target(field));
+                constants.extend(targets.map(|target| (target, Err(Reason::NoData))));
             }
+            gpm.add(row, 0, &mut targets);
         }
-        let mut gpm = Gpm::new(Arc::clone(library), whole);
-        for row in gpm_table::rows() {
-            gpm.add(
-                row.field,
-                row.metric,
-                row.unit,
-                plan.targets(row.field, TargetPart::ITSELF, paces),
-            );
-        }
-        let (name_targets, name_turns) = plan.targets(field::NAME, TargetPart::ITSELF, paces);
         Self {
-            watches: Arc::clone(&plan.watches),
+            watches: Arc::clone(&targets.plan.watches),
             device: found
                 .map(|found| Device { library: Arc::clone(library), handle: found.device.handle }),
-            samples_of_gpu: whole != Whole::Device,
+            is_sampled_by_gpu: sampled != SampledEntity::Device,
             calls,
             gpm,
-            name: Ok(Value::Text(instance.profile.as_str().into())),
-            name_targets,
-            name_turns,
-            absent,
+            constants,
             entity: Entity::Instance(Arc::new(instance)),
         }
     }
 
-    fn read(&mut self, gpu: &Device, request: &mut Request, round: &mut Round) -> Result<(), Code> {
-        if self.name_turns & round.due != 0 {
-            round.sink.set(&self.name_targets, &self.name);
-        }
-        for (targets, _) in self.absent.iter().filter(|(_, turns)| turns & round.due != 0) {
-            round.sink.set(targets, &Err(Reason::NoData));
-        }
+    fn read(&mut self, gpu: &Device, pass: &mut PassContext) -> Result<(), Code> {
+        pass.write_constants(&self.constants);
         if let Some(device) = &self.device {
-            self.calls.read(device, round)?;
+            self.calls.read(device, pass)?;
         }
-        let samples_of = if self.samples_of_gpu { Some(gpu) } else { self.device.as_ref() };
-        samples_of.map_or(Ok(()), |device| self.gpm.read(device, request, round))
+        let sampled = if self.is_sampled_by_gpu { Some(gpu) } else { self.device.as_ref() };
+        sampled.map_or(Ok(()), |device| self.gpm.read(device, pass))
+    }
+}
+
+/// Whether a row is read of instances. Their names are not: they are the names of their profiles.
+fn is_read_of_instances(row: &Row) -> bool {
+    match row.call {
+        Call::Ordinary(_) => {
+            row.fields.iter().all(|(_, field)| is_of_instances(field) && field != field::NAME)
+        }
+        Call::Metric(..) => true,
+        _ => false,
     }
 }
 
 /// Whether a field is read of instances.
 fn is_read(field: FieldId) -> bool {
-    let has_call = GETTERS.iter().any(|getter| getter.fields.contains(&field));
-    is_of_instances(field) && (has_call || gpm_table::rows().any(|row| row.field == field))
+    let call = row_of(field).map(|row| &row.call);
+    is_of_instances(field) && matches!(call, Some(Call::Ordinary(_) | Call::Metric(..)))
 }
 
 /// Whether a field exists for compute instances too.
@@ -279,6 +267,7 @@ fn is_of_compute(field: FieldId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::METRICS_CALL;
 
     #[test]
     fn instances_have_memory_names_and_profiling_of_their_own() {
@@ -292,5 +281,10 @@ mod tests {
         let of_gpu_instances: Vec<u16> =
             all.filter(|field| is_read(*field) && !is_of_compute(*field)).map(|f| f.0).collect();
         assert_eq!(of_gpu_instances, [1005]);
+        let calls = rows().filter(|row| is_read_of_instances(row)).map(|row| row.call.name());
+        let calls: Vec<&str> = calls.filter(|name| *name != METRICS_CALL).collect();
+        let memory_and_names =
+            ["nvmlDeviceGetUUID", "nvmlDeviceGetMemoryInfo", "nvmlDeviceGetBAR1MemoryInfo"];
+        assert_eq!(calls, memory_and_names);
     }
 }

@@ -1,4 +1,4 @@
-//! The library itself: opened, initialised, and closed when the last user of it is gone.
+//! Opens, initialises and closes the driver library.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,30 +9,31 @@ use std::path::{Path, PathBuf};
 use nvml_wrapper_sys::bindings::NvmlLib;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::Code;
+use crate::call::{function, text};
+use crate::code::Code;
 
 /// The name that the dynamic linker searches for when no path is given.
 pub(crate) const DEFAULT_NAME: &str = "libnvidia-ml.so.1";
 
-/// What the linker says of a file that is not there.
+/// The linker's message about a file that is not there.
 const NOT_FOUND: &str = "cannot open shared object file: No such file or directory";
 
 /// An opened and initialised NVML.
 ///
 /// Every reader holds an `Arc` of it, so `Drop`, which shuts NVML down and unloads it, runs when no
 /// call can be in flight any more. A reader that is stuck in a call keeps the library for ever:
-/// that leak is the price of never pulling code from under a running call.
+/// that leak is better than code that is unloaded while it runs.
 pub(crate) struct Library {
     pub(crate) symbols: Box<NvmlLib>,
     initialised: bool,
     file: Option<FileId>,
     path: Option<PathBuf>,
-    /// The memory that it was loaded from, if it is a copy. The linker tells libraries apart by
-    /// their paths, and this one's holds the number of the file: it stays taken.
+    /// The memory that it was loaded from, if it is a copy. It stays open, because its path has the
+    /// file's number, and the linker loads one library for each path.
     _copy: Option<File>,
 }
 
-/// Why it cannot be used: one line that says what to do.
+/// Why the library cannot be used. Each text is one line with a remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     #[error(
@@ -66,6 +67,21 @@ impl OpenError {
     }
 }
 
+/// Why a GPU cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ReadError(#[from] ReadFailure);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadFailure {
+    #[error(transparent)]
+    Library(#[from] OpenError),
+    #[error("{0}")]
+    Driver(Code),
+    #[error("it is not listed")]
+    NotListed,
+}
+
 fn hint(code: Code) -> &'static str {
     match code.is_about_the_driver() {
         true => "; load the NVIDIA kernel module that fits the library (a reboot does)",
@@ -73,7 +89,7 @@ fn hint(code: Code) -> &'static str {
     }
 }
 
-/// Which file a library was loaded from, so that a replaced one is noticed.
+/// The file that a library was loaded from, by which a replacement is noticed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct FileId {
     device: u64,
@@ -125,11 +141,11 @@ impl Library {
     }
 
     fn load(name: &Path) -> Result<Box<NvmlLib>, OpenError> {
-        // SAFETY: loading a library runs its initialisers. NVML's are made for being loaded at any
-        // time and from any thread; a path given by the user is the user's word that it is NVML.
+        // SAFETY: loading a library runs its initialisers. Those of NVML may run at any time and on any
+        // thread; the user vouches that the library at a configured path is NVML.
         let symbols = unsafe { NvmlLib::new(name) }.map_err(|error| {
             let why = error.to_string();
-            // The linker begins with the name. With another one, it is about what the library needs.
+            // The message begins with a name. Another name is that of a library that this one needs.
             match why.strip_prefix(&format!("{}: ", name.display())) {
                 Some(why) if why.starts_with(NOT_FOUND) => OpenError::NotFound(name.to_owned()),
                 about => {
@@ -142,7 +158,7 @@ impl Library {
     }
 
     fn initialised(mut self, name: &Path) -> Result<Self, OpenError> {
-        let Ok(init) = self.symbols.nvmlInit_v2.as_ref() else {
+        let Ok(init) = function(&self.symbols.nvmlInit_v2) else {
             return Err(OpenError::NotNvml(name.to_owned()));
         };
         // SAFETY: no arguments; NVML allows it from any thread.
@@ -151,17 +167,35 @@ impl Library {
         Ok(self)
     }
 
+    /// How many GPUs the driver lists.
+    pub(crate) fn device_count(&self) -> Result<u32, Code> {
+        let get = function(&self.symbols.nvmlDeviceGetCount_v2)?;
+        let mut count = 0;
+        // SAFETY: the call writes one number, to a live local.
+        Code::check(unsafe { get(&mut count) })?;
+        Ok(count)
+    }
+
+    /// The driver's version, as `550.163.01`.
+    pub(crate) fn driver_version(&self) -> Result<String, Code> {
+        let get = function(&self.symbols.nvmlSystemGetDriverVersion)?;
+        text(|buffer, len| {
+            // SAFETY: the call writes at most `len` bytes.
+            Code::check(unsafe { get(buffer, len) })
+        })
+    }
+
     /// The file it was loaded from.
     pub(crate) fn file(&self) -> Option<FileId> {
         self.file
     }
 
-    /// The path behind which that file is, or was.
+    /// The path that had that file when it was opened.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// The file that has taken its place, if one has. A path that is gone is no replacement yet.
+    /// The other file that its path has now. A path that is gone is no replacement yet.
     pub(crate) fn replacement(&self) -> Option<FileId> {
         let now = FileId::of(self.path.as_deref()?)?;
         self.file.is_some_and(|file| file != now).then_some(now)
@@ -173,7 +207,7 @@ impl Drop for Library {
         if !self.initialised {
             return;
         }
-        if let Ok(shutdown) = self.symbols.nvmlShutdown.as_ref() {
+        if let Ok(shutdown) = function(&self.symbols.nvmlShutdown) {
             // SAFETY: `self` is the last user, so no call is in flight. NVML counts its
             // initialisations: another copy of this type on the same library stays valid.
             unsafe { shutdown() };
@@ -181,15 +215,15 @@ impl Drop for Library {
     }
 }
 
-/// A file that has no name, with what is in the one at `path`.
+/// A copy, in memory, of the file at `path`.
 fn in_memory(path: &Path) -> io::Result<File> {
     let mut memory = File::from(memfd_create("libnvidia-ml.so.1", MemfdFlags::CLOEXEC)?);
     io::copy(&mut File::open(path)?, &mut memory)?;
     Ok(memory)
 }
 
-/// Where the linker found the library: the folder of the mapped file, with the name that was asked
-/// for, so that a changed symbolic link is noticed too.
+/// The path at which the linker found the library: the folder of the mapped file, with the name that
+/// was given, so that a changed symbolic link is noticed too.
 fn loaded_from(name: &Path) -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let stem = name.file_name()?.to_str()?.split(".so").next()?;

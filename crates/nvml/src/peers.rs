@@ -1,5 +1,4 @@
-//! How GPUs reach each other: the state of the NVLink way from one GPU to each other one, and all of
-//! them as bits of one number.
+//! NVLink connections from one GPU to each other one: the state of each, and all as bits of a number.
 //!
 //! It takes the handles of the other GPUs, and getting one touches that GPU. So it has a reader,
 //! and a thread, of its own.
@@ -9,40 +8,38 @@ use std::time::Duration;
 
 use model::field;
 use model::{
-    Entity, FieldId, Identity, Pass, Reader, ReaderKind, Reading, Readings, Reason, SlotIndex,
-    Value, Watch, WatchIndex,
+    Entity, Identity, Pass, Reader, ReaderKind, Reading, Readings, Reason, SlotIndex, Value, Watch,
+    WatchIndex,
 };
+use nvml_wrapper_sys::bindings as sys;
 
+use crate::call::function;
 use crate::call_times::{CallTimes, Function};
-use crate::getters::way;
+use crate::code::Code;
+use crate::convert::int;
+use crate::device::Device;
+use crate::fields::identity::open_gpu;
+use crate::fields::links::PEERS_CONNECTED;
+use crate::fields::row_of;
+use crate::library::Library;
 use crate::plan::{Paces, Plan, Target, TargetPart};
-use crate::{Code, Device, Library};
-
-/// A bit for each peer, by its index: whether NVLink leads there.
-const REACHED: FieldId = FieldId(64);
-
-/// The fields that this reader serves.
-pub(crate) const FIELDS: [FieldId; 2] = [REACHED, field::EXP_P2P_STATUS];
-
-/// NVML's function for both.
-pub(crate) const PEERS_CALL: &str = "nvmlDeviceGetP2PStatus";
+use crate::row::{Call, PEERS_CALL};
 
 /// The last peer for which a number that is not negative has a bit.
 const LAST_BIT: u32 = 62;
 
-/// Reads the ways from one GPU to all others.
+/// Reads the connections from one GPU to all others.
 pub(crate) struct PeerReader {
     library: Arc<Library>,
     gpu: u32,
     plan: Plan,
-    /// What is known of each way.
-    way_plan: Plan,
-    /// Where the GPU itself would have the state of a way.
-    ways: Vec<Target>,
-    /// Where all ways together go.
-    reached: Vec<Target>,
+    /// The watches on single connections.
+    connection_plan: Plan,
+    /// The target of connection states in the GPU's own part, which never has one.
+    connections: Option<Target>,
+    /// The target of the bits of all connections.
+    connected: Option<Target>,
     paces: Paces,
-    turns: u64,
     device: Option<Device>,
     peers: Vec<Peer>,
     times: CallTimes,
@@ -55,33 +52,33 @@ struct Peer {
 }
 
 impl PeerReader {
-    /// `None` if nobody watches the ways to peers. There are `count` GPUs.
+    /// `None` if no watch is on the connections to peers. There are `count` GPUs.
     pub(crate) fn new(
         library: Arc<Library>,
         index: u32,
         count: u32,
         watches: &[Watch],
     ) -> Option<Self> {
-        let plan = Plan::of(watches, |field| FIELDS.contains(&field));
+        let plan = Plan::of(watches, |field| {
+            matches!(row_of(field).map(|row| &row.call), Some(Call::Peers))
+        });
         if plan.watches.is_empty() {
             return None;
         }
         let mut paces = Paces::new();
-        let (ways, ways_turns) =
-            plan.targets(field::EXP_P2P_STATUS, TargetPart::ITSELF, &mut paces);
-        let (reached, reached_turns) = plan.targets(REACHED, TargetPart::ITSELF, &mut paces);
+        let mut target = |field| plan.target(field, TargetPart::ITSELF, &mut paces);
+        let (connections, connected) = (target(field::EXP_P2P_STATUS), target(PEERS_CONNECTED));
         let others = (0..count).filter(|other| *other != index);
         let mut times = CallTimes::default();
         let function = times.function(PEERS_CALL);
         Some(Self {
             library,
             gpu: index,
-            way_plan: Plan::of(watches, |field| field == field::EXP_P2P_STATUS),
+            connection_plan: Plan::of(watches, |field| field == field::EXP_P2P_STATUS),
             plan,
-            ways,
-            reached,
+            connections,
+            connected,
             paces,
-            turns: ways_turns | reached_turns,
             device: None,
             peers: others.map(|index| Peer { index, device: None }).collect(),
             times,
@@ -106,50 +103,49 @@ impl Reader for PeerReader {
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         self.device = None;
         self.peers.iter_mut().for_each(|peer| peer.device = None);
-        let open = || {
-            let device = Device::by_index(&self.library, self.gpu)?;
-            let identity = device.identity(self.gpu)?;
-            Ok((device, identity))
-        };
-        let (device, identity) = open().map_err(|code: Code| code.reason())?;
+        let (device, identity) = open_gpu(&self.library, self.gpu).map_err(Code::reason)?;
         self.device = Some(device);
         Ok(Some(Arc::new(identity)))
     }
 
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason> {
-        let Self { library, paces, way_plan, turns, device, peers, times, function, .. } = self;
+        let Self { library, paces, connection_plan, device, peers, times, function, .. } = self;
         let Some(device) = device else { return Err(Reason::Failed) };
-        if *turns & paces.due(&pass) == 0 {
+        let due = paces.due(&pass);
+        let targets = [&self.connections, &self.connected];
+        if !targets.into_iter().flatten().any(|target| target.due.is_due(due)) {
             return Ok(());
         }
-        for target in &self.ways {
-            // What is known of ways is known of each; of the GPU alone there is nothing.
-            let reason = if peers.is_empty() { Reason::NotSupported } else { Reason::NoData };
-            out.set(target.slot, Err(reason));
-        }
-        let mut reached = Ok(0);
+        let write = |target: &Option<Target>, reading: Reading, out: &mut Readings| {
+            let slots = target.iter().flat_map(|target| &target.slots);
+            slots.for_each(|slot| out.set(*slot, reading.clone()));
+        };
+        // The state is that of each connection; the GPU alone has none.
+        let reason = if peers.is_empty() { Reason::NotSupported } else { Reason::NoData };
+        write(&self.connections, Err(reason), out);
+        let mut connected = Ok(0);
         for peer in peers {
             let handle = peer.handle(library);
-            let reading = match handle.and_then(|it| times.time(*function, || way(device, it)).0) {
+            let call = |peer| times.time(*function, || connection(device, peer)).0;
+            let reading = match handle.and_then(call) {
                 Ok(reading) => reading,
                 Err(code) if code.is_about_the_driver() => return Err(code.reason()),
-                // Whose fault it is, each GPU's own reader finds out.
+                // Each GPU's own reader finds out which of the two fails.
                 Err(code) => {
                     peer.device = None;
                     Err(code.reason())
                 }
             };
-            reached = reached.and_then(|bits| with_peer(bits, peer.index, &reading));
-            if way_plan.watches.is_empty() {
+            connected = connected.and_then(|bits| with_peer(bits, peer.index, &reading));
+            if connection_plan.watches.is_empty() {
                 continue;
             }
-            let part = out.part(&Entity::Peer(peer.index), &way_plan.watches);
-            for slot in SlotIndex::all(way_plan.watches.len()) {
+            let part = out.part(&Entity::Peer(peer.index), &connection_plan.watches);
+            for slot in SlotIndex::all(connection_plan.watches.len()) {
                 out.set_in(part, slot, reading.clone());
             }
         }
-        let reached = reached.map(Value::Int);
-        self.reached.iter().for_each(|target| out.set(target.slot, reached.clone()));
+        write(&self.connected, connected.map(Value::Int), out);
         Ok(())
     }
 
@@ -168,13 +164,30 @@ impl Peer {
     }
 }
 
-/// The bits of peers with that of one more. A way of which nothing is known leaves nothing known of
-/// the whole.
-fn with_peer(bits: i64, peer: u32, way: &Reading) -> Result<i64, Reason> {
+/// The state of the connection from one GPU to another.
+fn connection(gpu: &Device, peer: &Device) -> Result<Reading, Code> {
+    let get = function(&gpu.library.symbols.nvmlDeviceGetP2PStatus)?;
+    let nvlink = sys::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_NVLINK;
+    let mut status = 0;
+    // SAFETY: both handles are of the same library; the call writes one number, to a live local.
+    Code::check(unsafe { get(gpu.handle, peer.handle, nvlink, &mut status) })?;
+    Ok(link_status(status))
+}
+
+/// The state of a connection, as NVML numbers it, to dcgm-exporter's number, which happens to be the
+/// same: 0 OK, 1 chipset not supported, 2 GPU not supported, 3 topology not supported, 4 disabled by
+/// registry key, 5 not supported, 6 unknown.
+fn link_status(raw: u32) -> Reading {
+    if raw > 6 { Err(Reason::Implausible) } else { int(raw) }
+}
+
+/// The bits of peers with that of one more. One connection without a state leaves the whole without a
+/// value.
+fn with_peer(bits: i64, peer: u32, connection: &Reading) -> Result<i64, Reason> {
     if peer > LAST_BIT {
         return Err(Reason::NotSupported);
     }
-    match way {
+    match connection {
         Ok(Value::Int(0)) => Ok(bits | 1 << peer),
         Ok(_) => Ok(bits),
         Err(reason) => Err(*reason),
@@ -186,17 +199,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bit_is_set_where_nvlink_leads_to_the_peer() {
-        let ways = |ways: &[(u32, Reading)]| {
-            let mut ways = ways.iter();
-            ways.try_fold(0, |bits, (peer, way)| with_peer(bits, *peer, way))
+    fn a_bit_is_set_where_nvlink_connects_the_peer() {
+        let bits = |states: &[(u32, Reading)]| {
+            let mut states = states.iter();
+            states.try_fold(0, |bits, (peer, state)| with_peer(bits, *peer, state))
         };
         let status = |status| Ok(Value::Int(status));
-        assert_eq!(ways(&[]), Ok(0));
-        assert_eq!(ways(&[(0, status(0)), (2, status(5)), (3, status(0))]), Ok(0b1001));
-        assert_eq!(ways(&[(62, status(0)), (0, status(6))]), Ok(1 << 62));
-        assert_eq!(ways(&[(0, status(0)), (63, status(5))]), Err(Reason::NotSupported));
+        assert_eq!(bits(&[]), Ok(0));
+        assert_eq!(bits(&[(0, status(0)), (2, status(5)), (3, status(0))]), Ok(0b1001));
+        assert_eq!(bits(&[(62, status(0)), (0, status(6))]), Ok(1 << 62));
+        assert_eq!(bits(&[(0, status(0)), (63, status(5))]), Err(Reason::NotSupported));
         let lost = Err(Reason::Lost);
-        assert_eq!(ways(&[(0, status(0)), (1, lost.clone()), (2, status(0))]), lost.map(|_| 0));
+        assert_eq!(bits(&[(0, status(0)), (1, lost.clone()), (2, status(0))]), lost.map(|_| 0));
+    }
+
+    #[test]
+    fn a_state_beyond_the_known_ones_is_implausible() {
+        assert_eq!(link_status(6), Ok(Value::Int(6)));
+        assert_eq!(link_status(7), Err(Reason::Implausible));
     }
 }

@@ -1,172 +1,194 @@
-//! Reads the registers of the NVLinks' ports: all that are due, of all links, in one call.
+//! Counters of NVLink ports, from their registers (PRM): all that are due, of all links, in one call.
+//!
+//! Function and structures are newer than the bindings: the header has them since driver 595.
 
-use model::{FieldId, Reading, Reason};
+use std::ffi::c_uint;
+use std::mem::{offset_of, size_of};
+
+use model::{Reading, Reason};
 use nvml_wrapper_sys::bindings as sys;
 
+use crate::call::function;
+use crate::call_group::CallGroup;
 use crate::call_times::{CallTimes, Function};
-use crate::device::PrmCounter;
-use crate::links::MOST_LINKS;
-use crate::plan::{SLOW, Target};
-use crate::round::{Round, Schedule};
-use crate::timing::{Timing, time};
-use crate::{Code, Device, convert, demotion, entry};
+use crate::code::Code;
+use crate::convert;
+use crate::device::Device;
+use crate::entry;
+use crate::pass::{PassContext, TargetFinder};
+use crate::plan::{DueMask, Target};
+use crate::row::{Call, PRM_CALL, Row};
+use crate::schedule::Schedule;
 
-/// NVML's function for them, which came with driver 595.
-pub(crate) const PRM_CALL: &str = "nvmlDeviceReadPRMCounters_v1";
-
-/// The fields, all of one NVLink, and NVML's number of the counter that each is.
-#[rustfmt::skip]
-pub(crate) const PRM_TABLE: [(FieldId, u32); 14] = [
-    (FieldId(580), 1001), // Whether a recovery is under way, from the register PPRM.
-    (FieldId(581), 102),  // Seconds since the last recovery.
-    (FieldId(582), 103),  // Milliseconds between the last two.
-    (FieldId(583), 101),  // Recoveries that succeeded, in all.
-    (FieldId(584), 2),    // Recoveries that succeeded, of the physical layer.
-    (FieldId(585), 1),    // How often the link went down.
-    (FieldId(586), 301),  // Codes received,
-    (FieldId(587), 302),  // with errors,
-    (FieldId(588), 303),  // and beyond correction.
-    (FieldId(589), 304),  // Codes sent,
-    (FieldId(590), 305),  // and sent again,
-    (FieldId(591), 306),  // and how often that was needed.
-    (FieldId(592), 307),  // How often both ends found each other again.
-    (FieldId(1509), 201), // How long the port had data and could not send it.
-];
-
-/// The counters that are read of a GPU's links.
-pub(crate) struct Prm {
-    function: Function,
-    wanted: Vec<Wanted>,
-    /// Of the call, whatever it is made for.
-    schedule: Schedule,
-    /// Kept between passes, so that they need no memory.
-    counters: Vec<PrmCounter>,
+/// `nvmlPRMCounter_v1_t`: a counter of a port, and its value.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct PortCounter {
+    id: c_uint,
+    /// Counts from 1.
+    port: c_uint,
+    status: sys::nvmlReturn_t,
+    kind: sys::nvmlValueType_t,
+    value: sys::nvmlValue_t,
 }
 
-struct Wanted {
-    field: FieldId,
-    id: u32,
-    link: u32,
-    targets: Vec<Target>,
-    turns: u64,
-    /// Cleared at the first answer that will stay as it is; set again as for all other fields.
-    worth_asking: bool,
-    /// Whether it is part of this pass's call.
-    asked: bool,
+/// `nvmlPRMCounterList_v1_t`.
+#[repr(C)]
+struct PortCounterList {
+    count: c_uint,
+    counters: *mut PortCounter,
 }
 
-impl Prm {
-    pub(crate) fn new(times: &mut CallTimes) -> Self {
-        let function = times.function(PRM_CALL);
-        let schedule = Schedule::of(0);
-        Self { function, wanted: Vec::new(), schedule, counters: Vec::new() }
-    }
+const _: () = {
+    assert!(size_of::<PortCounter>() == 24);
+    assert!(offset_of!(PortCounter, id) == 0);
+    assert!(offset_of!(PortCounter, port) == 4);
+    assert!(offset_of!(PortCounter, status) == 8);
+    assert!(offset_of!(PortCounter, kind) == 12);
+    assert!(offset_of!(PortCounter, value) == 16);
+    assert!(size_of::<PortCounterList>() == 16);
+    assert!(offset_of!(PortCounterList, count) == 0);
+    assert!(offset_of!(PortCounterList, counters) == 8);
+};
 
-    /// Forgets all counters.
-    pub(crate) fn clear(&mut self) {
-        self.wanted.clear();
-        self.schedule = Schedule::of(0);
-    }
+type ReadPortCounters =
+    unsafe extern "C" fn(sys::nvmlDevice_t, *mut PortCounterList) -> sys::nvmlReturn_t;
 
-    /// Adds a counter of this link, if it is wanted.
-    pub(crate) fn add(
-        &mut self,
-        (field, id): (FieldId, u32),
-        link: u32,
-        (targets, turns): (Vec<Target>, u64),
-    ) {
-        if turns != 0 {
-            let (worth_asking, asked) = (true, false);
-            self.wanted.push(Wanted { field, id, link, targets, turns, worth_asking, asked });
-            self.schedule.turns |= turns;
+impl PortCounter {
+    /// A request for this counter of this NVLink; links count from 0.
+    pub(crate) fn request(id: u32, link: u32) -> Self {
+        Self {
+            id,
+            port: link + 1,
+            status: entry::UNANSWERED,
+            kind: sys::nvmlValueType_enum_NVML_VALUE_TYPE_COUNT,
+            value: sys::nvmlValue_t { ullVal: 0 },
         }
     }
 
-    /// Takes back every "not supported" and "not permitted".
-    pub(crate) fn ask_again(&mut self) {
-        self.wanted.iter_mut().for_each(|wanted| wanted.worth_asking = true);
+    /// Its value. Counters are whole numbers; of any other type they are not understood.
+    fn reading(&self) -> Reading {
+        entry::answered(self.status)?;
+        match self.kind {
+            sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT
+            | sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG
+            | sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG => {
+                convert::int(entry::number(self.kind, self.value)?)
+            }
+            _ => Err(Reason::Failed),
+        }
+    }
+}
+
+/// Fills in many counters in one call; each carries its own status.
+///
+/// # Errors
+///
+/// NVML's code of the whole call.
+pub(crate) fn read_counters(device: &Device, counters: &mut [PortCounter]) -> Result<(), Code> {
+    let name = b"nvmlDeviceReadPRMCounters_v1\0";
+    // SAFETY: this is the function's type in every header that has it; the layout of its structures is
+    // asserted above.
+    let found = unsafe { device.library.symbols.__library.get::<ReadPortCounters>(name) };
+    let read = function(&found.map(|symbol| *symbol))?;
+    let count = counters.len() as c_uint;
+    let mut list = PortCounterList { count, counters: counters.as_mut_ptr() };
+    // SAFETY: the list is a live local, and points to as many counters as it says, which nothing else
+    // uses meanwhile.
+    Code::check(unsafe { read(device.handle, &mut list) })
+}
+
+/// The counters that are read of a GPU's NVLinks.
+pub(crate) struct PortCounters {
+    function: Function,
+    watched: Vec<Watched>,
+    /// Of the call, with whichever counters.
+    schedule: Schedule,
+    /// Kept between passes, so that they need no memory.
+    counters: Vec<PortCounter>,
+}
+
+struct Watched {
+    id: u32,
+    link: u32,
+    target: Target,
+    /// Cleared at the first "not supported" or "not permitted"; set again as for all other fields.
+    permitted: bool,
+    /// Whether it is part of this pass's call.
+    requested: bool,
+}
+
+impl PortCounters {
+    pub(crate) fn new(times: &mut CallTimes) -> Self {
+        let function = times.function(PRM_CALL);
+        let schedule = Schedule::of(DueMask::NEVER);
+        Self { function, watched: Vec::new(), schedule, counters: Vec::new() }
+    }
+}
+
+impl CallGroup for PortCounters {
+    fn add(&mut self, row: &'static Row, link: u32, targets: &mut TargetFinder) {
+        let Call::PortCounter(id) = row.call else { return };
+        for (_, field) in row.fields.iter() {
+            if let Some(target) = targets.target(field) {
+                self.schedule.paces |= target.due;
+                self.watched.push(Watched { id, link, target, permitted: true, requested: false });
+            }
+        }
     }
 
-    /// Every counter at its own pace again.
-    pub(crate) fn start_afresh(&mut self) {
-        self.schedule.start_afresh();
+    fn remove_links(&mut self) {
+        self.watched.clear();
+        self.schedule = Schedule::of(DueMask::NEVER);
     }
 
-    /// Reads what is due.
-    pub(crate) fn read(&mut self, device: &Device, round: &mut Round) -> Result<(), Code> {
-        let Self { function, wanted, schedule, counters } = self;
+    fn read(&mut self, device: &Device, pass: &mut PassContext) -> Result<(), Code> {
+        let Self { function, watched, schedule, counters } = self;
         counters.clear();
-        for wanted in wanted.iter_mut() {
-            let turns = if schedule.is_demoted() { SLOW } else { wanted.turns };
-            wanted.asked = wanted.worth_asking && turns & round.due != 0;
-            if wanted.asked {
-                counters.push(PrmCounter::ask(wanted.id, wanted.link));
+        for one in watched.iter_mut() {
+            one.requested = one.permitted && pass.is_due(schedule.effective(one.target.due));
+            if one.requested {
+                counters.push(PortCounter::request(one.id, one.link));
             }
         }
         if counters.is_empty() {
             return Ok(());
         }
-        let (answer, took) = round.times.time(*function, || device.prm_counters(counters));
-        match answer {
+        let (result, took) = pass.shared.times.time(*function, || read_counters(device, counters));
+        match result {
             Ok(()) => {}
             Err(code) if code.is_about_the_gpu() => return Err(code),
-            Err(code) => counters.iter_mut().for_each(|counter| refuse(counter, code)),
-        }
-        for (wanted, counter) in wanted.iter_mut().filter(|wanted| wanted.asked).zip(counters) {
-            wanted.answer(decode(counter), round)?;
-        }
-        if (took > demotion::SURELY_FAST || schedule.is_pending()) && !round.tally.slow {
-            let targets = wanted.iter().map(|wanted| &wanted.targets[..]);
-            schedule.weigh(PRM_CALL, took, targets, round);
-        }
-        Ok(())
-    }
-}
-
-impl Wanted {
-    fn answer(&mut self, reading: Reading, round: &mut Round) -> Result<(), Code> {
-        match reading {
-            Ok(_) => round.tally.answered |= self.turns != SLOW,
-            Err(Reason::Lost) => return Err(Code::GPU_IS_LOST),
-            Err(reason) => {
-                self.worth_asking = !reason.is_lasting();
-                round.tally.note(reason);
-                if reason == Reason::NotSupported {
-                    round.tally.unsupported.push(self.field);
-                }
+            Err(code) => {
+                counters.iter_mut().for_each(|counter| counter.status = entry::refused(code));
             }
         }
-        round.sink.set(&self.targets, &reading);
+        for (one, counter) in watched.iter_mut().filter(|one| one.requested).zip(counters) {
+            let reading = counter.reading();
+            match reading {
+                Ok(_) => pass.outcome.answered |= one.target.due != DueMask::SLOW,
+                Err(Reason::Lost) => return Err(Code::GPU_IS_LOST),
+                Err(reason) => {
+                    one.permitted = !reason.is_lasting();
+                    pass.outcome.note_absent(one.target.field, reason);
+                }
+            }
+            pass.write(&one.target, &reading);
+        }
+        if schedule.needs_attention(took) && !pass.outcome.gpu_is_slow {
+            let targets = watched.iter().map(|one| &one.target);
+            schedule.record_duration(PRM_CALL, took, targets, pass);
+        }
         Ok(())
     }
-}
 
-/// Makes a counter say that the whole call failed. For a single counter an invalid argument means
-/// that the driver does not know it; for the call it means no such thing.
-fn refuse(counter: &mut PrmCounter, code: Code) {
-    let code = if code == Code::INVALID_ARGUMENT { Code::UNKNOWN } else { code };
-    counter.status = code.0;
-}
-
-/// What a counter says. Counters are whole numbers; of any other type they are not understood.
-fn decode(counter: &PrmCounter) -> Reading {
-    entry::answered(counter.status)?;
-    match counter.kind {
-        sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT
-        | sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG
-        | sys::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG => {
-            convert::count(entry::number(counter.kind, counter.value)?)
-        }
-        _ => Err(Reason::Failed),
+    fn retry_unsupported(&mut self) {
+        self.watched.iter_mut().for_each(|one| one.permitted = true);
     }
-}
 
-/// Times what [`Prm::read`] does, with every counter of as many links as there can be.
-pub(crate) fn timing(device: &Device, links: u32) -> Timing {
-    let of_link = |link| PRM_TABLE.iter().map(move |(_, id)| PrmCounter::ask(*id, link));
-    let mut counters: Vec<PrmCounter> = (0..links.clamp(1, MOST_LINKS)).flat_map(of_link).collect();
-    let call = format!("{PRM_CALL} (all {})", counters.len());
-    time(&call, || device.prm_counters(&mut counters))
+    fn reset(&mut self) {
+        self.retry_unsupported();
+        self.schedule.reset();
+    }
 }
 
 #[cfg(test)]
@@ -175,57 +197,41 @@ mod tests {
 
     use super::*;
 
-    fn told(status: u32, kind: u32, value: u64) -> Reading {
-        let mut counter = PrmCounter::ask(101, 3);
+    fn reading(status: u32, kind: u32, value: u64) -> Reading {
+        let mut counter = PortCounter::request(101, 3);
         (counter.status, counter.kind) = (status, kind);
         counter.value.ullVal = value;
-        decode(&counter)
+        counter.reading()
     }
 
     #[test]
     fn ports_count_from_one() {
-        let counter = PrmCounter::ask(101, 17);
+        let counter = PortCounter::request(101, 17);
         assert_eq!((counter.id, counter.port), (101, 18));
     }
 
     #[test]
     fn whole_numbers_of_three_types_are_understood() {
         let large = 0x1_0000_0007;
-        assert_eq!(told(0, 1, large), Ok(Value::Int(7)));
-        assert_eq!(told(0, 2, large), Ok(Value::Int(0x1_0000_0007)));
-        assert_eq!(told(0, 3, large), Ok(Value::Int(0x1_0000_0007)));
+        assert_eq!(reading(0, 1, large), Ok(Value::Int(7)));
+        assert_eq!(reading(0, 2, large), Ok(Value::Int(0x1_0000_0007)));
+        assert_eq!(reading(0, 3, large), Ok(Value::Int(0x1_0000_0007)));
         for kind in [0, 4, 5, 6, 7, 99] {
-            assert_eq!(told(0, kind, 7), Err(Reason::Failed), "{kind}");
+            assert_eq!(reading(0, kind, 7), Err(Reason::Failed), "{kind}");
         }
-        assert_eq!(told(0, 1, u64::MAX), Err(Reason::Implausible));
-        assert_eq!(told(0, 3, u64::MAX), Err(Reason::Implausible));
+        assert_eq!(reading(0, 1, u64::MAX), Err(Reason::Implausible));
+        assert_eq!(reading(0, 3, u64::MAX), Err(Reason::Implausible));
     }
 
     #[test]
-    fn each_counter_says_itself_why_it_has_no_value() {
-        let why = |status| told(status, 3, 7);
+    fn each_counter_has_a_status_of_its_own() {
+        let why = |status| reading(status, 3, 7);
         assert_eq!(why(Code::NOT_SUPPORTED.0), Err(Reason::NotSupported));
         assert_eq!(why(Code::INVALID_ARGUMENT.0), Err(Reason::NotSupported));
         assert_eq!(why(4), Err(Reason::NotPermitted));
         assert_eq!(why(Code::UNKNOWN.0), Err(Reason::Failed));
-        assert_eq!(decode(&PrmCounter::ask(1, 0)), Err(Reason::NotSupported), "left alone");
-    }
-
-    #[test]
-    fn a_failed_call_is_not_an_unknown_counter() {
-        let refused = |code| {
-            let mut counter = PrmCounter::ask(1, 0);
-            refuse(&mut counter, code);
-            decode(&counter)
-        };
-        assert_eq!(refused(Code::INVALID_ARGUMENT), Err(Reason::Failed));
-        assert_eq!(refused(Code::FUNCTION_NOT_FOUND), Err(Reason::NotSupported));
-    }
-
-    #[test]
-    fn no_counter_is_read_twice() {
-        let mut ids = PRM_TABLE.map(|(_, id)| id);
-        ids.sort_unstable();
-        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+        assert_eq!(PortCounter::request(1, 0).reading(), Err(Reason::NotSupported), "left alone");
+        assert_eq!(why(entry::refused(Code::INVALID_ARGUMENT)), Err(Reason::Failed));
+        assert_eq!(why(entry::refused(Code::FUNCTION_NOT_FOUND)), Err(Reason::NotSupported));
     }
 }

@@ -3,77 +3,51 @@
 use std::ptr;
 use std::time::{Duration, SystemTime};
 
-use model::{Kind, Moment, Pace, Quantity, Reading, Samples, Value, Watch};
+use model::{Kind, Moment, Pace, Quantity, Reason, Samples, Value, Watch};
 use nvml_wrapper_sys::bindings as sys;
 
+use crate::call::function;
+use crate::call_group::CallGroup;
 use crate::call_times::{CallTimes, Function};
-use crate::device::call;
-use crate::round::Round;
-use crate::{Code, Device, convert, entry};
+use crate::code::Code;
+use crate::device::Device;
+use crate::entry;
+use crate::fields;
+use crate::pass::PassContext;
+use crate::row::{Call, SAMPLES_CALL, SampledQuantity};
 
 /// How often they are fetched; the driver keeps those of some seconds.
 const EVERY: Pace = Pace::At(Duration::from_secs(1));
 
-/// More than this no driver keeps.
+/// No driver keeps more.
 const MOST_SAMPLES: usize = 100_000;
 
-/// What nobody asks for is thrown away.
+/// When so many are not taken, they are thrown away.
 const MOST_KEPT: usize = 64;
 
-/// A time stamp that says to be older is of another clock.
+/// A time stamp that is older is of another clock.
 const OLDEST: Duration = Duration::from_secs(3600);
 
-/// The driver's samples of what somebody wants to see between scrapes.
+/// The driver's samples of quantities whose windows are watched.
 pub(crate) struct DriverSamples {
     function: Function,
     streams: Vec<Stream>,
     buffer: Vec<sys::nvmlSample_t>,
-    taken: Vec<Samples>,
 }
 
 struct Stream {
-    kind: &'static StreamKind,
+    sampled: SampledQuantity,
     /// The time stamp of the newest sample so far.
     newest: u64,
-    /// When samples were last fetched, and what the wall clock said then, in µs.
+    /// When samples were last fetched, and the wall clock's time then, in µs.
     fetched: Option<(Moment, u64)>,
     supported: bool,
     /// How many samples there can be at once.
     room: usize,
 }
 
-struct StreamKind {
-    quantity: Quantity,
-    number: sys::nvmlSamplingType_t,
-    convert: fn(u32) -> Reading,
-}
-
-/// What the driver samples, in the quantities' units.
-static STREAMS: [StreamKind; 4] = [
-    StreamKind {
-        quantity: Quantity::Power,
-        number: sys::nvmlSamplingType_enum_NVML_TOTAL_POWER_SAMPLES,
-        convert: convert::watts,
-    },
-    StreamKind {
-        quantity: Quantity::GpuUtilization,
-        number: sys::nvmlSamplingType_enum_NVML_GPU_UTILIZATION_SAMPLES,
-        convert: convert::ratio,
-    },
-    StreamKind {
-        quantity: Quantity::MemoryUtilization,
-        number: sys::nvmlSamplingType_enum_NVML_MEMORY_UTILIZATION_SAMPLES,
-        convert: convert::ratio,
-    },
-    StreamKind {
-        quantity: Quantity::SmClock,
-        number: sys::nvmlSamplingType_enum_NVML_PROCESSOR_CLK_SAMPLES,
-        convert: convert::hertz,
-    },
-];
-
 impl DriverSamples {
-    /// The streams of the quantities for whose windows somebody polls.
+    /// Of the quantities that are polled for a window.
     pub(crate) fn new(watches: &[Watch], times: &mut CallTimes) -> Self {
         let is_polled = |quantity: Quantity| {
             watches.iter().any(|watch| {
@@ -82,54 +56,57 @@ impl DriverSamples {
                     && matches!(watch.pace, Pace::At(_))
             })
         };
-        let streams = STREAMS
-            .iter()
-            .filter(|kind| is_polled(kind.quantity))
-            .map(|kind| Stream { kind, newest: 0, fetched: None, supported: true, room: 0 })
-            .collect();
-        let function = times.function("nvmlDeviceGetSamples");
-        Self { function, streams, buffer: Vec::new(), taken: Vec::new() }
+        let streams = fields::rows().filter_map(|row| match row.call {
+            Call::Samples(sampled) if is_polled(sampled.quantity) => Some(Stream::of(sampled)),
+            _ => None,
+        });
+        let streams = streams.collect();
+        Self { function: times.function(SAMPLES_CALL), streams, buffer: Vec::new() }
     }
+}
 
-    /// Takes back every "not supported".
-    pub(crate) fn ask_again(&mut self) {
-        self.streams.iter_mut().for_each(|stream| stream.supported = true);
-    }
-
-    /// What was fetched since this was last asked.
-    pub(crate) fn take(&mut self) -> Vec<Samples> {
-        std::mem::take(&mut self.taken)
-    }
-
-    /// Fetches what is new, once a second.
-    pub(crate) fn read(&mut self, device: &Device, round: &mut Round) -> Result<(), Code> {
-        if self.streams.is_empty() || !round.pass.is_due(EVERY) {
+impl CallGroup for DriverSamples {
+    fn read(&mut self, device: &Device, pass: &mut PassContext) -> Result<(), Code> {
+        if self.streams.is_empty() || !pass.pass.is_due(EVERY) {
             return Ok(());
         }
-        let Self { function, streams, buffer, taken } = self;
-        if taken.len() >= MOST_KEPT {
-            taken.clear();
+        let Self { function, streams, buffer } = self;
+        if pass.shared.samples.len() >= MOST_KEPT {
+            pass.shared.samples.clear();
         }
         for stream in streams.iter_mut().filter(|stream| stream.supported) {
             let fetch = || stream.fetch(device, buffer);
-            match round.times.time(*function, fetch).0 {
+            match pass.shared.times.time(*function, fetch).0 {
                 Ok(kind) => {
                     let (wall, now) = (SystemTime::now(), Moment::now());
                     let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                    taken.extend(stream.samples(kind, buffer, wall.as_micros() as u64, now));
+                    let wall = wall.as_micros() as u64;
+                    pass.shared.samples.extend(stream.samples(kind, buffer, wall, now));
                 }
                 Err(code) if code.is_about_the_gpu() => return Err(code),
                 // There is nothing new.
                 Err(Code::NOT_FOUND) => {}
-                Err(code) => stream.supported = code.reason() != model::Reason::NotSupported,
+                Err(code) => stream.supported = code.reason() != Reason::NotSupported,
             }
         }
         Ok(())
     }
+
+    fn retry_unsupported(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.supported = true);
+    }
+
+    fn reset(&mut self) {
+        self.retry_unsupported();
+    }
 }
 
 impl Stream {
-    /// Fills `buffer` with what is new, and says of what type the values are.
+    fn of(sampled: SampledQuantity) -> Self {
+        Self { sampled, newest: 0, fetched: None, supported: true, room: 0 }
+    }
+
+    /// Fills `buffer` with new samples, and returns the type of their values.
     fn fetch(
         &mut self,
         device: &Device,
@@ -137,13 +114,13 @@ impl Stream {
     ) -> Result<sys::nvmlValueType_t, Code> {
         buffer.clear();
         if self.room == 0 {
-            self.room = device.samples(self.kind.number, 0, &mut [])?.1.min(MOST_SAMPLES);
+            self.room = samples(device, self.sampled.number, 0, &mut [])?.1.min(MOST_SAMPLES);
         }
         let none = sys::nvmlSample_t { timeStamp: 0, sampleValue: sys::nvmlValue_t { ullVal: 0 } };
         buffer.resize(self.room, none);
-        let answer = device.samples(self.kind.number, self.newest, buffer);
+        let answer = samples(device, self.sampled.number, self.newest, buffer);
         if answer == Err(Code::INSUFFICIENT_SIZE) {
-            // Asked for the size again next time.
+            // The size is read again next time.
             self.room = 0;
         }
         let (kind, count) = answer?;
@@ -166,8 +143,8 @@ impl Stream {
             .filter_map(|sample| Some((sample.timeStamp, self.value(kind, sample.sampleValue)?)))
             .collect();
         values.sort_by_key(|(at, _)| *at);
-        // What was implausible is not fetched again either. A stamp from far ahead would keep all
-        // others out until its time has come.
+        // Implausible samples are not fetched again either. A stamp from far ahead would keep all others
+        // out until its time has come.
         let before = self.newest;
         let (then, wall_then) = self.fetched.replace((now, wall)).unwrap_or((now, wall));
         let passed = now.saturating_duration_since(then).as_micros() as u64;
@@ -177,7 +154,7 @@ impl Stream {
         self.newest = believable.fold(before, u64::max);
         let was_set = wall.abs_diff(wall_then.saturating_add(passed)) > CLOCK_SET_MICROS;
         if was_set {
-            // The clock was set: old stamps say nothing of when, and keep newer ones out.
+            // The clock was set: old stamps are of unknown moments, and keep newer ones out.
             self.newest = 0;
             return None;
         }
@@ -186,12 +163,12 @@ impl Stream {
             .into_iter()
             .filter_map(|(at, value)| Some((moment(at, newest, wall, now)?, value)))
             .collect();
-        Some(Samples { quantity: self.kind.quantity, samples })
+        Some(Samples { quantity: self.sampled.quantity, samples })
     }
 
     fn value(&self, kind: sys::nvmlValueType_t, value: sys::nvmlValue_t) -> Option<f64> {
         let raw = u32::try_from(entry::number(kind, value).ok()?).ok()?;
-        match (self.kind.convert)(raw).ok()? {
+        match (self.sampled.convert)(raw).ok()? {
             Value::Int(number) => Some(number as f64),
             Value::Float(number) => Some(number),
             Value::Text(_) => None,
@@ -202,35 +179,33 @@ impl Stream {
 /// How far ahead of the newest a time stamp may be, beyond the time that has passed since.
 const AHEAD_MICROS: u64 = 3_600_000_000;
 
-/// By how much more or less than the time that passed a clock goes that was set.
+/// A clock that differs by more from the time that passed was set.
 const CLOCK_SET_MICROS: u64 = 2_000_000;
 
-/// The moment of a sample with the driver's time stamp `at`, in a buffer whose newest has `newest`:
-/// by its age on the wall clock, or, where the driver's clock is another one, as if the newest were
-/// of now.
+/// The moment of a sample with the time stamp `at`, in a buffer with the newest stamp `newest`: by its
+/// age on the wall clock, or, if the driver has another clock, as if the newest sample were of now.
 fn moment(at: u64, newest: u64, wall: u64, now: Moment) -> Option<Moment> {
     let is_wall = wall.checked_sub(newest).is_some_and(|age| u128::from(age) <= OLDEST.as_micros());
     let age = if is_wall { wall } else { newest }.checked_sub(at)?;
     now.checked_sub(Duration::from_micros(age))
 }
 
-impl Device {
-    /// Samples that are newer than `newest`: the type of their values, and how many they are. Of an
-    /// empty buffer, how many there can be.
-    fn samples(
-        &self,
-        kind: sys::nvmlSamplingType_t,
-        newest: u64,
-        buffer: &mut [sys::nvmlSample_t],
-    ) -> Result<(sys::nvmlValueType_t, usize), Code> {
-        let (mut value_kind, mut count) = (0, buffer.len() as u32);
-        let samples = if buffer.is_empty() { ptr::null_mut() } else { buffer.as_mut_ptr() };
-        call!(
-            self.library,
-            nvmlDeviceGetSamples(self.handle, kind, newest, &mut value_kind, &mut count, samples)
-        )?;
-        Ok((value_kind, count as usize))
-    }
+/// Samples that are newer than `newest`: the type of their values, and how many they are. Of an empty
+/// buffer, how many there can be.
+fn samples(
+    device: &Device,
+    kind: sys::nvmlSamplingType_t,
+    newest: u64,
+    buffer: &mut [sys::nvmlSample_t],
+) -> Result<(sys::nvmlValueType_t, usize), Code> {
+    let get = function(&device.library.symbols.nvmlDeviceGetSamples)?;
+    let (mut value_kind, mut count) = (0, buffer.len() as u32);
+    let samples = if buffer.is_empty() { ptr::null_mut() } else { buffer.as_mut_ptr() };
+    // SAFETY: the call writes at most `count` samples to the buffer, which has room for so many. Where
+    // the pointer is null it writes the count alone.
+    let code = unsafe { get(device.handle, kind, newest, &mut value_kind, &mut count, samples) };
+    Code::check(code)?;
+    Ok((value_kind, count as usize))
 }
 
 #[cfg(test)]
@@ -242,8 +217,11 @@ mod tests {
     const HOUR: u64 = 3_600_000_000;
 
     fn stream(quantity: Quantity) -> Stream {
-        let kind = STREAMS.iter().find(|kind| kind.quantity == quantity).expect("a stream");
-        Stream { kind, newest: 0, fetched: None, supported: true, room: 0 }
+        let sampled = fields::rows().find_map(|row| match row.call {
+            Call::Samples(sampled) if sampled.quantity == quantity => Some(sampled),
+            _ => None,
+        });
+        Stream::of(sampled.expect("a stream"))
     }
 
     fn sample(at: u64, value: u32) -> sys::nvmlSample_t {
@@ -330,7 +308,7 @@ mod tests {
         ];
         let samples = DriverSamples::new(&watches, &mut CallTimes::default());
         let quantities: Vec<Quantity> =
-            samples.streams.iter().map(|stream| stream.kind.quantity).collect();
+            samples.streams.iter().map(|stream| stream.sampled.quantity).collect();
         assert_eq!(quantities, [Quantity::Power]);
     }
 }

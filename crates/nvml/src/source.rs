@@ -1,4 +1,4 @@
-//! The source: opens sessions with the driver, and hands out the readers of each GPU.
+//! The source: opens sessions with the driver, and makes the readers of each GPU.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use model::{Bus, FieldId, Outdated, Reader, Renew, Session, Source, SourceError, Watch};
 
 use crate::events::EventReader;
-use crate::facts::Facts;
+use crate::fields::served;
 use crate::host::{Host, PciBus};
 use crate::library::{DEFAULT_NAME, FileId, Library, OpenError};
 use crate::main_reader::MainReader;
-use crate::pcie::PcieReader;
+use crate::pcie_reader::PcieReader;
 use crate::peers::PeerReader;
-use crate::served;
+use crate::session_facts::SessionFacts;
 
 /// How GPUs are read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Of a partitioned GPU, also its compute instances, not only its GPU instances.
+    /// Whether compute instances of partitioned GPUs are read, and not only GPU instances.
     pub compute_instances: bool,
-    /// Below which `proc`, `sys` and `dev` are looked at: `/`, or the host's root in a container.
+    /// The folder with `proc`, `sys` and `dev`: `/`, or the host's root in a container.
     pub root: PathBuf,
 }
 
@@ -32,33 +32,39 @@ impl Default for Options {
 
 /// Reads GPUs through NVML.
 pub struct NvmlSource {
-    files: Arc<Files>,
+    files: Arc<LibraryFiles>,
     options: Options,
     host: Host,
     /// The version of the kernel's module when this program began.
     first_module: Option<String>,
 }
 
-/// Which files the library was opened from so far.
-struct Files {
+/// The files that the library was opened from so far.
+struct LibraryFiles {
+    /// The path that was configured.
     path: Option<PathBuf>,
-    /// Each file, and the spelling of the path that opened it.
-    opened: Mutex<Vec<(FileId, PathBuf)>>,
-    /// A new library on disk that does not start.
-    misfit: Mutex<Option<Misfit>>,
-    /// Those that are in use: a reader that is stuck in a call keeps its own.
-    alive: Mutex<Vec<Alive>>,
+    state: Mutex<FilesState>,
 }
 
-/// A library that is in use, and the GPUs that the driver was bound to when it was opened.
-struct Alive {
+#[derive(Default)]
+struct FilesState {
+    /// Each file, and the spelling of the path that opened it.
+    opened: Vec<(FileId, PathBuf)>,
+    /// A new library on disk that does not start.
+    rejected: Option<RejectedLibrary>,
+    /// The libraries in use: a reader that is stuck in a call keeps its own.
+    in_use: Vec<LibraryInUse>,
+}
+
+struct LibraryInUse {
     library: Weak<Library>,
+    /// The GPUs that the driver was bound to when it was opened.
     bound: Option<Vec<String>>,
 }
 
 /// A library that was put in the place of the one in use, and does not start yet: as a rule because
 /// a driver package was upgraded and the kernel's module was not.
-struct Misfit {
+struct RejectedLibrary {
     file: FileId,
     tried: Instant,
     /// The one in use. It goes on working, and once closed could never be opened again.
@@ -68,12 +74,7 @@ struct Misfit {
 impl NvmlSource {
     /// A source that opens the library at `path`, or else the one that the dynamic linker finds.
     pub fn new(path: Option<PathBuf>, options: Options) -> Self {
-        let files = Files {
-            path,
-            opened: Mutex::default(),
-            misfit: Mutex::default(),
-            alive: Mutex::default(),
-        };
+        let files = LibraryFiles { path, state: Mutex::default() };
         let host = Host::new(&options.root);
         let first_module = host.module_version();
         Self { files: Arc::new(files), options, host, first_module }
@@ -87,24 +88,20 @@ impl NvmlSource {
     }
 }
 
-impl Files {
-    fn opened(&self) -> MutexGuard<'_, Vec<(FileId, PathBuf)>> {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn misfit(&self) -> MutexGuard<'_, Option<Misfit>> {
-        self.misfit.lock().unwrap_or_else(PoisonError::into_inner)
+impl LibraryFiles {
+    fn state(&self) -> MutexGuard<'_, FilesState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The library to use: the one on disk, or, where that does not start, the one that was kept
     /// because it still works.
     fn best(&self) -> Result<Arc<Library>, OpenError> {
         let opened = self.open();
-        let misfit = self.misfit().take();
-        match (opened, misfit) {
-            (Err(_), Some(misfit)) if misfit.kept.device_count().is_ok() => {
-                let library = Arc::clone(&misfit.kept);
-                *self.misfit() = Some(misfit);
+        let rejected = self.state().rejected.take();
+        match (opened, rejected) {
+            (Err(_), Some(rejected)) if rejected.kept.device_count().is_ok() => {
+                let library = Arc::clone(&rejected.kept);
+                self.state().rejected = Some(rejected);
                 Ok(library)
             }
             (opened, _) => opened,
@@ -113,12 +110,11 @@ impl Files {
 
     /// The spelling of the library's path that opens the file which is there now.
     ///
-    /// The linker hands out the copy that it has for a path it knows, even where another file is
-    /// behind that path by now and the old copy is still in use. Under a spelling that it has not
-    /// seen, it looks at the file. So the new driver's library is opened beside the old one, and
-    /// nothing has to restart.
+    /// For a path that it has loaded, the linker returns the copy in use, even if the path has another
+    /// file by now. For a new spelling of the path, it looks at the file. So the new driver's library is
+    /// opened beside the old one, without a restart.
     fn spelling(&self) -> PathBuf {
-        let opened = self.opened();
+        let opened = &self.state().opened;
         let known = opened.last().map(|(_, path)| path.clone());
         let Some(path) = self.path.clone().or(known).filter(|path| path.exists()) else {
             return self.path.clone().unwrap_or_else(|| DEFAULT_NAME.into());
@@ -141,16 +137,11 @@ impl Files {
 
     /// The newest library that is in use and is still the one on disk, with the GPUs that it may know.
     fn in_use(&self) -> Option<(Arc<Library>, Option<Vec<String>>)> {
-        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        alive.retain(|alive| alive.library.strong_count() > 0);
-        let in_use = alive.iter().rev().filter_map(|alive| Some((alive.library.upgrade()?, alive)));
-        let mut is_current = in_use.filter(|(library, _)| library.replacement().is_none());
-        is_current.next().map(|(library, alive)| (library, alive.bound.clone()))
-    }
-
-    fn note_alive(&self, library: &Arc<Library>, bound: &Option<Vec<String>>) {
-        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        alive.push(Alive { library: Arc::downgrade(library), bound: bound.clone() });
+        let all = &mut self.state().in_use;
+        all.retain(|one| one.library.strong_count() > 0);
+        let in_use = all.iter().rev().filter_map(|one| Some((one.library.upgrade()?, one)));
+        let mut current = in_use.filter(|(library, _)| library.replacement().is_none());
+        current.next().map(|(library, one)| (library, one.bound.clone()))
     }
 
     fn open(&self) -> Result<Arc<Library>, OpenError> {
@@ -160,20 +151,19 @@ impl Files {
         let library = match copy {
             Some(Ok(library)) => library,
             Some(Err(error)) => {
-                // Better the copy that is open, which may not know of new GPUs, than none.
+                // The copy that is open may not list new GPUs, and is better than none.
                 tracing::debug!("no second copy of the driver library: {error}");
                 Library::open(&self.spelling())?
             }
             None => Library::open(&self.spelling())?,
         };
         if let (Some(file), Some(path)) = (library.file(), library.path()) {
-            let mut opened = self.opened();
+            let opened = &mut self.state().opened;
             if !opened.iter().any(|(earlier, _)| *earlier == file) {
                 opened.push((file, path.to_owned()));
             }
         }
-        let library = Arc::new(library);
-        Ok(library)
+        Ok(Arc::new(library))
     }
 }
 
@@ -199,20 +189,24 @@ impl Source for NvmlSource {
         let (library, bound) = match kept {
             Some(kept) => kept,
             None => {
-                // Before the library: what comes in between makes this session outdated.
+                // Read before the library is opened: a GPU that comes in between makes this session
+                // outdated.
                 let bound = self.host.bound();
                 let library = self.files.best().map_err(|error| SourceError {
                     needs_restart: error.is_mismatch() && self.module_was_replaced(),
                     message: error.to_string(),
                 })?;
-                self.files.note_alive(&library, &bound);
+                self.files
+                    .state()
+                    .in_use
+                    .push(LibraryInUse { library: Arc::downgrade(&library), bound: bound.clone() });
                 (library, bound)
             }
         };
         let count = library.device_count().map_err(|code| {
             SourceError::new(format!("the driver does not say how many GPUs there are: {code}"))
         })?;
-        let facts = Facts::of(&library, watches);
+        let facts = SessionFacts::of(&library, watches);
         Ok(Box::new(NvmlSession {
             library,
             count,
@@ -231,32 +225,35 @@ struct NvmlSession {
     count: u32,
     bound: Option<Vec<String>>,
     host: Host,
-    facts: Facts,
+    facts: SessionFacts,
     options: Options,
     watches: Arc<[Watch]>,
-    files: Arc<Files>,
+    files: Arc<LibraryFiles>,
 }
 
-/// From one try of a new library to the next.
+/// The time from one attempt to open a new library to the next.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 impl NvmlSession {
-    /// Whether the library on disk is a new one that works. Until it does, this one is kept.
+    /// Whether the library on disk is a new one that starts. Until it does, the session goes on.
     fn has_successor(&self) -> bool {
         let Some(file) = self.library.replacement() else { return false };
-        let tried = self.files.misfit().as_ref().map(|misfit| (misfit.file, misfit.tried));
-        let is_known = tried.is_some_and(|(tried, _)| tried == file);
-        if is_known && tried.is_some_and(|(_, at)| at.elapsed() < TRY_AGAIN) {
+        let rejected =
+            |rejected: &RejectedLibrary| (rejected.file == file).then_some(rejected.tried);
+        let tried = self.files.state().rejected.as_ref().and_then(rejected);
+        if tried.is_some_and(|at| at.elapsed() < TRY_AGAIN) {
             return false;
         }
         match self.files.open() {
             Ok(_) => true,
             Err(error) => {
-                if !is_known {
-                    tracing::warn!("staying with the old driver library, for the new one: {error}");
+                if tried.is_none() {
+                    tracing::warn!(
+                        "staying with the old driver library, because of the new one: {error}"
+                    );
                 }
                 let (tried, kept) = (Instant::now(), Arc::clone(&self.library));
-                *self.files.misfit() = Some(Misfit { file, tried, kept });
+                self.files.state().rejected = Some(RejectedLibrary { file, tried, kept });
                 false
             }
         }
@@ -265,7 +262,7 @@ impl NvmlSession {
 
 impl Session for NvmlSession {
     fn driver_version(&self) -> Option<Arc<str>> {
-        self.facts.driver_version()
+        self.facts.driver_version.clone()
     }
 
     fn gpus(&self) -> Vec<u32> {
@@ -276,7 +273,13 @@ impl Session for NvmlSession {
         let library = || Arc::clone(&self.library);
         let watches = &self.watches;
         let mut readers: Vec<Box<dyn Reader>> = vec![
-            Box::new(MainReader::new(library(), gpu, &self.facts, &self.options, watches)),
+            Box::new(MainReader::new(
+                library(),
+                gpu,
+                &self.facts,
+                self.options.compute_instances,
+                watches,
+            )),
             Box::new(EventReader::new(library(), gpu)),
         ];
         if let Some(pcie) = PcieReader::new(library(), gpu, watches) {

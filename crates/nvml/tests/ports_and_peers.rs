@@ -1,7 +1,7 @@
-//! Registers of NVLink ports, and peers as bits, read through the source from a GB200 tray: what the
-//! driver refuses, and what is watched alone.
+//! Registers of NVLink ports, and peers as bits, read through the source from a GB200 tray: also
+//! where the driver refuses, and with a single watch.
 //!
-//! One test, for the test library is told by the environment what to be.
+//! One test per process: the test library reads its fixture's path from the environment.
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "all of this is a test, the helpers too")]
 
@@ -43,7 +43,7 @@ impl Watched {
         Self { reader, out, start }
     }
 
-    /// Makes a slow pass, and says whether `CALL` was made in it.
+    /// Makes a slow pass, and returns whether `CALL` was made in it.
     fn pass(&mut self, at: Duration) -> bool {
         let second = Duration::from_secs(1);
         let now = self.start + at;
@@ -85,7 +85,7 @@ fn ports_and_peers() {
     assert_eq!(main.of_link(17), Err(Reason::NotSupported));
     drop(main);
 
-    // Refused, and asked for again after a while only.
+    // Refused, and read again after a while only.
     let refusals = [
         ("driver 590.48.01", Reason::NotSupported),
         (&*format!("gpu 0 denied {CALL}"), Reason::NotPermitted),
@@ -104,7 +104,7 @@ fn ports_and_peers() {
         assert_eq!(main.of_link(0), Ok(Value::Int(5837)), "{command}");
     }
 
-    // Peers as bits, with nobody to watch the single ways.
+    // Peers as bits, without a watch on single connections.
     let mut peers = Watched::of(&library, 1, "peers", "DCGM_FI_DEV_P2P_NVLINK_STATUS");
     peers.pass(Duration::ZERO);
     assert_eq!(peers.out.of_gpu()[0].reading, Ok(Value::Int(0b01)));

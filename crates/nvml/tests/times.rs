@@ -1,6 +1,6 @@
 //! The times of clock event reasons, read through the source: none grows faster than time passes.
 //!
-//! One test, for the test library is told by the environment what to be.
+//! One test per process: the test library reads its fixture's path from the environment.
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
@@ -15,8 +15,8 @@ use nvml::{NvmlSource, Options};
 const MACHINE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/fixtures/machines/h100x2.toml");
 
-/// What the fixture says of NVML's number 251 on GPU 0, in ns.
-const BEFORE: i64 = 109_566_822_285;
+/// The fixture's value of NVML's number 251 on GPU 0, in ns.
+const BEFORE: i64 = 627_395_441_489;
 
 /// A time, and another field made from the entry of another.
 const FIELDS: &str = "DCGM_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN_NS, counter, x\n\

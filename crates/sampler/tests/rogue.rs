@@ -9,18 +9,18 @@ use model::{
     Down, FieldId, Identity, Kind, Outdated, Pace, Pass, Reader, ReaderKind, Readings, Reason,
     Renew, Session, SlotIndex, Snapshot, Source, SourceError, Value, Watch, WatchIndex,
 };
-use sampler::{Sampler, Settings, Trial};
+use sampler::{GpuProbe, ProbeError, Sampler, Settings};
 
-/// A source of two GPUs, of which the first misbehaves as it is told.
+/// A source of two GPUs, of which the first misbehaves on command.
 #[derive(Clone, Default)]
 struct Rogue {
-    wishes: Arc<Wishes>,
+    faults: Arc<Faults>,
     /// The number of its session; 0 for the source itself.
     session: usize,
 }
 
 #[derive(Default)]
-struct Wishes {
+struct Faults {
     /// Reading panics.
     panics: AtomicBool,
     /// Its thread ends by a panic outside of the reading.
@@ -44,8 +44,8 @@ impl Source for Rogue {
     }
 
     fn connect(&mut self, _: &Arc<[Watch]>, _: Renew) -> Result<Box<dyn Session>, SourceError> {
-        let session = self.wishes.opened.fetch_add(1, Ordering::SeqCst) + 1;
-        while self.wishes.hangs.load(Ordering::SeqCst) {
+        let session = self.faults.opened.fetch_add(1, Ordering::SeqCst) + 1;
+        while self.faults.hangs.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(5));
         }
         Ok(Box::new(Self { session, ..self.clone() }))
@@ -78,8 +78,8 @@ struct RogueReader {
 }
 
 impl RogueReader {
-    fn is_told(&self, wish: &AtomicBool) -> bool {
-        self.gpu == 0 && self.is_main && wish.load(Ordering::SeqCst)
+    fn is_set(&self, fault: &AtomicBool) -> bool {
+        self.gpu == 0 && self.is_main && fault.load(Ordering::SeqCst)
     }
 }
 
@@ -89,7 +89,7 @@ impl Reader for RogueReader {
     }
 
     fn kind(&self) -> ReaderKind {
-        assert!(!self.is_told(&self.rogue.wishes.dies), "a rogue thread ends");
+        assert!(!self.is_set(&self.rogue.faults.dies), "a rogue thread ends");
         if self.is_main { ReaderKind::Main } else { ReaderKind::Events }
     }
 
@@ -99,7 +99,7 @@ impl Reader for RogueReader {
 
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason> {
         if !self.is_main {
-            self.rogue.wishes.events_opened.fetch_add(1, Ordering::SeqCst);
+            self.rogue.faults.events_opened.fetch_add(1, Ordering::SeqCst);
             return Err(Reason::NotSupported);
         }
         let uuid = Some(format!("GPU-{}", self.gpu));
@@ -107,9 +107,9 @@ impl Reader for RogueReader {
     }
 
     fn read(&mut self, _: Pass, out: &mut Readings) -> Result<(), Reason> {
-        let wishes = &self.rogue.wishes;
-        assert!(!self.is_told(&wishes.panics), "a rogue reader panics");
-        if self.gpu == 0 && self.rogue.session <= wishes.lost_until.load(Ordering::SeqCst) {
+        let faults = &self.rogue.faults;
+        assert!(!self.is_set(&faults.panics), "a rogue reader panics");
+        if self.gpu == 0 && self.rogue.session <= faults.lost_until.load(Ordering::SeqCst) {
             return Err(Reason::Lost);
         }
         out.set(SlotIndex(0), Ok(Value::Int(i64::from(self.gpu))));
@@ -140,8 +140,8 @@ fn up(snapshot: &Snapshot) -> Vec<bool> {
     snapshot.gpus.iter().map(|view| view.up.is_ok()).collect()
 }
 
-/// Waits until the snapshot is as wanted. GPU 1 shows its reading all the time, once it has.
-fn wait_for(sampler: &Sampler, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+/// Waits until the snapshot is as expected. GPU 1 shows its reading all the time, once it has.
+fn wait_for(sampler: &Sampler, expected: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let until = Instant::now() + Duration::from_secs(15);
     let mut was_up = false;
     loop {
@@ -149,7 +149,7 @@ fn wait_for(sampler: &Sampler, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapsh
         let is_up = snapshot.gpus.get(1).is_some_and(|view| view.readings[0].is_ok());
         assert!(is_up || !was_up, "GPU 1 suffers with GPU 0");
         was_up = is_up;
-        if wanted(&snapshot) {
+        if expected(&snapshot) {
             return snapshot;
         }
         assert!(Instant::now() < until, "{snapshot:?}");
@@ -162,9 +162,9 @@ fn a_panic_costs_its_own_gpu_until_it_stops() {
     let rogue = Rogue::default();
     let sampler = start(&rogue, settings());
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
-    rogue.wishes.panics.store(true, Ordering::SeqCst);
+    rogue.faults.panics.store(true, Ordering::SeqCst);
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
-    rogue.wishes.panics.store(false, Ordering::SeqCst);
+    rogue.faults.panics.store(false, Ordering::SeqCst);
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
     assert!(sampler.stop(Duration::from_secs(2)));
 }
@@ -175,84 +175,84 @@ fn a_thread_that_ends_is_named_and_started_again() {
     let sampler = start(&rogue, settings());
     let before = wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
     assert_eq!(before.reader_restarts, 0);
-    rogue.wishes.dies.store(true, Ordering::SeqCst);
+    rogue.faults.dies.store(true, Ordering::SeqCst);
     let ended = Instant::now();
     let is_named = |snapshot: &Snapshot| snapshot.gpus[0].up == Err(Down::NoThread);
     wait_for(&sampler, is_named);
     assert!(ended.elapsed() < Duration::from_millis(500), "it took {:?}", ended.elapsed());
-    rogue.wishes.dies.store(false, Ordering::SeqCst);
+    rogue.faults.dies.store(false, Ordering::SeqCst);
     let after = wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
     assert!(after.reader_restarts > 0);
-    assert_eq!(rogue.wishes.opened.load(Ordering::SeqCst), 1, "the session stays");
+    assert_eq!(rogue.faults.opened.load(Ordering::SeqCst), 1, "the session stays");
     assert!(sampler.stop(Duration::from_secs(2)));
 }
 
 #[test]
-fn what_is_not_supported_is_not_opened_every_second() {
+fn an_unsupported_reader_is_not_opened_every_second() {
     let rogue = Rogue::default();
     let sampler = start(&rogue, settings());
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
     thread::sleep(Duration::from_millis(2500));
-    assert_eq!(rogue.wishes.events_opened.load(Ordering::SeqCst), 2, "once for each GPU");
+    assert_eq!(rogue.faults.events_opened.load(Ordering::SeqCst), 2, "once for each GPU");
     assert!(sampler.stop(Duration::from_secs(2)));
 }
 
 #[test]
-fn a_session_is_given_up_only_where_that_is_known_to_help() {
+fn a_session_is_replaced_only_if_a_probe_succeeds() {
     let rogue = Rogue::default();
-    rogue.wishes.lost_until.store(1, Ordering::SeqCst);
+    rogue.faults.lost_until.store(1, Ordering::SeqCst);
     let (helps, tries) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (its_helps, its_tries) = (Arc::clone(&helps), Arc::clone(&tries));
-    let trial = Trial(Arc::new(move |suspect| {
-        assert_eq!(suspect.index, 0);
+    let probe = GpuProbe(Arc::new(move |gpu| {
+        assert_eq!(gpu.index, 0);
         its_tries.fetch_add(1, Ordering::SeqCst);
-        its_helps.load(Ordering::SeqCst).then_some(()).ok_or_else(|| "lost there, too".to_owned())
+        its_helps.load(Ordering::SeqCst).then_some(()).ok_or(ProbeError::Unreadable)
     }));
-    let trial_after = Duration::from_millis(200);
-    let sampler = start(&rogue, Settings { trial: Some(trial), trial_after, ..settings() });
+    let probe_after = Duration::from_millis(200);
+    let sampler = start(&rogue, Settings { probe: Some(probe), probe_after, ..settings() });
     // A source that cannot be opened any more takes nothing away from the session that there is.
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
-    rogue.wishes.hangs.store(true, Ordering::SeqCst);
+    rogue.faults.hangs.store(true, Ordering::SeqCst);
     wait_for(&sampler, |_| tries.load(Ordering::SeqCst) >= 2);
-    assert_eq!(rogue.wishes.opened.load(Ordering::SeqCst), 1);
+    assert_eq!(rogue.faults.opened.load(Ordering::SeqCst), 1);
     helps.store(true, Ordering::SeqCst);
-    wait_for(&sampler, |_| rogue.wishes.opened.load(Ordering::SeqCst) == 2);
+    wait_for(&sampler, |_| rogue.faults.opened.load(Ordering::SeqCst) == 2);
     wait_for(&sampler, |snapshot| snapshot.gpus[0].up == Err(Down::Lost));
-    rogue.wishes.hangs.store(false, Ordering::SeqCst);
+    rogue.faults.hangs.store(false, Ordering::SeqCst);
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
     assert!(sampler.stop(Duration::from_secs(2)));
 }
 
 #[test]
-fn without_a_trial_the_session_stays() {
+fn without_a_probe_the_session_stays() {
     let rogue = Rogue::default();
-    rogue.wishes.lost_until.store(1, Ordering::SeqCst);
-    let trial_after = Duration::from_millis(100);
-    let sampler = start(&rogue, Settings { trial_after, ..settings() });
+    rogue.faults.lost_until.store(1, Ordering::SeqCst);
+    let probe_after = Duration::from_millis(100);
+    let sampler = start(&rogue, Settings { probe_after, ..settings() });
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
     thread::sleep(Duration::from_secs(2));
-    assert_eq!(rogue.wishes.opened.load(Ordering::SeqCst), 1);
+    assert_eq!(rogue.faults.opened.load(Ordering::SeqCst), 1);
     assert!(sampler.stop(Duration::from_secs(2)));
 }
 
 #[test]
-fn other_watches_are_in_force_when_they_are_read_and_not_before() {
+fn other_watches_are_in_force_only_once_they_are_read() {
     let rogue = Rogue::default();
-    rogue.wishes.hangs.store(true, Ordering::SeqCst);
+    rogue.faults.hangs.store(true, Ordering::SeqCst);
     let sampler = start(&rogue, settings());
-    let said = Arc::new(Mutex::new(Vec::new()));
+    let called = Arc::new(Mutex::new(Vec::new()));
     let replan = |number: u16| {
-        let said = Arc::clone(&said);
+        let called = Arc::clone(&called);
         let watches: Arc<[Watch]> = Arc::new([watch(150), watch(number)]);
-        sampler.replan(watches, move || said.lock().expect("whole").push(number));
+        sampler.replan(watches, move || called.lock().expect("whole").push(number));
     };
     replan(155);
     replan(203);
     thread::sleep(Duration::from_secs(1));
-    assert!(said.lock().expect("whole").is_empty(), "nothing is read yet");
-    rogue.wishes.hangs.store(false, Ordering::SeqCst);
+    assert!(called.lock().expect("whole").is_empty(), "nothing is read yet");
+    rogue.faults.hangs.store(false, Ordering::SeqCst);
     let is_in_force = |snapshot: &Snapshot| snapshot.watches.iter().any(|it| it.field.0 == 203);
     wait_for(&sampler, is_in_force);
-    wait_for(&sampler, |_| said.lock().expect("whole").last() == Some(&203));
+    wait_for(&sampler, |_| called.lock().expect("whole").last() == Some(&203));
     assert!(sampler.stop(Duration::from_secs(2)));
 }

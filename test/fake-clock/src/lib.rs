@@ -1,8 +1,8 @@
 //! Test only: a library to preload, so that a program finds its clocks set forward or back.
 //!
-//! There is no namespace for the wall clock, and none whose clocks can be set while a program runs. So
-//! this stands before the C library's `clock_gettime`, and adds what the file says that the variable
-//! `FAKE_CLOCK` names: lines `realtime 9.0` and `boottime 3600`, in seconds. A step of both is a
+//! Linux has no namespace for the wall clock, and none whose clocks can be set while a program runs. So
+//! this replaces the C library's `clock_gettime`, and adds the seconds of the file that the variable
+//! `FAKE_CLOCK` names: lines such as `realtime 9.0` and `boottime 3600`. A step of both is a
 //! suspend; one of the wall clock alone is a clock that was set.
 
 #![allow(unsafe_code)]
@@ -15,7 +15,7 @@ use libc::{CLOCK_BOOTTIME, CLOCK_REALTIME, clockid_t, timespec};
 
 const VARIABLE: &CStr = c"FAKE_CLOCK";
 
-/// Sets the clocks of the programs that have the library before them.
+/// Sets the clocks of the programs that preload the library.
 #[derive(Debug)]
 pub struct Clocks {
     file: PathBuf,

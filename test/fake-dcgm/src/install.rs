@@ -1,4 +1,4 @@
-//! Where the built library is, and how a test puts it in place.
+//! Finds the built library, and installs it for a test.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What the environment says, read by the first `dcgmInit`.
+//! The environment, read by the first `dcgmInit`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,7 +10,7 @@ const VERSION: &str = "4.6.0";
 /// How long a call on an engine that does not answer blocks.
 const HANG: Duration = Duration::from_secs(60);
 
-/// The environment of the library, understood.
+/// The settings of the library.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Settings {
     /// The driver library that engines read through.

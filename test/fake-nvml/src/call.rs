@@ -59,7 +59,7 @@ impl Call {
         Ok(call)
     }
 
-    /// A call of `function` that reaches a GPU some other way than by its handle.
+    /// A call of `function` on a GPU that is not given by its handle.
     ///
     /// Blocks for as long as the GPU hangs, without any lock.
     pub(crate) fn reach(
@@ -131,12 +131,12 @@ impl Call {
         self.mig_device.as_ref().map_or(self.board.bar1, |device| device.instance.bar1)
     }
 
-    /// What the board says, unless it is cut into instances: the driver does not tell it then.
+    /// A value of the board; none if it has instances: the driver does not read it then.
     pub(crate) fn without_instances<T>(&self, value: Option<T>) -> Option<T> {
         value.filter(|_| self.instances().is_empty())
     }
 
-    /// What the board says, if it is not in MIG mode: the driver measures this for a whole GPU only.
+    /// A value of the board; none in MIG mode: the driver measures it for a whole GPU only.
     pub(crate) fn outside_mig<T>(&self, value: Option<T>) -> Option<T> {
         value.filter(|_| self.mig().is_none_or(|mig| mig.current == 0))
     }

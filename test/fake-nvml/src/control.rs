@@ -1,7 +1,7 @@
 //! The control file: faults on command, while the program under test runs.
 //!
 //! A text file, one command a line; `#` starts a comment. The library looks for a change at most
-//! every 5 ms, within calls. A line is in force while it stands in the file; one that is not
+//! every 5 ms, within calls. A line is in force while it is in the file; one that is not
 //! understood is named once on stderr and ignored.
 //!
 //! | line | effect |
@@ -16,11 +16,11 @@
 //! | `gpu 4 fail TARGET` | `UNKNOWN` |
 //! | `gpu 5 xid 31` | one XID event, see below; none for 79, 119, 120 and others that the driver only prints |
 //! | `gpu 5 xid 43 instance 2` | the same, of a GPU instance; `instance 2 compute 0`: and of the compute instance in it |
-//! | `gpu 0 spike QUANTITY 200 900000` | for 200 ms, samples say 900000, see below |
+//! | `gpu 0 spike QUANTITY 200 900000` | for 200 ms, samples are 900000, see below |
 //! | `gpu 6 mig on` | MIG mode on, so no utilization, encoder nor decoder; `off` turns it off |
 //! | `gpu 6 mig-create 3 1g.10gb` | GPU instance 3, with one compute instance; with `bare` behind it, none |
-//! | `gpu 6 mig-destroy 3` | GPU instance 3 goes, with what is in it |
-//! | `gpus 7` | the driver lists only the first 7 to a session that begins now; handles of the others say `GPU_IS_LOST` |
+//! | `gpu 6 mig-destroy 3` | GPU instance 3 is removed, with its compute instances |
+//! | `gpus 7` | the driver lists only the first 7 to a session that begins now; handles of the others answer `GPU_IS_LOST` |
 //! | `init mismatch` | `LIB_RM_VERSION_MISMATCH` from `nvmlInit` and from calls in a live session |
 //! | `init not-loaded` | `DRIVER_NOT_LOADED` from `nvmlInit` |
 //! | `init hang` | `nvmlInit` blocks until the line is gone |
@@ -33,14 +33,14 @@
 //! Instances are created and destroyed in the order of the lines, from those of the fixture on,
 //! and are there while MIG is on.
 //!
-//! Each `xid` line is one event. It is known by its place among the `xid` lines of its GPU, so
+//! Each `xid` line is one event. It is identified by its position among the `xid` lines of its GPU, so
 //! lines that are [added](Control::add) are new events; when there are fewer lines than before,
 //! those that remain count as delivered. An event waits for the first event set that registers
 //! the GPU. It goes to every set that is registered when it is delivered, once to each, and is not
-//! told again in the same process, not even after the library was unloaded or replaced.
+//! delivered again in the same process, not even after the library was unloaded or replaced.
 //!
-//! A `spike` begins when the library sees its line, and is in what `nvmlDeviceGetSamples` tells of
-//! that time, nowhere else. `QUANTITY` is `power` (mW), `gpu_utilization` or `memory_utilization`
+//! A `spike` begins when the library sees its line, and is in the samples that `nvmlDeviceGetSamples`
+//! returns of that time, nowhere else. `QUANTITY` is `power` (mW), `gpu_utilization` or `memory_utilization`
 //! (percent), `sm_clock` or `memory_clock` (MHz). As for events, lines that are added are new.
 
 use crate::xid::is_raised;
@@ -60,7 +60,7 @@ pub struct Control {
     host: Option<Host>,
 }
 
-/// What the kernel's module shows of its GPUs below a root of the test's own: in
+/// The files of the kernel's module about its GPUs, below a root of the test: in
 /// `proc/driver/nvidia`, `sys/bus/pci` and `dev`. As many are bound to it as `gpus` says.
 #[derive(Debug)]
 pub struct Host {
@@ -113,8 +113,8 @@ impl Host {
     }
 }
 
-/// The XIDs that a text of commands asks for on one GPU and that the driver only prints: DCGM reads
-/// them in the kernel's log of its machine.
+/// The XIDs of one GPU in a text of commands that the driver only prints: DCGM reads them in the kernel's
+/// log of its machine.
 #[must_use]
 pub fn printed_xids(commands: &str, gpu: u32) -> Vec<u32> {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -139,7 +139,7 @@ impl Control {
         self
     }
 
-    /// What `FAKE_NVML_CONTROL` must say.
+    /// The value for `FAKE_NVML_CONTROL`.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -211,8 +211,8 @@ impl Control {
         let fresh = PathBuf::from(name);
         let mut file = File::create(&fresh)?;
         file.write_all(text.as_bytes())?;
-        // The kernel's file times stand still for some milliseconds; two quick writes of one
-        // length must differ all the same.
+        // The kernel updates file times every few milliseconds; two quick writes of one length must
+        // differ all the same.
         let ordinal = self.writes.fetch_add(1, Ordering::Relaxed);
         file.set_modified(SystemTime::now() + Duration::from_nanos(ordinal))?;
         drop(file);

@@ -1,4 +1,4 @@
-//! One entry of `nvmlDeviceGetFieldValues`: its type, and what it says each time it is read.
+//! One entry of `nvmlDeviceGetFieldValues`: its type, and its value at each reading.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,7 +43,7 @@ pub(crate) enum Number {
     Float(f64),
 }
 
-/// What one reading says.
+/// One reading.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Reading {
     Value {
@@ -75,7 +75,7 @@ impl Field {
         }
     }
 
-    /// A counter that goes on by `per_second` with each reading, and its timestamp by a second.
+    /// A counter that grows by `per_second` with each reading, and its timestamp by a second.
     pub(crate) fn counting(
         id: u32,
         kind: Kind,
@@ -114,7 +114,7 @@ impl Readings {
     }
 }
 
-/// The `n`th point, where the list goes on for ever by its last step.
+/// The `n`th point; past the end of the list, the last step is repeated.
 fn point(points: &[(i64, Number)], n: u64) -> (i64, Number) {
     if let Some(listed) = usize::try_from(n).ok().and_then(|n| points.get(n)) {
         return *listed;
@@ -237,7 +237,7 @@ struct FieldText {
     nvml_return: Option<u32>,
 }
 
-/// What a field of several scopes says in one of them.
+/// The value of a field in one of several scopes.
 #[derive(Deserialize, Clone)]
 #[serde(untagged)]
 enum InScope {
@@ -247,7 +247,7 @@ enum InScope {
     Readings(Vec<Number>),
 }
 
-/// An entry that says too little, or too much.
+/// An entry with too few keys, or too many.
 #[derive(thiserror::Error, Debug)]
 #[error(
     "field {0} needs type with value, readings or by_scope, or unfilled, or nvml_return, and no more"
@@ -284,9 +284,9 @@ mod tests {
     #[test]
     fn a_script_goes_on_by_its_last_step() {
         let script = [(10, Number::Integer(1)), (20, Number::Integer(4)), (25, Number::Integer(6))];
-        let said: Vec<_> = (0..5).map(|n| point(&script, n)).collect();
+        let read: Vec<_> = (0..5).map(|n| point(&script, n)).collect();
         let expected = [(10, 1), (20, 4), (25, 6), (30, 8), (35, 10)];
-        assert_eq!(said, expected.map(|(at, value)| (at, Number::Integer(value))));
+        assert_eq!(read, expected.map(|(at, value)| (at, Number::Integer(value))));
     }
 
     #[test]

@@ -16,15 +16,15 @@ pub(crate) struct Fixture {
     pub boards: Vec<Board>,
 }
 
-/// What the fixture says of the driver.
+/// The driver.
 #[derive(Deserialize, Default, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Driver {
     pub version: Option<String>,
 }
 
-/// Reads a fixture. Where more `gpus` are wanted than it has, its boards are repeated, each time with
-/// other UUIDs, in another PCI domain.
+/// Reads a fixture. If `gpus` are more than it has, its boards are repeated, each time with other
+/// UUIDs, in another PCI domain.
 pub(crate) fn read(path: &Path, gpus: Option<usize>) -> Result<Fixture, Misconfigured> {
     let named = |error: &dyn std::fmt::Display| {
         Misconfigured(format!("fixture {}: {error}", path.display()))
@@ -33,11 +33,11 @@ pub(crate) fn read(path: &Path, gpus: Option<usize>) -> Result<Fixture, Misconfi
     let parse = || toml::from_str::<Fixture>(&text).map_err(|error| named(&error));
     let mut fixture = parse()?;
     let listed = fixture.boards.len();
-    let wanted = gpus.unwrap_or(listed);
-    for round in 1..wanted.div_ceil(listed.max(1)) as u32 {
+    let count = gpus.unwrap_or(listed);
+    for round in 1..count.div_ceil(listed.max(1)) as u32 {
         fixture.boards.extend(parse()?.boards.into_iter().map(|board| repeated(board, round)));
     }
-    fixture.boards.truncate(wanted);
+    fixture.boards.truncate(count);
     Ok(fixture)
 }
 
@@ -48,8 +48,8 @@ fn repeated(mut board: Board, round: u32) -> Board {
     board
 }
 
-/// The GPUs of a fixture as the kernel's module knows them: as many as `FAKE_NVML_GPUS` says, else as
-/// many as the fixture has.
+/// The GPUs of a fixture as the kernel's module knows them: as many as `gpus`, else as many as
+/// the fixture has.
 ///
 /// # Panics
 ///

@@ -62,16 +62,20 @@ impl Gpm {
     }
 }
 
-impl TryFrom<BTreeMap<String, f64>> for Gpm {
-    type Error = String;
+/// A key that is no id of a metric.
+#[derive(thiserror::Error, Debug)]
+#[error("GPM metric {0:?} is not an id")]
+pub(crate) struct InvalidMetricId(String);
 
-    fn try_from(text: BTreeMap<String, f64>) -> Result<Self, String> {
+impl TryFrom<BTreeMap<String, f64>> for Gpm {
+    type Error = InvalidMetricId;
+
+    fn try_from(text: BTreeMap<String, f64>) -> Result<Self, InvalidMetricId> {
         let parse = |(id, value): (String, f64)| match id.parse() {
             Ok(id) => Ok((id, value)),
-            Err(_) => Err(format!("GPM metric {id:?} is not an id")),
+            Err(_) => Err(InvalidMetricId(id)),
         };
-        let values: BTreeMap<u32, f64> =
-            text.into_iter().map(parse).collect::<Result<_, String>>()?;
+        let values: BTreeMap<u32, f64> = text.into_iter().map(parse).collect::<Result<_, _>>()?;
         Ok(Self::Listed(Arc::new(values)))
     }
 }

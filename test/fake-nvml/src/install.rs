@@ -1,4 +1,4 @@
-//! Where the built library is, and how a test puts it in place.
+//! Finds the built library, and installs it for a test.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub fn built(package: &str) -> PathBuf {
     let test = std::env::current_exe()
         .unwrap_or_else(|error| panic!("the path of the running program is not known: {error}"));
     let folders: Vec<&Path> = test.ancestors().skip(1).take(2).collect();
-    // Cargo refreshes the copy in deps with every build, the one above it only when asked for it.
+    // Cargo refreshes the copy in deps with every build, the one above it only in a build of that package.
     let candidates: Vec<PathBuf> = folders
         .iter()
         .flat_map(|folder| [folder.join("deps").join(&file_name), folder.join(&file_name)])
@@ -39,7 +39,7 @@ pub fn built(package: &str) -> PathBuf {
 
 /// Copies the library into `folder` as `libnvidia-ml.so.1` and returns the path of the copy.
 ///
-/// Each copy has a session of its own, also within one process.
+/// Each copy has its own session, also within one process.
 ///
 /// # Panics
 ///

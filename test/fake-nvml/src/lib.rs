@@ -1,6 +1,6 @@
 //! Test only: a library with NVML's C ABI, so that tests drive heatsink through a real `dlopen`.
 //!
-//! Cargo builds `libfake_nvml.so`; a test [installs](install_in) it in a folder of its own as
+//! Cargo builds `libfake_nvml.so`; a test [installs](install_in) it in its own folder as
 //! `libnvidia-ml.so.1` and points heatsink there. Its GPUs are simulated, or read from a
 //! fixture file of raw NVML integers; a control file makes them fail while the program runs.
 //!
@@ -10,16 +10,16 @@
 //! |---|---|---|
 //! | `FAKE_NVML_FIXTURE` | | path of a fixture; the simulation is off then. Format: `fixtures/example.toml` |
 //! | `FAKE_NVML_SCENARIO` | `steady` | `story`, `steady` or `idle` |
-//! | `FAKE_NVML_GPUS` | 8 | number of GPUs; `story` has its own. With a fixture: as many as it has; those are repeated where it has fewer |
+//! | `FAKE_NVML_GPUS` | 8 | number of GPUs, not for `story`. With a fixture the default is all of its GPUs; if it has fewer, they are repeated |
 //! | `FAKE_NVML_SEED` | 1 | seed of the simulation |
-//! | `FAKE_NVML_AT` | | simulated second at which the state stands still |
+//! | `FAKE_NVML_AT` | | simulated second at which the simulation is frozen |
 //! | `FAKE_NVML_SPEED` | 1 | simulated seconds per second |
 //! | `FAKE_NVML_DRIVER` | `550.163.01` | driver version |
 //! | `FAKE_NVML_CONTROL` | | path of the control file; its commands: [`control`] |
 //!
 //! In a frozen simulation the field values that count something (NVLink and PCIe bytes) go
 //! on at the rate of that moment by one second of timestamp per reading, so that rates are exact;
-//! all else, `nvmlDeviceGetTotalEnergyConsumption` included, stands still.
+//! all else, `nvmlDeviceGetTotalEnergyConsumption` included, does not change.
 //!
 //! In a running one the state changes every 100 ms of simulated time, and field values bear the
 //! time of the last change: two calls in between get the same value and timestamp.

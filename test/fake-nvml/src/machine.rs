@@ -19,7 +19,7 @@ use crate::{
     xid::Xid,
 };
 
-/// The step of the simulation: asked more often, it would say the same again.
+/// The step of the simulation: in between, its state is the same.
 const STEP: Duration = Duration::from_millis(100);
 
 const DEFAULT_DRIVER: &str = "550.163.01";
@@ -31,7 +31,7 @@ pub(crate) struct Machine {
     running: Option<Running>,
 }
 
-/// A simulation whose time passes.
+/// A running simulation.
 struct Running {
     world: Mutex<World>,
     speed: f64,

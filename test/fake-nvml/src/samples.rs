@@ -76,18 +76,23 @@ struct SourceText {
     values: Vec<u32>,
 }
 
-impl TryFrom<SourceText> for Source {
-    type Error = String;
+/// Samples that cannot be taken in turn.
+#[derive(thiserror::Error, Debug)]
+#[error("samples need a period above 0 and values")]
+struct InvalidSamples;
 
-    fn try_from(SourceText { every_ms, values }: SourceText) -> Result<Self, String> {
+impl TryFrom<SourceText> for Source {
+    type Error = InvalidSamples;
+
+    fn try_from(SourceText { every_ms, values }: SourceText) -> Result<Self, InvalidSamples> {
         if every_ms == 0 || values.is_empty() {
-            return Err("samples need a period above 0 and values".into());
+            return Err(InvalidSamples);
         }
         Ok(Self { every_us: every_ms * 1000, values })
     }
 }
 
-/// A moment in which samples say something else.
+/// A time in which samples have another value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Spike {
     pub quantity: Quantity,
@@ -116,7 +121,7 @@ pub(crate) struct Sample {
     pub value: u32,
 }
 
-/// The buffers of one GPU. A sample is made when somebody asks and its time has come, and then
+/// The buffers of one GPU. A sample is made by the first call after its time, and then
 /// stays as it is.
 pub(crate) struct Recorder {
     buffers: [VecDeque<Sample>; Quantity::COUNT],

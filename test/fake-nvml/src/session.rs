@@ -22,7 +22,7 @@ use crate::{
     settings::Settings,
 };
 
-/// A C library has no other place than a static for what `nvmlInit` begins.
+/// A C library has no other place for state than a static.
 static LIBRARY: RwLock<Library> =
     RwLock::new(Library { references: 0, generation: 0, session: None, watch: None });
 
@@ -44,7 +44,7 @@ pub(crate) struct Session {
     pub samples: Table<Mutex<Option<Sample>>>,
     /// The sample buffers, by GPU.
     pub recorders: Vec<Mutex<Recorder>>,
-    /// How many GPUs the driver listed when this session began: NVML asks it once.
+    /// How many GPUs the driver listed when this session began: NVML reads it once.
     listed: usize,
     /// GPUs that were lost in this session, and stay so in it.
     lost: Mutex<BTreeSet<usize>>,
@@ -101,7 +101,7 @@ pub(crate) fn close() -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The session, and what goes wrong in it at present.
+/// The session, and the faults in force.
 pub(crate) fn current() -> Result<(Arc<Session>, Arc<Faults>), Refusal> {
     let session = {
         let library = LIBRARY.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,12 +1,12 @@
-//! What the environment says, read once by `nvmlInit`.
+//! The environment, read by `nvmlInit`.
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
-/// The environment of the library, understood.
+/// The settings of the library.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Settings {
     pub origin: Origin,
-    /// Driver version, where one is asked for.
+    /// Driver version, where one is set.
     pub driver: Option<String>,
     pub control: Option<PathBuf>,
 }
@@ -14,7 +14,7 @@ pub(crate) struct Settings {
 /// Where the GPUs come from.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Origin {
-    /// A file, and how many GPUs it makes where that is not as many as it has.
+    /// A file, and the number of GPUs, where it is not that of the file.
     Fixture(PathBuf, Option<usize>),
     Simulation(Simulation),
 }
@@ -25,7 +25,7 @@ pub(crate) struct Simulation {
     pub scenario: ScenarioName,
     pub gpus: usize,
     pub seed: u64,
-    /// The simulated time at which the state stands still; none where it runs.
+    /// The simulated time at which the simulation is frozen; none where it runs.
     pub frozen_at: Option<Duration>,
     /// Simulated seconds per second.
     pub speed: f64,
@@ -38,15 +38,10 @@ pub(crate) enum ScenarioName {
     Idle,
 }
 
-/// Why the library cannot start as asked; ends up on stderr.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// Why the library cannot start; written on stderr.
+#[derive(Clone, PartialEq, Eq, thiserror::Error, Debug)]
+#[error("{0}")]
 pub(crate) struct Misconfigured(pub String);
-
-impl fmt::Display for Misconfigured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl Settings {
     pub(crate) fn from_environment() -> Result<Self, Misconfigured> {

@@ -1,4 +1,4 @@
-//! Runs the built binary as a user would, and asks it over HTTP.
+//! Runs the built binary as a user would, and sends it HTTP requests.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::page::Page;
 
-/// How long the binary may take to say where it listens. Generous: the machine may be busy.
+/// How long the binary may take to log its address. Generous: the machine may be busy.
 const START: Duration = Duration::from_secs(20);
 
 /// A running exporter. Killed when dropped.
@@ -106,7 +106,7 @@ impl Exporter {
             .spawn()
             .expect("the binary runs");
         let log = Arc::new(Mutex::new(String::new()));
-        // The demo tells its story on the one, and all log on the other.
+        // The demo prints on stdout, all others log on stderr.
         keep(child.stdout.take().expect("stdout is piped"), &log);
         keep(child.stderr.take().expect("stderr is piped"), &log);
         let config = ureq::Agent::config_builder()
@@ -196,7 +196,7 @@ impl Exporter {
         Page::parse(&answer.body).unwrap_or_else(|error| panic!("{error}\n{}", answer.body))
     }
 
-    /// Asks for pages until one is as wanted, and gives it back with the time that took.
+    /// Gets pages until one fulfils a condition, and returns it with the time that took.
     ///
     /// # Panics
     ///
@@ -205,12 +205,12 @@ impl Exporter {
         &self,
         what: &str,
         patience: Duration,
-        wanted: impl Fn(&Page) -> bool,
+        condition: impl Fn(&Page) -> bool,
     ) -> (Page, Duration) {
         let began = Instant::now();
         loop {
             let page = self.page();
-            if wanted(&page) {
+            if condition(&page) {
                 return (page, began.elapsed());
             }
             assert!(
@@ -234,7 +234,7 @@ impl Exporter {
         assert!(sent.success(), "cannot send {name}");
     }
 
-    /// Sends SIGTERM, and says how it ended and after how long.
+    /// Sends SIGTERM, and returns its exit status, the time until it ended, and its log.
     ///
     /// # Panics
     ///
@@ -255,7 +255,7 @@ impl Exporter {
     ///
     /// # Panics
     ///
-    /// When the system cannot say.
+    /// When the system does not know.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the child can be asked").is_none()
     }

@@ -1,14 +1,14 @@
 //! Golden files: whole pages, kept in plain files and read in review.
 //!
-//! They lie under the repository's `test/fixtures/`. `UPDATE_GOLDEN=1 cargo test` rewrites those that
+//! They are under the repository's `test/fixtures/`. `UPDATE_GOLDEN=1 cargo test` rewrites those that
 //! differ; the difference is then read in git like any other change.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// How many differing lines a failure shows.
-const SHOWN: usize = 5;
+const MAX_SHOWN: usize = 5;
 
 /// Compares a text with the file at `path` under `test/fixtures/`, byte for byte.
 ///
@@ -20,8 +20,8 @@ const SHOWN: usize = 5;
 pub fn check_golden(path: impl AsRef<Path>, actual: &str) {
     let path = fixtures().join(path);
     let update = env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1");
-    if let Err(complaint) = compare(&path, actual, update) {
-        panic!("{complaint}");
+    if let Err(mismatch) = compare(&path, actual, update) {
+        panic!("{mismatch}");
     }
 }
 
@@ -29,17 +29,17 @@ pub fn check_golden(path: impl AsRef<Path>, actual: &str) {
 /// line. Exactly these are replaced:
 ///
 /// - the values of families whose name begins with `process_`, ends with `_timestamp_seconds`, or
-///   is one of those that measure time as it goes by: `heatsink_collection_duration_seconds`,
+///   is one of those that measure real time: `heatsink_collection_duration_seconds`,
 ///   `heatsink_driver_call_duration_seconds`, `heatsink_clock_event_seconds_total`;
 /// - the value of the label `version` of `heatsink_build_info`.
 ///
-/// Everything else, host names and driver versions included, is for the test to fix.
+/// Tests must fix everything else, host names and driver versions included.
 #[must_use]
 pub fn normalise(page: &str) -> String {
     page.split_inclusive('\n').map(normalise_line).collect()
 }
 
-/// Families that measure time as it goes by.
+/// Families that measure real time.
 const TIMES: [&str; 3] = [
     "heatsink_clock_event_seconds_total",
     "heatsink_collection_duration_seconds",
@@ -71,22 +71,34 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/fixtures")
 }
 
-fn compare(path: &Path, actual: &str, update: bool) -> Result<(), String> {
-    let shown = path.display();
+/// Why a text is not the golden one.
+#[derive(thiserror::Error, Debug)]
+enum Mismatch {
+    #[error("{path} differs ({HINT}):\n{differences}")]
+    Differs { path: String, differences: String },
+    #[error("{path} cannot be read ({HINT}): {error}")]
+    Unreadable { path: String, error: io::Error },
+    #[error("{path} cannot be written: {error}")]
+    Unwritable { path: String, error: io::Error },
+}
+
+const HINT: &str = "UPDATE_GOLDEN=1 rewrites it; then read the difference";
+
+fn compare(path: &Path, actual: &str, update: bool) -> Result<(), Mismatch> {
     let golden = fs::read_to_string(path);
     if golden.as_ref().is_ok_and(|golden| golden == actual) {
         return Ok(());
     }
-    if update {
-        let folder = path.parent().unwrap_or(path);
-        return fs::create_dir_all(folder)
-            .and_then(|()| fs::write(path, actual))
-            .map_err(|error| format!("{shown} cannot be written: {error}"));
-    }
-    let hint = "UPDATE_GOLDEN=1 writes it anew; then read the difference";
-    match golden {
-        Ok(golden) => Err(format!("{shown} differs ({hint}):\n{}", differences(&golden, actual))),
-        Err(error) => Err(format!("{shown} cannot be read ({hint}): {error}")),
+    let folder = path.parent().unwrap_or(path);
+    let written = update.then(|| fs::create_dir_all(folder).and_then(|()| fs::write(path, actual)));
+    let path = path.display().to_string();
+    match (written, golden) {
+        (Some(Ok(())), _) => Ok(()),
+        (Some(Err(error)), _) => Err(Mismatch::Unwritable { path, error }),
+        (None, Err(error)) => Err(Mismatch::Unreadable { path, error }),
+        (None, Ok(golden)) => {
+            Err(Mismatch::Differs { path, differences: differences(&golden, actual) })
+        }
     }
 }
 
@@ -97,7 +109,7 @@ fn differences(golden: &str, actual: &str) -> String {
     let mut shown = String::new();
     let longer = golden.len().max(actual.len());
     let differing = (0..longer).filter(|&index| golden.get(index) != actual.get(index));
-    for index in differing.take(SHOWN) {
+    for index in differing.take(MAX_SHOWN) {
         shown += &format!("line {}\n", index + 1);
         for (sign, lines) in [('-', &golden), ('+', &actual)] {
             if let Some(line) = lines.get(index) {
@@ -119,14 +131,14 @@ mod tests {
         let folder = env::temp_dir().join(format!("golden-{}", process::id()));
         let path = folder.join("deeper/page.txt");
 
-        let missing = compare(&path, "a\nb\n", false).unwrap_err();
+        let missing = compare(&path, "a\nb\n", false).unwrap_err().to_string();
         assert!(missing.contains("cannot be read (UPDATE_GOLDEN=1"), "{missing}");
         assert!(!path.exists());
 
         compare(&path, "a\nb\n", true).unwrap();
         compare(&path, "a\nb\n", false).unwrap();
 
-        let differs = compare(&path, "a\nc\nd\n", false).unwrap_err();
+        let differs = compare(&path, "a\nc\nd\n", false).unwrap_err().to_string();
         assert!(differs.contains("line 2\n  - b\n  + c\nline 3\n  - \n  + d\n"), "{differs}");
         assert!(differs.ends_with("(2 lines in the file, 3 now)"), "{differs}");
 

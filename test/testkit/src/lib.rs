@@ -1,8 +1,8 @@
-//! What the tests of the other rooms share: a strict reader of pages, a matcher, golden files,
-//! and the servers that tests run.
+//! Shared by the tests of other crates: a strict reader of pages, a matcher, golden files, and the
+//! servers that tests run.
 //!
 //! The reader is written from the description of the text format, not from the encoder in
-//! `exposition`, so that a mistake has to be made twice to go unseen.
+//! `exposition`, so that a mistake in one of them is found.
 
 #![forbid(unsafe_code)]
 

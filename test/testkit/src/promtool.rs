@@ -1,4 +1,4 @@
-//! Prometheus' own judgement of a page.
+//! Checks pages with `promtool check metrics`.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 ///
 /// # Panics
 ///
-/// When it does not, with what it said; or when there is no promtool.
+/// When it does not, with its output; or when there is no promtool.
 pub fn assert_accepts(page: &str) {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -18,6 +18,6 @@ pub fn assert_accepts(page: &str) {
         .expect("promtool, from Debian's package prometheus; `cargo xtask test` installs it");
     promtool.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("promtool reads");
     let output = promtool.wait_with_output().expect("promtool ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{errors}");
 }

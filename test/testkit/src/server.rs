@@ -1,4 +1,4 @@
-//! Servers of others that tests run beside ours: Prometheus and Alertmanager, on free ports.
+//! Prometheus and Alertmanager for tests, on free ports.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ pub struct Server {
     log: PathBuf,
 }
 
-/// An address on this machine that nothing listens on: `127.0.0.1:PORT`.
+/// An address on this machine with a free port: `127.0.0.1:PORT`.
 ///
 /// # Panics
 ///

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::panic::catch_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
@@ -38,7 +38,7 @@ enum Action {
     Optional(fn(&Path) -> Result<Option<String>>),
     Cargo {
         args: Vec<String>,
-        env: Option<(&'static str, &'static str)>,
+        env: Option<(&'static str, String)>,
     },
 }
 
@@ -71,9 +71,9 @@ impl Step {
     }
 
     /// The same with a variable in cargo's environment.
-    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(crate) fn env(mut self, name: &'static str, value: impl ToString) -> Self {
         if let Action::Cargo { env, .. } = &mut self.action {
-            *env = Some((name, value));
+            *env = Some((name, value.to_string()));
         }
         self
     }
@@ -90,7 +90,7 @@ impl Step {
             Action::Call(action) => action(root).map(|()| None),
             Action::Optional(action) => action(root),
             Action::Cargo { args, env } => {
-                let status = cargo(root, args, *env).status();
+                let status = cargo(root, args, env.as_ref()).status();
                 let status = status.context("cargo could not be started")?;
                 if !status.success() {
                     bail!("`cargo {}`: {status}", args.join(" "));
@@ -100,27 +100,29 @@ impl Step {
         }
     }
 
-    /// Runs it in a process of its own; returns also what it printed.
+    /// Runs it in a process of its own, and returns also what it printed.
     fn run_apart(&self, root: &Path, program: &Path) -> (Result<Option<String>>, String) {
         let mut command = match &self.action {
-            Action::Cargo { args, env } => cargo(root, args, *env),
-            Action::Call(_) | Action::Optional(_) => Command::new(program),
+            Action::Cargo { args, env } => cargo(root, args, env.as_ref()),
+            Action::Call(_) | Action::Optional(_) => {
+                let mut command = Command::new("nice");
+                let priority = if self.lane == Some(Lane::Builds) { "-n10" } else { "-n0" };
+                command.arg(priority).arg(program).args(["step", self.name]);
+                command
+            }
         };
-        if !matches!(self.action, Action::Cargo { .. }) {
-            command.args(["step", self.name]);
-        }
-        if self.lane == Some(Lane::Builds) {
-            let mut nice = Command::new("nice");
-            nice.arg("-n10").arg(command.get_program()).args(command.get_args());
-            command = nice;
-        }
-        let log = root.join("target/xtask").join(format!("{}.log", self.name));
-        let result = printing_to(command.current_dir(root), &log);
+        let log = self.log(root);
+        let result = printing_to(&mut command, &log);
         let text = fs::read(&log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         let last = text.lines().next_back().unwrap_or_default();
         let not_run = last.strip_prefix(NOT_RUN).map(str::to_owned);
         (result.map(|()| not_run), text)
+    }
+
+    /// Where its output is, if it runs beside others.
+    fn log(&self, root: &Path) -> PathBuf {
+        root.join("target/xtask").join(format!("{}.log", self.name.replace(' ', "-")))
     }
 }
 
@@ -140,12 +142,12 @@ fn printing_to(command: &mut Command, log: &Path) -> Result<()> {
     Ok(())
 }
 
-fn cargo(root: &Path, args: &[String], env: Option<(&str, &str)>) -> Command {
+fn cargo(root: &Path, args: &[String], env: Option<&(&str, String)>) -> Command {
     // The cargo that runs this program passes its own path, so that a toolchain chosen on the
     // command line holds for every step.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
-    command.args(args).envs(env).current_dir(root);
+    command.args(args).envs(env.map(|(name, value)| (name, value))).current_dir(root);
     command
 }
 
@@ -213,7 +215,7 @@ fn run_beside(root: &Path, steps: &[Step], done: &mut Vec<Done>) -> Result<()> {
                     if locked().1.is_err() {
                         return;
                     }
-                    println!("==> {} begins, beside others", step.name);
+                    println!("==> {} begins: {}", step.name, step.log(root).display());
                     let began = Instant::now();
                     let (result, text) = step.run_apart(root, program);
                     let mut state = locked();

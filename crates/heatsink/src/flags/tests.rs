@@ -4,32 +4,32 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 
 use super::*;
-use crate::cli::Typed;
+use crate::cli::Args;
 use crate::flag::{Command, Form, Support};
 
-fn typed(command: Command, args: &[&str]) -> Result<Typed, clap::Error> {
-    let line: &[&str] = match command {
+fn parsed(command: Command, line: &[&str]) -> Result<Args, clap::Error> {
+    let start: &[&str] = match command {
         Command::Serve => &["heatsink"],
         Command::Demo => &["heatsink", "demo"],
         Command::Check => &["heatsink", "check"],
         Command::Fields => &["heatsink", "fields"],
         Command::ProbeGpu => &["heatsink", "probe-gpu"],
     };
-    Typed::parse([line, args].concat().into_iter().map(OsString::from))
+    Args::parse([start, line].concat().into_iter().map(OsString::from))
 }
 
 /// Asserts that these arguments give the flag this text.
-fn check(row: &'static Row, args: &[&str], text: &str) {
+fn check(row: &'static Row, line: &[&str], text: &str) {
     for command in row.commands {
-        let typed = typed(*command, args);
-        let typed = typed.unwrap_or_else(|error| panic!("{command:?} {args:?}: {error}"));
-        assert_eq!(typed.text(row), Some(OsStr::new(text)), "{command:?} {args:?}");
+        let args = parsed(*command, line);
+        let args = args.unwrap_or_else(|error| panic!("{command:?} {line:?}: {error}"));
+        assert_eq!(args.text(row), Some(OsStr::new(text)), "{command:?} {line:?}");
     }
 }
 
-fn check_refused(row: &'static Row, args: &[&str]) {
+fn check_refused(row: &'static Row, line: &[&str]) {
     for command in row.commands {
-        assert!(typed(*command, args).is_err(), "{command:?} {args:?}");
+        assert!(parsed(*command, line).is_err(), "{command:?} {line:?}");
     }
 }
 
@@ -79,7 +79,7 @@ fn every_flag_with_a_value_is_read_in_each_form() {
             check(row, &[&format!("--{name}={value}")], value);
             if row.commands != [Command::ProbeGpu] {
                 // As in Go programs.
-                let once = typed(row.commands[0], &[&format!("-{name}"), value]).unwrap();
+                let once = parsed(row.commands[0], &[&format!("-{name}"), value]).unwrap();
                 assert_eq!(once.text(row), Some(OsStr::new(value)), "-{name}");
             }
         }
@@ -155,8 +155,8 @@ fn every_variable_is_read() {
     for row in all() {
         if let Some(variable) = row.variable {
             check(row, &[], &format!("text of {variable}"));
-            let long = format!("--{}=typed", row.long);
-            check(row, &[&long], "typed");
+            let long = format!("--{}=other", row.long);
+            check(row, &[&long], "other");
         }
     }
 }
@@ -166,11 +166,11 @@ const ALL_SET: &str = "TEST_WITH_EVERY_VARIABLE_SET";
 
 #[test]
 fn unknown_flags_and_arguments_are_refused() {
-    for args in [&["--no-such-flag"][..], &["-z"], &["-nx"], &["-no-such-flag"], &["srve"]] {
-        assert!(typed(Command::Serve, args).is_err(), "{args:?}");
+    for line in [&["--no-such-flag"][..], &["-z"], &["-nx"], &["-no-such-flag"], &["srve"]] {
+        assert!(parsed(Command::Serve, line).is_err(), "{line:?}");
     }
-    assert!(typed(Command::Check, &["--window", "60s"]).is_err());
-    assert!(typed(Command::Serve, &["-f", "all", "serve"]).is_err());
+    assert!(parsed(Command::Check, &["--window", "60s"]).is_err());
+    assert!(parsed(Command::Serve, &["-f", "all", "serve"]).is_err());
 }
 
 #[test]
@@ -223,25 +223,25 @@ fn the_table_of_dcgm_exporters_flags_is_this_one() {
 fn manifests_of_dcgm_exporter_start_heatsink() {
     let line = "-k -o=false -p f --kubernetes-gpu-id-type uid -x 300000 -r localhost:5555 -m none \
                 -f x.csv -a :1 -c 100 -n -d g:0 --log-format json --debug=false -rbmn";
-    let typed = typed(Command::Serve, &line.split(' ').collect::<Vec<_>>()).unwrap();
+    let args = parsed(Command::Serve, &line.split(' ').collect::<Vec<_>>()).unwrap();
     let [kubernetes, configmap] = ["kubernetes", "configmap-data"]
         .map(|long| ACCEPTED.iter().find(|row| row.long == long).unwrap());
-    assert!(typed.asks_for(kubernetes) && !typed.asks_for(configmap));
-    assert!(typed.check_accepted().is_ok());
-    assert!(typed.get(&NO_HOSTNAME).unwrap() && !typed.get(&DEBUG).unwrap());
-    assert!(typed.get(&REPLACE_BLANKS_IN_MODEL_NAME).unwrap());
+    assert!(args.asks_for(kubernetes) && !args.asks_for(configmap));
+    assert!(args.check_accepted().is_ok());
+    assert!(args.get(&NO_HOSTNAME).unwrap() && !args.get(&DEBUG).unwrap());
+    assert!(args.get(&REPLACE_BLANKS_IN_MODEL_NAME).unwrap());
 }
 
 #[test]
 fn a_boolean_that_says_no_asks_for_nothing() {
     for no in ["false", "F", "0", "no", "Off", ""] {
-        let typed = typed(Command::Serve, &[&format!("--kubernetes={no}")]).unwrap();
-        assert!(ACCEPTED.iter().all(|row| !typed.asks_for(row)), "{no}");
+        let args = parsed(Command::Serve, &[&format!("--kubernetes={no}")]).unwrap();
+        assert!(ACCEPTED.iter().all(|row| !args.asks_for(row)), "{no}");
     }
 }
 
 #[test]
 fn a_server_without_the_tls_that_was_asked_for_does_not_start() {
-    let typed = typed(Command::Serve, &["--web-config-file", "x.yml"]).unwrap();
-    assert!(typed.check_accepted().is_err());
+    let args = parsed(Command::Serve, &["--web-config-file", "x.yml"]).unwrap();
+    assert!(args.check_accepted().is_err());
 }

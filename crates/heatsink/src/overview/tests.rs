@@ -3,10 +3,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use model::{
-    Down, FieldId, Gpu as ModelGpu, GpuView, Identity, Kind, LinkFault, Moment, Pace, Process,
-    Reading, Reason, Value, Watch, Windows, XidEvent, XidLog, field,
+    CLOCK_REASONS, Down, FieldId, Gpu as ModelGpu, GpuView, Identity, Kind, LinkFault, Moment,
+    Pace, Process, Reading, Reason, Value, Watch, Windows, XidEvent, XidLog, field,
 };
 
+use super::conditions::CONDITIONS;
 use super::*;
 
 const WATCHED: [FieldId; 12] = [

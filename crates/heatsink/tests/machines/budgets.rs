@@ -1,4 +1,4 @@
-//! How many series a page has of each GPU: the price that a Prometheus pays for it.
+//! The number of series per GPU, which determines the cost in Prometheus.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn the_built_in_sets_keep_their_budgets() {
     check(&["--extra-collectors", "monitoring"], 85.0);
 }
 
-/// As one that is brought from dcgm-exporter.
+/// Such as a counters file of dcgm-exporter.
 #[test]
 fn a_file_that_names_no_family_of_heatsink_gets_few_of_them() {
     let rig = Rig::new();
@@ -45,7 +45,7 @@ fn a_file_that_names_no_family_of_heatsink_gets_few_of_them() {
     let rows: Vec<&str> = default.lines().filter(|line| line.starts_with("DCGM_")).collect();
     let file = rig.file("counters.csv", rows.join("\n"));
     let (_, page) = per_gpu(&["-f", &file]);
-    let own = page.all_samples().filter(|sample| !sample.name.starts_with("DCGM_")).count();
-    println!("{own} series of heatsink's own beside eight GPUs");
-    assert!((9..=8 * 8).contains(&own), "{own}");
+    let others = page.all_samples().filter(|sample| !sample.name.starts_with("DCGM_")).count();
+    println!("{others} series of heatsink_ families for eight GPUs");
+    assert!((9..=8 * 8).contains(&others), "{others}");
 }

@@ -1,5 +1,5 @@
-//! From raw numbers to what has to be on the page, one function for each word of the column
-//! `conversion` in `test/fixtures/conversions.csv`.
+//! From raw numbers to the expected samples, one function for each name in the column `conversion` of
+//! `test/fixtures/conversions.csv`.
 
 use toml::Value;
 
@@ -7,16 +7,16 @@ use crate::fixture::Answer;
 
 const MIB: f64 = 1_048_576.0;
 
-/// Above these a reading is nonsense, and left out.
-const MOST_CELSIUS: f64 = 200.0;
-const MOST_PERCENT: f64 = 100.0;
+/// Readings above these are implausible, and absent.
+const MAX_CELSIUS: f64 = 200.0;
+const MAX_PERCENT: f64 = 100.0;
 
-/// What has to be on the page.
+/// An expected value.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Expected {
     Number(f64),
-    /// A counter that goes on with each reading, so that what is shown depends on how many there
-    /// were: the first value, and the step, as they are raw.
+    /// A counter that grows with each reading, so that its value depends on their number: the first
+    /// value and the step, raw.
     Counter {
         first: i64,
         step: i64,
@@ -26,11 +26,11 @@ pub(crate) enum Expected {
     Text(String),
 }
 
-/// How a whole number becomes another.
+/// The conversion of a whole number.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Scale {
     Times(i64),
-    /// What is left over is dropped.
+    /// Rounded down.
     Per(i64),
 }
 
@@ -44,7 +44,7 @@ impl Scale {
 }
 
 impl Expected {
-    /// Whether this value is it: exactly, and in real numbers to twelve digits.
+    /// Whether a value is the expected one: whole numbers exactly, others to twelve digits.
     pub(crate) fn is(&self, value: f64) -> bool {
         match self {
             Self::Number(number) if number.fract() == 0.0 => value == *number,
@@ -59,14 +59,14 @@ impl Expected {
     }
 }
 
-/// What the conversion of this name makes of what was found; `None` for no sample.
+/// Applies the conversion of this name to the raw numbers; `None` for no sample.
 ///
 /// # Panics
 ///
-/// When there is no such conversion, or it cannot be done with what was found.
-pub(crate) fn convert(word: &str, found: Option<&[Answer]>) -> Option<Expected> {
-    let known = CONVERSIONS.iter().find(|(known, _)| *known == word);
-    let (_, convert) = known.unwrap_or_else(|| panic!("no conversion {word:?}"));
+/// When there is no such conversion, or it does not fit the raw numbers.
+pub(crate) fn convert(name: &str, found: Option<&[Answer]>) -> Option<Expected> {
+    let known = CONVERSIONS.iter().find(|(known, _)| *known == name);
+    let (_, convert) = known.unwrap_or_else(|| panic!("no conversion {name:?}"));
     convert(found)
 }
 
@@ -76,9 +76,9 @@ type Convert = fn(Option<&[Answer]>) -> Option<Expected>;
 const CONVERSIONS: [(&str, Convert); 23] = [
     ("as_is", |found| counted(found, Scale::Times(1))),
     ("whole", |found| numeric(found, f64::trunc)),
-    ("celsius", |found| numeric_up_to(MOST_CELSIUS, found, |raw| raw)),
-    ("percent", |found| numeric_up_to(MOST_PERCENT, found, |raw| raw)),
-    ("percent_to_ratio", |found| numeric_up_to(MOST_PERCENT, found, |raw| raw / 100.0)),
+    ("celsius", |found| numeric_up_to(MAX_CELSIUS, found, |raw| raw)),
+    ("percent", |found| numeric_up_to(MAX_PERCENT, found, |raw| raw)),
+    ("percent_to_ratio", |found| numeric_up_to(MAX_PERCENT, found, |raw| raw / 100.0)),
     ("milli_to_unit", |found| numeric(found, |raw| raw / 1000.0)),
     ("milli_to_whole", |found| counted(found, Scale::Per(1000))),
     ("mib", |found| counted(found, Scale::Per(1_048_576))),
@@ -112,20 +112,20 @@ fn real(value: &Value) -> f64 {
     whole.or(value.as_float()).unwrap_or_else(|| panic!("not a number: {value}"))
 }
 
-fn numeric(found: Option<&[Answer]>, shown: impl Fn(f64) -> f64) -> Option<Expected> {
-    Some(Expected::Number(shown(real(&one(found)?))))
+fn numeric(found: Option<&[Answer]>, convert: impl Fn(f64) -> f64) -> Option<Expected> {
+    Some(Expected::Number(convert(real(&one(found)?))))
 }
 
 fn numeric_up_to(
     most: f64,
     found: Option<&[Answer]>,
-    shown: impl Fn(f64) -> f64,
+    convert: impl Fn(f64) -> f64,
 ) -> Option<Expected> {
     let raw = real(&one(found)?);
-    (raw <= most).then(|| Expected::Number(shown(raw)))
+    (raw <= most).then(|| Expected::Number(convert(raw)))
 }
 
-/// For whole numbers, which a counter may say, too.
+/// For whole numbers and counters.
 fn counted(found: Option<&[Answer]>, scale: Scale) -> Option<Expected> {
     match found? {
         [Answer::Value(Value::Integer(raw))] => Some(Expected::Number(scale.of(*raw))),
@@ -137,12 +137,12 @@ fn counted(found: Option<&[Answer]>, scale: Scale) -> Option<Expected> {
 }
 
 /// Per second; of several counters, the sum.
-fn rate(found: Option<&[Answer]>, shown: impl Fn(f64) -> f64) -> Option<Expected> {
+fn rate(found: Option<&[Answer]>, convert: impl Fn(f64) -> f64) -> Option<Expected> {
     let per_second = |answer: &Answer| match answer {
         Answer::Counter { step, every_us, .. } => *step as f64 * 1e6 / *every_us as f64,
         other => panic!("a counter is needed, not {other:?}"),
     };
-    Some(Expected::Number(shown(found?.iter().map(per_second).sum())))
+    Some(Expected::Number(convert(found?.iter().map(per_second).sum())))
 }
 
 /// Bits 8 to 11 are the mantissa, bits 0 to 7 the negated power of ten.
@@ -158,7 +158,7 @@ fn used_ratio(found: Option<&[Answer]>) -> Option<Expected> {
     (usable > 0.0).then(|| Expected::Number(part("used") / usable))
 }
 
-/// Feature 1 is vGPU; a board without any licensing says 0.
+/// Feature 1 is vGPU; a board without licensing has 0.
 fn licence(found: Option<&[Answer]>) -> Option<Expected> {
     let licence = one(found)?;
     if licence["supported"].as_bool() == Some(false) {
@@ -177,8 +177,8 @@ fn bits_of_zeros(found: Option<&[Answer]>) -> Option<Expected> {
     Some(Expected::Number(zeros.map(|(place, _)| f64::from(place as u16).exp2()).sum()))
 }
 
-fn text(found: Option<&[Answer]>, shown: impl Fn(&str) -> String) -> Option<Expected> {
-    Some(Expected::Text(shown(one(found)?.as_str()?)))
+fn text(found: Option<&[Answer]>, convert: impl Fn(&str) -> String) -> Option<Expected> {
+    Some(Expected::Text(convert(one(found)?.as_str()?)))
 }
 
 /// The CUDA version that a driver brings, of those that the machines have.
@@ -193,7 +193,7 @@ fn cuda(driver: &str) -> u32 {
     }
 }
 
-/// In DCGM's words.
+/// DCGM's names.
 fn brand(brand: i64) -> &'static str {
     match brand {
         1 => "Quadro",
@@ -227,9 +227,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn shows(word: &str, raw: impl Into<Value>, wanted: impl Into<Option<f64>>) {
-        let expected = convert(word, Some(&[Answer::Value(raw.into())]));
-        assert_eq!(expected, wanted.into().map(Expected::Number), "{word}");
+    fn shows(name: &str, raw: impl Into<Value>, expected_number: impl Into<Option<f64>>) {
+        let expected = convert(name, Some(&[Answer::Value(raw.into())]));
+        assert_eq!(expected, expected_number.into().map(Expected::Number), "{name}");
     }
 
     #[test]
@@ -256,15 +256,15 @@ mod tests {
 
     #[test]
     fn conversions_to_text() {
-        let says = |word: &str, raw: Value| match convert(word, Some(&[Answer::Value(raw)])) {
+        let text_of = |name: &str, raw: Value| match convert(name, Some(&[Answer::Value(raw)])) {
             Some(Expected::Text(text)) => text,
-            other => panic!("{word}: {other:?}"),
+            other => panic!("{name}: {other:?}"),
         };
-        assert_eq!(says("text", "a b".into()), "a b");
-        assert_eq!(says("brand", 15.into()), "GeForce RTX");
-        assert_eq!(says("nvml_version", "580.95.05".into()), "13.580.95.05");
+        assert_eq!(text_of("text", "a b".into()), "a b");
+        assert_eq!(text_of("brand", 15.into()), "GeForce RTX");
+        assert_eq!(text_of("nvml_version", "580.95.05".into()), "13.580.95.05");
         let pci = "pci = { domain = 8, bus = 0x1A }".parse::<toml::Table>().unwrap();
-        assert_eq!(says("bus_id", pci["pci"].clone()), "00000008:1A:00.0");
+        assert_eq!(text_of("bus_id", pci["pci"].clone()), "00000008:1A:00.0");
     }
 
     #[test]
@@ -285,9 +285,9 @@ mod tests {
         let sent = Answer::Counter { first: 5, step: 2_000_999, every_us: 1_000_000 };
         let received = Answer::Counter { first: 7, step: 1_000_000, every_us: 500_000 };
         let both = [sent, received];
-        let shown = |word| convert(word, Some(&both)).unwrap();
-        assert_eq!(shown("kib_rate_to_mb"), Expected::Number(4000.0));
-        assert_eq!(shown("kib_rate_to_bytes"), Expected::Number(4_000_999.0 * 1024.0));
+        let converted = |name| convert(name, Some(&both)).unwrap();
+        assert_eq!(converted("kib_rate_to_mb"), Expected::Number(4000.0));
+        assert_eq!(converted("kib_rate_to_bytes"), Expected::Number(4_000_999.0 * 1024.0));
     }
 
     #[test]

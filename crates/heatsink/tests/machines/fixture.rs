@@ -1,21 +1,21 @@
-//! A fixture as plain TOML, and the way to a number in it.
+//! Finds the raw numbers in a fixture, read as plain TOML.
 //!
-//! Nothing here knows how the program or the test library understand a fixture: what its keys mean
-//! is taken from the head of `test/fake-nvml/fixtures/example.toml`, and no more.
+//! This uses no code of the program or of the test library: the meaning of the keys is that which the
+//! head of `test/fake-nvml/fixtures/example.toml` documents.
 
 use std::fs;
 
 use testkit::exporter::repository_file;
 use toml::{Table, Value};
 
-/// With MIG on, the driver measures these for nobody.
+/// In MIG mode, the driver does not measure these.
 const NOT_IN_MIG_MODE: [&str; 3] = ["utilization", "encoder", "decoder"];
 
-/// With GPU instances, nothing is said of remapped rows, neither here nor as field values.
+/// With GPU instances, remapped rows are not supported, as functions and as field values.
 const NOT_WITH_INSTANCES: [&str; 2] = ["remapped_rows", "row_histogram"];
 const NOT_WITH_INSTANCES_FIELDS: std::ops::RangeInclusive<u32> = 142..=145;
 
-/// GPM numbers the links that it began with apart from those that came later.
+/// GPM numbers the first links apart from later ones.
 const FIRST_GPM_LINKS: u32 = 18;
 
 /// All GPUs of a fixture.
@@ -24,21 +24,21 @@ pub(crate) struct Machine {
     pub(crate) gpus: Vec<Table>,
 }
 
-/// What a number is sought for: a GPU, an instance of it, or a link.
+/// Where a number is looked up: a GPU, an instance of it, or a link.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
-    /// The GPU, for what its mode forbids.
+    /// The GPU, whose mode makes some keys unsupported.
     pub(crate) gpu: &'a Table,
     /// The table that has the keys: that of the GPU or of an instance.
     pub(crate) table: &'a Table,
     pub(crate) link: Option<u32>,
 }
 
-/// What stands there.
+/// A raw number.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Answer {
     Value(Value),
-    /// A counter: what it says first, and how far it goes from one reading to the next.
+    /// A counter: its first value, and its growth from one reading to the next.
     Counter {
         first: i64,
         step: i64,
@@ -65,7 +65,7 @@ impl Machine {
         Self { driver, gpus: gpus.collect() }
     }
 
-    /// What stands where `raw` says, a cell of `test/fixtures/conversions.csv`:
+    /// The numbers that `raw` names, a cell of `test/fixtures/conversions.csv`:
     ///
     /// - `clocks_mhz.sm`, `nvlink.replay[12]`: keys, and a place in a list
     /// - `field:165@link`, `gpm:10`: by id; `@` is the scope of a field value
@@ -74,7 +74,7 @@ impl Machine {
     /// - `a else b`: `b` where there is no `a`
     ///
     /// In a scope or as a place, `link` is the link's number. A GPM metric `@link` has the id of
-    /// link 0, and is two further with each link.
+    /// link 0, and 2 more for each further link.
     pub(crate) fn find(&self, raw: &str, place: Place<'_>) -> Option<Vec<Answer>> {
         raw.split(" else ").find_map(|choice| {
             let (sum, since) = choice.split_once(" from ").unwrap_or((choice, "0.0"));
@@ -99,7 +99,7 @@ impl Machine {
             Some((path, index)) => (path, Some(number(index, place)?)),
             None => (raw, None),
         };
-        if place.is_silent(path.split('.').next().unwrap_or_default()) {
+        if place.is_unsupported(path.split('.').next().unwrap_or_default()) {
             return None;
         }
         let found = path.split('.').try_fold(None, |at: Option<&Value>, key| {
@@ -115,8 +115,8 @@ impl Machine {
 }
 
 impl Place<'_> {
-    /// Whether the mode of the GPU keeps the driver from saying it.
-    fn is_silent(&self, key: &str) -> bool {
+    /// Whether the mode of the GPU makes a key unsupported.
+    fn is_unsupported(&self, key: &str) -> bool {
         (in_mig_mode(self.gpu) && NOT_IN_MIG_MODE.contains(&key))
             || (!instances(self.gpu).is_empty() && NOT_WITH_INSTANCES.contains(&key))
     }
@@ -146,8 +146,8 @@ fn find_field(field: &str, place: Place<'_>) -> Option<Answer> {
     if NOT_WITH_INSTANCES_FIELDS.contains(&id) && !instances(place.gpu).is_empty() {
         return None;
     }
-    let is = |entry: &&Value, key: &str, wanted: u32| {
-        entry.get(key).is_none_or(|known| known.as_integer() == Some(wanted.into()))
+    let is = |entry: &&Value, key: &str, expected: u32| {
+        entry.get(key).is_none_or(|known| known.as_integer() == Some(expected.into()))
     };
     let in_scope = |entry: &Value| -> Option<Value> {
         entry.get("by_scope")?.as_array()?.get(scope as usize).cloned()
@@ -242,8 +242,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn is(raw: &str, wanted: impl Into<Value>) {
-        assert_eq!(find(raw, Some(1)), Some(vec![Answer::Value(wanted.into())]), "{raw}");
+    fn is(raw: &str, expected: impl Into<Value>) {
+        assert_eq!(find(raw, Some(1)), Some(vec![Answer::Value(expected.into())]), "{raw}");
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
             "field:1+field:9",
             "field:2@link",
             "field:3@2",
-            // Said by the fixture, but not in this mode.
+            // In the fixture, but not supported in this mode.
             "utilization.gpu",
             "row_histogram.max",
             "field:142",
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_has_keys_of_its_own() {
+    fn an_instance_has_its_own_keys() {
         let machine = Machine::parse(MACHINE);
         let gpu = &machine.gpus[0];
         let table = instances(gpu)[0];

@@ -1,4 +1,4 @@
-//! The metric names of dcgm-exporter 4.8 and 4.9 side by side: each value of the one follows from
+//! The metric names of dcgm-exporter 4.8 and 4.9 on one page: each value of one generation follows from
 //! that of the other.
 
 use std::collections::BTreeMap;
@@ -13,12 +13,12 @@ const MHZ: Follows = |hertz| hertz / 1e6;
 const MIB: Follows = |bytes| (bytes / 1_048_576.0).floor();
 const MB_PER_S: Follows = |bytes| (bytes / 1024.0 / 1000.0).floor();
 
-/// What has two names: that of 4.8, that of 4.9, and how the former follows from the latter.
+/// Families with two names: that of 4.8, that of 4.9, and how the value of 4.8 follows from that of 4.9.
 ///
-/// Energy and utilisation are in [`BACKWARDS`]: there it is 4.9 that is the coarser, or a real
+/// Energy and utilisation are in [`RENAMED_FROM_4_8`]: there it is 4.9 that is the coarser, or a real
 /// number.
 #[rustfmt::skip]
-pub(crate) const TWINS: [(&str, &str, Follows); 17] = [
+pub(crate) const RENAMED: [(&str, &str, Follows); 17] = [
     ("DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_SM_CLOCK_HERTZ", MHZ),
     ("DCGM_FI_DEV_MEM_CLOCK", "DCGM_FI_DEV_MEMORY_CLOCK_HERTZ", MHZ),
     ("DCGM_FI_DEV_MEMORY_TEMP", "DCGM_FI_DEV_MEMORY_TEMP_CELSIUS", SAME),
@@ -43,7 +43,7 @@ const RATIO: Follows = |percent| percent / 100.0;
 
 /// The same, where the value under 4.9's name follows from that under 4.8's.
 #[rustfmt::skip]
-pub(crate) const BACKWARDS: [(&str, &str, Follows); 5] = [
+pub(crate) const RENAMED_FROM_4_8: [(&str, &str, Follows); 5] = [
     ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL", JOULES),
     ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_GPU_UTIL_RATIO", RATIO),
     ("DCGM_FI_DEV_MEM_COPY_UTIL", "DCGM_FI_DEV_MEMORY_UTIL_RATIO", RATIO),
@@ -57,16 +57,19 @@ pub(crate) const LABEL: (&str, &str) = ("DCGM_FI_DRIVER_VERSION", "DCGM_FI_SYSTE
 /// Names of 4.9 that differ from those of 4.8 in nothing else.
 pub(crate) fn only_renamed() -> impl Iterator<Item = (&'static str, &'static str)> {
     let is_same = |follows: Follows| [0.5, 3e9].iter().all(|value| follows(*value) == *value);
-    TWINS.into_iter().filter(move |(.., follows)| is_same(*follows)).map(|(old, new, _)| (old, new))
+    RENAMED
+        .into_iter()
+        .filter(move |(.., follows)| is_same(*follows))
+        .map(|(old, new, _)| (old, new))
 }
 
-/// Every pair on the page that is no pair, each in a line.
+/// Every pair on the page that does not agree, each in a line.
 pub(crate) fn differences(page: &Page) -> Vec<String> {
     let mut differences = Vec::new();
-    for (old, new, follows) in TWINS {
+    for (old, new, follows) in RENAMED {
         differences.extend(compare(page, new, old, follows));
     }
-    for (old, new, follows) in BACKWARDS {
+    for (old, new, follows) in RENAMED_FROM_4_8 {
         differences.extend(compare(page, old, new, follows));
     }
     let (old, new) = LABEL;
@@ -85,14 +88,16 @@ fn compare(page: &Page, from: &str, to: &str, follows: Follows) -> Vec<String> {
     let (from, mut to) = (by_labels(from), by_labels(to));
     let mut differences = Vec::new();
     for (labels, sample) in from {
-        let wanted = follows(sample.value);
+        let expected = follows(sample.value);
         match to.remove(labels) {
-            Some(Sample { value, .. }) if is_near(*value, wanted) => {}
-            Some(twin) => differences.push(format!("{sample}, so not {twin}")),
-            None => differences.push(format!("{sample} has no twin")),
+            Some(Sample { value, .. }) if is_near(*value, expected) => {}
+            Some(other) => differences.push(format!("{sample} and {other} do not agree")),
+            None => differences.push(format!("{sample} has no sample in the other generation")),
         }
     }
-    differences.extend(to.values().map(|sample| format!("{sample} has no twin")));
+    differences.extend(
+        to.values().map(|sample| format!("{sample} has no sample in the other generation")),
+    );
     differences
 }
 
@@ -134,7 +139,7 @@ mod tests {
 
     #[test]
     fn eleven_have_another_unit() {
-        assert_eq!(TWINS.len() + BACKWARDS.len() + 1, 23);
+        assert_eq!(RENAMED.len() + RENAMED_FROM_4_8.len() + 1, 23);
         assert_eq!(only_renamed().count() + 1 + 11, 23);
     }
 }

@@ -1,5 +1,5 @@
-//! What has to be on a page, worked out from the fixture and `test/fixtures/conversions.csv` alone, and
-//! held against the page in both directions.
+//! Computes the expected samples from the fixture and `test/fixtures/conversions.csv` alone, and compares
+//! them with a page: none may be missing, and none may be there besides.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,9 +12,9 @@ use crate::conversion::{self, Expected};
 use crate::fixture::{self, Machine, Place};
 
 /// More than any GPU has.
-const MOST_LINKS: u32 = 36;
+const MAX_LINKS: u32 = 36;
 
-/// Fields that a fixture says nothing of, with the reason.
+/// Fields that have no numbers in a fixture, with the reason.
 pub(crate) const NOT_CHECKED: [(&str, &str); 13] = [
     ("DCGM_FI_DEV_XID_ERRORS", "events, and none happens here"),
     ("DCGM_FI_DEV_XID_ERROR", "the same by the name of 4.9"),
@@ -22,7 +22,7 @@ pub(crate) const NOT_CHECKED: [(&str, &str); 13] = [
     ("DCGM_EXP_XID_ERRORS_", "counted by the exporter"),
     ("DCGM_EXP_CLOCK_EVENTS_", "counted by the exporter"),
     ("DCGM_EXP_GPU_HEALTH_STATUS", "judged by the exporter"),
-    ("DCGM_EXP_P2P_STATUS", "in words of the exporter"),
+    ("DCGM_EXP_P2P_STATUS", "named by the exporter"),
     ("heatsink_", "of the exporter"),
     ("process_", "of the exporter"),
     ("DCGM_FI_DEV_NVSWITCH_", "only DCGM has them"),
@@ -48,16 +48,16 @@ pub(crate) struct Row {
     conversion: String,
 }
 
-/// Whose number it is.
+/// The entity of a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Entity {
-    /// The driver's; every GPU shows it.
+    /// The driver; every GPU has the number.
     Driver,
-    /// The GPU's; its instances show it, too.
+    /// The GPU; its instances have the number, too.
     Gpu,
-    /// A GPU instance's own, where there are instances.
+    /// The GPU instance, where there are instances, else the GPU.
     Instance,
-    /// A link's.
+    /// A link.
     Link,
 }
 
@@ -65,13 +65,14 @@ enum Entity {
 pub(crate) fn rows() -> Vec<Row> {
     let path = repository_file("test/fixtures/conversions.csv");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut lines = text.lines();
+    // As some editors write it: with a byte order mark, carriage returns, tabs around cells.
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
     assert_eq!(lines.next(), Some("field,id,entity,raw,conversion"));
     lines.map(row).collect()
 }
 
 fn row(line: &str) -> Row {
-    let cells: Vec<&str> = line.split(',').collect();
+    let cells: Vec<&str> = line.split(',').map(str::trim).collect();
     let [field, id, entity, raw, conversion] = cells[..] else { panic!("five cells: {line}") };
     let entity = match entity {
         "driver" => Entity::Driver,
@@ -97,7 +98,7 @@ impl Row {
     }
 }
 
-/// What a sample is of.
+/// The part of a GPU that a sample is of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Part {
     Whole,
@@ -105,7 +106,7 @@ enum Part {
     Link(u32),
 }
 
-/// Which sample.
+/// Identifies a sample.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Key {
     family: String,
@@ -124,7 +125,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// All that a machine has to show.
+/// The expected samples and labels of a machine.
 pub(crate) struct Oracle {
     samples: BTreeMap<Key, Expected>,
     /// By GPU: the labels of its series.
@@ -142,7 +143,7 @@ impl Oracle {
             for (index, gpu) in machine.gpus.iter().enumerate() {
                 for (part, place) in places(row.entity, gpu) {
                     let found = place.and_then(|place| machine.find(&row.raw, place));
-                    // What has no table of its own has no number, not even that it has none.
+                    // Without a table there is no sample, not even one that reports a lack.
                     let expected = place.and_then(|_| row.expected(found.as_deref()));
                     if let Some(expected) = expected {
                         let key = Key { family: row.field.clone(), gpu: index, part };
@@ -163,22 +164,22 @@ impl Oracle {
     /// Every difference from the page, each in a line.
     pub(crate) fn differences(&self, machine: &Machine, page: &Page) -> Vec<String> {
         let mut differences = Vec::new();
-        let mut shown: BTreeMap<Key, &Sample> = BTreeMap::new();
+        let mut found: BTreeMap<Key, &Sample> = BTreeMap::new();
         for sample in checked(page) {
             let Some(key) = key(sample) else {
-                differences.push(format!("whose is it? {sample}"));
+                differences.push(format!("of no known entity: {sample}"));
                 continue;
             };
             differences.extend(self.labels_that_differ(machine, &key, sample));
             if !self.samples.contains_key(&key) {
                 differences.push(format!("{key}: nothing expected, got {}", sample.value));
             }
-            if shown.insert(key.clone(), sample).is_some() {
+            if found.insert(key.clone(), sample).is_some() {
                 differences.push(format!("{key}: there twice"));
             }
         }
         for (key, expected) in &self.samples {
-            match shown.get(key) {
+            match found.get(key) {
                 None => differences.push(format!("{key}: expected {expected}, got nothing")),
                 Some(sample) if !expected.is(sample.value) => {
                     differences.push(format!("{key}: expected {expected}, got {}", sample.value));
@@ -189,9 +190,8 @@ impl Oracle {
         differences
     }
 
-    /// The page with what depends on the number of readings replaced: counters by their first
-    /// value.
-    pub(crate) fn stilled(&self, text: &str, page: &Page) -> String {
+    /// The page with counters, which depend on the number of readings, set to their first values.
+    pub(crate) fn with_first_values(&self, text: &str, page: &Page) -> String {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         for sample in checked(page) {
             let expected = key(sample).and_then(|key| self.samples.get(&key));
@@ -207,9 +207,9 @@ impl Oracle {
     fn labels_that_differ(&self, machine: &Machine, key: &Key, sample: &Sample) -> Vec<String> {
         let Some(labels) = self.labels.get(key.gpu) else { return Vec::new() };
         let is_link = matches!(key.part, Part::Link(_));
-        let mut wanted = labels.clone();
-        // On series of links, some are called otherwise.
-        for (name, _) in wanted.iter_mut().filter(|_| is_link) {
+        let mut expected = labels.clone();
+        // On series of links, some labels have other names.
+        for (name, _) in expected.iter_mut().filter(|_| is_link) {
             match &**name {
                 "UUID" => *name = "gpu_uuid".to_owned(),
                 "modelName" => *name = "model_name".to_owned(),
@@ -220,14 +220,14 @@ impl Oracle {
             let instances = fixture::instances(&machine.gpus[key.gpu]);
             let instance = instances.iter().find(|instance| instance_id(instance) == id);
             let profile = instance.and_then(|instance| instance["profile"].as_str());
-            wanted.push(("GPU_I_PROFILE".to_owned(), profile.map(str::to_owned)));
+            expected.push(("GPU_I_PROFILE".to_owned(), profile.map(str::to_owned)));
         }
         let differs = |(name, value): (String, Option<String>)| {
             let got = sample.label(&name);
             (got != value.as_deref())
                 .then(|| format!("{key}: label {name}: expected {value:?}, got {got:?}"))
         };
-        wanted.into_iter().filter_map(differs).collect()
+        expected.into_iter().filter_map(differs).collect()
     }
 }
 
@@ -249,25 +249,25 @@ impl fmt::Display for Expected {
     }
 }
 
-/// Where a GPU shows a number, and where the number is to be found, if anywhere.
+/// The parts of a GPU that have a number, and where each number is looked up, if anywhere.
 fn places(entity: Entity, gpu: &Table) -> Vec<(Part, Option<Place<'_>>)> {
     let whole = Place { gpu, table: gpu, link: None };
     if entity == Entity::Link {
-        let links = 0..MOST_LINKS;
+        let links = 0..MAX_LINKS;
         return links.map(|n| (Part::Link(n), Some(Place { link: Some(n), ..whole }))).collect();
     }
     let instances = fixture::instances(gpu);
     if instances.is_empty() {
         return vec![(Part::Whole, Some(whole))];
     }
-    // A GPU with instances is not shown itself: each instance shows what is its own, and repeats
-    // all else. Its own is known through a compute instance.
-    let shown = instances.into_iter().map(|instance| {
-        let own = fixture::is_in_use(instance).then_some(Place { table: instance, ..whole });
-        let place = if entity == Entity::Instance { own } else { Some(whole) };
+    // A GPU with instances has no series: each instance has its own numbers, and repeats those of the
+    // GPU. Its own numbers are read through a compute instance.
+    let parts = instances.into_iter().map(|instance| {
+        let used = fixture::is_in_use(instance).then_some(Place { table: instance, ..whole });
+        let place = if entity == Entity::Instance { used } else { Some(whole) };
         (Part::Instance(instance_id(instance)), place)
     });
-    shown.collect()
+    parts.collect()
 }
 
 fn instance_id(instance: &Table) -> u32 {
@@ -275,12 +275,12 @@ fn instance_id(instance: &Table) -> u32 {
     u32::try_from(id).expect("an id")
 }
 
-/// What the series of a GPU bear: what says which GPU it is, and the rows of a text.
+/// The labels of the series of a GPU: those that identify it, and the rows of texts.
 fn labels(machine: &Machine, gpu: &Table, rows: &[Row]) -> Labels {
-    let own = |key: &str| gpu.get(key).and_then(Value::as_str).map(str::to_owned);
+    let text = |key: &str| gpu.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut labels = vec![
-        ("UUID".to_owned(), own("uuid")),
-        ("modelName".to_owned(), own("name")),
+        ("UUID".to_owned(), text("uuid")),
+        ("modelName".to_owned(), text("name")),
         ("pci_bus_id".to_owned(), Some(conversion::bus_id(&gpu["pci"]))),
     ];
     let place = Place { gpu, table: gpu, link: None };
@@ -434,11 +434,11 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_is_stilled_at_its_first_value() {
+    fn a_counter_is_replaced_by_its_first_value() {
         let machine = Machine::parse(MACHINE);
         let oracle = Oracle::new(&machine, &ROWS.map(row));
         let text = right();
-        let stilled = oracle.stilled(&text, &Page::parse(&text).unwrap());
-        assert_eq!(stilled, text.replace("} 1600\n", "} 1000\n"));
+        let replaced = oracle.with_first_values(&text, &Page::parse(&text).unwrap());
+        assert_eq!(replaced, text.replace("} 1600\n", "} 1000\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! Waits until a page is as the oracle says.
+//! Waits until a page is as the oracle expects.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use crate::fixture::Machine;
 use crate::oracle::{self, Oracle, Row};
 use crate::rig::PATIENCE;
 
-/// The whole catalogue, and nothing that comes from elsewhere or changes by itself.
+/// The whole catalogue, without the kernel's log and without windows, which change with time.
 pub(crate) const EVERYTHING: &[&str] =
     &["-f", "all", "-c", "500", "--kernel-log", "none", "--window", "0"];
 
-/// How long a page has to stay as it should be.
+/// How long a page must stay as expected.
 const STEADY: Duration = Duration::from_millis(1500);
 
-/// The text that the full set has, as a label.
+/// The only text of the full set, a label.
 const LABEL: &str = "DCGM_FI_DRIVER_VERSION";
 
 /// Rows of base units came with 4.9, and have these numbers.
@@ -29,19 +29,19 @@ pub(crate) const ALIAS: &str = "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS";
 
 /// What the built-in set `all` shows.
 pub(crate) fn in_the_full_set() -> Vec<Row> {
-    let shown = |row: &Row| {
+    let is_in_set = |row: &Row| {
         let is_left_out = row.is_label() && row.field != LABEL;
         !is_left_out && row.field != ALIAS && !BASE_UNITS.contains(&row.id)
     };
-    oracle::rows().into_iter().filter(shown).collect()
+    oracle::rows().into_iter().filter(is_in_set).collect()
 }
 
-/// A page that is as the oracle says, and stays so; `further` finds more differences.
+/// Waits for a page that is as the oracle expects, and stays so; `more_differences` compares further.
 pub(crate) fn settled(
     exporter: &Exporter,
     name: &str,
     rows: &[Row],
-    further: fn(&Page) -> Vec<String>,
+    more_differences: fn(&Page) -> Vec<String>,
 ) -> (String, Oracle) {
     let machine = Machine::read(name);
     let oracle = Oracle::new(&machine, rows);
@@ -52,7 +52,7 @@ pub(crate) fn settled(
         let text = exporter.get("/metrics").body;
         let page = Page::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let mut differences = oracle.differences(&machine, &page);
-        differences.extend(further(&page));
+        differences.extend(more_differences(&page));
         if differences.is_empty() {
             if right_since.get_or_insert_with(Instant::now).elapsed() >= STEADY {
                 promtool::assert_accepts(&text);

@@ -1,13 +1,13 @@
-//! Five machines, from Turing to Blackwell, each number on their pages worked out a second time.
+//! Five machines, from Turing to Blackwell: each number on their pages is computed a second time.
 //!
-//! The pages are kept as goldens, which show what changes; whether they are right is for the
-//! oracle to say. It knows the fixture and `test/fixtures/conversions.csv`, and nothing of the program.
+//! The pages are kept as goldens, which show what changes. Whether they are right, the oracle decides: it
+//! reads the fixture and `test/fixtures/conversions.csv`, and uses no code of the program.
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml machines` rewrites the pages.
 
-use crate::generations;
 use crate::oracle::{self, Row, is_not_checked};
 use crate::rig::Rig;
 use crate::settled::{ALIAS, BASE_UNITS, EVERYTHING, in_the_full_set, settled};
+use crate::generations;
 use testkit::golden::{check_golden, normalise};
 use testkit::page::Page;
 
@@ -63,7 +63,7 @@ fn both_generations_of_names_on_gb200() {
     check_generations("gb200x2");
 }
 
-/// Nothing is left out by mistake.
+/// No field is left out by mistake.
 #[test]
 fn every_field_is_checked_or_listed_as_unchecked() {
     let rows = oracle::rows();
@@ -84,7 +84,7 @@ fn check(name: &str) {
     let rig = rig_of(name);
     let (text, oracle) = settled(&rig.start(EVERYTHING), name, &rows, |_| Vec::new());
     let page = Page::parse(&text).expect("a well-formed page");
-    let golden = without_time(&normalise(&oracle.stilled(&text, &page)));
+    let golden = without_time(&normalise(&oracle.with_first_values(&text, &page)));
     check_golden(format!("pages/machines/{name}.prom"), &golden);
 }
 
@@ -92,7 +92,7 @@ fn check_generations(name: &str) {
     let mut rows = in_the_full_set();
     rows.extend(oracle::rows().into_iter().filter(|row| BASE_UNITS.contains(&row.id)));
     for (old, new) in generations::only_renamed().chain([generations::LABEL]) {
-        // There is none for what is not checked.
+        // Fields that are not checked have no row.
         if let Some(row) = rows.iter().find(|row| row.field == old) {
             rows.push(row.called(new));
         }
@@ -107,8 +107,8 @@ fn rig_of(name: &str) -> Rig {
     Rig::machine(name)
 }
 
-/// Families whose values go on with time, whatever the fixture says.
-const GO_ON: [&str; 3] = [
+/// Families whose values grow with time.
+const GROWING: [&str; 3] = [
     "DCGM_EXP_CLOCK_EVENTS_COUNT",
     "heatsink_clock_event_seconds_total",
     "heatsink_driver_call_duration_seconds",
@@ -117,7 +117,7 @@ const GO_ON: [&str; 3] = [
 /// The page with those replaced by 0.
 fn without_time(page: &str) -> String {
     let line = |line: &str| match (line.split_once('{'), line.rsplit_once(' ')) {
-        (Some((name, _)), Some((series, _))) if GO_ON.contains(&name) => format!("{series} 0\n"),
+        (Some((name, _)), Some((series, _))) if GROWING.contains(&name) => format!("{series} 0\n"),
         _ => format!("{line}\n"),
     };
     page.lines().map(line).collect()

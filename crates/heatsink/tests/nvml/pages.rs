@@ -1,8 +1,9 @@
-//! Whole pages: what is served is a public contract, frozen here.
+//! Whole pages: a public contract, kept as golden files.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml pages` rewrites the pages of the simulation; the
 //! page of the raw fixture is written by hand and compared, never rewritten.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::rig::{self, BINARY, PATIENCE, Rig};
@@ -11,23 +12,28 @@ use testkit::golden::{check_golden, normalise};
 use testkit::page::{Page, metric};
 use testkit::promtool;
 
-/// The arguments of a simulation that stands still ten minutes into the story.
+/// The arguments of a simulation that is frozen ten minutes into the story.
 const FROZEN: &[&str] = &["--source", "sim", "--sim-scenario", "story", "--sim-at", "600"];
 
 /// One GPU whose memory had errors, and one that is lost.
 const TWO_GPUS: &[&str] = &["-d", "g:5,7"];
 
-/// A page that has all it will have: the rates and averages, which need a second pass, included.
+/// Waits for a complete page, with the rates and averages that need a second pass.
 fn settled(exporter: &Exporter) -> String {
     let last = ["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "DCGM_FI_PROF_PCIE_RX_BYTES"];
-    let aside = ["DCGM_FI_DEV_PCIE_TX_THROUGHPUT", "DCGM_FI_DEV_XID_ERRORS"];
+    let background = ["DCGM_FI_DEV_PCIE_TX_THROUGHPUT", "DCGM_FI_DEV_XID_ERRORS"];
     exporter.wait_for("the page is complete", PATIENCE, |page| {
         let up = rig::up(page);
         last.iter().all(|name| !page.samples(name).is_empty())
-            && aside.iter().all(|name| page.samples(name).len() >= up)
+            && background.iter().all(|name| page.samples(name).len() >= up)
     });
-    // Readers that run aside may have been between two of their passes.
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    // Rates of some GPUs may come later, and background readers may have been between two passes.
+    let before = Cell::new(0);
+    exporter.wait_for("the page does not grow", PATIENCE, |page| {
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        let count = page.all_samples().count();
+        before.replace(count) == count
+    });
     exporter.get("/metrics").body
 }
 
@@ -84,16 +90,16 @@ fn the_page_of_raw_numbers_is_the_one_written_by_hand() {
     promtool::assert_accepts(&page);
     let by_hand = repository_file("test/fixtures/pages/raw-nvml.prom");
     let by_hand = std::fs::read_to_string(by_hand).expect("the page written by hand");
-    for (number, (wanted, got)) in by_hand.lines().zip(page.lines()).enumerate() {
-        assert_eq!(wanted, got, "line {}", number + 1);
+    for (number, (expected, got)) in by_hand.lines().zip(page.lines()).enumerate() {
+        assert_eq!(expected, got, "line {}", number + 1);
     }
     assert_eq!(by_hand.lines().count(), page.lines().count(), "{page}");
 }
 
-/// The simulation reads the same directly and through NVML's integers: no conversion is done twice,
-/// or not at all, on one of the two ways.
+/// The simulation has the same values directly and through NVML's integers: neither path leaves out a
+/// conversion or does it twice.
 #[test]
-fn both_ways_to_the_simulation_agree() {
+fn the_simulation_directly_and_through_nvml_agree() {
     let key_values = |page: &str| -> BTreeMap<String, f64> {
         let page = Page::parse(page).expect("a well-formed page");
         let samples = page.all_samples().filter(|sample| {
@@ -145,7 +151,7 @@ fn every_page_of_simulated_numbers_says_so() {
     metric("heatsink_source_info").label("source", "sim").assert_in(&page);
 }
 
-/// `docs/metrics.md` is what `heatsink fields --markdown` prints.
+/// The page of the documentation that lists all metrics.
 #[test]
 fn the_list_of_metrics_is_up_to_date() {
     let output = testkit::exporter::run(BINARY, &["fields", "--markdown"], &[]);

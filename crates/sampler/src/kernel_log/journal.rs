@@ -6,8 +6,8 @@
 //! below `/run` to `/var` once. The files `user-….journal` hold what processes of that user wrote;
 //! the kernel's messages and journald's own never go there.
 //!
-//! The messages of one boot have a non-decreasing monotonic time across all files, whatever becomes
-//! of the wall clock. So the files are merged by it, and a copy is known by its time and its hash.
+//! The messages of one boot have a non-decreasing monotonic time across all files, even if the
+//! wall clock is set. So the files are merged by it, and a copy is known by its time and its hash.
 //!
 //! No process can write `_TRANSPORT=kernel`: journald drops a client's fields that start with an
 //! underscore. What a process writes to `/dev/kmsg` does get it, with another facility than 0, and
@@ -27,6 +27,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::batch::{Batch, Message};
 use file::{Fields, JournalFile, Transport};
 use find::Folders;
 use object::{Entry, Id, Pages};
@@ -41,29 +42,6 @@ const MOST_REMEMBERED: usize = 4096;
 /// How many files that cannot be read yet are tried again at each call.
 const MOST_UNREAD: usize = 16;
 
-/// One message of the kernel's.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Message {
-    /// The printk clock: about the time since the machine was started, without suspend. From
-    /// `_SOURCE_MONOTONIC_TIMESTAMP`, or else when journald received it, by the monotonic clock.
-    pub(crate) at: Duration,
-    /// The text, with its line breaks; at most 8 KiB. Bytes that are not UTF-8 are replaced by
-    /// U+FFFD.
-    pub(crate) text: String,
-}
-
-/// What one call of [`Journal::read`] found.
-#[derive(PartialEq, Eq, Default, Debug)]
-pub(crate) struct Batch {
-    /// In the order in which journald received them.
-    pub(crate) messages: Vec<Message>,
-    /// How many messages are known to be missing: those that journald missed in `/dev/kmsg`, by its
-    /// own account, and those whose text cannot be read from the file.
-    pub(crate) lost: u64,
-    /// Whether more can be read at once.
-    pub(crate) is_behind: bool,
-}
-
 /// The kernel's messages of one boot in journald's files, each of them once.
 pub(crate) struct Journal {
     boot: Id,
@@ -77,8 +55,8 @@ pub(crate) struct Journal {
     pages: Pages,
     /// How many files have been opened.
     count: u64,
-    kernel: Mark,
-    driver: Mark,
+    /// By transport.
+    marks: [Mark; 2],
     has_warned: bool,
 }
 
@@ -118,8 +96,7 @@ impl Journal {
             unread: Vec::new(),
             pages: Pages::new(),
             count: 0,
-            kernel: Mark::default(),
-            driver: Mark::default(),
+            marks: Default::default(),
             has_warned: false,
         };
         journal.find_files()?;
@@ -261,10 +238,7 @@ impl Journal {
             let Some(file) = self.files.get_mut(index) else {
                 return;
             };
-            let mark = match transport {
-                Transport::Kernel => &mut self.kernel,
-                Transport::Driver => &mut self.driver,
-            };
+            let mark = &mut self.marks[transport as usize];
             if mark.is_copy(&entry, file.number()) {
                 continue;
             }
@@ -273,23 +247,19 @@ impl Journal {
                 continue;
             };
             match transport {
-                Transport::Kernel => batch.push_kernel(fields, &entry),
-                Transport::Driver => batch.push_driver(&fields),
+                Transport::Kernel => push_kernel(batch, fields, &entry),
+                Transport::Driver => push_driver(batch, &fields),
             }
         }
     }
 
-    /// The next entry in the order of all files; none if there is none, or `budget` is used up.
+    /// The next entry in the order of all files; `None` at the end, or if `budget` is used up.
     fn take_earliest(
         &mut self,
         transport: Transport,
         budget: &mut usize,
     ) -> Option<(usize, Entry)> {
-        let mark = match transport {
-            Transport::Kernel => &self.kernel,
-            Transport::Driver => &self.driver,
-        };
-        let after = mark.monotonic;
+        let after = self.marks[transport as usize].monotonic;
         let mut earliest: Option<(usize, Id, Entry)> = None;
         for (index, file) in self.files.iter_mut().enumerate() {
             let entry = file.next_entry(&mut self.pages, transport, after, budget);
@@ -301,7 +271,7 @@ impl Journal {
             };
             let is_earlier = earliest.is_none_or(|(_, sequence, than)| {
                 match entry.monotonic.cmp(&than.monotonic) {
-                    // Numbers of different sequences say nothing of each other.
+                    // Numbers of different sequences cannot be compared.
                     Ordering::Equal if file.sequence == sequence => entry.seqnum < than.seqnum,
                     order => order.is_lt(),
                 }
@@ -335,27 +305,27 @@ impl Mark {
     }
 }
 
-impl Batch {
-    fn push_kernel(&mut self, fields: Fields, entry: &Entry) {
-        if !fields.are_the_kernels() {
-            return;
-        }
-        let Some(text) = fields.message else {
-            self.lost = self.lost.saturating_add(u64::from(fields.is_incomplete));
-            return;
-        };
-        let micros = fields.source_monotonic.unwrap_or(entry.monotonic);
-        self.messages.push(Message { at: Duration::from_micros(micros), text });
+/// Adds an entry of the kernel.
+fn push_kernel(batch: &mut Batch, fields: Fields, entry: &Entry) {
+    if !fields.are_the_kernels() {
+        return;
     }
-
-    fn push_driver(&mut self, fields: &Fields) {
-        let message = fields.message.as_deref().filter(|_| fields.has_transport);
-        let count = message.and_then(missed).unwrap_or(0);
-        self.lost = self.lost.saturating_add(count);
-    }
+    let Some(text) = fields.message else {
+        batch.lost = batch.lost.saturating_add(u64::from(fields.is_incomplete));
+        return;
+    };
+    let micros = fields.source_monotonic.unwrap_or(entry.monotonic);
+    batch.messages.push(Message { at: Some(Duration::from_micros(micros)), text });
 }
 
-/// How many messages journald says it has missed in `/dev/kmsg`.
+/// Adds an entry of journald itself.
+fn push_driver(batch: &mut Batch, fields: &Fields) {
+    let message = fields.message.as_deref().filter(|_| fields.has_transport);
+    let count = message.and_then(missed).unwrap_or(0);
+    batch.lost = batch.lost.saturating_add(count);
+}
+
+/// How many messages journald reports as missed in `/dev/kmsg`.
 fn missed(message: &str) -> Option<u64> {
     message.strip_prefix("Missed ")?.strip_suffix(" kernel messages")?.parse().ok()
 }

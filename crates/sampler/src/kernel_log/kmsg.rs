@@ -1,9 +1,73 @@
-//! One record of `/dev/kmsg`, as one read returns it, or one line of a file in that format.
+//! The device `/dev/kmsg`, and its records, which may also be lines of a file.
 //!
 //! `4,1234,5678901,-;NVRM: …`: the priority, the sequence number, the printk clock in µs, flags,
 //! perhaps further fields, and the text. Lines ` KEY=value` may follow.
 
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
+
+use super::batch::{Batch, MAX_BATCH, Message};
+
+/// `open`'s flag for reads that do not wait, as Linux has it on x86-64 and aarch64.
+pub(crate) const O_NONBLOCK: i32 = 0o4000;
+
+/// The device `/dev/kmsg`: one record a read, in order, from the oldest that the kernel still has.
+pub(crate) struct Kmsg<F = File> {
+    file: F,
+    /// The number of the last record.
+    last: Option<u64>,
+}
+
+impl Kmsg {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+        Ok(Self { file, last: None })
+    }
+}
+
+impl<F: Read + Seek> Kmsg<F> {
+    pub(crate) fn skip(&mut self) -> io::Result<()> {
+        self.last = None;
+        self.file.seek(SeekFrom::End(0)).map(drop)
+    }
+
+    pub(crate) fn read(&mut self) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        let mut buffer = [0; 8192];
+        for _ in 0..MAX_BATCH {
+            let count = match self.file.read(&mut buffer) {
+                Ok(0) => return Ok(batch),
+                Ok(count) => count,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(batch),
+                    // The kernel has overwritten what was not read in time; the next read goes on
+                    // after it, and the gap in the numbers shows how many.
+                    ErrorKind::BrokenPipe | ErrorKind::Interrupted => continue,
+                    // A record that does not fit is passed over, and all before it is read.
+                    ErrorKind::InvalidInput => {
+                        batch.lost += 1;
+                        self.skip()?;
+                        continue;
+                    }
+                    _ => return Err(error),
+                },
+            };
+            let text = String::from_utf8_lossy(&buffer[..count]);
+            let Some(record) = parse(&text) else { continue };
+            let next = self.last.map(|last| last + 1);
+            batch.lost += next.map_or(0, |next| record.sequence.saturating_sub(next));
+            self.last = Some(record.sequence);
+            if record.is_kernel {
+                batch.messages.push(Message { at: Some(record.at), text: record.message });
+            }
+        }
+        batch.is_behind = true;
+        Ok(batch)
+    }
+}
 
 /// One record of the kernel's log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,7 +84,7 @@ pub(crate) struct Record {
     pub(crate) message: String,
 }
 
-/// A record; none where the text does not have the format.
+/// A record; `None` if the text does not have the format.
 ///
 /// The flag `c` (continues the record before) has no effect: the driver's lines carry it though
 /// they are whole.
@@ -91,9 +155,84 @@ fn escaped(text: &[u8]) -> Option<(u8, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What the device answers, read by read; then that there is no more.
+    struct Device(VecDeque<Result<String, i32>>);
+
+    impl Read for Device {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.pop_front() {
+                Some(Ok(record)) => {
+                    buffer[..record.len()].copy_from_slice(record.as_bytes());
+                    Ok(record.len())
+                }
+                Some(Err(number)) => Err(io::Error::from_raw_os_error(number)),
+                None => Err(io::Error::from_raw_os_error(EAGAIN)),
+            }
+        }
+    }
+
+    impl Seek for Device {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    const EAGAIN: i32 = 11;
+    const EINVAL: i32 = 22;
+    const EPIPE: i32 = 32;
+
+    fn read(answers: Vec<Result<String, i32>>) -> (Vec<String>, u64) {
+        let mut kmsg = Kmsg { file: Device(answers.into()), last: None };
+        let batch = kmsg.read().unwrap();
+        assert!(!batch.is_behind);
+        (batch.messages.into_iter().map(|message| message.text).collect(), batch.lost)
+    }
+
+    fn record(sequence: u64) -> Result<String, i32> {
+        Ok(format!("4,{sequence},99,c;message {sequence}\n SUBSYSTEM=pci\n"))
+    }
+
+    #[test]
+    fn overwritten_records_are_counted_as_lost() {
+        let (messages, lost) = read(vec![record(7), record(8), Err(EPIPE), record(12), record(13)]);
+        assert_eq!(messages, ["message 7", "message 8", "message 12", "message 13"]);
+        assert_eq!(lost, 3);
+        // Records that were overwritten before the first read are not lost.
+        assert_eq!(read(vec![Err(EPIPE), record(900)]), (vec!["message 900".to_owned()], 0));
+    }
+
+    #[test]
+    fn a_record_of_a_process_is_no_message_and_leaves_no_gap() {
+        let forged = Ok("12,8,99,-;NVRM: Xid (PCI:0000:1a:00): 79".to_owned());
+        let (messages, lost) = read(vec![record(7), forged, record(9)]);
+        assert_eq!((messages.len(), lost), (2, 0));
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_and_a_malformed_one_cost_no_other() {
+        let nonsense = Ok("\u{0}".repeat(100));
+        let (messages, lost) = read(vec![record(7), Err(EINVAL), nonsense, record(20)]);
+        assert_eq!((messages.len(), lost), (2, 1));
+    }
+
+    #[test]
+    fn a_reader_that_is_behind_says_so() {
+        let all = (0..2 * MAX_BATCH as u64 + 5).map(record).collect();
+        let mut kmsg = Kmsg { file: Device(all), last: None };
+        let read = |kmsg: &mut Kmsg<Device>| {
+            let batch = kmsg.read().unwrap();
+            (batch.messages.len(), batch.is_behind, batch.lost)
+        };
+        assert_eq!(read(&mut kmsg), (MAX_BATCH, true, 0));
+        assert_eq!(read(&mut kmsg), (MAX_BATCH, true, 0));
+        assert_eq!(read(&mut kmsg), (5, false, 0));
+    }
 
     fn kernel(sequence: u64, micros: u64, message: &str) -> Option<Record> {
         let at = Duration::from_micros(micros);
@@ -101,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_understood() {
+    fn records_are_parsed() {
         let xid = "NVRM: Xid (PCI:0000:0a:00): 79, GPU has fallen off the bus.";
         for (record, expected) in [
             (format!("4,1093,12345678,-;{xid}\n"), kernel(1093, 12_345_678, xid)),
@@ -219,7 +358,7 @@ mod tests {
         }
 
         #[test]
-        fn what_the_kernel_escapes_is_read_back(
+        fn escaped_bytes_are_read_back(
             (priority, sequence, micros) in (0..192u64, any::<u64>(), any::<u64>()),
             message in any::<String>(),
         ) {

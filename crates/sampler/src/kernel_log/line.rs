@@ -1,8 +1,8 @@
-//! What one message of the kernel's log says about NVIDIA devices.
+//! What one message of the kernel log reports about NVIDIA devices.
 //!
 //! Only the start of a message is the driver's for certain: what follows the code may hold the name
 //! of a process, and that may be any text. So the address and the code are read from the start, and
-//! a message that does not start as the driver's do says nothing.
+//! a message that does not start as the driver's do is ignored.
 
 use model::{DriverError, LinkFault};
 
@@ -15,7 +15,7 @@ const LONGEST_UNIT: usize = 32;
 /// How many words of an NVLink XID's text are looked at. The driver cuts it at 512 bytes.
 const MOST_WORDS: usize = 256;
 
-/// What one record of the kernel's log says.
+/// What one message of the kernel log reports.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
     /// The driver reports an XID.
@@ -26,9 +26,9 @@ pub(crate) enum Event {
         pci_bus_id: String,
         /// The number of the SXid.
         code: u32,
-        /// `fatal`, `nonfatal` or `correctable`; none where the line names none of these.
+        /// `fatal`, `nonfatal` or `correctable`; `None` if the line has none of these.
         severity: Option<&'static str>,
-        /// The number of the link; none where the line is not about one.
+        /// The number of the link; `None` if the line is not about one.
         link: Option<u32>,
     },
     /// The driver or the kernel reports a failure of a GPU that is not an XID. The line of one that
@@ -43,7 +43,7 @@ pub(crate) enum Event {
     Boot,
 }
 
-/// What a line `NVRM: Xid (PCI:0000:1a:00): 79, pid=4211, name=trainer, …` says.
+/// A line `NVRM: Xid (PCI:0000:1a:00): 79, pid=4211, name=trainer, …`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct XidLine {
     /// Of the GPU, as [`bus_id`] spells it, always with function 0: the driver prints none here.
@@ -52,9 +52,9 @@ pub(crate) struct XidLine {
     pub(crate) code: u32,
     /// The number of the GPU instance on a partitioned GPU, from `GPU-I`.
     pub(crate) instance: Option<u32>,
-    /// The process that the line names; none where it names none, or an unknown one.
+    /// The process in the line, unless it is unknown.
     pub(crate) process: Option<Process>,
-    /// What an NVLink XID (144 to 150) says of its link.
+    /// The fault of the link, of an NVLink XID (144 to 150).
     pub(crate) fault: Option<LinkFault>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Process {
     pub(crate) name: Option<String>,
 }
 
-/// Each form of message that says something.
+/// The forms of messages.
 const FORMS: [fn(&str) -> Option<Event>; 5] = [xid, sxid, driver, off_bus_at_probe, boot];
 
 /// Failures of a GPU in one line: what stands before its address, what after, and what it means.
@@ -79,7 +79,7 @@ const FAILURES: [(&str, &str, DriverError); 4] = [
     ("nvidia ", ": probe with driver nvidia failed ", DriverError::ProbeFailed),
 ];
 
-/// What a message says; none for most messages, and for one that is malformed.
+/// The event in a message; `None` for most messages, and for malformed ones.
 ///
 /// The message is the text of one kernel record, without the prefix of a log. It may hold several
 /// lines.
@@ -189,7 +189,7 @@ fn process_name(text: &str) -> Option<String> {
     Some(text.chars().take(LONGEST_NAME).map(printable).collect())
 }
 
-/// What an NVLink XID (144 to 150) says of the link: `RLW_CTRL Nonfatal XC0 i0 Link 04 (0x…`.
+/// The fault of the link in an NVLink XID (144 to 150): `RLW_CTRL Nonfatal XC0 i0 Link 04 (0x…`.
 fn link_fault(code: u32, text: &str) -> Option<LinkFault> {
     if !(144..=150).contains(&code) {
         return None;
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     /// The event in one line, with only what is known.
-    fn said(message: &str) -> String {
+    fn describe(message: &str) -> String {
         let Some(event) = event(message) else {
             return "nothing".to_owned();
         };
@@ -298,70 +298,51 @@ mod tests {
         }
     }
 
+    /// Checks lines of the form `MESSAGE => EVENT`, and comments.
+    fn check_table(table: &str) {
+        let rows = table.lines().map(str::trim).filter(|row| !row.is_empty());
+        for row in rows.filter(|row| !row.starts_with("//")) {
+            let (message, expected) = row.split_once(" => ").expect("a message and an event");
+            check(&[(message, expected)]);
+        }
+    }
+
     fn check(rows: &[(&str, &str)]) {
         for (message, expected) in rows {
-            assert_eq!(said(message), *expected, "{message}");
+            assert_eq!(describe(message), *expected, "{message}");
         }
     }
 
     #[test]
     fn every_variant_of_an_xid_line() {
-        check(&[
-            ("NVRM: Xid (0007:00): 13, 0002 00000000 000090c0", "00000000:07:00.0 xid 13"),
-            (
-                "NVRM: Xid (0000:0a:00): 31, Ch 00000007, engmask 00000101, intr 10000000",
-                "00000000:0A:00.0 xid 31",
-            ),
-            (
-                "NVRM: Xid (PCI:0000:0a:00): 79, GPU has fallen off the bus.",
-                "00000000:0A:00.0 xid 79",
-            ),
-            (
-                "NVRM: Xid (PCI:0000:0a:00): 79, GPU has fallen off the bus",
-                "00000000:0A:00.0 xid 79",
-            ),
-            (
-                "NVRM: Xid (PCI:0000:0a:00): 79, pid=4211, GPU has fallen off the bus.",
-                "00000000:0A:00.0 xid 79 pid 4211",
-            ),
-            (
-                "NVRM: Xid (PCI:0000:0a:00): 13, pid='<unknown>', name=<unknown>, Graphics \
-                 Exception: ESR 0x504648=0x10",
-                "00000000:0A:00.0 xid 13",
-            ),
-            (
-                "NVRM: Xid (PCI:0000:0a:00): 43, pid=4211, name=trainer, Ch 00000008",
-                "00000000:0A:00.0 xid 43 pid 4211 name trainer",
-            ),
-            ("NVRM: Xid (PCI:0000:0a:00): 46", "00000000:0A:00.0 xid 46"),
-            (
-                "NVRM: Xid (PCI:0000:0a:00): 45, pid=4211, name=trainer, Ch 00000008 caused by \
-                 previous Xid 149",
-                "00000000:0A:00.0 xid 45 pid 4211 name trainer",
-            ),
+        check_table(
+            "
+            NVRM: Xid (0007:00): 13, 0002 00000000 000090c0 => 00000000:07:00.0 xid 13
+            NVRM: Xid (0000:0a:00): 31, Ch 00000007, engmask 00000101, intr 10000000 => 00000000:0A:00.0 xid 31
+            NVRM: Xid (PCI:0000:0a:00): 79, GPU has fallen off the bus. => 00000000:0A:00.0 xid 79
+            NVRM: Xid (PCI:0000:0a:00): 79, GPU has fallen off the bus => 00000000:0A:00.0 xid 79
+            NVRM: Xid (PCI:0000:0a:00): 79, pid=4211, GPU has fallen off the bus. => 00000000:0A:00.0 xid 79 pid 4211
+            NVRM: Xid (PCI:0000:0a:00): 13, pid='<unknown>', name=<unknown>, Graphics Exception: ESR 0x504648=0x10 => 00000000:0A:00.0 xid 13
+            NVRM: Xid (PCI:0000:0a:00): 43, pid=4211, name=trainer, Ch 00000008 => 00000000:0A:00.0 xid 43 pid 4211 name trainer
+            NVRM: Xid (PCI:0000:0a:00): 46 => 00000000:0A:00.0 xid 46
+            NVRM: Xid (PCI:0000:0a:00): 45, pid=4211, name=trainer, Ch 00000008 caused by previous Xid 149 => 00000000:0A:00.0 xid 45 pid 4211 name trainer
             // The place.
-            ("NVRM: Xid (PCI:0000:0a:00.0): 48, x", "00000000:0A:00.0 xid 48"),
-            ("NVRM: Xid (PCI:0000:0a:00.3): 48, x", "00000000:0A:00.0 xid 48"),
-            ("NVRM: Xid (PCI:10000:0a:1f): 48, x", "00010000:0A:1F.0 xid 48"),
-            ("NVRM: Xid (PCI:FEDCBA98:0A:00): 48, x", "FEDCBA98:0A:00.0 xid 48"),
-            (
-                "NVRM: Xid (PCI:0000:0a:00 GPU-I:05): 94, pid=7, name=a, Contained: SM (0x1). \
-                 RST: No, D-RST: No",
-                "00000000:0A:00.0 xid 94 instance 5 pid 7 name a",
-            ),
-            (
-                "NVRM: Xid (PCI:0000:0a:00 GPU-I:11 GPU-CI:02): 13, pid=7, name=a, Graphics SM",
-                "00000000:0A:00.0 xid 13 instance 11 pid 7 name a",
-            ),
-            ("NVRM: Xid (PCI:0000:0a:00 NEW:1): 48, x", "00000000:0A:00.0 xid 48"),
+            NVRM: Xid (PCI:0000:0a:00.0): 48, x => 00000000:0A:00.0 xid 48
+            NVRM: Xid (PCI:0000:0a:00.3): 48, x => 00000000:0A:00.0 xid 48
+            NVRM: Xid (PCI:10000:0a:1f): 48, x => 00010000:0A:1F.0 xid 48
+            NVRM: Xid (PCI:FEDCBA98:0A:00): 48, x => FEDCBA98:0A:00.0 xid 48
+            NVRM: Xid (PCI:0000:0a:00 GPU-I:05): 94, pid=7, name=a, Contained: SM (0x1). RST: No, D-RST: No => 00000000:0A:00.0 xid 94 instance 5 pid 7 name a
+            NVRM: Xid (PCI:0000:0a:00 GPU-I:11 GPU-CI:02): 13, pid=7, name=a, Graphics SM => 00000000:0A:00.0 xid 13 instance 11 pid 7 name a
+            NVRM: Xid (PCI:0000:0a:00 NEW:1): 48, x => 00000000:0A:00.0 xid 48
             // Codes.
-            ("NVRM: Xid (PCI:0000:0a:00): 0, x", "00000000:0A:00.0 xid 0"),
-            ("NVRM: Xid (PCI:0000:0a:00): 185, x", "00000000:0A:00.0 xid 185"),
-            ("NVRM: Xid (PCI:0000:0a:00): 4294967295, x", "00000000:0A:00.0 xid 4294967295"),
+            NVRM: Xid (PCI:0000:0a:00): 0, x => 00000000:0A:00.0 xid 0
+            NVRM: Xid (PCI:0000:0a:00): 185, x => 00000000:0A:00.0 xid 185
+            NVRM: Xid (PCI:0000:0a:00): 4294967295, x => 00000000:0A:00.0 xid 4294967295
             // White space around it.
-            (" \tNVRM: Xid (PCI:0000:0a:00): 79, x", "00000000:0A:00.0 xid 79"),
-            ("NVRM: Xid (PCI:0000:0a:00): 79\n", "00000000:0A:00.0 xid 79"),
-        ]);
+            ",
+        );
+        check(&[(" \tNVRM: Xid (PCI:0000:0a:00): 79, x", "00000000:0A:00.0 xid 79")]);
+        check(&[("NVRM: Xid (PCI:0000:0a:00): 79\n", "00000000:0A:00.0 xid 79")]);
     }
 
     #[test]
@@ -460,12 +441,12 @@ mod tests {
             for code in 144..=150 {
                 let expected = format!("00000018:01:00.0 xid {code} {expected}");
                 let message = format!("NVRM: Xid (PCI:0018:01:00): {code}, {detail}");
-                assert_eq!(said(&message), expected.trim_end(), "{message}");
+                assert_eq!(describe(&message), expected.trim_end(), "{message}");
             }
         }
         for code in [137, 143, 151] {
             let message = format!("NVRM: Xid (PCI:0018:01:00): {code}, RLW_CTRL Fatal Link 04");
-            assert_eq!(said(&message), format!("00000018:01:00.0 xid {code}"));
+            assert_eq!(describe(&message), format!("00000018:01:00.0 xid {code}"));
         }
     }
 
@@ -490,128 +471,84 @@ mod tests {
             ("pid=", ""),
             ("name=trainer, x", ""),
             ("x, pid=4211, name=trainer", ""),
-            // What a process is called does not decide what the line says.
+            // The name of a process does not change what the line is about.
             ("pid=1, name=): 79, NVRM: Xid (PCI:0000:0b:00): 79, x", " pid 1 name ): 79"),
             ("pid=1, name=NVRM: Xid (PCI:, x", " pid 1 name NVRM: Xid (PCI:"),
             (&format!("pid=1, name={long}, x"), &format!(" pid 1 name {}", &long[1..])),
         ] {
             let message = format!("NVRM: Xid (PCI:0000:0a:00): 119, {detail}");
-            assert_eq!(said(&message), format!("00000000:0A:00.0 xid 119{expected}"), "{message}");
+            assert_eq!(
+                describe(&message),
+                format!("00000000:0A:00.0 xid 119{expected}"),
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn lines_without_an_xid() {
-        check(&[
-            (
-                "NVRM: GPU 0000:0a:00.0: GPU has fallen off the bus.",
-                "00000000:0A:00.0 fallen_off_bus",
-            ),
-            (
-                "NVRM: The NVIDIA GPU 0000:0a:00.0\nNVRM: (PCI ID: 10de:2330) installed in this \
-                 system has\nNVRM: fallen off the bus and is not responding to commands.",
-                "00000000:0A:00.0 fallen_off_bus",
-            ),
+        check_table(
+            "
+            NVRM: GPU 0000:0a:00.0: GPU has fallen off the bus. => 00000000:0A:00.0 fallen_off_bus
             // As rsyslog writes a line break.
-            (
-                "NVRM: The NVIDIA GPU 0000:0a:00.0#012NVRM: (PCI ID: 10de:2330) installed in \
-                 this system has#012NVRM: fallen off the bus and is not responding to commands.",
-                "00000000:0A:00.0 fallen_off_bus",
-            ),
-            (
-                "NVRM: The NVIDIA GPU 0000:0a:00.0 (PCI ID: 10de:0fff)\nNVRM: installed in this \
-                 system is not supported by the NVIDIA 580.82.07 driver release.",
-                "nothing",
-            ),
-            ("NVRM: The NVIDIA GPU 0000:0a:00.0", "nothing"),
-            ("NVRM: fallen off the bus and is not responding to commands.", "nothing"),
-            (
-                "NVRM: GPU 0000:0a:00.1: RmInitAdapter failed! (0x62:0x65:1860)",
-                "00000000:0A:00.1 init_failed",
-            ),
-            ("NVRM: RmInitAdapter failed! (0x62:0x65:1860)", "nothing"),
-            ("NVRM: GPU 0000:0a:00.0: rm_init_adapter failed, device minor number 0", "nothing"),
-            ("nvidia: probe of 0000:0a:00.0 failed with error -1", "00000000:0A:00.0 probe_failed"),
-            (
-                "nvidia 0000:0a:00.0: probe with driver nvidia failed with error -1",
-                "00000000:0A:00.0 probe_failed",
-            ),
-            ("nvidia 0000:0a:00.0: enabling device (0000 -> 0003)", "nothing"),
-            ("nouveau: probe of 0000:0a:00.0 failed with error -1", "nothing"),
-            ("nvidia: probe of x failed with error -1", "nothing"),
-            ("NVRM: GPU at PCI:0000:0a:00: GPU-8ac0b1ff-8c38-35a7", "nothing"),
-            ("NVRM: GPU at 0000:0a:00: GPU-8ac0b1ff-8c38-35a7", "nothing"),
-            ("NVRM: GPU Board Serial Number: 1650123456789", "nothing"),
-            ("NVRM: The NVIDIA probe routine was not called for 1 device(s).", "nothing"),
-            ("NVRM: The NVIDIA probe routine failed for 1 device(s).", "nothing"),
-            ("NVRM: No NVIDIA devices probed.", "nothing"),
-            (
-                "NVRM: Rate limiting GSP RPC error prints for GPU at PCI:0000:0a:00 (printing 1 \
-                 of every 30).  The GPU likely needs to be reset.",
-                "nothing",
-            ),
-            ("Linux version 6.8.0-45-generic (buildd@lcy02) (gcc) #45-Ubuntu SMP", "boot"),
-            ("x Linux version 6.8.0", "nothing"),
-            ("Missed 12 kernel messages", "nothing"),
-        ]);
+            NVRM: The NVIDIA GPU 0000:0a:00.0#012NVRM: (PCI ID: 10de:2330) installed in this system has#012NVRM: fallen off the bus and is not responding to commands. => 00000000:0A:00.0 fallen_off_bus
+            NVRM: The NVIDIA GPU 0000:0a:00.0 => nothing
+            NVRM: fallen off the bus and is not responding to commands. => nothing
+            NVRM: GPU 0000:0a:00.1: RmInitAdapter failed! (0x62:0x65:1860) => 00000000:0A:00.1 init_failed
+            NVRM: RmInitAdapter failed! (0x62:0x65:1860) => nothing
+            NVRM: GPU 0000:0a:00.0: rm_init_adapter failed, device minor number 0 => nothing
+            nvidia: probe of 0000:0a:00.0 failed with error -1 => 00000000:0A:00.0 probe_failed
+            nvidia 0000:0a:00.0: probe with driver nvidia failed with error -1 => 00000000:0A:00.0 probe_failed
+            nvidia 0000:0a:00.0: enabling device (0000 -> 0003) => nothing
+            nouveau: probe of 0000:0a:00.0 failed with error -1 => nothing
+            nvidia: probe of x failed with error -1 => nothing
+            NVRM: GPU at PCI:0000:0a:00: GPU-8ac0b1ff-8c38-35a7 => nothing
+            NVRM: GPU at 0000:0a:00: GPU-8ac0b1ff-8c38-35a7 => nothing
+            NVRM: GPU Board Serial Number: 1650123456789 => nothing
+            NVRM: The NVIDIA probe routine was not called for 1 device(s). => nothing
+            NVRM: The NVIDIA probe routine failed for 1 device(s). => nothing
+            NVRM: No NVIDIA devices probed. => nothing
+            NVRM: Rate limiting GSP RPC error prints for GPU at PCI:0000:0a:00 (printing 1 of every 30).  The GPU likely needs to be reset. => nothing
+            Linux version 6.8.0-45-generic (buildd@lcy02) (gcc) #45-Ubuntu SMP => boot
+            x Linux version 6.8.0 => nothing
+            Missed 12 kernel messages => nothing
+            ",
+        );
+        check(&[(
+            "NVRM: The NVIDIA GPU 0000:0a:00.0\nNVRM: (PCI ID: 10de:2330) installed in this system has\nNVRM: fallen off the bus and is not responding to commands.",
+            "00000000:0A:00.0 fallen_off_bus",
+        )]);
+        check(&[(
+            "NVRM: The NVIDIA GPU 0000:0a:00.0 (PCI ID: 10de:0fff)\nNVRM: installed in this system is not supported by the NVIDIA 580.82.07 driver release.",
+            "nothing",
+        )]);
     }
 
     #[test]
     fn sxids() {
-        check(&[
-            (
-                "nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): 28006, Non-fatal, Link 46 MC TS \
-                 crumbstore MCTO (First)",
-                "00000000:0B:00.0 sxid 28006 nonfatal link 46",
-            ),
-            (
-                "nvidia-nvswitch0: SXid (PCI:0000:0b:00.2): 20034, Fatal, Link 03 LTSSM Fault Up",
-                "00000000:0B:00.2 sxid 20034 fatal link 3",
-            ),
-            (
-                "nvidia-nvswitch12: SXid (PCI:0000:0b:00.0): 00123, Correctable, Link 00 x",
-                "00000000:0B:00.0 sxid 123 correctable link 0",
-            ),
-            (
-                "nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003, Fatal, Host_priv, instance=0, \
-                 chiplet=1",
-                "00000000:0B:00.0 sxid 10003 fatal",
-            ),
-            (
-                "nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003, Fatal, Link -1",
-                "00000000:0B:00.0 sxid 10003 fatal",
-            ),
-            (
-                "nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003, Fatal",
-                "00000000:0B:00.0 sxid 10003 fatal",
-            ),
-            (
-                "nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003, Link 3 x",
-                "00000000:0B:00.0 sxid 10003 unknown",
-            ),
-            (
-                "nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003",
-                "00000000:0B:00.0 sxid 10003 unknown",
-            ),
-            (
-                "nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): 28006, Severity 0 Engine instance 46 \
-                 Sub-engine instance 00",
-                "nothing",
-            ),
-            (
-                "nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): 28006, Data {0x00140004, 0x00100000}",
-                "nothing",
-            ),
-            ("nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): 99999999999, Fatal, x", "nothing"),
-            ("nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): garbled, Fatal", "nothing"),
-            ("nvidia-nvswitch3: SXid (PCI:0b): 28006, Fatal, x", "nothing"),
-            ("nvidia-nvswitch: SXid (PCI:0000:0b:00.0): 28006, Fatal, x", "nothing"),
-            ("x: SXid (PCI:0000:0b:00.0): 28006, Fatal, x", "nothing"),
-        ]);
+        check_table(
+            "
+            nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): 28006, Non-fatal, Link 46 MC TS crumbstore MCTO (First) => 00000000:0B:00.0 sxid 28006 nonfatal link 46
+            nvidia-nvswitch0: SXid (PCI:0000:0b:00.2): 20034, Fatal, Link 03 LTSSM Fault Up => 00000000:0B:00.2 sxid 20034 fatal link 3
+            nvidia-nvswitch12: SXid (PCI:0000:0b:00.0): 00123, Correctable, Link 00 x => 00000000:0B:00.0 sxid 123 correctable link 0
+            nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003, Fatal, Host_priv, instance=0, chiplet=1 => 00000000:0B:00.0 sxid 10003 fatal
+            nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003, Fatal, Link -1 => 00000000:0B:00.0 sxid 10003 fatal
+            nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003, Fatal => 00000000:0B:00.0 sxid 10003 fatal
+            nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003, Link 3 x => 00000000:0B:00.0 sxid 10003 unknown
+            nvidia-nvswitch0: SXid (PCI:0000:0b:00.0): 10003 => 00000000:0B:00.0 sxid 10003 unknown
+            nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): 28006, Severity 0 Engine instance 46 Sub-engine instance 00 => nothing
+            nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): 28006, Data {0x00140004, 0x00100000} => nothing
+            nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): 99999999999, Fatal, x => nothing
+            nvidia-nvswitch3: SXid (PCI:0000:0b:00.0): garbled, Fatal => nothing
+            nvidia-nvswitch3: SXid (PCI:0b): 28006, Fatal, x => nothing
+            nvidia-nvswitch: SXid (PCI:0000:0b:00.0): 28006, Fatal, x => nothing
+            x: SXid (PCI:0000:0b:00.0): 28006, Fatal, x => nothing
+            ",
+        );
     }
 
     #[test]
-    fn other_messages_say_nothing() {
+    fn other_messages_are_no_events() {
         for message in [
             "",
             " ",
@@ -642,7 +579,7 @@ mod tests {
             "NVRM: Xid (PCI:0:0000:0a:00): 79, x",
             "NVRM: Xid (PCI:0000:0a:00 GPU-I:x): 79, x",
             "NVRM: Xid (PCI:0000:0a:00 GPU-I:99999999999): 79, x",
-            // Not the driver's, whatever they hold.
+            // Not the driver's.
             "Xid (PCI:0000:0a:00.0): 79, GPU has fallen off the bus",
             "x NVRM: Xid (PCI:0000:0a:00): 79, x",
             "nvrm: xid (pci:0000:0a:00): 79, x",
@@ -682,7 +619,7 @@ mod tests {
                 format!("NVRM: The NVIDIA GPU {long}"),
                 format!("nvidia: probe of {long} failed with error -1"),
             ] {
-                assert!(said(&message).chars().count() < 200, "{filler:?}");
+                assert!(describe(&message).chars().count() < 200, "{filler:?}");
             }
         }
     }

@@ -1,12 +1,12 @@
 //! The kernel's messages in text logs: lines of dmesg, of syslog files and of `journalctl`.
 //!
 //! Of syslog, only lines whose tag is exactly `kernel` count. A text log proves no more than that: a
-//! process may write to syslog under this tag, and dmesg without `-x` does not tell who wrote a line.
+//! process may write to syslog under this tag, and dmesg without `-x` does not show who wrote a line.
 
 /// The levels of dmesg, by name.
 const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
 
-/// The kernel's message in one line of a text log; none where the line has no known prefix, or is
+/// The kernel's message in one line of a text log; `None` if the line has no known prefix, or is
 /// another program's.
 pub(crate) fn message(line: &str) -> Option<&str> {
     let line = line.trim_end_matches(['\n', '\r']);

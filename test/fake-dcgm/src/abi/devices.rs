@@ -4,14 +4,15 @@ use std::ffi::{c_int, c_uint};
 
 use model::field;
 
-use super::{answer, put_one};
+use super::{answer, fill, put_one};
 use crate::{
+    engine::Engine,
     entity::{EntityId, NumberedInstance, kind},
     gpu::{Gpu, state},
     layout::{
         CLOCK_SETS_VERSION, DEVICE_SETTINGS_VERSION, DeviceAttributes, IDENTIFIERS_VERSION,
-        MEMORY_USAGE_VERSION, MigHierarchy, POWER_LIMITS_VERSION, THERMALS_VERSION, blanks, check,
-        fresh, put, put_text,
+        MEMORY_USAGE_VERSION, MigHierarchy, POWER_LIMITS_VERSION, THERMALS_VERSION, blanks,
+        put_text,
     },
     library,
     status::Status,
@@ -103,21 +104,17 @@ unsafe extern "C" fn dcgmGetDeviceAttributes(
     gpu: c_uint,
     attributes: *mut DeviceAttributes,
 ) -> c_int {
-    answer(|| {
-        library::call(handle, |engine, _| {
-            // SAFETY: the caller passes a struct that begins with its version.
-            unsafe { check(attributes) }?;
-            let known = engine.state();
-            let found = known.gpus.iter().find(|it| it.index == gpu).ok_or(Status::BAD_PARAM)?;
-            // SAFETY: it was checked.
-            unsafe { put(attributes, &attributes_of(found)) };
-            Ok(())
-        })
-    })
+    let serve = |engine: &Engine, filled: &mut DeviceAttributes| {
+        let state = engine.state();
+        let found = state.gpus.iter().find(|it| it.index == gpu).ok_or(Status::BAD_PARAM)?;
+        fill_attributes(filled, found);
+        Ok(())
+    };
+    // SAFETY: the caller passes a struct that begins with its version.
+    unsafe { fill(handle, attributes, serve) }
 }
 
-fn attributes_of(gpu: &Gpu) -> Box<DeviceAttributes> {
-    let mut filled = fresh::<DeviceAttributes>();
+fn fill_attributes(filled: &mut DeviceAttributes, gpu: &Gpu) {
     filled.clock_sets.version = CLOCK_SETS_VERSION;
     filled.thermal = blanks(THERMALS_VERSION);
     filled.power = blanks(POWER_LIMITS_VERSION);
@@ -141,7 +138,6 @@ fn attributes_of(gpu: &Gpu) -> Box<DeviceAttributes> {
     identifiers.pci_device = BLANK_INT32;
     identifiers.pci_subsystem = BLANK_INT32;
     identifiers.virtualization = BLANK_INT32;
-    filled
 }
 
 #[unsafe(no_mangle)]
@@ -149,32 +145,26 @@ unsafe extern "C" fn dcgmGetGpuInstanceHierarchy(
     handle: usize,
     hierarchy: *mut MigHierarchy,
 ) -> c_int {
-    answer(|| {
-        library::call(handle, |engine, _| {
-            // SAFETY: the caller passes a struct that begins with its version.
-            unsafe { check(hierarchy) }?;
-            let mut filled = fresh::<MigHierarchy>();
-            let state = engine.state();
-            let all =
-                state.gpus.iter().flat_map(|gpu| gpu.instances.iter().map(move |it| (gpu, it)));
-            for (row, (gpu, it)) in filled.rows.iter_mut().zip(all.clone()) {
-                row.entity = it.entity;
-                row.parent = parent(gpu, it);
-                let info = &mut row.info;
-                let uuid = gpu.texts.get(&field::UUID.0).map_or(BLANK_TEXT, String::as_str);
-                put_text(&mut info.gpu_uuid, uuid);
-                info.gpu_index = gpu.index;
-                info.instance = it.instance.gpu_instance;
-                info.compute_instance = it.instance.compute_instance.unwrap_or(u32::MAX);
-                info.slices = slices(&it.instance.profile);
-                info.profile = profile(info.slices, it.instance.compute_instance.is_some());
-            }
-            filled.count = all.count().min(filled.rows.len()) as u32;
-            // SAFETY: it was checked.
-            unsafe { put(hierarchy, &filled) };
-            Ok(())
-        })
-    })
+    let serve = |engine: &Engine, filled: &mut MigHierarchy| {
+        let state = engine.state();
+        let all = state.gpus.iter().flat_map(|gpu| gpu.instances.iter().map(move |it| (gpu, it)));
+        for (row, (gpu, it)) in filled.rows.iter_mut().zip(all.clone()) {
+            row.entity = it.entity;
+            row.parent = parent(gpu, it);
+            let info = &mut row.info;
+            let uuid = gpu.texts.get(&field::UUID.0).map_or(BLANK_TEXT, String::as_str);
+            put_text(&mut info.gpu_uuid, uuid);
+            info.gpu_index = gpu.index;
+            info.instance = it.instance.gpu_instance;
+            info.compute_instance = it.instance.compute_instance.unwrap_or(u32::MAX);
+            info.slices = slices(&it.instance.profile);
+            info.profile = profile(info.slices, it.instance.compute_instance.is_some());
+        }
+        filled.count = all.count().min(filled.rows.len()) as u32;
+        Ok(())
+    };
+    // SAFETY: the caller passes a struct that begins with its version.
+    unsafe { fill(handle, hierarchy, serve) }
 }
 
 /// What an instance is in: a GPU, or a GPU instance.

@@ -2,34 +2,29 @@
 
 use std::ffi::c_int;
 
-use super::answer;
+use super::fill;
 use crate::{
-    layout::{CpuHierarchy, OWNED_CORES_VERSION, check, fresh, put, put_text},
-    library,
+    engine::Engine,
+    layout::{CpuHierarchy, OWNED_CORES_VERSION, put_text},
 };
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn dcgmGetCpuHierarchy_v2(handle: usize, hierarchy: *mut CpuHierarchy) -> c_int {
-    answer(|| {
-        library::call(handle, |engine, _| {
-            // SAFETY: the caller passes a struct that begins with its version.
-            unsafe { check(hierarchy) }?;
-            let mut filled = fresh::<CpuHierarchy>();
-            let cpus = &engine.setup.equipment.cpus;
-            for (row, cpu) in filled.cpus.iter_mut().zip(cpus) {
-                row.cpu = cpu.id;
-                row.cores.version = OWNED_CORES_VERSION;
-                for core in &cpu.cores {
-                    if let Some(bits) = row.cores.bits.get_mut(*core as usize / 64) {
-                        *bits |= 1 << (core % 64);
-                    }
+    let serve = |engine: &Engine, filled: &mut CpuHierarchy| {
+        let cpus = &engine.setup.equipment.cpus;
+        for (row, cpu) in filled.cpus.iter_mut().zip(cpus) {
+            row.cpu = cpu.id;
+            row.cores.version = OWNED_CORES_VERSION;
+            for core in &cpu.cores {
+                if let Some(bits) = row.cores.bits.get_mut(*core as usize / 64) {
+                    *bits |= 1 << (core % 64);
                 }
-                put_text(&mut row.serial, &cpu.serial);
             }
-            filled.count = cpus.len().min(filled.cpus.len()) as u32;
-            // SAFETY: it was checked.
-            unsafe { put(hierarchy, &filled) };
-            Ok(())
-        })
-    })
+            put_text(&mut row.serial, &cpu.serial);
+        }
+        filled.count = cpus.len().min(filled.cpus.len()) as u32;
+        Ok(())
+    };
+    // SAFETY: the caller passes a struct that begins with its version.
+    unsafe { fill(handle, hierarchy, serve) }
 }

@@ -17,12 +17,40 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use crate::status::Status;
+use crate::{
+    engine::Engine,
+    layout::{Versioned, check, fresh, put},
+    library,
+    status::Status,
+};
 
 /// What a function returns. A panic must not unwind into C.
 fn answer(serve: impl FnOnce() -> Result<(), Status>) -> i32 {
     let result = catch_unwind(AssertUnwindSafe(serve)).unwrap_or(Err(Status::GENERIC_ERROR));
     result.err().unwrap_or(Status::OK).0
+}
+
+/// Fills a struct of the caller's with what `serve` makes of one that is all zero but for its version.
+///
+/// # Safety
+///
+/// `place` is null or points to a struct that begins with its version.
+unsafe fn fill<T: Versioned>(
+    handle: usize,
+    place: *mut T,
+    serve: impl FnOnce(&Engine, &mut T) -> Result<(), Status>,
+) -> i32 {
+    answer(|| {
+        library::call(handle, |engine, _| {
+            // SAFETY: as the caller says.
+            unsafe { check(place) }?;
+            let mut filled = fresh::<T>();
+            serve(engine, &mut filled)?;
+            // SAFETY: it was checked.
+            unsafe { put(place, &filled) };
+            Ok(())
+        })
+    })
 }
 
 /// A text of the caller's.

@@ -326,6 +326,9 @@ impl Drop for Client {
     fn drop(&mut self) {
         // The host engine goes, so that it does not keep the next test's processor busy.
         self.engine.set(&["engine down"]);
+        while self.version().is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
         thread::sleep(Duration::from_millis(60));
         self.engine.clear();
         self.driver.clear();

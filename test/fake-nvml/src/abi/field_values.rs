@@ -1,4 +1,4 @@
-//! `nvmlDeviceGetFieldValues`: many fields in one call, each with a result of its own.
+//! `nvmlDeviceGetFieldValues`: many fields in one call, each with its own result.
 
 use std::{ffi::c_int, ops::RangeInclusive, ptr::NonNull};
 
@@ -18,7 +18,7 @@ use crate::{
 /// Fields about remapped rows, which a GPU cut into instances does not have.
 const REMAPPED_ROWS: RangeInclusive<u32> = 142..=145;
 
-/// How long each reading is said to have taken; a driver never says 0.
+/// The latency of each reading; a driver never has 0.
 const LATENCY_US: i64 = 3;
 
 #[unsafe(no_mangle)]
@@ -35,8 +35,8 @@ unsafe extern "C" fn nvmlDeviceGetFieldValues(
         for i in 0..count {
             // SAFETY: the caller promises NVML `count` entries, and `i` is below that.
             let entry = unsafe { values.add(i) };
-            // SAFETY: the entry is the caller's, with field and scope filled in, and nobody else
-            // uses it during the call.
+            // SAFETY: the entry is the caller's, with field and scope filled in, and not used
+            // by others during the call.
             unsafe { fill(&call, entry) };
         }
         Ok(())
@@ -74,8 +74,8 @@ unsafe fn fill(call: &Call, entry: NonNull<nvmlFieldValue_t>) {
             // SAFETY: the caller promises that the entry can be written.
             unsafe { entry.write(filled(0, 0, nothing)) };
         }
-        // The rest keeps what the caller put there: whoever does not look at the result is to
-        // find its own leavings, not a zero that looks like a reading.
+        // The rest keeps what the caller put there: a caller that ignores the result
+        // finds its old values, not a zero that looks like a reading.
         Reading::Refused(Refusal(code)) => {
             // SAFETY: the caller promises that the entry can be written.
             unsafe { (&raw mut (*entry).nvmlReturn).write(code) };

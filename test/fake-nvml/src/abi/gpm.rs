@@ -174,7 +174,7 @@ unsafe fn fill(metric: *mut nvmlGpmMetric_t, first: &Gpm, second: &Gpm) {
 }
 
 fn info(id: c_uint) -> nvmlGpmMetricInfo_t {
-    // The header's pointers are not const, but nobody is meant to write through them.
+    // The header's pointers are not const, but must not be written through.
     let pointer = |text: &'static CStr| text.as_ptr().cast_mut();
     let nothing: *mut c_char = ptr::null_mut();
     match METRICS.iter().find(|(known, ..)| *known == id) {

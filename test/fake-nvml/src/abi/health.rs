@@ -60,8 +60,8 @@ device_several! {
     };
 }
 
-/// With no room for the pages, or a null pointer, it tells their number, which is an error unless
-/// there are none: that is how the driver has it.
+/// With no room for the pages, or a null pointer, it writes their number, which is an error unless
+/// there are none, as in the driver.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn nvmlDeviceGetRetiredPages(
     device: nvmlDevice_t,

@@ -18,7 +18,7 @@ use crate::{
     session,
 };
 
-/// A way to cut a GPU: the ids are those of an A100 or H100.
+/// A MIG profile: the ids are those of an A100 or H100.
 struct Profile {
     /// `NVML_GPU_INSTANCE_PROFILE_*`.
     number: c_uint,

@@ -59,8 +59,8 @@ unsafe extern "C" fn nvmlDeviceReadPRMCounters_v1(
             // SAFETY: the caller promises NVML as many counters as the list says, and `i` is below
             // that.
             let counter = unsafe { counters.add(i) };
-            // SAFETY: the counter is the caller's, with id and port filled in, and nobody else uses
-            // it during the call.
+            // SAFETY: the counter is the caller's, with id and port filled in, and not used by others
+            // during the call.
             unsafe { fill(&call, counter) };
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! `nvmlDeviceGetSamples`: what the driver has recorded by itself.
+//! `nvmlDeviceGetSamples`: the driver's sample buffers.
 
 use std::{
     ffi::{c_uint, c_ulonglong},
@@ -72,7 +72,7 @@ unsafe extern "C" fn nvmlDeviceGetSamples(
     })
 }
 
-/// None for what NVML samples and no board here does.
+/// None for quantities that no board here samples.
 fn quantity(kind: nvmlSamplingType_t) -> Result<Option<Quantity>, Refusal> {
     match kind {
         POWER => Ok(Some(Quantity::Power)),

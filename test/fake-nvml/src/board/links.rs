@@ -27,7 +27,7 @@ pub(crate) struct Nvlink {
     pub prm: Ports,
 }
 
-/// Registers of the links' ports as `nvmlDeviceReadPRMCounters_v1` tells them, by the number of the
+/// Registers of the links' ports as `nvmlDeviceReadPRMCounters_v1` reads them, by the number of the
 /// link.
 #[derive(Deserialize, Clone, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
@@ -108,19 +108,24 @@ pub(crate) struct Fabric {
     pub health_summary: u8,
 }
 
+/// A text that is no cluster UUID.
+#[derive(thiserror::Error, Debug)]
+#[error("cluster UUID {0:?} is not 32 hexadecimal digits")]
+pub(crate) struct InvalidClusterUuid(String);
+
 /// Sixteen bytes, written as the text of a UUID.
 #[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, Debug)]
 #[serde(try_from = "String")]
 pub(crate) struct ClusterUuid(pub [u8; 16]);
 
 impl TryFrom<String> for ClusterUuid {
-    type Error = String;
+    type Error = InvalidClusterUuid;
 
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(text: String) -> Result<Self, InvalidClusterUuid> {
         let digits: String = text.chars().filter(|digit| *digit != '-').collect();
         match u128::from_str_radix(&digits, 16) {
             Ok(number) if digits.len() == 32 => Ok(Self(number.to_be_bytes())),
-            _ => Err(format!("cluster UUID {text:?} is not 32 hexadecimal digits")),
+            _ => Err(InvalidClusterUuid(text)),
         }
     }
 }

@@ -25,7 +25,7 @@ fn max_devices_by_default() -> u32 {
     7
 }
 
-/// A GPU instance: memory and multiprocessors of its own.
+/// A GPU instance, with its memory and multiprocessors.
 #[derive(Deserialize, Clone, Debug)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Instance {

@@ -92,7 +92,7 @@ pub(crate) struct Board {
     pub retired_pages: Option<RetiredPages>,
     pub unrepairable_memory: Option<u32>,
 
-    /// What `nvmlDeviceGetSamples` tells.
+    /// The sources of `nvmlDeviceGetSamples`.
     #[serde(default)]
     pub samples: Sources,
 
@@ -110,11 +110,11 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// The field that a caller asks for; one that was listed without a scope answers for any.
+    /// A field in a scope; one that is listed without a scope answers for any.
     pub(crate) fn field(&self, id: u32, scope: u32) -> Option<&Field> {
         self.fields
             .iter()
-            .find(|field| field.id == id && field.scope.is_none_or(|own| own == scope))
+            .find(|field| field.id == id && field.scope.is_none_or(|known| known == scope))
     }
 }
 

@@ -1,11 +1,11 @@
-//! What a simulated board comes with, and what follows from its state in no simple way.
+//! Equipment of a simulated board, and values that follow from its state in a complicated way.
 
 use sim::GpuState;
 
 use crate::board::{Bar1, Nvlink, Peers, Ports, RowHistogram};
 
 /// More GPUs than any host has.
-const MOST_GPUS: usize = 64;
+const MAX_GPUS: usize = 64;
 const P2P_UNKNOWN: u32 = 6;
 
 /// How far it may warm up before it slows down.
@@ -33,18 +33,17 @@ pub(super) fn nvlink(state: &GpuState) -> Nvlink {
     }
 }
 
-/// Each GPU reaches each other over NVLink, as far as one can tell without knowing how many there
-/// are; asked about itself, it says "unknown".
+/// Each GPU reaches each other over NVLink; the status of a GPU to itself is "unknown".
 pub(super) fn peers(index: usize) -> Peers {
-    let mut status = vec![0; MOST_GPUS];
-    if let Some(own) = status.get_mut(index) {
-        *own = P2P_UNKNOWN;
+    let mut status = vec![0; MAX_GPUS];
+    if let Some(itself) = status.get_mut(index) {
+        *itself = P2P_UNKNOWN;
     }
     let same = || status.clone();
     Peers { read: same(), write: same(), nvlink: same(), atomics: same(), pci: same() }
 }
 
-/// Each row that was remapped takes a spare from a bank of its own.
+/// Each remapped row takes a spare row from another bank.
 pub(super) fn row_histogram(state: &GpuState) -> RowHistogram {
     const BANKS: u32 = 2560;
     let taken = count(state.rows_remapped_correctable + state.rows_remapped_uncorrectable);

@@ -22,7 +22,7 @@ use crate::{
 pub(crate) enum Pace {
     /// Counters and timestamps are those of the last step of the simulation.
     Running,
-    /// The state stands still; counters of field values go on by one second per reading.
+    /// The state does not change; counters of field values grow by one second per reading.
     Frozen,
 }
 
@@ -191,7 +191,7 @@ fn fields(state: &GpuState, timestamp_us: i64, pace: Pace) -> Vec<Field> {
         flag(Kind::U64, 52, state.nvlink_replays),
         flag(Kind::U64, 59, state.nvlink_recoveries),
         flag(Kind::U32, 82, rounded(state.memory_temperature_celsius).into()),
-        // Energy is a total that people read, not one that a rate is made of: it stands still with
+        // Energy is a total that people read, not one that a rate is made of: it is frozen with
         // the rest, so that a page of a frozen simulation is always the same.
         flag(Kind::U64, 83, millijoules(state.energy_joules)),
         flag(Kind::U32, 91, state.nvlinks.into()),

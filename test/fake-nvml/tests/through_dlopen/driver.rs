@@ -172,7 +172,7 @@ impl Driver {
 
     /// Reads one field value; an error of the whole call comes before one of the field.
     pub(crate) fn field(&self, device: Device, id: u32, scope: u32) -> Answer<nvmlFieldValue_t> {
-        let mut entry = asked(id, scope);
+        let mut entry = request(id, scope);
         // SAFETY: one entry is passed, and one is announced.
         done(unsafe { self.nvml.nvmlDeviceGetFieldValues(device.raw(), 1, &mut entry) })?;
         done(entry.nvmlReturn)?;
@@ -248,8 +248,8 @@ impl Drop for EventSet<'_> {
     }
 }
 
-/// An entry for nvmlDeviceGetFieldValues, with leavings that a driver must replace.
-pub(crate) fn asked(id: u32, scope: u32) -> nvmlFieldValue_t {
+/// An entry for nvmlDeviceGetFieldValues, with values that a driver must replace.
+pub(crate) fn request(id: u32, scope: u32) -> nvmlFieldValue_t {
     nvmlFieldValue_t {
         fieldId: id,
         scopeId: scope,

@@ -40,8 +40,8 @@ fn a_storm_over_all_gpus_reaches_each_set_once_and_soon() {
     for (index, gpu) in gpus.iter().enumerate() {
         let of_gpu = lines.iter().filter(|(known, _)| *known == index);
         let expected: Vec<u64> = of_gpu.map(|(_, xid)| (*xid).into()).collect();
-        let told = all.iter().filter(|(known, _)| known == gpu).map(|(_, xid)| *xid);
-        assert_eq!(told.collect::<Vec<_>>(), expected, "GPU {index}, in the common set");
+        let delivered = all.iter().filter(|(known, _)| known == gpu).map(|(_, xid)| *xid);
+        assert_eq!(delivered.collect::<Vec<_>>(), expected, "GPU {index}, in the common set");
         let own: Vec<_> = expected.iter().map(|_| single[index].wait(SOON).unwrap().1).collect();
         assert_eq!(own, expected, "GPU {index}, in its own set");
     }

@@ -151,7 +151,7 @@ fn wrong_arguments_are_refused() {
         assert_eq!(nvml.nvmlDeviceGetUUID(gpu, ptr::null_mut(), 80), INVALID_ARGUMENT);
         assert_eq!(nvml.nvmlGpmMetricsGet(ptr::null_mut()), INVALID_ARGUMENT);
         assert_eq!(nvml.nvmlEventSetWait_v2(set.raw(), ptr::null_mut(), 0), INVALID_ARGUMENT);
-        let mut entry = asked(82, 0);
+        let mut entry = request(82, 0);
         assert_eq!(nvml.nvmlDeviceGetFieldValues(gpu, -1, &mut entry), INVALID_ARGUMENT);
 
         let no_device: nvmlDevice_t = ptr::null_mut();

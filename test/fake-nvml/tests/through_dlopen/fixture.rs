@@ -78,12 +78,12 @@ fn fields_have_the_type_and_the_rate_that_is_written() {
 fn one_bad_field_leaves_the_others_alone() {
     let driver = Driver::with_example();
     let gpu = driver.device(0).unwrap();
-    let mut entries = [asked(82, 0), asked(9_999, 0), asked(142, 0)];
+    let mut entries = [request(82, 0), request(9_999, 0), request(142, 0)];
     // SAFETY: three entries are passed, and three are announced.
     let code = unsafe { driver.nvml.nvmlDeviceGetFieldValues(gpu.raw(), 3, entries.as_mut_ptr()) };
     assert_eq!(code, 0);
     assert_eq!(entries.map(|entry| entry.nvmlReturn), [0, NOT_SUPPORTED, 0]);
-    // SAFETY: asked() wrote this member, and the library is to leave it alone.
+    // SAFETY: request() wrote this member, and the library is to leave it alone.
     assert_eq!(unsafe { entries[1].value.ullVal }, 0xDEAD_BEEF);
 }
 

@@ -39,7 +39,7 @@ fn mig_devices(driver: &Driver, gpu: Device) -> Vec<u32> {
 #[test]
 fn there_are_as_many_gpus_as_the_names_say() {
     let files = fs::read_dir(FOLDER).unwrap().map(|file| file.unwrap().path());
-    let mut told: Vec<String> = files
+    let mut machines: Vec<String> = files
         .map(|file| {
             let name = file.file_stem().unwrap().to_str().unwrap();
             let driver = machine(name);
@@ -49,7 +49,7 @@ fn there_are_as_many_gpus_as_the_names_say() {
             format!("{name}: {} GPUs, {gpm} with GPM, driver {version}", devices.len())
         })
         .collect();
-    told.sort();
+    machines.sort();
     let expected = [
         "a100x2-mig: 2 GPUs, 0 with GPM, driver 535.183.06",
         "gb200x2: 2 GPUs, 2 with GPM, driver 595.45.04",
@@ -57,7 +57,7 @@ fn there_are_as_many_gpus_as_the_names_say() {
         "h100x2: 2 GPUs, 2 with GPM, driver 550.163.01",
         "t4x2: 2 GPUs, 0 with GPM, driver 535.161.08",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(machines, expected);
 }
 
 #[test]

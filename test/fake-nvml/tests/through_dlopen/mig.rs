@@ -57,7 +57,7 @@ fn each_compute_instance_is_a_mig_device() {
     unsafe {
         let most = |gpu: Device| get(|out| nvml.nvmlDeviceGetMaxMigDeviceCount(gpu.raw(), out));
         assert_eq!((most(gpu), most(driver.device(0).unwrap())), (Ok(7), Ok(0)));
-        let told = devices.iter().flatten().map(|device| {
+        let found = devices.iter().flatten().map(|device| {
             let device = device.raw();
             (
                 get(|out| nvml.nvmlDeviceGetGpuInstanceId(device, out)).unwrap(),
@@ -65,7 +65,7 @@ fn each_compute_instance_is_a_mig_device() {
                 get(|out| nvml.nvmlDeviceGetIndex(device, out)).unwrap(),
             )
         });
-        assert_eq!(told.collect::<Vec<_>>(), [(2, 1, 0), (2, 0, 1), (9, 0, 4)]);
+        assert_eq!(found.collect::<Vec<_>>(), [(2, 1, 0), (2, 0, 1), (9, 0, 4)]);
         let (first, last) = (devices[1].unwrap(), devices[4].unwrap());
         assert_eq!(driver.name(first).as_deref(), Ok("NVIDIA H100 80GB HBM3 MIG 1c.3g.40gb"));
         assert_eq!(driver.name(last).as_deref(), Ok("NVIDIA H100 80GB HBM3 MIG 1g.10gb"));
@@ -118,7 +118,7 @@ fn a_mig_device_has_memory_of_its_own_and_little_else() {
         assert_eq!(driver.field(gpu, 142, 0).map(drop), Err(NOT_SUPPORTED));
         driver.control.set(&["gpu 2 mig-destroy 2", "gpu 2 mig-destroy 9", "gpu 2 mig-destroy 11"]);
         thread::sleep(BRIEF);
-        assert_eq!(rows(), Ok(3), "without instances it is told");
+        assert_eq!(rows(), Ok(3), "without instances they are supported");
         assert!(driver.field(gpu, 142, 0).is_ok());
     }
 }
@@ -162,11 +162,11 @@ fn instances_without_a_compute_instance_are_found_too() {
             get(|out| nvml.nvmlDeviceGetGpuInstances(gpu, info.id, handles.as_mut_ptr(), out))
         };
         assert_eq!(find(&mut handles), Ok(2));
-        let told = handles[..2].iter().map(|handle| {
+        let found = handles[..2].iter().map(|handle| {
             let info = get(|out| nvml.nvmlGpuInstanceGetInfo(*handle, out)).unwrap();
             (info.device == gpu, info.id, info.profileId, info.placement.size)
         });
-        assert_eq!(told.collect::<Vec<_>>(), [(true, 9, 19, 1), (true, 11, 19, 1)]);
+        assert_eq!(found.collect::<Vec<_>>(), [(true, 9, 19, 1), (true, 11, 19, 1)]);
         driver.control.set(&["gpu 2 denied nvmlDeviceGetGpuInstances"]);
         thread::sleep(BRIEF);
         assert_eq!(find(&mut handles), Err(NO_PERMISSION));
@@ -219,10 +219,10 @@ fn an_xid_names_its_instance() {
         "gpu 2 xid 94 instance 2 compute 1",
         "gpu 2 xid 31",
     ]);
-    let told = (0..3).map(|_| {
+    let found = (0..3).map(|_| {
         let event = set.wait_for_any(SOON).unwrap();
         (event.eventData, event.gpuInstanceId, event.computeInstanceId)
     });
     let whole = u32::MAX;
-    assert_eq!(told.collect::<Vec<_>>(), [(43, 2, whole), (94, 2, 1), (31, whole, whole)]);
+    assert_eq!(found.collect::<Vec<_>>(), [(43, 2, whole), (94, 2, 1), (31, whole, whole)]);
 }

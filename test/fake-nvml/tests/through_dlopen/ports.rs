@@ -35,8 +35,8 @@ fn under(commands: &[&str]) -> Driver {
     driver
 }
 
-/// A counter with leavings that a driver must replace, or must leave alone.
-fn asked(id: u32, port: u32) -> Counter {
+/// A counter with values that a driver must replace, or must keep.
+fn request(id: u32, port: u32) -> Counter {
     Counter { id, port, status: 99, kind: 99, value: 0xDEAD_BEEF }
 }
 
@@ -52,20 +52,20 @@ fn read(driver: &Driver, gpu: u32, counters: &mut [Counter]) -> Answer<()> {
 fn each_port_has_its_registers() {
     let driver = under(&["driver 595.45.04"]);
     let mut counters =
-        [(1, 1), (1, 2), (102, 2), (201, 1), (1001, 1)].map(|(id, port)| asked(id, port));
+        [(1, 1), (1, 2), (102, 2), (201, 1), (1001, 1)].map(|(id, port)| request(id, port));
     assert_eq!(read(&driver, 0, &mut counters), Ok(()));
-    let told = counters.map(|counter| (counter.status, counter.kind, counter.value));
+    let read = counters.map(|counter| (counter.status, counter.kind, counter.value));
     let [u32, ulong, u64] = [1, 2, 3];
     let expected =
         [(0, u64, 111), (0, u64, 112), (0, u32, 114), (0, ulong, 0x1_0000_0073), (0, u32, 2)];
-    assert_eq!(told, expected);
+    assert_eq!(read, expected);
 }
 
 #[test]
 fn what_is_not_there_has_a_status_and_nothing_else() {
     let driver = under(&["driver 600.10"]);
     // Not in the fixture, not of the second port, no port, a port too many, no counter.
-    let absent = [(2, 1), (201, 2), (1, 0), (1, 3), (104, 1)].map(|(id, port)| asked(id, port));
+    let absent = [(2, 1), (201, 2), (1, 0), (1, 3), (104, 1)].map(|(id, port)| request(id, port));
     let mut counters = absent;
     assert_eq!(read(&driver, 0, &mut counters), Ok(()));
     let statuses =
@@ -79,13 +79,13 @@ fn what_is_not_there_has_a_status_and_nothing_else() {
 
 #[test]
 fn the_function_as_a_whole() {
-    let counters = &mut [asked(1, 1)];
+    let counters = &mut [request(1, 1)];
     for old in ["driver 550.163.01", "driver 590.48.01"] {
         assert_eq!(read(&under(&[old]), 0, counters), Err(NOT_SUPPORTED), "{old}");
     }
     let denied = under(&["driver 595.45.04", "gpu 0 denied nvmlDeviceReadPRMCounters_v1"]);
     assert_eq!(read(&denied, 0, counters), Err(NO_PERMISSION));
-    assert_eq!(counters, &[asked(1, 1)]);
+    assert_eq!(counters, &[request(1, 1)]);
     let driver = under(&["driver 595.45.04", "nonsense 0 nvmlDeviceReadPRMCounters_v1 7"]);
     assert_eq!(read(&driver, 0, counters), Ok(()));
     assert_eq!(counters[0].value, 7);

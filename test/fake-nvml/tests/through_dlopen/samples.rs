@@ -42,9 +42,12 @@ fn samples_into(
         )
     })?;
     assert_eq!(value_type, 1, "unsigned int");
-    let told = &places[..count as usize];
+    let samples_read = &places[..count as usize];
     // SAFETY: the type says that this member was written.
-    Ok(told.iter().map(|sample| (sample.timeStamp, unsafe { sample.sampleValue.uiVal })).collect())
+    Ok(samples_read
+        .iter()
+        .map(|sample| (sample.timeStamp, unsafe { sample.sampleValue.uiVal }))
+        .collect())
 }
 
 fn now_us() -> u64 {
@@ -126,8 +129,8 @@ fn a_spike_is_in_the_samples_alone() {
     let driver = Driver::with_example();
     let gpu = driver.device(0).unwrap();
     let seen = |kind, value| {
-        let told = samples(&driver, gpu, kind, 0).unwrap();
-        told.iter().filter(|sample| sample.1 == value).count()
+        let samples_read = samples(&driver, gpu, kind, 0).unwrap();
+        samples_read.iter().filter(|sample| sample.1 == value).count()
     };
     assert_eq!(seen(POWER, 900_000), 0);
     driver.control.set(&["gpu 0 spike power 100 900000", "gpu 0 spike gpu_utilization 200 100"]);

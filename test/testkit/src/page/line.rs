@@ -1,11 +1,11 @@
 //! One line of a page: a HELP, a TYPE or a sample.
 
-use super::FamilyKind;
+use super::family::{FamilyKind, Fault};
 
 /// Names and values, in the order of the line.
 type Labels = Vec<(String, String)>;
 
-/// What a line says.
+/// A line.
 #[derive(Debug)]
 pub(super) enum Line {
     /// `# HELP name text`
@@ -16,8 +16,8 @@ pub(super) enum Line {
     Sample { name: String, labels: Labels, value: f64 },
 }
 
-/// Reads a line, given without its newline; the error says what is wrong with it.
-pub(super) fn read(line: &str) -> Result<Line, String> {
+/// Reads a line, given without its newline; the error is its fault.
+pub(super) fn read(line: &str) -> Result<Line, Fault> {
     if line.is_empty() {
         return Err("a blank line".into());
     }
@@ -37,18 +37,18 @@ pub(super) fn read(line: &str) -> Result<Line, String> {
     sample(line)
 }
 
-fn kind(word: &str) -> Result<FamilyKind, String> {
+fn kind(word: &str) -> Result<FamilyKind, Fault> {
     Ok(match word {
         "counter" => FamilyKind::Counter,
         "gauge" => FamilyKind::Gauge,
         "histogram" => FamilyKind::Histogram,
         "summary" => FamilyKind::Summary,
         "untyped" => FamilyKind::Untyped,
-        _ => return Err(format!("unknown type `{word}`")),
+        _ => return Err(format!("unknown type `{word}`").into()),
     })
 }
 
-fn sample(line: &str) -> Result<Line, String> {
+fn sample(line: &str) -> Result<Line, Fault> {
     let end = line.find(['{', ' ']).ok_or("a sample without a value")?;
     let (name, rest) = line.split_at(end);
     check_metric_name(name)?;
@@ -61,14 +61,14 @@ fn sample(line: &str) -> Result<Line, String> {
 }
 
 /// The labels, and what follows their closing brace. A brace inside a value is not that one.
-fn labels(inside: &str) -> Result<(Labels, &str), String> {
+fn labels(inside: &str) -> Result<(Labels, &str), Fault> {
     let mut labels = Labels::new();
     let mut rest = inside;
     loop {
         let (name, after) = rest.split_once('=').ok_or("a label without `=`")?;
         check_label_name(name)?;
         if labels.iter().any(|(other, _)| other == name) {
-            return Err(format!("label `{name}` twice"));
+            return Err(format!("label `{name}` twice").into());
         }
         let quoted = after.strip_prefix('"').ok_or("a label value without a quote")?;
         let (value, after) = label_value(quoted)?;
@@ -84,7 +84,7 @@ fn labels(inside: &str) -> Result<(Labels, &str), String> {
 }
 
 /// A label value up to its closing quote, escapes undone, and what follows the quote.
-fn label_value(quoted: &str) -> Result<(String, &str), String> {
+fn label_value(quoted: &str) -> Result<(String, &str), Fault> {
     let mut value = String::new();
     let mut chars = quoted.char_indices();
     while let Some((at, char)) = chars.next() {
@@ -102,7 +102,7 @@ fn label_value(quoted: &str) -> Result<(String, &str), String> {
     Err("a label value without its closing quote".into())
 }
 
-fn unescape_help(text: &str) -> Result<String, String> {
+fn unescape_help(text: &str) -> Result<String, Fault> {
     let mut plain = String::new();
     let mut chars = text.chars();
     while let Some(char) = chars.next() {
@@ -119,30 +119,30 @@ fn unescape_help(text: &str) -> Result<String, String> {
     Ok(plain)
 }
 
-/// A finite decimal number. Rust's own parser takes the same and `inf`, `nan` and their kin.
-fn number(text: &str) -> Result<f64, String> {
-    let fault = || format!("`{text}` is not a finite decimal number");
+/// A finite decimal number. Rust's own parser takes the same, and `inf` and `nan`.
+fn number(text: &str) -> Result<f64, Fault> {
+    let fault = || Fault::from(format!("`{text}` is not a finite decimal number"));
     let legal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e'));
     let value: f64 = text.parse().map_err(|_| fault())?;
     if legal && value.is_finite() { Ok(value) } else { Err(fault()) }
 }
 
-fn check_metric_name(name: &str) -> Result<(), String> {
+fn check_metric_name(name: &str) -> Result<(), Fault> {
     check_name(name, |char| char == ':')
 }
 
-fn check_label_name(name: &str) -> Result<(), String> {
+fn check_label_name(name: &str) -> Result<(), Fault> {
     if name.starts_with("__") {
-        return Err(format!("label `{name}` is reserved for Prometheus itself"));
+        return Err(format!("label `{name}` is reserved for Prometheus itself").into());
     }
     check_name(name, |_| false)
 }
 
-fn check_name(name: &str, also: impl Fn(char) -> bool) -> Result<(), String> {
+fn check_name(name: &str, also: impl Fn(char) -> bool) -> Result<(), Fault> {
     let starts_well = !name.starts_with(|char: char| char.is_ascii_digit());
     let legal = |char: char| char.is_ascii_alphanumeric() || char == '_' || also(char);
     if !name.is_empty() && starts_well && name.chars().all(legal) {
         return Ok(());
     }
-    Err(format!("`{name}` is not a legal name"))
+    Err(format!("`{name}` is not a legal name").into())
 }

@@ -1,9 +1,9 @@
-//! Whether a sample is on a page, asked in the words of a test.
+//! A matcher that finds samples on a page.
 
 use std::cmp::Reverse;
 use std::fmt;
 
-use super::{Page, Sample};
+use super::family::{Page, Sample, describe};
 
 /// How many samples a failure message shows.
 const SHOWN: usize = 5;
@@ -92,8 +92,8 @@ impl Match {
             && self.value.is_none_or(|value| sample.value == value)
     }
 
-    /// What to show when nothing matches: samples of the name that have most in common with what
-    /// was wanted, or, where the name is unknown, the names that begin most like it.
+    /// Shown when nothing matches: the samples of the name that have most in common with the matcher, or,
+    /// for an unknown name, the names that begin most like it.
     fn closest_in(&self, page: &Page) -> String {
         let mut samples = page.samples(&self.name);
         if !samples.is_empty() {
@@ -113,6 +113,26 @@ impl Match {
     }
 }
 
+impl Page {
+    /// The value of the only sample that matches, or `None` if none does.
+    ///
+    /// # Panics
+    ///
+    /// When several samples match.
+    #[track_caller]
+    pub fn value_of(&self, matcher: &Match) -> Option<f64> {
+        let found = matcher.find_in(self);
+        assert!(
+            found.len() < 2,
+            "{matcher} means {} samples, for instance\n  {}\n  {}",
+            found.len(),
+            found[0],
+            found[1]
+        );
+        found.first().map(|sample| sample.value)
+    }
+}
+
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         describe(f, &self.name, &self.labels)?;
@@ -124,19 +144,6 @@ impl fmt::Display for Match {
             None => Ok(()),
         }
     }
-}
-
-/// Writes a name and labels as a page does, for people: not meant to be read back.
-pub(super) fn describe(
-    f: &mut fmt::Formatter<'_>,
-    name: &str,
-    labels: &[(String, String)],
-) -> fmt::Result {
-    f.write_str(name)?;
-    for (index, (name, value)) in labels.iter().enumerate() {
-        write!(f, "{}{name}={value:?}", if index == 0 { '{' } else { ',' })?;
-    }
-    f.write_str(if labels.is_empty() { "" } else { "}" })
 }
 
 fn list<'a>(samples: impl Iterator<Item = &'a Sample>) -> String {

@@ -2,11 +2,22 @@
 
 use std::collections::HashSet;
 
+use super::family::{Family, FamilyKind, Fault, Page, PageError, Sample};
 use super::line::{self, Line};
-use super::{Family, FamilyKind, Page, PageError, Sample};
+
+impl Page {
+    /// Reads a page.
+    ///
+    /// # Errors
+    ///
+    /// The first fault that is found, with its line.
+    pub fn parse(text: &str) -> Result<Self, PageError> {
+        read(text)
+    }
+}
 
 /// Reads all lines and checks them against each other.
-pub(super) fn read(text: &str) -> Result<Page, PageError> {
+fn read(text: &str) -> Result<Page, PageError> {
     let mut reading = Reading::default();
     let mut lines = text.split('\n').collect::<Vec<_>>();
     // What follows the last newline is not a line, and must be nothing.
@@ -32,7 +43,7 @@ pub(super) fn read(text: &str) -> Result<Page, PageError> {
 #[derive(Default)]
 struct Reading {
     families: Vec<Family>,
-    /// A HELP line whose TYPE is awaited.
+    /// The HELP line whose TYPE must come next.
     help: Option<(String, String)>,
     /// Names that HELP lines have used.
     names: HashSet<String>,
@@ -41,12 +52,12 @@ struct Reading {
 }
 
 impl Reading {
-    fn take(&mut self, line: Line, number: usize) -> Result<(), String> {
+    fn take(&mut self, line: Line, number: usize) -> Result<(), Fault> {
         match line {
             Line::Help { name, text } => {
                 self.close()?;
                 if !self.names.insert(name.clone()) {
-                    return Err(format!("family `{name}` begins a second time"));
+                    return Err(format!("family `{name}` begins a second time").into());
                 }
                 self.help = Some((name, text));
                 Ok(())
@@ -56,8 +67,8 @@ impl Reading {
                     self.families.push(Family { name, kind, help, samples: Vec::new() });
                     Ok(())
                 }
-                Some((of, _)) => Err(format!("TYPE of `{name}` after HELP of `{of}`")),
-                None => Err(format!("TYPE of `{name}` without its HELP just before")),
+                Some((of, _)) => Err(format!("TYPE of `{name}` after HELP of `{of}`").into()),
+                None => Err(format!("TYPE of `{name}` without its HELP just before").into()),
             },
             Line::Sample { name, labels, value } => {
                 self.take_sample(Sample { name, labels, value, line: number })
@@ -65,13 +76,13 @@ impl Reading {
         }
     }
 
-    fn take_sample(&mut self, sample: Sample) -> Result<(), String> {
+    fn take_sample(&mut self, sample: Sample) -> Result<(), Fault> {
         if let Some((name, _)) = &self.help {
-            return Err(format!("a sample where the TYPE of `{name}` should be"));
+            return Err(format!("a sample where the TYPE of `{name}` should be").into());
         }
         let family = self.families.last_mut().ok_or("a sample before any HELP and TYPE")?;
         if !belongs(&sample, family) {
-            return Err(format!("a sample of another name inside family `{}`", family.name));
+            return Err(format!("a sample of another name inside family `{}`", family.name).into());
         }
         // To Prometheus a label without a value is no label, and order means nothing.
         let mut identity = sample.labels.clone();
@@ -84,21 +95,21 @@ impl Reading {
         Ok(())
     }
 
-    /// Checks that nothing was begun and left without a sample.
-    fn close(&self) -> Result<(), String> {
+    /// Checks that the last family has its TYPE and a sample.
+    fn close(&self) -> Result<(), Fault> {
         if let Some((name, _)) = &self.help {
-            return Err(format!("HELP of `{name}` without its TYPE"));
+            return Err(format!("HELP of `{name}` without its TYPE").into());
         }
         match self.families.last() {
             Some(family) if family.samples.is_empty() => {
-                Err(format!("family `{}` has no sample", family.name))
+                Err(format!("family `{}` has no sample", family.name).into())
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Whether a sample may stand in a family: histograms and summaries have suffixes.
+/// Whether a sample may be in a family: histograms and summaries have suffixes.
 fn belongs(sample: &Sample, family: &Family) -> bool {
     let Some(suffix) = sample.name.strip_prefix(family.name.as_str()) else { return false };
     match family.kind {
@@ -194,7 +205,7 @@ mod tests {
             let text = text.replace("{head}", head);
             let error = Page::parse(&text).unwrap_err();
             assert_eq!(error.line, line, "{text:?}: {error}");
-            assert!(error.fault.contains(fault), "{text:?}: {error}");
+            assert!(error.fault.to_string().contains(fault), "{text:?}: {error}");
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Field {
     /// Its help text in the built-in sets, with the unit. The states of an enum stand in it after a
     /// colon: `0 inactive, 1 active`.
     pub help: &'static str,
+    /// The field for the same quantity in a base unit, which came with DCGM 4.7.
+    pub base_unit: Option<FieldId>,
     /// The field that dcgm-exporter 4.9 serves in its place: itself under its canonical name, or one
     /// in another unit.
     pub(in crate::catalog) v4_9: Option<FieldId>,

@@ -19,7 +19,8 @@
 //! |---|---|
 //! | `aka` | the name of DCGM 4.6 |
 //! | `renamed` | the name of DCGM 4.6, under which dcgm-exporter 4.9 serves it |
-//! | `v4_9` | the field in another unit that dcgm-exporter 4.9 serves in its place |
+//! | `v4_9` | the field in a base unit that dcgm-exporter 4.9 serves in its place |
+//! | `base` | the field in a base unit that dcgm-exporter 4.9 serves beside it |
 //! | `v1` | the name of dcgm-exporter 1.x; the set `1.x` has those that have one |
 //! | `series` | the number of series per GPU, where it does not follow from the level |
 //! | `cumulative` | `false` for a counter that can fall |
@@ -58,7 +59,10 @@ macro_rules! with {
         Field { canonical: Some(name!($prefix $name)), v4_9: Some($row.id), ..$row }
     };
     ($row:expr, $prefix:ident, v4_9 $name:ident) => {
-        Field { v4_9: Some(constants::$name), ..$row }
+        Field { v4_9: Some(constants::$name), base_unit: Some(constants::$name), ..$row }
+    };
+    ($row:expr, $prefix:ident, base $name:ident) => {
+        Field { base_unit: Some(constants::$name), ..$row }
     };
     ($row:expr, $prefix:ident, v1 $name:ident) => {
         Field { v1: Some(stringify!($name)), ..$row }
@@ -106,6 +110,7 @@ macro_rules! fields {
                 pace: Pace::$pace,
                 kind: Kind::$kind,
                 help: $help,
+                base_unit: None,
                 v4_9: None,
                 v1: None,
                 series: None,
@@ -215,7 +220,7 @@ fields! {
         1616 dev  DEC_UTIL_RATIO                                  Use       Gpu             Float "ratio"        Every Gauge                          "Video decoder utilisation, as a ratio";
     }
     FramebufferSize "Framebuffer" {
-         250 dev  FB_TOTAL                                        Memory    ComputeInstance Int   "MiB"          Every Gauge   ALL DEFAULT            "Framebuffer memory in all, in MiB";
+         250 dev  FB_TOTAL                                        Memory    ComputeInstance Int   "MiB"          Every Gauge   ALL DEFAULT            "Framebuffer memory in all, in MiB", base FB_CAPACITY_BYTES;
         1625 dev  FB_CAPACITY_BYTES                               Memory    ComputeInstance Int   "B"            Every Gauge                          "Framebuffer memory in all, in bytes";
     }
     Framebuffer {

@@ -27,7 +27,7 @@ pub(super) enum Transport {
     Driver,
 }
 
-/// What the fields of an entry say.
+/// The fields of an entry that matter here.
 #[derive(Default, Debug)]
 pub(super) struct Fields {
     /// The text.
@@ -59,8 +59,8 @@ pub(super) struct JournalFile {
     newest_value: u64,
     /// How many objects there were when that FIELD object was last looked for.
     searched: u64,
-    kernel: EntryList,
-    driver: EntryList,
+    /// By transport.
+    lists: [EntryList; 2],
     /// The monotonic time of the newest entry, in µs.
     newest: u64,
     /// Fields that many entries share.
@@ -95,8 +95,7 @@ impl JournalFile {
             transport: 0,
             newest_value: 0,
             searched: 0,
-            kernel: EntryList::default(),
-            driver: EntryList::default(),
+            lists: Default::default(),
             newest: 0,
             shared: Vec::new(),
         })
@@ -114,7 +113,7 @@ impl JournalFile {
 
     /// Whether something can be read without another look.
     pub(super) fn has_more(&self) -> bool {
-        self.kernel.has_more() || self.driver.has_more()
+        self.lists.iter().any(EntryList::has_more)
     }
 
     /// Sees what has been appended.
@@ -131,7 +130,7 @@ impl JournalFile {
         // A list that is not found now may be found the next time.
         let _ = self.find_lists(&header, pages);
         let mut has_grown = false;
-        for list in [&mut self.kernel, &mut self.driver] {
+        for list in &mut self.lists {
             if list.data != 0 {
                 has_grown |= list.look(&self.objects.data_now(list.data)?);
             }
@@ -146,7 +145,7 @@ impl JournalFile {
 
     /// Finds the lists that are not known yet.
     fn find_lists(&mut self, header: &Header, pages: &mut Pages) -> io::Result<()> {
-        if self.kernel.data != 0 && self.driver.data != 0 {
+        if self.lists.iter().all(|list| list.data != 0) {
             return Ok(());
         }
         if self.transport == 0 && self.searched != header.objects {
@@ -164,8 +163,8 @@ impl JournalFile {
             }
             let data = self.objects.data(pages, value)?;
             match data.payload {
-                b"_TRANSPORT=kernel" => self.kernel.data = value,
-                b"_TRANSPORT=driver" => self.driver.data = value,
+                b"_TRANSPORT=kernel" => self.lists[Transport::Kernel as usize].data = value,
+                b"_TRANSPORT=driver" => self.lists[Transport::Driver as usize].data = value,
                 _ => {}
             }
             // Each is written after the older ones.
@@ -185,10 +184,7 @@ impl JournalFile {
         after: u64,
         budget: &mut usize,
     ) -> Option<Entry> {
-        let list = match transport {
-            Transport::Kernel => &mut self.kernel,
-            Transport::Driver => &mut self.driver,
-        };
+        let list = &mut self.lists[transport as usize];
         while list.next.is_none() && *budget > 0 {
             let offset = match list.step(&self.objects, pages, self.is_final) {
                 Step::Entry(offset) => Some(offset),
@@ -208,17 +204,17 @@ impl JournalFile {
 
     /// Makes the entry after the next one the next.
     pub(super) fn take(&mut self, transport: Transport) {
-        self.list_mut(transport).next = None;
+        self.lists[transport as usize].next = None;
     }
 
-    /// What the fields of an entry say.
+    /// Reads the fields of an entry.
     pub(super) fn fields(
         &mut self,
         pages: &mut Pages,
         entry: &Entry,
         transport: Transport,
     ) -> io::Result<Fields> {
-        let transport = self.list_mut(transport).data;
+        let transport = self.lists[transport as usize].data;
         let mut fields = Fields::default();
         for item in self.objects.items(pages, entry)? {
             fields.has_transport |= item == transport;
@@ -259,12 +255,5 @@ impl JournalFile {
             self.shared.push((offset, field.clone()));
         }
         Ok(field)
-    }
-
-    fn list_mut(&mut self, transport: Transport) -> &mut EntryList {
-        match transport {
-            Transport::Kernel => &mut self.kernel,
-            Transport::Driver => &mut self.driver,
-        }
     }
 }

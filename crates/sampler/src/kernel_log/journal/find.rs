@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A folder's time of change tells two changes apart only if they are not this close together.
+/// Two changes of a folder that are closer together may have the same modification time.
 const COARSEST_TIME: Duration = Duration::from_secs(2);
 
 /// The folders that journald's files are in.
@@ -18,7 +18,7 @@ pub(super) struct Folders {
     is_settled: bool,
 }
 
-/// The files that a listing found, and what stands in the way of reading them.
+/// The files that a listing found, and why some cannot be read.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) paths: Vec<PathBuf>,

@@ -112,7 +112,7 @@ struct Window {
     file: u64,
     start: u64,
     bytes: Vec<u8>,
-    /// How much is read at once, and how much of that before what is asked for: an entry follows
+    /// How much is read at once, and how much of that before the requested offset: an entry follows
     /// its own fields.
     len: usize,
     before: u64,

@@ -56,7 +56,7 @@ fn bounded(text: &[u8]) -> String {
     text
 }
 
-/// Whether an object's flags say that its payload is compressed.
+/// Whether the flags of an object mark its payload as compressed.
 pub(super) fn is_compressed(flags: u8) -> bool {
     flags & (XZ | LZ4 | ZSTD) != 0
 }
@@ -84,7 +84,7 @@ fn lz4(payload: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// One zstd frame that says how long its content is.
+/// One zstd frame that states the length of its content.
 fn zstd(mut payload: &[u8]) -> Option<Vec<u8>> {
     let mut decoder = FrameDecoder::new();
     decoder.reset(&mut payload).ok()?;
@@ -92,7 +92,7 @@ fn zstd(mut payload: &[u8]) -> Option<Vec<u8>> {
     if length == 0 || length > LONGEST_DECOMPRESSED {
         return None;
     }
-    // Ends at most one block of 128 KiB after this length, whatever the frame says.
+    // Ends at most one block of 128 KiB after this length, even if the frame has more.
     let all = BlockDecodingStrategy::UptoBytes(LONGEST_DECOMPRESSED);
     decoder.decode_blocks(&mut payload, all).ok()?;
     decoder.is_finished().then(|| decoder.collect())?

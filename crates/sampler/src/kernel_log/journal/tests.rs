@@ -78,7 +78,7 @@ impl Line {
     fn message(&self) -> Message {
         let text = &self.fields.iter().find(|(name, _)| *name == "MESSAGE").unwrap().1;
         Message {
-            at: Duration::from_micros(self.monotonic.saturating_sub(3)),
+            at: Some(Duration::from_micros(self.monotonic.saturating_sub(3))),
             text: String::from_utf8_lossy(text).into_owned(),
         }
     }
@@ -289,7 +289,7 @@ fn any_text_is_read_and_bounded() {
     assert_eq!(texts[2], &random[..8192]);
     assert_eq!(texts[3], "é".repeat(4096));
     assert_eq!(texts[4], "\u{fffd}".repeat(2730));
-    assert_eq!(messages[5], Message { at: Duration::from_micros(6), text: "last".into() });
+    assert_eq!(messages[5], Message { at: Some(Duration::from_micros(6)), text: "last".into() });
 }
 
 #[test]

@@ -1,0 +1,275 @@
+//! The watches of a configuration: counters files and a generation of names, with the families of
+//! every page and the fields that other families are derived from.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use model::catalog::builtin::Set;
+use model::catalog::counters::{self, Counters, Skipped};
+use model::catalog::{Field, Generation, generation};
+use model::{Kind, Watch, Windows};
+
+use crate::flags::{COLLECTORS, EXTRA_COLLECTORS};
+
+/// The largest counters file that is read, in bytes. The full field table takes a tenth of it.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// The configuration of watches. Its files are read at the start and at every reload.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchConfig {
+    /// A counters file, or the name of a built-in set; `None` for the default set.
+    pub(crate) counters: Option<PathBuf>,
+    /// Rows that are added to it.
+    pub(crate) extra: Option<Extra>,
+    /// The generation of names; `None` for those of the files, and of 4.8 in built-in sets.
+    pub(crate) generation: Option<Generation>,
+    /// The time from one reading to the next.
+    pub(crate) interval: Duration,
+    /// The lengths of the windows.
+    pub(crate) windows: Windows,
+}
+
+/// The source of rows that are added.
+#[derive(Clone, Debug)]
+pub(crate) enum Extra {
+    /// A counters file, or the name of a built-in set.
+    Path(PathBuf),
+    /// A built-in set, whatever files are in the working directory.
+    Builtin(Set),
+}
+
+/// The result of reading the configuration.
+pub(crate) struct LoadedWatches {
+    /// The watches: those of the files, those of every page, and hidden ones that other families are
+    /// derived from.
+    pub(crate) watches: Arc<[Watch]>,
+    /// The number of rows of the files that are served.
+    pub(crate) rows: usize,
+    /// The number of rows of the files that were skipped.
+    pub(crate) rows_skipped: u64,
+}
+
+impl WatchConfig {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or has no row that can be served. A bad row is skipped.
+    pub(crate) fn read(&self) -> Result<LoadedWatches> {
+        let mut rows_skipped = 0;
+        let (counters, is_builtin) = match &self.counters {
+            None => (of_set(Set::Default), true),
+            Some(path) => file_or_builtin(path).context(&COLLECTORS)?,
+        };
+        rows_skipped += counters.skipped.len();
+        let mut watches = counters.watches;
+        if is_builtin {
+            // Their names are those of 4.8, and so are the types unless a generation is set.
+            watches = generation::builtin_types(watches, self.generation.unwrap_or_default());
+        }
+        if let Some(extra) = &self.extra {
+            let extra = match extra {
+                Extra::Path(path) => file_or_builtin(path).context(&EXTRA_COLLECTORS)?.0,
+                Extra::Builtin(set) => of_set(*set),
+            };
+            rows_skipped += extra.skipped.len();
+            watches = counters::merge(watches, extra.watches);
+        }
+        if let Some(path) = &self.counters
+            && watches.iter().all(|watch| watch.kind == Kind::Label)
+        {
+            let why = "asks for labels only; add a row of type gauge, counter or untyped";
+            return Err(anyhow!("{} {why}", path.display())).context(&COLLECTORS);
+        }
+        // A name in a file stays as it is written, unless a generation is set.
+        if let Some(generation) = self.generation {
+            let before = watches.len();
+            watches = generation::rename(watches, generation);
+            // A file may have both names of one field.
+            let same = before.saturating_sub(watches.len());
+            if same > 0 {
+                tracing::info!("{same} rows have the same name under --metric-names; served once");
+            }
+        }
+        let rows = watches.len();
+        let is_new = |row: &Watch| watches.iter().all(|watch| watch.field != row.field);
+        let health: Vec<Watch> = Set::Health.watches().into_iter().filter(is_new).collect();
+        watches.extend(health);
+        watches.extend(self.hidden(&watches));
+        Ok(LoadedWatches { watches: watches.into(), rows, rows_skipped: rows_skipped as u64 })
+    }
+
+    /// Watches on the fields that `watches` are derived from.
+    fn hidden(&self, watches: &[Watch]) -> Vec<Watch> {
+        let inputs = sampler::inputs(watches, self.interval, &self.windows);
+        inputs
+            .into_iter()
+            .map(|(field, pace)| {
+                let row = model::catalog::by_id(field);
+                Watch {
+                    field,
+                    name: row.map_or("highest_sm_clock_of_the_power_state", |row| row.name).into(),
+                    kind: Kind::Hidden,
+                    help: "".into(),
+                    pace,
+                    cumulative: row.is_some_and(Field::is_cumulative),
+                }
+            })
+            .collect()
+    }
+}
+
+/// The file at `path`, or the built-in set for this path or name; and whether it is a built-in set.
+fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
+    let error = match text(path) {
+        Ok(text) => return Ok((rows(path, &text)?, false)),
+        Err(error) => error,
+    };
+    // A folder may have the name of a set.
+    let is_absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory);
+    let set = path.to_str().and_then(Set::for_path).filter(|_| is_absent);
+    let Some(set) = set else {
+        let is_word = path.components().count() == 1 && path.is_relative();
+        let hint = if is_absent && is_word { SETS } else { "" };
+        bail!("cannot read the counters file {}: {error}{hint}", path.display());
+    };
+    if path.is_absolute() {
+        tracing::info!("{} is not there; serving its built-in equivalent", path.display());
+    }
+    Ok((of_set(set), true))
+}
+
+fn of_set(set: Set) -> Counters {
+    Counters { watches: set.watches(), skipped: Vec::new() }
+}
+
+const SETS: &str = "; the built-in sets are default, all, minimal, 1.x, machine and monitoring";
+
+fn text(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        let why = "larger than 1 MiB; is this a counters file?";
+        return Err(io::Error::new(ErrorKind::FileTooLarge, why));
+    }
+    Ok(text)
+}
+
+/// The rows of a file. A file without a row that can be served is refused.
+fn rows(path: &Path, text: &[u8]) -> Result<Counters> {
+    let counters = counters::parse(text);
+    let path = path.display();
+    match counters.skipped.first().filter(|_| counters.watches.is_empty()) {
+        Some(Skipped { line, row, why }) => {
+            bail!("no row of {path} can be served; the first is line {line}, `{row}`: {why}")
+        }
+        None if counters.watches.is_empty() => bail!(
+            "{path} asks for nothing; write `NAME, type, help` lines into it, or leave the flag out"
+        ),
+        None => {}
+    }
+    for Skipped { line, row, why } in &counters.skipped {
+        tracing::warn!("{path} line {line}: skipped `{row}`: {why}");
+    }
+    Ok(counters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(counters: Option<&str>, generation: Option<Generation>) -> WatchConfig {
+        let minute = Duration::from_secs(60);
+        WatchConfig {
+            counters: counters.map(PathBuf::from),
+            extra: None,
+            generation,
+            interval: Duration::from_secs(1),
+            windows: Windows { extents: minute, xids: minute, clock_events: minute },
+        }
+    }
+
+    fn names(config: &WatchConfig) -> Vec<String> {
+        let loaded = config.read().unwrap();
+        let of_files = loaded
+            .watches
+            .iter()
+            .filter(|watch| watch.kind != Kind::Hidden && watch.name.starts_with("DCGM_"));
+        of_files.map(|watch| watch.name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_well_known_path_that_is_not_there_has_a_built_in_set() {
+        let known = "/etc/dcgm-exporter/dcp-metrics-included.csv";
+        assert_eq!(config(Some(known), None).read().unwrap().rows_skipped, 0);
+        assert!(names(&config(Some("all"), None)).len() > 350);
+        assert!(config(Some("/nowhere/counters.csv"), None).read().is_err());
+    }
+
+    #[test]
+    fn a_files_own_names_stay_unless_a_generation_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.csv");
+        std::fs::write(&path, "DCGM_FI_DEV_SM_CLOCK_HERTZ, gauge, Clock.\n").unwrap();
+        let path = path.to_str();
+        assert_eq!(names(&config(path, None)), ["DCGM_FI_DEV_SM_CLOCK_HERTZ"]);
+        let old = config(path, Some(Generation::V4_8));
+        assert_eq!(names(&old), ["DCGM_FI_DEV_SM_CLOCK"]);
+        let both = names(&config(path, Some(Generation::Both)));
+        assert_eq!(both, ["DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_SM_CLOCK_HERTZ"]);
+    }
+
+    #[test]
+    fn a_file_that_asks_for_nothing_is_refused() {
+        const FAMILY: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, T.\n";
+        const LABEL: &str = "DCGM_FI_DRIVER_VERSION, label, D.\n";
+        let folder = tempfile::tempdir().unwrap();
+        let rows_skipped = |first: Option<&str>, second: Option<&str>| {
+            let write = |name: &str, text: &str| {
+                let path = folder.path().join(name);
+                std::fs::write(&path, text).unwrap();
+                path
+            };
+            let mut config = config(None, None);
+            config.counters = first.map(|text| write("first.csv", text));
+            config.extra = second.map(|text| Extra::Path(write("second.csv", text)));
+            config.read().map(|loaded| loaded.rows_skipped).map_err(|error| format!("{error:#}"))
+        };
+        let refused = |first, second, said: &str| {
+            let error = rows_skipped(first, second).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        };
+        refused(Some(""), None, "first.csv asks for nothing");
+        refused(Some("# a comment\n,,\n"), Some(FAMILY), "first.csv asks for nothing");
+        refused(Some("\n?\n"), None, "the first is line 2, `?`: 1 of 3 cells");
+        refused(Some(LABEL), None, "asks for labels only");
+        refused(Some(LABEL), Some(LABEL), "asks for labels only");
+        refused(None, Some("?\n"), "--extra-collectors (HEATSINK_EXTRA_COLLECTORS)");
+        assert_eq!(rows_skipped(Some(LABEL), Some(FAMILY)), Ok(0));
+        assert_eq!(rows_skipped(None, Some(LABEL)), Ok(0));
+        assert_eq!(rows_skipped(Some(&format!("?\n{FAMILY}")), None), Ok(1));
+    }
+
+    #[test]
+    fn a_second_file_adds_and_replaces() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("extra.csv");
+        let rows = "DCGM_FI_DEV_GPU_TEMP, gauge, Mine., 100ms\n\
+                    DCGM_FI_DEV_GPU_UTIL_RATIO, gauge, U.\nDCGM_FI_DEV_PSTATE, gauge, P.\n?\n";
+        std::fs::write(&path, rows).unwrap();
+        let mut config = config(None, None);
+        let before = names(&config).len();
+        config.extra = Some(Extra::Path(path));
+        let loaded = config.read().unwrap();
+        assert_eq!(names(&config).len(), before + 2, "a name of 4.9 stays beside its twin");
+        assert_eq!(loaded.rows_skipped, 1);
+        let temperature = |watch: &&Watch| &*watch.name == "DCGM_FI_DEV_GPU_TEMP";
+        let watch = loaded.watches.iter().find(temperature).unwrap();
+        assert_eq!(watch.pace, model::Pace::At(Duration::from_millis(100)));
+        assert_eq!(&*watch.help, "Mine.");
+    }
+}

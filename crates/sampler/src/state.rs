@@ -1,0 +1,190 @@
+//! What is known of the GPUs and of the machine, fresh or not: plain data, to which the time is passed.
+
+mod apply;
+mod availability;
+pub(crate) mod clock_events;
+mod counter;
+pub(crate) mod gpu;
+pub(crate) mod health;
+mod history;
+mod identity;
+pub(crate) mod kernel_messages;
+pub(crate) mod log_line;
+pub(crate) mod outcome;
+pub(crate) mod plan;
+pub(crate) mod reader;
+pub(crate) mod recovery;
+mod rolling;
+mod snapshot;
+#[cfg(test)]
+mod test_state;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use model::{DriverEvent, DriverLog, Moment, Process, SourceView, Watch};
+
+use crate::settings::Settings;
+pub(crate) use availability::MAX_AGE;
+use gpu::{AbsentGpu, GpuState};
+use plan::Plan;
+use reader::{ReaderId, ReaderState, Target};
+
+/// All that is known, fresh or not.
+pub(crate) struct State {
+    pub(crate) settings: Arc<Settings>,
+    /// Ticks and windows are counted from this moment.
+    pub(crate) epoch: Moment,
+    /// Whether the source assesses the health of GPUs itself.
+    pub(crate) source_assesses_health: bool,
+    /// What is read.
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) source: SourceView,
+    /// Since when the source is being opened, if no session is open meanwhile.
+    pub(crate) connecting_since: Option<Moment>,
+    /// By index.
+    pub(crate) gpus: Vec<GpuState>,
+    /// NVSwitches and CPUs, which belong to no GPU.
+    pub(crate) machine: GpuState,
+    /// How many GPUs the session lists.
+    pub(crate) listed: usize,
+    /// When the session began.
+    pub(crate) session_began: Option<Moment>,
+    /// GPUs whose index another GPU has now.
+    pub(crate) former: Vec<AbsentGpu>,
+    /// GPUs that are on the bus and that the driver does not list.
+    pub(crate) unlisted: Vec<AbsentGpu>,
+    /// When GPUs on the bus were first seen that the driver may still list, by PCI address.
+    pub(crate) unsettled: BTreeMap<String, Moment>,
+    /// The PCI addresses of all GPUs on the bus.
+    pub(crate) on_bus: BTreeSet<String>,
+    pub(crate) xid_authority: XidAuthority,
+    /// Whether XIDs were counted from events before the kernel log was open.
+    pub(crate) events_counted_first: bool,
+    /// Counts from the kernel log other than XIDs; `None` until the log is read.
+    pub(crate) driver_log: Option<Arc<DriverLog>>,
+    /// The newest events from the kernel log, oldest first.
+    pub(crate) driver_events: VecDeque<DriverEvent>,
+    /// Reader threads that were started again, or could not be started.
+    pub(crate) reader_restarts: u64,
+    pub(crate) process: Process,
+    pub(crate) unpublished: Unpublished,
+}
+
+/// Whether there is something that no snapshot has yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Unpublished {
+    Nothing,
+    /// Something that can wait for the next tick.
+    AtTick,
+    /// Something to publish at once.
+    AtOnce,
+}
+
+/// The source that XIDs are counted from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum XidAuthority {
+    KernelLog,
+    /// The events that readers wait for.
+    Events,
+}
+
+impl State {
+    pub(crate) fn new(
+        source: &'static str,
+        watches: Arc<[Watch]>,
+        settings: Arc<Settings>,
+        process: Process,
+        now: Moment,
+    ) -> Self {
+        Self {
+            plan: Arc::new(Plan::new(watches, &settings)),
+            settings,
+            epoch: now,
+            source_assesses_health: false,
+            source: SourceView {
+                name: source,
+                up: Err(SourceView::BEING_OPENED.to_owned()),
+                driver_version: None,
+                needs_restart: None,
+            },
+            connecting_since: None,
+            gpus: Vec::new(),
+            machine: GpuState::new(0),
+            listed: 0,
+            session_began: None,
+            former: Vec::new(),
+            unlisted: Vec::new(),
+            unsettled: BTreeMap::new(),
+            on_bus: BTreeSet::new(),
+            xid_authority: XidAuthority::Events,
+            events_counted_first: false,
+            driver_log: None,
+            driver_events: VecDeque::new(),
+            reader_restarts: 0,
+            process,
+            unpublished: Unpublished::AtTick,
+        }
+    }
+
+    /// Notes that there is something to publish.
+    pub(crate) fn mark(&mut self, news: Unpublished) {
+        self.unpublished = self.unpublished.max(news);
+    }
+
+    /// The GPU with this index, added if it is new; the list stays sorted.
+    pub(crate) fn gpu(&mut self, index: u32) -> &mut GpuState {
+        let at = self.gpus.binary_search_by_key(&index, |gpu| gpu.index).unwrap_or_else(|at| {
+            self.gpus.insert(at, GpuState::new(index));
+            at
+        });
+        &mut self.gpus[at]
+    }
+
+    /// What a reader reads, added if it is new.
+    pub(crate) fn add(&mut self, target: Target) -> &mut GpuState {
+        match target {
+            Target::Gpu(index) => self.gpu(index),
+            Target::Machine => &mut self.machine,
+        }
+    }
+
+    /// What a reader reads, if it is known.
+    pub(crate) fn get_mut(&mut self, target: Target) -> Option<&mut GpuState> {
+        let Target::Gpu(index) = target else { return Some(&mut self.machine) };
+        let at = self.gpus.binary_search_by_key(&index, |gpu| gpu.index).ok()?;
+        self.gpus.get_mut(at)
+    }
+
+    /// All readers, each with its target.
+    pub(crate) fn readers_mut(&mut self) -> impl Iterator<Item = (Target, &mut ReaderState)> {
+        let gpus = self.gpus.iter_mut().map(|gpu| (Target::Gpu(gpu.index), gpu));
+        let all = gpus.chain([(Target::Machine, &mut self.machine)]);
+        all.flat_map(|(target, gpu)| gpu.readers.iter_mut().map(move |reader| (target, reader)))
+    }
+
+    /// Changes to another plan, with all that was read for the plan before. Readers of that plan
+    /// write nothing more; those that wait for events have no watches, and go on.
+    pub(crate) fn change_plan(&mut self, plan: &Arc<Plan>) {
+        let before = std::mem::replace(&mut self.plan, Arc::clone(plan));
+        let absent = self.former.iter_mut().chain(&mut self.unlisted);
+        let histories = absent.map(|gpu| &mut gpu.history);
+        for history in self.gpus.iter_mut().map(|gpu| &mut gpu.history).chain(histories) {
+            history.change_plan(plan, &before);
+        }
+        for (_, reader) in self.readers_mut() {
+            reader.change_plan(plan, &before);
+        }
+    }
+
+    /// Notes that a reader has no thread. Its GPU is down for that reason.
+    pub(crate) fn lose_thread(&mut self, id: ReaderId) {
+        let gpu = self.get_mut(id.target);
+        if let Some(reader) = gpu.and_then(|gpu| gpu.reader_mut(id.number)) {
+            reader.has_thread = false;
+            reader.delivers_xids = false;
+            // A thread that ended during a pass is no longer inside the driver.
+            reader.busy.end();
+        }
+    }
+}

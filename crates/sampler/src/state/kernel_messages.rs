@@ -1,0 +1,280 @@
+//! Counts what the kernel log reports: XIDs on their GPU once that is identified, and all else at
+//! once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use model::{DriverError, DriverEvent, DriverLog, Moment, When, Xid, XidEvent};
+
+use crate::kernel_log::batch::{Batch, MAX_BATCH, Message};
+use crate::kernel_log::line::{self, Event, XidLine};
+use crate::state::history::History;
+use crate::state::log_line::{LogLine, is_logged};
+use crate::state::{State, Unpublished};
+
+/// How long XIDs of unknown GPUs are kept. They may stay unknown, as if only some GPUs are selected.
+const KEEP_WAITING: Duration = Duration::from_secs(600);
+
+/// How many XIDs of unknown GPUs are kept.
+const MAX_WAITING: usize = 4096;
+
+/// On how many GPUs the last XID 79 is remembered.
+const MAX_LOSSES: usize = 64;
+
+/// How long after an XID 79 the line that the GPU has fallen off the bus is part of the same event.
+const SAME_LOSS: Duration = Duration::from_secs(10);
+
+/// How many of the newest events are kept.
+const MAX_EVENTS: usize = 256;
+
+/// How far the clocks with and without suspend differ at least on a machine that was suspended.
+const SUSPENDED: Duration = Duration::from_secs(1);
+
+/// How long GPUs may take to be identified after a session began.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// How long a session is waited for after the start of the sampler.
+const START: Duration = Duration::from_secs(60);
+
+/// The time, on all clocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Clocks {
+    pub(crate) now: When,
+    /// Since the start of the machine, without suspend: the clock of the kernel log.
+    pub(crate) awake: Duration,
+}
+
+impl Clocks {
+    /// When a message was logged, as far as that is known. A message that `is_old` was logged before
+    /// this process looked. The clock of the log stands still while the machine is suspended, so after
+    /// a suspend its times cannot be converted.
+    fn time_of(&self, message: &Message, is_old: bool) -> Option<When> {
+        let Self { now, awake } = *self;
+        if !is_old {
+            return Some(now);
+        }
+        let was_suspended = (now.moment - Moment::BOOT).saturating_sub(awake) > SUSPENDED;
+        let age = awake.saturating_sub(message.at.filter(|_| !was_suspended)?);
+        Some(When { time: now.time.checked_sub(age)?, moment: now.moment.checked_sub(age)? })
+    }
+}
+
+/// XIDs from the kernel log that are not counted yet, since their GPU is not identified.
+#[derive(Default)]
+pub(crate) struct XidQueue {
+    /// In the order of the log.
+    waiting: VecDeque<WaitingXid>,
+    /// When the last XID 79 of each GPU was logged, by the clock of the log.
+    losses: BTreeMap<String, Duration>,
+}
+
+struct WaitingXid {
+    xid: XidLine,
+    at: Option<When>,
+    since: Moment,
+    /// Whether it was in the log before this process began.
+    is_old: bool,
+}
+
+/// What a batch of messages reports, without XIDs that can be counted.
+#[derive(Default)]
+pub(crate) struct Reports {
+    /// All events, XIDs included.
+    events: Vec<DriverEvent>,
+    /// Events to count.
+    counted: Vec<Event>,
+    /// Records that were lost before they could be read.
+    lost: u64,
+    /// XIDs for which the queue had no room.
+    uncounted: u64,
+}
+
+impl Reports {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.counted.is_empty() && self.lost + self.uncounted == 0
+    }
+}
+
+impl XidQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether there is room for a whole batch.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.len() + MAX_BATCH <= MAX_WAITING
+    }
+
+    /// Parses a batch of messages. XIDs are added to the queue, all else is returned.
+    pub(crate) fn parse(&mut self, batch: &Batch, is_old: bool, clocks: Clocks) -> Reports {
+        let mut reports = Reports { lost: batch.lost, ..Reports::default() };
+        for message in &batch.messages {
+            let Some(event) = line::event(&message.text) else { continue };
+            let at = clocks.time_of(message, is_old);
+            let logged = message.at.unwrap_or(clocks.awake);
+            if let Event::Driver { pci_bus_id, kind: DriverError::FallenOffBus } = &event
+                && self.is_known_loss(pci_bus_id, logged)
+            {
+                continue;
+            }
+            reports.events.extend(at.and_then(|at| driver_event(&event, at.time)));
+            match event {
+                Event::Xid(xid) => {
+                    self.note_loss(&xid, logged);
+                    let since = clocks.now.moment;
+                    let is_added = self.add(WaitingXid { xid, at, since, is_old });
+                    reports.uncounted += u64::from(!is_added);
+                }
+                Event::Driver { .. } | Event::Sxid { .. } => reports.counted.push(event),
+                Event::Boot => {}
+            }
+        }
+        reports
+    }
+
+    /// Adds an XID. Returns whether there was room.
+    fn add(&mut self, waiting: WaitingXid) -> bool {
+        let has_room = self.waiting.len() < MAX_WAITING;
+        if has_room {
+            self.waiting.push_back(waiting);
+        }
+        has_room
+    }
+
+    /// Remembers that an XID reports that its GPU has fallen off the bus.
+    fn note_loss(&mut self, xid: &XidLine, at: Duration) {
+        let has_room = self.losses.len() < MAX_LOSSES || self.losses.contains_key(&xid.pci_bus_id);
+        if xid.code == 79 && has_room {
+            self.losses.insert(xid.pci_bus_id.clone(), at);
+        }
+    }
+
+    /// Whether an XID 79 has just reported that this GPU has fallen off the bus.
+    fn is_known_loss(&self, pci_bus_id: &str, at: Duration) -> bool {
+        self.losses.get(pci_bus_id).is_some_and(|since| at.saturating_sub(*since) < SAME_LOSS)
+    }
+}
+
+impl State {
+    /// Whether GPUs are still expected to be identified.
+    pub(crate) fn is_identifying(&self, now: Moment) -> bool {
+        let is_settling = self.session_began.is_none_or(|began| now - began < SETTLING);
+        now - self.epoch < START && is_settling
+    }
+
+    /// Counts the reports other than XIDs. Returns the lines for the log.
+    pub(crate) fn apply_reports(&mut self, reports: Reports) -> Vec<LogLine> {
+        let Reports { events, counted, lost, uncounted } = reports;
+        let log = Arc::make_mut(self.driver_log.get_or_insert_default());
+        log.lost += lost + uncounted;
+        let mut lines: Vec<_> = counted.into_iter().filter_map(|event| count(log, event)).collect();
+        lines.extend((lost > 0).then_some(LogLine::Lost { records: lost }));
+        self.driver_events.extend(events);
+        let surplus = self.driver_events.len().saturating_sub(MAX_EVENTS);
+        self.driver_events.drain(..surplus);
+        lines
+    }
+
+    /// Counts the XIDs of the queue whose GPU is identified. Returns the lines for the log, or `None`
+    /// if nothing has changed.
+    pub(crate) fn count_waiting(
+        &mut self,
+        queue: &mut XidQueue,
+        meaning: fn(u32) -> Xid,
+        now: Moment,
+    ) -> Option<Vec<LogLine>> {
+        let mut lines = Vec::new();
+        let before = queue.waiting.len();
+        let (window, elapsed) = (self.settings.windows.xids, now - self.epoch);
+        queue.waiting.retain(|waiting| {
+            let Some((gpu, history)) = self.history_at(&waiting.xid.pci_bus_id) else {
+                return now - waiting.since < KEEP_WAITING;
+            };
+            let xid = meaning(waiting.xid.code);
+            let count = record(history, waiting, xid);
+            // The windows begin with this process.
+            if !waiting.is_old {
+                history.count_in_window(xid.code, window, elapsed);
+            }
+            let process = waiting.xid.process.as_ref();
+            let process = process.map(|process| (process.pid, process.name.clone()));
+            lines.extend(is_logged(count).then_some(LogLine::Xid { gpu, xid, count, process }));
+            false
+        });
+        // XIDs of GPUs that are not served must leave room for those of the others.
+        if !self.is_identifying(now) {
+            let surplus = queue.waiting.len().saturating_sub(MAX_WAITING - MAX_BATCH);
+            queue.waiting.drain(..surplus);
+        }
+        if queue.waiting.len() == before {
+            return None;
+        }
+        self.mark(Unpublished::AtOnce);
+        Some(lines)
+    }
+
+    /// The history of the GPU at this address, with its index, if it has one.
+    fn history_at(&mut self, pci_bus_id: &str) -> Option<(Option<u32>, &mut History)> {
+        let has_address = |gpu: &&mut crate::state::gpu::GpuState| {
+            gpu.address().is_some_and(|address| address == pci_bus_id)
+        };
+        let present = self.gpus.iter_mut().filter(has_address);
+        let present = present.map(|gpu| (Some(gpu.index), &mut gpu.history));
+        let absent = self.unlisted.iter_mut().chain(&mut self.former);
+        let absent = absent.filter(|gpu| gpu.has_address(pci_bus_id));
+        present.chain(absent.map(|gpu| (None, &mut gpu.history))).next()
+    }
+}
+
+/// Records one XID of a GPU. Returns how many of its code there are.
+fn record(history: &mut History, waiting: &WaitingXid, xid: Xid) -> u64 {
+    let XidLine { instance, fault, .. } = &waiting.xid;
+    let xids = Arc::make_mut(&mut history.xids);
+    if let Some(fault) = fault {
+        xids.record_link_fault(fault.clone());
+    }
+    let count = xids.record(XidEvent { xid, instance: *instance, before: None }, waiting.at);
+    if waiting.is_old {
+        // The instance with this number may be another one by now.
+        xids.retain_instances(|number| Some(number) != *instance);
+    }
+    count
+}
+
+/// Counts an event that is not an XID. Returns a line for the log if it is worth one.
+fn count(log: &mut DriverLog, event: Event) -> Option<LogLine> {
+    let (pci_bus_id, what, count) = match event {
+        Event::Driver { pci_bus_id, kind } => {
+            let count = log.count_error(&pci_bus_id, kind);
+            (pci_bus_id, kind.as_str().to_owned(), count)
+        }
+        Event::Sxid { pci_bus_id, code, .. } => {
+            let count = log.count_sxid(&pci_bus_id, code);
+            (pci_bus_id, format!("SXid {code} of an NVSwitch"), count)
+        }
+        Event::Xid(_) | Event::Boot => return None,
+    };
+    is_logged(count).then_some(LogLine::KernelLog { pci_bus_id, what, count })
+}
+
+fn driver_event(event: &Event, time: SystemTime) -> Option<DriverEvent> {
+    let new = |pci_bus_id: &String, what, process, link, severity| {
+        Some(DriverEvent { time, pci_bus_id: pci_bus_id.clone(), what, process, link, severity })
+    };
+    match event {
+        Event::Driver { pci_bus_id, kind } => {
+            new(pci_bus_id, kind.as_str().to_owned(), None, None, None)
+        }
+        Event::Sxid { pci_bus_id, code, severity, link } => {
+            new(pci_bus_id, format!("sxid {code}"), None, *link, *severity)
+        }
+        Event::Xid(XidLine { pci_bus_id, code, process, fault, .. }) => {
+            let process = process.as_ref().map(|process| (process.pid, process.name.clone()));
+            let link = fault.as_ref().and_then(|fault| fault.link);
+            let severity = fault.as_ref().map(|fault| fault.severity);
+            new(pci_bus_id, format!("xid {code}"), process, link, severity)
+        }
+        Event::Boot => None,
+    }
+}
