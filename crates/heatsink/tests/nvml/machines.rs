@@ -4,10 +4,10 @@
 //! reads the fixture and `test/fixtures/conversions.csv`, and uses no code of the program.
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml machines` rewrites the pages.
 
+use crate::generations;
 use crate::oracle::{self, Row, is_not_checked};
 use crate::rig::Rig;
 use crate::settled::{ALIAS, BASE_UNITS, EVERYTHING, in_the_full_set, settled};
-use crate::generations;
 use testkit::golden::{check_golden, normalise};
 use testkit::page::Page;
 
