@@ -1,4 +1,4 @@
-//! Clock event reasons: why the driver keeps clocks lower than they could be.
+//! Clock event reasons: why the driver lowers the clocks.
 
 use crate::field;
 use crate::watch::FieldId;
@@ -8,9 +8,9 @@ use crate::watch::FieldId;
 pub struct ClockReason {
     /// Its bit.
     pub mask: u64,
-    /// Its name in labels, as dcgm-exporter has it.
+    /// Its name in labels, as in dcgm-exporter.
     pub name: &'static str,
-    /// The field with the nanoseconds in which it was in force, where drivers count them.
+    /// The field with its duration in nanoseconds, if drivers count it.
     pub time: Option<FieldId>,
 }
 
@@ -35,13 +35,12 @@ const fn reason(mask: u64, name: &'static str, time: Option<FieldId>) -> ClockRe
 /// The state and the counts of one reason on one GPU.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct ClockEvent {
-    /// Whether it is in force; `None` while that is not known.
+    /// Whether it is active; `None` while unknown.
     pub active: Option<bool>,
-    /// Seconds in which it was in force: as the driver counts them, else the time between samples
-    /// that had it.
+    /// Seconds in which it was active: counted by the driver, else the time between samples with it.
     pub seconds: Option<f64>,
-    /// The number of samples in the window in which it was in force.
+    /// The number of samples in the window with it.
     pub samples_in_window: u64,
-    /// How often it came into force from one sample to the next, since this process started.
+    /// How often it became active from one sample to the next, since the start of this process.
     pub begun: u64,
 }

@@ -1,4 +1,4 @@
-//! Messages of the driver in the kernel's log, other than the XIDs of GPUs.
+//! Messages of the driver in the kernel log, other than the XIDs of GPUs.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -8,9 +8,9 @@ use std::time::SystemTime;
 pub enum DriverError {
     /// A GPU has fallen off the bus, without an XID 79.
     FallenOffBus,
-    /// The driver could not initialise an adapter.
+    /// The driver could not initialize an adapter.
     InitFailed,
-    /// The driver could not take a device over from the kernel.
+    /// The driver could not bind to a device.
     ProbeFailed,
 }
 
@@ -25,7 +25,7 @@ impl DriverError {
     }
 }
 
-/// A message in the kernel's log about a GPU or an NVSwitch, with the details that counters lack.
+/// A message in the kernel log about a GPU or an NVSwitch, with the details that counters lack.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DriverEvent {
     /// When it happened.
@@ -37,13 +37,13 @@ pub struct DriverEvent {
     /// The process that the driver names, as id and name. For XID 119 it often has nothing to do with
     /// the failure.
     pub process: Option<(Option<u32>, Option<String>)>,
-    /// The number of the NVLink, where the message names one.
+    /// The number of the NVLink, if the message has one.
     pub link: Option<u32>,
-    /// `fatal`, `nonfatal` or `correctable`, where the driver gives one.
+    /// `fatal`, `nonfatal` or `correctable`, if the message has one.
     pub severity: Option<&'static str>,
 }
 
-/// Counts from the kernel's log, other than those of the XIDs of GPUs.
+/// Counts from the kernel log, other than those of the XIDs of GPUs.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct DriverLog {
     /// Errors of NVSwitches, by PCI address and code.
@@ -58,12 +58,12 @@ impl DriverLog {
     /// The limit of series of each kind, far above what a machine has.
     pub const MOST: usize = 512;
 
-    /// Counts an error of an NVSwitch. Returns its new count, or 0 where [`DriverLog::MOST`] is reached.
+    /// Counts an error of an NVSwitch. Returns its new count, or 0 if [`DriverLog::MOST`] is reached.
     pub fn count_sxid(&mut self, pci_bus_id: &str, code: u32) -> u64 {
         count(&mut self.sxids, (pci_bus_id.to_owned(), code))
     }
 
-    /// Counts an error of the driver. Returns its new count, or 0 where [`DriverLog::MOST`] is reached.
+    /// Counts an error of the driver. Returns its new count, or 0 if [`DriverLog::MOST`] is reached.
     pub fn count_error(&mut self, pci_bus_id: &str, error: DriverError) -> u64 {
         count(&mut self.errors, (pci_bus_id.to_owned(), error))
     }

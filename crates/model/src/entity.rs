@@ -41,9 +41,9 @@ pub struct Instance {
     pub gpu_instance: u32,
     /// The driver's number of the compute instance inside it; `None` for the GPU instance itself.
     pub compute_instance: Option<u32>,
-    /// The number of the GPU instance among those of all GPUs, by which device lists name it: as
-    /// DCGM counts them, with room for as many on each GPU as that GPU can have.
+    /// DCGM's number of the GPU instance, which device lists use. Each GPU has as many numbers as it can
+    /// have instances.
     pub number: u32,
-    /// The profile that it was made with: `1g.10gb`.
+    /// Its profile: `1g.10gb`.
     pub profile: String,
 }

@@ -7,7 +7,7 @@ pub struct Health {
     pub subsystem: &'static str,
     /// Its health.
     pub status: HealthStatus,
-    /// DCGM's name of the worst error that was found; empty where none was.
+    /// DCGM's name of the worst error; empty without an error.
     pub error: &'static str,
 }
 

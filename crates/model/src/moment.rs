@@ -1,4 +1,4 @@
-//! Instants on a clock that counts the time in which the machine is suspended.
+//! Instants on a clock that includes suspend.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// An instant on Linux' `CLOCK_BOOTTIME`: time since the machine was started, suspend included.
 ///
-/// [`std::time::Instant`] stops while the machine is suspended, so a reading from before would look
-/// fresh afterwards, and the wall clock can be set. This clock neither stops nor can it be set.
+/// [`std::time::Instant`] stops while the machine is suspended, so old readings would look fresh after a
+/// resume. The wall clock can be set. This clock does not stop and cannot be set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Moment(Duration);
 
@@ -21,7 +21,7 @@ impl Moment {
         Self(read(ClockId::Boottime))
     }
 
-    /// Now, on the clock of the kernel's log: time since the start of the machine without suspend.
+    /// Now, on the clock of the kernel log: time since the start of the machine without suspend.
     pub fn now_without_suspend() -> Duration {
         read(ClockId::Monotonic)
     }
@@ -31,17 +31,17 @@ impl Moment {
         Self::now() - self
     }
 
-    /// The time since `earlier`; zero if that is later.
+    /// The time since `earlier`; zero if `earlier` is later.
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The time since `earlier`; `None` if that is later.
+    /// The time since `earlier`; `None` if `earlier` is later.
     pub fn checked_duration_since(self, earlier: Self) -> Option<Duration> {
         self.0.checked_sub(earlier.0)
     }
 
-    /// The instant that much earlier; `None` if that was before the machine was started.
+    /// The instant `duration` earlier; `None` before the start of the machine.
     pub fn checked_sub(self, duration: Duration) -> Option<Self> {
         self.0.checked_sub(duration).map(Self)
     }

@@ -71,7 +71,7 @@ impl Reason {
         }
     }
 
-    /// Whether it stays so until the machine or the driver changes.
+    /// Whether the reason persists until the machine or the driver changes.
     pub fn is_lasting(self) -> bool {
         matches!(self, Self::NotServed | Self::NotSupported | Self::NotPermitted)
     }

@@ -1,4 +1,4 @@
-//! Where a reader writes what it read.
+//! Readings of a reader, by part and slot.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use crate::{Entity, Moment, PartIndex, Reading, Reason, SlotIndex, WatchIndex};
 
-/// A reading, and the moment at which its pass began or the driver sampled it. Its age is never
-/// understated.
+/// A reading with its moment: the start of its pass, or the time of the driver's sample. So a reading
+/// never appears newer than it is.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TimedReading {
-    /// The value, or why there is none.
+    /// The value, or the reason why there is none.
     pub reading: Reading,
-    /// The moment it was read; `None` before the first answer.
+    /// Its moment; `None` before the first reading.
     pub at: Option<Moment>,
 }
 
 impl TimedReading {
-    /// Nothing was read yet.
+    /// The slot before its first reading.
     pub const EMPTY: Self = Self { reading: Err(Reason::NoData), at: None };
 }
 
 /// The readings of one entity of a GPU.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Part {
-    /// The entity that all readings of the part are of.
+    /// The entity of the readings.
     pub entity: Entity,
     /// The watch of each slot.
     pub watches: Arc<[WatchIndex]>,
     /// The reading of each slot.
     pub readings: Vec<TimedReading>,
-    /// The time from one reading to the next, of slots that are read less often than their watch
-    /// asks for because the driver call takes too long.
+    /// The actual interval of slots that are read less often than their watch requires, because the
+    /// driver call takes too long.
     pub slower: BTreeMap<SlotIndex, Duration>,
-    /// Whether the driver samples by itself. Moments are then those of its samples, not of passes.
+    /// Whether the driver samples by itself. Moments are then those of its samples.
     pub sampled: bool,
 }
 
@@ -80,8 +80,8 @@ impl Part {
     }
 }
 
-/// Where a reader writes what it read: a part for the GPU itself and for each smaller entity that it
-/// has found, with one slot per watch.
+/// The readings of a reader: a part for the GPU itself and for each of its entities, with one slot per
+/// watch.
 ///
 /// Slots that a pass does not write keep their reading and its moment; the sampler lets them
 /// expire.
@@ -97,7 +97,7 @@ impl Readings {
         Self { parts: vec![Part::new(Entity::Gpu, watches)], now }
     }
 
-    /// Begins a pass: what is set from here on is stamped with `now`.
+    /// Begins a pass. Readings that are set from now on have the moment `now`.
     pub fn begin(&mut self, now: Moment) {
         self.now = now;
     }
@@ -117,8 +117,7 @@ impl Readings {
         *self.parts[part.0].at_mut(slot) = TimedReading { reading, at: Some(self.now) };
     }
 
-    /// Writes what the driver sampled by itself at `at`. It counts as new only if `at` is another
-    /// moment than before.
+    /// Writes a sample that the driver took at `at`. It counts as new only if `at` has changed.
     pub fn set_sampled_in(
         &mut self,
         part: PartIndex,
@@ -131,14 +130,14 @@ impl Readings {
         *part.at_mut(slot) = TimedReading { reading, at: Some(at) };
     }
 
-    /// Says how often a slot of the GPU itself is read from now on, where that is less often than
-    /// its watch asks for.
+    /// Sets the interval of a slot of the GPU that is read less often than its watch requires; `None`
+    /// to clear it.
     pub fn set_every(&mut self, slot: SlotIndex, every: Option<Duration>) {
         self.set_every_in(PartIndex::GPU, slot, every);
     }
 
-    /// Says how often a slot of a part is read from now on, where that is less often than its watch
-    /// asks for.
+    /// Sets the interval of a slot of a part that is read less often than its watch requires; `None`
+    /// to clear it.
     pub fn set_every_in(&mut self, part: PartIndex, slot: SlotIndex, every: Option<Duration>) {
         let slower = &mut self.parts[part.0].slower;
         match every {
@@ -147,7 +146,7 @@ impl Readings {
         };
     }
 
-    /// Says that every slot is read as often as its watch asks for.
+    /// Clears the intervals of all slots.
     pub fn forget_slower(&mut self) {
         self.parts.iter_mut().for_each(|part| part.slower.clear());
     }

@@ -1,4 +1,4 @@
-//! What is known at one moment: all that a page is made of.
+//! The snapshot: the input of a page.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,82 +9,82 @@ use crate::{
     Instance, Moment, Reading, Reason, Watch, WatchIndex, Xid, XidLog, XidSource,
 };
 
-/// Everything that is known at one moment. Immutable; a new one replaces it.
+/// All readings and states at one moment. Immutable: a new snapshot replaces it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// What was asked for, in page order; readings are by position in it.
+    /// The watches, in page order. [`WatchIndex`] is a position in it.
     pub watches: Arc<[Watch]>,
-    /// By index, each with what it answered; those that have none come last.
+    /// The GPUs by index; those without an index come last.
     pub gpus: Vec<GpuView>,
-    /// The machine's NVSwitches with their links, its CPUs and their cores, in order: what belongs to
-    /// no GPU. Empty where the source reads none, or none now.
+    /// NVSwitches with their links, and CPUs with their cores, in order. Empty if the source does not
+    /// read them.
     pub machine: Vec<PartView>,
-    /// Where the readings come from.
+    /// The source of the readings.
     pub source: SourceView,
-    /// Where XIDs come from; none while nothing brings any.
+    /// The source of XIDs; `None` while there is none.
     pub xid_source: Option<XidSource>,
-    /// What else the kernel's log says; none where it is not read.
+    /// Other counts from the kernel log; `None` if it is not read.
     pub driver_log: Option<Arc<DriverLog>>,
-    /// Reader threads that were started again, or could not be started, since this process began.
+    /// Reader threads that were restarted or could not start, since the start of this process.
     pub reader_restarts: u64,
-    /// What this process uses.
+    /// The resource usage of this process.
     pub process: Process,
-    /// The windows behind what is counted and measured over some time.
+    /// The lengths of the windows.
     pub windows: Windows,
-    /// Until when nothing in it is too old.
+    /// The moment at which its first reading becomes late.
     pub good_until: Moment,
 }
 
-/// How long the windows are.
+/// The lengths of the windows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Windows {
-    /// Of the extents; zero where there are none.
+    /// The window of minimum, mean and maximum; zero if it is disabled.
     pub extents: Duration,
-    /// Of XIDs that are counted.
+    /// The window in which XIDs are counted.
     pub xids: Duration,
-    /// Of samples of clock event reasons that are counted.
+    /// The window in which samples of clock event reasons are counted.
     pub clock_events: Duration,
 }
 
 /// A GPU, present or only expected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gpu {
-    /// The driver's index; none if the driver does not list it.
+    /// The driver's index; `None` if the driver does not list it.
     pub index: Option<u32>,
-    /// Known once it has answered.
+    /// Its identity, once it has answered.
     pub identity: Option<Arc<Identity>>,
 }
 
 /// One GPU at one moment.
 #[derive(Clone, Debug)]
 pub struct GpuView {
-    /// The GPU that all of this is of.
+    /// The GPU.
     pub gpu: Gpu,
-    /// Whether it answers, or why not.
+    /// Whether it is up, or the reason why it is down.
     pub up: Result<(), Down>,
-    /// In the order of [`Snapshot::watches`]. Of a GPU that is down, only labels are values: the
-    /// labels of its XID series must not change when the GPU goes down.
+    /// Its readings in the order of [`Snapshot::watches`]. If the GPU is down, only labels have values,
+    /// so that the labels of its XID series do not change.
     pub readings: Vec<Reading>,
-    /// Its links, peers and instances, in order; of a GPU that is down, its instances of before,
-    /// without readings.
+    /// Its links, peers and instances, in order. If the GPU is down, its last known instances without
+    /// readings.
     pub parts: Vec<PartView>,
-    /// What went wrong on it, as far as this process was told. Kept while the GPU is down.
+    /// Its XIDs. They are kept while the GPU is down.
     pub xids: Arc<XidLog>,
     /// XIDs of the window, by code.
     pub xids_in_window: Vec<(u32, u64)>,
-    /// By place in [`CLOCK_REASONS`]: why its clocks are lower than they could be.
+    /// Its clock event reasons, by position in [`CLOCK_REASONS`].
     pub clock_events: [ClockEvent; CLOCK_REASONS.len()],
-    /// What happened between scrapes.
+    /// Minimum, mean and maximum of its quantities in the window.
     pub extents: Vec<Extent>,
-    /// How its subsystems are; empty unless somebody asked.
+    /// The health of its subsystems; empty unless health families are selected.
     pub health: Vec<Health>,
-    /// How long each kind of driver call took the last time.
+    /// Last duration of each kind of driver call.
     pub calls: Arc<BTreeMap<&'static str, Duration>>,
     /// When its last complete pass ended.
     pub last_success: Option<SystemTime>,
-    /// How long its last complete pass took in the driver.
+    /// Duration of the driver calls of its last complete pass.
     pub pass_duration: Option<Duration>,
-    /// Readings that failed, by field and reason, since this process began.
+    /// Number of failed readings by field and reason, since the start of this process.
     pub errors: Arc<BTreeMap<(FieldId, Reason), u64>>,
 }
 
@@ -108,23 +108,23 @@ impl PartView {
 }
 
 impl GpuView {
-    /// Its reading of a watch; none if the watch is of another snapshot.
+    /// Its reading of a watch; `None` if the watch is of another snapshot.
     pub fn reading(&self, watch: WatchIndex) -> Option<&Reading> {
         self.readings.get(watch.0)
     }
 
-    /// The last XID. One that was delivered stays true when its GPU goes down; that none has
-    /// happened is known only while the GPU is up and its events are listened to.
+    /// The last XID. It stays when the GPU goes down. [`Xid::NONE`] only if the GPU is up and its XIDs
+    /// would be seen.
     pub fn last_xid(&self) -> Option<Xid> {
-        self.xids.last.or(self.silence())
+        self.xids.last.or(self.no_xid())
     }
 
     /// The last XID of one of its GPU instances, or of the GPU as a whole.
     pub fn last_xid_of(&self, instance: &Instance) -> Option<Xid> {
-        self.xids.last_of(instance.gpu_instance).or(self.silence())
+        self.xids.last_of(instance.gpu_instance).or(self.no_xid())
     }
 
-    fn silence(&self) -> Option<Xid> {
+    fn no_xid(&self) -> Option<Xid> {
         (self.xids.listening && self.up.is_ok()).then_some(Xid::NONE)
     }
 
@@ -142,25 +142,25 @@ impl GpuView {
 pub struct SourceView {
     /// `nvml`, `dcgm` or `sim`.
     pub name: &'static str,
-    /// Whether it is open, or why not.
+    /// Whether it is open, or the error.
     pub up: Result<(), String>,
     /// The driver's version.
     pub driver_version: Option<Arc<str>>,
-    /// Since when only a restart of this process would help.
+    /// Since when only a restart of this process helps.
     pub needs_restart: Option<Moment>,
 }
 
 impl SourceView {
-    /// Why a source is not up that has neither been opened nor failed yet.
+    /// The error of a source that is still being opened.
     pub const BEING_OPENED: &str = "the source is being opened";
 }
 
-/// What this process uses, as the kernel says.
+/// The resource usage of this process, from the kernel.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Process {
-    /// User and system time since it began; none if the kernel does not say.
+    /// User and system time since its start; `None` if unknown.
     pub cpu: Option<Duration>,
-    /// Resident memory, in bytes; none if the kernel does not say.
+    /// Resident memory, in bytes; `None` if unknown.
     pub resident_bytes: Option<u64>,
     /// When it began.
     pub started: SystemTime,

@@ -1,7 +1,7 @@
-//! How readings come in: a source opens a session, a session hands out readers.
+//! The traits of sources: a source opens sessions, and a session creates readers.
 //!
-//! Calls on these traits may block for as long as a driver does, even for ever. The sampler
-//! therefore makes each of them on a thread that nothing else waits for.
+//! Calls of these traits may block as long as a driver call, possibly for ever. Therefore the sampler
+//! makes each call on a thread that no other thread waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,20 @@ pub trait Source: Send {
     /// `nvml`, `dcgm` or `sim`.
     fn name(&self) -> &'static str;
 
-    /// Whether it has a way to read this field at all, on GPUs that support it.
+    /// Whether it can read this field on GPUs that support it.
     fn serves(&self, field: FieldId) -> bool;
 
-    /// Whether it judges by itself how GPUs are ([`Reader::take_health`]).
+    /// Whether it reports the health of GPUs ([`Reader::take_health`]).
     fn judges_health(&self) -> bool {
         false
     }
 
-    /// What to say when none of its GPUs answers in time, beside that: what is likely, and what to do.
+    /// The likely cause and the action for the log line when all of its GPUs are late.
     fn when_all_are_late(&self) -> Option<&'static str> {
         None
     }
 
-    /// The machine's PCI bus, where its GPUs are on one. The sampler looks at it on a thread of its
-    /// own.
+    /// The machine's PCI bus, if its GPUs are on one. The sampler calls it on a separate thread.
     fn bus(&self) -> Option<Box<dyn Bus>> {
         None
     }
@@ -38,7 +37,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     ///
-    /// When there is nothing to read from now; the sampler says so and tries again.
+    /// If the driver cannot be opened. The sampler logs the error and tries again.
     fn connect(
         &mut self,
         watches: &Arc<[Watch]>,
@@ -46,45 +45,45 @@ pub trait Source: Send {
     ) -> Result<Box<dyn Session>, SourceError>;
 }
 
-/// What becomes of the driver that earlier sessions opened.
+/// Whether a new session uses the driver that earlier sessions opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Renew {
-    /// It is used again: only what is read is different.
+    /// It uses the same driver: only the watches differ.
     Watches,
-    /// It is opened once more, even while an earlier session is in use: it knows only the GPUs that
-    /// were there when it was opened.
+    /// It opens the driver again, even while an earlier session uses it: a driver lists only the GPUs
+    /// that existed when it was opened.
     Driver,
 }
 
 /// Why a source cannot be opened now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceError {
-    /// One line: what was tried, what came back, what to do.
+    /// One line: the attempt, the error, and an action.
     pub message: String,
-    /// Whether a restart of this process, and nothing that it can do itself, would help: the driver
-    /// was replaced, and what this process can open does not fit the new one.
+    /// Whether only a restart of this process helps: the driver was replaced, and the library that
+    /// this process can open does not match it.
     pub needs_restart: bool,
 }
 
 impl SourceError {
-    /// One that goes away without a restart.
+    /// An error that does not need a restart.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), needs_restart: false }
     }
 }
 
-/// The GPUs that the operating system knows of, whether the driver's library lists them or not.
+/// The GPUs that the operating system lists, including those that the driver library does not list.
 pub trait Bus: Send {
-    /// The GPUs that belong to the driver and that this process may use, by PCI address. An answer
+    /// The GPUs that belong to the driver and that this process may use, by PCI address. The call
     /// takes seconds at most.
     ///
     /// # Errors
     ///
-    /// When the operating system does not say.
+    /// If the operating system does not list them.
     fn gpus(&mut self) -> std::io::Result<Vec<Identity>>;
 }
 
-/// An open source. Dropping it closes it, once every reader of it is gone.
+/// An open source. It is closed when the session and all its readers are dropped.
 pub trait Session: Send {
     /// The driver's version, if it has one.
     fn driver_version(&self) -> Option<Arc<str>>;
@@ -93,27 +92,27 @@ pub trait Session: Send {
     fn gpus(&self) -> Vec<u32>;
 
     /// New readers for one GPU: first the main one, which identifies it, then any others. Together
-    /// they serve each watch that this source knows exactly once. Does not touch the GPU.
+    /// they serve each watch that this source serves exactly once. Makes no call to the GPU.
     fn readers(&mut self, gpu: u32) -> Vec<Box<dyn Reader>>;
 
-    /// New readers for what belongs to no GPU: NVSwitches and CPUs. Their parts are the entities;
-    /// the part of the GPU itself stays empty.
+    /// New readers for NVSwitches and CPUs, which belong to no GPU. Each has a part per entity; its
+    /// part for the GPU itself stays empty.
     fn machine_readers(&mut self) -> Vec<Box<dyn Reader>> {
         Vec::new()
     }
 
-    /// Whether the world has changed so that this session no longer fits it. Asked every second or
-    /// so; may block.
+    /// Whether the session is outdated, because GPUs or the driver have changed. The sampler calls it
+    /// about every second; may block.
     fn outdated(&mut self) -> Option<Outdated>;
 }
 
 /// Why a session should be replaced.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outdated {
-    /// Its readers still read what they did; a new session would read more: a GPU came or went, the
+    /// Its readers still work, but a new session would read more: a GPU was added or removed, or the
     /// library was replaced.
     Improvable(String),
-    /// Its readers read nothing more: the driver is gone.
+    /// Its readers no longer work: the driver is gone.
     Over(String),
 }
 
@@ -122,29 +121,29 @@ pub enum Outdated {
 pub enum ReaderKind {
     /// At every tick. This reader decides whether the GPU is up.
     Main,
-    /// At every tick. Its calls may be slow, and nothing waits for it.
+    /// At every tick. Its calls may be slow, and no other reader waits for it.
     Background,
-    /// Again as soon as it returns: its calls wait for events, for about a second at most.
+    /// Again as soon as it returns: its calls wait for events, for at most about a second.
     Events,
 }
 
-/// What a GPU is. What the driver does not say is absent: integrated GPUs have no PCI address, some
-/// virtual ones no UUID.
+/// The identity of a GPU. Values that the driver does not have are `None`: integrated GPUs have no PCI
+/// address, and some virtual GPUs have no UUID.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Identity {
-    /// The driver's index; none if the driver does not list the GPU.
+    /// The driver's index; `None` if the driver does not list the GPU.
     pub index: Option<u32>,
     /// `GPU-` and a UUID.
     pub uuid: Option<String>,
     /// `00000000:1A:00.0`: eight-digit domain, upper-case hex.
     pub pci_bus_id: Option<String>,
-    /// As the driver says: `NVIDIA H100 80GB HBM3`.
+    /// The model name of the driver: `NVIDIA H100 80GB HBM3`.
     pub model_name: Option<String>,
 }
 
 impl Identity {
-    /// Whether both are the same GPU: by UUID, else by PCI address, else by index, whichever is known
-    /// of both.
+    /// Whether both are the same GPU. Compares the first of UUID, PCI address and index that both
+    /// have.
     pub fn is_same_gpu(&self, other: &Self) -> bool {
         if let (Some(one), Some(other)) = (&self.uuid, &other.uuid) {
             return one == other;
@@ -161,20 +160,20 @@ impl Identity {
 pub struct Pass {
     /// When it began.
     pub now: Moment,
-    /// How long the sampler has been running: the simulation's clock.
+    /// Time since the start of the sampler; the clock of the simulation.
     pub elapsed: Duration,
-    /// What `elapsed` was at the pass before; none if the GPU was opened for this one.
+    /// `elapsed` of the previous pass; `None` if the GPU was opened for this pass.
     pub previous: Option<Duration>,
     /// The collection interval.
     pub interval: Duration,
-    /// From one pass to the next: the shortest period of all watches, or, where passes take longer,
-    /// what they take.
+    /// Time between passes: the shortest period of all watches, or the duration of a pass if it is
+    /// longer.
     pub cadence: Duration,
 }
 
 impl Pass {
-    /// Whether what is read at this pace is due: whether one of its ticks, which are counted from
-    /// the sampler's start, has come since the pass before.
+    /// Whether watches with this pace are due: whether one of their ticks, counted from the start of
+    /// the sampler, has passed since the previous pass.
     pub fn is_due(&self, pace: Pace) -> bool {
         let period = pace.period(self.interval).as_nanos().max(1);
         let ticks = |elapsed: Duration| elapsed.as_nanos() / period;
@@ -182,9 +181,9 @@ impl Pass {
     }
 }
 
-/// Reads some of one GPU's watches, on a thread of its own.
+/// Reads some watches of one GPU, on its own thread.
 pub trait Reader: Send {
-    /// What it is called among the readers of its GPU: `main`, `events`, `pcie`.
+    /// Its name among the readers of the GPU: `main`, `events`, `pcie`.
     fn name(&self) -> &'static str;
 
     /// When the sampler calls it.
@@ -193,20 +192,20 @@ pub trait Reader: Send {
     /// The watches that it serves: slot `i` of its readings is watch `watches()[i]`.
     fn watches(&self) -> Arc<[WatchIndex]>;
 
-    /// Opens the GPU, again if it was open, and says which GPU it is. The main reader always says
-    /// it; another reader may return `None`, and must where indexes may shift.
+    /// Opens the GPU (again), and returns its identity. The main reader always returns one. Other
+    /// readers may return `None`, and must do so if indexes may shift.
     ///
     /// # Errors
     ///
-    /// The reason why the GPU cannot be had now.
+    /// The reason why the GPU cannot be opened.
     fn open(&mut self) -> Result<Option<Arc<Identity>>, Reason>;
 
-    /// Reads what is due.
+    /// Reads the watches that are due.
     ///
     /// # Errors
     ///
-    /// When the GPU as a whole does not answer; the sampler then calls [`Reader::open`] until it
-    /// does.
+    /// If the GPU as a whole does not answer. The sampler then calls [`Reader::open`] until it
+    /// answers.
     fn read(&mut self, pass: Pass, out: &mut Readings) -> Result<(), Reason>;
 
     /// Whether the driver now delivers XIDs of this GPU to this reader.
@@ -214,23 +213,23 @@ pub trait Reader: Send {
         false
     }
 
-    /// The XIDs that were delivered since this was last asked, in their order.
+    /// The XIDs delivered since the last call, in order.
     fn take_xids(&mut self) -> Vec<XidEvent> {
         Vec::new()
     }
 
-    /// How the GPU's subsystems are, where the driver judges that itself and did so just now. What it
-    /// judged lately is good until the next time; a source that never says leaves it to the sampler.
+    /// The health of the GPU's subsystems, if the source has assessed it since the last call. It is
+    /// valid until the next assessment. Without a source that reports it, the sampler derives it.
     fn take_health(&mut self) -> Option<Vec<Health>> {
         None
     }
 
-    /// What the driver sampled by itself since this was last asked.
+    /// The samples that the driver has taken since the last call.
     fn take_samples(&mut self) -> Vec<Samples> {
         Vec::new()
     }
 
-    /// How long each kind of driver call took in the last pass that made it, by the call's name.
+    /// Duration of each kind of driver call in the last pass that made it, by its name.
     fn take_call_times(&mut self) -> Vec<(&'static str, Duration)> {
         Vec::new()
     }
@@ -241,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gpu_is_known_by_the_best_that_both_have() {
+    fn gpus_are_compared_by_the_first_identifier_that_both_have() {
         let text = |text: &str| Some(text.to_owned());
         let full =
             Identity { index: Some(0), uuid: text("GPU-a"), pci_bus_id: text("A"), ..none() };

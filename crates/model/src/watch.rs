@@ -49,14 +49,14 @@ impl Kind {
 pub enum Pace {
     /// Once per collection interval.
     Every,
-    /// Every ten seconds (or per interval, if that is longer): what changes rarely, such as ECC
-    /// totals, remapped rows and versions.
+    /// Every ten seconds (or per interval, if that is longer), for values that rarely change, such as
+    /// ECC totals, remapped rows and versions.
     Slow,
     /// At the interval of its row in a counters file.
     At(Duration),
 }
 
-/// How often slow watches are read, where the interval is not longer.
+/// The interval of slow watches, if the collection interval is not longer.
 pub const SLOW_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Pace {
@@ -73,7 +73,7 @@ impl Pace {
 /// A field that is read, with its name and type on the page.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Watch {
-    /// What to read.
+    /// The field.
     pub field: FieldId,
     /// The name of the family (or of the label) on the page.
     pub name: Arc<str>,

@@ -72,7 +72,7 @@ impl Quantity {
         }
     }
 
-    /// The field that is polled for it, in the same unit.
+    /// The field that is read for it, in the same unit.
     pub fn field(self) -> FieldId {
         match self {
             Self::Temperature => field::GPU_TEMP,
@@ -86,7 +86,7 @@ impl Quantity {
     }
 }
 
-/// Samples that the driver took by itself, many a second, oldest first.
+/// Samples that the driver takes many times per second, oldest first.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Samples {
     /// The quantity that was sampled.
@@ -106,6 +106,6 @@ pub struct Extent {
     pub mean: f64,
     /// The largest sample.
     pub max: f64,
-    /// Whether samples that the driver took by itself are among them; otherwise all were polled.
+    /// Whether it includes samples of the driver; otherwise all samples are readings of passes.
     pub from_driver: bool,
 }

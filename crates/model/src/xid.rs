@@ -12,16 +12,16 @@ pub struct Xid {
     pub code: u32,
     /// Its meaning in a few words.
     pub message: &'static str,
-    /// The class of what to do: `reset_gpu`.
+    /// The class of its action: `reset_gpu`.
     pub class: &'static str,
-    /// What to do, in a sentence.
+    /// The action, in a sentence.
     pub action: &'static str,
     /// Whether it requires, or may require, a reset, a restart or a repair.
     pub critical: bool,
 }
 
 impl Xid {
-    /// For a GPU whose XIDs would have been seen and that has reported none.
+    /// No XID, for a GPU whose XIDs would be seen.
     pub const NONE: Self = Self {
         code: 0,
         message: "No Error",
@@ -36,10 +36,10 @@ impl Xid {
 pub struct XidEvent {
     /// The code with its meaning.
     pub xid: Xid,
-    /// The GPU instance that it is about; `None` if it is about the whole GPU.
+    /// Its GPU instance; `None` for the whole GPU.
     pub instance: Option<u32>,
-    /// When it happened, if that was before this process listened: it becomes the last XID and is not
-    /// counted.
+    /// When it happened, if that was before this process listened. Such an XID becomes the last XID but
+    /// is not counted.
     pub before: Option<SystemTime>,
 }
 
@@ -48,18 +48,18 @@ pub struct XidEvent {
 pub struct When {
     /// On the wall clock, as it was set then.
     pub time: SystemTime,
-    /// On the clock that is never set.
+    /// On the clock that cannot be set.
     pub moment: Moment,
 }
 
-/// Where XIDs come from. There is one source at a time: two would count some of them twice.
+/// The source of XIDs. Only one is used at a time, because two would count some XIDs twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum XidSource {
-    /// The kernel's log. The driver writes all of them there, unless it is configured not to.
+    /// The kernel log. The driver writes all XIDs there, unless it is configured not to.
     KernelLog,
     /// The events of NVML, which lack some codes.
     NvmlEvents,
-    /// DCGM, which has NVML's events and reads the rest from the kernel's log of its machine.
+    /// DCGM, which has NVML's events and reads the rest from the kernel log of its machine.
     Dcgm,
     /// A simulation.
     Sim,
@@ -82,13 +82,13 @@ impl XidSource {
 pub struct XidCount {
     /// The code with its meaning.
     pub xid: Xid,
-    /// How often it came.
+    /// Its number of occurrences.
     pub count: u64,
-    /// When the last one came; `None` if that is not known.
+    /// The time of the last occurrence; `None` if unknown.
     pub last: Option<When>,
 }
 
-/// The details that the kernel's log has of an NVLink XID.
+/// The details of an NVLink XID in the kernel log.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LinkFault {
     /// The XID's code, 144 to 150.
@@ -97,7 +97,7 @@ pub struct LinkFault {
     pub unit: String,
     /// `fatal` or `nonfatal`.
     pub severity: &'static str,
-    /// The number of the link; `None` if it is about all of them.
+    /// The number of the link; `None` for all links.
     pub link: Option<u32>,
 }
 
@@ -115,10 +115,9 @@ pub struct XidLog {
     pub counts: BTreeMap<u32, XidCount>,
     /// The count of all critical codes together.
     pub critical: u64,
-    /// NVLink faults from the kernel's log, with their counts.
+    /// NVLink faults from the kernel log, with their counts.
     pub link_faults: BTreeMap<LinkFault, u64>,
-    /// Whether XIDs of this GPU would be seen now. Only then does their absence mean that none
-    /// happened.
+    /// Whether XIDs of this GPU would be seen now. Only then is 0 a valid count.
     pub listening: bool,
 }
 
