@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form() {
+    fn every_form_of_an_address_is_parsed() {
         for (written, meant) in [
             ("localhost:5555", "localhost:5555"),
             ("node-7.example", "node-7.example:5555"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_this_machine_is_known() {
+    fn local_addresses_are_detected() {
         let local = |text| Address::parse(text).unwrap().is_local();
         assert!(["localhost", "127.0.0.1:1", "[::1]:1", "unix:///x"].map(local) == [true; 4]);
         assert!(["node-1", "10.0.0.1:1", "vsock://2"].map(local) == [false; 3]);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn why_there_is_no_answer() {
+    fn connection_errors_have_a_reason() {
         let missing = Address::parse("unix:///nowhere/at/all").unwrap();
         assert!(missing.diagnosis().unwrap().contains("no such file"));
         let refused = Address::parse("127.0.0.1:1").unwrap();

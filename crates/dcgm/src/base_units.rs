@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_base_unit_of_the_catalogue_can_be_made() {
+    fn every_base_unit_of_the_catalogue_has_a_conversion() {
         for row in FIELDS.iter().filter(|row| (1600..1700).contains(&row.id.0)) {
             assert!(source_of(row.id).is_some(), "{}", row.name);
         }

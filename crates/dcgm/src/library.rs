@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_dcgm_is_named() {
+    fn a_library_that_is_not_dcgm_is_an_error() {
         let open = |path: &Path| Api::open(path).err().unwrap().to_string();
         let missing = open(Path::new("/nowhere/libdcgm.so.4"));
         assert!(missing.contains("--dcgm-library") && missing.contains("--source nvml"));

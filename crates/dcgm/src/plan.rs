@@ -248,10 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn what_an_engine_does_not_know_is_named() {
+    fn fields_that_the_engine_lacks_are_listed() {
         let watches = ["DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_SM_CLOCK_HERTZ", "DCGM_EXP_P2P_STATUS"]
             .map(|name| watch(name, Pace::Every));
-        assert!(unknown(&watches, |field| field < 1534).is_empty(), "its twin is known");
+        assert!(
+            unknown(&watches, |field| field < 1534).is_empty(),
+            "the engine has the field in another unit"
+        );
         assert_eq!(
             Vec::from_iter(unknown(&watches, |field| field != 150 && field != 100)),
             ["DCGM_FI_DEV_GPU_TEMP"]

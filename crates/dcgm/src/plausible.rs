@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_here_is_one_of_the_catalogue() {
+    fn every_unit_is_in_the_catalogue() {
         let known = |unit: &str| FIELDS.iter().any(|field| field.unit == unit);
         // Including units of switches and CPUs.
         for (unit, _) in MOST {

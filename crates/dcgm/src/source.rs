@@ -155,16 +155,16 @@ impl DcgmSource {
     }
 
     fn needs(&self, watches: &[Watch]) -> Needs {
-        let wants = |levels: &[Level]| {
+        let has = |levels: &[Level]| {
             watches.iter().any(|watch| {
                 model::catalog::by_id(watch.field).is_some_and(|row| levels.contains(&row.level))
             })
         };
         Needs {
             compute_instances: self.options.compute_instances,
-            links: wants(&[Level::Link]),
-            switches: wants(&[Level::Switch, Level::SwitchLink]),
-            cpus: wants(&[Level::Cpu, Level::CpuCore]),
+            links: has(&[Level::Link]),
+            switches: has(&[Level::Switch, Level::SwitchLink]),
+            cpus: has(&[Level::Cpu, Level::CpuCore]),
             fake_gpus: self.options.fake_gpus,
         }
     }
@@ -196,8 +196,8 @@ impl DcgmSource {
             || watching.left_out.iter().any(|(_, code)| code.is_passing());
         let of_gpus = watching.left_out.iter().filter(|(key, _)| key.group == abi::entity::GPU);
         let left_out: Vec<u32> = of_gpus.map(|(key, _)| key.id).collect();
-        let wants = |wanted: FieldId| watches.iter().any(|watch| watch.field == wanted);
-        let mut wants_health = wants(field::EXP_GPU_HEALTH_STATUS);
+        let has = |field: FieldId| watches.iter().any(|watch| watch.field == field);
+        let mut wants_health = has(field::EXP_GPU_HEALTH_STATUS);
         if let Some(group) = watching.gpus.as_ref().filter(|_| wants_health)
             && let Err(code) = health::begin(&handle, group, interval)
         {
@@ -222,7 +222,7 @@ impl DcgmSource {
             is_local: engine.is_local(),
             xids: self.xids.clone(),
             wants_health,
-            wants_peers: wants(field::EXP_P2P_STATUS),
+            wants_peers: has(field::EXP_P2P_STATUS),
         });
         collection.prime(FIRST_NUMBERS).map_err(failed)?;
         if handle.is_dead() {
@@ -304,10 +304,8 @@ const NEVER_SERVED: [FieldId; 3] =
     [field::PCIE_TX_THROUGHPUT, field::PCIE_RX_THROUGHPUT, FieldId(450)];
 
 /// Whether DCGM has a field, or a field from which heatsink computes it.
-pub fn serves(wanted: FieldId) -> bool {
-    !NEVER_SERVED.contains(&wanted)
-        && !field::is_derived(wanted)
-        && model::catalog::by_id(wanted).is_some()
+pub fn serves(id: FieldId) -> bool {
+    !NEVER_SERVED.contains(&id) && !field::is_derived(id) && model::catalog::by_id(id).is_some()
 }
 
 impl Source for DcgmSource {

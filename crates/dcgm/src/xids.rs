@@ -34,7 +34,7 @@ struct State {
     waiting: BTreeMap<u32, VecDeque<XidEvent>>,
     /// The last XIDs: GPU, entity, timestamp and code.
     recent: VecDeque<(u32, EntityPair, i64, u32)>,
-    /// Until when no XID means that none happened.
+    /// Until when XIDs would be seen.
     listening_until: Option<Moment>,
 }
 
@@ -92,25 +92,24 @@ impl XidQueue {
         self.state().listening_until = until;
     }
 
-    /// Whether no XID means that none happened.
+    /// Whether XIDs would be seen now, so that 0 is a valid count.
     pub(crate) fn is_listening(&self) -> bool {
         self.state().listening_until.is_some_and(|until| Moment::now() <= until)
     }
 
-    /// Takes the newest XID of an entity into the poll. An XID from before the first poll is marked
-    /// so.
-    pub(crate) fn newest(&self, key: EntityPair, value: &FieldValue, look: &mut XidPoll) {
+    /// Adds the newest XID of an entity to the poll. Marks an XID from before the first poll.
+    pub(crate) fn newest(&self, key: EntityPair, value: &FieldValue, poll: &mut XidPoll) {
         let last = &mut self.state().last;
         let place = (key.group, key.id);
         let Raw::Int(code @ 1..) = Raw::of(value) else {
             last.entry(place).or_insert(0);
             return;
         };
-        let told = NewXid { key, stamp: value.ts, event: event(code) };
+        let new = NewXid { key, stamp: value.ts, event: event(code) };
         let Some(known) = last.get_mut(&place) else {
             last.insert(place, value.ts);
             let before = Some(moments::time_of(value.ts));
-            look.before.push(NewXid { event: XidEvent { before, ..told.event }, ..told });
+            poll.before.push(NewXid { event: XidEvent { before, ..new.event }, ..new });
             return;
         };
         // The engine's clock was set back.
@@ -119,8 +118,8 @@ impl XidQueue {
         }
         if value.ts > *known {
             let since = known.saturating_add(1).max(1);
-            look.since = Some(look.since.map_or(since, |other| other.min(since)));
-            look.newest.push(told);
+            poll.since = Some(poll.since.map_or(since, |other| other.min(since)));
+            poll.newest.push(new);
         }
     }
 
@@ -129,16 +128,16 @@ impl XidQueue {
     pub(crate) fn take_new<'a>(
         &self,
         watches: impl Iterator<Item = &'a Watch>,
-        look: XidPoll,
+        poll: XidPoll,
         owner: impl Fn(EntityPair) -> Option<u32>,
     ) -> Vec<(u32, NewXid)> {
-        let XidPoll { since, before, newest } = look;
-        let mut told = Vec::new();
+        let XidPoll { since, before, newest } = poll;
+        let mut found = Vec::new();
         if let Some(since) = since {
             for watch in watches {
                 let mut take = |key: EntityPair, value: &FieldValue| {
                     if let Raw::Int(code @ 1..) = Raw::of(value) {
-                        told.push(NewXid { key, stamp: value.ts, event: event(code) });
+                        found.push(NewXid { key, stamp: value.ts, event: event(code) });
                     }
                 };
                 if let Err(code) = values_since(watch, since, &mut take) {
@@ -147,14 +146,14 @@ impl XidQueue {
             }
         }
         let mut state = self.state();
-        told.retain(|one| one.stamp > state.last_of(one.key));
+        found.retain(|one| one.stamp > state.last_of(one.key));
         // If the engine does not return the whole burst, its last XID counts.
-        let is_told = |one: &NewXid| told.iter().any(|other| other.key == one.key);
-        let missing: Vec<NewXid> = newest.into_iter().filter(|one| !is_told(one)).collect();
-        told.extend(missing);
-        told.sort_by_key(|one| (one.stamp, one.is_of_gpu()));
+        let is_known = |one: &NewXid| found.iter().any(|other| other.key == one.key);
+        let missing: Vec<NewXid> = newest.into_iter().filter(|one| !is_known(one)).collect();
+        found.extend(missing);
+        found.sort_by_key(|one| (one.stamp, one.is_of_gpu()));
         let mut new_values = Vec::new();
-        for one in before.into_iter().chain(told) {
+        for one in before.into_iter().chain(found) {
             let last = state.last.entry((one.key.group, one.key.id)).or_insert(0);
             *last = one.stamp.max(*last);
             // The engine may report an XID of an instance twice: for the instance and for its GPU.
@@ -224,43 +223,43 @@ mod tests {
     }
 
     /// The codes of new XIDs, and whether they are from before the first poll.
-    fn look(xids: &XidQueue, value: &FieldValue) -> Vec<(u32, bool)> {
-        let mut look = XidPoll::default();
-        xids.newest(GPU, value, &mut look);
-        let told = xids.take_new(std::iter::empty(), look, |_| Some(3));
-        told.iter().map(|(_, told)| (told.event.xid.code, told.event.before.is_some())).collect()
+    fn poll(xids: &XidQueue, value: &FieldValue) -> Vec<(u32, bool)> {
+        let mut poll = XidPoll::default();
+        xids.newest(GPU, value, &mut poll);
+        let new = xids.take_new(std::iter::empty(), poll, |_| Some(3));
+        new.iter().map(|(_, xid)| (xid.event.xid.code, xid.event.before.is_some())).collect()
     }
 
     #[test]
-    fn each_is_told_once_and_one_from_before_is_told_as_such() {
+    fn each_xid_is_reported_once_and_earlier_ones_are_marked() {
         let xids = XidQueue::default();
-        assert_eq!(look(&xids, &value(Some(79), 5)), [(79, true)]);
-        assert_eq!(look(&xids, &value(Some(79), 5)), []);
-        assert_eq!(look(&xids, &value(Some(79), 6)), [(79, false)], "again");
-        assert_eq!(look(&xids, &value(None, 7)), []);
-        assert_eq!(look(&xids, &value(Some(48), 8)), [(48, false)]);
+        assert_eq!(poll(&xids, &value(Some(79), 5)), [(79, true)]);
+        assert_eq!(poll(&xids, &value(Some(79), 5)), []);
+        assert_eq!(poll(&xids, &value(Some(79), 6)), [(79, false)], "again");
+        assert_eq!(poll(&xids, &value(None, 7)), []);
+        assert_eq!(poll(&xids, &value(Some(48), 8)), [(48, false)]);
     }
 
     #[test]
-    fn a_clock_that_is_set_back_hides_none() {
+    fn a_clock_that_is_set_back_hides_no_xid() {
         let xids = XidQueue::default();
-        assert_eq!(look(&xids, &value(None, 0)), []);
-        assert_eq!(look(&xids, &value(Some(31), 5_000)), [(31, false)]);
-        assert_eq!(look(&xids, &value(Some(48), 100)), [(48, false)]);
-        assert_eq!(look(&xids, &value(Some(48), 100)), []);
+        assert_eq!(poll(&xids, &value(None, 0)), []);
+        assert_eq!(poll(&xids, &value(Some(31), 5_000)), [(31, false)]);
+        assert_eq!(poll(&xids, &value(Some(48), 100)), [(48, false)]);
+        assert_eq!(poll(&xids, &value(Some(48), 100)), []);
     }
 
     #[test]
-    fn one_that_is_told_of_an_instance_and_of_its_gpu_is_one() {
+    fn an_xid_of_an_instance_and_its_gpu_counts_once() {
         let xids = XidQueue::default();
         let instance = EntityPair { group: entity::GPU_INSTANCE, id: 22 };
         let both = |stamp: i64| {
-            let mut look = XidPoll::default();
+            let mut poll = XidPoll::default();
             for key in [GPU, instance] {
-                xids.newest(key, &value(Some(43).filter(|_| stamp > 0), stamp), &mut look);
+                xids.newest(key, &value(Some(43).filter(|_| stamp > 0), stamp), &mut poll);
             }
-            let told = xids.take_new(std::iter::empty(), look, |_| Some(3));
-            told.iter().map(|(_, told)| told.key).collect::<Vec<_>>()
+            let new = xids.take_new(std::iter::empty(), poll, |_| Some(3));
+            new.iter().map(|(_, xid)| xid.key).collect::<Vec<_>>()
         };
         assert_eq!(both(0), []);
         assert_eq!(both(7), [instance]);
@@ -268,9 +267,9 @@ mod tests {
     }
 
     #[test]
-    fn the_first_one_after_silence_is_news() {
+    fn the_first_xid_after_the_first_poll_is_new() {
         let xids = XidQueue::default();
-        assert_eq!(look(&xids, &value(None, 0)), []);
-        assert_eq!(look(&xids, &value(Some(31), 5)), [(31, false)]);
+        assert_eq!(poll(&xids, &value(None, 0)), []);
+        assert_eq!(poll(&xids, &value(Some(31), 5)), [(31, false)]);
     }
 }

@@ -1,4 +1,4 @@
-//! Writes the families that the counters file asks for, with the name, type and help of their rows.
+//! Writes the families of the counters file, with the name, type and help of their rows.
 
 use model::field;
 
@@ -8,8 +8,8 @@ use crate::parts::Part;
 use crate::per_device::{self, Target};
 use crate::text::Family;
 
-/// Writes all families in the order of their rows. `machine` is what belongs to no GPU. `family_ends`
-/// is called after each family.
+/// Writes all families in the order of their rows. `machine` has the NVSwitches and CPUs.
+/// `family_ends` is called after each family.
 pub(crate) fn write(
     out: &mut String,
     inputs: &Inputs<'_>,
@@ -17,7 +17,7 @@ pub(crate) fn write(
     family_ends: &mut impl FnMut(&mut String),
 ) {
     let gpus = inputs.gpus;
-    // NVLinks, and what belongs to no GPU: they have readings of their own and no others.
+    // NVLinks, NVSwitches and CPUs have only their own readings.
     let parts = || gpus.iter().flat_map(|gpu| &gpu.links).chain(machine);
     let of_parts = watched(parts());
     let windows = inputs.snapshot.windows;

@@ -10,7 +10,7 @@ use crate::parts::Part;
 use crate::settings::Settings;
 use crate::text::{Labels, Number};
 
-/// A GPU, and what appears of it.
+/// A GPU with its devices and links on the page.
 pub(crate) struct GpuRow<'a> {
     pub(crate) view: &'a GpuView,
     /// The labels of heatsink's own families.
@@ -25,14 +25,14 @@ pub(crate) struct GpuRow<'a> {
 
 /// A GPU as a whole, or an instance.
 pub(crate) struct Device<'a> {
-    /// None if the device is the whole GPU.
+    /// `None` for the whole GPU.
     pub(crate) instance: Option<&'a Instance>,
     /// The labels of its series.
     pub(crate) labels: Labels,
     lookup: Lookup<'a>,
 }
 
-/// Where the readings of a device are: its own first, then those of what it is a part of.
+/// The readings of a device: its own, then those of the entities that contain it.
 #[derive(Clone, Copy)]
 struct Lookup<'a> {
     compute_instance: Option<&'a PartView>,
@@ -41,7 +41,7 @@ struct Lookup<'a> {
 }
 
 impl<'a> Device<'a> {
-    /// The value of a watch, if it is a number. A GPU that is down has none.
+    /// The value of a watch; `None` if it is not a number, or if the GPU is down.
     pub(crate) fn number(&self, index: WatchIndex) -> Option<Number> {
         let reading = self.lookup.gpu.up.is_ok().then(|| self.lookup.reading(index))??;
         Number::of(reading.as_ref().ok()?)
@@ -59,8 +59,8 @@ impl<'a> Lookup<'a> {
 
 /// The GPUs of the snapshot, by index. GPUs without an index come last, by PCI address.
 ///
-/// An index can occur twice: a GPU that is missing now, and the GPU that has its index now. Their UUIDs
-/// tell them apart. Where they do not, the one that is up appears.
+/// An index can occur twice: a GPU that is missing now, and the GPU that has its index now. If their
+/// UUIDs are equal, only the one that is up appears.
 pub(crate) fn rows<'a>(
     snapshot: &'a Snapshot,
     settings: &'a Settings,
@@ -120,7 +120,7 @@ fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Device<'a>> {
     devices
 }
 
-/// The instances of a GPU, each compute instance after its GPU instance, none twice.
+/// The instances of a GPU without duplicates, each compute instance after its GPU instance.
 fn instances(view: &GpuView) -> Vec<(&Instance, &PartView)> {
     let number = |instance: &Instance| (instance.gpu_instance, instance.compute_instance);
     let mut instances: Vec<_> = view.instances().collect();
@@ -138,7 +138,7 @@ fn links<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Part<'a>> {
     links.into_iter().map(link).collect()
 }
 
-/// The numbered parts of one kind of a GPU that is up, by number, none twice.
+/// The numbered parts of one kind of a GPU that is up, by number, without duplicates.
 fn numbered(view: &GpuView, number: impl Fn(&Entity) -> Option<u32>) -> Vec<(u32, &PartView)> {
     let parts = view.parts.iter().filter(|_| view.up.is_ok());
     let mut parts: Vec<_> = parts.filter_map(|part| Some((number(&part.entity)?, part))).collect();

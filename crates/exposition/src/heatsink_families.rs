@@ -15,7 +15,7 @@ use model::FieldId;
 use crate::inputs::{Inputs, Samples};
 use crate::text::Family;
 
-/// All of them, except those of windows.
+/// All of heatsink's own families, except those of windows.
 const FAMILIES: [&[(FieldId, Samples)]; 7] = [
     program::FAMILIES,
     gpus::FAMILIES,
@@ -26,7 +26,7 @@ const FAMILIES: [&[(FieldId, Samples)]; 7] = [
     process::FAMILIES,
 ];
 
-/// Writes the samples of a family, and says whether it is one of these.
+/// Writes the samples of a family. Returns whether it is one of heatsink's own.
 pub(crate) fn write(field: FieldId, inputs: &Inputs<'_>, family: &mut Family<'_>) -> bool {
     let row = FAMILIES.into_iter().flatten().find(|(known, _)| *known == field);
     if let Some((_, samples)) = row {

@@ -1,4 +1,4 @@
-//! What families are made of, and the samples that many of them have in common.
+//! The inputs of families, and samples that many families share.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::text::{Family, Number};
 
-/// What families are made of.
+/// The inputs of families.
 pub(crate) struct Inputs<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) settings: &'a Settings,
@@ -19,8 +19,8 @@ pub(crate) struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// The watch whose readings of a field other families are made of: a hidden one before one from
-    /// a counters file, which may have an interval of its own.
+    /// The watch of a field from which other families are derived: a hidden watch, else one of a
+    /// counters file, which may have another interval.
     pub(crate) fn watch(&self, field: FieldId) -> Option<WatchIndex> {
         let mut found = None;
         for (index, watch) in WatchIndex::enumerate(&self.snapshot.watches) {
@@ -51,7 +51,7 @@ pub(crate) fn per_gpu<N: Into<Number>>(
     }
 }
 
-/// Seconds since 1970; none for a time before, which comes from a clock that was not set.
+/// Seconds since 1970; `None` for an earlier time, which comes from a clock that was not set.
 pub(crate) fn since_1970(time: SystemTime) -> Option<Number> {
     Some(time.duration_since(UNIX_EPOCH).ok()?.into())
 }

@@ -8,7 +8,7 @@ use model::{FieldId, Kind, Snapshot, Watch, WatchIndex};
 use crate::reserved::is_reserved;
 use crate::text::head;
 
-/// What all pages of the same watches have in common. It is made once.
+/// The part of a page that depends on the watches only. It is built once.
 #[derive(Clone, Debug)]
 pub struct Layout {
     watches: Arc<[Watch]>,

@@ -8,7 +8,7 @@ use crate::naming;
 use crate::settings::Settings;
 use crate::text::{Labels, Number};
 
-/// A part with readings of its own, and the labels of its series.
+/// A part with readings, and the labels of its series.
 pub(crate) struct Part<'a> {
     pub(crate) view: &'a PartView,
     /// The labels of its series.

@@ -23,7 +23,7 @@ pub(crate) struct Target<'a> {
 /// Writes the samples of one device.
 pub(crate) type Samples = fn(&Target<'_>, &mut Family<'_>);
 
-/// All of them. What is known of a whole GPU counts for each of its instances.
+/// All families with several samples per device. Values of a whole GPU apply to each of its instances.
 const FAMILIES: &[(FieldId, Samples)] = &[
     (field::XID_ERRORS, last_xid),
     (field::EXP_XID_ERRORS_COUNT, xids_in_window),
@@ -40,7 +40,7 @@ pub(crate) fn samples_of(field: FieldId) -> Option<Samples> {
     Some(row.1)
 }
 
-/// The clock event reasons that are known. A GPU that is down has none.
+/// The clock event reasons with a known state; none for a GPU that is down.
 pub(crate) fn known_clock_events(
     gpu: &GpuView,
 ) -> impl Iterator<Item = (&'static ClockReason, &ClockEvent)> {

@@ -1,10 +1,10 @@
-//! What a page depends on besides the snapshot.
+//! Settings of a page.
 
 use std::sync::Arc;
 
 use crate::show::Show;
 
-/// What a page depends on besides the snapshot.
+/// Settings of a page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// The host name on the series of every device; `None` leaves the label out.
@@ -14,17 +14,17 @@ pub struct Settings {
     pub host_label: &'static str,
     /// Whether the label `UUID` is written `uuid`.
     pub old_namespace: bool,
-    /// Which devices appear in the families asked for.
+    /// The devices that appear in the families of the counters file.
     pub show: Show,
     /// The version of this program.
     pub version: &'static str,
-    /// Rows of the counters files that were not understood.
+    /// Number of invalid rows of the counters files.
     pub rows_skipped: u64,
     /// Whether the last reload of the counters files succeeded.
     pub is_reloaded: bool,
     /// Whether `NVIDIA H100 80GB HBM3` is written `NVIDIA-H100-80GB-HBM3`.
     pub replace_blanks_in_model_name: bool,
-    /// How many GPUs the machine should have, where that is set.
+    /// Expected number of GPUs, if set.
     pub expected_gpus: Option<u32>,
     /// HTTP connections that were closed because the limit was reached.
     pub connections_closed: u64,

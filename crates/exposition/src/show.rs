@@ -1,8 +1,8 @@
-//! Which devices appear in the families of the counters file.
+//! The selection of devices for the families of the counters file.
 
 use model::{Entity, Instance};
 
-/// Which devices appear in the families of the counters file. heatsink's own families are always per
+/// The devices that appear in the families of the counters file. heatsink's own families are always per
 /// GPU.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Show {
@@ -16,7 +16,7 @@ pub struct Show {
     pub cpus: Devices,
 }
 
-/// Which devices of one kind appear: GPUs, NVSwitches or CPUs, with what they consist of.
+/// The selected devices of one kind (GPUs, NVSwitches or CPUs) and their parts.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum Devices {
     /// All, with everything that belongs to them. The instances of a GPU replace the GPU.
@@ -27,7 +27,7 @@ pub enum Devices {
         /// Whole devices, by number: GPUs by index, whether or not they have instances; NVSwitches;
         /// CPUs.
         gpus: Choice,
-        /// What is below them, whether or not the device above appears: GPU instances by
+        /// Their parts, whether or not the whole device appears: GPU instances by
         /// [`Instance::number`], NVLinks of NVSwitches and cores of CPUs by their number there.
         instances: Choice,
     },
@@ -57,11 +57,11 @@ impl Devices {
 /// A selection by number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Choice {
-    /// Nothing.
+    /// No device.
     None,
-    /// Everything.
+    /// All devices.
     All,
-    /// What has one of these numbers.
+    /// Devices with these numbers.
     Only(Vec<u32>),
 }
 
@@ -150,7 +150,7 @@ mod tests {
         check(listed(None, Only(vec![2])), listed(Only(vec![1]), None), [0, 0, 1, 1, 0, 0]);
         check(listed(Only(vec![1]), All), listed(All, Only(vec![64])), [0, 1, 1, 1, 0, 1]);
         check(listed(None, None), listed(None, None), [0; 6]);
-        // What belongs to a GPU appears with the GPU.
+        // Parts of a GPU appear with their GPU.
         assert!(!Show::default().has_part(&Entity::Link(0)));
     }
 }

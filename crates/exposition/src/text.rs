@@ -11,12 +11,12 @@ pub(crate) enum Number {
     Int(i64),
     /// A whole number that counts something.
     Count(u64),
-    /// A real number.
+    /// A float.
     Float(f64),
 }
 
 impl Number {
-    /// The number of a value; none for a text, NaN and infinities.
+    /// The number of a value; `None` for a text, NaN and infinities.
     pub(crate) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Int(int) => Some(Self::Int(*int)),
@@ -25,7 +25,7 @@ impl Number {
         }
     }
 
-    /// A real number; none for NaN and infinities.
+    /// A float; `None` for NaN and infinities.
     pub(crate) fn finite(float: f64) -> Option<Self> {
         float.is_finite().then_some(Self::Float(float))
     }
@@ -37,7 +37,7 @@ impl Number {
             // The shortest digits that read back as the same number, with an exponent where zeros
             // would hide them: a bit error rate of 1e-15 is not 0.000000.
             Self::Float(float) => {
-                // Many are whole numbers, 0 most of all.
+                // Many floats are whole numbers, most often 0.
                 let whole = float as i32;
                 if f64::from(whole).to_bits() == float.to_bits() {
                     return out.push_str(itoa::Buffer::new().format(whole));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_finite_number_is_none() {
+    fn non_finite_numbers_and_texts_are_none() {
         assert!(Number::of(&Value::Float(f64::NAN)).is_none());
         assert!(Number::of(&Value::Float(f64::NEG_INFINITY)).is_none());
         assert!(Number::of(&Value::Text("61".into())).is_none());

@@ -1,18 +1,17 @@
-//! What can be read, and under which names: the field table and all that follows from it.
+//! The fields that can be read, and their names: the field table, and data derived from it.
 //!
-//! All of it is data, or pure functions over data:
+//! It consists of data and pure functions:
 //!
 //! - [`FIELDS`], one row per field: its number, its names through the generations, its unit, the
 //!   entity that it exists for, its help text. [`field`](crate::field) has a constant for each.
-//! - [`counters::parse`], which turns a counters file into watches, row by row: a bad row is skipped
-//!   and reported, and the others are read.
+//! - [`counters::parse`], which turns the rows of a counters file into watches. Invalid rows are skipped
+//!   and reported.
 //! - [`builtin`], the sets of fields that come with the program.
-//! - [`generation`], which gives watches the names that one version of dcgm-exporter has for them.
+//! - [`generation`], which gives watches the names of a version of dcgm-exporter.
 //! - [`xid`], the meaning of the driver's error codes.
 //! - [`in_words`], the meaning of numbers that are states and bit masks.
 //!
-//! Nothing here opens a file: text comes in, data goes out. Which source reads which field is not
-//! known here; [`Source::serves`](crate::Source::serves) says it.
+//! It opens no files. [`Source::serves`](crate::Source::serves) tells which fields a source reads.
 
 pub mod builtin;
 pub mod counters;

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_the_uptime_of_the_kernel() {
+    fn a_moment_is_the_uptime_of_the_kernel() {
         let text = std::fs::read_to_string("/proc/uptime").expect("Linux has it");
         let seconds: f64 = text.split(' ').next().and_then(|up| up.parse().ok()).expect("a number");
         let ours = (Moment::now() - Moment::BOOT).as_secs_f64();

@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn only_generations_that_are_served_have_rules() {
+    fn only_served_generations_have_rules() {
         assert_eq!(Names::parse("4.8.4").unwrap(), Names::V4_8);
         assert_eq!(Names::parse("4.9").unwrap(), Names::V4_9);
         let error = Names::parse("5.0").unwrap_err().to_string();

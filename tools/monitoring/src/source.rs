@@ -365,7 +365,7 @@ mod tests {
         summary = "s"
         description = "d."
         "#;
-        let named = follows.replace("for = \"5m\"", "for = \"5m\"\ncause = \"no room\"");
+        let named = follows.replace("for = \"5m\"", "for = \"5m\"\ncause = \"no memory\"");
         let source = Source::parse(&named).unwrap();
         let causes = |name: &str| {
             let found = source.alerts().find(|alert| alert.name == name);

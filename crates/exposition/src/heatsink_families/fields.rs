@@ -23,7 +23,7 @@ fn read_errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     }
 }
 
-/// Whether the readings of a field say if it is available. Fields that are derived or counted have none.
+/// Whether a field has readings, which show if it is available. Derived fields have none.
 fn is_read(field: FieldId) -> bool {
     !field::is_derived(field) && field != field::XID_ERRORS
 }

@@ -1,4 +1,4 @@
-//! Families about each GPU: whether it answers, and what reading it costs.
+//! Families about each GPU: whether it answers, and the durations of its passes.
 
 use model::{Entity, FieldId, Value, field};
 

@@ -1,5 +1,5 @@
-//! The built-in sets of fields: what is read without a counters file, and what the files in
-//! `deploy/counters` say. Both follow from the marks in the field table.
+//! The built-in sets of fields, and their counters files in `deploy/counters`. Both are generated from
+//! the marks in the field table.
 //!
 //! The sets read the same fields as the files that dcgm-exporter ships, and more; their help texts are
 //! our own.
@@ -14,19 +14,19 @@ use super::fields::{FIELDS, Field, mark};
 /// A built-in set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Set {
-    /// On every page: whether heatsink and each GPU answer, and what went wrong.
+    /// On every page: whether heatsink and each GPU answer, and their errors.
     Health,
     /// Whether a GPU works, how busy it is, and whether it is healthy: about 15 rows.
     Minimal,
-    /// What is read without a counters file.
+    /// The default without a counters file.
     Default,
-    /// What the shipped alert rules and dashboards need beside the default set.
+    /// Rows that the shipped alert rules and dashboards need in addition to the default set.
     Monitoring,
     /// Every field of GPUs that dcgm-exporter 4.8 has a name for. Texts, which lengthen every series,
-    /// are there as comments.
+    /// are comments.
     All,
-    /// Every field of NVSwitches, their NVLinks, CPUs and their cores. For use beside another set:
-    /// alone it reads nothing of GPUs.
+    /// Every field of NVSwitches, their NVLinks, CPUs and their cores. For use with another set: it
+    /// has no fields of GPUs.
     Machine,
     /// The default set of dcgm-exporter 1.x, under its names.
     FirstGeneration,
@@ -36,11 +36,11 @@ pub enum Set {
 struct Section {
     heading: &'static str,
     rows: Vec<&'static Field>,
-    /// Whether its rows are there as comments.
+    /// Whether its rows are comments.
     is_offered: bool,
 }
 
-/// Headings with the blocks of the table whose rows stand under them.
+/// Headings, with the blocks of the field table below them.
 type Sections = &'static [(&'static str, &'static [Subject])];
 
 impl Set {
@@ -55,7 +55,7 @@ impl Set {
         Self::FirstGeneration,
     ];
 
-    /// The set that users call so: `default`, `all`, `minimal`, `machine`, `monitoring` or `1.x`.
+    /// The set with this name: `default`, `all`, `minimal`, `machine`, `monitoring` or `1.x`.
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "default" => Some(Self::Default),
@@ -68,8 +68,8 @@ impl Set {
         }
     }
 
-    /// The set that replaces a counters file that is not on this machine: for the well-known paths of
-    /// dcgm-exporter, and for the name of a set.
+    /// The set that replaces a missing counters file: for the well-known paths of dcgm-exporter, and for
+    /// the name of a set.
     pub fn for_path(path: &str) -> Option<Self> {
         match path {
             "/etc/dcgm-exporter/default-counters.csv"
@@ -97,7 +97,7 @@ impl Set {
         self.lists(field) && !self.has_as_comment(field)
     }
 
-    /// What it reads, in the order of its file.
+    /// Its watches, in the order of its file.
     pub fn watches(self) -> Vec<Watch> {
         let sections = self.sections().into_iter().filter(|section| !section.is_offered);
         let rows = sections.flat_map(|section| section.rows);

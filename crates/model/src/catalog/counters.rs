@@ -1,15 +1,15 @@
-//! The counters file: which fields to read, under which names, types and help texts.
+//! The counters file: the fields to read, with their names, types and help texts.
 //!
-//! One field a row: `NAME, type, help`, or `NAME, type, help, interval`. A bad row is skipped and
-//! reported with its line and its reason; the others are read. The rules:
+//! Each row has one field: `NAME, type, help`, or `NAME, type, help, interval`. An invalid row is skipped
+//! and reported with its line and reason. The rules:
 //!
 //! - Comments (`#`, indented or not), blank lines and lines of commas only are ignored.
 //! - Blanks and tabs around a cell are ignored, and so are a byte order mark and carriage returns.
 //! - A cell may be quoted as in CSV. A comma in an unquoted help text belongs to the text, and a
 //!   quote inside a cell is an ordinary character.
 //! - The text after the last comma is an interval if it is a duration and nothing else: `500ms`,
-//!   `10s`, `1m`, `1m30s`, from 10 ms to an hour. The row is then read at that interval, whatever
-//!   the interval of the others. A help text that ends in such a duration has to be quoted.
+//!   `10s`, `1m`, `1m30s`, from 10 ms to an hour. The row then has its own interval. A help
+//!   text that ends in such a duration must be quoted.
 //! - Types are `gauge`, `counter`, `untyped` and `label`, in any letter case.
 //! - The name of a row is the name of the family on the page, so a field may have two rows under two
 //!   names; a name, or a label for the same field, may not have two rows.
@@ -38,7 +38,7 @@ pub use merge::merge;
 /// The content of a counters file.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Counters {
-    /// What to read, in the order of the file.
+    /// The watches, in the order of the file.
     pub watches: Vec<Watch>,
     /// The rows that cannot be read, in the order of the file.
     pub skipped: Vec<Skipped>,
@@ -116,7 +116,7 @@ impl Taken {
 /// The row as a log line shows it.
 fn for_a_log(row: &[u8]) -> String {
     const MAX_CHARS: usize = 120;
-    // No character is longer than four bytes, so what is cut here would be cut below.
+    // A character has at most four bytes, so this cuts only text that is cut below anyway.
     let start = row.get(..4 * MAX_CHARS).unwrap_or(row);
     printable(&String::from_utf8_lossy(start), MAX_CHARS)
 }

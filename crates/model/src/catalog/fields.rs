@@ -1,4 +1,4 @@
-//! The field table and the three ways into it: by number, by name, by a part of a name.
+//! The field table, and its lookups: by number, by name, and by part of a name.
 
 mod group;
 mod near;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_means_two_fields() {
+    fn every_name_is_of_one_field() {
         let mut seen = HashSet::new();
         let twice: Vec<_> = names().filter(|name| !seen.insert(*name)).collect();
         assert_eq!(twice, ["DCGM_FI_DEV_CLOCKS_EVENT_REASONS"]);

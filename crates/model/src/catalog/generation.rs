@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_two_names_of_the_table_and_11_have_another_unit() {
+    fn pairs_are_names_of_the_table_and_11_differ_in_unit() {
         let mut seen = HashSet::new();
         for Pair { v4_8, v4_9 } in pairs() {
             for side in [v4_8, v4_9] {

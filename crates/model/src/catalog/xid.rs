@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_and_unknown_codes_have_a_message_too() {
+    fn code_0_and_unknown_codes_have_a_message() {
         assert_eq!(lookup(0), Xid::NONE);
         let unknown = lookup(9999);
         assert_eq!((unknown.code, unknown.message), (9999, "Unknown XID"));

@@ -9,7 +9,7 @@ fn read(text: &str) -> Counters {
     counters::parse(text.as_bytes())
 }
 
-/// What the set would read with all of its comments uncommented.
+/// The watches of the set with all its comments uncommented.
 fn with_comments(set: Set) -> Counters {
     read(&set.text().replace("# DCGM_", "DCGM_"))
 }
@@ -53,7 +53,7 @@ fn every_row_of_a_set_has_a_heading() {
     assert_eq!(comments, offered);
 }
 
-/// What dcgm-exporter 4.8 reads by default.
+/// The default set of dcgm-exporter 4.8.
 const UPSTREAM: &[&str] = &[
     "DCGM_FI_DRIVER_VERSION",
     "DCGM_FI_DEV_SM_CLOCK",
@@ -100,13 +100,13 @@ fn the_file_of_a_set_reads_what_the_set_reads() {
 }
 
 #[test]
-fn all_and_machine_are_every_field_that_4_8_has_a_name_for() {
+fn all_and_machine_have_every_field_with_a_name_of_4_8() {
     for (set, is_beside_gpus) in [(Set::All, false), (Set::Machine, true)] {
         let in_force: Vec<_> = set.watches().into_iter().map(|w| w.name).collect();
         let with_texts = with_comments(set).watches;
         let health = Set::Health.watches();
         for field in FIELDS {
-            // Not there: the other name of a field that is, and what only 4.9 has a name for.
+            // Not included: second names of fields, and fields that only 4.9 has a name for.
             let other_name = field.name == "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS";
             let base_unit = (1600..9000).contains(&field.id.0);
             let is_health = health.iter().any(|watch| watch.field == field.id);

@@ -1,28 +1,28 @@
-//! The errors of a row, in words for the person who wrote it.
+//! The errors of a row, with messages for users.
 
 use std::sync::Arc;
 
 use super::limits::{MAX_SKIPPED, MAX_WATCHES};
 
-/// Why a row was left out. Its text is one short line: what is wrong, and what to do.
+/// Why a row was skipped. The message is one short line with the problem and an action.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RowError {
-    /// The row has bytes that are no text.
+    /// The row is not valid UTF-8.
     #[error("not UTF-8 text; save the file as UTF-8")]
     NotUtf8,
     /// A cell begins with a quote and does not end with one.
     #[error("a quoted cell is not closed; close the quote or leave it out")]
     OpenQuote,
-    /// Name, type and help are not all there.
+    /// Name, type or help is missing.
     #[error("{found} of 3 cells; write NAME, type, help")]
     TooFewCells {
-        /// How many are there.
+        /// The number of cells.
         found: usize,
     },
     /// The third cell is empty.
     #[error("no help text; write NAME, type, help")]
     NoHelp,
-    /// The fourth cell is a duration, and not one that a row can be read at.
+    /// The interval in the fourth cell is out of range.
     #[error("interval `{interval}` is not between 10ms and 1h; change it, or quote the help text")]
     Interval {
         /// The interval as written, shortened and without control characters.
@@ -36,25 +36,25 @@ pub enum RowError {
         /// A known name that is almost the same.
         near: Option<&'static str>,
     },
-    /// The type is none of the four.
+    /// The type is unknown.
     #[error("unknown type `{kind}`; write gauge, counter, untyped or label")]
     UnknownType {
         /// The type as written, shortened and without control characters.
         kind: String,
     },
-    /// A histogram or a summary, which a single value cannot be.
+    /// The type is a histogram or a summary, which needs several values.
     #[error("one value is no {kind}; write gauge, counter, untyped or label")]
     ManyValued {
         /// `histogram` or `summary`.
         kind: &'static str,
     },
-    /// A text was asked for as a number.
+    /// A text field has a numeric type.
     #[error("`{name}` is a text; write label as its type")]
     TextAsNumber {
         /// The field's name.
         name: Arc<str>,
     },
-    /// A family of several series per GPU was asked for as a label.
+    /// A family with several series per GPU has the type label.
     #[error("`{name}` cannot be a label; write gauge, counter or untyped")]
     NotALabel {
         /// The field's name.
@@ -82,10 +82,10 @@ pub enum RowError {
         /// The line that was taken.
         first: usize,
     },
-    /// As many rows as are allowed were taken before this one.
+    /// The file has more rows than the limit.
     #[error("more than {MAX_WATCHES} rows; leave some out")]
     TooMany,
-    /// The file has so many bad rows that this one and all after it were not looked at.
+    /// The file has too many invalid rows: this row and all later ones were not read.
     #[error("{MAX_SKIPPED} bad rows, the rest is not read; is this a counters file?")]
     NotRead,
 }

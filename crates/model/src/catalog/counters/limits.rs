@@ -1,11 +1,11 @@
-//! Upper limits on what a counters file can cost.
+//! Limits of a counters file.
 
-/// How many rows are taken; further ones are skipped. Every watch costs memory for every GPU.
+/// Most rows; further ones are skipped. Each watch needs memory for each GPU.
 pub const MAX_WATCHES: usize = 4096;
 
-/// How many skipped rows are reported. A file with so many of them is no counters file: the last
-/// one says [`RowError::NotRead`](super::RowError::NotRead), and the rest of the file is not read.
+/// Most skipped rows that are reported. A file with this many is not a counters file: the last one has
+/// the error [`RowError::NotRead`](super::RowError::NotRead), and the rest of the file is not read.
 pub const MAX_SKIPPED: usize = 1024;
 
-/// How long a help text can be, in bytes; the rest of a longer one is cut off.
+/// Longest help text, in bytes; the rest is cut off.
 pub const MAX_HELP_BYTES: usize = 1024;

@@ -43,7 +43,7 @@ fn a_plain_row() {
 }
 
 #[test]
-fn every_error_says_what_is_wrong_and_what_to_do() {
+fn every_error_has_a_reason_and_an_action() {
     check(
         "DCGM_FI_DEV_SM_CLOCK, gauge\n\
          DCGM_FI_DEV_SM_CLOCK\n\
@@ -117,7 +117,7 @@ fn a_duration_after_the_last_comma_is_the_rows_own_interval() {
 }
 
 #[test]
-fn what_only_looks_like_an_interval_belongs_to_the_help() {
+fn text_that_resembles_an_interval_belongs_to_the_help() {
     check(
         "DCGM_FI_DEV_SM_CLOCK, gauge, pears, 5 apples\n\
          DCGM_FI_DEV_MEM_CLOCK, gauge, 10s\n\
