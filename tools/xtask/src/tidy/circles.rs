@@ -6,17 +6,13 @@ use super::paths::{self, Module};
 use super::{Finding, manifests};
 use crate::tree::File;
 
-/// Crates that still have circles. New crates are checked.
-const NOT_YET: &[&str] = &["nvml", "sampler"];
-
 /// For each file, the files that it imports, with the line (from 0) of the first such import.
 type Graph = BTreeMap<usize, BTreeMap<usize, usize>>;
 
 /// The shortest circle through each import that is part of one.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
     let names = manifests::of_crates(files).filter_map(File::crate_name);
-    let checked = names.filter(|name| !NOT_YET.contains(name));
-    checked.flat_map(|name| of_crate(files, name)).collect()
+    names.flat_map(|name| of_crate(files, name)).collect()
 }
 
 fn of_crate(files: &[File], name: &str) -> Vec<Finding> {
