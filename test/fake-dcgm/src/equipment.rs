@@ -121,7 +121,7 @@ impl Equipment {
         self.values.get(&(entity, field))
     }
 
-    /// The fields of which there are values: of what, which, and their type.
+    /// The fields with values: kind of entity, field, and type.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (EntityId, u16, Type)> {
         self.values.iter().map(|((entity, field), value)| {
             let value = match value {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn each_error_has_a_message() {
         for text in [
             "[[value]]\nentity = \"moon\"\nfield = 1\nint = 1",
             "[[value]]\nentity = \"cpu 0\"\nfield = 1",

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_is_understood() {
+    fn every_command_is_parsed() {
         let (faults, unknown) = parse::<Faults>(
             "# a comment alone\n\
              engine down   # and one behind a command\n\
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_returned_and_does_nothing() {
+    fn unknown_commands_are_returned_and_have_no_effect() {
         let text = "gpu x stale\ngpu 1 explode\nfield 1 burn\nengine\nclock now\n";
         let (faults, unknown) = parse::<Faults>(text);
         assert_eq!(unknown.len(), 5);

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_64_groups_in_all() {
+    fn the_limit_is_64_groups() {
         let (mut groups, faults) = (Groups::default(), Faults::default());
         let made = (0..100).map_while(|_| groups.create(1, &faults).ok()).count();
         assert_eq!(made, 59);

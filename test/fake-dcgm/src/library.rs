@@ -30,7 +30,7 @@ static LIBRARY: Mutex<Library> = Mutex::new(Library {
 });
 
 struct Library {
-    /// Read once: what it says of fields is handed out for good.
+    /// Read once, because callers keep pointers to its fields.
     setup: Option<Arc<Setup>>,
     last: usize,
     handles: BTreeMap<usize, Handle>,
@@ -123,7 +123,7 @@ fn remote(setup: &Arc<Setup>) -> Result<Arc<Engine>, Status> {
     Ok(engine)
 }
 
-/// Starts an engine in this process, of which there can be one.
+/// Starts the engine of this process. There can be only one.
 pub(crate) fn start_embedded() -> Result<usize, Status> {
     let setup = setup()?;
     let engine = {

@@ -102,7 +102,7 @@ impl Call {
         }
     }
 
-    /// The GPU instances, of which there are none unless MIG is on.
+    /// The GPU instances; none unless MIG is on.
     pub(crate) fn instances(&self) -> Vec<Instance> {
         if self.mig().is_none_or(|mig| mig.current == 0) {
             return Vec::new();

@@ -15,7 +15,7 @@ use crate::{
 
 /// The next event of any of the GPUs, or why there is none after `timeout`.
 ///
-/// A lost GPU still delivers what it has from before.
+/// A lost GPU still delivers its earlier events.
 pub(crate) fn wait(
     set: &EventSet,
     function: &str,

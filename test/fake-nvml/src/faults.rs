@@ -255,7 +255,7 @@ mod tests {
     use crate::control_file::parse;
 
     #[test]
-    fn every_command_is_understood() {
+    fn every_command_is_parsed() {
         let (faults, unknown) = parse::<Faults>(
             "# a comment alone\n\
              gpu 3 hang            # and one behind a command\n\
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_returned_and_does_nothing() {
+    fn unknown_commands_are_returned_and_have_no_effect() {
         let text = "gpu x hang\ngpu 1 explode\ngpu 1 fail nvmlDeviceGetNam\nfoo\n";
         let (faults, unknown) = parse::<Faults>(text);
         assert_eq!(unknown.len(), 4);

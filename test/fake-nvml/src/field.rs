@@ -16,7 +16,7 @@ const SECOND_US: i64 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Field {
     pub id: u32,
-    /// The scope it answers for; none where it answers for any.
+    /// The scope it answers for; `None` for any scope.
     pub scope: Option<u32>,
     pub kind: Kind,
     readings: Readings,

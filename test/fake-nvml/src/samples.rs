@@ -57,7 +57,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Samples of a value that is what it is at present.
+    /// Samples with the present value.
     pub(crate) fn steady(every: Duration, value: u32) -> Self {
         Self { every_us: micros(every).max(1), values: vec![value] }
     }

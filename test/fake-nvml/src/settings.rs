@@ -25,7 +25,7 @@ pub(crate) struct Simulation {
     pub scenario: ScenarioName,
     pub gpus: usize,
     pub seed: u64,
-    /// The simulated time at which the simulation is frozen; none where it runs.
+    /// The simulated time at which the simulation is frozen; `None` if it runs.
     pub frozen_at: Option<Duration>,
     /// Simulated seconds per second.
     pub speed: f64,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_is_eight_steady_gpus() {
+    fn the_default_is_eight_healthy_gpus() {
         let Origin::Simulation(simulation) = read(&[]).unwrap().origin else { panic!("a fixture") };
         assert_eq!((simulation.gpus, simulation.seed, simulation.speed), (8, 1, 1.0));
         assert_eq!(simulation.scenario, ScenarioName::Steady);

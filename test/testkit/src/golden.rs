@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_varies_is_replaced() {
+    fn only_varying_values_are_replaced() {
         let page = "\
 # HELP heatsink_build_info A process_ line.\n\
 heatsink_build_info{version=\"0.1.0-abc\"} 1\n\

@@ -43,7 +43,7 @@ const EXPORTS: &[&str] = &[
 ];
 
 #[test]
-fn every_function_is_there() {
+fn every_function_is_exported() {
     let client = Client::new();
     for name in EXPORTS {
         // SAFETY: it is looked up and not called.
@@ -52,7 +52,7 @@ fn every_function_is_there() {
 }
 
 #[test]
-fn nothing_works_before_init() {
+fn every_call_fails_before_init() {
     type ById = unsafe extern "C" fn(u16) -> *const u8;
     let mut client = Client::new();
     assert_eq!(client.connect(10), Err(-10));
@@ -133,7 +133,7 @@ fn a_stopped_engine_lets_callers_wait() {
 }
 
 #[test]
-fn there_is_one_embedded_engine() {
+fn only_one_embedded_engine_can_run() {
     type Start = unsafe extern "C" fn(*mut u64) -> i32;
     type Stop = unsafe extern "C" fn(usize) -> i32;
     let mut client = Client::new();

@@ -3,7 +3,7 @@
 
 use crate::{call::Call, refusal::Refusal};
 
-/// What the reader of a row returns: an answer, none where the board has none, or a refusal.
+/// The result of a row: an answer, `None` if the board has none, or an error.
 pub(super) trait Reading<T> {
     fn answer(self) -> Result<T, Refusal>;
 }

@@ -273,7 +273,7 @@ pub(crate) fn get<T>(call: impl FnOnce(*mut T) -> nvmlReturn_t) -> Answer<T> {
     Ok(unsafe { place.assume_init() })
 }
 
-/// Calls a function that fills a list: for the number first, then with room for as many.
+/// Calls a function that fills a list: first for the length, then with a buffer of that length.
 pub(crate) fn list<T: Copy + Default>(
     call: impl Fn(*mut u32, *mut T) -> nvmlReturn_t,
 ) -> Answer<Vec<T>> {

@@ -100,7 +100,7 @@ fn a_new_session_does_not_get_the_old_events() {
 }
 
 #[test]
-fn what_the_driver_only_prints_never_comes_as_an_event() {
+fn xids_of_the_kernel_log_only_raise_no_event() {
     let driver = Driver::with_gpus("1");
     let gpu = driver.device(0).unwrap();
     let set = driver.event_set(&[gpu]);

@@ -1,4 +1,4 @@
-//! Each function once, on simulated GPUs, and what it says to a caller who is wrong.
+//! Calls each function on simulated GPUs, with valid and with invalid arguments.
 
 use std::{
     ffi::CStr,

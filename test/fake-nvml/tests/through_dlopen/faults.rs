@@ -65,7 +65,7 @@ fn a_hung_gpu_blocks_its_own_calls_and_nobody_elses() {
 }
 
 #[test]
-fn only_the_calls_that_are_named_hang() {
+fn only_the_listed_calls_hang() {
     let driver = Driver::with_gpus("2");
     let gpu = driver.device(1).unwrap();
     let names = "nvmlDeviceGetUtilizationRates,nvmlDeviceGetHandleByIndex_v2";

@@ -37,7 +37,7 @@ fn mig_devices(driver: &Driver, gpu: Device) -> Vec<u32> {
 }
 
 #[test]
-fn there_are_as_many_gpus_as_the_names_say() {
+fn the_number_of_gpus_matches_the_file_name() {
     let files = fs::read_dir(FOLDER).unwrap().map(|file| file.unwrap().path());
     let mut machines: Vec<String> = files
         .map(|file| {

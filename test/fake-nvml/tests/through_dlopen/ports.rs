@@ -62,7 +62,7 @@ fn each_port_has_its_registers() {
 }
 
 #[test]
-fn what_is_not_there_has_a_status_and_nothing_else() {
+fn missing_counters_have_only_a_status() {
     let driver = under(&["driver 600.10"]);
     // Not in the fixture, not of the second port, no port, a port too many, no counter.
     let absent = [(2, 1), (201, 2), (1, 0), (1, 3), (104, 1)].map(|(id, port)| request(id, port));

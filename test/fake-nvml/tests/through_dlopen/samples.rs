@@ -74,7 +74,7 @@ fn a_fixture_tells_its_values_in_turn() {
 }
 
 #[test]
-fn only_what_is_newer_is_told() {
+fn only_newer_samples_are_returned() {
     let driver = Driver::with_example();
     let gpu = driver.device(0).unwrap();
     let all = samples(&driver, gpu, POWER, 0).unwrap();

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_found_and_named() {
+    fn every_fault_is_reported() {
         let head = "# HELP a A.\n# TYPE a gauge\n";
         let faults = [
             ("a 1\n", 1, "before any HELP"),
