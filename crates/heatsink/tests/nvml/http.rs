@@ -135,7 +135,7 @@ fn malformed_requests_are_refused() {
 }
 
 /// More idle clients than the connection limit.
-fn crowd(exporter: &Exporter) -> Vec<TcpStream> {
+fn idle_clients(exporter: &Exporter) -> Vec<TcpStream> {
     let silent = (0..400).map(|_| connect(exporter));
     let half = (0..100).map(|_| {
         let mut stream = connect(exporter);
@@ -169,7 +169,7 @@ fn descriptors(exporter: &Exporter) -> usize {
 fn silent_clients_do_not_block_others() {
     let exporter = simulated();
     let few = descriptors(&exporter);
-    let crowd = crowd(&exporter);
+    let clients = idle_clients(&exporter);
     assert_prompt(&exporter);
     // At most 256 connections are open, and one is being accepted.
     let many = descriptors(&exporter);
@@ -186,7 +186,7 @@ fn silent_clients_do_not_block_others() {
     assert_eq!(warnings, 1, "one in the first minute: {}", exporter.log());
     let (status, took, log) = exporter.terminate();
     assert!(status.success() && took < Duration::from_secs(2), "{took:?}: {log}");
-    drop(crowd);
+    drop(clients);
 }
 
 #[test]
