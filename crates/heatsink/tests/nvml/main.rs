@@ -20,6 +20,7 @@ mod settled;
 #[path = "../machines/twins.rs"]
 mod twins;
 
+mod acceptance;
 mod check;
 mod clocks;
 mod deploy;
