@@ -16,6 +16,10 @@ use crate::{flags, parse};
 /// The command by which heatsink starts itself to find out whether a new process can read a GPU.
 pub(crate) const PROBE_GPU: &str = "probe-gpu";
 
+/// Commands that no help names.
+const HIDDEN: [(Command, &str); 2] =
+    [(Command::ProbeGpu, PROBE_GPU), (Command::Acceptance, "acceptance")];
+
 /// The commands for users, each with its help.
 #[rustfmt::skip]
 const COMMANDS: [(Command, &str, &str); 4] = [
@@ -39,10 +43,13 @@ impl Args {
     /// clap's, with the text for the user; `--help` and `--version` are such errors, too.
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let args: Vec<OsString> = args.into_iter().collect();
-        if args.get(1).is_some_and(|first| first == PROBE_GPU) {
-            let command = with_flags(clap::Command::new(PROBE_GPU), Command::ProbeGpu);
-            let matches = command.try_get_matches_from(&args[1..])?;
-            return Ok(Self { command: Command::ProbeGpu, matches });
+        let is_first = |name: &str| args.get(1).is_some_and(|first| first == name);
+        if let Some((command, name)) = HIDDEN.into_iter().find(|(_, name)| is_first(name)) {
+            let clap = with_flags(clap::Command::new(name), command).args_override_self(true);
+            // Arguments behind `--` are for a process that the command starts.
+            let args = args[1..].iter().take_while(|arg| *arg != "--").cloned();
+            let matches = clap.try_get_matches_from(args.map(with_two_dashes))?;
+            return Ok(Self { command, matches });
         }
         let args = args.into_iter().map(with_two_dashes);
         let mut matches = self::command().try_get_matches_from(args)?;

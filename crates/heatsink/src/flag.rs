@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Fields,
     /// Started by heatsink itself.
     ProbeGpu,
+    /// A comparison with `nvidia-smi`, for developers.
+    Acceptance,
 }
 
 /// A flag with a value, any but a path.

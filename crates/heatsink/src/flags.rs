@@ -20,7 +20,7 @@ use sampler::LogLocation;
 
 pub(crate) use self::accepted::ACCEPTED;
 use crate::devices;
-use crate::flag::Command::{Check, Demo, Fields, ProbeGpu, Serve};
+use crate::flag::Command::{Acceptance, Check, Demo, Fields, ProbeGpu, Serve};
 use crate::flag::{Flag, Row, boolean, path, positional, switch, text};
 use crate::fleet::MAX_NODES;
 use crate::parse::{self, LogFormat, ScenarioName, SourceKind, number, optional};
@@ -285,6 +285,21 @@ flags! { SOURCES, PARSE_SOURCES;
 
     /// Its index in the session that lost it
     INDEX: Option<u32> = text("index", |text| optional(text, parse::whole_number));
+}
+[Acceptance] {
+    /// Folder to write into [default: named after the GPU and its driver, in this folder]
+    OUTPUT: Option<PathBuf> = path("output", parse::any_path).value("FOLDER");
+
+    /// Number of rounds in each phase
+    ROUNDS: u32 = text("rounds", |text| number(text, 1..=1000)).value("N").default("10");
+
+    /// Seconds from the start of a phase to its first round; heatsink reads some fields only every
+    /// 10 seconds
+    WARM_UP: Duration = text("warm-up", |text| Ok(Duration::from_secs(number(text, 0..=3600)?)))
+        .value("SECONDS").default("15");
+
+    /// Leave out the phase with the lowest power limit
+    NO_POWER_CAP: bool = switch("no-power-cap");
 }
 }
 

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod acceptance;
 mod check;
 mod cli;
 mod connections;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Check => check::run(&args),
         Command::Fields => fields::run(&args),
         Command::ProbeGpu => probe::run(&args),
+        Command::Acceptance => acceptance::run(&args),
     };
     match result {
         Ok(Exit { status, is_stuck: false }) => ExitCode::from(status),

@@ -20,6 +20,7 @@ mod oracle;
 #[path = "../machines/settled.rs"]
 mod settled;
 
+mod acceptance;
 mod check;
 mod clocks;
 mod deploy;
