@@ -16,7 +16,7 @@ const MACHINE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../test/fixtures/machines/h100x2.toml");
 
 /// The fixture's value of NVML's number 251 on GPU 0, in ns.
-const BEFORE: i64 = 627_395_441_489;
+const BEFORE: i64 = 109_566_822_285;
 
 /// A time, and another field made from the entry of another.
 const FIELDS: &str = "DCGM_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN_NS, counter, x\n\
