@@ -23,6 +23,9 @@ pub(super) static ROWS: &[Row] = &[
     field_value!(NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL, NVLINK_RECOVERY_ERROR_COUNT_TOTAL, entry::count),
     run(1220, 1, count(&[Id::Fixed(fi::NVML_FI_DEV_NVLINK_ECC_DATA_ERROR_COUNT_TOTAL)], Scope::Gpu)),
     run(285, 3, count(&[Id::Fixed(fi::NVML_FI_DEV_C2C_LINK_COUNT)], Scope::Gpu)),
+    field_value!(NVML_FI_DEV_C2C_LINK_ERROR_INTR, C2C_LINK_ERROR_INTR, entry::count),
+    field_value!(NVML_FI_DEV_C2C_LINK_ERROR_REPLAY, C2C_LINK_ERROR_REPLAY, entry::count),
+    field_value!(NVML_FI_DEV_C2C_LINK_POWER_STATE, C2C_LINK_POWER_STATE, entry::count),
 
     // Of all links together; link 0 alone would be a wrong number.
     run(497, 1, count(&[Id::Fixed(fi::NVML_FI_DEV_NVLINK_ERROR_DL_CRC)], Scope::AllLinks)),

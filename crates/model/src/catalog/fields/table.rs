@@ -293,6 +293,9 @@ fields! {
          285 dev  C2C_LINK_COUNT                                  Nvlink    Gpu             Int   "links"        Slow  Gauge   ALL                    "Links between the GPU and its CPU, as a count", aka C2C_LINK_QUANTITY;
          286 dev  C2C_LINK_STATUS                                 Nvlink    Gpu             Int   "enum"         Slow  Gauge   ALL                    "State of the link between the GPU and its CPU: 0 inactive, 1 active";
          287 dev  C2C_MAX_BANDWIDTH                               Nvlink    Gpu             Int   "MB/s"         Slow  Gauge   ALL                    "Most that a link between the GPU and its CPU can carry, in MB per second";
+        1400 dev  C2C_LINK_ERROR_INTR                             Nvlink    Gpu             Int   "count"        Slow  Counter ALL                    "Checksum errors on the link between the GPU and its CPU, as a count";
+        1401 dev  C2C_LINK_ERROR_REPLAY                           Nvlink    Gpu             Int   "count"        Slow  Counter ALL                    "Packets sent again on the link between the GPU and its CPU, as a count";
+        1403 dev  C2C_LINK_POWER_STATE                            Nvlink    Gpu             Int   "enum"         Slow  Gauge   ALL                    "Power state of the link between the GPU and its CPU: 0 full power, 1 low power";
     }
     Fabric "NVLink fabric" {
          170 dev  FABRIC_MANAGER_STATUS                           Nvlink    Gpu             Int   "enum"         Slow  Gauge   ALL OFFERED MONITORING "How far the GPU is in joining its NVLink fabric: 0 has none, 1 not started, 2 in progress, 3 joined, 4 failed";
