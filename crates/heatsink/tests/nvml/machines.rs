@@ -1,6 +1,6 @@
 //! Five machines, from Turing to Blackwell: each number on their pages is computed a second time.
 //!
-//! The pages are kept as goldens, which show what changes. Whether they are right, the oracle decides: it
+//! Three pages are kept as goldens, which show what changes. Whether they are right, the oracle decides: it
 //! reads the fixture and `test/fixtures/conversions.csv`, and uses no code of the program.
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml machines` rewrites the pages.
 
@@ -84,8 +84,10 @@ fn check(name: &str) {
     let rig = rig_of(name);
     let (text, oracle) = settled(&rig.start(EVERYTHING), name, &rows, |_| Vec::new());
     let page = Page::parse(&text).expect("a well-formed page");
-    let golden = without_time(&normalise(&oracle.with_first_values(&text, &page)));
-    check_golden(format!("pages/machines/{name}.prom"), &golden);
+    if WITH_GOLDEN.contains(&name) {
+        let golden = without_time(&normalise(&oracle.with_first_values(&text, &page)));
+        check_golden(format!("pages/machines/{name}.prom"), &golden);
+    }
 }
 
 fn check_generations(name: &str) {
@@ -102,6 +104,9 @@ fn check_generations(name: &str) {
     args.extend(["--metric-names", "both"]);
     settled(&rig.start(&args), name, &rows, generations::differences);
 }
+
+/// Machines whose whole page is a golden. The others add four families, which the oracle checks.
+const WITH_GOLDEN: [&str; 3] = ["h100x2", "a100x2-mig", "gb200x2"];
 
 fn rig_of(name: &str) -> Rig {
     Rig::machine(name)
