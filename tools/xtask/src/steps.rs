@@ -204,7 +204,8 @@ fn run_one(root: &Path, step: &Step, of: usize, done: &mut Vec<Done>) -> Result<
 /// Runs the steps of each lane in their order, all lanes at once. Once a step has failed no other
 /// begins. Prints the output of each when it ends.
 fn run_beside(root: &Path, steps: &[Step], done: &mut Vec<Done>) -> Result<()> {
-    let program = std::env::current_exe().context("this program is not found")?;
+    // By the running process: a step that builds the workspace may replace the file.
+    let program = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
     let state = Mutex::new((done, Ok(())));
     let locked = || state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     thread::scope(|scope| {
