@@ -362,9 +362,9 @@ impl Collection {
     fn hear(&mut self) -> Result<(), Code> {
         let mut look = XidPoll::default();
         let xids = self.xids.clone();
-        for XidWatch { watch, .. } in &self.watching.xids {
+        for xid_watch in &self.watching.xids {
             let newest = |key, value: &FieldValue| xids.newest(key, value, &mut look);
-            match latest_values(watch, &mut { newest }) {
+            match latest_values(&xid_watch.watch, &mut { newest }) {
                 Err(code) if code.is_about_the_engine() => return Err(code),
                 Err(code) => tracing::debug!("the engine does not return XIDs: {code}"),
                 Ok(()) => {}
@@ -444,11 +444,16 @@ impl Collection {
         Ok(())
     }
 
-    /// Ends the watches of this session, and hands over those of XIDs, which the next session on
-    /// the same connection keeps.
-    pub(crate) fn retire(&mut self) -> Vec<XidWatch> {
+    /// Ends the watches of this session, except those of XIDs that the next session on the same
+    /// connection has taken.
+    pub(crate) fn retire(&mut self) {
         self.watching.watched.clear();
-        std::mem::take(&mut self.watching.xids)
+        self.watching.xids.clear();
+    }
+
+    /// Its watches of XIDs, which outlive it where the next session has them too.
+    pub(crate) fn xid_watches(&self) -> Vec<Arc<XidWatch>> {
+        self.watching.xids.clone()
     }
 
     /// Whether a GPU answers, or why not.
@@ -461,9 +466,10 @@ impl Collection {
         self.gpus.get_mut(&gpu)?.health.take()
     }
 
-    /// Whether any GPU has a recent value.
+    /// Whether any GPU has a recent value, or no pass has been made yet.
     pub(crate) fn is_alive(&self) -> bool {
-        self.outcome.is_ok() && self.gpus.values().any(|state| state.down.is_none())
+        let has_value = || self.gpus.values().any(|state| state.down.is_none());
+        self.last.is_none() || self.outcome.is_ok() && has_value()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,8 @@ pub struct DcgmSource {
     embedded: Option<Arc<Handle>>,
     /// The last session: tells whether an embedded engine can be kept.
     last: Option<Arc<Shared>>,
+    /// The watches of XIDs of the last session, which end with its readers and the session.
+    xid_watches: Vec<Weak<XidWatch>>,
     xids: XidQueue,
     /// Lines that were logged once already.
     logged: BTreeSet<String>,
@@ -84,6 +86,7 @@ impl DcgmSource {
             attempts: Attempts::default(),
             embedded: None,
             last: None,
+            xid_watches: Vec::new(),
             xids: XidQueue::default(),
             logged: BTreeSet::new(),
         }
@@ -141,17 +144,24 @@ impl DcgmSource {
         Ok(handle)
     }
 
-    /// Ends the watches of the last session. Its readings stay valid until they are late.
-    fn retire_last(&mut self, engine: &Engine) -> Vec<XidWatch> {
-        let Some(last) = self.last.take() else { return Vec::new() };
+    /// Ends the watches of the last session, except those of XIDs. Its readings stay valid until they
+    /// are late.
+    fn retire_last(&mut self, engine: &Engine) {
+        let Some(last) = self.last.take() else { return };
         if matches!(engine, Engine::Remote(_)) {
             // The call may wait for an engine that has stopped.
             let end = move || drop(last);
             let _ = thread::Builder::new().name("dcgm end".to_owned()).spawn(end);
-            return Vec::new();
+        } else if let Some(mut collection) = last.idle_collection_within(RETIRE_TIMEOUT) {
+            collection.retire();
         }
-        let collection = last.idle_collection_within(RETIRE_TIMEOUT);
-        collection.map(|mut collection| collection.retire()).unwrap_or_default()
+    }
+
+    /// The watches of XIDs that a session on this connection goes on with, so that no XID is missed.
+    /// The last session may never have had readers: then those of the session before have them.
+    fn xid_watches(&self, handle: &Arc<Handle>) -> Vec<Arc<XidWatch>> {
+        let watches = self.xid_watches.iter().filter_map(Weak::upgrade);
+        watches.filter(|xids| Arc::ptr_eq(xids.watch.raw().0, handle)).collect()
     }
 
     fn needs(&self, watches: &[Watch]) -> Needs {
@@ -187,9 +197,10 @@ impl DcgmSource {
             .into_iter()
             .map(|kind| (kind, Plan::of(kind, watches, interval, knows)))
             .collect();
-        let inherited = self.retire_last(&engine);
+        let xid_watches = self.xid_watches(&handle);
+        self.retire_last(&engine);
         let watching =
-            Watching::begin(&handle, &members, &plans, interval, inherited).map_err(failed)?;
+            Watching::begin(&handle, &members, &plans, interval, xid_watches).map_err(failed)?;
         self.log_missing(watches, &watching, &handle);
         let is_passing = |refused: &Refused| refused.code.is_passing();
         let may_pass = watching.refused.iter().any(is_passing)
@@ -230,6 +241,7 @@ impl DcgmSource {
         }
         let shared = Arc::new(Shared::new(handle, gpus, tick, collection));
         self.last = Some(Arc::clone(&shared));
+        self.xid_watches = shared.xid_watches.iter().map(Arc::downgrade).collect();
         Ok(DcgmSession {
             shared,
             xids: self.xids.clone(),

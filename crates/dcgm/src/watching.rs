@@ -58,7 +58,7 @@ pub(crate) struct Watching {
     /// Entities that the engine does not accept in a group now.
     pub(crate) left_out: Vec<(EntityPair, Code)>,
     /// The newest XIDs, of GPUs and of their instances.
-    pub(crate) xids: Vec<XidWatch>,
+    pub(crate) xids: Vec<Arc<XidWatch>>,
     /// All GPUs.
     pub(crate) gpus: Option<Arc<Group>>,
 }
@@ -116,7 +116,7 @@ impl Watching {
         members: &[Member],
         plans: &[(Kind, Plan)],
         interval: Duration,
-        mut inherited: Vec<XidWatch>,
+        mut inherited: Vec<Arc<XidWatch>>,
     ) -> Result<Self, Code> {
         let mut watching = Self::default();
         // An engine that identifies a watch by its connection would end a new watch with the old
@@ -180,7 +180,7 @@ impl Watching {
             match answer {
                 Err(code) if code.is_about_the_engine() => return Err(code),
                 Err(code) => tracing::warn!("the engine does not tell of XIDs: {code}"),
-                Ok(()) => self.xids.push(XidWatch { keys: batch.keys.clone(), watch }),
+                Ok(()) => self.xids.push(Arc::new(XidWatch { keys: batch.keys.clone(), watch })),
             }
         }
         if kind == Kind::Gpu {
