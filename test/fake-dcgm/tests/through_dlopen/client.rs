@@ -10,6 +10,7 @@ use std::{
 
 use fake_dcgm::Control;
 use fake_nvml::control::{Host, HostGpu};
+use fake_nvml::control_file::POLL;
 use libloading::{Library, Symbol};
 use tempfile::TempDir;
 
@@ -164,6 +165,8 @@ impl Client {
         assert!(place.folder.path().exists());
         place.engine.clear();
         place.driver.clear();
+        // The driver library is open already. It reads its file again within 5 ms, on a busy machine later.
+        thread::sleep(10 * POLL);
         let copy = tempfile::tempdir().unwrap();
         let path: PathBuf = fake_dcgm::install_in(copy.path());
         // SAFETY: it has no initializers, and is never closed while its threads live.
