@@ -447,11 +447,14 @@ impl Collection {
     /// Ends the watches of this session, except those of XIDs that the next session on the same
     /// connection has taken.
     pub(crate) fn retire(&mut self) {
+        if let Err(code) = self.hear() {
+            tracing::debug!("the last XIDs of a session are not known: {code}");
+        }
         self.watching.watched.clear();
         self.watching.xids.clear();
     }
 
-    /// Its watches of XIDs, which outlive it where the next session has them too.
+    /// Its watches of XIDs, for the next session.
     pub(crate) fn xid_watches(&self) -> Vec<Arc<XidWatch>> {
         self.watching.xids.clone()
     }

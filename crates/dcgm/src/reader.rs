@@ -17,7 +17,6 @@ use crate::abi::status;
 use crate::collect::{Collection, EntityValues};
 use crate::entities::{self, Kind};
 use crate::peers;
-use crate::watching::XidWatch;
 use crate::xids::XidQueue;
 
 /// What the readers of a session share.
@@ -28,8 +27,6 @@ pub(crate) struct Shared {
     tick: Duration,
     /// The watch of each slot of a GPU.
     watches: Arc<[WatchIndex]>,
-    /// Outside of the lock, so that the next session has them even while a call to the engine hangs.
-    pub(crate) xid_watches: Vec<Arc<XidWatch>>,
     collection: Mutex<Collection>,
     identities: Mutex<BTreeMap<u32, Arc<Identity>>>,
 }
@@ -48,7 +45,6 @@ impl Shared {
             gpus,
             tick,
             watches,
-            xid_watches: collection.xid_watches(),
             collection: Mutex::new(collection),
             identities: Mutex::default(),
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,8 +70,8 @@ pub struct DcgmSource {
     embedded: Option<Arc<Handle>>,
     /// The last session: tells whether an embedded engine can be kept.
     last: Option<Arc<Shared>>,
-    /// The watches of XIDs of the last session, which end with its readers and the session.
-    xid_watches: Vec<Weak<XidWatch>>,
+    /// The watches of XIDs of the last session. They outlive it, so that no XID is missed.
+    xid_watches: Vec<Arc<XidWatch>>,
     xids: XidQueue,
     /// Lines that were logged once already.
     logged: BTreeSet<String>,
@@ -125,6 +125,7 @@ impl DcgmSource {
                 return Ok(handle);
             }
             self.last = None;
+            self.xid_watches.clear();
             if Arc::strong_count(&handle) > 1 && handle.answers() {
                 // Readers still use it, and there can be only one.
                 self.embedded = Some(Arc::clone(&handle));
@@ -144,10 +145,12 @@ impl DcgmSource {
         Ok(handle)
     }
 
-    /// Ends the watches of the last session, except those of XIDs. Its readings stay valid until they
-    /// are late.
-    fn retire_last(&mut self, engine: &Engine) {
-        let Some(last) = self.last.take() else { return };
+    /// Ends the watches of the last session, and returns those of XIDs for a session on the same
+    /// connection. Its readings stay valid until they are late.
+    fn retire_last(&mut self, engine: &Engine, handle: &Arc<Handle>) -> Vec<Arc<XidWatch>> {
+        let mut xid_watches = std::mem::take(&mut self.xid_watches);
+        xid_watches.retain(|xids| Arc::ptr_eq(xids.watch.raw().0, handle));
+        let Some(last) = self.last.take() else { return xid_watches };
         if matches!(engine, Engine::Remote(_)) {
             // The call may wait for an engine that has stopped.
             let end = move || drop(last);
@@ -155,13 +158,7 @@ impl DcgmSource {
         } else if let Some(mut collection) = last.idle_collection_within(RETIRE_TIMEOUT) {
             collection.retire();
         }
-    }
-
-    /// The watches of XIDs that a session on this connection goes on with, so that no XID is missed.
-    /// The last session may never have had readers: then those of the session before have them.
-    fn xid_watches(&self, handle: &Arc<Handle>) -> Vec<Arc<XidWatch>> {
-        let watches = self.xid_watches.iter().filter_map(Weak::upgrade);
-        watches.filter(|xids| Arc::ptr_eq(xids.watch.raw().0, handle)).collect()
+        xid_watches
     }
 
     fn needs(&self, watches: &[Watch]) -> Needs {
@@ -197,8 +194,7 @@ impl DcgmSource {
             .into_iter()
             .map(|kind| (kind, Plan::of(kind, watches, interval, knows)))
             .collect();
-        let xid_watches = self.xid_watches(&handle);
-        self.retire_last(&engine);
+        let xid_watches = self.retire_last(&engine, &handle);
         let watching =
             Watching::begin(&handle, &members, &plans, interval, xid_watches).map_err(failed)?;
         self.log_missing(watches, &watching, &handle);
@@ -239,9 +235,9 @@ impl DcgmSource {
         if handle.is_dead() {
             return Err(DcgmError::EngineGone(engine));
         }
+        self.xid_watches = collection.xid_watches();
         let shared = Arc::new(Shared::new(handle, gpus, tick, collection));
         self.last = Some(Arc::clone(&shared));
-        self.xid_watches = shared.xid_watches.iter().map(Arc::downgrade).collect();
         Ok(DcgmSession {
             shared,
             xids: self.xids.clone(),

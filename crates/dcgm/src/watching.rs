@@ -46,6 +46,7 @@ pub(crate) struct Refused {
 
 /// The newest XIDs of all entities of a kind.
 pub(crate) struct XidWatch {
+    kind: Kind,
     keys: Vec<EntityPair>,
     pub(crate) watch: Watch,
 }
@@ -105,8 +106,8 @@ impl Batch<'_> {
 }
 
 impl Watching {
-    /// Watches the fields of the plans. XIDs stay watched by the watches of an earlier session, so
-    /// that none is missed.
+    /// Watches the fields of the plans. XIDs of the same entities stay watched by the watches of an
+    /// earlier session, so that none is missed.
     ///
     /// # Errors
     ///
@@ -116,18 +117,9 @@ impl Watching {
         members: &[Member],
         plans: &[(Kind, Plan)],
         interval: Duration,
-        mut inherited: Vec<Arc<XidWatch>>,
+        xids: Vec<Arc<XidWatch>>,
     ) -> Result<Self, Code> {
-        let mut watching = Self::default();
-        // An engine that identifies a watch by its connection would end a new watch with the old
-        // one.
-        let of = |kind: Kind| members.iter().filter(move |member| member.kind == kind);
-        inherited.retain(|xids| {
-            [Kind::Gpu, Kind::GpuInstance]
-                .iter()
-                .any(|kind| of(*kind).map(|member| member.key).eq(xids.keys.iter().copied()))
-        });
-        watching.xids = inherited;
+        let mut watching = Self { xids, ..Self::default() };
         for (kind, plan) in plans {
             match watching.begin_kind(handle, *kind, members, plan, interval) {
                 Ok(()) => {}
@@ -155,6 +147,7 @@ impl Watching {
         let mut keys: Vec<EntityPair> = of_kind.map(|member| member.key).collect();
         let has_xids = matches!(kind, Kind::Gpu | Kind::GpuInstance);
         if keys.is_empty() || (plan.fields.is_empty() && !has_xids) {
+            self.keep_xids_of(kind, &[]);
             return Ok(());
         }
         if keys.len() > abi::MOST_ENTITIES {
@@ -166,6 +159,7 @@ impl Watching {
         keys.retain(|key| !left_out.iter().any(|(refused, _)| refused == key));
         self.left_out.extend(left_out);
         if keys.is_empty() {
+            self.keep_xids_of(kind, &[]);
             return Ok(());
         }
         let mut batch = Batch { handle, kind, keys, group: Arc::new(group), period: interval };
@@ -173,20 +167,30 @@ impl Watching {
             batch.period = period;
             self.add(&batch, &fields)?;
         }
-        if has_xids && !self.xids.iter().any(|xids| xids.keys == batch.keys) {
+        if has_xids && !self.keep_xids_of(kind, &batch.keys) {
             let fields = FieldGroup::new(handle, &[XID])?;
             let (watch, answer) =
                 Watch::new(&batch.group, fields, interval, Keep::Events(EVENT_AGE));
             match answer {
                 Err(code) if code.is_about_the_engine() => return Err(code),
                 Err(code) => tracing::warn!("the engine does not tell of XIDs: {code}"),
-                Ok(()) => self.xids.push(Arc::new(XidWatch { keys: batch.keys.clone(), watch })),
+                Ok(()) => {
+                    self.xids.push(Arc::new(XidWatch { kind, keys: batch.keys.clone(), watch }));
+                }
             }
         }
         if kind == Kind::Gpu {
             self.gpus = Some(batch.group);
         }
         Ok(())
+    }
+
+    /// Ends watches of XIDs of a kind that are of other entities; says whether one of these is left. An
+    /// engine that identifies a watch by its connection would end a new one with the old one, so the
+    /// old one ends just before.
+    fn keep_xids_of(&mut self, kind: Kind, keys: &[EntityPair]) -> bool {
+        self.xids.retain(|xids| xids.kind != kind || xids.keys == keys);
+        self.xids.iter().any(|xids| xids.kind == kind)
     }
 
     /// Watches fields; if the engine refuses some, the others.
