@@ -168,18 +168,14 @@ const CONFIGS: Step = Step::call("configs", generate::configs);
 
 fn test(extra: Vec<String>) -> Vec<Step> {
     // Cargo builds a library of C ABI only for its own package's tests, and it is the tests of
-    // another package that open it: hence the build before the tests. Most tests wait most of the
-    // time, so twice as many run at once as there are cores.
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    // another package that open it: hence the build before the tests.
     vec![
         Step::call("test set-up", setup::run),
         DRIFT,
         SCHEMA,
         CONFIGS,
         build(),
-        Step::cargo("test", &["test", "--workspace", "--locked"])
-            .with(extra)
-            .env("RUST_TEST_THREADS", 2 * cores),
+        Step::cargo("test", &["test", "--workspace", "--locked"]).with(extra),
     ]
 }
 

@@ -148,10 +148,12 @@ fn a_values_file_of_dcgm_exporter_gives_the_same_metrics() {
     let all = rendered();
     let (_, objects) = all.iter().find(|(name, _)| name == "dcgm-exporter").expect("it is there");
     let exporter = Pod::of(objects).expect("a DaemonSet").start();
-    let (page, _) = exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
     // Its two metrics and the extra rows, but no others of the default set.
     let has = |page: &Page, name: &str| !page.samples(name).is_empty();
-    assert!(has(&page, "DCGM_FI_DEV_GPU_TEMP") && has(&page, "DCGM_FI_DEV_XID_ERRORS"));
+    let (page, _) = exporter.wait_for("all GPUs answer, with both metrics", PATIENCE, |page| {
+        let has_both = has(page, "DCGM_FI_DEV_GPU_TEMP") && has(page, "DCGM_FI_DEV_XID_ERRORS");
+        up(page) == 8 && has_both
+    });
     assert!(!has(&page, "DCGM_FI_DEV_MEM_CLOCK"));
     assert_eq!(page.samples("heatsink_config_rows_skipped")[0].value, 0.0);
 }
