@@ -243,6 +243,7 @@ fn instances(handle: &Handle, needs: Needs) -> Result<Vec<Member>, Code> {
             compute_instance: compute,
             number,
             profile: String::new(),
+            mig_devices: Vec::new(),
         })),
     };
     let mut members = Vec::new();

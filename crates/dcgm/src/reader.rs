@@ -103,7 +103,8 @@ impl Shared {
                 matches!(status, Some(status::LOST | status::INACCESSIBLE | status::DETACHED));
             return Err(if is_lost { Reason::Lost } else { Reason::Failed });
         }
-        let identity = Arc::new(Identity { index: Some(gpu), uuid, pci_bus_id, model_name });
+        let identity =
+            Arc::new(Identity { index: Some(gpu), uuid, pci_bus_id, model_name, minor: None });
         identities().insert(gpu, Arc::clone(&identity));
         Ok(identity)
     }

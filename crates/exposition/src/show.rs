@@ -107,7 +107,13 @@ mod tests {
     use super::*;
 
     fn instance(number: u32, compute_instance: Option<u32>) -> Instance {
-        Instance { gpu_instance: 3, compute_instance, number, profile: "1g.10gb".into() }
+        Instance {
+            gpu_instance: 3,
+            compute_instance,
+            number,
+            profile: "1g.10gb".into(),
+            mig_devices: Vec::new(),
+        }
     }
 
     #[test]

@@ -85,6 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         uuid: args.get(&UUID)?,
         pci_bus_id: args.get(&PCI_BUS_ID)?,
         model_name: None,
+        minor: None,
     };
     let probed = nvml::probe(args.get(&NVML_LIBRARY)?.as_deref(), &identity);
     Ok(Exit::with(if probed.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY }))

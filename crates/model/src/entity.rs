@@ -46,4 +46,17 @@ pub struct Instance {
     pub number: u32,
     /// Its profile: `1g.10gb`.
     pub profile: String,
+    /// The MIG devices in it, as far as they are known; of a compute instance, the one that it is.
+    pub mig_devices: Vec<MigDevice>,
+}
+
+/// A MIG device, which is a compute instance as programs address it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct MigDevice {
+    /// The driver's number of it on its GPU.
+    pub number: u32,
+    /// The driver's number of the compute instance.
+    pub compute_instance: u32,
+    /// `MIG-` and a UUID.
+    pub uuid: String,
 }

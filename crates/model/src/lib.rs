@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attribution;
 pub mod catalog;
 mod clock;
 mod driver_log;
@@ -22,9 +23,12 @@ mod watch;
 mod window;
 mod xid;
 
+pub use attribution::{
+    Attribution, Claim, DeviceKey, DeviceUse, GpuKey, Holder, PartKey, Pod, RefresherView,
+};
 pub use clock::{CLOCK_REASONS, ClockEvent, ClockReason};
 pub use driver_log::{DriverError, DriverEvent, DriverLog};
-pub use entity::{Entity, Instance};
+pub use entity::{Entity, Instance, MigDevice};
 pub use health::{Health, HealthStatus};
 pub use index::{PartIndex, SlotIndex, WatchIndex};
 pub use moment::Moment;

@@ -139,6 +139,8 @@ pub struct Identity {
     pub pci_bus_id: Option<String>,
     /// The model name of the driver: `NVIDIA H100 80GB HBM3`.
     pub model_name: Option<String>,
+    /// The number of the device node, as in `/dev/nvidia0`.
+    pub minor: Option<u32>,
 }
 
 impl Identity {

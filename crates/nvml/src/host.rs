@@ -157,6 +157,7 @@ impl Bus for PciBus {
                     uuid,
                     pci_bus_id: canonical(&address),
                     model_name,
+                    minor: None,
                 });
             }
         }

@@ -148,11 +148,18 @@ impl Instances {
         let part = TargetPart::ITSELF;
         let mut members = Vec::new();
         for (number, (id, (profile, inside))) in (self.gpu * most..).zip(instances) {
+            let mig_devices: Vec<_> =
+                inside.iter().filter_map(|found| found.for_holders()).collect();
             let instance = |compute: Option<&MigDevice>| Instance {
                 gpu_instance: id,
                 compute_instance: compute.map(|found| found.compute_instance),
                 number,
                 profile: compute.map_or(&profile, |found| &found.profile).clone(),
+                mig_devices: mig_devices
+                    .iter()
+                    .filter(|device| compute.is_none_or(|found| found.number == device.number))
+                    .cloned()
+                    .collect(),
             };
             let first = inside.first().copied();
             let sampled =

@@ -21,6 +21,8 @@ const MOST_INSTANCES: usize = 16;
 
 /// A MIG device, which is a compute instance.
 pub(crate) struct MigDevice {
+    /// The driver's number of it on its GPU.
+    pub(crate) number: u32,
     pub(crate) gpu_instance: u32,
     pub(crate) compute_instance: u32,
     /// As in `1c.3g.20gb`.
@@ -28,9 +30,19 @@ pub(crate) struct MigDevice {
     pub(crate) device: Device,
 }
 
+impl MigDevice {
+    /// As holders of devices name it; `None` if the driver does not say its UUID.
+    pub(crate) fn for_holders(&self) -> Option<model::MigDevice> {
+        let uuid = self.device.text(|nvml| &nvml.nvmlDeviceGetUUID).ok()?;
+        let Self { number, compute_instance, .. } = *self;
+        Some(model::MigDevice { number, compute_instance, uuid })
+    }
+}
+
 impl PartialEq for MigDevice {
     fn eq(&self, other: &Self) -> bool {
-        let key = |one: &Self| (one.gpu_instance, one.compute_instance, one.device.handle);
+        let key =
+            |one: &Self| (one.number, one.gpu_instance, one.compute_instance, one.device.handle);
         key(self) == key(other) && self.profile == other.profile
     }
 }
@@ -60,7 +72,9 @@ pub(crate) fn scan(gpu: &Device) -> Result<(u32, Vec<MigDevice>), Code> {
     };
     let mut found = Vec::new();
     for number in 0..most {
-        match mig_device(gpu, number).and_then(|device| device.map(describe).transpose()) {
+        match mig_device(gpu, number)
+            .and_then(|device| device.map(|device| describe(number, device)).transpose())
+        {
             Ok(Some(device)) => found.push(device),
             Ok(None) => {}
             Err(code) if code.is_about_the_gpu() => return Err(code),
@@ -104,7 +118,7 @@ pub(crate) fn scan_empty(
     Ok(Some(empty.into_iter().collect()))
 }
 
-fn describe(device: Device) -> Result<MigDevice, Code> {
+fn describe(number: u32, device: Device) -> Result<MigDevice, Code> {
     let name = device.text(|nvml| &nvml.nvmlDeviceGetName)?;
     let profile = match parse_profile(&name) {
         Some(profile) => profile.to_owned(),
@@ -114,6 +128,7 @@ fn describe(device: Device) -> Result<MigDevice, Code> {
         }),
     };
     Ok(MigDevice {
+        number,
         gpu_instance: device.number(|nvml| &nvml.nvmlDeviceGetGpuInstanceId)?,
         compute_instance: device.number(|nvml| &nvml.nvmlDeviceGetComputeInstanceId)?,
         profile,

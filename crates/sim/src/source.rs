@@ -164,6 +164,7 @@ fn identity(index: u32, gpu: &GpuState) -> Identity {
         uuid: Some(gpu.uuid.clone()),
         pci_bus_id: Some(format!("00000000:{:02X}:00.0", gpu.pci_bus)),
         model_name: Some(gpu.model_name.clone()),
+        minor: Some(index),
     }
 }
 

@@ -131,7 +131,13 @@ fn any_part() -> impl Strategy<Value = PartView> {
     let instance = (0..3_u32, option::of(0..2_u32), select(vec!["", "1g.10gb", "2g.20gb"]));
     let instance = instance.prop_map(|(gpu_instance, compute_instance, profile)| {
         let (place, profile) = (gpu_instance, profile.into());
-        let instance = Instance { gpu_instance, compute_instance, number: place, profile };
+        let instance = Instance {
+            gpu_instance,
+            compute_instance,
+            number: place,
+            profile,
+            mig_devices: Vec::new(),
+        };
         Entity::Instance(Arc::new(instance))
     });
     let entity = prop_oneof![

@@ -24,6 +24,7 @@ pub(crate) fn identity(index: u32, uuid: &str) -> Identity {
         uuid: Some(uuid.into()),
         pci_bus_id: Some(format!("00000000:{:02X}:00.0", 0x1a + index)),
         model_name: Some("NVIDIA H100 80GB HBM3".into()),
+        minor: None,
     }
 }
 

@@ -120,7 +120,13 @@ mod tests {
     fn each_kind_of_part_has_a_name() {
         let instance = |compute_instance| {
             let profile = "1c.2g.20gb".to_owned();
-            let instance = Instance { gpu_instance: 3, compute_instance, number: 0, profile };
+            let instance = Instance {
+                gpu_instance: 3,
+                compute_instance,
+                number: 0,
+                profile,
+                mig_devices: Vec::new(),
+            };
             Place::on(&gpu(2), &Entity::Instance(Arc::new(instance)))
         };
         let outside = |entity| Place::outside_gpus(&entity).expect("it belongs to no GPU");

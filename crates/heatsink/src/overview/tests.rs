@@ -43,6 +43,7 @@ fn healthy(index: u32) -> GpuView {
         uuid: Some(format!("GPU-5cd1{index:04}-7602-48e9-b643-5c26972e31c3")),
         pci_bus_id: Some(format!("00000000:{index:02X}:00.0")),
         model_name: Some("NVIDIA H100 80GB HBM3".into()),
+        minor: None,
     };
     GpuView {
         gpu: ModelGpu { index: Some(index), identity: Some(Arc::new(identity)) },
@@ -339,8 +340,13 @@ fn every_text_is_escaped() {
     let mut snapshot = snapshot(vec![healthy(0), down(1, Down::Lost)]);
     for view in &mut snapshot.gpus {
         let text = || Some(MARKUP.to_owned());
-        let identity =
-            Identity { index: None, uuid: text(), pci_bus_id: text(), model_name: text() };
+        let identity = Identity {
+            index: None,
+            uuid: text(),
+            pci_bus_id: text(),
+            model_name: text(),
+            minor: None,
+        };
         view.gpu = ModelGpu { index: None, identity: Some(Arc::new(identity)) };
     }
     snapshot.source.driver_version = Some(MARKUP.into());

@@ -57,6 +57,8 @@ pub(crate) fn identify(gpu: &Device, index: u32) -> Result<Identity, Code> {
         uuid: optional(gpu.text(|nvml| &nvml.nvmlDeviceGetUUID))?,
         pci_bus_id: optional(pci_bus_id(gpu))?,
         model_name: optional(gpu.text(|nvml| &nvml.nvmlDeviceGetName))?,
+        // Only holders that name the device node need it.
+        minor: gpu.number(|nvml| &nvml.nvmlDeviceGetMinorNumber).ok(),
     })
 }
 

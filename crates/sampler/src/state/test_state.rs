@@ -175,7 +175,13 @@ pub(crate) fn write(readings: &mut Readings, entity: &Entity, watches: &[WatchIn
 /// A GPU instance with this number.
 pub(crate) fn instance(number: u32) -> Arc<Instance> {
     let profile = "1g.10gb".into();
-    Arc::new(Instance { gpu_instance: number, compute_instance: None, number, profile })
+    Arc::new(Instance {
+        gpu_instance: number,
+        compute_instance: None,
+        number,
+        profile,
+        mig_devices: Vec::new(),
+    })
 }
 
 /// A GPU that is known by its UUID only.

@@ -1,0 +1,36 @@
+//! Who uses the GPUs: pods, containers, claims and jobs.
+//!
+//! Refreshers look at the kubelet, the API server and files, each on a thread of its own. What they find
+//! goes into one state, and from that state an immutable [`Attribution`] is built. Reading it does no I/O
+//! and waits for no refresher.
+//!
+//! Start reading at `attributor`. A refresher is a function that is called again and again
+//! (`refresher`); its result is a part of the state (`state`); `merge` joins the parts.
+
+#![forbid(unsafe_code)]
+
+mod attributor;
+mod checkpoint;
+mod device_id;
+mod error;
+mod jobs;
+mod kubelet;
+mod merge;
+mod node;
+mod parts;
+mod pod_labels;
+mod pods;
+mod refresher;
+mod resource_slices;
+mod settings;
+mod shared;
+mod state;
+
+pub use model::Attribution;
+
+pub use crate::attributor::{Attributor, StartError};
+pub use crate::pod_labels::{AllowList, AllowListError};
+pub use crate::settings::{
+    ApiServer, DraSettings, JobSettings, KubeletSettings, NodeSettings, PodLabelSettings,
+    PodSettings, Settings,
+};

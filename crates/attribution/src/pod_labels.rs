@@ -1,0 +1,17 @@
+//! Which labels of a pod become labels of its series, and under which names.
+
+/// Patterns of the pod labels that are served.
+#[derive(Clone, Debug, Default)]
+pub struct AllowList {
+    patterns: Vec<regex_lite::Regex>,
+}
+
+/// A pattern that is no regular expression.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{pattern}` is no regular expression: {message}")]
+pub struct AllowListError {
+    /// The pattern.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub message: String,
+}

@@ -1,0 +1,146 @@
+//! What the refreshers have found: the last result of each, and its health. Time is passed in.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use model::{Attribution, Moment, RefresherView};
+
+use crate::error::{ErrorReason, RefreshError};
+use crate::merge;
+use crate::parts::{Part, PartKind};
+
+/// How long a look may take. A refresher that takes longer counts as down.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The state of all refreshers.
+#[derive(Debug)]
+pub(crate) struct State {
+    max_age: Duration,
+    refreshers: BTreeMap<PartKind, Refresher>,
+}
+
+#[derive(Default, Debug)]
+struct Refresher {
+    last: Option<Good>,
+    /// The look that has not ended yet.
+    began: Option<Moment>,
+    has_failed: bool,
+    last_success: Option<SystemTime>,
+    duration: Option<Duration>,
+    errors: BTreeMap<ErrorReason, u64>,
+    /// The message that was logged last.
+    logged: Option<String>,
+}
+
+#[derive(Debug)]
+struct Good {
+    part: Part,
+    until: Moment,
+}
+
+/// A line for the log.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum LogLine {
+    Failed(String),
+    Recovered(String),
+}
+
+impl State {
+    pub(crate) fn new(max_age: Duration, kinds: impl IntoIterator<Item = PartKind>) -> Self {
+        let refreshers = kinds.into_iter().map(|kind| (kind, Refresher::default())).collect();
+        Self { max_age, refreshers }
+    }
+
+    /// A look has begun.
+    pub(crate) fn begin(&mut self, kind: PartKind, now: Moment) {
+        if let Some(refresher) = self.refreshers.get_mut(&kind) {
+            refresher.began = Some(now);
+        }
+    }
+
+    /// A look has ended, or a watch has something new. Returns the line to log.
+    pub(crate) fn end(
+        &mut self,
+        kind: PartKind,
+        result: Result<Part, RefreshError>,
+        now: Moment,
+        time: SystemTime,
+    ) -> Option<LogLine> {
+        let refresher = self.refreshers.get_mut(&kind)?;
+        if let Some(began) = refresher.began.take() {
+            refresher.duration = Some(now - began);
+        }
+        match result {
+            Ok(part) => {
+                refresher.last = Some(Good { part, until: now + self.max_age + kind.lifetime() });
+                refresher.last_success = Some(time);
+                refresher.has_failed = false;
+                let name = kind.name();
+                refresher
+                    .logged
+                    .take()
+                    .map(|_| LogLine::Recovered(format!("{name}: answers again")))
+            }
+            Err(error) => {
+                *refresher.errors.entry(error.reason).or_default() += 1;
+                refresher.has_failed = true;
+                if let Some(last) = &mut refresher.last {
+                    last.until = last.until.min(now + self.max_age);
+                }
+                let is_new = refresher.logged.as_ref() != Some(&error.message);
+                is_new.then(|| {
+                    refresher.logged = Some(error.message.clone());
+                    LogLine::Failed(format!("{}: {}", kind.name(), error.message))
+                })
+            }
+        }
+    }
+
+    /// Who uses the GPUs at `now`.
+    pub(crate) fn view(&self, now: Moment) -> Attribution {
+        let good = |refresher: &'_ Refresher| {
+            refresher.last.as_ref().filter(|last| now <= last.until).map(|last| last.part.clone())
+        };
+        let parts: BTreeMap<PartKind, Part> = self
+            .refreshers
+            .iter()
+            .filter_map(|(kind, refresher)| Some((*kind, good(refresher)?)))
+            .collect();
+        let holders = [PartKind::Kubelet, PartKind::ResourceSlices, PartKind::Jobs];
+        let is_missing =
+            |kind: &PartKind| self.refreshers.contains_key(kind) && !parts.contains_key(kind);
+        let mut view = merge::merge(&parts);
+        view.is_complete = !holders.iter().any(is_missing);
+        view.refreshers = self
+            .refreshers
+            .iter()
+            .map(|(kind, refresher)| refresher.view(*kind, parts.get(kind), now))
+            .collect();
+        let expiries = self.refreshers.values().flat_map(|refresher| {
+            let until = refresher.last.as_ref().map(|last| last.until);
+            let deadline = refresher.began.map(|began| began + DEADLINE);
+            until.into_iter().chain(deadline).filter(|moment| *moment >= now)
+        });
+        view.good_until = expiries.min().unwrap_or(now + DEADLINE);
+        view
+    }
+}
+
+impl Refresher {
+    fn view(&self, kind: PartKind, part: Option<&Part>, now: Moment) -> RefresherView {
+        let overdue = self.began.is_some_and(|began| now > began + DEADLINE);
+        let mut errors: BTreeMap<&'static str, u64> =
+            self.errors.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        if overdue {
+            *errors.entry(ErrorReason::Timeout.as_str()).or_default() += 1;
+        }
+        RefresherView {
+            name: kind.name(),
+            up: self.last_success.is_some() && !self.has_failed && !overdue,
+            last_success: self.last_success,
+            duration: self.duration,
+            entries: part.map_or(0, Part::entries) as u64,
+            errors,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! A kubelet and a Kubernetes API server with faults on command, for tests.
+
+#![forbid(unsafe_code)]
