@@ -1,20 +1,195 @@
 //! Joins the results of all refreshers to one attribution.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-use model::{Attribution, Moment};
+use model::{Attribution, Claim, DeviceKey, DeviceUse, Holder, Moment, Pod};
 
-use crate::parts::{Part, PartKind};
+use crate::claims;
+use crate::parts::{
+    CheckpointPart, ClaimedDevice, JobsPart, KubeletPart, NodePart, Part, PartKind, PodName,
+    PodUse, PodsPart, SlicesPart, UsedDevice,
+};
+
+/// The results that are still good.
+#[derive(Default)]
+struct Known<'a> {
+    kubelet: Option<&'a KubeletPart>,
+    pods: Option<&'a PodsPart>,
+    slices: Option<&'a SlicesPart>,
+    checkpoint: Option<&'a CheckpointPart>,
+    node: Option<&'a NodePart>,
+    jobs: Option<&'a JobsPart>,
+}
 
 /// Joins what is known. Health is added by the caller.
 pub(crate) fn merge(parts: &BTreeMap<PartKind, Part>) -> Attribution {
-    let _ = parts;
+    let mut known = Known::default();
+    for part in parts.values() {
+        match part {
+            Part::Kubelet(part) => known.kubelet = Some(part),
+            Part::Pods(part) => known.pods = Some(part),
+            Part::ResourceSlices(part) => known.slices = Some(part),
+            Part::Checkpoint(part) => known.checkpoint = Some(part),
+            Part::Node(part) => known.node = Some(part),
+            Part::Jobs(part) => known.jobs = Some(part),
+        }
+    }
     Attribution {
-        uses: HashMap::new(),
-        allocatable: None,
+        uses: known.uses(),
+        allocatable: known.allocatable(),
         is_complete: false,
         refreshers: Vec::new(),
-        pod_labels_cut: None,
+        pod_labels_cut: known.pods.map(|pods| pods.labels_cut),
         good_until: Moment::BOOT,
+    }
+}
+
+/// What is known of a pod besides its name.
+#[derive(Clone, Default)]
+struct PodDetails {
+    uid: Option<Arc<str>>,
+    labels: Arc<[(Arc<str>, Arc<str>)]>,
+    /// Whether it still runs, if anything says so.
+    is_alive: Option<bool>,
+}
+
+/// The device of a use.
+struct Device {
+    key: DeviceKey,
+    compute_instance: Option<u32>,
+    share: Option<Arc<str>>,
+    claim: Option<Arc<Claim>>,
+}
+
+impl Known<'_> {
+    fn uses(&self) -> HashMap<DeviceKey, Vec<DeviceUse>> {
+        let mut uses: HashMap<DeviceKey, Vec<DeviceUse>> = HashMap::new();
+        for one in self.pod_uses() {
+            let details = self.details(&one.namespace, &one.pod);
+            let Some(device) = self.device_of(one) else { continue };
+            let Device { key, compute_instance, share, claim } = device;
+            let holder = Arc::new(Holder::Pod(Pod {
+                namespace: Arc::clone(&one.namespace),
+                name: Arc::clone(&one.pod),
+                container: Arc::clone(&one.container),
+                uid: details.uid,
+                labels: details.labels,
+                claim,
+            }));
+            uses.entry(key).or_default().push(DeviceUse { holder, compute_instance, share });
+        }
+        for (key, id) in self.jobs.iter().flat_map(|jobs| &jobs.uses) {
+            let holder = Arc::new(Holder::Job { id: Arc::clone(id) });
+            let one = DeviceUse { holder, compute_instance: None, share: None };
+            uses.entry(key.clone()).or_default().push(one);
+        }
+        uses
+    }
+
+    /// The uses of pods without those of pods that have ended: kubelets before 1.34 still list them. A
+    /// device plugin gives an id to one pod at a time, so of several the one that lives has it, else the
+    /// last.
+    fn pod_uses(&self) -> Vec<&PodUse> {
+        let listed = self.kubelet.map(|kubelet| &*kubelet.uses).unwrap_or_default();
+        let is_alive = |one: &PodUse| self.details(&one.namespace, &one.pod).is_alive;
+        let mut owners: HashMap<&str, &PodUse> = HashMap::new();
+        for one in listed.iter().filter(|one| is_alive(one) != Some(false)) {
+            if let UsedDevice::Plugin(id) = &one.device {
+                let owner = owners.entry(&id.text).or_insert(one);
+                if is_alive(owner) != Some(true) || is_alive(one) == Some(true) {
+                    *owner = one;
+                }
+            }
+        }
+        let has_device = |one: &&PodUse| match &one.device {
+            UsedDevice::Plugin(id) => owners
+                .get(&*id.text)
+                .is_some_and(|owner| (&owner.namespace, &owner.pod) == (&one.namespace, &one.pod)),
+            // The pods that share a claim have its devices together.
+            UsedDevice::Claim(_) => true,
+        };
+        listed.iter().filter(|one| is_alive(one) != Some(false)).filter(has_device).collect()
+    }
+
+    fn details(&self, namespace: &Arc<str>, name: &Arc<str>) -> PodDetails {
+        let name: PodName = (Arc::clone(namespace), Arc::clone(name));
+        if let Some(pod) = self.pods.and_then(|pods| pods.pods.get(&name)) {
+            return PodDetails {
+                uid: Some(Arc::clone(&pod.uid)),
+                labels: Arc::clone(&pod.labels),
+                is_alive: Some(!pod.has_ended),
+            };
+        }
+        let Some(pods) = self.node.and_then(|node| node.pods.get(&name)) else {
+            return PodDetails::default();
+        };
+        let living = pods.iter().filter(|pod| pod.is_alive == Some(true));
+        match (living.clone().count(), &pods[..]) {
+            // An ended pod and its successor can have one name.
+            (1, _) => PodDetails {
+                uid: living.clone().next().map(|pod| Arc::clone(&pod.uid)),
+                is_alive: Some(true),
+                ..PodDetails::default()
+            },
+            (0, [only]) => PodDetails {
+                uid: Some(Arc::clone(&only.uid)),
+                is_alive: only.is_alive,
+                ..PodDetails::default()
+            },
+            (0, all) => PodDetails {
+                is_alive: all.iter().all(|pod| pod.is_alive == Some(false)).then_some(false),
+                ..PodDetails::default()
+            },
+            _ => PodDetails { is_alive: Some(true), ..PodDetails::default() },
+        }
+    }
+
+    /// The device of a use; `None` if nothing says which it is.
+    fn device_of(&self, one: &PodUse) -> Option<Device> {
+        match &one.device {
+            UsedDevice::Plugin(id) => Some(Device {
+                key: id.key.clone(),
+                compute_instance: id.compute_instance,
+                share: id.share.clone(),
+                claim: None,
+            }),
+            UsedDevice::Claim(device) => {
+                let found = claims::resolve(device, self.slices, self.checkpoint)?;
+                Some(Device {
+                    key: found.key,
+                    compute_instance: found.compute_instance,
+                    share: device.share.clone(),
+                    claim: Some(Arc::new(claim(device, found.mig_profile, found.mig_uuid))),
+                })
+            }
+        }
+    }
+
+    /// The GPUs that device plugins and resource slices offer; `None` if they name none, as where the
+    /// kubelet does not say.
+    fn allocatable(&self) -> Option<HashSet<DeviceKey>> {
+        let of_plugins = self.kubelet.and_then(|kubelet| kubelet.allocatable.as_ref());
+        let of_plugins = of_plugins.into_iter().flatten().map(|id| id.key.clone());
+        let of_slices = self.slices.into_iter().flat_map(|slices| slices.devices.values());
+        let of_slices = of_slices.filter_map(|device| device.key.clone());
+        let devices: HashSet<DeviceKey> = of_plugins.chain(of_slices).collect();
+        (!devices.is_empty()).then_some(devices)
+    }
+}
+
+fn claim(
+    device: &ClaimedDevice,
+    mig_profile: Option<Arc<str>>,
+    mig_uuid: Option<Arc<str>>,
+) -> Claim {
+    Claim {
+        name: Arc::clone(&device.claim),
+        namespace: Arc::clone(&device.claim_namespace),
+        driver: Arc::clone(&device.device.driver),
+        pool: Arc::clone(&device.device.pool),
+        device: Arc::clone(&device.device.device),
+        mig_profile,
+        mig_uuid,
     }
 }

@@ -120,16 +120,16 @@ fn instances(gpu: &mut GpuView, fields: u16) {
 
 fn bench(what: &str, pages: u32, snapshot: &Snapshot) {
     let (settings, layout) = (settings(), Layout::new(&snapshot.watches));
-    let page = render(snapshot, &settings);
+    let page = render(snapshot, None, &settings);
     let rendering = median(pages, || {
         let mut page = String::with_capacity(page.len());
-        render_in_chunks(black_box(snapshot), &settings, &layout, |part| page.push_str(part));
+        render_in_chunks(black_box(snapshot), None, &settings, &layout, |part| page.push_str(part));
         black_box(page);
     });
     // The same compression as in the server.
     let whole = median(pages, || {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(1));
-        render_in_chunks(black_box(snapshot), &settings, &layout, |part| {
+        render_in_chunks(black_box(snapshot), None, &settings, &layout, |part| {
             encoder.write_all(part.as_bytes()).expect("memory takes it");
         });
         black_box(encoder.finish().expect("memory takes it"));

@@ -1,7 +1,9 @@
 //! Writes the families of the counters file, with the name, type and help of their rows.
 
+use model::catalog::Field;
 use model::field;
 
+use crate::gpus::Device;
 use crate::heatsink_families;
 use crate::inputs::Inputs;
 use crate::parts::Part;
@@ -35,7 +37,9 @@ pub(crate) fn write(
         if field::is_derived(row.field) && heatsink_families::write(row.field, inputs, family) {
             continue;
         }
-        for device in gpus.iter().flat_map(|gpu| &gpu.devices) {
+        let divides = model::catalog::by_id(row.field).is_none_or(Field::divides_among_holders);
+        let has_own_value = |device: &&Device| !(divides && device.is_share);
+        for device in gpus.iter().flat_map(|gpu| &gpu.devices).filter(has_own_value) {
             if let Some(number) = device.number(watch) {
                 family.sample(&device.labels, number);
             }

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 
 use model::{Entity, GpuView, Identity, Instance, PartView, Reading, Snapshot, WatchIndex};
 
-use crate::layout::Layout;
+use crate::holders::{Holders, Variant};
 use crate::naming::{Naming, pci_bus_id, uuid};
 use crate::parts::Part;
-use crate::settings::Settings;
 use crate::text::{Labels, Number};
 
 /// A GPU with its devices and links on the page.
@@ -23,12 +22,15 @@ pub(crate) struct GpuRow<'a> {
     pub(crate) peers: Vec<(u32, &'a PartView)>,
 }
 
-/// A GPU as a whole, or an instance.
+/// A GPU as a whole, or an instance, with the labels of one set of its series: its own, or those of one
+/// of its holders.
 pub(crate) struct Device<'a> {
     /// `None` for the whole GPU.
     pub(crate) instance: Option<&'a Instance>,
     /// The labels of its series.
     pub(crate) labels: Labels,
+    /// Whether these are the series of one of its holders, beside the device's own.
+    pub(crate) is_share: bool,
     lookup: Lookup<'a>,
 }
 
@@ -61,11 +63,7 @@ impl<'a> Lookup<'a> {
 ///
 /// An index can occur twice: a GPU that is missing now, and the GPU that has its index now. If their
 /// UUIDs are equal, only the one that is up appears.
-pub(crate) fn rows<'a>(
-    snapshot: &'a Snapshot,
-    settings: &'a Settings,
-    layout: &'a Layout,
-) -> Vec<GpuRow<'a>> {
+pub(crate) fn rows<'a>(snapshot: &'a Snapshot, holders: &Holders<'a>) -> Vec<GpuRow<'a>> {
     let mut views: Vec<&GpuView> = snapshot.gpus.iter().collect();
     let by_address = |view: &GpuView| match view.gpu.index {
         None => pci_bus_id(view).map(str::to_owned),
@@ -77,15 +75,15 @@ pub(crate) fn rows<'a>(
     });
     let mut seen = HashSet::new();
     views.retain(|view| seen.insert((view.gpu.index, uuid(view), by_address(view))));
-    views.into_iter().map(|view| row(view, settings, layout)).collect()
+    views.into_iter().map(|view| row(view, holders)).collect()
 }
 
-fn row<'a>(view: &'a GpuView, settings: &'a Settings, layout: &'a Layout) -> GpuRow<'a> {
-    let naming = Naming { view, settings, layout };
+fn row<'a>(view: &'a GpuView, holders: &Holders<'a>) -> GpuRow<'a> {
+    let naming = Naming { view, settings: holders.settings, layout: holders.layout };
     let identity = view.gpu.identity.as_deref();
-    let devices = identity.map(|identity| devices(identity, &naming)).unwrap_or_default();
+    let devices = identity.map(|identity| devices(identity, &naming, holders)).unwrap_or_default();
     let appears = identity.filter(|_| !devices.is_empty());
-    let links = appears.map(|identity| links(identity, &naming)).unwrap_or_default();
+    let links = appears.map(|identity| links(identity, &naming, holders)).unwrap_or_default();
     let peers = numbered(view, |entity| match entity {
         Entity::Peer(number) => Some(*number),
         _ => None,
@@ -94,7 +92,7 @@ fn row<'a>(view: &'a GpuView, settings: &'a Settings, layout: &'a Layout) -> Gpu
 }
 
 /// The GPU and its instances, as selected.
-fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Device<'a>> {
+fn devices<'a>(identity: &Identity, naming: &Naming<'a>, holders: &Holders<'a>) -> Vec<Device<'a>> {
     let (view, show) = (naming.view, &naming.settings.show);
     let index = view.gpu.index;
     let all = instances(view);
@@ -102,7 +100,10 @@ fn devices<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Device<'a>> {
     let mut devices = Vec::new();
     let mut add = |instance, lookup: Lookup<'a>| {
         let labels = naming.device(identity, instance, |index| lookup.reading(index));
-        devices.push(Device { instance, labels, lookup });
+        for variant in holders.variants(identity, instance) {
+            let labels = with(labels.clone(), &variant);
+            devices.push(Device { instance, labels, is_share: variant.is_share, lookup });
+        }
     };
 
     let chosen = all.iter().filter(|(instance, _)| show.has_instance(instance));
@@ -129,12 +130,23 @@ fn instances(view: &GpuView) -> Vec<(&Instance, &PartView)> {
     instances
 }
 
-fn links<'a>(identity: &Identity, naming: &Naming<'a>) -> Vec<Part<'a>> {
+fn with(mut labels: Labels, variant: &Variant<'_>) -> Labels {
+    variant.add_to(&mut labels);
+    labels
+}
+
+/// The links, with the labels of the GPU's holder if it has exactly one.
+fn links<'a>(identity: &Identity, naming: &Naming<'a>, holders: &Holders<'a>) -> Vec<Part<'a>> {
     let links = numbered(naming.view, |entity| match entity {
         Entity::Link(number) => Some(*number),
         _ => None,
     });
-    let link = |(number, view)| Part { view, labels: naming.link(identity, number) };
+    let variants = holders.variants(identity, None);
+    let holder = variants.first().filter(|_| variants.len() == 1);
+    let link = |(number, view)| {
+        let labels = naming.link(identity, number);
+        Part { view, labels: holder.map_or(labels.clone(), |holder| with(labels, holder)) }
+    };
     links.into_iter().map(link).collect()
 }
 

@@ -5,6 +5,7 @@
 mod clocks;
 mod fields;
 mod gpus;
+mod holders;
 mod process;
 mod program;
 mod window;
@@ -16,9 +17,10 @@ use crate::inputs::{Inputs, Samples};
 use crate::text::Family;
 
 /// All of heatsink's own families, except those of windows.
-const FAMILIES: [&[(FieldId, Samples)]; 7] = [
+const FAMILIES: [&[(FieldId, Samples)]; 8] = [
     program::FAMILIES,
     gpus::FAMILIES,
+    holders::FAMILIES,
     fields::FAMILIES,
     xids::FAMILIES,
     clocks::FAMILIES,

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{FieldId, GpuView, Kind, Snapshot, WatchIndex};
+use model::{Attribution, FieldId, GpuView, Kind, Snapshot, WatchIndex};
 
 use crate::gpus::GpuRow;
 use crate::layout::Layout;
@@ -14,6 +14,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) settings: &'a Settings,
     pub(crate) layout: &'a Layout,
+    /// Who uses the GPUs; `None` if nothing looks for that.
+    pub(crate) attribution: Option<&'a Attribution>,
     /// The GPUs of the snapshot with their labels.
     pub(crate) gpus: &'a [GpuRow<'a>],
 }

@@ -1,4 +1,4 @@
-//! Turns a snapshot into the text that Prometheus reads.
+//! Turns a snapshot, and who uses the GPUs, into the text that Prometheus reads.
 //!
 //! The only crate that knows the syntax of a page (text format 0.0.4). The same snapshot and settings
 //! always give the same bytes; nothing here reads a clock, a file or the environment.
@@ -14,6 +14,7 @@
 mod families;
 mod gpus;
 mod heatsink_families;
+mod holders;
 mod inputs;
 mod layout;
 mod naming;
@@ -24,18 +25,24 @@ mod settings;
 mod show;
 mod text;
 
-use model::Snapshot;
+use model::{Attribution, Snapshot};
 
+pub use crate::holders::HolderSettings;
+use crate::holders::Holders;
 use crate::inputs::Inputs;
 pub use crate::layout::Layout;
 pub use crate::settings::Settings;
 pub use crate::show::{Choice, Devices, Show};
 
-/// Renders the page of a snapshot.
-pub fn render(snapshot: &Snapshot, settings: &Settings) -> String {
+/// Renders the page of a snapshot. `attribution` is `None` if nothing looks for holders of GPUs.
+pub fn render(
+    snapshot: &Snapshot,
+    attribution: Option<&Attribution>,
+    settings: &Settings,
+) -> String {
     let mut page = String::new();
     let layout = Layout::new(&snapshot.watches);
-    render_in_chunks(snapshot, settings, &layout, |chunk| page.push_str(chunk));
+    render_in_chunks(snapshot, attribution, settings, &layout, |chunk| page.push_str(chunk));
     page
 }
 
@@ -43,11 +50,13 @@ pub fn render(snapshot: &Snapshot, settings: &Settings) -> String {
 /// the whole of it. `layout` is that of the snapshot's watches.
 pub fn render_in_chunks(
     snapshot: &Snapshot,
+    attribution: Option<&Attribution>,
     settings: &Settings,
     layout: &Layout,
     mut take: impl FnMut(&str),
 ) {
-    let gpus = gpus::rows(snapshot, settings, layout);
+    let holders = Holders { attribution, settings, layout };
+    let gpus = gpus::rows(snapshot, &holders);
     let mut chunk = String::with_capacity(CHUNK + CHUNK / 4);
     let mut family_ends = |chunk: &mut String| {
         if chunk.len() >= CHUNK {
@@ -56,7 +65,7 @@ pub fn render_in_chunks(
         }
     };
     let machine = parts::parts(snapshot, settings, layout);
-    let inputs = Inputs { snapshot, settings, layout, gpus: &gpus };
+    let inputs = Inputs { snapshot, settings, layout, attribution, gpus: &gpus };
     families::write(&mut chunk, &inputs, &machine, &mut family_ends);
     take(&chunk);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::holders::HolderSettings;
 use crate::show::Show;
 
 /// Settings of a page.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub old_namespace: bool,
     /// The devices that appear in the families of the counters file.
     pub show: Show,
+    /// How holders appear.
+    pub holders: HolderSettings,
     /// The version of this program.
     pub version: &'static str,
     /// Number of invalid rows of the counters files.

@@ -49,7 +49,7 @@ fn parted(index: u32) -> GpuView {
 
 /// The samples of these families, without HELP and TYPE.
 fn lines(snapshot: &Snapshot, settings: &Settings, families: &[&str]) -> String {
-    let page = render(snapshot, settings);
+    let page = render(snapshot, None, settings);
     Page::parse(&page).expect("a page that parses");
     let named = |line: &&str| line.split('{').next().is_some_and(|name| families.contains(&name));
     page.lines().filter(named).map(|line| format!("{line}\n")).collect()
@@ -57,7 +57,7 @@ fn lines(snapshot: &Snapshot, settings: &Settings, families: &[&str]) -> String 
 
 /// The devices with a temperature: `0`, `0/3`, `0/3/1`.
 fn devices_on_page(snapshot: &Snapshot, show: Show) -> String {
-    let page = Page::parse(&render(snapshot, &Settings { show, ..settings() }))
+    let page = Page::parse(&render(snapshot, None, &Settings { show, ..settings() }))
         .expect("a page that parses");
     let names = ["gpu", "GPU_I_ID", "GPU_CI_ID"];
     let device = |sample: &&testkit::page::Sample| {
@@ -155,7 +155,7 @@ fn an_unread_link_has_no_sample() {
     gpu.readings[2] = float(11.5);
     gpu.parts[0].readings = vec![Err(Reason::NotSupported)];
     gpu.parts.push(part(Entity::Peer(1), vec![(2, int(9))]));
-    let page = Page::parse(&render(&machine(vec![gpu]), &settings())).unwrap();
+    let page = Page::parse(&render(&machine(vec![gpu]), None, &settings())).unwrap();
     let values: Vec<f64> = page.samples("LINK").iter().map(|sample| sample.value).collect();
     assert_eq!(values, [11.5, 6.0]);
     metric("LINK").label("nvlink", "1").without("UUID").value(6).assert_in(&page);
@@ -166,7 +166,7 @@ fn a_gpu_that_is_down_keeps_only_its_xids() {
     let mut gpu = parted(0);
     gpu.up = Err(Down::Lost);
     gpu.xids = xids(false, &[FALLEN]);
-    let page = Page::parse(&render(&machine(vec![gpu]), &settings())).unwrap();
+    let page = Page::parse(&render(&machine(vec![gpu]), None, &settings())).unwrap();
     for family in ["TEMP", "USED", "LINK"] {
         metric(family).assert_absent_from(&page);
     }
@@ -182,7 +182,7 @@ fn an_instance_has_its_own_xids_and_those_of_the_whole_gpu() {
     log.record(XidEvent { xid: FALLEN, instance: Some(3), before: None }, None);
     gpu.xids = log.into();
     let machine = machine(vec![gpu]);
-    let page = Page::parse(&render(&machine, &settings())).unwrap();
+    let page = Page::parse(&render(&machine, None, &settings())).unwrap();
     metric("XID").label("GPU_I_ID", "3").label("err_code", "79").value(79).assert_in(&page);
     metric("XID").label("GPU_I_ID", "4").label("err_code", "0").value(0).assert_in(&page);
 }
@@ -192,7 +192,7 @@ fn an_instance_has_its_own_label_rows() {
     let mut gpu = parted(0);
     gpu.parts.pop();
     gpu.parts.push(part(instance(0, 1, None), vec![(4, text("own"))]));
-    let page = Page::parse(&render(&machine(vec![gpu]), &settings())).unwrap();
+    let page = Page::parse(&render(&machine(vec![gpu]), None, &settings())).unwrap();
     metric("TEMP").label("GPU_I_ID", "3").label("DRIVER", "570").assert_in(&page);
     metric("TEMP").label("GPU_I_ID", "4").label("DRIVER", "own").assert_in(&page);
 }
@@ -208,14 +208,14 @@ fn old_namespace_labels_and_host_label() {
         XID{gpu="0",uuid="GPU-0",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",GPU_I_PROFILE="2g.20gb",GPU_I_ID="4",Hostname="n1",DRIVER="570",err_code="0",err_msg="No Error"} 0
         heatsink_gpu_up{gpu="0",uuid="GPU-0"} 1
     "#]].assert_eq(&lines(&machine, &settings, &["XID", "heatsink_gpu_up"]));
-    let page = render(&machine, &settings);
+    let page = render(&machine, None, &settings);
     assert!(!page.contains("UUID="));
 }
 
 #[test]
 fn the_model_name_of_a_link_keeps_its_spaces() {
     let settings = Settings { replace_blanks_in_model_name: true, ..settings() };
-    let page = Page::parse(&render(&machine(vec![whole(0)]), &settings)).unwrap();
+    let page = Page::parse(&render(&machine(vec![whole(0)]), None, &settings)).unwrap();
     metric("TEMP").label("modelName", "NVIDIA-H100-80GB-HBM3").assert_in(&page);
     metric("LINK")
         .label("nvlink", "0")
@@ -235,7 +235,7 @@ fn a_hidden_watch_is_not_on_the_page() {
     let errors =
         [100, 150, 1, 2].map(|field| ((model::FieldId(field), Reason::Failed), u64::from(field)));
     gpu.errors = std::sync::Arc::new(errors.into_iter().collect());
-    let page = Page::parse(&render(&snapshot(watches, vec![gpu]), &settings())).unwrap();
+    let page = Page::parse(&render(&snapshot(watches, vec![gpu]), None, &settings())).unwrap();
     assert_eq!(page.value_of(&metric("A").without("L")), Some(2.0));
     assert_eq!(page.family("A").unwrap().help, "Shown.");
     metric("B").assert_absent_from(&page);
@@ -255,7 +255,7 @@ fn label_rows_cannot_use_label_names_of_families() {
     let gpu = up(Identity { model_name: Some("M".into()), ..identity(0, "GPU-a") }, readings);
     let mut gpu = gpu;
     gpu.readings[0] = int(1);
-    let page = Page::parse(&render(&snapshot(watches, vec![gpu]), &settings())).unwrap();
+    let page = Page::parse(&render(&snapshot(watches, vec![gpu]), None, &settings())).unwrap();
     assert_eq!(page.samples("T")[0].labels.len(), 6);
 }
 
@@ -266,7 +266,7 @@ fn selected_instances_of_a_gpu_that_is_down_are_absent() {
         ..Show::default()
     };
     let gpu = down(identity(0, "GPU-aaaa"), Down::Late, vec![]);
-    let page = Page::parse(&render(&machine(vec![gpu]), &Settings { show, ..settings() }))
+    let page = Page::parse(&render(&machine(vec![gpu]), None, &Settings { show, ..settings() }))
         .expect("a page that parses");
     metric("heatsink_gpu_up").value(0).assert_in(&page);
     metric("TEMP").assert_absent_from(&page);

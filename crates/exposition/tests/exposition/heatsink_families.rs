@@ -23,12 +23,12 @@ fn gpu() -> GpuView {
 }
 
 fn page(snapshot: &Snapshot) -> Page {
-    Page::parse(&render(snapshot, &settings())).expect("a page that parses")
+    Page::parse(&render(snapshot, None, &settings())).expect("a page that parses")
 }
 
 /// The lines of all families whose names have this prefix.
 fn check(snapshot: &Snapshot, prefix: &str, expected: Expect) {
-    let page = render(snapshot, &settings());
+    let page = render(snapshot, None, &settings());
     Page::parse(&page).expect("a page that parses");
     let lines = page.lines().filter(|line| line.starts_with(prefix));
     expected.assert_eq(&lines.map(|line| format!("{line}\n")).collect::<String>());
@@ -145,7 +145,7 @@ fn expected_gpus_and_a_gpu_without_identity() {
     let gpus = vec![up(integrated, vec![int(61)])];
     let snapshot = snapshot(vec![watch(150, "TEMP", Kind::Gauge, "Heat.")], gpus);
     let settings = Settings { expected_gpus: Some(8), hostname: None, ..settings() };
-    let page = render(&snapshot, &settings);
+    let page = render(&snapshot, None, &settings);
     assert!(page.contains("\nheatsink_gpus_expected 8\n"), "{page}");
     let temperature = "\nTEMP{gpu=\"0\",device=\"nvidia0\",modelName=\"Tegra\"} 61\n";
     assert!(page.contains(temperature), "{page}");

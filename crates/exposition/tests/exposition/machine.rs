@@ -80,6 +80,7 @@ pub(crate) fn instance(gpu: u32, place: u32, compute_instance: Option<u32>) -> E
         compute_instance,
         number: 8 * gpu + place,
         profile,
+        mig_devices: Vec::new(),
     }))
 }
 
@@ -139,6 +140,7 @@ pub(crate) fn settings() -> Settings {
         host_label: "hostname",
         old_namespace: false,
         show: Show::default(),
+        holders: exposition::HolderSettings::default(),
         version: "0.1.0",
         rows_skipped: 0,
         is_reloaded: true,

@@ -43,7 +43,7 @@ fn one(gpu: GpuView) -> Snapshot {
 }
 
 fn page(snapshot: &Snapshot) -> Page {
-    Page::parse(&render(snapshot, &settings())).expect("a page that parses")
+    Page::parse(&render(snapshot, None, &settings())).expect("a page that parses")
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_whole_page() {
         # TYPE heatsink_xid_info gauge
         heatsink_xid_info{xid="48",name="Double-bit ECC error",class="follow_procedure",action="Follow \"48\"."} 1
         heatsink_xid_info{xid="79",name="GPU has fallen off the bus",class="restart_node",action="Restart the machine."} 1
-    "##]].assert_eq(&render(&snapshot(watches(), vec![well, lost]), &settings()));
+    "##]].assert_eq(&render(&snapshot(watches(), vec![well, lost]), None, &settings()));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn hostname_can_be_omitted_and_model_name_dashed() {
         rows_skipped: 3,
         ..settings()
     };
-    let page = Page::parse(&render(&one(up(identity, vec![int(61)])), &settings)).unwrap();
+    let page = Page::parse(&render(&one(up(identity, vec![int(61)])), None, &settings)).unwrap();
     metric("DCGM_FI_DEV_GPU_TEMP")
         .label("modelName", "NVIDIA-H100-80GB")
         .without("hostname")

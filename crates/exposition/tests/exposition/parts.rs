@@ -61,7 +61,7 @@ fn parts() -> Vec<PartView> {
 }
 
 fn lines(snapshot: &Snapshot, settings: &Settings) -> String {
-    let page = render(snapshot, settings);
+    let page = render(snapshot, None, settings);
     Page::parse(&page).expect("a page that parses");
     let named = |line: &&str| {
         let name = line.split('{').next();
@@ -73,7 +73,7 @@ fn lines(snapshot: &Snapshot, settings: &Settings) -> String {
 /// The parts on the page: `nvswitch0`, `nvswitch0/17`, `cpu0`, `cpu1/72`.
 fn parts_on_page(snapshot: &Snapshot, switches: Devices, cpus: Devices) -> String {
     let show = Show { switches, cpus, ..Show::default() };
-    let page = Page::parse(&render(snapshot, &Settings { show, ..settings() }))
+    let page = Page::parse(&render(snapshot, None, &Settings { show, ..settings() }))
         .expect("a page that parses");
     let families = WATCHES.iter().flat_map(|(_, name, _)| page.samples(name));
     let mut parts: Vec<String> = Vec::new();
@@ -185,7 +185,7 @@ fn only_selected_parts_are_on_the_page() {
     // The selection of GPUs does not matter.
     let devices = listed(None, None);
     let settings = Settings { show: Show { devices, ..Show::default() }, ..settings() };
-    let page = Page::parse(&render(&machine, &settings)).unwrap();
+    let page = Page::parse(&render(&machine, Option::None, &settings)).unwrap();
     assert_eq!(page.samples("LINK_TX").len(), 4);
 }
 
@@ -213,7 +213,7 @@ fn a_part_appears_once_and_without_gpu_fields() {
     let of_gpu = [Entity::Gpu, Entity::Link(0), Entity::Peer(1)];
     let mut parts = vec![twice(40), part(Entity::Switch(1), vec![(0, int(50))]), twice(41)];
     parts.extend(of_gpu.map(|entity| part(entity, vec![(0, int(9)), (1, int(9))])));
-    let page = Page::parse(&render(&machine(parts), &settings())).unwrap();
+    let page = Page::parse(&render(&machine(parts), None, &settings())).unwrap();
     let values: Vec<f64> = page.samples("SWITCH_TEMP").iter().map(|sample| sample.value).collect();
     assert_eq!(values, [40.0, 50.0]);
     assert_eq!(page.samples("LINK_TX").len(), 1);
@@ -226,25 +226,25 @@ fn the_driver_version_is_taken_from_any_gpu() {
     let mut readings: Vec<_> = (0..7).map(none).collect();
     readings[4] = text("570");
     let gpus = vec![unknown(2, Down::Starting), unread, up(identity(1, "GPU-1"), readings)];
-    let page = Page::parse(&render(&with_gpus(gpus, parts()), &settings())).unwrap();
+    let page = Page::parse(&render(&with_gpus(gpus, parts()), None, &settings())).unwrap();
     metric("SWITCH_TEMP").label("nvswitch", "nvswitch1").label("DRIVER", "570").assert_in(&page);
 
     let own = vec![part(Entity::Switch(0), vec![(0, int(40)), (4, text("own"))])];
-    let page = Page::parse(&render(&machine(own), &settings())).unwrap();
+    let page = Page::parse(&render(&machine(own), None, &settings())).unwrap();
     metric("SWITCH_TEMP").label("DRIVER", "own").without("BRAND").assert_in(&page);
 }
 
 #[test]
 fn fields_of_switches_and_cpus_are_not_reported_unavailable() {
     let unavailable = metric("heatsink_field_unavailable_info");
-    let page = Page::parse(&render(&machine(parts()), &settings())).unwrap();
+    let page = Page::parse(&render(&machine(parts()), None, &settings())).unwrap();
     for (_, name, _) in WATCHES {
         unavailable.clone().label("field", name).assert_absent_from(&page);
     }
     let failing = part(Entity::Switch(0), vec![(0, Err(Reason::NotSupported))]);
     let mut machine = machine(vec![failing]);
     machine.gpus[0].readings[0] = Err(Reason::NoData);
-    let page = Page::parse(&render(&machine, &settings())).unwrap();
+    let page = Page::parse(&render(&machine, None, &settings())).unwrap();
     let why = |field| unavailable.clone().label("field", field);
     why("SWITCH_TEMP").label("reason", Reason::NotSupported.as_str()).assert_in(&page);
     why("CPU_TEMP").label("reason", Reason::NotServed.as_str()).assert_in(&page);

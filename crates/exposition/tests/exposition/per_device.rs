@@ -35,7 +35,7 @@ fn machine(field: u16, gpus: Vec<GpuView>) -> Snapshot {
 /// The samples of this family, without the most common labels.
 fn check(field: u16, gpu: GpuView, expected: Expect) {
     let settings = Settings { hostname: None, ..settings() };
-    let page = render(&machine(field, vec![gpu]), &settings);
+    let page = render(&machine(field, vec![gpu]), None, &settings);
     Page::parse(&page).expect("a page that parses");
     let ordinary = r#"gpu="0",UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3""#;
     let lines = page.lines().filter(|line| line.starts_with("F{"));
@@ -58,7 +58,7 @@ fn a_whole_line_has_its_labels_in_order() {
     let mut gpu = up(identity(0, "GPU-aaaa"), vec![Err(Reason::NotServed), int(570)]);
     gpu.clock_events[2] =
         ClockEvent { active: Some(true), samples_in_window: 7, ..ClockEvent::default() };
-    let page = render(&snapshot(watches, vec![parted(gpu)]), &settings());
+    let page = render(&snapshot(watches, vec![parted(gpu)]), None, &settings());
     let line = page.lines().find(|line| line.starts_with("DCGM_EXP")).unwrap();
     expect![[r#"DCGM_EXP_CLOCK_EVENTS_COUNT{gpu="0",UUID="GPU-aaaa",pci_bus_id="00000000:1A:00.0",device="nvidia0",modelName="NVIDIA H100 80GB HBM3",GPU_I_PROFILE="2g.20gb",GPU_I_ID="3",hostname="n1",DCGM_FI_DRIVER_VERSION="570",clock_event="power_cap",window_size_in_ms="300000"} 7"#]].assert_eq(line);
 }

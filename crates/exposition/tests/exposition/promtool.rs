@@ -71,7 +71,10 @@ fn worst() -> Snapshot {
 
 fn nasty_instance(gpu_instance: u32) -> Entity {
     let (compute_instance, place, profile) = (None, gpu_instance, NASTY.into());
-    Entity::Instance(Instance { gpu_instance, compute_instance, number: place, profile }.into())
+    Entity::Instance(
+        Instance { gpu_instance, compute_instance, number: place, profile, mig_devices: vec![] }
+            .into(),
+    )
 }
 
 fn known(gpu: GpuView) -> GpuView {
@@ -101,7 +104,7 @@ fn known(gpu: GpuView) -> GpuView {
 #[test]
 fn promtool_accepts_a_page_with_extreme_texts() {
     let settings = Settings { hostname: Some(NASTY.into()), expected_gpus: Some(8), ..settings() };
-    let page = render(&worst(), &settings);
+    let page = render(&worst(), None, &settings);
 
     let mut tool = Command::new("promtool")
         .args(["check", "metrics"])

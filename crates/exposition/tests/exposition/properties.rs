@@ -38,7 +38,7 @@ proptest! {
         snapshot.source.driver_version = Some(driver.as_str().into());
         let settings = Settings { hostname: Some(hostname.as_str().into()), ..settings() };
 
-        let page = Page::parse(&render(&snapshot, &settings)).unwrap();
+        let page = Page::parse(&render(&snapshot, None, &settings)).unwrap();
 
         prop_assert_eq!(&page.family("T").unwrap().help, &help);
         let sample = page.samples("T")[0];
@@ -58,7 +58,7 @@ proptest! {
             watch(152, "One", Kind::Gauge, "One."),
         ];
         let gpu = up(identity(0, "GPU-aaaa"), vec![float(value), float(value), int(1)]);
-        let page = Page::parse(&render(&snapshot(watches, vec![gpu]), &settings())).unwrap();
+        let page = Page::parse(&render(&snapshot(watches, vec![gpu]), None, &settings())).unwrap();
         let written = page.samples("T").first().map(|sample| sample.value.to_bits());
         prop_assert_eq!(written, value.is_finite().then(|| value.to_bits()));
         let label = page.samples("One")[0].label("L").map(|label| label.parse::<f64>().unwrap());
@@ -69,7 +69,7 @@ proptest! {
     fn integers_keep_all_digits(value: i64) {
         let watches = vec![watch(150, "T", Kind::Gauge, "T.")];
         let gpu = up(identity(0, "GPU-aaaa"), vec![int(value)]);
-        let text = render(&snapshot(watches, vec![gpu]), &settings());
+        let text = render(&snapshot(watches, vec![gpu]), None, &settings());
         let line = text.lines().find(|line| line.starts_with("T{")).unwrap();
         prop_assert_eq!(line.rsplit_once(' ').unwrap().1, value.to_string());
     }
@@ -80,7 +80,7 @@ proptest! {
         settings in any_settings(),
     ) {
         // The reader rejects split families, families without samples, and duplicate series.
-        let page = Page::parse(&render(&snapshot, &settings)).unwrap();
+        let page = Page::parse(&render(&snapshot, None, &settings)).unwrap();
         for gpu in &snapshot.gpus {
             let health = page.samples("heatsink_gpu_up");
             prop_assert!(health.iter().any(|sample| same_gpu(gpu, sample)));

@@ -41,7 +41,7 @@ proptest! {
         let gpu = up(identity, vec![Ok(Value::Text(label.as_str().into())), int(61)]);
         let settings = Settings { hostname: Some(hostname.as_str().into()), ..settings() };
 
-        let scrape = read(&render(&snapshot(watches, vec![gpu]), &settings));
+        let scrape = read(&render(&snapshot(watches, vec![gpu]), None, &settings));
 
         prop_assert_eq!(scrape.docs.get("T"), Some(&help));
         let sample = scrape.samples.iter().find(|sample| sample.metric == "T").unwrap();
@@ -53,7 +53,7 @@ proptest! {
 
     #[test]
     fn both_parsers_read_the_same_page(snapshot in any_snapshot()) {
-        let text = render(&snapshot, &settings());
+        let text = render(&snapshot, None, &settings());
         let ours = Page::parse(&text).unwrap();
         let theirs = read(&text);
         prop_assert_eq!(theirs.samples.len(), ours.all_samples().count());

@@ -88,6 +88,22 @@ impl Field {
         self.group
     }
 
+    /// Whether its values are sums over all holders of a shared GPU, so that none of the holders has the
+    /// value of the GPU: use, memory, power, traffic. A temperature is the same for all of them.
+    pub fn divides_among_holders(&self) -> bool {
+        match self.group {
+            Group::Power
+            | Group::Use
+            | Group::Memory
+            | Group::Pcie
+            | Group::Nvlink
+            | Group::Profiling => true,
+            Group::Identity | Group::Clocks | Group::Heat | Group::Errors | Group::Heatsink => {
+                false
+            }
+        }
+    }
+
     /// The watch on it that the built-in sets have.
     pub fn watch(&self) -> Watch {
         Watch {

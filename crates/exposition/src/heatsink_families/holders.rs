@@ -1,0 +1,129 @@
+//! Families about the holders of GPUs, and the refreshers that find them.
+
+use std::time::Duration;
+
+use model::{Attribution, DeviceUse, FieldId, GpuView, Holder, Instance, RefresherView, field};
+
+use crate::gpus::GpuRow;
+use crate::inputs::{Inputs, Samples, since_1970};
+use crate::text::{Family, Labels, Number};
+
+pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
+    (field::GPU_HOLDER_INFO, info),
+    (field::GPU_ALLOCATED, allocated),
+    (field::ATTRIBUTION_UP, |inputs, family| per_refresher(inputs, family, |one| Some(one.up))),
+    (field::ATTRIBUTION_LAST_SUCCESS_TIMESTAMP_SECONDS, |inputs, family| {
+        per_refresher(inputs, family, |one| one.last_success.and_then(since_1970));
+    }),
+    (field::ATTRIBUTION_DURATION_SECONDS, |inputs, family| {
+        per_refresher::<Duration>(inputs, family, |one| one.duration);
+    }),
+    (field::ATTRIBUTION_ENTRIES, |inputs, family| {
+        per_refresher(inputs, family, |one| Some(one.entries));
+    }),
+    (field::ATTRIBUTION_ERRORS_TOTAL, errors),
+    (field::ATTRIBUTION_POD_LABELS_CUT_TOTAL, |inputs, family| {
+        if let Some(cut) = inputs.attribution.and_then(|known| known.pod_labels_cut) {
+            family.sample(&Labels::default(), cut);
+        }
+    }),
+];
+
+/// A series for each holder of each GPU and each GPU instance.
+fn info(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    let Some(attribution) = inputs.attribution else { return };
+    for gpu in inputs.gpus {
+        let mut labels: Vec<Labels> = Vec::new();
+        for (instance, one) in uses(attribution, gpu) {
+            let labels_of_one = holder_labels(gpu, instance, one);
+            // A container that has two MIG devices of one GPU instance holds that instance once.
+            if !labels.contains(&labels_of_one) {
+                labels.push(labels_of_one);
+            }
+        }
+        for labels in &labels {
+            family.sample(labels, true);
+        }
+    }
+}
+
+fn holder_labels(gpu: &GpuRow<'_>, instance: Option<&Instance>, one: &DeviceUse) -> Labels {
+    let mut labels = gpu.labels.clone();
+    if let Some(instance) = instance {
+        labels.number("GPU_I_ID", instance.gpu_instance);
+    }
+    match &*one.holder {
+        Holder::Job { id } => {
+            labels.text("kind", "job");
+            labels.text("job_id", id);
+        }
+        Holder::Pod(pod) => {
+            labels.text("kind", "pod");
+            labels.text("namespace", &pod.namespace);
+            labels.text("pod", &pod.name);
+            labels.text("container", &pod.container);
+            if let Some(uid) = &pod.uid {
+                labels.text("pod_uid", uid);
+            }
+        }
+    }
+    if let Some(share) = &one.share {
+        labels.text("share", share);
+    }
+    labels
+}
+
+/// 0 only if a holder would have been found: all refreshers of holders have answered, and the GPU is one
+/// that can be allocated.
+fn allocated(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    let Some(attribution) = inputs.attribution else { return };
+    for gpu in inputs.gpus {
+        let Some(identity) = gpu.view.gpu.identity.as_deref() else { continue };
+        if uses(attribution, gpu).next().is_some() {
+            family.sample(&gpu.labels, true);
+        } else if attribution.is_complete
+            && attribution.is_allocatable(identity, &instances(gpu.view)) != Some(false)
+        {
+            family.sample(&gpu.labels, false);
+        }
+    }
+}
+
+/// The uses of a GPU as a whole, then those of its instances.
+fn uses<'a>(
+    attribution: &'a Attribution,
+    gpu: &'a GpuRow<'_>,
+) -> impl Iterator<Item = (Option<&'a Instance>, &'a DeviceUse)> {
+    let identity = gpu.view.gpu.identity.as_deref();
+    let instances = instances(gpu.view).into_iter().map(Some);
+    std::iter::once(None).chain(instances).flat_map(move |instance| {
+        let uses = identity.map(|identity| attribution.uses_of(identity, instance));
+        uses.into_iter().flatten().map(move |one| (instance, one))
+    })
+}
+
+fn instances(view: &GpuView) -> Vec<&Instance> {
+    let instances = view.instances().map(|(instance, _)| instance);
+    instances.filter(|instance| instance.compute_instance.is_none()).collect()
+}
+
+fn per_refresher<N: Into<Number>>(
+    inputs: &Inputs<'_>,
+    family: &mut Family<'_>,
+    value: impl Fn(&RefresherView) -> Option<N>,
+) {
+    for refresher in inputs.attribution.iter().flat_map(|known| &known.refreshers) {
+        if let Some(value) = value(refresher) {
+            family.line(&Labels::default()).text("refresher", refresher.name).value(value);
+        }
+    }
+}
+
+fn errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    for refresher in inputs.attribution.iter().flat_map(|known| &known.refreshers) {
+        for (reason, count) in &refresher.errors {
+            let line = family.line(&Labels::default()).text("refresher", refresher.name);
+            line.text("reason", reason).value(*count);
+        }
+    }
+}
