@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use model::{Attribution, Moment};
 
+use crate::error::{ErrorReason, RefreshError};
 use crate::parts::PartKind;
-use crate::settings::Settings;
+use crate::settings::{ApiServer, Settings};
 use crate::shared::Shared;
 use crate::{checkpoint, jobs, kubelet, node, pods, resource_slices};
 
@@ -45,10 +46,16 @@ impl Attributor {
             kubelet::start(&shared, kubelet)?;
         }
         if let Some(pods) = &settings.pods {
-            pods::start(&shared, pods)?;
+            match check(&pods.api) {
+                Ok(()) => pods::start(&shared, pods)?,
+                Err(error) => shared.end(PartKind::Pods, Err(error)),
+            }
         }
         if let Some(dra) = &settings.dra {
-            resource_slices::start(&shared, dra)?;
+            match check(&dra.api) {
+                Ok(()) => resource_slices::start(&shared, dra)?,
+                Err(error) => shared.end(PartKind::ResourceSlices, Err(error)),
+            }
             checkpoint::start(&shared, dra)?;
         }
         if let Some(node) = &settings.node {
@@ -64,6 +71,19 @@ impl Attributor {
     pub fn current(&self, now: Moment) -> Arc<Attribution> {
         self.shared.current(now)
     }
+}
+
+/// Whether the API server can be asked for the objects of this node. Without its name, the answer would be
+/// those of the whole cluster.
+fn check(api: &ApiServer) -> Result<(), RefreshError> {
+    let missing = if api.node_name.is_empty() {
+        "NODE_NAME is not set: set it to spec.nodeName, as the chart does"
+    } else if api.url.is_empty() {
+        "KUBERNETES_SERVICE_HOST is not set: this process is in no pod, so it has no API server"
+    } else {
+        return Ok(());
+    };
+    Err(RefreshError::new(ErrorReason::Absent, missing))
 }
 
 impl Drop for Attributor {

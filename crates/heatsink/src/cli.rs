@@ -4,6 +4,7 @@
 //! variables of `serve` before any command, and `heatsink fields` has to work despite a mistake in
 //! them.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 use anyhow::{Result, bail};
@@ -70,7 +71,7 @@ impl Args {
     ///
     /// The name of the flag, and the mistake in its text.
     pub(crate) fn get<T>(&self, flag: &'static Flag<T>) -> Result<T> {
-        flag.parse(self.text(&flag.row))
+        flag.parse(self.text(&flag.row).as_deref())
     }
 
     /// Whether a text that is not blank was typed.
@@ -80,7 +81,8 @@ impl Args {
 
     /// Whether a flag was typed with a value that asks for something: not `false`, `none` or nothing.
     pub(crate) fn asks_for(&self, row: &Row) -> bool {
-        let text = self.text(row).unwrap_or_default().to_string_lossy();
+        let text = self.text(row).unwrap_or_default();
+        let text = text.to_string_lossy();
         match row.form {
             _ if text.is_empty() => false,
             Form::Boolean => parse::truth(&text) != Some(false),
@@ -89,8 +91,12 @@ impl Args {
     }
 
     /// The text of a flag of this command, if it was typed or has a default.
-    pub(crate) fn text(&self, row: &Row) -> Option<&OsStr> {
-        self.matches.get_raw(row.long)?.next()
+    pub(crate) fn text(&self, row: &Row) -> Option<Cow<'_, OsStr>> {
+        let mut values = self.matches.get_raw(row.long)?;
+        match row.form {
+            Form::List => Some(Cow::Owned(values.collect::<Vec<_>>().join(OsStr::new(",")))),
+            _ => values.next().map(Cow::Borrowed),
+        }
     }
 
     /// Logs a warning for each flag that does not have its effect yet.
@@ -144,6 +150,7 @@ fn arg(row: &'static Row) -> Arg {
     let values = row.choices.iter().map(|(name, help)| PossibleValue::new(*name).help(*help));
     match row.form {
         Form::Switch => arg.action(ArgAction::SetTrue),
+        Form::List => arg.action(ArgAction::Append).value_parser(OsStringValueParser::new()),
         Form::Boolean => arg
             .value_parser(OsStringValueParser::new())
             .num_args(0..=1)

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use exposition::Show;
+use exposition::{HolderSettings, Show};
 use model::Windows;
 use model::catalog::builtin::Set;
 use sim::{Chapter, Options, Scenario, SimSource, World};
@@ -19,7 +19,7 @@ use crate::flags::{
 };
 use crate::serve::{self, Replicas, Setup};
 use crate::watches::{Extra, WatchConfig};
-use crate::{fleet, listen, logging, source};
+use crate::{fleet, holders, listen, logging, source};
 
 /// Serves the story until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
@@ -56,6 +56,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         forget_missing: None,
         fail_health: false,
         show: Show::default(),
+        holder_settings: HolderSettings::default(),
+        holders: Some(holders::simulated()),
         hostname: node_name.or_else(|| source::hostname(None)),
         old_namespace: false,
         replace_blanks_in_model_name: false,
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 fn print_story(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
     let url = listen::url(address);
     print(format_args!(
-        "Eight simulated H100s: nothing here is measured.\n\n  \
+        "Eight simulated H100s and the pods that use them: nothing here is measured.\n\n  \
          page      {url}/\n  \
          metrics   {url}/metrics\n"
     ));

@@ -49,6 +49,8 @@ pub(crate) struct Row {
 pub(crate) enum Form {
     /// A value: `--flag value` or `--flag=value`.
     Value,
+    /// A value that may be given several times, each with several items separated by commas.
+    List,
     /// Nothing or a boolean: `--flag` or `--flag=false`.
     Boolean,
     /// Nothing.
@@ -85,6 +87,11 @@ pub(crate) enum Command {
 /// A flag with a value, any but a path.
 pub(crate) const fn text<T>(long: &'static str, parse: fn(&str) -> Result<T>) -> Flag<T> {
     Flag { row: Row::new(long, Form::Value), parse: Parse::Text(parse) }
+}
+
+/// A flag with a list, as dcgm-exporter has them.
+pub(crate) const fn list(long: &'static str) -> Flag<Vec<String>> {
+    Flag { row: Row::new(long, Form::List), parse: Parse::Text(parse::list) }
 }
 
 /// A flag with the path of a file or folder.

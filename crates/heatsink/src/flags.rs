@@ -21,11 +21,13 @@ use sampler::LogLocation;
 pub(crate) use self::accepted::ACCEPTED;
 use crate::devices;
 use crate::flag::Command::{Acceptance, Check, Demo, Fields, ProbeGpu, Serve};
-use crate::flag::{Flag, Row, boolean, path, positional, switch, text};
+use crate::flag::{Flag, Row, boolean, list, path, positional, switch, text};
 use crate::fleet::MAX_NODES;
 use crate::parse::{self, LogFormat, ScenarioName, SourceKind, number, optional};
 
 const SIMULATION: &str = "Simulation (with --source sim)";
+
+const HOLDERS: &str = "Who uses the GPUs";
 
 const DAY_IN_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -193,6 +195,95 @@ flags! { GENERAL, PARSE_GENERAL;
 }
 }
 
+flags! { HOLDER_FLAGS, PARSE_HOLDERS;
+[Serve] {
+    /// Label the series of each GPU with the pod, namespace and container that has it, as the
+    /// kubelet says
+    KUBERNETES: bool = boolean("kubernetes")
+        .short('k').variable("DCGM_EXPORTER_KUBERNETES").heading(HOLDERS);
+
+    /// The kubelet's socket for pod resources
+    KUBELET_SOCKET: Option<PathBuf> = path("pod-resources-kubelet-socket", parse::any_path)
+        .variable("DCGM_POD_RESOURCES_KUBELET_SOCKET").value("SOCKET")
+        .default("/var/lib/kubelet/pod-resources/kubelet.sock").heading(HOLDERS);
+
+    /// How the device plugin names GPUs; every form of id is understood with either
+    GPU_ID_TYPE: () = text("kubernetes-gpu-id-type", parse::gpu_id_type)
+        .variable("DCGM_EXPORTER_KUBERNETES_GPU_ID_TYPE").value("TYPE").default("uid")
+        .heading(HOLDERS);
+
+    /// Resource names of GPUs besides nvidia.com/gpu, nvidia.com/gpu.shared and nvidia.com/mig-*,
+    /// separated by commas
+    RESOURCE_NAMES: Vec<String> = list("nvidia-resource-names")
+        .variable("NVIDIA_RESOURCE_NAMES").value("NAMES").heading(HOLDERS);
+
+    /// Give each holder of a shared GPU series of its own, with the label `vgpu`, beside those of the
+    /// GPU; without values that are sums over all holders, such as power
+    VIRTUAL_GPUS: bool = boolean("kubernetes-virtual-gpus")
+        .variable("KUBERNETES_VIRTUAL_GPUS").heading(HOLDERS);
+
+    /// Add the labels of pods, from the API server; needs NODE_NAME, and the right to get, list and
+    /// watch pods
+    POD_LABELS: bool = boolean("kubernetes-enable-pod-labels")
+        .variable("DCGM_EXPORTER_KUBERNETES_ENABLE_POD_LABELS").heading(HOLDERS);
+
+    /// Regular expressions of the pod labels to add, separated by commas [default: all labels]
+    POD_LABEL_ALLOW_LIST: Vec<String> = list("kubernetes-pod-label-allowlist-regex")
+        .variable("DCGM_EXPORTER_KUBERNETES_POD_LABEL_ALLOWLIST_REGEX").value("PATTERNS")
+        .heading(HOLDERS);
+
+    /// The most labels of a pod that are added; others are counted in
+    /// heatsink_attribution_pod_labels_cut_total
+    POD_LABEL_LIMIT: usize = text("kubernetes-pod-label-limit", |text| number(text, 1..=1000))
+        .variable("HEATSINK_KUBERNETES_POD_LABEL_LIMIT").value("N").default("20").heading(HOLDERS);
+
+    /// Add the label `pod_uid`
+    POD_UID: bool = boolean("kubernetes-enable-pod-uid")
+        .variable("DCGM_EXPORTER_KUBERNETES_ENABLE_POD_UID").heading(HOLDERS);
+
+    /// Find the UIDs of pods, and which of them run, in /var/log/pods and /sys/fs/cgroup instead of
+    /// asking the API server
+    NODE_FILES: bool = boolean("kubernetes-node-files")
+        .variable("HEATSINK_KUBERNETES_NODE_FILES").heading(HOLDERS);
+
+    /// Find the holders of GPUs that are allocated by dynamic resource allocation; needs NODE_NAME,
+    /// and the right to list and watch resourceslices
+    DRA: bool = boolean("kubernetes-enable-dra")
+        .variable("KUBERNETES_ENABLE_DRA").heading(HOLDERS);
+
+    /// The checkpoint of NVIDIA's DRA driver, which knows the MIG devices that it makes
+    DRA_CHECKPOINT: Option<PathBuf> = path("dra-checkpoint", parse::any_path)
+        .variable("HEATSINK_DRA_CHECKPOINT").value("FILE")
+        .default("/var/lib/kubelet/plugins/gpu.nvidia.com/checkpoint.json").heading(HOLDERS);
+
+    /// The folder with the `token` and `ca.crt` of the service account
+    SERVICE_ACCOUNT: Option<PathBuf> = path("kubernetes-service-account", parse::any_path)
+        .variable("HEATSINK_KUBERNETES_SERVICE_ACCOUNT").value("FOLDER")
+        .default("/var/run/secrets/kubernetes.io/serviceaccount").heading(HOLDERS);
+
+    /// Label the series of each GPU with the jobs that a batch system's prolog writes into this
+    /// folder: a file per GPU, named by its index or UUID, with a job a line
+    JOB_FOLDER: Option<PathBuf> = path("hpc-job-mapping-dir", parse::any_path)
+        .variable("DCGM_HPC_JOB_MAPPING_DIR").value("FOLDER").heading(HOLDERS);
+
+    /// Where holders appear: `labels`, on the series of their devices and in
+    /// heatsink_gpu_holder_info; `info`, only in the latter, so that a new pod makes no new series of
+    /// its GPU
+    ATTRIBUTION: bool = text("attribution", |text| {
+        parse::one_of(text, &[("labels", false), ("info", true)])
+    })
+    .variable("HEATSINK_ATTRIBUTION").value("PLACE").default("labels").heading(HOLDERS);
+
+    /// From one look at the kubelet, the node's files and the job files to the next
+    ATTRIBUTION_INTERVAL: Duration = text("attribution-interval", parse::attribution_interval)
+        .variable("HEATSINK_ATTRIBUTION_INTERVAL").value("DURATION").default("5s").heading(HOLDERS);
+
+    /// How long the last answer is used when the kubelet, the API server or the files do not answer
+    ATTRIBUTION_MAX_AGE: Duration = text("attribution-max-age", parse::attribution_max_age)
+        .variable("HEATSINK_ATTRIBUTION_MAX_AGE").value("DURATION").default("60s").heading(HOLDERS);
+}
+}
+
 flags! { SOURCES, PARSE_SOURCES;
 [Serve, Check] {
     /// Source of readings: `nvml`, the driver library; `dcgm`, NVIDIA's DCGM; `sim`, simulated
@@ -305,7 +396,8 @@ flags! { SOURCES, PARSE_SOURCES;
 
 /// Every row, in the order of `--help`.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
-    GENERAL.iter().copied().chain(ACCEPTED).chain(SOURCES.iter().copied())
+    let settings = [GENERAL, HOLDER_FLAGS, SOURCES].into_iter().flatten().copied();
+    settings.chain(ACCEPTED)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use model::{Identity, Snapshot};
 use sampler::Sampler;
 use serde_json::json;
 
-use crate::pages::{self, Encoding};
+use crate::pages::{self, Content, Encoding};
 
 /// The most nodes that one process can serve to one Prometheus about every half a minute.
 pub(crate) const MAX_NODES: u16 = 10_000;
@@ -49,7 +49,9 @@ impl Fleet {
                 *identity = Arc::new(Identity { uuid, ..(**identity).clone() });
             }
         }
-        pages::rendered(&snapshot, &settings, &Layout::new(&snapshot.watches), encoding)
+        let layout = Layout::new(&snapshot.watches);
+        let content = Content { snapshot: Arc::new(snapshot), attribution: None };
+        pages::rendered(&content, &settings, &layout, encoding)
     }
 
     /// All nodes in the format of Prometheus' HTTP service discovery, at this host and port.

@@ -21,8 +21,9 @@ use tokio::time::{sleep, timeout};
 use crate::connections::{ConnectionLimiter, Permit};
 use crate::fleet::Fleet;
 use crate::health::{health, readiness};
+use crate::holders::Holders;
 use crate::overview::Overview;
-use crate::pages::{Encoding, PageCache};
+use crate::pages::{Content, Encoding, PageCache};
 
 /// Open connections. At the limit, the one that has been idle longest is closed for a new one.
 pub(crate) const MAX_CONNECTIONS: usize = 256;
@@ -44,6 +45,8 @@ const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The data of the endpoints.
 pub(crate) struct App {
     pub(crate) sampler: Sampler,
+    /// Who uses the GPUs; `None` if nothing looks for that.
+    pub(crate) holders: Option<Holders>,
     pub(crate) pages: PageCache,
     pub(crate) overview: Overview,
     pub(crate) connections: Arc<ConnectionLimiter>,
@@ -185,7 +188,11 @@ fn fleet_page(
 
 fn metrics(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     page(request, |encoding| {
-        app.pages.get(app.sampler.snapshot(), app.connections.evicted(), encoding)
+        let content = Content {
+            snapshot: app.sampler.snapshot(),
+            attribution: app.holders.as_ref().map(|holders| holders.current(Moment::now())),
+        };
+        app.pages.get(content, app.connections.evicted(), encoding)
     })
 }
 

@@ -16,6 +16,7 @@ mod flag;
 mod flags;
 mod fleet;
 mod health;
+mod holders;
 mod http;
 mod listen;
 mod logging;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use exposition::{Layout, Settings};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use model::Snapshot;
+use model::{Attribution, Snapshot};
 
 /// How the bytes are encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +16,21 @@ pub(crate) enum Encoding {
     Identity,
     /// gzip.
     Gzip,
+}
+
+/// What a page is made of.
+#[derive(Clone)]
+pub(crate) struct Content {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// Who uses the GPUs; `None` if nothing looks for that.
+    pub(crate) attribution: Option<Arc<Attribution>>,
+}
+
+impl Content {
+    fn is(&self, other: &Self) -> bool {
+        let attribution = |content: &Self| content.attribution.as_ref().map(Arc::as_ptr);
+        Arc::ptr_eq(&self.snapshot, &other.snapshot) && attribution(self) == attribution(other)
+    }
 }
 
 /// A cache of the newest page.
@@ -31,7 +46,7 @@ struct State {
 }
 
 struct Page {
-    snapshot: Arc<Snapshot>,
+    content: Content,
     /// Each encoding is made when it is first requested: scrapers request one of them and never the
     /// other, and the longer one is a megabyte with the whole catalogue.
     identity: Option<Bytes>,
@@ -50,25 +65,25 @@ impl PageCache {
         state.newest = None;
     }
 
-    /// The page of this snapshot. `connections_closed` is only used by the first request for it.
+    /// The page of this content. `connections_closed` is only used by the first request for it.
     pub(crate) fn get(
         &self,
-        snapshot: Arc<Snapshot>,
+        content: Content,
         connections_closed: u64,
         encoding: Encoding,
     ) -> Bytes {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { settings, layout, newest } = &mut *state;
         let page = match newest {
-            Some(page) if Arc::ptr_eq(&page.snapshot, &snapshot) => page,
+            Some(page) if page.content.is(&content) => page,
             newest => {
                 // Frees the old page before the new one is made.
                 *newest = None;
                 settings.connections_closed = connections_closed;
-                newest.insert(Page { snapshot, identity: None, gzip: None })
+                newest.insert(Page { content, identity: None, gzip: None })
             }
         };
-        let Page { snapshot, identity, gzip } = page;
+        let Page { content, identity, gzip } = page;
         let bytes = match encoding {
             Encoding::Identity => identity,
             Encoding::Gzip => gzip,
@@ -76,10 +91,10 @@ impl PageCache {
         bytes
             .get_or_insert_with(|| {
                 let layout = match layout {
-                    Some(layout) if layout.fits(snapshot) => layout,
-                    layout => layout.insert(Layout::new(&snapshot.watches)),
+                    Some(layout) if layout.fits(&content.snapshot) => layout,
+                    layout => layout.insert(Layout::new(&content.snapshot.watches)),
                 };
-                rendered(snapshot, settings, layout, encoding)
+                rendered(content, settings, layout, encoding)
             })
             .clone()
     }
@@ -87,7 +102,7 @@ impl PageCache {
 
 /// Renders a page.
 pub(crate) fn rendered(
-    snapshot: &Snapshot,
+    content: &Content,
     settings: &Settings,
     layout: &Layout,
     encoding: Encoding,
@@ -95,11 +110,16 @@ pub(crate) fn rendered(
     match encoding {
         Encoding::Identity => {
             let mut page = String::new();
-            exposition::render_in_chunks(snapshot, settings, layout, |part| page.push_str(part));
+            render(content, settings, layout, |part| page.push_str(part));
             page.into()
         }
-        Encoding::Gzip => compressed(snapshot, settings, layout),
+        Encoding::Gzip => compressed(content, settings, layout),
     }
+}
+
+fn render(content: &Content, settings: &Settings, layout: &Layout, take: impl FnMut(&str)) {
+    let attribution = content.attribution.as_deref();
+    exposition::render_in_chunks(&content.snapshot, attribution, settings, layout, take);
 }
 
 /// zlib's level 1. Level 2 makes a page a fifth smaller and takes a third more time, and with
@@ -107,9 +127,9 @@ pub(crate) fn rendered(
 const LEVEL: Compression = Compression::new(1);
 
 /// The page, compressed while it is rendered, to about a tenth.
-fn compressed(snapshot: &Snapshot, settings: &Settings, layout: &Layout) -> Bytes {
+fn compressed(content: &Content, settings: &Settings, layout: &Layout) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
-    exposition::render_in_chunks(snapshot, settings, layout, |part| {
+    render(content, settings, layout, |part| {
         // Writing to memory cannot fail.
         let _ = encoder.write_all(part.as_bytes());
     });

@@ -57,6 +57,12 @@ pub(crate) fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Result<T>) -> 
     Some(text.trim()).filter(|text| !text.is_empty()).map(parse).transpose()
 }
 
+/// Items that are separated by commas, without empty ones.
+pub(crate) fn list(text: &str) -> Result<Vec<String>> {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    Ok(items.map(str::to_owned).collect())
+}
+
 /// One of a few words.
 pub(crate) fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T> {
     let found = words.iter().find(|(word, _)| *word == text);
@@ -136,6 +142,25 @@ pub(crate) fn forget_missing(text: &str) -> Result<Option<Duration>> {
     let after = if text == "0" { Some(Duration::ZERO) } else { counters::duration(text) };
     let after = after.with_context(|| format!("`{text}` is not a duration; write 24h, or 0"))?;
     Ok(Some(after).filter(|after| !after.is_zero()))
+}
+
+/// How a device plugin names GPUs.
+pub(crate) fn gpu_id_type(text: &str) -> Result<()> {
+    one_of(text, &[("uid", ()), ("device-name", ())])
+}
+
+/// From one look at the holders of GPUs to the next: from 100 ms to a minute.
+pub(crate) fn attribution_interval(text: &str) -> Result<Duration> {
+    counters::duration(text.trim())
+        .filter(|time| (Duration::from_millis(100)..=Duration::from_secs(60)).contains(time))
+        .with_context(|| format!("`{text}` is not between 100ms and 60s; write 5s"))
+}
+
+/// How long old holders are used: from a second to an hour.
+pub(crate) fn attribution_max_age(text: &str) -> Result<Duration> {
+    counters::duration(text.trim())
+        .filter(|time| (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(time))
+        .with_context(|| format!("`{text}` is not between 1s and 1h; write 60s"))
 }
 
 /// A generation of metric names.

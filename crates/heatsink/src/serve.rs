@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use exposition::Show;
+use exposition::{HolderSettings, Show};
 use model::{Source, Windows};
 use sampler::{GpuProbe, KernelLog, Sampler};
 use tokio::net::TcpListener;
@@ -16,13 +16,14 @@ use crate::cli::Args;
 use crate::connections::ConnectionLimiter;
 use crate::exit::{EXIT_OK, Exit};
 use crate::fleet::Fleet;
+use crate::holders::Holders;
 use crate::http::{self, App};
 use crate::overview::Overview;
 use crate::pages::PageCache;
 use crate::reload::{Reloader, UnservedFields};
 use crate::systemd::{self, Messenger};
 use crate::watches::{Extra, LoadedWatches, WatchConfig};
-use crate::{devices, flags, listen, logging, source};
+use crate::{devices, flags, holders, listen, logging, source};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
@@ -43,6 +44,10 @@ pub(crate) struct Setup {
     /// Whether `/health` fails once only a restart of this process would help.
     pub(crate) fail_health: bool,
     pub(crate) show: Show,
+    /// How holders appear.
+    pub(crate) holder_settings: HolderSettings,
+    /// Who uses the GPUs; `None` if nothing looks for that.
+    pub(crate) holders: Option<Holders>,
     pub(crate) hostname: Option<Arc<str>>,
     pub(crate) old_namespace: bool,
     pub(crate) replace_blanks_in_model_name: bool,
@@ -91,6 +96,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         forget_missing: args.get(&flags::FORGET_MISSING)?,
         fail_health: args.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
         show,
+        holder_settings: holders::shown(args)?,
+        holders: holders::start(args)?,
         hostname: if no_hostname { None } else { source::hostname(Some(args)) },
         old_namespace: args.get(&flags::USE_OLD_NAMESPACE)?,
         replace_blanks_in_model_name: args.get(&flags::REPLACE_BLANKS_IN_MODEL_NAME)?,
@@ -138,9 +145,11 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         expected_gpus: setup.expected_gpus,
         connections_closed: 0,
         show: setup.show,
+        holders: setup.holder_settings,
     };
     let app = Arc::new(App {
         sampler,
+        holders: setup.holders,
         overview: Overview { hostname: page.hostname.clone(), expected_gpus: page.expected_gpus },
         fleet: replicas.map(|(replica, nodes)| Fleet::new(replica, nodes, page.clone())),
         pages: PageCache::new(page),

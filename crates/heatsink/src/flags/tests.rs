@@ -24,7 +24,7 @@ fn check(row: &'static Row, line: &[&str], text: &str) {
     for command in row.commands {
         let args = parsed(*command, line);
         let args = args.unwrap_or_else(|error| panic!("{command:?} {line:?}: {error}"));
-        assert_eq!(args.text(row), Some(OsStr::new(text)), "{command:?} {line:?}");
+        assert_eq!(args.text(row).as_deref(), Some(OsStr::new(text)), "{command:?} {line:?}");
     }
 }
 
@@ -71,7 +71,7 @@ fn a_variable_belongs_to_one_long_name() {
 
 #[test]
 fn every_flag_with_a_value_is_read_in_each_form() {
-    for row in all().filter(|row| row.form == Form::Value) {
+    for row in all().filter(|row| row.form == Form::Value || row.form == Form::List) {
         let (long, value) = (row.long, value(row));
         for name in [Some(long), row.alias].into_iter().flatten() {
             check(row, &[&format!("--{name}"), value], value);
@@ -113,7 +113,8 @@ fn every_boolean_is_read_in_each_form() {
 
 #[test]
 fn the_last_of_a_flag_that_stands_twice_counts() {
-    for row in all().filter(|row| row.form != Form::Positional) {
+    let is_list = |row: &Row| matches!(row.form, Form::Positional | Form::List);
+    for row in all().filter(|row| !is_list(row)) {
         let once = match row.form {
             Form::Switch => format!("--{}", row.long),
             _ => format!("--{}={}", row.long, value(row)),
@@ -125,8 +126,15 @@ fn the_last_of_a_flag_that_stands_twice_counts() {
 }
 
 #[test]
+fn a_list_may_stand_several_times() {
+    let line = ["--nvidia-resource-names=a.com/gpu,", "--nvidia-resource-names", "b.com/gpu, c/d"];
+    let args = parsed(Command::Serve, &line).unwrap();
+    assert_eq!(args.get(&RESOURCE_NAMES).unwrap(), ["a.com/gpu", "b.com/gpu", "c/d"]);
+}
+
+#[test]
 fn every_default_and_an_empty_text_have_a_meaning() {
-    for (row, parse) in PARSE_GENERAL.iter().chain(PARSE_SOURCES) {
+    for (row, parse) in [PARSE_GENERAL, PARSE_HOLDERS, PARSE_SOURCES].into_iter().flatten() {
         for text in [None, Some(OsStr::new("")), Some(OsStr::new(row.default))] {
             assert_eq!(parse(text).map_err(|error| format!("{error:#}")), Ok(()), "{row}");
         }
@@ -218,9 +226,8 @@ fn manifests_of_dcgm_exporter_start_heatsink() {
     let line = "-k -o=false -p f --kubernetes-gpu-id-type uid -x 300000 -r localhost:5555 -m none \
                 -f x.csv -a :1 -c 100 -n -d g:0 --log-format json --debug=false -rbmn";
     let args = parsed(Command::Serve, &line.split(' ').collect::<Vec<_>>()).unwrap();
-    let [kubernetes, configmap] = ["kubernetes", "configmap-data"]
-        .map(|long| ACCEPTED.iter().find(|row| row.long == long).unwrap());
-    assert!(args.asks_for(kubernetes) && !args.asks_for(configmap));
+    let configmap = ACCEPTED.iter().find(|row| row.long == "configmap-data").unwrap();
+    assert!(args.get(&KUBERNETES).unwrap() && !args.asks_for(configmap));
     assert!(args.check_accepted().is_ok());
     assert!(args.get(&NO_HOSTNAME).unwrap() && !args.get(&DEBUG).unwrap());
     assert!(args.get(&REPLACE_BLANKS_IN_MODEL_NAME).unwrap());
@@ -229,7 +236,7 @@ fn manifests_of_dcgm_exporter_start_heatsink() {
 #[test]
 fn a_boolean_that_says_no_asks_for_nothing() {
     for no in ["false", "F", "0", "no", "Off", ""] {
-        let args = parsed(Command::Serve, &[&format!("--kubernetes={no}")]).unwrap();
+        let args = parsed(Command::Serve, &[&format!("--dump-enabled={no}")]).unwrap();
         assert!(ACCEPTED.iter().all(|row| !args.asks_for(row)), "{no}");
     }
 }

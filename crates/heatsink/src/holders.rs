@@ -1,0 +1,157 @@
+//! The settings of attribution: who uses the GPUs, and how that appears.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use attribution::{
+    AllowList, ApiServer, Attributor, DraSettings, JobSettings, KubeletSettings, NodeSettings,
+    PodLabelSettings, PodSettings,
+};
+use exposition::HolderSettings;
+use model::{Attribution, DeviceKey, DeviceUse, GpuKey, Holder, Moment, Pod};
+
+use crate::cli::Args;
+use crate::flag::Row;
+use crate::flags::{
+    ATTRIBUTION, ATTRIBUTION_INTERVAL, ATTRIBUTION_MAX_AGE, DRA, DRA_CHECKPOINT, GPU_ID_TYPE,
+    JOB_FOLDER, KUBELET_SOCKET, KUBERNETES, NODE_FILES, POD_LABEL_ALLOW_LIST, POD_LABEL_LIMIT,
+    POD_LABELS, POD_UID, RESOURCE_NAMES, ROOTFS, SERVICE_ACCOUNT, VIRTUAL_GPUS,
+};
+
+/// Who uses the GPUs.
+pub(crate) enum Holders {
+    /// As refreshers find it.
+    Found(Attributor),
+    /// Simulated.
+    Simulated(Arc<Attribution>),
+}
+
+impl Holders {
+    /// Who uses the GPUs at `now`. Waits for nothing.
+    pub(crate) fn current(&self, now: Moment) -> Arc<Attribution> {
+        match self {
+            Self::Found(attributor) => attributor.current(now),
+            Self::Simulated(attribution) => Arc::clone(attribution),
+        }
+    }
+}
+
+/// The simulated pods of a demo: two workers of one training job, each with four GPUs.
+pub(crate) fn simulated() -> Holders {
+    let pod = |worker: u32| Pod {
+        namespace: "simulated".into(),
+        name: format!("pretrain-worker-{worker}").into(),
+        container: "trainer".into(),
+        ..Pod::default()
+    };
+    let workers = [0, 1].map(|worker| Arc::new(Holder::Pod(pod(worker))));
+    let uses = (0..8_u32).map(|gpu| {
+        let holder = Arc::clone(&workers[usize::from(gpu > 3)]);
+        let one = DeviceUse { holder, compute_instance: None, share: None };
+        (DeviceKey::whole(GpuKey::Index(gpu)), vec![one])
+    });
+    Holders::Simulated(Arc::new(Attribution {
+        uses: uses.collect(),
+        allocatable: None,
+        is_complete: true,
+        refreshers: Vec::new(),
+        pod_labels_cut: None,
+        good_until: Moment::now(),
+    }))
+}
+
+/// How holders appear on pages.
+pub(crate) fn shown(args: &Args) -> Result<HolderSettings> {
+    Ok(HolderSettings {
+        only_info: args.get(&ATTRIBUTION)?,
+        per_share: args.get(&VIRTUAL_GPUS)?,
+        pod_uid: args.get(&POD_UID)?,
+    })
+}
+
+/// Starts looking for holders; `None` if that is not asked for.
+pub(crate) fn start(args: &Args) -> Result<Option<Holders>> {
+    Ok(Attributor::start(settings(args)?)?.map(Holders::Found))
+}
+
+/// What is looked at to find holders.
+///
+/// # Errors
+///
+/// The first flag with a mistake, or an allow list without a valid pattern.
+fn settings(args: &Args) -> Result<attribution::Settings> {
+    // Every form of id is understood; the text is only checked.
+    args.get(&GPU_ID_TYPE)?;
+    let interval = args.get(&ATTRIBUTION_INTERVAL)?;
+    let mut settings = attribution::Settings {
+        interval,
+        // Shorter, and labels would come and go between two looks.
+        max_age: args.get(&ATTRIBUTION_MAX_AGE)?.max(2 * interval),
+        kubelet: None,
+        pods: None,
+        dra: None,
+        node: None,
+        jobs: args.get(&JOB_FOLDER)?.map(|folder| JobSettings { folder }),
+    };
+    let labels = pod_labels(args)?;
+    if !args.get(&KUBERNETES)? {
+        warn_without_kubernetes(args);
+        return Ok(settings);
+    }
+    settings.kubelet = Some(KubeletSettings {
+        socket: args.get(&KUBELET_SOCKET)?.unwrap_or_default(),
+        resource_names: args.get(&RESOURCE_NAMES)?,
+    });
+    if args.get(&NODE_FILES)? {
+        let root = args.get(&ROOTFS)?;
+        settings.node = Some(NodeSettings {
+            pod_logs: root.join("var/log/pods"),
+            cgroups: root.join("sys/fs/cgroup"),
+        });
+    }
+    let needs_uids_of_api = args.get(&POD_UID)? && settings.node.is_none();
+    if labels.is_some() || needs_uids_of_api {
+        settings.pods = Some(PodSettings { api: api_server(args)?, labels });
+    }
+    if args.get(&DRA)? {
+        let checkpoint = args.get(&DRA_CHECKPOINT)?.unwrap_or_default();
+        settings.dra = Some(DraSettings { api: api_server(args)?, checkpoint });
+    }
+    Ok(settings)
+}
+
+fn pod_labels(args: &Args) -> Result<Option<PodLabelSettings>> {
+    let patterns = args.get(&POD_LABEL_ALLOW_LIST)?;
+    let most = args.get(&POD_LABEL_LIMIT)?;
+    if !args.get(&POD_LABELS)? {
+        return Ok(None);
+    }
+    let (allow, invalid) = AllowList::new(&patterns).context(&POD_LABEL_ALLOW_LIST)?;
+    for error in invalid {
+        tracing::warn!("{}: {error}; it admits nothing", &POD_LABEL_ALLOW_LIST);
+    }
+    Ok(Some(PodLabelSettings { allow: Arc::new(allow), most }))
+}
+
+/// Warns of what was asked for in vain.
+fn warn_without_kubernetes(args: &Args) {
+    let rows: [&Row; 5] =
+        [&POD_LABELS.row, &POD_UID.row, &VIRTUAL_GPUS.row, &NODE_FILES.row, &DRA.row];
+    for row in rows.into_iter().filter(|row| args.asks_for(row)) {
+        tracing::warn!("{row} has no effect without {}", &KUBERNETES);
+    }
+}
+
+/// The API server of the cluster that this pod runs in. What is unknown is empty, which the refresher
+/// reports.
+fn api_server(args: &Args) -> Result<ApiServer> {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let (host, port) = (variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT"));
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let port = if port.is_empty() { "443".to_owned() } else { port };
+    Ok(ApiServer {
+        url: if host.is_empty() { host } else { format!("https://{host}:{port}") },
+        service_account: args.get(&SERVICE_ACCOUNT)?.unwrap_or_default(),
+        node_name: variable("NODE_NAME"),
+    })
+}
