@@ -72,6 +72,10 @@ impl<'a> Holders<'a> {
             let of_jobs: Vec<Variant> = std::iter::once(first).chain(jobs).map(of_job).collect();
             variants.splice(0..0, of_jobs);
         }
+        for variant in &mut variants {
+            // To Prometheus, an empty label is no label.
+            variant.labels.retain(|_, value| !value.is_empty());
+        }
         // A container with two MIG devices of one GPU instance has that instance once.
         let mut seen: Vec<BTreeMap<&str, &str>> = Vec::new();
         variants.retain(|variant| {
@@ -139,8 +143,6 @@ impl<'a> Holders<'a> {
             labels.extend(claim.mig_profile.as_deref().map(|profile| ("dra_mig_profile", profile)));
             labels.extend(claim.mig_uuid.as_deref().map(|uuid| ("dra_mig_device_uuid", uuid)));
         }
-        // To Prometheus, an empty label is no label.
-        labels.retain(|_, value| !value.is_empty());
         labels
     }
 }

@@ -13,16 +13,22 @@ mod summary;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use model::catalog::builtin::Set;
 use model::catalog::{FIELDS, Field};
-use model::{Reason, Snapshot, Source, SourceView, Watch, Windows};
+use model::{Moment, Reason, Snapshot, Source, SourceView, Watch, When, Windows};
 use sampler::Sampler;
 
 use crate::cli::Args;
-use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
-use crate::flags::{CHECK_ALL, CHECK_DEVICES, CHECK_JSON, CHECK_TIMINGS, NVML_LIBRARY};
+use crate::exit::{EXIT_BROKEN, EXIT_OK, EXIT_UNHEALTHY, Exit};
+use crate::flags::{
+    CHECK_ALL, CHECK_DEVICES, CHECK_EXPECTED_GPUS, CHECK_HEALTH, CHECK_JSON, CHECK_TIMINGS,
+    NVML_LIBRARY,
+};
+use crate::overview::{Machine, Severity};
+use crate::watches::{Extra, WatchConfig};
 use crate::{devices, source};
 
 use report::{Report, Row, Xids};
@@ -48,19 +54,29 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let devices = args.get(&CHECK_DEVICES)?;
     let is_json = args.get(&CHECK_JSON)?;
     let source = source::open(args, INTERVAL, false)?;
-    let watches = watches(source.as_ref());
+    let is_health = args.get(&CHECK_HEALTH)?;
     let when_all_are_late = source.when_all_are_late();
     // Nothing is counted or averaged here.
     let (extents, count) = (Duration::ZERO, Duration::from_secs(1));
+    let windows = Windows { extents, xids: count, clock_events: count };
+    let watches = if is_health { health_watches(windows)? } else { watches(source.as_ref()) };
     let settings = sampler::Settings {
         gpus: devices::gpus(&devices),
-        windows: Windows { extents, xids: count, clock_events: count },
+        windows,
+        // A report names the log; whether XIDs are in it matters only to health.
+        kernel_log: if is_health { source::kernel_log(args)? } else { None },
         ..sampler::Settings::new(INTERVAL)
     };
     let xids = xids(args)?;
     let sampler =
         Sampler::start(source, watches, settings).context("cannot start the reader threads")?;
     let snapshot = wait_for_readings(&sampler);
+    if is_health {
+        let (line, status) = health(&snapshot, args.get(&CHECK_EXPECTED_GPUS)?);
+        let is_stuck = !sampler.stop(Duration::from_secs(1));
+        print(&line)?;
+        return Ok(Exit { status, is_stuck });
+    }
     let report = Report::of(&snapshot, xids, when_all_are_late);
     let mut text = match is_json {
         true => json::text(&report)?,
@@ -78,12 +94,29 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let status = if report.verdict.is_ok() { EXIT_OK } else { EXIT_UNHEALTHY };
     let is_stuck = !sampler.stop(Duration::from_secs(1));
-    if let Err(error) = io::stdout().lock().write_all(text.as_bytes())
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        return Err(error.into());
-    }
+    print(&text)?;
     Ok(Exit { status, is_stuck })
+}
+
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The state of the GPUs in one line, and the exit status for it.
+fn health(snapshot: &Snapshot, expected_gpus: Option<u32>) -> (String, u8) {
+    let now = When { time: SystemTime::now(), moment: Moment::now() };
+    let machine = Machine::of(snapshot, expected_gpus, now);
+    let status = match machine.worst {
+        Severity::Healthy => EXIT_OK,
+        Severity::Warning => EXIT_UNHEALTHY,
+        Severity::Critical | Severity::Unknown => EXIT_BROKEN,
+    };
+    let why = snapshot.source.up.as_ref().err().map(|why| format!(" {why}")).unwrap_or_default();
+    let line = format!("{}{why}", machine.sentence);
+    (line.replace('\n', " ") + "\n", status)
 }
 
 /// A watch on every field that the source serves.
@@ -102,6 +135,18 @@ fn watches(source: &dyn Source) -> Arc<[Watch]> {
             cumulative: field.is_cumulative(),
         })
         .collect()
+}
+
+/// What the conditions of GPUs are found in.
+fn health_watches(windows: Windows) -> Result<Arc<[Watch]>> {
+    let config = WatchConfig {
+        counters: None,
+        extra: Some(Extra::Builtin(Set::Monitoring)),
+        generation: None,
+        interval: INTERVAL,
+        windows,
+    };
+    Ok(config.read()?.watches)
 }
 
 /// Waits until every GPU answers and every field has a value, until the time is over, or until the

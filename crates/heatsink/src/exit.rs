@@ -3,8 +3,11 @@
 /// Exit status: all went well; of `check`, data flows.
 pub(crate) const EXIT_OK: u8 = 0;
 
-/// Exit status: of `check`, no data flows; of `fields`, nothing fits the pattern.
+/// Exit status: of `check`, no data flows; of `check --health`, a GPU needs attention; of `fields`, nothing fits the pattern.
 pub(crate) const EXIT_UNHEALTHY: u8 = 1;
+
+/// Exit status of `check --health`: a GPU needs an operator, or no GPU can be read.
+pub(crate) const EXIT_BROKEN: u8 = 2;
 
 /// Exit status: the settings cannot work, and nothing was served.
 pub(crate) const EXIT_BAD_SETTINGS: u8 = 2;

@@ -134,6 +134,15 @@ flags! { GENERAL, PARSE_GENERAL;
 
     /// Also time every driver call
     CHECK_TIMINGS: bool = switch("timings");
+
+    /// Print one line for a monitor of nodes, and exit with 0 if all GPUs are healthy, 1 if one needs
+    /// attention, 2 if one needs an operator now or no GPU can be read
+    CHECK_HEALTH: bool = switch("health").conflicts(&["all", "json", "timings"]);
+
+    /// With --health: the number of GPUs that this machine should have
+    CHECK_EXPECTED_GPUS: Option<u32> =
+        text("expected-gpus", |text| optional(text, |text| number(text, 0..=1024)))
+        .value("N").requires("health");
 }
 [Serve, Check] {
     /// Log to read XIDs from: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`,

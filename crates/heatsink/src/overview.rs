@@ -18,7 +18,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use model::{Snapshot, SourceView, When, XidSource};
 
 use self::card::{card, line};
-use self::conditions::Severity;
+pub(crate) use self::conditions::Severity;
 use self::gpu::Gpu;
 
 /// GPUs shown in full. On a machine with more, only unhealthy ones are.
@@ -32,6 +32,34 @@ const STYLE: &str = include_str!("overview/style.css");
 /// Where the Debian package installs the documentation.
 const DOCUMENTATION: &str = "/usr/share/doc/heatsink";
 
+/// The state of all GPUs.
+pub(crate) struct Machine<'a> {
+    /// The worst first.
+    gpus: Vec<Gpu<'a>>,
+    pub(crate) worst: Severity,
+    /// In one sentence.
+    pub(crate) sentence: String,
+}
+
+impl<'a> Machine<'a> {
+    /// The state at `now`; with as many GPUs as there should be, if that is known.
+    pub(crate) fn of(snapshot: &'a Snapshot, expected_gpus: Option<u32>, now: When) -> Self {
+        let views = snapshot.gpus.iter();
+        let mut gpus: Vec<Gpu<'_>> = views.map(|view| Gpu::of(view, snapshot, now)).collect();
+        let expected = expected_gpus.map_or(0, |expected| expected as usize);
+        let missing = expected.saturating_sub(gpus.len());
+        let sentence = sentence::sentence(&snapshot.source, &gpus, missing);
+        // The sort is stable, so GPUs in the same state stay in order of index.
+        gpus.sort_by_key(|gpu| gpu.state().unwrap_or(usize::MAX));
+        let worst = match gpus.first() {
+            _ if snapshot.source.up.is_err() || missing > 0 => Severity::Critical,
+            Some(gpu) => gpu.severity(),
+            None => Severity::Unknown,
+        };
+        Self { gpus, worst, sentence }
+    }
+}
+
 /// Settings of the page.
 pub(crate) struct Overview {
     /// The name of the machine; none to leave it out.
@@ -43,18 +71,7 @@ pub(crate) struct Overview {
 impl Overview {
     /// The page of a snapshot. `now` is what ages are counted from.
     pub(crate) fn page(&self, snapshot: &Snapshot, now: When) -> String {
-        let views = snapshot.gpus.iter();
-        let mut gpus: Vec<Gpu<'_>> = views.map(|view| Gpu::of(view, snapshot, now)).collect();
-        let expected = self.expected_gpus.map_or(0, |expected| expected as usize);
-        let missing = expected.saturating_sub(gpus.len());
-        let sentence = sentence::sentence(&snapshot.source, &gpus, missing);
-        // The sort is stable, so GPUs in the same state stay in order of index.
-        gpus.sort_by_key(|gpu| gpu.state().unwrap_or(usize::MAX));
-        let worst = match gpus.first() {
-            _ if snapshot.source.up.is_err() || missing > 0 => Severity::Critical,
-            Some(gpu) => gpu.severity(),
-            None => Severity::Unknown,
-        };
+        let Machine { gpus, worst, sentence } = Machine::of(snapshot, self.expected_gpus, now);
         let healthy = gpus.iter().filter(|gpu| gpu.state().is_none()).count();
         let in_full = if gpus.len() <= MAX_CARDS { gpus.len() } else { gpus.len() - healthy };
         let (cards, rest) = gpus.split_at(in_full.min(MAX_CARDS));

@@ -52,23 +52,23 @@ fn holder_labels(gpu: &GpuRow<'_>, instance: Option<&Instance>, one: &DeviceUse)
     if let Some(instance) = instance {
         labels.number("GPU_I_ID", instance.gpu_instance);
     }
-    match &*one.holder {
-        Holder::Job { id } => {
-            labels.text("kind", "job");
-            labels.text("job_id", id);
+    let share = ("share", one.share.as_deref());
+    let texts: &[(&str, Option<&str>)] = match &*one.holder {
+        Holder::Job { id } => &[("kind", Some("job")), ("job_id", Some(id)), share],
+        Holder::Pod(pod) => &[
+            ("kind", Some("pod")),
+            ("namespace", Some(&pod.namespace)),
+            ("pod", Some(&pod.name)),
+            ("container", Some(&pod.container)),
+            ("pod_uid", pod.uid.as_deref()),
+            share,
+        ],
+    };
+    for (name, text) in texts {
+        // To Prometheus, an empty label is no label.
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            labels.text(name, text);
         }
-        Holder::Pod(pod) => {
-            labels.text("kind", "pod");
-            labels.text("namespace", &pod.namespace);
-            labels.text("pod", &pod.name);
-            labels.text("container", &pod.container);
-            if let Some(uid) = &pod.uid {
-                labels.text("pod_uid", uid);
-            }
-        }
-    }
-    if let Some(share) = &one.share {
-        labels.text("share", share);
     }
     labels
 }

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod devices;
 mod heatsink_families;
+mod holders;
 mod machine;
 mod page;
 mod parts;

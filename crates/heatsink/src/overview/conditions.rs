@@ -9,7 +9,7 @@ use super::readings::{Readings, ago};
 
 /// How bad a condition is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     /// An operator has to act now.
     Critical,
     /// It works, and needs attention.

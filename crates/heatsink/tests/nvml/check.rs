@@ -147,3 +147,30 @@ fn no_exit_handler_runs_under_a_stuck_call() {
     assert!(linker.contains(&format!("calling init: {library}")), "{linker}");
     assert!(!linker.contains("calling fini"), "{linker}");
 }
+
+/// One line and an exit status, for a monitor of nodes.
+#[test]
+fn health_is_one_line_and_an_exit_status() {
+    let rig = Rig::new().with_kernel_log();
+    let health = |faults: &[&str], args: &[&str]| {
+        rig.control.set(faults);
+        let (line, status) = check(&rig, &[&["--health"], args].concat());
+        assert_eq!(line.lines().count(), 1, "{line}");
+        (line.trim_end().to_owned(), status)
+    };
+    assert_eq!(health(&[], &[]), ("All 8 GPUs are healthy.".into(), Some(0)));
+    let slow = "7 of 8 GPUs are healthy; GPU 1 is slowed down by heat.";
+    assert_eq!(
+        health(&["nonsense 1 nvmlDeviceGetCurrentClocksEventReasons 32"], &[]),
+        (slow.into(), Some(1))
+    );
+    let lost = "7 of 8 GPUs are healthy; GPU 0 is down.";
+    assert_eq!(health(&["gpu 0 lost"], &[]), (lost.into(), Some(2)));
+    let missing = "All 8 GPUs are healthy; 2 more GPUs are expected.";
+    assert_eq!(health(&[], &["--expected-gpus", "10"]), (missing.into(), Some(2)));
+    let output = run(BINARY, &["check", "--health", "--nvml-library", "/nowhere/nvml.so"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let line = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(line.starts_with("The driver cannot be used, so no GPU is read. "), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+}
