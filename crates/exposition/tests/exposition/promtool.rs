@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use exposition::{Settings, render};
 use model::{
-    ClockEvent, Down, DriverError, DriverLog, Entity, Extent, GpuView, Health, HealthStatus,
-    Identity, Instance, Kind, LinkFault, Quantity, Reason, Snapshot, Xid, XidLog,
+    Attribution, ClockEvent, DeviceKey, DeviceUse, Down, DriverError, DriverLog, Entity, Extent,
+    GpuKey, GpuView, Health, HealthStatus, Holder, Identity, Instance, Kind, LinkFault, Moment,
+    Pod, Quantity, Reason, RefresherView, Snapshot, Xid, XidLog,
 };
 
 use crate::machine::{
@@ -69,6 +71,40 @@ fn worst() -> Snapshot {
     snapshot
 }
 
+/// Holders of the first GPU, and the refresher that found them.
+fn holders() -> Attribution {
+    let text = || Arc::from(NASTY);
+    let pod = Pod {
+        namespace: text(),
+        name: text(),
+        container: text(),
+        uid: Some(text()),
+        labels: [(Arc::from("app"), text())].into(),
+        claim: None,
+    };
+    let one = |holder| DeviceUse {
+        holder: Arc::new(holder),
+        compute_instance: None,
+        share: Some(text()),
+    };
+    let uses = vec![one(Holder::Pod(pod)), one(Holder::Job { id: text() })];
+    Attribution {
+        uses: [(DeviceKey::whole(GpuKey::Index(0)), uses)].into(),
+        allocatable: None,
+        is_complete: true,
+        refreshers: vec![RefresherView {
+            name: NASTY,
+            up: true,
+            last_success: Some(std::time::SystemTime::UNIX_EPOCH),
+            duration: Some(std::time::Duration::from_nanos(1)),
+            entries: u64::MAX,
+            errors: [(NASTY, u64::MAX)].into(),
+        }],
+        pod_labels_cut: Some(u64::MAX),
+        good_until: Moment::BOOT,
+    }
+}
+
 fn nasty_instance(gpu_instance: u32) -> Entity {
     let (compute_instance, place, profile) = (None, gpu_instance, NASTY.into());
     Entity::Instance(
@@ -104,7 +140,7 @@ fn known(gpu: GpuView) -> GpuView {
 #[test]
 fn promtool_accepts_a_page_with_extreme_texts() {
     let settings = Settings { hostname: Some(NASTY.into()), expected_gpus: Some(8), ..settings() };
-    let page = render(&worst(), None, &settings);
+    let page = render(&worst(), Some(&holders()), &settings);
 
     let mut tool = Command::new("promtool")
         .args(["check", "metrics"])
