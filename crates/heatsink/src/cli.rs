@@ -147,10 +147,6 @@ fn arg(row: &'static Row) -> Arg {
         .value_name(row.value_name)
         .default_value(Some(row.default).filter(|default| !default.is_empty()))
         .allow_hyphen_values(row.support != Support::Served);
-    let arg = match row.requires {
-        Some(flag) => arg.requires(flag),
-        None => arg,
-    };
     let values = row.choices.iter().map(|(name, help)| PossibleValue::new(*name).help(*help));
     match row.form {
         Form::Switch => arg.action(ArgAction::SetTrue),

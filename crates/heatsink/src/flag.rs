@@ -38,8 +38,6 @@ pub(crate) struct Row {
     pub(crate) choices: &'static [(&'static str, &'static str)],
     /// Long names of flags that this one cannot be used with.
     pub(crate) conflicts: &'static [&'static str],
-    /// The long name of a flag without which this one has no effect.
-    pub(crate) requires: Option<&'static str>,
     pub(crate) help: &'static str,
     pub(crate) heading: Option<&'static str>,
     pub(crate) commands: &'static [Command],
@@ -155,11 +153,6 @@ impl<T> Flag<T> {
         self
     }
 
-    pub(crate) const fn requires(mut self, flag: &'static str) -> Self {
-        self.row.requires = Some(flag);
-        self
-    }
-
     pub(crate) const fn heading(mut self, heading: &'static str) -> Self {
         self.row.heading = Some(heading);
         self
@@ -197,7 +190,6 @@ impl Row {
             default: "",
             choices: &[],
             conflicts: &[],
-            requires: None,
             help: "",
             heading: None,
             commands: &[],

@@ -142,7 +142,7 @@ flags! { GENERAL, PARSE_GENERAL;
     /// With --health: the number of GPUs that this machine should have
     CHECK_EXPECTED_GPUS: Option<u32> =
         text("expected-gpus", |text| optional(text, |text| number(text, 0..=1024)))
-        .value("N").requires("health");
+        .value("N");
 }
 [Serve, Check] {
     /// Log to read XIDs from: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`,
