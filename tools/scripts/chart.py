@@ -15,6 +15,7 @@ and are left out of what is written. The first lines of a values file may say
     # apis: none               the cluster lacks the API of the Prometheus operator
     # security: restricted     the pod has to meet that Pod Security Standard
     # renders: TEXT            a line that has to come out
+    # with: FILE               a values file of the chart that comes before this one
 
 Objects of the Prometheus operator are not checked here: OUT/monitoring.json has them all. Each file in
 ci/bad has to be refused, with one line that contains the text behind `# expect: ` in its first line.
@@ -95,7 +96,11 @@ def render_all(folder, package, out, versions):
     for file in files:
         name = file.name.removesuffix("-values.yaml")
         text = file.read_text()
+        if before := directive(text, "with"):
+            text += "\n" + (folder / before).read_text()
         try:
+            # Helm takes a key that stands twice.
+            yaml.load(text, Loader)
             rendered = render(package, text, versions[-1])
             documents = sorted(split(rendered), key=install_order)
             mistakes += [f"{name}: {mistake}" for mistake in check_lint(package, text, versions[-1])]

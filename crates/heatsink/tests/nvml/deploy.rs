@@ -1,8 +1,9 @@
 //! Each DaemonSet that the chart renders starts heatsink, with the real binary and the fake driver
-//! library.
+//! library. Also the plugin for node-problem-detector.
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::rig::{BINARY, PATIENCE, Rig, up};
 use testkit::exporter::{Exporter, repository_file};
@@ -192,16 +193,46 @@ fn the_kubelet_needs_root_but_no_capability() {
     assert_eq!(context["capabilities"]["drop"][0], "ALL");
     assert!(context["capabilities"]["add"].is_null() && context["privileged"].is_null());
     assert_eq!(context["allowPrivilegeEscalation"], false);
-    let host: Vec<&str> =
-        list(&pod["volumes"]).filter_map(|volume| volume["hostPath"]["path"].as_str()).collect();
-    assert_eq!(host, ["/data/kubelet/pod-resources"]);
-    assert_eq!(pod["containers"][0]["volumeMounts"][0]["readOnly"], true);
-    for object in objects {
-        for rule in list(&object["rules"]) {
-            let verbs: Vec<&str> = list(&rule["verbs"]).map(text).collect();
-            assert_eq!(verbs, ["get", "list", "watch"]);
-        }
+    assert_eq!(host_paths(pod), ["/data/kubelet/pod-resources"]);
+    assert_eq!(rules(objects), ["pods: get, list, watch"]);
+}
+
+/// All that finds holders needs no capability either, and only reads.
+#[test]
+fn holders_are_found_without_a_capability_or_a_right_to_write() {
+    let all = rendered();
+    let (_, objects) = all.iter().find(|(name, _)| name == "holders").expect("it is there");
+    let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];
+    let context = &pod["containers"][0]["securityContext"];
+    assert_eq!(context["capabilities"]["drop"][0], "ALL");
+    assert!(context["capabilities"]["add"].is_null() && context["privileged"].is_null());
+    assert_eq!(host_paths(pod).len(), 5);
+    for mount in list(&pod["containers"][0]["volumeMounts"]) {
+        assert_eq!(mount["readOnly"], true, "{mount:?}");
     }
+    assert_eq!(rules(objects), ["pods: get, list, watch", "resourceslices: list, watch"]);
+}
+
+/// The node's files take the place of the API server.
+#[test]
+fn pod_uids_from_the_nodes_files_need_no_rights_in_the_api() {
+    let all = rendered();
+    let (_, objects) = all.iter().find(|(name, _)| name == "node-files").expect("it is there");
+    assert!(of_kind(objects, "ClusterRole").is_none());
+    let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+}
+
+fn host_paths(pod: &Value) -> Vec<&str> {
+    list(&pod["volumes"]).filter_map(|volume| volume["hostPath"]["path"].as_str()).collect()
+}
+
+/// What the ClusterRole allows: `pods: get, list`.
+fn rules(objects: &[Value]) -> Vec<String> {
+    let all = |value: &Value| list(value).map(text).collect::<Vec<_>>().join(", ");
+    let role = of_kind(objects, "ClusterRole").expect("a ClusterRole");
+    let rule = |rule: &Value| format!("{}: {}", all(&rule["resources"]), all(&rule["verbs"]));
+    list(&role["rules"]).map(rule).collect()
 }
 
 /// The table of the chart's README says what happens to each key of dcgm-exporter's chart.
@@ -241,4 +272,62 @@ fn the_table_of_values_has_every_key_of_dcgm_exporters_chart() {
         }
     }
     assert!(missing.is_empty(), "not in the table: {missing:?}");
+}
+
+/// node-problem-detector takes 1 as a problem and 2 as unknown, where heatsink has degraded and broken.
+#[test]
+fn the_plugin_of_node_problem_detector_translates_the_exit_status() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = "echo \"2 of 8 GPUs do not answer\";";
+    for (program, level, status) in [
+        (format!("{line} exit 0"), "degraded", 0),
+        (format!("{line} exit 1"), "degraded", 1),
+        (format!("{line} exit 1"), "", 1),
+        (format!("{line} exit 1"), "broken", 0),
+        (format!("{line} exit 2"), "degraded", 1),
+        (format!("{line} exit 2"), "broken", 1),
+        // A heatsink that does not know the flag, and one that was killed.
+        ("echo \"no such flag\" >&2; exit 2".to_owned(), "degraded", 2),
+        (format!("{line} kill -9 $$"), "degraded", 2),
+    ] {
+        // In place of `heatsink check --health`, `sh check --health` runs this file.
+        let script = format!("[ \"$*\" = --health ] || exit 9\n{program}\n");
+        fs::write(folder.path().join("check"), script).expect("written");
+        let plugin = repository_file("deploy/node-problem-detector/gpu-health.sh");
+        let mut command = Command::new(plugin.canonicalize().expect("it is there"));
+        let output = command.arg(level).env("HEATSINK", "/bin/sh").current_dir(&folder).output();
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(status), "{program}, {level}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(stdout.lines().count(), 1, "{stdout}");
+        if status != 2 {
+            assert_eq!(stdout, "2 of 8 GPUs do not answer\n");
+        }
+    }
+}
+
+/// What node-problem-detector checks when it starts.
+#[test]
+fn the_configuration_of_node_problem_detector_is_consistent() {
+    let folder = repository_file("deploy/node-problem-detector");
+    let config = fs::read_to_string(folder.join("gpu-health.json")).expect("it is there");
+    let config: Value = yaml_serde::from_str(&config).expect("JSON");
+    assert_eq!(config["plugin"], "custom");
+    let seconds = |value: &Value| {
+        let text = text(value).strip_suffix('s').expect("seconds");
+        text.parse::<u64>().expect("a number")
+    };
+    let timeout = seconds(&config["pluginConfig"]["timeout"]);
+    assert!(timeout < seconds(&config["pluginConfig"]["invoke_interval"]));
+    let conditions: Vec<&str> =
+        list(&config["conditions"]).map(|condition| text(&condition["type"])).collect();
+    let rules: Vec<&Value> = list(&config["rules"]).collect();
+    assert_eq!((conditions.len(), rules.len()), (1, 1));
+    for rule in rules {
+        assert_eq!(rule["type"], "permanent");
+        assert!(conditions.contains(&text(&rule["condition"])));
+        assert!(seconds(&rule["timeout"]) <= timeout);
+        let plugin = text(&rule["path"]).rsplit('/').next().expect("a name");
+        assert!(folder.join(plugin).is_file(), "{plugin}");
+    }
 }

@@ -20,7 +20,13 @@
 {{- end -}}
 
 {{- if and (include "heatsink.usesApi" .) (not .Values.kubernetes.rbac.create) (not .Values.serviceAccount.name) -}}
-{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs and kubernetesDRA need permissions: set serviceAccount.name to a ServiceAccount that has them, or set kubernetes.rbac.create to true" -}}
+{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs and kubernetesDRA need permissions in the API: set serviceAccount.name to a ServiceAccount that has them, or set kubernetes.rbac.create to true" -}}
+{{- end -}}
+
+{{- range .Values.kubernetes.podLabelAllowlistRegex -}}
+{{- if contains "," . -}}
+{{- fail (printf "kubernetes.podLabelAllowlistRegex: %s has a comma, which separates patterns: write it without one, or as two patterns" .) -}}
+{{- end -}}
 {{- end -}}
 
 {{- if and .Values.podMonitor.enabled (include "heatsink.serviceMonitor" .) -}}

@@ -49,16 +49,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- .Values.kernelLog | default "none" -}}
 {{- end -}}
 
-{{/* The following three return "true" or nothing. The first: does the pod need the API server? */}}
-{{- define "heatsink.usesApi" -}}
-{{- with .Values -}}
-{{- if or .kubernetes.enablePodLabels .kubernetes.enablePodUID .kubernetesDRA.enabled -}}true{{- end -}}
+{{/* The following return "true" or nothing. The first: does heatsink read pods from the API server? */}}
+{{- define "heatsink.readsPods" -}}
+{{- with .Values.kubernetes -}}
+{{- if or .enablePodLabels (and .enablePodUID (not .nodeFiles)) -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Does the pod need the kubelet? mapPodsMetrics is the name in dcgm-exporter's chart 2.x. */}}
+{{/* Does it need the API server? */}}
+{{- define "heatsink.usesApi" -}}
+{{- if or (include "heatsink.readsPods" .) .Values.kubernetesDRA.enabled -}}true{{- end -}}
+{{- end -}}
+
+{{/* Does it need the kubelet? mapPodsMetrics is the name in dcgm-exporter's chart 2.x. */}}
 {{- define "heatsink.usesKubelet" -}}
-{{- if or .Values.kubernetes.enabled .Values.mapPodsMetrics (include "heatsink.usesApi" .) -}}true{{- end -}}
+{{- with .Values.kubernetes -}}
+{{- if or .enabled .enablePodLabels .enablePodUID .nodeFiles .virtualGPUs $.Values.mapPodsMetrics $.Values.kubernetesDRA.enabled -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Does it mount a path of the node, without the values for volumes of your own? */}}
+{{- define "heatsink.mountsHostPath" -}}
+{{- if or (include "heatsink.usesKubelet" .) .Values.hpcJobMappingDir (ne (include "heatsink.kernelLog" .) "none") -}}true{{- end -}}
 {{- end -}}
 
 {{/* Is there a ServiceMonitor? */}}
