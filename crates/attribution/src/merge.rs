@@ -193,3 +193,6 @@ fn claim(
         mig_uuid,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,13 @@ mod tests {
     fn instances_are_numbered_in_order() {
         let instance = |gpu_instance, compute_instance, number| {
             let profile = "1g.10gb".to_owned();
-            let it = Instance { gpu_instance, compute_instance, number, profile };
+            let it = Instance {
+                gpu_instance,
+                compute_instance,
+                number,
+                profile,
+                mig_devices: Vec::new(),
+            };
             Entity::Instance(Arc::new(it))
         };
         let entities = [
