@@ -1,10 +1,40 @@
-//! The refresher `kubelet`.
+//! The refresher `kubelet`: which container has which GPU.
+//!
+//! It asks the kubelet's pod resources API, by gRPC on a Unix socket: `List` at each look, and more rarely
+//! `GetAllocatableResources`. There is one connection, and one request at a time. A connection that breaks
+//! is opened again at once; so is one whose socket file is another one now, since the server of the old
+//! file may still answer.
+
+#[allow(unreachable_pub)]
+mod api;
+mod connection;
+mod reply;
+#[cfg(test)]
+mod tests;
+mod unknown_ids;
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use self::api::ListPodResourcesResponse;
+use self::connection::{Connection, Failure, SocketFile};
+use self::unknown_ids::UnknownIds;
+use crate::device_id::DeviceId;
+use crate::error::RefreshError;
+use crate::parts::{KubeletPart, Part, PartKind};
+use crate::refresher;
 use crate::settings::KubeletSettings;
 use crate::shared::Shared;
+
+/// How long a look may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How much of it the allocatable devices may take.
+const ALLOCATABLE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long it is from one question for the allocatable devices to the next.
+const ALLOCATABLE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Starts the refresher.
 ///
@@ -12,6 +42,94 @@ use crate::shared::Shared;
 ///
 /// If there is no thread.
 pub(crate) fn start(shared: &Arc<Shared>, settings: &KubeletSettings) -> io::Result<()> {
-    let _ = (shared, settings);
-    Ok(())
+    let mut kubelet = Kubelet::new(settings.clone(), DEADLINE);
+    let look = move || kubelet.look().map(|part| Part::Kubelet(Arc::new(part)));
+    refresher::start(Arc::clone(shared), PartKind::Kubelet, look)
+}
+
+/// The kubelet, and what is remembered from one look to the next.
+struct Kubelet {
+    settings: KubeletSettings,
+    deadline: Duration,
+    connection: Option<Connection>,
+    allocatable: Option<Vec<DeviceId>>,
+    /// When the allocatable devices are asked for again; `None` for at once.
+    next_allocatable: Option<Instant>,
+    /// Why the allocatable devices are unknown, as it was logged.
+    logged: Option<RefreshError>,
+    unknown: UnknownIds,
+}
+
+impl Kubelet {
+    fn new(settings: KubeletSettings, deadline: Duration) -> Self {
+        Self {
+            settings,
+            deadline,
+            connection: None,
+            allocatable: None,
+            next_allocatable: None,
+            logged: None,
+            unknown: UnknownIds::default(),
+        }
+    }
+
+    /// Asks the kubelet.
+    fn look(&mut self) -> Result<KubeletPart, RefreshError> {
+        let until = Instant::now() + self.deadline;
+        let result = self.list(until);
+        // The kubelet that answers next may be another one.
+        let reply = result.inspect_err(|_| self.next_allocatable = None)?;
+        let uses = reply::uses(reply, &self.settings.resource_names, &mut self.unknown)?;
+        if self.next_allocatable.is_none_or(|next| next <= Instant::now()) {
+            self.refresh_allocatable(until);
+        }
+        if let Some(line) = self.unknown.line() {
+            tracing::warn!("{line}");
+        }
+        Ok(KubeletPart { uses, allocatable: self.allocatable.clone() })
+    }
+
+    /// The devices of all containers. A connection is kept as long as its requests succeed.
+    fn list(&mut self, until: Instant) -> Result<ListPodResourcesResponse, RefreshError> {
+        let kept = self.connection.take();
+        let file = SocketFile::find(&self.settings.socket)?;
+        if let Some(mut kept) = kept {
+            if kept.file == file {
+                match kept.list(until) {
+                    Ok(reply) => {
+                        self.connection = Some(kept);
+                        return Ok(reply);
+                    }
+                    Err(Failure::Refused(error)) => return Err(error),
+                    // Closed since the last look.
+                    Err(Failure::Broken(_)) => {}
+                }
+            }
+            self.next_allocatable = None;
+        }
+        let mut new = Connection::open(&self.settings.socket, file, until)?;
+        let reply = new.list(until).map_err(Failure::into_error)?;
+        self.connection = Some(new);
+        Ok(reply)
+    }
+
+    /// Asks for the allocatable devices. They are unknown if the kubelet does not say.
+    fn refresh_allocatable(&mut self, until: Instant) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let now = Instant::now();
+        let result = connection
+            .allocatable(until.min(now + ALLOCATABLE_DEADLINE))
+            .map_err(Failure::into_error)
+            .and_then(|reply| {
+                self.connection = Some(connection);
+                reply::allocatable(reply, &self.settings.resource_names, &mut self.unknown)
+            });
+        self.next_allocatable = Some(now + ALLOCATABLE_INTERVAL);
+        let error = result.as_ref().err().cloned();
+        self.allocatable = result.ok();
+        if let Some(error) = error.as_ref().filter(|error| self.logged.as_ref() != Some(error)) {
+            tracing::warn!("kubelet: the allocatable devices are unknown: {error}");
+        }
+        self.logged = error;
+    }
 }

@@ -13,6 +13,9 @@ use crate::shared::Shared;
 /// The longest pause after an error.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
+/// Looks are so far apart, however often the refresher is woken.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
 /// The pause before the next look.
 pub(crate) struct Backoff {
     interval: Duration,
@@ -60,11 +63,21 @@ pub(crate) fn start(
             let result = look();
             let error = result.as_ref().err().map(|error| error.reason);
             shared.end(kind, result);
+            let pause = backoff.pause(error);
             // Looks are an interval apart, however long one takes.
-            shared.wait(kind, backoff.pause(error).saturating_sub(began.elapsed()));
+            shared.wait(kind, pause.saturating_sub(began.elapsed()));
+            let least = least_pause(pause, error);
+            while !shared.is_stopping() && began.elapsed() < least {
+                shared.wait(kind, least.saturating_sub(began.elapsed()));
+            }
         }
     };
     thread::Builder::new().name(kind.name().to_owned()).spawn(run).map(drop)
+}
+
+/// The part of a pause that is kept though the refresher is woken: all of it if it was told to wait.
+fn least_pause(pause: Duration, error: Option<ErrorReason>) -> Duration {
+    if error == Some(ErrorReason::RateLimited) { pause } else { pause.min(MIN_INTERVAL) }
 }
 
 #[cfg(test)]
@@ -82,5 +95,14 @@ mod tests {
         assert_eq!(pause(Some(ErrorReason::Absent)), 5, "a socket that comes back is seen at once");
         assert_eq!(pause(None), 5);
         assert_eq!(pause(limited), 10);
+    }
+
+    #[test]
+    fn a_refresher_that_is_woken_often_still_pauses() {
+        let second = Duration::from_secs(1);
+        assert_eq!(least_pause(second, None), MIN_INTERVAL);
+        assert_eq!(least_pause(second, Some(ErrorReason::Malformed)), MIN_INTERVAL);
+        assert_eq!(least_pause(second, Some(ErrorReason::RateLimited)), second);
+        assert_eq!(least_pause(second / 1000, None), second / 1000);
     }
 }
