@@ -8,18 +8,6 @@ use crate::layout::Layout;
 use crate::settings::Settings;
 use crate::text::Labels;
 
-/// How holders appear on a page.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct HolderSettings {
-    /// Whether the series of a device have no labels of holders, which then are only in
-    /// `heatsink_gpu_holder_info`.
-    pub only_info: bool,
-    /// Whether each holder of a shared device has series of its own.
-    pub per_share: bool,
-    /// Whether the label `pod_uid` is served.
-    pub pod_uid: bool,
-}
-
 /// The labels of holders for one set of a device's series.
 #[derive(Default)]
 pub(crate) struct Variant<'a> {

@@ -27,11 +27,10 @@ mod text;
 
 use model::{Attribution, Snapshot};
 
-pub use crate::holders::HolderSettings;
 use crate::holders::Holders;
 use crate::inputs::Inputs;
 pub use crate::layout::Layout;
-pub use crate::settings::Settings;
+pub use crate::settings::{HolderSettings, Settings};
 pub use crate::show::{Choice, Devices, Show};
 
 /// Renders the page of a snapshot. `attribution` is `None` if nothing looks for holders of GPUs.

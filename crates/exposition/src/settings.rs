@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::holders::HolderSettings;
 use crate::show::Show;
 
 /// Settings of a page.
@@ -31,4 +30,16 @@ pub struct Settings {
     pub expected_gpus: Option<u32>,
     /// HTTP connections that were closed because the limit was reached.
     pub connections_closed: u64,
+}
+
+/// How holders appear on a page.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct HolderSettings {
+    /// Whether the series of a device have no labels of holders, which then are only in
+    /// `heatsink_gpu_holder_info`.
+    pub only_info: bool,
+    /// Whether each holder of a shared device has series of its own.
+    pub per_share: bool,
+    /// Whether the label `pod_uid` is served.
+    pub pod_uid: bool,
 }

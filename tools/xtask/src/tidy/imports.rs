@@ -20,6 +20,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("exposition", &["model"]),
     ("heatsink", PRODUCT),
     ("fake-clock", &["fake-nvml"]),
+    ("fake-kubernetes", &[]),
     ("fake-nvml", &["sim"]),
     ("fake-dcgm", &["model", "nvml", "fake-nvml"]),
     ("monitoring", &["model"]),
