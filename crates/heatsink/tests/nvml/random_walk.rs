@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::counted::{counted, total};
+use crate::random::Random;
 use crate::rig::{PATIENCE, Rig, SCRAPE, down, up};
 use fake_clock::Clocks;
 use testkit::page::{Page, metric};
@@ -28,22 +29,6 @@ const MAX_FAULTY: usize = 5;
 /// The user of the program, so that the limit on threads applies to it alone.
 fn user() -> String {
     (50_000 + std::process::id() % 10_000).to_string()
-}
-
-/// Pseudorandom numbers, determined by a seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).expect("31 bits") % end
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
 }
 
 /// The fault of one GPU.
@@ -282,7 +267,7 @@ fn a_random_walk_of_faults_affects_no_healthy_gpu_and_no_xid_count() {
     let mut walk = Walk {
         right: (0..GPUS).map(|gpu| values(&page, gpu)).collect(),
         gpus: (0..GPUS).map(|_| GpuFault::default()).collect(),
-        random: Random(seed.max(1)),
+        random: Random::new(seed),
         init: None,
         others: None,
         threads_free_since: None,

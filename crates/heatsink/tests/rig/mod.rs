@@ -110,6 +110,16 @@ impl Rig {
         self.gpus[gpu].pci_address.trim_end_matches(".0")
     }
 
+    /// The UUID of a GPU.
+    pub(crate) fn uuid(&self, gpu: usize) -> &str {
+        &self.gpus[gpu].uuid
+    }
+
+    /// A path in the temporary folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Adds these messages to the kernel log.
     pub(crate) fn log(&self, messages: &[&str]) {
         let uptime = std::fs::read_to_string("/proc/uptime").expect("Linux has it");
