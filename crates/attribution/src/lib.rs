@@ -13,6 +13,7 @@ mod attributor;
 mod checkpoint;
 mod device_id;
 mod error;
+mod files;
 mod jobs;
 mod kubelet;
 mod merge;
@@ -24,6 +25,7 @@ mod refresher;
 mod resource_slices;
 mod settings;
 mod shared;
+mod skipped;
 mod state;
 
 pub use model::Attribution;
