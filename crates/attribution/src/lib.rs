@@ -11,6 +11,7 @@
 
 mod attributor;
 mod checkpoint;
+mod claims;
 mod device_id;
 mod error;
 mod files;
