@@ -57,8 +57,8 @@ impl ErrorReason {
         }
     }
 
-    /// Whether looking again soon would make it worse, or costs much.
+    /// Whether looking again soon would make it worse, or is of no use until an operator acts.
     pub(crate) fn needs_backoff(self) -> bool {
-        !matches!(self, Self::Absent | Self::NotPermitted)
+        !matches!(self, Self::Absent | Self::NotPermitted | Self::Timeout | Self::Failed)
     }
 }

@@ -11,7 +11,6 @@ mod connection;
 mod reply;
 #[cfg(test)]
 mod tests;
-mod unknown_ids;
 
 use std::io;
 use std::sync::Arc;
@@ -19,13 +18,13 @@ use std::time::{Duration, Instant};
 
 use self::api::ListPodResourcesResponse;
 use self::connection::{Connection, Failure, SocketFile};
-use self::unknown_ids::UnknownIds;
 use crate::device_id::DeviceId;
 use crate::error::RefreshError;
 use crate::parts::{KubeletPart, Part, PartKind};
 use crate::refresher;
 use crate::settings::KubeletSettings;
 use crate::shared::Shared;
+use crate::skipped::Skipped;
 
 /// How long a look may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -57,7 +56,8 @@ struct Kubelet {
     next_allocatable: Option<Instant>,
     /// Why the allocatable devices are unknown, as it was logged.
     logged: Option<RefreshError>,
-    unknown: UnknownIds,
+    /// Device ids of unknown form.
+    skipped: Skipped,
 }
 
 impl Kubelet {
@@ -69,7 +69,7 @@ impl Kubelet {
             allocatable: None,
             next_allocatable: None,
             logged: None,
-            unknown: UnknownIds::default(),
+            skipped: Skipped::new(PartKind::Kubelet),
         }
     }
 
@@ -79,14 +79,12 @@ impl Kubelet {
         let result = self.list(until);
         // The kubelet that answers next may be another one.
         let reply = result.inspect_err(|_| self.next_allocatable = None)?;
-        let uses = reply::uses(reply, &self.settings.resource_names, &mut self.unknown)?;
+        let uses = reply::uses(reply, &self.settings.resource_names, &mut self.skipped)?;
         if self.next_allocatable.is_none_or(|next| next <= Instant::now()) {
             self.refresh_allocatable(until);
         }
-        if let Some(line) = self.unknown.line() {
-            tracing::warn!("{line}");
-        }
-        Ok(KubeletPart { uses, allocatable: self.allocatable.clone() })
+        let skipped = self.skipped.end_look();
+        Ok(KubeletPart { uses, allocatable: self.allocatable.clone(), skipped })
     }
 
     /// The devices of all containers. A connection is kept as long as its requests succeed.
@@ -122,7 +120,7 @@ impl Kubelet {
             .map_err(Failure::into_error)
             .and_then(|reply| {
                 self.connection = Some(connection);
-                reply::allocatable(reply, &self.settings.resource_names, &mut self.unknown)
+                reply::allocatable(reply, &self.settings.resource_names, &mut self.skipped)
             });
         self.next_allocatable = Some(now + ALLOCATABLE_INTERVAL);
         let error = result.as_ref().err().cloned();

@@ -14,6 +14,7 @@ mod checkpoint;
 mod claims;
 mod device_id;
 mod error;
+mod files;
 mod jobs;
 mod kubelet;
 mod merge;
@@ -25,6 +26,7 @@ mod refresher;
 mod resource_slices;
 mod settings;
 mod shared;
+mod skipped;
 mod state;
 
 pub use model::Attribution;

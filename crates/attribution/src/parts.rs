@@ -1,12 +1,13 @@
 //! The results of the refreshers: plain data, before they are joined.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::DeviceKey;
 
 use crate::device_id::DeviceId;
+use crate::error::ErrorReason;
 
 /// How long a watch of the API server may be silent: its requests end after this time.
 pub(crate) const WATCH_LIFETIME: Duration = Duration::from_secs(290);
@@ -73,7 +74,21 @@ impl Part {
             Self::Jobs(part) => part.uses.len(),
         }
     }
+
+    /// What was skipped although the look succeeded.
+    pub(crate) fn skipped(&self) -> Option<&SkipCounts> {
+        match self {
+            Self::Kubelet(part) => Some(&part.skipped),
+            Self::Checkpoint(part) => Some(&part.skipped),
+            Self::Node(part) => Some(&part.skipped),
+            Self::Jobs(part) => Some(&part.skipped),
+            Self::Pods(_) | Self::ResourceSlices(_) => None,
+        }
+    }
 }
+
+/// How many entries were skipped, by reason, since the start of this process.
+pub(crate) type SkipCounts = BTreeMap<ErrorReason, u64>;
 
 /// A pod by namespace and name.
 pub(crate) type PodName = (Arc<str>, Arc<str>);
@@ -85,6 +100,7 @@ pub(crate) struct KubeletPart {
     pub(crate) uses: Vec<PodUse>,
     /// The GPUs that the kubelet can allocate; `None` if it does not say.
     pub(crate) allocatable: Option<Vec<DeviceId>>,
+    pub(crate) skipped: SkipCounts,
 }
 
 /// A device of a container.
@@ -158,12 +174,15 @@ pub(crate) struct SliceFacts {
     pub(crate) mig_uuid: Option<Arc<str>>,
 }
 
+/// A device of a claim: namespace and name of the claim, and name of the device. Those of the claim
+/// are empty if the DRA driver has kept only its UID.
+pub(crate) type PreparedName = (Arc<str>, Arc<str>, Arc<str>);
+
 /// What the checkpoint of the DRA driver says.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct CheckpointPart {
-    /// By namespace and name of the claim, and device name. Names are empty in version 1, which has only
-    /// the UIDs of claims.
-    pub(crate) devices: HashMap<(Arc<str>, Arc<str>, Arc<str>), PreparedDevice>,
+    pub(crate) devices: HashMap<PreparedName, PreparedDevice>,
+    pub(crate) skipped: SkipCounts,
 }
 
 /// A device that the DRA driver has prepared.
@@ -171,7 +190,6 @@ pub(crate) struct CheckpointPart {
 pub(crate) struct PreparedDevice {
     pub(crate) key: DeviceKey,
     pub(crate) compute_instance: Option<u32>,
-    pub(crate) mig_profile: Option<Arc<str>>,
     pub(crate) mig_uuid: Option<Arc<str>>,
 }
 
@@ -179,6 +197,7 @@ pub(crate) struct PreparedDevice {
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct NodePart {
     pub(crate) pods: HashMap<PodName, Vec<NodePod>>,
+    pub(crate) skipped: SkipCounts,
 }
 
 /// A pod in the folders of this node. A name can have several: an ended one and its successor.
@@ -193,4 +212,5 @@ pub(crate) struct NodePod {
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct JobsPart {
     pub(crate) uses: Vec<(DeviceKey, Arc<str>)>,
+    pub(crate) skipped: SkipCounts,
 }

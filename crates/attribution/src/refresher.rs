@@ -14,7 +14,7 @@ use crate::shared::Shared;
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Looks are so far apart, however often the refresher is woken.
-const MIN_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The pause before the next look.
 pub(crate) struct Backoff {

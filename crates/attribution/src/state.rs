@@ -131,6 +131,11 @@ impl Refresher {
         let overdue = self.began.is_some_and(|began| now > began + DEADLINE);
         let mut errors: BTreeMap<&'static str, u64> =
             self.errors.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        // Those of the last result, however old it is: a counter does not fall.
+        let skipped = self.last.as_ref().and_then(|last| last.part.skipped());
+        for (reason, count) in skipped.into_iter().flatten() {
+            *errors.entry(reason.as_str()).or_default() += count;
+        }
         if overdue {
             *errors.entry(ErrorReason::Timeout.as_str()).or_default() += 1;
         }
@@ -142,5 +147,31 @@ impl Refresher {
             entries: part.map_or(0, Part::entries) as u64,
             errors,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::parts::JobsPart;
+
+    #[test]
+    fn what_a_look_skips_counts_as_an_error_of_a_refresher_that_is_up() {
+        let (now, second) = (Moment::BOOT, Duration::from_secs(1));
+        let mut state = State::new(second, [PartKind::Jobs]);
+        let skipped = [(ErrorReason::TooLarge, 2)].into();
+        let part = Part::Jobs(Arc::new(JobsPart { skipped, ..JobsPart::default() }));
+        state.end(PartKind::Jobs, Ok(part), now, SystemTime::UNIX_EPOCH);
+        let view = |state: &State, now| state.view(now).refreshers[0].clone();
+        assert!(view(&state, now).up);
+        assert_eq!(view(&state, now).errors, [("too_large", 2)].into());
+
+        let error = RefreshError::new(ErrorReason::TooLarge, "too large");
+        state.end(PartKind::Jobs, Err(error), now + second, SystemTime::UNIX_EPOCH);
+        let later = view(&state, now + 9 * second);
+        assert!(!later.up);
+        assert_eq!(later.errors, [("too_large", 3)].into(), "the counter does not fall");
     }
 }

@@ -9,13 +9,16 @@ use super::api::{
     AllocatableResourcesResponse, ClaimResource, ContainerDevices, ContainerResources,
     DynamicResource, ListPodResourcesResponse, PodResources,
 };
-use super::unknown_ids::UnknownIds;
 use crate::device_id::DeviceId;
 use crate::error::{ErrorReason, RefreshError};
 use crate::parts::{ClaimedDevice, PodUse, SliceDevice, UsedDevice};
+use crate::skipped::Skipped;
 
 /// The most GPUs and shares of GPUs of a reply, so that the memory is bounded. A node has a few hundred.
 pub(crate) const MOST_DEVICES: usize = 16_384;
+
+/// The most bytes of an id that the log has.
+const MOST_LOGGED: usize = 64;
 
 /// The DRA driver of GPUs.
 const GPU_DRIVER: &[u8] = b"gpu.nvidia.com";
@@ -28,7 +31,7 @@ const GPU_DRIVER: &[u8] = b"gpu.nvidia.com";
 pub(crate) fn uses(
     reply: ListPodResourcesResponse,
     resource_names: &[String],
-    unknown: &mut UnknownIds,
+    skipped: &mut Skipped,
 ) -> Result<Vec<PodUse>, RefreshError> {
     let mut uses = Vec::new();
     for pod in reply.pod_resources {
@@ -37,7 +40,7 @@ pub(crate) fn uses(
             let container: ContainerResources = decode(container)?;
             let mut devices = Vec::new();
             for resource in container.devices {
-                let ids = device_ids(resource, resource_names, unknown)?;
+                let ids = device_ids(resource, resource_names, skipped)?;
                 devices.extend(ids.into_iter().map(UsedDevice::Plugin));
             }
             for claim in container.dynamic_resources {
@@ -68,11 +71,11 @@ pub(crate) fn uses(
 pub(crate) fn allocatable(
     reply: AllocatableResourcesResponse,
     resource_names: &[String],
-    unknown: &mut UnknownIds,
+    skipped: &mut Skipped,
 ) -> Result<Vec<DeviceId>, RefreshError> {
     let mut devices = Vec::new();
     for resource in reply.devices {
-        devices.extend(device_ids(resource, resource_names, unknown)?);
+        devices.extend(device_ids(resource, resource_names, skipped)?);
         check_count(devices.len())?;
     }
     Ok(devices)
@@ -82,7 +85,7 @@ pub(crate) fn allocatable(
 fn device_ids(
     resource: Bytes,
     resource_names: &[String],
-    unknown: &mut UnknownIds,
+    skipped: &mut Skipped,
 ) -> Result<Vec<DeviceId>, RefreshError> {
     let ContainerDevices { resource_name, device_ids } = decode(resource)?;
     if !is_gpu(&resource_name, resource_names) {
@@ -92,7 +95,14 @@ fn device_ids(
     for id in device_ids {
         match std::str::from_utf8(&id).ok().and_then(DeviceId::parse) {
             Some(id) => ids.push(id),
-            None => unknown.add(&resource_name, &id),
+            None => skipped.add(RefreshError::new(
+                ErrorReason::Malformed,
+                format!(
+                    "the device id {:?} of {:?} has no known form and is left out",
+                    start_of(&id),
+                    start_of(&resource_name)
+                ),
+            )),
         }
     }
     Ok(ids)
@@ -131,6 +141,12 @@ fn claimed_devices(claim: Bytes) -> Result<Vec<ClaimedDevice>, RefreshError> {
 /// A text of its own, that does not keep the memory of the reply.
 fn text(bytes: &[u8]) -> Arc<str> {
     String::from_utf8_lossy(bytes).into()
+}
+
+/// The first characters of a text, for the log.
+fn start_of(text: &[u8]) -> String {
+    let start = text.get(..MOST_LOGGED).unwrap_or(text);
+    String::from_utf8_lossy(start).into_owned()
 }
 
 fn decode<M: Message + Default>(message: Bytes) -> Result<M, RefreshError> {

@@ -167,7 +167,8 @@ fn a_reply_of_the_published_interface_is_read() {
     let digits: Vec<u32> = digits.collect();
     let bytes = digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8);
     let reply = prost::Message::decode(bytes.collect::<bytes::Bytes>()).expect("it is a reply");
-    let uses = reply::uses(reply, &[], &mut UnknownIds::default()).expect("it is understood");
+    let uses =
+        reply::uses(reply, &[], &mut Skipped::new(PartKind::Kubelet)).expect("it is understood");
     let devices: Vec<UsedDevice> = uses.iter().map(|one| one.device.clone()).collect();
     let UsedDevice::Claim(claim) = claimed(Some("a5b2")) else { panic!("it is claimed") };
     let wanted = [

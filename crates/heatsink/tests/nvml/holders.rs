@@ -116,7 +116,9 @@ fn instances_have_the_labels_of_their_pods() {
     let mig = "nvidia.com/mig-3g.20gb";
     let gke = format!("nvidia{gpu}/gi{id}");
     for (name, args, id) in [
-        ("mig", &[][..], old.as_str()),
+        // As in the fixture.
+        ("mig", &[][..], "MIG-9760ef21-55bc-45bb-9fd2-896dec3d0f30"),
+        ("mig-old-id", &[], &old),
         ("mig-and-gpus", &["-d", "g+i"], &old),
         ("mig-gke", &[], &gke),
     ] {
