@@ -126,3 +126,118 @@ fn instances_have_the_labels_of_their_pods() {
         check(name, &node.started(args));
     }
 }
+
+/// Whether GPU 0 has a pod.
+fn has_pod(page: &Page) -> bool {
+    let temperatures = page.samples("DCGM_FI_DEV_GPU_TEMP");
+    assert_eq!(temperatures.len(), 2, "no GPU loses its series");
+    temperatures.iter().any(|sample| sample.label("pod").is_some())
+}
+
+#[test]
+fn labels_outlive_a_kubelet_for_a_time_and_gpus_for_ever() {
+    let mut node = Node::new("h100x2", 2);
+    let uuid = node.rig.uuid(0).to_owned();
+    let reply = || Reply::new().pod(pod("train-0", &[(GPU, &uuid)]));
+    node.kubelet.set(reply());
+    let exporter = node.started(&["--attribution-max-age", "3s"]);
+    assert!(has_pod(&exporter.page()));
+    for (fault, reason) in [
+        (None, "absent"),
+        (Some(Fault::Hang), "timeout"),
+        (Some(Fault::Unimplemented), "unimplemented"),
+        (Some(Fault::ResourceExhausted), "rate_limited"),
+    ] {
+        match fault {
+            None => node.kubelet.vanish(),
+            Some(fault) => node.kubelet.set_fault(Call::List, fault),
+        }
+        // A look that hangs takes five seconds.
+        watch(&exporter, Duration::from_millis(1500), |page| assert!(has_pod(page), "{reason}"));
+        let (page, _) = exporter.wait_for("the labels are gone", PATIENCE, |page| !has_pod(page));
+        assert_eq!(up(&page), 2);
+        exporter.wait_for("the error is counted", PATIENCE, |page| {
+            let errors = metric("heatsink_attribution_errors_total").label("reason", reason);
+            kubelet_up(page) == Some(0.0) && page.value_of(&errors).is_some_and(|count| count > 0.0)
+        });
+        // Unknown is not free.
+        assert!(exporter.page().samples("heatsink_gpu_allocated").is_empty());
+        node.kubelet.come_back();
+        node.kubelet.set(reply());
+        exporter.wait_for("the labels are back", 2 * PATIENCE, has_pod);
+    }
+}
+
+#[test]
+fn an_old_kubelet_that_goes_on_answering_is_not_asked() {
+    let mut node = Node::new("h100x2", 2);
+    let uuid = node.rig.uuid(0).to_owned();
+    node.kubelet.set(Reply::new().pod(pod("old", &[(GPU, &uuid)])));
+    let exporter = node.started(&[]);
+    node.kubelet.restart_beside_old();
+    node.kubelet.set(Reply::new().pod(pod("new", &[(GPU, &uuid)])));
+    let has_new = |page: &Page| {
+        page.samples("DCGM_FI_DEV_GPU_TEMP").iter().any(|sample| sample.label("pod") == Some("new"))
+    };
+    exporter.wait_for("the new pod", PATIENCE, has_new);
+    watch(&exporter, Duration::from_secs(1), |page| assert!(has_new(page)));
+}
+
+#[test]
+fn a_large_or_strange_reply_costs_nothing_but_labels() {
+    let mut node = Node::new("h100x2", 2);
+    let exporter = node.started(&[]);
+    let strange =
+        pod("a\n\"\\", &[(GPU, "GPU-\n"), (GPU, ""), (GPU, "nvidia99999999999"), (GPU, "0::1")]);
+    let entries = metric("heatsink_attribution_entries").label("refresher", "kubelet");
+    let errors = |page: &Page, reason| {
+        let errors = metric("heatsink_attribution_errors_total").label("refresher", "kubelet");
+        page.value_of(&errors.label("reason", reason)).unwrap_or_default()
+    };
+    for (reply, reason, count) in [
+        (Reply::of_pods(10_000), None, Some(10_000.0)),
+        (Reply::of_bytes(16 * 1024 * 1024 - 4096), None, Some(4_300.0)),
+        (Reply::of_bytes(17 * 1024 * 1024), Some("too_large"), None),
+        (Reply::new().raw_pod(vec![0xff; 100]), Some("malformed"), None),
+        (Reply::new().pod(strange), Some("malformed"), Some(1.0)),
+    ] {
+        let before = errors(&exporter.page(), reason.unwrap_or_default());
+        node.kubelet.set(reply);
+        exporter.wait_for("the reply is read", 2 * PATIENCE, |page| {
+            assert_eq!(up(page), 2);
+            let is_counted = reason.is_none_or(|reason| errors(page, reason) > before);
+            let has = |count: f64| {
+                let entries = page.value_of(&entries).unwrap_or_default();
+                (count..2.0 * count).contains(&entries)
+            };
+            is_counted && count.is_none_or(has)
+        });
+    }
+}
+
+#[test]
+fn job_files_label_their_gpus() {
+    let rig = Rig::machine("a100x2-mig");
+    let folder = rig.path("jobs");
+    let args = ["--hpc-job-mapping-dir", &folder.display().to_string(), "-d", "g+i"];
+    let exporter = rig.started(&[&args[..], &["--attribution-interval", "200ms"]].concat(), 2);
+    exporter.wait_for("the folder is missed", PATIENCE, |page| {
+        let errors = metric("heatsink_attribution_errors_total").label("refresher", "jobs");
+        page.value_of(&errors.label("reason", "absent")).is_some()
+    });
+    std::fs::create_dir(&folder).expect("the temporary folder can be written");
+    std::fs::write(folder.join("0"), "4711\n4712\n").expect("it can be written");
+    // A quote, a backslash, and bytes that are not UTF-8.
+    std::fs::write(folder.join("1.2"), b"a\"b\\c\xff\xfe\n").expect("it can be written");
+    exporter
+        .wait_for("the jobs", PATIENCE, |page| page.samples("heatsink_gpu_holder_info").len() == 3);
+    check("jobs", &exporter);
+    let page = exporter.page();
+    let ids = page.samples("heatsink_gpu_holder_info");
+    let ids: Vec<_> = ids.iter().filter_map(|sample| sample.label("job_id")).collect();
+    assert_eq!(ids, ["4711", "4712", "a\"b\\c\u{fffd}\u{fffd}"], "values round-trip");
+    std::fs::remove_file(folder.join("0")).expect("it can be removed");
+    exporter.wait_for("the end of the jobs", PATIENCE, |page| {
+        page.samples("heatsink_gpu_holder_info").len() == 1
+    });
+}
