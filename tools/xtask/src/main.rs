@@ -29,7 +29,8 @@ Usage: cargo xtask <COMMAND>
   ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, `monitoring`, `deploy`
   step NAME        one step of `ci` alone
   nightly          what takes long by its nature, and what `ci` does a short form of: a random walk of
-                   faults for ten minutes, a soak, parsers against many thousand mutated inputs
+                   faults for ten minutes, a soak, pods that come and go, parsers against many
+                   thousand mutated inputs
   monitoring       everything about rules and dashboards, with real servers: nothing generated
                    has drifted, promtool's tests, Grafana's schema, every query, the whole chain
   deploy           everything that is installed, built and tried: chart, unit, release, package,
@@ -237,12 +238,15 @@ fn nightly() -> Vec<Step> {
         Step::cargo(module, &[&args[..], &[module, "--nocapture"]].concat())
     };
     let parsers = ["test", "--package", "sampler", "--locked", "--lib", "kernel_log"];
+    let attribution = ["test", "--package", "attribution", "--locked", "--lib"];
     vec![
         Step::call("test set-up", setup::run),
         build(),
         long("random_walk").env("HEATSINK_WALK_SECONDS", "600"),
         long("soak").env("HEATSINK_SOAK_SECONDS", "600"),
+        long("pod_churn").env("HEATSINK_CHURN_SECONDS", "600"),
         Step::cargo("parsers", &parsers).env("PROPTEST_CASES", "20000"),
+        Step::cargo("attribution", &attribution).env("PROPTEST_CASES", "20000"),
     ]
 }
 

@@ -109,6 +109,35 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "Who uses the GPUs",
+        &[
+            "-k=maybe",
+            "DCGM_EXPORTER_KUBERNETES=maybe",
+            "--kubernetes-gpu-id-type name",
+            "DCGM_EXPORTER_KUBERNETES_GPU_ID_TYPE=name",
+            "-k --kubernetes-virtual-gpus=maybe",
+            "KUBERNETES_VIRTUAL_GPUS=maybe",
+            "-k --kubernetes-enable-pod-labels=maybe",
+            "DCGM_EXPORTER_KUBERNETES_ENABLE_POD_LABELS=maybe",
+            "-k --kubernetes-enable-pod-labels --kubernetes-pod-label-allowlist-regex (,[",
+            "DCGM_EXPORTER_KUBERNETES_POD_LABEL_ALLOWLIST_REGEX=[ -k --kubernetes-enable-pod-labels",
+            "--kubernetes-pod-label-limit 0",
+            "HEATSINK_KUBERNETES_POD_LABEL_LIMIT=all",
+            "-k --kubernetes-enable-pod-uid=maybe",
+            "DCGM_EXPORTER_KUBERNETES_ENABLE_POD_UID=maybe",
+            "-k --kubernetes-node-files=maybe",
+            "HEATSINK_KUBERNETES_NODE_FILES=maybe",
+            "-k --kubernetes-enable-dra=maybe",
+            "KUBERNETES_ENABLE_DRA=maybe",
+            "--attribution none",
+            "HEATSINK_ATTRIBUTION=none",
+            "--attribution-interval 5",
+            "HEATSINK_ATTRIBUTION_INTERVAL=2m",
+            "--attribution-max-age 0",
+            "HEATSINK_ATTRIBUTION_MAX_AGE=soon",
+        ],
+    ),
+    (
         "Simulation",
         &[
             "--sim-gpus 4",
@@ -142,8 +171,19 @@ const WARNED: &[(usize, &str)] = &[
     (1, "--source sim --dcgm-library libother.so"),
     (1, "--source sim -r localhost:5555"),
     (1, "--source sim -d g:0,99"),
-    (1, "--source sim -k"),
-    (1, "DCGM_EXPORTER_KUBERNETES=true HEATSINK_SOURCE=sim"),
+    (1, "--source sim -k --pod-resources-kubelet-socket missing.sock"),
+    (1, "--source sim -k --pod-resources-kubelet-socket text.txt"),
+    (
+        2,
+        "DCGM_EXPORTER_KUBERNETES=true HEATSINK_SOURCE=sim DCGM_POD_RESOURCES_KUBELET_SOCKET=none.sock --kubernetes-enable-pod-labels",
+    ),
+    (
+        2,
+        "NODE_NAME=n1 --source sim -k --pod-resources-kubelet-socket missing.sock --kubernetes-enable-dra",
+    ),
+    (1, "--source sim --kubernetes-enable-pod-labels"),
+    (1, "--source sim --hpc-job-mapping-dir missing"),
+    (1, "--source sim --dump-enabled"),
     (1, "--source sim -f one-bad-row.csv"),
 ];
 
@@ -243,7 +283,17 @@ fn warned(folder: &Path, line: &str, count: usize) -> String {
 }
 
 /// Flags whose value cannot be invalid, or that only print information.
-const RIGHT: &[&str] = &["--help", "--version"];
+const RIGHT: &[&str] = &[
+    "--help",
+    "--version",
+    "--nvidia-resource-names",
+    "NVIDIA_RESOURCE_NAMES",
+    "--dra-checkpoint",
+    "HEATSINK_DRA_CHECKPOINT",
+    "--kubernetes-service-account",
+    "HEATSINK_KUBERNETES_SERVICE_ACCOUNT",
+    "DCGM_HPC_JOB_MAPPING_DIR",
+];
 
 /// Checks that every flag and variable of the help is in the text.
 fn every_flag_is_in(text: &str) {
