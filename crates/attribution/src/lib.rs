@@ -29,7 +29,7 @@ mod state;
 pub use model::Attribution;
 
 pub use crate::attributor::{Attributor, StartError};
-pub use crate::pod_labels::{AllowList, AllowListError};
+pub use crate::pod_labels::{AllowList, AllowListError, NoValidPattern};
 pub use crate::settings::{
     ApiServer, DraSettings, JobSettings, KubeletSettings, NodeSettings, PodLabelSettings,
     PodSettings, Settings,
