@@ -76,6 +76,12 @@ impl Shared {
         view
     }
 
+    /// The last result of a refresher.
+    #[cfg(test)]
+    pub(crate) fn part(&self, kind: PartKind) -> Option<Part> {
+        self.lock().part(kind)
+    }
+
     /// Lets a refresher look at once.
     pub(crate) fn wake(&self, kind: PartKind) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
