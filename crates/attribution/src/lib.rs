@@ -9,6 +9,9 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
+#[cfg(test)]
+mod api_tests;
 mod attributor;
 mod checkpoint;
 mod device_id;
