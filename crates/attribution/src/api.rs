@@ -285,7 +285,6 @@ mod tests {
 
     use super::*;
     use crate::parts::PodsPart;
-    use crate::settings::Settings;
 
     /// Keeps nothing.
     struct Nothing;
@@ -315,17 +314,8 @@ mod tests {
 
     /// The results of one step after another, of a follower that waits only for this time.
     fn steps(server: &Server, limits: Limits, count: usize) -> Vec<Result<(), Failure>> {
-        let settings = Settings {
-            interval: MIN_WATCH,
-            max_age: MIN_WATCH,
-            kubelet: None,
-            pods: None,
-            dra: None,
-            node: None,
-            jobs: None,
-        };
         let mut follower = Follower {
-            shared: Arc::new(Shared::new(settings, [PartKind::Pods])),
+            shared: Shared::of(PartKind::Pods, MIN_WATCH),
             server: ApiServer {
                 url: server.url(),
                 service_account: server.service_account().to_owned(),

@@ -11,11 +11,13 @@ use tempfile::TempDir;
 
 use crate::parts::{Part, PartKind, PodFacts, PodsPart, SliceDevice, SliceFacts, SlicesPart};
 use crate::pod_labels::AllowList;
-use crate::settings::{ApiServer, DraSettings, PodLabelSettings, PodSettings, Settings};
+use crate::settings::{ApiServer, DraSettings, PodLabelSettings, PodSettings};
 use crate::shared::Shared;
 use crate::{pods, resource_slices};
 
 const NODE: &str = "node-a";
+
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// A refresher, and the API server that it follows.
 struct Follow {
@@ -32,7 +34,7 @@ impl Follow {
         let allow = Arc::new(AllowList::new(&patterns).unwrap().0);
         let labels = Some(PodLabelSettings { allow, most: 20 });
         let settings = PodSettings { api: api(&server), labels };
-        let shared = shared(PartKind::Pods);
+        let shared = Shared::of(PartKind::Pods, INTERVAL);
         pods::start(&shared, &settings).unwrap();
         Self { kind: PartKind::Pods, shared, server, _folder: folder }
     }
@@ -40,7 +42,7 @@ impl Follow {
     /// Starts the refresher `resourceslices`.
     fn slices(server: Server, folder: TempDir) -> Self {
         let settings = DraSettings { api: api(&server), checkpoint: "/nowhere".into() };
-        let shared = shared(PartKind::ResourceSlices);
+        let shared = Shared::of(PartKind::ResourceSlices, INTERVAL);
         resource_slices::start(&shared, &settings).unwrap();
         Self { kind: PartKind::ResourceSlices, shared, server, _folder: folder }
     }
@@ -137,19 +139,6 @@ fn api(server: &Server) -> ApiServer {
         service_account: server.service_account().to_owned(),
         node_name: NODE.into(),
     }
-}
-
-fn shared(kind: PartKind) -> Arc<Shared> {
-    let settings = Settings {
-        interval: Duration::from_millis(20),
-        max_age: Duration::from_secs(30),
-        kubelet: None,
-        pods: None,
-        dra: None,
-        node: None,
-        jobs: None,
-    };
-    Arc::new(Shared::new(settings, [kind]))
 }
 
 fn pod(name: &str, node: &str) -> Value {
@@ -275,7 +264,7 @@ fn labels_above_the_limit_are_counted_once() {
 fn without_labels_only_uids_are_kept() {
     let (server, folder) = new_server();
     server.set("pods", pod("one", NODE));
-    let shared = shared(PartKind::Pods);
+    let shared = Shared::of(PartKind::Pods, INTERVAL);
     pods::start(&shared, &PodSettings { api: api(&server), labels: None }).unwrap();
     let follow = Follow { kind: PartKind::Pods, shared, server, _folder: folder };
     follow.wait_for(&["team/one"]);
@@ -391,7 +380,7 @@ fn a_resource_that_is_forbidden_does_not_affect_another() {
     let fault = Fault::Status { code: 403, retry_after: None };
     server.inject("resourceslices", Verb::List, fault);
     let settings = DraSettings { api: api(&server), checkpoint: "/nowhere".into() };
-    let other = shared(PartKind::ResourceSlices);
+    let other = Shared::of(PartKind::ResourceSlices, INTERVAL);
     resource_slices::start(&other, &settings).unwrap();
     let follow = Follow::pods(server, folder);
     follow.wait_for(&["team/one"]);
@@ -466,7 +455,7 @@ fn an_api_server_that_is_not_there_is_waited_for() {
     let address = server.address();
     let settings = PodSettings { api: api(&server), labels: None };
     drop(server);
-    let shared = shared(PartKind::Pods);
+    let shared = Shared::of(PartKind::Pods, INTERVAL);
     pods::start(&shared, &settings).unwrap();
     let health = || shared.current(Moment::now()).refreshers[0].clone();
     let begin = SystemTime::now();

@@ -17,6 +17,8 @@ mod checkpoint;
 mod device_id;
 mod error;
 mod jobs;
+#[cfg(test)]
+mod kmock_tests;
 mod kubelet;
 mod merge;
 mod node;
