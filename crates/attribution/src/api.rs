@@ -1,8 +1,12 @@
 //! Follows this node's objects in the API server.
 //!
 //! There is one list, then one watch after the other, each of which goes on where the last one ended.
-//! A new list is made only when the API server has forgotten that place. What is kept changes only
-//! when a list is complete, so that a slow or broken list takes nothing away.
+//! A new list is made only when the API server has forgotten that place, or its answer is not
+//! understood. A list replaces what is kept only when it is complete, so that a slow or broken list
+//! takes nothing away.
+//!
+//! The watcher of `kube` is not used. It hides bookmarks, which show that a watch is alive, and repeats
+//! a watch for ever that is answered with 410.
 
 mod client;
 mod failure;
@@ -130,19 +134,21 @@ struct Place {
 
 impl<K: Kept> Follower<K> {
     async fn follow(&mut self) {
-        let mut backoff = Backoff::new(self.shared.settings.interval);
+        let interval = self.shared.settings.interval;
+        let mut backoff = Backoff::new(interval);
         loop {
             let began = Instant::now();
-            let is_watch = self.place.is_some();
+            let is_list = self.place.is_none();
             let pause = match self.step().await {
+                // A watch follows at once.
+                Ok(()) if is_list => Duration::ZERO,
                 Ok(()) => {
-                    let interval = backoff.pause(None);
-                    if is_watch { MIN_WATCH.min(interval) } else { Duration::ZERO }
-                        .saturating_sub(began.elapsed())
+                    backoff.pause(None);
+                    MIN_WATCH.min(interval).saturating_sub(began.elapsed())
                 }
                 Err(Failure::Gone) => {
                     self.place = None;
-                    backoff.pause(None).min(MIN_WATCH).saturating_sub(began.elapsed())
+                    MIN_WATCH.min(interval).saturating_sub(began.elapsed())
                 }
                 Err(Failure::Error(error)) => {
                     let reason = error.reason;

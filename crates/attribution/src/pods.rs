@@ -50,7 +50,9 @@ impl Pods {
         Self { settings, pods: HashMap::new(), labels_cut: 0 }
     }
 
-    fn read(&self, pod: &Pod) -> KeptPod {
+    /// The name and the facts of a pod; `None` if it has no name or UID, which every pod has.
+    fn read(&self, pod: &Pod) -> Option<(PodName, KeptPod)> {
+        let uid = pod.metadata.uid.as_deref()?.into();
         let none = BTreeMap::new();
         let labels = pod.metadata.labels.as_ref().unwrap_or(&none);
         let page = match &self.settings {
@@ -58,12 +60,9 @@ impl Pods {
             None => PageLabels::default(),
         };
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let facts = PodFacts {
-            uid: pod.metadata.uid.as_deref().unwrap_or_default().into(),
-            labels: page.labels,
-            has_ended: matches!(phase, Some("Succeeded" | "Failed")),
-        };
-        KeptPod { facts, labels_cut: page.cut }
+        let has_ended = matches!(phase, Some("Succeeded" | "Failed"));
+        let facts = PodFacts { uid, labels: page.labels, has_ended };
+        Some((name(pod)?, KeptPod { facts, labels_cut: page.cut }))
     }
 
     /// Counts the labels that were cut, each once: not again when the pod changes.
@@ -79,7 +78,8 @@ impl Kept for Pods {
 
     const KIND: PartKind = PartKind::Pods;
 
-    const PERMISSION: &'static str = "list, watch on pods (chart: kubernetes.podLabels=true)";
+    const PERMISSION: &'static str = "list, watch on pods \
+        (chart: kubernetes.enablePodLabels=true, kubernetes.rbac.create=true)";
 
     fn resources() -> Vec<ApiResource> {
         vec![ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Pod"), "pods")]
@@ -88,21 +88,25 @@ impl Kept for Pods {
     fn replace(&mut self, pods: Vec<Pod>) {
         let before = std::mem::take(&mut self.pods);
         for pod in pods {
-            let (name, pod) = (name(&pod), self.read(&pod));
-            self.count(&pod, before.get(&name));
-            self.pods.insert(name, pod);
+            if let Some((name, pod)) = self.read(&pod) {
+                self.count(&pod, before.get(&name));
+                self.pods.insert(name, pod);
+            }
         }
     }
 
     fn put(&mut self, pod: Pod) {
-        let (name, pod) = (name(&pod), self.read(&pod));
-        let before = self.pods.remove(&name);
-        self.count(&pod, before.as_ref());
-        self.pods.insert(name, pod);
+        if let Some((name, pod)) = self.read(&pod) {
+            let before = self.pods.remove(&name);
+            self.count(&pod, before.as_ref());
+            self.pods.insert(name, pod);
+        }
     }
 
     fn remove(&mut self, pod: &Pod) {
-        self.pods.remove(&name(pod));
+        if let Some(name) = name(pod) {
+            self.pods.remove(&name);
+        }
     }
 
     fn part(&self) -> Part {
@@ -111,7 +115,6 @@ impl Kept for Pods {
     }
 }
 
-fn name(pod: &Pod) -> PodName {
-    let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
-    (text(&pod.metadata.namespace), text(&pod.metadata.name))
+fn name(pod: &Pod) -> Option<PodName> {
+    Some((pod.metadata.namespace.as_deref()?.into(), pod.metadata.name.as_deref()?.into()))
 }

@@ -87,8 +87,8 @@ impl Kept for Slices {
 
     const KIND: PartKind = PartKind::ResourceSlices;
 
-    const PERMISSION: &'static str =
-        "list, watch on resourceslices.resource.k8s.io (chart: kubernetes.dra=true)";
+    const PERMISSION: &'static str = "list, watch on resourceslices of resource.k8s.io \
+        (chart: kubernetesDRA.enabled=true, kubernetes.rbac.create=true)";
 
     fn resources() -> Vec<ApiResource> {
         let resource = |version| {

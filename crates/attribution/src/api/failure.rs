@@ -140,7 +140,7 @@ mod tests {
             service_account: "/run/account".into(),
             node_name: "a".into(),
         };
-        let permission = "list, watch on pods (chart: kubernetes.podLabels=true)";
+        let permission = "list, watch on pods (chart: kubernetes.enablePodLabels=true)";
         match (Request { server: &server, permission }).failure(error) {
             Failure::Error(error) => (error.reason, error.message),
             Failure::Gone => panic!("gone"),
@@ -163,7 +163,7 @@ mod tests {
             (
                 status(403, "pods is forbidden: User \"x\" cannot list"),
                 R::Forbidden,
-                "give the service account list, watch on pods (chart: kubernetes.podLabels=true)",
+                "give the service account list, watch on pods (chart: kubernetes.enablePodLabels=true)",
             ),
             (status(404, "404 page not found"), R::Unimplemented, "https://10.0.0.1:443"),
             (status(429, "Too many requests"), R::RateLimited, "fewer requests"),
