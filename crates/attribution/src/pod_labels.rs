@@ -288,7 +288,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_labels_make_a_valid_page(
-            labels in proptest::collection::btree_map("[-a_./1P]{0,4}|(pod|gpu|a.b|a_b)", "[a-z]{0,3}", 0..40),
+            labels in proptest::collection::btree_map(
+                "[-a_./1P]{0,4}|(pod|gpu|a.b|a_b)", "[a-z]{0,3}", 0..40,
+            ),
             most in 0usize..40,
         ) {
             let page = AllowList::default().page_labels(&labels, most);

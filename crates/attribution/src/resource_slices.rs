@@ -1,8 +1,8 @@
 //! The refresher `resource_slices`: what the devices of resource claims are, from the API server.
 //!
-//! NVIDIA's DRA driver publishes the GPUs of a node as resource slices. It names a GPU `gpu-<minor>` and
-//! gives its UUID as an attribute. A MIG device that exists has its own UUID; one that is made when a
-//! claim needs it has only its profile.
+//! NVIDIA's DRA driver publishes the GPUs of a node as resource slices. It names a GPU `gpu-<minor>`
+//! and gives its UUID as an attribute. A MIG device that exists has its own UUID; one that is made when
+//! a claim needs it has only its profile.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

@@ -1,8 +1,8 @@
 """A Kubernetes API server made of kmock, which this project did not write.
 
-Prints its URL. Then it reads lines from its standard input, each a JSON array of a method, a path and a
-body, makes that request to itself, and prints the status. At the end of its input it prints the requests
-of others, one a line, and ends.
+Prints its URL. Then it reads lines from its standard input, each a JSON array of a method, a path and
+a body, makes that request to itself, and prints the status. At the end of its input it prints the
+requests of others, one a line, and ends.
 
 What kmock does not have: resource versions, field selectors, bookmarks, the end of a watch, TLS.
 """
