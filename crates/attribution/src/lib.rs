@@ -9,6 +9,9 @@
 
 #![forbid(unsafe_code)]
 
+mod api;
+#[cfg(test)]
+mod api_tests;
 mod attributor;
 mod checkpoint;
 mod claims;
@@ -16,6 +19,8 @@ mod device_id;
 mod error;
 mod files;
 mod jobs;
+#[cfg(test)]
+mod kmock_tests;
 mod kubelet;
 mod merge;
 mod node;
@@ -32,7 +37,7 @@ mod state;
 pub use model::Attribution;
 
 pub use crate::attributor::{Attributor, StartError};
-pub use crate::pod_labels::{AllowList, AllowListError};
+pub use crate::pod_labels::{AllowList, AllowListError, NoValidPattern};
 pub use crate::settings::{
     ApiServer, DraSettings, JobSettings, KubeletSettings, NodeSettings, PodLabelSettings,
     PodSettings, Settings,

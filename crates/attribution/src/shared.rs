@@ -36,6 +36,21 @@ impl Shared {
         Self { settings, state, current, waiting, wake: Condvar::new() }
     }
 
+    /// Of one refresher, for tests. Nothing is configured.
+    #[cfg(test)]
+    pub(crate) fn of(kind: PartKind, interval: Duration) -> Arc<Self> {
+        let settings = Settings {
+            interval,
+            max_age: Duration::from_secs(30),
+            kubelet: None,
+            pods: None,
+            dra: None,
+            node: None,
+            jobs: None,
+        };
+        Arc::new(Self::new(settings, [kind]))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,6 +89,12 @@ impl Shared {
         let view = Arc::new(state.view(now));
         self.current.store(Arc::clone(&view));
         view
+    }
+
+    /// The last result of a refresher.
+    #[cfg(test)]
+    pub(crate) fn part(&self, kind: PartKind) -> Option<Part> {
+        self.lock().part(kind)
     }
 
     /// Lets a refresher look at once.

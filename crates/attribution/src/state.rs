@@ -51,10 +51,10 @@ impl State {
         Self { max_age, refreshers }
     }
 
-    /// A look has begun.
+    /// A look has begun. It goes on if there is one that has not ended.
     pub(crate) fn begin(&mut self, kind: PartKind, now: Moment) {
         if let Some(refresher) = self.refreshers.get_mut(&kind) {
-            refresher.began = Some(now);
+            refresher.began.get_or_insert(now);
         }
     }
 
@@ -67,6 +67,10 @@ impl State {
         time: SystemTime,
     ) -> Option<LogLine> {
         let refresher = self.refreshers.get_mut(&kind)?;
+        if refresher.is_overdue(now) && !is_timeout(&result) {
+            // It was shown while the look went on, and a counter does not fall.
+            *refresher.errors.entry(ErrorReason::Timeout).or_default() += 1;
+        }
         if let Some(began) = refresher.began.take() {
             refresher.duration = Some(now - began);
         }
@@ -94,6 +98,12 @@ impl State {
                 })
             }
         }
+    }
+
+    /// The last result of a refresher.
+    #[cfg(test)]
+    pub(crate) fn part(&self, kind: PartKind) -> Option<Part> {
+        Some(self.refreshers.get(&kind)?.last.as_ref()?.part.clone())
     }
 
     /// Who uses the GPUs at `now`.
@@ -126,9 +136,18 @@ impl State {
     }
 }
 
+fn is_timeout(result: &Result<Part, RefreshError>) -> bool {
+    result.as_ref().is_err_and(|error| error.reason == ErrorReason::Timeout)
+}
+
 impl Refresher {
+    /// Whether there is a look that takes too long.
+    fn is_overdue(&self, now: Moment) -> bool {
+        self.began.is_some_and(|began| now > began + DEADLINE)
+    }
+
     fn view(&self, kind: PartKind, part: Option<&Part>, now: Moment) -> RefresherView {
-        let overdue = self.began.is_some_and(|began| now > began + DEADLINE);
+        let overdue = self.is_overdue(now);
         let mut errors: BTreeMap<&'static str, u64> =
             self.errors.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
         // Those of the last result, however old it is: a counter does not fall.
@@ -155,7 +174,41 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::parts::JobsPart;
+    use crate::parts::{JobsPart, PodsPart};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn pods() -> Result<Part, RefreshError> {
+        Ok(Part::Pods(Arc::new(PodsPart::default())))
+    }
+
+    fn timeouts(state: &State, now: Moment) -> u64 {
+        state.view(now).refreshers[0].errors.get("timeout").copied().unwrap_or(0)
+    }
+
+    #[test]
+    fn a_look_that_took_too_long_stays_counted_when_it_ends() {
+        let failed = |reason| Err(RefreshError::new(reason, "failed"));
+        for result in [pods(), failed(ErrorReason::Failed), failed(ErrorReason::Timeout)] {
+            let mut state = State::new(SECOND, [PartKind::Pods]);
+            let begin = Moment::BOOT;
+            state.begin(PartKind::Pods, begin);
+            let late = begin + DEADLINE + SECOND;
+            assert_eq!((timeouts(&state, begin), timeouts(&state, late)), (0, 1));
+            state.end(PartKind::Pods, result, late, SystemTime::UNIX_EPOCH);
+            assert_eq!(timeouts(&state, late), 1);
+        }
+    }
+
+    #[test]
+    fn a_look_that_begins_twice_lasts_from_the_first_time() {
+        let mut state = State::new(SECOND, [PartKind::Pods]);
+        state.begin(PartKind::Pods, Moment::BOOT);
+        state.begin(PartKind::Pods, Moment::BOOT + SECOND);
+        let end = Moment::BOOT + 3 * SECOND;
+        state.end(PartKind::Pods, pods(), end, SystemTime::UNIX_EPOCH);
+        assert_eq!(state.view(end).refreshers[0].duration, Some(3 * SECOND));
+    }
 
     #[test]
     fn what_a_look_skips_counts_as_an_error_of_a_refresher_that_is_up() {

@@ -2,4 +2,5 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api_server;
 pub mod kubelet;
