@@ -10,7 +10,7 @@ mod rig;
 use std::thread;
 use std::time::Duration;
 
-use fake_kubernetes::api_server::FakeApiServer;
+use fake_kubernetes::api_server::ApiServer;
 use fake_kubernetes::kubelet::{Container, FakeKubelet, Pod, Reply};
 use measure::{better, complete, cpu, latencies, machine, percentile, resident, row};
 use rig::{PATIENCE, Rig};
@@ -32,13 +32,15 @@ fn main() {
     let mut kubelet = FakeKubelet::start(rig.path("kubelet.sock"));
     kubelet.set(reply());
     let socket = kubelet.socket().display().to_string();
-    let api = FakeApiServer::start(&rig.path("service-account"));
+    let folder = rig.path("service-account");
+    std::fs::create_dir(&folder).expect("the temporary folder can be written");
+    let api = ApiServer::start(&folder);
     for number in 0..PODS {
-        api.add("pods", pod(number));
+        api.set("pods", pod(number));
     }
     let rig = rig
         .with("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-        .with("KUBERNETES_SERVICE_PORT", &api.port().to_string());
+        .with("KUBERNETES_SERVICE_PORT", &api.address().port().to_string());
 
     let kubelet_args = ["-k", "--pod-resources-kubelet-socket", &socket];
     let account = api.service_account().display().to_string();

@@ -2,8 +2,11 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing::Level;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::parse::LogFormat;
 
@@ -27,8 +30,22 @@ pub(crate) fn start(format: LogFormat, debug: bool) -> WorkerGuard {
         .log_internal_errors(false)
         .with_max_level(if debug { Level::DEBUG } else { Level::INFO });
     match format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => init(builder.with_ansi(io::stderr().is_terminal()).finish()),
+        LogFormat::Json => init(builder.json().flatten_event(true).finish()),
     }
     guard
+}
+
+/// Lets only crates of this program log. What its dependencies report as an error, it logs itself.
+fn init(subscriber: impl Subscriber + Send + Sync + 'static) {
+    let is_own = |meta: &Metadata| OWN.iter().any(|name| is_of(meta.target(), name));
+    subscriber.with(filter_fn(is_own)).init();
+}
+
+/// The crates of this program that log.
+const OWN: [&str; 5] = ["heatsink", "attribution", "dcgm", "nvml", "sampler"];
+
+/// Whether a target is a crate, or a module of it.
+fn is_of(target: &str, name: &str) -> bool {
+    target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

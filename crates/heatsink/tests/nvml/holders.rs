@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use crate::rig::{PATIENCE, Rig, up, watch};
-use fake_kubernetes::kubelet::{Call, Claim, Container, FakeKubelet, Fault, Pod, Reply};
+use fake_kubernetes::api_server::{ApiServer, Fault, Request, Verb};
+use fake_kubernetes::kubelet::{self, Call, Claim, Container, FakeKubelet, Pod, Reply};
+use serde_json::{Value, json};
 use testkit::exporter::Exporter;
 use testkit::golden::check_golden;
 use testkit::page::{Page, metric};
@@ -102,6 +104,165 @@ fn each_way_to_share_gpus_has_its_page() {
     }
 }
 
+/// A machine in a cluster.
+struct Cluster {
+    node: Node,
+    api: ApiServer,
+}
+
+impl Cluster {
+    fn new(machine: &str, gpus: usize) -> Self {
+        let mut node = Node::new(machine, gpus);
+        let folder = node.rig.path("service-account");
+        std::fs::create_dir(&folder).expect("the temporary folder can be written");
+        let api = ApiServer::start(&folder);
+        let port = api.address().port().to_string();
+        node.rig = node
+            .rig
+            .with("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            .with("KUBERNETES_SERVICE_PORT", &port)
+            .with("HEATSINK_KUBERNETES_SERVICE_ACCOUNT", &folder.display().to_string());
+        Self { node, api }
+    }
+}
+
+/// A pod of the API server, on this node.
+fn api_pod(name: &str, labels: &Value, phase: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": name, "namespace": "ml", "uid": format!("uid-of-{name}"), "labels": labels
+        },
+        "spec": { "nodeName": "node-1" },
+        "status": { "phase": phase },
+    })
+}
+
+#[test]
+fn pods_have_their_labels_and_uids() {
+    let mut cluster = Cluster::new("h100x2", 2);
+    let uuids = [0, 1].map(|gpu| cluster.node.rig.uuid(gpu).to_owned());
+    let labels = json!({
+        "app.kubernetes.io/name": "llama", "team": "research", "gpu": "many", "secret": "x"
+    });
+    cluster.api.set("pods", api_pod("train-0", &labels, "Running"));
+    cluster.api.set("pods", api_pod("ended", &json!({}), "Succeeded"));
+    cluster.api.set("pods", api_pod("new", &json!({ "team": "b" }), "Running"));
+    // As before Kubernetes 1.34, the kubelet lists a pod that has ended.
+    let reply = Reply::new()
+        .pod(pod("train-0", &[(GPU, &uuids[0])]))
+        .pod(pod("new", &[(GPU, &uuids[1])]))
+        .pod(pod("ended", &[(GPU, &uuids[1])]));
+    cluster.node.kubelet.set(reply);
+    let args = [
+        "--kubernetes-enable-pod-labels",
+        "--kubernetes-enable-pod-uid",
+        "--kubernetes-pod-label-allowlist-regex",
+        "^app,^team$,^gpu$",
+    ];
+    let exporter = cluster.node.started(&args);
+    let has_uid = |page: &Page, uid| {
+        let temperatures = page.samples("DCGM_FI_DEV_GPU_TEMP");
+        temperatures.iter().any(|sample| sample.label("pod_uid") == Some(uid))
+    };
+    exporter.wait_for("the pods of the API server", PATIENCE, |page| has_uid(page, "uid-of-new"));
+    check("pod-labels", &exporter);
+
+    // Nothing is asked for beyond this node.
+    let is_of_node = |request: &Request| request.selector() == "spec.nodeName=node-1";
+    assert!(cluster.api.requests().iter().all(is_of_node));
+
+    // Labels of a pod that change, change on the page.
+    cluster.api.set("pods", api_pod("new", &json!({ "team": "c" }), "Running"));
+    exporter.wait_for("the new label", PATIENCE, |page| {
+        let temperatures = page.samples("DCGM_FI_DEV_GPU_TEMP");
+        temperatures.iter().any(|sample| sample.label("team") == Some("c"))
+    });
+}
+
+#[test]
+fn missing_rights_cost_labels_and_are_named() {
+    let mut cluster = Cluster::new("h100x2", 2);
+    let uuid = cluster.node.rig.uuid(0).to_owned();
+    cluster.node.kubelet.set(Reply::new().pod(pod("train-0", &[(GPU, &uuid)])));
+    let forbidden = Fault::Status { code: 403, retry_after: None };
+    cluster.api.inject("*", Verb::List, forbidden);
+    let args = ["--kubernetes-enable-pod-labels", "--kubernetes-enable-dra"];
+    let exporter = cluster.node.started(&args);
+    let (page, _) = exporter.wait_for("both are refused", PATIENCE, |page| {
+        ["pods", "resourceslices"].iter().all(|refresher| {
+            let errors = metric("heatsink_attribution_errors_total").label("refresher", *refresher);
+            page.value_of(&errors.label("reason", "forbidden")).is_some()
+        })
+    });
+    assert!(has_pod(&page), "the kubelet needs no right");
+    let (_, _, log) = exporter.terminate();
+    for rule in ["list, watch on pods", "list, watch on resourceslices"] {
+        let lines = log.lines().filter(|line| line.contains("WARN") && line.contains(rule));
+        assert_eq!(lines.count(), 1, "{rule}: {log}");
+    }
+}
+
+/// Devices of resource claims: a GPU that one pod has, one that two share, and a MIG device that the
+/// driver has made for its claim.
+#[test]
+fn claims_have_their_pages() {
+    let mut cluster = Cluster::new("a100x2-mig", 2);
+    let rig = &cluster.node.rig;
+    let uuids = [0, 1].map(|gpu| rig.uuid(gpu).to_owned());
+    let mig = "MIG-9760ef21-55bc-45bb-9fd2-896dec3d0f30";
+    let gpu = json!({ "name": "gpu-0", "attributes": {
+        "type": { "string": "gpu" }, "uuid": { "string": uuids[0] }
+    } });
+    let made = json!({ "name": "gpu-1-mig-3g.20gb-9-0", "attributes": {
+        "type": { "string": "mig" }, "profile": { "string": "3g.20gb" }
+    } });
+    let slice = json!({
+        "metadata": { "name": "slice-1" },
+        "spec": {
+            "driver": "gpu.nvidia.com", "nodeName": "node-1",
+            "pool": { "name": "node-1", "generation": 1, "resourceSliceCount": 1 },
+            "devices": [gpu, made],
+        },
+    });
+    cluster.api.set("resourceslices", slice);
+    let checkpoint = json!({ "checksum": 1, "v2": { "preparedClaims": { "uid-1": {
+        "checkpointState": "PrepareCompleted", "name": "slice-of-gpu", "namespace": "ml",
+        "preparedDevices": [{ "devices": [{ "mig": {
+            "concrete": { "parentUUID": uuids[1], "giId": 2, "ciId": 0, "migUUID": mig },
+            "device": { "DeviceName": "gpu-1-mig-3g.20gb-9-0", "PoolName": "node-1" },
+        } }] }],
+    } } } });
+    let file = rig.file("checkpoint.json", checkpoint.to_string());
+    let claimed = |pod: &str, claim: &str, device: &str, share: Option<&str>| {
+        let claim = Claim {
+            name: claim,
+            namespace: "ml",
+            driver: "gpu.nvidia.com",
+            pool: "node-1",
+            device,
+            share,
+        };
+        Pod::new("ml", pod).container(Container::new("main").claim(claim))
+    };
+    let mig_pod = || claimed("infer", "slice-of-gpu", "gpu-1-mig-3g.20gb-9-0", None);
+    let exclusive = Reply::new().pod(claimed("train", "gpus", "gpu-0", None)).pod(mig_pod());
+    let shared = Reply::new().pod(claimed("a", "gpus", "gpu-0", Some("s1"))).pod(claimed(
+        "b",
+        "gpus",
+        "gpu-0",
+        Some("s2"),
+    ));
+    let args = ["--kubernetes-enable-dra", "--dra-checkpoint", &file];
+    for (name, reply) in [("dra", exclusive), ("dra-shared", shared)] {
+        cluster.node.kubelet.set(reply);
+        let exporter = cluster.node.started(&args);
+        exporter.wait_for("the claims", PATIENCE, |page| {
+            page.samples("heatsink_gpu_holder_info").len() == 2
+        });
+        check(name, &exporter);
+    }
+}
+
 #[test]
 fn instances_have_the_labels_of_their_pods() {
     let mut node = Node::new("a100x2-mig", 2);
@@ -144,9 +305,9 @@ fn labels_outlive_a_kubelet_for_a_time_and_gpus_for_ever() {
     assert!(has_pod(&exporter.page()));
     for (fault, reason) in [
         (None, "absent"),
-        (Some(Fault::Hang), "timeout"),
-        (Some(Fault::Unimplemented), "unimplemented"),
-        (Some(Fault::ResourceExhausted), "rate_limited"),
+        (Some(kubelet::Fault::Hang), "timeout"),
+        (Some(kubelet::Fault::Unimplemented), "unimplemented"),
+        (Some(kubelet::Fault::ResourceExhausted), "rate_limited"),
     ] {
         match fault {
             None => node.kubelet.vanish(),
