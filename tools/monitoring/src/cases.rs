@@ -1,5 +1,8 @@
 //! Input of `promtool test rules`: cases in base units, converted to the names and units of a
 //! generation.
+//!
+//! Each case is tested twice: as it is, and with pods that end and others that begin, since series of a
+//! GPU may have the labels of its pod.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -44,6 +47,9 @@ struct Case {
     gone: String,
 }
 
+/// So many pods have a GPU one after the other until the alert fires.
+const PODS: u64 = 4;
+
 fn minute() -> String {
     "1m".to_owned()
 }
@@ -86,14 +92,14 @@ struct InputSeries {
     values: String,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct ExprTest {
     expr: String,
     eval_time: String,
     exp_samples: Vec<Sample>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Sample {
     labels: &'static str,
     value: u32,
@@ -177,6 +183,7 @@ impl Case {
         };
         let interval = time(&self.interval)?;
         let at = time(&self.at)?;
+        let samples = (at.as_millis() / interval.as_millis()) as u64 + 1;
         let fires = series(&self.fires)?;
         let alert = &self.alert;
         let firing = |when: Duration, count: u32| ExprTest {
@@ -198,14 +205,32 @@ impl Case {
             })
         };
 
+        let with_pods = |series: &[Series]| -> Vec<Series> {
+            let of_a_pod = samples.div_ceil(PODS);
+            series.iter().flat_map(|series| series.with_pods(of_a_pod)).collect()
+        };
+        // Twice: as they are, and with pods, if some can have pods.
+        let both = |name: &str, series: &[Series], checks: &[ExprTest]| -> Result<Vec<Test>> {
+            let mut tests = vec![test(name, series, checks.to_vec())?];
+            let with_pods = with_pods(series);
+            if with_pods != series {
+                tests.push(test(
+                    &format!("{name} while pods change"),
+                    &with_pods,
+                    checks.to_vec(),
+                )?);
+            }
+            Ok(tests)
+        };
+
         let mut checks = vec![firing(at, self.count)];
         if let Some(not_yet) = &self.not_yet {
             checks.push(firing(time(not_yet)?, 0));
         }
-        let mut tests = vec![test("fires", &fires, checks)?];
+        let mut tests = both("fires", &fires, &checks)?;
         for set in &self.quiet {
             let quiet = replaced(&fires, series(set)?)?;
-            tests.push(test("stays quiet", &quiet, vec![firing(at, 0)])?);
+            tests.extend(both("stays quiet", &quiet, &[firing(at, 0)])?);
         }
         let (then, after) = self.gone.split_once(" after ").context("`gone`: resolved after 1m")?;
         let count = match then {
@@ -213,7 +238,6 @@ impl Case {
             "firing" => self.count,
             other => bail!("`gone`: {other}"),
         };
-        let samples = (at.as_millis() / interval.as_millis()) as u64 + 1;
         let ended: Vec<Series> = fires.iter().map(|series| series.ended_after(samples)).collect();
         let checks = vec![firing(at, self.count), firing(at + time(after)?, count)];
         tests.push(test("its series end", &ended, checks)?);
@@ -299,6 +323,28 @@ impl Series {
         Self { runs, ..self.clone() }
     }
 
+    /// A series for each pod, of which each has the GPU for some samples. Series of DCGM have the labels
+    /// of pods.
+    fn with_pods(&self, samples: u64) -> Vec<Self> {
+        if !self.name.starts_with("DCGM_") || self.labels.contains_key("pod") {
+            return vec![self.clone()];
+        }
+        let mut pods: BTreeMap<u64, Self> = BTreeMap::new();
+        for (at, sample) in self.runs.iter().flat_map(Run::samples).enumerate() {
+            let at = at as u64;
+            let pod = pods.entry(at / samples).or_insert_with_key(|number| {
+                let mut pod = self.clone();
+                pod.labels.insert("namespace".to_owned(), "ml".to_owned());
+                pod.labels.insert("pod".to_owned(), format!("pod-{number}"));
+                pod.runs = vec![Run::Nothing { count: at }];
+                pod
+            });
+            pod.runs.push(sample);
+        }
+        pods.values_mut().for_each(|pod| pod.runs.push(Run::Stale));
+        pods.into_values().collect()
+    }
+
     fn input(&self, names: Names) -> Result<InputSeries> {
         let (name, factor) = match self.name.starts_with("DCGM_") {
             true => expand::from_base(&self.name, names)?,
@@ -333,6 +379,19 @@ impl Run {
         let step = if step.is_empty() { 0.0 } else { number(step)? };
         // As promtool counts: the first one, and so many more.
         Ok(Self::Values { start: number(start)?, step, count: times + 1 })
+    }
+
+    /// Its samples, each as a run.
+    fn samples(&self) -> Vec<Self> {
+        match *self {
+            Self::Values { start, step, count } => {
+                let value = |index| start + step * index as f64;
+                let one = |index| Self::Values { start: value(index), step: 0.0, count: 1 };
+                (0..count).map(one).collect()
+            }
+            Self::Nothing { count } => vec![Self::Nothing { count: 1 }; count as usize],
+            Self::Stale => vec![Self::Stale],
+        }
     }
 
     fn count(&self) -> u64 {
@@ -391,6 +450,7 @@ fn defaults(name: &str) -> BTreeMap<String, String> {
         "heatsink_nvswitch_",
         "heatsink_driver_errors",
         "heatsink_gpus_expected",
+        "heatsink_attribution_",
     ];
     let mut labels: Vec<(&str, &str)> = machine.to_vec();
     if !of_machine.iter().any(|prefix| name.starts_with(prefix)) {
@@ -428,6 +488,21 @@ mod tests {
         let series = Series::parse("heatsink_gpu_up 1x4 0x9").unwrap();
         assert_eq!(series.ended_after(7).input(Names::V4_8).unwrap().values, "1+0x4 0+0x1 stale");
         assert_eq!(series.ended_after(5).input(Names::V4_8).unwrap().values, "1+0x4 stale");
+    }
+
+    #[test]
+    fn each_pod_has_series_of_its_own() {
+        let with_pods = |line: &str| {
+            let series = Series::parse(line).unwrap().with_pods(3);
+            let input = series.iter().map(|series| series.input(Names::V4_9).unwrap());
+            input.map(|input| (input.series, input.values)).collect::<Vec<_>>()
+        };
+        let series = with_pods("DCGM_FI_DEV_GPU_TEMP 50+1x2 _x1 60");
+        let values: Vec<&str> = series.iter().map(|(_, values)| values.as_str()).collect();
+        assert_eq!(values, ["50+0x0 51+0x0 52+0x0 stale", "_x3 _x1 60+0x0 stale"]);
+        assert!(series[1].0.contains("pod=\"pod-1\""), "{}", series[1].0);
+        assert_eq!(with_pods("heatsink_gpu_up 1x9").len(), 1);
+        assert_eq!(with_pods("DCGM_FI_DEV_GPU_TEMP{pod=\"a\"} 1x9").len(), 1);
     }
 
     #[test]

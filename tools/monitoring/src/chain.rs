@@ -25,8 +25,6 @@ pub struct Chain {
     pub names: Names,
     /// The exporters.
     pub targets: Vec<Target>,
-    /// The pods that use GPUs, for exporters that have no pod labels.
-    pub owners: Vec<Owner>,
     /// The Alertmanager, as `host:port`.
     pub alertmanager: String,
     /// The address that gets the messages; the receiver's name is added as its path.
@@ -40,19 +38,6 @@ pub struct Target {
     pub address: String,
     /// The name of its node; if absent, its address.
     pub name: Option<String>,
-}
-
-/// A pod that uses some of a node's GPUs, as labels that Prometheus adds.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Owner {
-    /// The node, as a regular expression.
-    pub instance: String,
-    /// The GPUs, as a regular expression.
-    pub gpu: String,
-    /// The pod's namespace.
-    pub namespace: String,
-    /// The pod.
-    pub pod: String,
 }
 
 /// The keys of durations in the two configurations.
@@ -88,8 +73,6 @@ impl Chain {
             // The shipped rules would name a node by its address.
             scrape["relabel_configs"] = Value::Sequence(Vec::new());
         }
-        let owners = self.owners.iter().flat_map(Owner::relabelling).collect();
-        scrape["metric_relabel_configs"] = Value::Sequence(owners);
         let managers = &["alerting", "alertmanagers", "0", "static_configs", "0", "targets"];
         set(&mut prometheus, managers, vec![Value::from(self.alertmanager.as_str())])?;
 
@@ -179,22 +162,6 @@ impl Target {
     }
 }
 
-impl Owner {
-    /// A relabelling rule for each of the two labels, on metrics with DCGM's names.
-    fn relabelling(&self) -> [Value; 2] {
-        let Self { instance, gpu, namespace, pod } = self;
-        [("namespace", namespace), ("pod", pod)].map(|(label, value)| {
-            let sources = ["__name__", "instance", "gpu"].map(Value::from).to_vec();
-            mapping([
-                ("source_labels", Value::Sequence(sources)),
-                ("regex", format!("DCGM_.+;{instance};{gpu}").into()),
-                ("target_label", label.into()),
-                ("replacement", value.as_str().into()),
-            ])
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +177,6 @@ mod tests {
             targets: ["127.0.0.1:1", "127.0.0.1:2"]
                 .map(|address| Target { address: address.to_owned(), name: None })
                 .to_vec(),
-            owners: Vec::new(),
             alertmanager: "127.0.0.1:3".to_owned(),
             webhook: "http://127.0.0.1:4".to_owned(),
         };
@@ -218,7 +184,7 @@ mod tests {
         let text = |name: &str| files.iter().find(|file| file.path == name).unwrap().text.clone();
         let [rules, prometheus, alertmanager] =
             ["heatsink.rules.yml", "prometheus.yml", "alertmanager.yml"].map(text);
-        assert!(rules.contains("for: 2s") && rules.contains("_BYTES[30s]"), "{rules}");
+        assert!(rules.contains("for: 2s") && rules.contains("used_bytes:max[30s]"), "{rules}");
         assert!(prometheus.contains("scrape_interval: 250ms"), "{prometheus}");
         for target in 1..4 {
             assert!(prometheus.contains(&format!("127.0.0.1:{target}")), "{prometheus}");

@@ -5,6 +5,7 @@
 //! still shows something.
 
 mod fleet;
+mod holders;
 mod jobs;
 mod node;
 mod panel;
@@ -34,6 +35,8 @@ pub fn all(source: &Source) -> Result<Vec<Dashboard>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
@@ -91,11 +94,20 @@ mod tests {
     }
 
     #[test]
-    fn jobs_names_the_labels_that_it_needs() {
+    fn each_panel_of_a_dashboard_has_an_id_of_its_own() {
+        for name in ["fleet", "node", "jobs"] {
+            let panels = panels(name);
+            let ids: BTreeSet<_> = panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
+            assert_eq!(ids.len(), panels.len(), "{name}");
+        }
+    }
+
+    #[test]
+    fn jobs_names_the_options_that_it_needs() {
         let first = &panels("jobs")[0];
         assert_eq!((&first["type"], &first["gridPos"]["y"]), (&json!("text"), &json!(0)));
         let content = first["options"]["content"].as_str().unwrap();
-        for word in ["namespace", "pod", "hpc_job", "docs/hpc.md"] {
+        for word in ["heatsink_gpu_holder_info", "--kubernetes", "--hpc-job-mapping-dir"] {
             assert!(content.contains(word), "{word}");
         }
     }

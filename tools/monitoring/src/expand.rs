@@ -1,7 +1,10 @@
 //! From an expression with placeholders to PromQL, for one generation of names.
 //!
-//! A rule names a field in base units. Its family and factor depend on the generation that is served: `DCGM_FI_DEV_FB_USED` in MiB up to 4.8,
-//! `DCGM_FI_DEV_FB_USED_BYTES` from 4.9 on.
+//! A rule names a field in base units. Its family and factor depend on the generation that is served:
+//! `DCGM_FI_DEV_FB_USED` in MiB up to 4.8, `DCGM_FI_DEV_FB_USED_BYTES` from 4.9 on.
+//!
+//! The series of a GPU end and others begin when its pod or job changes, because they may have its
+//! labels. `[[gpu ...]]` and `[[device ...]]` are without these labels, and go on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -78,23 +81,21 @@ impl Expander<'_> {
             filled += before;
             filled += &self.placeholder(inside)?;
             rest = tail;
-            let ranged = rest.starts_with('[') || rest.starts_with(" offset");
+            let is_range = rest.starts_with('[') && !rest.starts_with("[[");
+            let is_shifted = rest.starts_with(" offset") && !filled.ends_with(']');
+            let name = inside.trim_start_matches("raw ");
             ensure!(
-                !(ranged && filled.ends_with(')')),
-                "`[[{inside}]]` has a unit to be converted, so nothing can follow it: \
-                 [[raw {inside}]] has not"
+                !is_range && !is_shifted,
+                "`[[{inside}]]`: its series end when the pod of the GPU does; write \
+                 [[gpu {name} over 5m]] or [[gpu {name} offset 1h]]"
             );
         }
         Ok(filled + rest)
     }
 
     fn placeholder(&self, inside: &str) -> Result<String> {
-        if let Some(name) = inside.strip_prefix("raw ") {
-            let (field, matchers) = field(name)?;
-            return Ok(format!("{}{matchers}", self.one(field)?.0));
-        }
-        if let Some(name) = inside.strip_prefix("unit ") {
-            return Ok(self.one(field(name)?.0)?.1.to_string());
+        if let Some(field) = Field::parse(inside)? {
+            return self.field(&field);
         }
         if let Some(name) = inside.strip_prefix("time ") {
             let threshold = self.source.thresholds.get(name);
@@ -104,10 +105,6 @@ impl Expander<'_> {
         }
         if let Some(alerts) = inside.strip_prefix("cause ") {
             return Ok(self.firing(alerts));
-        }
-        if inside.starts_with("DCGM_") {
-            let (name, matchers) = field(inside)?;
-            return self.in_base_units(name, matchers);
         }
         if let Some(threshold) = self.source.thresholds.get(inside) {
             return Ok(self.threshold(*threshold).to_string());
@@ -139,11 +136,49 @@ impl Expander<'_> {
         }
     }
 
-    fn in_base_units(&self, field: &str, matchers: &str) -> Result<String> {
-        let product = |(name, factor): (&str, f64)| format!("{name}{matchers} * {factor}");
+    fn field(&self, field: &Field<'_>) -> Result<String> {
+        let Field { series, name, matchers, when } = *field;
+        let labels = match series {
+            Series::Raw => return Ok(format!("{}{matchers}", self.one(name)?)),
+            Series::All => {
+                let series = self.in_base_units(name, |name| format!("{name}{matchers}"))?;
+                return Ok(if series.contains(" * ") { format!("({series})") } else { series });
+            }
+            Series::OfGpus => self.gpu_labels()?.to_owned(),
+            Series::OfDevices => format!("{}, GPU_I_ID", self.gpu_labels()?),
+        };
+        let max = |series: &dyn Fn(&str) -> String| {
+            let series = self.in_base_units(name, series)?;
+            Ok::<_, anyhow::Error>(format!("max by ({labels}) ({series})"))
+        };
+        let now = max(&|name| format!("{name}{matchers}"));
+        match when {
+            When::Now => now,
+            When::Offset(offset) => max(&|name| format!("{name}{matchers} offset {offset}")),
+            When::Within(time) => {
+                let last = max(&|name| format!("last_over_time({name}{matchers}[{time}])"))?;
+                Ok(format!("({} or {last})", now?))
+            }
+            When::Over(range) => {
+                let step = if range.contains(':') { "" } else { ":1m" };
+                Ok(format!("{}[{range}{step}]", now?))
+            }
+        }
+    }
+
+    /// The labels of a GPU, without those of its pod or job.
+    fn gpu_labels(&self) -> Result<&str> {
+        let labels =
+            self.source.words.get("gpu_labels").context("there is no word `gpu_labels`")?;
+        Ok(labels)
+    }
+
+    /// The series that `series` makes of the name of a field, in base units.
+    fn in_base_units(&self, field: &str, series: impl Fn(&str) -> String) -> Result<String> {
+        let product = |(name, factor): (&str, f64)| format!("{} * {factor}", series(name));
         let one = |(name, factor): (&str, f64)| match factor {
-            1.0 => format!("{name}{matchers}"),
-            _ => format!("({})", product((name, factor))),
+            1.0 => series(name),
+            _ => product((name, factor)),
         };
         let old = named(field, Names::V4_8)?;
         let new = named(field, Names::V4_9)?;
@@ -152,16 +187,17 @@ impl Expander<'_> {
             Names::V4_9 => one(new),
             Names::Either if old == new => one(old),
             // Products have no metric name, so that `or` matches series of both.
-            Names::Either => format!("({} or {})", product(old), product(new)),
+            Names::Either => format!("{} or {}", product(old), product(new)),
         })
     }
 
-    fn one(&self, field: &str) -> Result<(&'static str, f64)> {
+    fn one(&self, field: &str) -> Result<&'static str> {
         ensure!(
             self.names != Names::Either || named(field, Names::V4_8)? == named(field, Names::V4_9)?,
             "`{field}` has two names, and only one can stand here"
         );
-        named(field, if self.names == Names::V4_9 { Names::V4_9 } else { Names::V4_8 })
+        let names = if self.names == Names::V4_9 { Names::V4_9 } else { Names::V4_8 };
+        Ok(named(field, names)?.0)
     }
 
     /// Every range, subquery and offset, divided by the time scale. Steps of subqueries too.
@@ -205,14 +241,73 @@ fn offset(text: &str) -> Option<usize> {
     text.find(OFFSET)
 }
 
-/// A field's name, and the matchers behind it.
-fn field(text: &str) -> Result<(&str, &str)> {
-    let (name, matchers) = text.split_at(text.find('{').unwrap_or(text.len()));
-    ensure!(
-        model::catalog::by_name(name).is_some(),
-        "`{name}` is no field: `heatsink fields` has them"
-    );
-    Ok((name, matchers))
+/// A placeholder for a field: `[[gpu NAME{matchers} over 5m]]`.
+struct Field<'a> {
+    series: Series,
+    name: &'a str,
+    matchers: &'a str,
+    when: When<'a>,
+}
+
+/// The series of a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Series {
+    /// `raw`: all, in the unit of the generation.
+    Raw,
+    /// No word: all, in base units.
+    All,
+    /// `gpu`: one for each GPU, in base units.
+    OfGpus,
+    /// `device`: one for each GPU instance, and for each GPU that has none, in base units.
+    OfDevices,
+}
+
+/// The samples of a series.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When<'a> {
+    Now,
+    /// `offset 1w`: earlier.
+    Offset(&'a str),
+    /// `within 5m`: now, or the last of the last five minutes.
+    Within(&'a str),
+    /// `over 10m` or `over 2m:15s`: one a minute, or one every 15 seconds.
+    Over(&'a str),
+}
+
+impl<'a> Field<'a> {
+    /// `None` if it is a placeholder for something else.
+    fn parse(inside: &'a str) -> Result<Option<Self>> {
+        let (series, rest) = match inside.split_once(' ') {
+            Some(("raw", rest)) => (Series::Raw, rest),
+            Some(("gpu", rest)) => (Series::OfGpus, rest),
+            Some(("device", rest)) => (Series::OfDevices, rest),
+            _ if inside.starts_with("DCGM_") => (Series::All, inside),
+            _ => return Ok(None),
+        };
+        let end = match rest.rfind('}') {
+            Some(at) => at + 1,
+            None => rest.find(' ').unwrap_or(rest.len()),
+        };
+        let (selector, when) = rest.split_at(end);
+        let (name, matchers) = selector.split_at(selector.find('{').unwrap_or(end));
+        ensure!(
+            model::catalog::by_name(name).is_some(),
+            "`{name}` is no field: `heatsink fields` has them"
+        );
+        let when = match when.trim_start().split_once(' ') {
+            None if when.is_empty() => When::Now,
+            Some(("offset", offset)) => When::Offset(offset),
+            Some(("within", time)) => When::Within(time),
+            Some(("over", range)) => When::Over(range),
+            _ => bail!("`[[{inside}]]`: after a field stands `over`, `within` or `offset`"),
+        };
+        let is_each = matches!(series, Series::OfGpus | Series::OfDevices);
+        ensure!(
+            is_each || when == When::Now,
+            "`[[{inside}]]`: only [[gpu ...]] and [[device ...]] have a time"
+        );
+        Ok(Some(Self { series, name, matchers, when }))
+    }
 }
 
 /// The name of a field and its factor to base units. `name` is one of 4.8.
@@ -253,10 +348,8 @@ pub(crate) fn from_base(name: &str, names: Names) -> Result<(&'static str, f64)>
 pub fn fields(text: &str) -> Result<BTreeSet<&'static str>> {
     let mut fields = BTreeSet::new();
     for inside in text.split("[[").skip(1).filter_map(|tail| tail.split("]]").next()) {
-        let inside = inside.strip_prefix("raw ").unwrap_or(inside);
-        let inside = inside.strip_prefix("unit ").unwrap_or(inside);
-        if inside.starts_with("DCGM_") {
-            fields.insert(named(field(inside)?.0, Names::V4_8)?.0);
+        if let Some(field) = Field::parse(inside)? {
+            fields.insert(named(field.name, Names::V4_8)?.0);
         }
     }
     Ok(fields)
@@ -274,7 +367,7 @@ mod tests {
         soon = { value = 3600, unit = "seconds", least = 1, most = 9999 }
         often = { value = 2, unit = "per_second", least = 1, most = 9 }
         [words]
-        gpu = "without (pod)"
+        gpu_labels = "instance, gpu"
     "#;
 
     fn expand(names: Names, time_scale: f64, text: &str) -> Result<String> {
@@ -297,20 +390,50 @@ mod tests {
             expand(Names::Either, 1.0, "[[DCGM_FI_DEV_GPU_UTIL]]").unwrap(),
             "(DCGM_FI_DEV_GPU_UTIL * 0.01 or DCGM_FI_DEV_GPU_UTIL_RATIO * 1)"
         );
-        let same = "max [[gpu]] ([[DCGM_FI_DEV_SLOWDOWN_TEMP]])";
+        let same = "[[gpu DCGM_FI_DEV_SLOWDOWN_TEMP]]";
         for names in [Names::V4_8, Names::V4_9, Names::Either] {
             let expanded = expand(names, 1.0, same).unwrap();
-            assert_eq!(expanded, "max without (pod) (DCGM_FI_DEV_SLOWDOWN_TEMP)");
+            assert_eq!(expanded, "max by (instance, gpu) (DCGM_FI_DEV_SLOWDOWN_TEMP)");
+        }
+    }
+
+    #[test]
+    fn a_gpu_has_one_series_at_each_time() {
+        for (text, expanded) in [
+            (
+                "[[device DCGM_FI_DEV_FB_USED{gpu=\"0\", a=\"b\"}]]",
+                "max by (instance, gpu, GPU_I_ID) (DCGM_FI_DEV_FB_USED{gpu=\"0\", a=\"b\"} * 1048576)",
+            ),
+            (
+                "increase([[gpu DCGM_FI_DEV_PCIE_REPLAY_COUNTER over 5m]] offset 1h)",
+                "increase(max by (instance, gpu) (DCGM_FI_DEV_PCIE_REPLAY_COUNTER)[5m:1m] offset 1h)",
+            ),
+            (
+                "[[gpu DCGM_FI_DEV_GPU_TEMP over 2m:15s]]",
+                "max by (instance, gpu) (DCGM_FI_DEV_GPU_TEMP)[2m:15s]",
+            ),
+            (
+                "[[gpu DCGM_FI_DEV_GPU_TEMP offset 1h]]",
+                "max by (instance, gpu) (DCGM_FI_DEV_GPU_TEMP offset 1h)",
+            ),
+            (
+                "[[gpu DCGM_FI_DEV_GPU_UTIL within 5m]]",
+                "(max by (instance, gpu) (DCGM_FI_DEV_GPU_UTIL * 0.01) \
+                 or max by (instance, gpu) (last_over_time(DCGM_FI_DEV_GPU_UTIL[5m]) * 0.01))",
+            ),
+        ] {
+            assert_eq!(expand(Names::V4_8, 1.0, text).unwrap(), expanded);
         }
     }
 
     #[test]
     fn time_is_scaled_where_it_is_time() {
-        let text = "rate([[raw DCGM_FI_DEV_GPU_TEMP{a=\"[5m]\"}]][5m] offset 20m) > [[often]] \
-                    and x[1h:1m] > [[soon]] + 300";
+        let text = "rate(x{a=\"[5m]\"}[5m] offset 20m) > [[often]] \
+                    and [[gpu DCGM_FI_DEV_GPU_TEMP over 1h]] > [[soon]] + 300";
         assert_eq!(
             expand(Names::V4_8, 60.0, text).unwrap(),
-            "rate(DCGM_FI_DEV_GPU_TEMP{a=\"[5m]\"}[5s] offset 20s) > 120 and x[1m:1s] > 60 + 300"
+            "rate(x{a=\"[5m]\"}[5s] offset 20s) > 120 \
+             and max by (instance, gpu) (DCGM_FI_DEV_GPU_TEMP)[1m:1s] > 60 + 300"
         );
     }
 
@@ -329,7 +452,11 @@ mod tests {
     #[test]
     fn bad_placeholders_are_refused() {
         let refused = |text| format!("{:#}", expand(Names::V4_8, 1.0, text).unwrap_err());
-        assert!(refused("[[DCGM_FI_DEV_FB_USED]][5m]").contains("[[raw DCGM_FI_DEV_FB_USED]]"));
+        let of_gpu = "[[gpu DCGM_FI_DEV_FB_USED over 5m]]";
+        assert!(refused("[[DCGM_FI_DEV_FB_USED]][5m]").contains(of_gpu));
+        assert!(refused("[[raw DCGM_FI_DEV_FB_USED]] offset 1h").contains(of_gpu));
+        assert!(refused("[[DCGM_FI_DEV_FB_USED over 5m]]").contains("only [[gpu ...]]"));
+        assert!(refused("[[gpu DCGM_FI_DEV_FB_USED for 5m]]").contains("`over`, `within`"));
         assert!(refused("[[DCGM_FI_DEV_FB_USEDD]]").contains("is no field"));
         assert!(refused("[[ful]]").contains("no threshold"));
         assert!(refused("[[time full]]").contains("is no time"));
@@ -349,7 +476,7 @@ mod tests {
     #[test]
     fn the_fields_of_an_expression_are_listed() {
         let text =
-            "[[raw DCGM_FI_DEV_GPU_TEMP{a=\"b\"}]][5m] [[gpu]] [[unit DCGM_FI_DEV_GPU_UTIL]]";
+            "[[raw DCGM_FI_DEV_GPU_TEMP{a=\"b\"}]] [[full]] [[gpu DCGM_FI_DEV_GPU_UTIL over 5m]]";
         let found: Vec<_> = fields(text).unwrap().into_iter().collect();
         assert_eq!(found, ["DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_GPU_UTIL"]);
     }

@@ -25,6 +25,25 @@ they never fire. [Monitoring](../monitoring/README.md) describes how to install 
 changes.
 ";
 
+const HOLDERS: &str = "
+## Pods and jobs
+
+No alert uses labels of pods and jobs on the series of GPUs (`DCGM_*`), so all alerts are the same with
+`--attribution labels` and `--attribution info`, and an alert about a fault of a GPU goes on when its pod or job ends
+and another begins. Alerts about pods and jobs need these series, which exist only with `--kubernetes` or
+`--hpc-job-mapping-dir`:
+
+| series | number on a node | alerts |
+|---|---|---|
+| `heatsink_gpu_holder_info` | one for each container or job that has a GPU or a GPU instance | GpuAllocatedIdle, GpuMemoryHeldByNobody. GpuMemoryFull, GpuMemoryFillingUp and GpuBusyNotWorking name the pod or job, and fire without it, too |
+| `heatsink_gpu_allocated` | one for each GPU | GpuMemoryHeldByNobody |
+| `heatsink_attribution_up`, `heatsink_attribution_errors_total` | one for each refresher, one for each of its reasons | HeatsinkAttributionDown |
+
+Eight GPUs with a job each are 8 series of `heatsink_gpu_holder_info`; eight GPUs that ten pods share are 80. The
+recording rules add one series for each of them, and four for each GPU or GPU instance. The other
+`heatsink_attribution_*` are in no rule: a scrape can drop them.
+";
+
 const CAUSES: &str = "
 ## One cause, one alert
 
@@ -45,7 +64,7 @@ lost. XIDs that require no action, such as 63, have no alert.
 /// The table of causes, and the tables of all alerts.
 pub fn alerts(source: &Source) -> Result<String> {
     let expander = Expander { source, names: Names::V4_8, time_scale: 1.0 };
-    let mut page = INTRODUCTION.to_owned() + CAUSES;
+    let mut page = INTRODUCTION.to_owned() + HOLDERS + CAUSES;
     for alert in source.alerts() {
         let Some(cause) = &alert.cause else { continue };
         let following = source.alerts().filter(|other| other.causes().contains(&*alert.name));

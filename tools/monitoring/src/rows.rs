@@ -13,8 +13,8 @@ pub(crate) fn check(source: &Source) -> Result<()> {
     let mut known = names(Set::Default);
     known.extend(names(Set::Monitoring));
     let alerts = source.alerts().map(|alert| (&alert.name, &alert.expr));
-    let records = source.groups.iter().flat_map(|group| &group.records);
-    for (name, expr) in alerts.chain(records.map(|record| (&record.name, &record.expr))) {
+    let records = source.records().map(|record| (&record.name, &record.expr));
+    for (name, expr) in alerts.chain(records) {
         for field in expand::fields(expr)? {
             ensure!(
                 known.contains(field),
@@ -35,8 +35,7 @@ pub(crate) fn needs_extra(source: &Source, alert: &Alert) -> Result<bool> {
 /// The fields that an alert needs, those of recorded series included.
 fn fields(source: &Source, alert: &Alert) -> Result<BTreeSet<&'static str>> {
     let mut fields = expand::fields(&alert.expr)?;
-    let records = source.groups.iter().flat_map(|group| &group.records);
-    for record in records.filter(|record| alert.expr.contains(&record.name)) {
+    for record in source.records().filter(|record| alert.expr.contains(&record.name)) {
         fields.extend(expand::fields(&record.expr)?);
     }
     Ok(fields)

@@ -159,7 +159,7 @@ impl Source {
         );
         each_once(source.groups.iter().map(|group| &group.name))?;
         each_once(source.alerts().map(|alert| &alert.name))?;
-        each_once(source.groups.iter().flat_map(|group| &group.records).map(|rule| &rule.name))?;
+        each_once(source.records().map(|record| &record.name))?;
         source.check_causes()?;
         for (name, word) in &source.words {
             ensure!(!word.contains("[["), "word `{name}` contains a placeholder");
@@ -190,13 +190,21 @@ impl Source {
         Ok(())
     }
 
-    /// The same with one alert, those that it follows from, and all recording rules.
+    /// The same with one alert, those that it follows from, and the recording rules that they need.
     #[must_use]
     pub fn only(&self, alert: &str) -> Self {
         let mut kept = BTreeSet::from([alert]);
         loop {
-            let found = self.alerts().filter(|alert| kept.contains(&*alert.name));
-            let more: Vec<&str> = found.flat_map(Alert::causes).collect();
+            let alerts = self.alerts().filter(|alert| kept.contains(&*alert.name));
+            let records = self.records().filter(|record| kept.contains(&*record.name));
+            let causes = alerts.clone().flat_map(Alert::causes);
+            let exprs: Vec<&str> = alerts
+                .map(|alert| &*alert.expr)
+                .chain(records.map(|record| &*record.expr))
+                .collect();
+            let is_needed = |record: &&Record| exprs.iter().any(|expr| expr.contains(&record.name));
+            let needed = self.records().filter(is_needed).map(|record| &*record.name);
+            let more: Vec<&str> = causes.chain(needed).collect();
             let before = kept.len();
             kept.extend(more);
             if kept.len() == before {
@@ -205,14 +213,20 @@ impl Source {
         }
         let mut source = self.clone();
         for group in &mut source.groups {
-            group.alerts.retain(|other| kept.contains(&*other.name));
+            group.alerts.retain(|alert| kept.contains(&*alert.name));
+            group.records.retain(|record| kept.contains(&*record.name));
         }
         source.groups.retain(|group| !group.alerts.is_empty() || !group.records.is_empty());
         source
     }
 
+    /// Every recording rule, in order.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.groups.iter().flat_map(|group| &group.records)
+    }
+
     /// Every alert, in order.
-    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> + Clone {
         self.groups.iter().flat_map(|group| &group.alerts)
     }
 }

@@ -53,7 +53,7 @@ fn watch_the_story(host: &str, args: &[&str], names: Names) -> Watched {
         .collect();
     let watch = || {
         let exporter = Exporter::start(host, &[&["demo", "--speed", SPEED], args].concat());
-        let watched = Watched::start(&[&exporter], names, TIME_SCALE, Vec::new());
+        let watched = Watched::start(&[&exporter], names, TIME_SCALE);
         let is_complete = || {
             let messages = messages_by_alert(&watched);
             expected.iter().all(|(alert, statuses)| messages.get(alert) == Some(statuses))
@@ -116,7 +116,7 @@ fn no_alert_is_sent_for_healthy_machines() {
         Exporter::start(host, &[&scenario[..], &rows].concat())
     };
     let (busy, idle) = (sim("127.0.0.21", "steady"), sim("127.0.0.22", "idle"));
-    let watched = Watched::start(&[&busy, &idle], Names::V4_8, TIME_SCALE, Vec::new());
+    let watched = Watched::start(&[&busy, &idle], Names::V4_8, TIME_SCALE);
     wait_for("rules are evaluated", Duration::from_secs(20), || {
         watched.firing().contains(&"HeatsinkSimulated ".to_owned())
     });
@@ -142,7 +142,7 @@ fn alerts_of_the_demo_are_the_same_with_the_names_of_4_9() {
 #[test]
 fn rules_of_another_generation_fire_heatsink_metric_names() {
     let exporter = Exporter::start("127.0.0.31", &["demo", "--speed", SPEED]);
-    let watched = Watched::start(&[&exporter], Names::V4_9, TIME_SCALE, Vec::new());
+    let watched = Watched::start(&[&exporter], Names::V4_9, TIME_SCALE);
     wait_for("the names are missed", Duration::from_secs(60), || {
         watched.firing().contains(&"HeatsinkMetricNames ".to_owned())
     });

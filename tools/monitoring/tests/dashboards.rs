@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use monitoring::chain::Owner;
 use monitoring::dashboards::{self, Dashboard};
 use monitoring::expand::Names;
 use monitoring::prometheus::{Choice, Prometheus, Variables, Window};
@@ -34,7 +33,7 @@ fn now() -> f64 {
 /// `All` for all variables, but a node where only one can be selected.
 fn variables(node: &str) -> Variables {
     let to = now();
-    let all = ["cluster", "gpu", "namespace"];
+    let all = ["cluster", "gpu", "namespace", "pod", "job"];
     let chosen =
         all.iter().fold(Variables::new(1.0), |chosen, name| chosen.with(name, Choice::All));
     let chosen = chosen.with("node", Choice::One(node.to_owned()));
@@ -87,19 +86,9 @@ fn answers(
     queries(&dashboard.json).into_iter().map(answer).collect()
 }
 
-fn owners(node: &str) -> Vec<Owner> {
-    let owner = |gpu: &str, pod: &str| Owner {
-        instance: node.replace('.', "\\."),
-        gpu: gpu.to_owned(),
-        namespace: "research".to_owned(),
-        pod: pod.to_owned(),
-    };
-    vec![owner("[0-3]", "llama-0"), owner("[45]", "vit-0")]
-}
-
 fn demo_answers_everything(host: &str, names: Names, flag: &str) {
     let exporter = Exporter::start(host, &["demo", "--speed", "12", "--metric-names", flag]);
-    let watched = Watched::start(&[&exporter], names, TIME_SCALE, owners(host));
+    let watched = Watched::start(&[&exporter], names, TIME_SCALE);
     let prometheus = watched.client();
     // By then, the demo has reported XIDs and lost a GPU, and there is a sample for each minute.
     std::thread::sleep(SAMPLED);
@@ -121,8 +110,9 @@ fn demo_answers_everything(host: &str, names: Names, flag: &str) {
             let (selector, label) = inside.expect("label_values").rsplit_once(", ").expect("two");
             let values = prometheus.label_values(label, &filled(&chosen, selector));
             let values = values.expect("an answer");
-            // This Prometheus has no label `cluster`; dashboards work without it.
-            assert!(!values.is_empty() || label == "cluster", "{query}");
+            // This Prometheus has no label `cluster`, and the demo no jobs; dashboards work without them.
+            let is_optional = ["cluster", "job_id"].contains(&label);
+            assert!(!values.is_empty() || is_optional, "{query}");
         }
     }
 }
@@ -155,8 +145,7 @@ fn no_panel_is_empty_on_common_hardware() {
         Exporter::start_in(&format!("127.0.0.{}", 51 + index), &args, &environment)
     };
     let exporters: Vec<Exporter> = machines.iter().enumerate().map(start).collect();
-    let watched =
-        Watched::start(&exporters.iter().collect::<Vec<_>>(), Names::V4_8, TIME_SCALE, Vec::new());
+    let watched = Watched::start(&exporters.iter().collect::<Vec<_>>(), Names::V4_8, TIME_SCALE);
     std::thread::sleep(SAMPLED);
     let mut empty = Vec::new();
     for (index, machine) in machines.iter().enumerate() {
@@ -183,7 +172,7 @@ fn no_panel_is_empty_on_common_hardware() {
 #[test]
 fn dashboards_report_missing_recording_rules() {
     let exporter = Exporter::start("127.0.0.43", &["demo"]);
-    let watched = Watched::start(&[&exporter], Names::V4_8, TIME_SCALE, Vec::new());
+    let watched = Watched::start(&[&exporter], Names::V4_8, TIME_SCALE);
     // Another Prometheus that scrapes the same exporter, without rules.
     let bare = tempfile::tempdir().expect("a temporary folder");
     let config = bare.path().join("prometheus.yml");

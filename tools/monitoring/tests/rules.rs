@@ -77,50 +77,81 @@ fn all_cases_pass_with_the_names_of_4_9() {
     all_tests_pass(Names::V4_9);
 }
 
-/// A GPU with two instances (one fifth and four fifths of its memory), and a GPU that two pods share: each
-/// GPU counts once, and each owner gets a share.
+/// A GPU with two instances (one fifth and four fifths of its memory), a GPU that two pods share, one of
+/// them with three of four replicas, one with a job, and a free one: each GPU counts once, and each holder
+/// gets a share. It makes no difference whether the series of a GPU have the labels of its pod.
 #[test]
-fn shared_gpus_are_counted_once() {
-    let gpus = [
-        (r#"gpu="0",UUID="GPU-0",GPU_I_ID="1",namespace="n",pod="a""#, 1_000, 3_000, 300),
-        (r#"gpu="0",UUID="GPU-0",GPU_I_ID="2",namespace="n",pod="b""#, 4_000, 12_000, 300),
-        (r#"gpu="1",UUID="GPU-1",namespace="n",pod="c""#, 8_000, 2_000, 500),
-        (r#"gpu="1",UUID="GPU-1",namespace="n",pod="d""#, 8_000, 2_000, 500),
+fn each_gpu_counts_once_and_each_holder_has_its_share() {
+    shares_are_right(|_| "");
+    shares_are_right(|gpu| match gpu {
+        r#"gpu="0",UUID="GPU-0",GPU_I_ID="1""# => r#",namespace="n",pod="a",container="c",app="x""#,
+        r#"gpu="2",UUID="GPU-2""# => r#",hpc_job="7""#,
+        _ => "",
+    });
+}
+
+/// Checks the recorded shares. `labels` are those that the series of a device have besides its own.
+fn shares_are_right(labels: fn(&str) -> &'static str) {
+    let devices = [
+        (r#"gpu="0",UUID="GPU-0",GPU_I_ID="1""#, 1_000, 3_000, 300, 0.5),
+        (r#"gpu="0",UUID="GPU-0",GPU_I_ID="2""#, 4_000, 12_000, 300, 1.0),
+        (r#"gpu="1",UUID="GPU-1""#, 8_000, 2_000, 500, 0.8),
+        (r#"gpu="2",UUID="GPU-2""#, 1_000, 9_000, 200, 0.0),
+        (r#"gpu="3",UUID="GPU-3""#, 0, 10_000, 100, 0.0),
     ];
-    let mut tests = "rule_files: [HeatsinkDown.rules.yml]\nevaluation_interval: 1m\n\
+    let holders = [
+        r#"gpu="0",UUID="GPU-0",GPU_I_ID="1",kind="pod",namespace="n",pod="a",container="c""#,
+        r#"gpu="0",UUID="GPU-0",GPU_I_ID="2",kind="pod",namespace="n",pod="b",container="c""#,
+        r#"gpu="1",UUID="GPU-1",kind="pod",namespace="n",pod="c",container="c",share="0""#,
+        r#"gpu="1",UUID="GPU-1",kind="pod",namespace="n",pod="c",container="c",share="1""#,
+        r#"gpu="1",UUID="GPU-1",kind="pod",namespace="n",pod="c",container="c",share="2""#,
+        r#"gpu="1",UUID="GPU-1",kind="pod",namespace="n",pod="a",container="c",share="3""#,
+        r#"gpu="2",UUID="GPU-2",kind="job",job_id="7""#,
+    ];
+    let mut tests = "rule_files: [all.yml]\nevaluation_interval: 1m\n\
                      tests:\n- interval: 1m\n  input_series:\n"
         .to_owned();
-    let mut series = |name: &str, labels: &str, value: i32| {
+    let mut series = |name: &str, labels: &str, value: f64| {
         tests += &format!(
             "  - series: '{name}{{instance=\"node-1\",job=\"heatsink\",{labels}}}'\n    \
              values: '{value}x5'\n"
         );
     };
-    for (labels, used, free, power) in gpus {
-        series("DCGM_FI_DEV_FB_USED", labels, used);
-        series("DCGM_FI_DEV_FB_FREE", labels, free);
-        series("DCGM_FI_DEV_POWER_USAGE", labels, power);
+    for (device, used, free, power, active) in devices {
+        let labels = format!("{device}{}", labels(device));
+        series("DCGM_FI_DEV_FB_USED", &labels, f64::from(used));
+        series("DCGM_FI_DEV_FB_FREE", &labels, f64::from(free));
+        series("DCGM_FI_DEV_POWER_USAGE", &labels, f64::from(power));
+        series("DCGM_FI_PROF_GR_ENGINE_ACTIVE", &labels, active);
+    }
+    for holder in holders {
+        series("heatsink_gpu_holder_info", holder, 1.0);
     }
     tests += "  promql_expr_test:\n";
     let node = r#"instance="node-1",job="heatsink""#;
-    let owner = |pod: &str| format!("namespace=\"n\",pod=\"{pod}\"");
     let mut expect = |record: &str, samples: &[(String, f64)]| {
-        tests += &format!("  - expr: {record}\n    eval_time: 3m\n    exp_samples:\n");
+        tests +=
+            &format!("  - expr: 'round({record}, 1e-6)'\n    eval_time: 3m\n    exp_samples:\n");
         for (labels, value) in samples {
-            tests += &format!("    - labels: '{record}{{{labels}}}'\n      value: {value}\n");
+            tests += &format!("    - labels: '{{{labels}}}'\n      value: {value}\n");
         }
     };
     let mib = 1_048_576.0;
-    let owners = |values: [f64; 4]| -> Vec<(String, f64)> {
-        ["a", "b", "c", "d"].into_iter().map(owner).zip(values).collect()
+    // The pods a, b and c, the job, and the GPU without a holder.
+    let owners = |values: [f64; 5]| -> Vec<(String, f64)> {
+        let pods = ["a", "b", "c"].map(|pod| format!("namespace=\"n\",pod=\"{pod}\""));
+        let others = [r#"job_id="7""#.to_owned(), String::new()];
+        pods.into_iter().chain(others).zip(values).collect()
     };
-    expect("owner:heatsink_gpus:sum", &owners([0.2, 0.8, 0.5, 0.5]));
-    expect("owner:heatsink_power_watts:sum", &owners([60.0, 240.0, 250.0, 250.0]));
-    let used = [1_000.0, 4_000.0, 4_000.0, 4_000.0].map(|used| used * mib);
+    expect("owner:heatsink_gpus:sum", &owners([0.45, 0.8, 0.75, 1.0, 1.0]));
+    expect("owner:heatsink_power_watts:sum", &owners([185.0, 240.0, 375.0, 200.0, 100.0]));
+    expect("owner:heatsink_idle_gpus:sum", &owners([0.15, 0.0, 0.15, 1.0, 1.0]));
+    expect("owner:heatsink_activity_ratio:avg", &owners([0.666_667, 1.0, 0.8, 0.0, 0.0]));
+    let used = [3_000.0, 4_000.0, 6_000.0, 1_000.0, 0.0].map(|used| used * mib);
     expect("owner:heatsink_memory_used_bytes:sum", &owners(used));
-    expect("instance:heatsink_power_watts:sum", &[(node.to_owned(), 800.0)]);
-    expect("instance:heatsink_memory_used_bytes:sum", &[(node.to_owned(), 13_000.0 * mib)]);
-    expect("instance:heatsink_memory_usable_bytes:sum", &[(node.to_owned(), 30_000.0 * mib)]);
+    expect("instance:heatsink_power_watts:sum", &[(node.to_owned(), 1_100.0)]);
+    expect("instance:heatsink_memory_used_bytes:sum", &[(node.to_owned(), 14_000.0 * mib)]);
+    expect("instance:heatsink_memory_usable_bytes:sum", &[(node.to_owned(), 50_000.0 * mib)]);
     let file = Tests {
         alert: "HeatsinkDown".to_owned(),
         rule_file: "HeatsinkDown.rules.yml".to_owned(),
@@ -137,7 +168,8 @@ fn a_wrong_alert_fails() {
     let wrong = text.replace("> [[temperature_high]]", ">= [[temperature_high]]");
     assert_ne!(text, wrong);
     let source = Source::parse(&wrong).unwrap();
-    let tests = cases(&source).tests(Names::V4_8, &source).unwrap();
+    let mut tests = cases(&source).tests(Names::V4_8, &source).unwrap();
+    tests.retain(|file| file.alert == "GpuTemperatureHigh");
     let (passed, printed) = test(&source, Names::V4_8, &tests);
     assert!(!passed && printed.contains("GpuTemperatureHigh"), "{printed}");
 }
@@ -165,6 +197,9 @@ fn texts_of_all_alerts_match_the_golden() {
     let all: Vec<String> = named.collect();
     assert_eq!(all.len(), source.alerts().count(), "each alert fires somewhere");
     testkit::golden::check_golden("alerts.txt", &all.join("\n"));
+    for holders in ["(job 4711)", "(pod ml/a, pod ml/b)", "(pod ml/c, pod web/d)", "(pod ml/e)"] {
+        assert!(printed.contains(&format!("is allocated and idle {holders}")), "{holders}");
+    }
 }
 
 /// Labels and annotations of every alert that promtool found firing.

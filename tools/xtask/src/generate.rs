@@ -67,7 +67,6 @@ fn chain(root: &Path, source: &Source, args: &RulesArgs, folder: &Path) -> Resul
         time_scale: args.time_scale,
         names: args.names,
         targets: vec![Target { address: "localhost:9400".to_owned(), name: None }],
-        owners: Vec::new(),
         alertmanager: "localhost:9093".to_owned(),
         webhook: "http://localhost:9095".to_owned(),
     };

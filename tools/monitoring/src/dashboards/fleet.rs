@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::holders::with_owner;
 use super::panel::Bound::{Alert, At};
 use super::panel::{NO_RULES, Panel, Steps};
 use super::plan::{CLUSTER, NODES, Plan, xids};
@@ -118,16 +119,22 @@ fn headline() -> Vec<Panel> {
 }
 
 fn totals() -> Vec<Panel> {
-    let size = (4, 3);
+    let (size, narrow) = ((4, 3), (3, 3));
     vec![
         Panel::stat("Nodes not scraped", "none", size)
             .description("Nodes that had GPUs in the time range and cannot be scraped now. The maps below do not include them.")
             .query(format!("count(up{{{AT}}} == 0 and on (cluster, instance, job) max_over_time(instance:heatsink_gpus:count{{{AT}}}[$__range])) or 0 * count(instance:heatsink_gpus:count{{{AT}}})"), "nodes")
             .no_value(NO_RULES)
             .steps("green", &[(At(1.0), "red")]),
-        Panel::stat("GPUs up", "none", size)
+        Panel::stat("GPUs up", "none", narrow)
             .description("GPUs that heatsink can read, on the selected nodes.")
             .query(format!("sum(heatsink_gpu_up{{{AT}}})"), "up")
+            .steps("text", &[]),
+        Panel::stat("GPUs allocated", "none", narrow)
+            .with_id(29)
+            .description("GPUs that a pod or a job has, of those of which heatsink knows it.")
+            .query(format!("sum(heatsink_gpu_allocated{{{AT}}})"), "allocated")
+            .no_value("unknown")
             .steps("text", &[]),
         Panel::stat("Utilisation", "percentunit", size)
             .description("Mean share of time in which a kernel ran. A busy GPU does not always compute much: see the profiling panels of its node.")
@@ -139,17 +146,26 @@ fn totals() -> Vec<Panel> {
             .query(format!("sum([[DCGM_FI_DEV_FB_USED{{{AT}}}]]) / sum([[DCGM_FI_DEV_FB_USED{{{AT}}}]] + [[DCGM_FI_DEV_FB_FREE{{{AT}}}]])"), "memory")
             .decimals(0)
             .steps("text", &[(At(0.9), "orange")]),
-        Panel::stat("Power", "watt", size)
+        Panel::stat("Power", "watt", narrow)
             .description("Current power of all GPUs, without cooling and the rest of the nodes.")
-            .query(format!("sum(max [[per_gpu]] ([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]]))"), "power")
+            .query(format!("sum([[gpu DCGM_FI_DEV_POWER_USAGE{{{AT}}}]])"), "power")
             .decimals(1)
             .steps("text", &[]),
-        Panel::stat("Energy", "kwatth", size)
+        Panel::stat("Energy", "kwatth", narrow)
             .description("Energy used in the time range, from the energy counters of the GPUs.")
-            .query(format!("sum(max [[per_gpu]] (increase(DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{AT}}}[$__range]) * 0.001 or increase(DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL{{{AT}}}[$__range]) * 1)) / 3600000"), "energy")
+            .query(format!("sum(increase([[gpu DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{{{AT}}} over $__range:$__interval]])) / 3600000"), "energy")
             .decimals(2)
             .steps("text", &[]),
     ]
+}
+
+/// GPUs that are down, each with its reason and its holders.
+fn down() -> String {
+    let gpu = "cluster, instance, gpu, UUID";
+    // A GPU that the driver does not list has no index, and no holder.
+    format!(
+        r#"max by ({gpu}, reason) (heatsink_gpu_down_info{{gpu!="", {AT}}}) * on ({gpu}) group_right (reason) group by ({gpu}, namespace, pod, job_id) (heatsink_gpu_holder_info{{{AT}}}) or on ({gpu}) max by ({gpu}, reason) (heatsink_gpu_down_info{{{AT}}})"#
+    )
 }
 
 /// Faults now; empty panels if there are none.
@@ -157,12 +173,12 @@ fn faults() -> Vec<Panel> {
     let size = (8, 7);
     vec![
         Panel::table("GPUs that are down", size)
-            .description("GPUs that do not answer, with the reason from heatsink_gpu_down_info.")
-            .query(format!("max by (instance, gpu, reason) (heatsink_gpu_down_info{{{AT}}})"), "")
+            .description("GPUs that do not answer, with the reason from heatsink_gpu_down_info, and the pod or job that has the GPU, if it is known.")
+            .query(with_owner(&format!("({})", down())), "")
             .no_value("None")
             .columns(
-                &[("instance", "Node"), ("gpu", "GPU"), ("reason", "Reason")],
-                &["Time", "Value"],
+                &[("instance", "Node"), ("gpu", "GPU"), ("reason", "Reason"), ("owner", "Owner")],
+                &["Time", "Value", "cluster", "UUID", "namespace", "pod", "job_id"],
             )
             .sorted_by("Node", false),
         Panel::bar_gauge("Throttled by heat or a power brake", "percentunit", size)

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fleet::THROTTLED;
+use super::holders;
 use super::panel::Bound::{Alert, At};
 use super::panel::{Panel, data_source};
 use super::plan::{CLUSTER, GPU, NODE, Plan, xids};
@@ -23,7 +24,7 @@ const AT: &str = r#"cluster=~"$cluster", instance=~"$node", gpu=~"$gpu""#;
 const NODE_AT: &str = r#"cluster=~"$cluster", instance=~"$node""#;
 const NAME: &str = "GPU {{gpu}}";
 
-/// One line for each GPU. A GPU with MIG instances or several owners has several series.
+/// One line for each GPU. A GPU with MIG instances has several series.
 fn each(expr: &str) -> String {
     format!("max by (gpu) ({})", expr.replace("{AT}", &format!("{{{AT}}}")))
 }
@@ -31,7 +32,7 @@ fn each(expr: &str) -> String {
 /// One line for each GPU, with the sum over its MIG instances.
 fn added(expr: &str) -> String {
     let expr = expr.replace("{AT}", &format!("{{{AT}}}"));
-    format!("sum by (gpu) (max [[per_device]] ({expr}))")
+    format!("sum by (gpu) ({expr})")
 }
 
 fn annotations() -> Vec<Value> {
@@ -77,6 +78,7 @@ fn panels() -> Vec<Panel> {
     panels.push(Panel::heading("Memory and heat"));
     panels.extend(memory_and_heat());
     panels.push(Panel::heading("Load"));
+    panels.push(holders::table("Pods and jobs", (24, 7), AT).with_id(24));
     panels.extend(load());
     panels.push(Panel::heading("Errors"));
     panels.extend(errors());
@@ -105,7 +107,7 @@ fn now() -> Vec<Panel> {
             .steps("red", &[(At(1_073_741_824.0), "orange"), (At(8_589_934_592.0), "green")]),
         Panel::stat("Power", "watt", size)
             .description("Sum over the selected GPUs.")
-            .query(format!("sum(max [[per_gpu]] ([[DCGM_FI_DEV_POWER_USAGE{{{AT}}}]]))"), "power")
+            .query(format!("sum([[gpu DCGM_FI_DEV_POWER_USAGE{{{AT}}}]])"), "power")
             .steps("text", &[]),
         Panel::stat("XIDs in the time range", "none", size)
             .description("Errors that the driver reported. The table below lists their codes.")
@@ -174,9 +176,9 @@ fn memory_and_heat() -> Vec<Panel> {
         ("color", json!({ "mode": "fixed", "fixedColor": "red" })),
         ("custom.lineWidth", json!(2)),
     ];
-    let used = added("[[DCGM_FI_DEV_FB_USED{AT}]]");
-    let all =
-        format!("max({})", added("[[DCGM_FI_DEV_FB_USED{AT}]] + [[DCGM_FI_DEV_FB_FREE{AT}]]"));
+    let used = added("[[device DCGM_FI_DEV_FB_USED{AT}]]");
+    let all = added("[[device DCGM_FI_DEV_FB_USED{AT}]] + [[device DCGM_FI_DEV_FB_FREE{AT}]]");
+    let all = format!("max({all})");
     vec![
         Panel::time_series("Memory used, and forecast for one hour (dashed)", "bytes", size)
             .description("Memory in use, and a linear forecast for one hour (dashed) from the last half hour. The red line is all memory. A job that loads its model has a steep forecast as well; GpuMemoryFillingUp ignores it.")

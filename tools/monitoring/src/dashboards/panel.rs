@@ -7,6 +7,8 @@ use crate::expand::Expander;
 
 /// One panel.
 pub(super) struct Panel {
+    /// If absent, it is the number of panels before it, plus one.
+    id: Option<usize>,
     kind: Kind,
     title: &'static str,
     /// The data that it shows and what to look for; empty for headings only.
@@ -74,6 +76,7 @@ impl Bound {
 impl Panel {
     fn new(kind: Kind, title: &'static str, unit: &'static str, size: (u32, u32)) -> Self {
         Self {
+            id: None,
             kind,
             title,
             description: "",
@@ -217,6 +220,12 @@ impl Panel {
         let mut panel = Self::new(Kind::Text, title, "", size);
         panel.options = object(json!({ "mode": "markdown", "content": content }));
         panel
+    }
+
+    /// An id for a panel that is newer than others, which keep theirs: links to panels contain it.
+    pub(super) fn with_id(mut self, id: usize) -> Self {
+        self.id = Some(id);
+        self
     }
 
     pub(super) fn description(mut self, description: &'static str) -> Self {
@@ -417,14 +426,16 @@ impl Panel {
 }
 
 /// Places panels side by side, row by row.
-pub(super) fn place(panels: Vec<Panel>, expander: &Expander<'_>) -> Result<Vec<Value>> {
+pub(super) fn place(panels: &[Panel], expander: &Expander<'_>) -> Result<Vec<Value>> {
     let (mut x, mut y, mut height) = (0, 0, 0);
+    let mut ids = 1..;
     let mut placed = Vec::new();
-    for (index, panel) in panels.iter().enumerate() {
+    for panel in panels {
         if x + panel.size.0 > 24 {
             (x, y, height) = (0, y + height, 0);
         }
-        placed.push(panel.json(index + 1, (x, y), expander)?);
+        let id = panel.id.or_else(|| ids.next()).unwrap_or_default();
+        placed.push(panel.json(id, (x, y), expander)?);
         x += panel.size.0;
         height = height.max(panel.size.1);
     }

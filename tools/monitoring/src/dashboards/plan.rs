@@ -54,7 +54,22 @@ pub(super) const GPU: Variable = Variable {
 pub(super) const NAMESPACE: Variable = Variable {
     name: "namespace",
     label: "Namespace",
-    query: "label_values(owner:heatsink_gpus:sum{cluster=~\"$cluster\"}, namespace)",
+    query: "label_values(heatsink_gpu_holder_info{cluster=~\"$cluster\"}, namespace)",
+    many: true,
+};
+
+pub(super) const POD: Variable = Variable {
+    name: "pod",
+    label: "Pod",
+    query: "label_values(heatsink_gpu_holder_info{cluster=~\"$cluster\", namespace=~\"$namespace\"}, pod)",
+    many: true,
+};
+
+/// The jobs of a batch system. Its label is not `job`, which Prometheus has for the scraped job.
+pub(super) const JOB: Variable = Variable {
+    name: "job",
+    label: "Job",
+    query: "label_values(heatsink_gpu_holder_info{cluster=~\"$cluster\"}, job_id)",
     many: true,
 };
 
@@ -83,7 +98,7 @@ impl Plan {
             "hide": 0,
         })];
         variables.extend(self.variables.iter().map(Variable::json));
-        let panels = place((self.panels)(), expander)?;
+        let panels = place(&(self.panels)(), expander)?;
         Ok(json!({
             "uid": format!("heatsink-{}", self.name),
             "title": self.title,

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use monitoring::chain::{Chain, Owner, Target};
+use monitoring::chain::{Chain, Target};
 use monitoring::expand::Names;
 use monitoring::files;
 use monitoring::source::Source;
@@ -82,12 +82,7 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn start(
-        exporters: &[&Exporter],
-        names: Names,
-        time_scale: f64,
-        owners: Vec<Owner>,
-    ) -> Self {
+    pub(crate) fn start(exporters: &[&Exporter], names: Names, time_scale: f64) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let webhook = webhook::Webhook::start();
         let manager = testkit::server::free_address();
@@ -97,7 +92,6 @@ impl Watched {
             time_scale,
             names,
             targets: exporters.iter().map(target).collect(),
-            owners,
             alertmanager: manager.clone(),
             webhook: webhook.url(),
         };
