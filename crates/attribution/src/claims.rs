@@ -49,6 +49,12 @@ pub(crate) fn resolve(
     })
 }
 
+/// The GPU that a device is, or is a part of, by its name: `gpu-<minor>`, `gpu-<minor>-mig-...`.
+pub(crate) fn gpu_of(name: &str) -> Option<DeviceKey> {
+    let number = name.strip_prefix("gpu-")?.split('-').next()?;
+    Some(DeviceKey::whole(GpuKey::Minor(number.parse().ok()?)))
+}
+
 /// The number of the device node in `gpu-<number>`.
 fn minor(name: &str) -> Option<u32> {
     let number = name.strip_prefix("gpu-")?;
@@ -151,6 +157,14 @@ mod tests {
             let found = resolve(&claimed(DRIVER, device), *slices, *checkpoint);
             assert_eq!(&found, *expected, "{device} {slices:?} {checkpoint:?}");
         }
+    }
+
+    #[test]
+    fn the_gpu_of_a_device_is_in_its_name() {
+        let gpu = Some(DeviceKey::whole(GpuKey::Minor(3)));
+        assert_eq!(gpu_of("gpu-3"), gpu);
+        assert_eq!(gpu_of("gpu-3-mig-1g5gb-19-0"), gpu);
+        assert_eq!((gpu_of("gpu-vfio-3"), gpu_of("gpu-"), gpu_of("x")), (None, None, None));
     }
 
     #[test]

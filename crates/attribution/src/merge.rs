@@ -171,8 +171,10 @@ impl Known<'_> {
     fn allocatable(&self) -> Option<HashSet<DeviceKey>> {
         let of_plugins = self.kubelet.and_then(|kubelet| kubelet.allocatable.as_ref());
         let of_plugins = of_plugins.into_iter().flatten().map(|id| id.key.clone());
-        let of_slices = self.slices.into_iter().flat_map(|slices| slices.devices.values());
-        let of_slices = of_slices.filter_map(|device| device.key.clone());
+        // A MIG device that does not exist yet is a part of a GPU that can be allocated.
+        let of_slices = self.slices.into_iter().flat_map(|slices| &slices.devices);
+        let of_slices = of_slices
+            .filter_map(|(name, facts)| facts.key.clone().or_else(|| claims::gpu_of(&name.device)));
         let devices: HashSet<DeviceKey> = of_plugins.chain(of_slices).collect();
         (!devices.is_empty()).then_some(devices)
     }

@@ -94,6 +94,7 @@ fn settings(args: &Args) -> Result<attribution::Settings> {
         jobs: args.get(&JOB_FOLDER)?.map(|folder| JobSettings { folder }),
     };
     let labels = pod_labels(args)?;
+    let (is_node_files, is_dra) = (args.get(&NODE_FILES)?, args.get(&DRA)?);
     if !args.get(&KUBERNETES)? {
         warn_without_kubernetes(args);
         return Ok(settings);
@@ -102,7 +103,7 @@ fn settings(args: &Args) -> Result<attribution::Settings> {
         socket: args.get(&KUBELET_SOCKET)?.unwrap_or_default(),
         resource_names: args.get(&RESOURCE_NAMES)?,
     });
-    if args.get(&NODE_FILES)? {
+    if is_node_files {
         let root = args.get(&ROOTFS)?;
         settings.node = Some(NodeSettings {
             pod_logs: root.join("var/log/pods"),
@@ -113,7 +114,7 @@ fn settings(args: &Args) -> Result<attribution::Settings> {
     if labels.is_some() || needs_uids_of_api {
         settings.pods = Some(PodSettings { api: api_server(args)?, labels });
     }
-    if args.get(&DRA)? {
+    if is_dra {
         let checkpoint = args.get(&DRA_CHECKPOINT)?.unwrap_or_default();
         settings.dra = Some(DraSettings { api: api_server(args)?, checkpoint });
     }
