@@ -278,7 +278,10 @@ fn warned(folder: &Path, line: &str, count: usize) -> String {
     let lines = log.lines().filter(is_warning);
     // Without the timestamp.
     let lines = lines.map(|line| line.split_once("Z ").map_or(line, |(_, rest)| rest.trim_start()));
-    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    // Refreshers of holders log from their own threads, in any order.
+    let mut lines: Vec<&str> = lines.collect();
+    lines.sort_unstable();
+    let text: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
     text.replace(&folder.display().to_string(), "$PWD")
 }
 
