@@ -1,15 +1,28 @@
 //! The connection to the API server.
 
+use std::fmt;
 use std::fs;
 use std::io;
+use std::mem;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::AsyncReadExt as _;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Uri};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
 use kube::api::{ListParams, VersionMatch};
+use kube::client::Body;
 use kube::core::{ApiResource, ObjectList, Request as ApiRequest};
-use kube::{Client, Config, Resource};
+use kube::{Client, Resource};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
+use tower::ServiceExt as _;
 
 use super::failure::{Failure, Request, line};
 use crate::error::{ErrorReason, RefreshError};
@@ -18,41 +31,85 @@ use crate::settings::ApiServer;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// After this time without a byte, the system asks whether the other side is still there. So a watch
+/// whose connection is dead ends within minutes.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
 /// The largest list that is read. A node has about a hundred pods, each of which takes up to 20 kB.
 const MAX_LIST_BYTES: u64 = 32 << 20;
 
 /// Makes a client. Nothing is sent yet.
 ///
-/// The client reads the token again after at most a minute, and likewise the certificates.
+/// It is put together here rather than by `kube`, whose clients can also run programs for credentials,
+/// read kubeconfig files and ask this machine for certificates: half a megabyte of the binary.
 pub(super) fn connect(server: &ApiServer) -> Result<Client, RefreshError> {
-    let certificates = server.service_account.join("ca.crt");
-    let token = server.service_account.join("token");
-    read(&certificates)?;
-    if !read(&token)?.iter().all(|byte| matches!(byte, b'!'..=b'~')) {
-        let message = format!(
-            "{} has characters that a token cannot have: write it without a line break",
-            token.display()
-        );
-        return Err(RefreshError::new(ErrorReason::Malformed, message));
-    }
-    let url = server.url.parse().map_err(|error| {
+    let base: Uri = server.url.parse().map_err(|error| {
         let message = format!("`{}` is no URL of an API server: {error}", server.url);
         RefreshError::new(ErrorReason::Malformed, message)
     })?;
-    let mut config = Config::new(url);
-    // The file decides which certificates are accepted. Without this list, the client would want those
-    // of this machine, which a container often lacks.
-    config.root_cert = Some(Vec::new());
-    config.root_cert_file = Some(certificates.clone());
-    config.auth_info.token_file = Some(token.to_string_lossy().into_owned());
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    // Retries are the caller's, so that errors are seen.
-    config.default_retry = false;
-    Client::try_from(config).map_err(|error| {
-        let message =
-            format!("cannot use the certificates in {}: {}", certificates.display(), line(error));
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    http.set_keepalive(Some(KEEPALIVE));
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls(&server.service_account.join("ca.crt"))?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http);
+    let http = legacy::Client::builder(TokioExecutor::new()).build(https);
+    let token = server.service_account.join("token");
+    let mut header = authorization(&token)?;
+    let service = http.map_request(move |mut request: http::Request<Body>| {
+        let mut uri = mem::take(request.uri_mut()).into_parts();
+        uri.scheme = base.scheme().cloned();
+        uri.authority = base.authority().cloned();
+        // The parts of a URI with a path, which is the client's, and with the rest of the base's.
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        // Kubernetes renews the token in the file. A request is made every few minutes.
+        if let Ok(renewed) = authorization(&token) {
+            header = renewed;
+        }
+        request.headers_mut().insert(AUTHORIZATION, header.clone());
+        request
+    });
+    Ok(Client::new(service, ""))
+}
+
+/// The settings of TLS: the file decides which certificates are accepted.
+fn tls(file: &Path) -> Result<ClientConfig, RefreshError> {
+    let unusable = |error: &dyn fmt::Display| {
+        let message = format!("cannot use the certificates in {}: {}", file.display(), line(error));
         RefreshError::new(ErrorReason::Malformed, message)
-    })
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&read(file)?) {
+        let certificate = certificate.map_err(|error| unusable(&error))?;
+        roots.add(certificate).map_err(|error| unusable(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable(&"there is none"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The header with the token in the file.
+fn authorization(file: &Path) -> Result<HeaderValue, RefreshError> {
+    let token = read(file)?;
+    let header = HeaderValue::from_bytes(&[b"Bearer ", &*token].concat());
+    let is_plain = token.iter().all(|byte| matches!(byte, b'!'..=b'~'));
+    let mut header = header.ok().filter(|_| is_plain).ok_or_else(|| {
+        let message = format!(
+            "{} has characters that a token cannot have: write it without a line break",
+            file.display()
+        );
+        RefreshError::new(ErrorReason::Malformed, message)
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, RefreshError> {
