@@ -15,6 +15,7 @@ mod object;
 use std::fmt::Debug;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
@@ -136,6 +137,8 @@ impl<K: Kept> Follower<K> {
     async fn follow(&mut self) {
         let interval = self.shared.settings.interval;
         let mut backoff = Backoff::new(interval);
+        // A second 410 in a row is a failure: the new list did not help.
+        let mut was_gone = false;
         loop {
             let began = Instant::now();
             let is_list = self.place.is_none();
@@ -143,18 +146,20 @@ impl<K: Kept> Follower<K> {
                 // A watch follows at once.
                 Ok(()) if is_list => Duration::ZERO,
                 Ok(()) => {
-                    backoff.pause(None);
+                    backoff.reset();
+                    was_gone = false;
                     MIN_WATCH.min(interval).saturating_sub(began.elapsed())
                 }
                 Err(Failure::Gone) => {
                     self.place = None;
-                    MIN_WATCH.min(interval).saturating_sub(began.elapsed())
+                    let pause = MIN_WATCH.min(interval).saturating_sub(began.elapsed());
+                    if mem::replace(&mut was_gone, true) { jittered(backoff.next()) } else { pause }
                 }
                 Err(Failure::Error(error)) => {
                     let reason = error.reason;
                     self.forget_after(reason);
                     self.shared.end(K::KIND, Err(error));
-                    jittered(backoff.pause(Some(reason)))
+                    jittered(backoff.next())
                 }
             };
             sleep(pause).await;
@@ -222,7 +227,11 @@ impl<K: Kept> Follower<K> {
         self.publish();
         let mut events = pin!(events.fuse());
         let end = Instant::now() + self.limits.watch;
-        while let Ok(Some(event)) = timeout_at(end, events.next()).await {
+        loop {
+            let Ok(event) = timeout_at(end, events.next()).await else {
+                return Err(request::<K>(&self.server).timeout(self.limits.watch));
+            };
+            let Some(event) = event else { return Ok(()) };
             // All that has arrived is published together.
             let mut ready = Some(event);
             while let Some(event) = ready {
@@ -232,7 +241,6 @@ impl<K: Kept> Follower<K> {
             }
             self.publish();
         }
-        Ok(())
     }
 
     fn apply(&mut self, event: WatchEvent<K::Object>) -> Result<(), Failure> {
@@ -372,7 +380,9 @@ mod tests {
         let server = Server::start(folder.path());
         server.inject("pods", Verb::Watch, Fault::Silent);
         let limits = Limits { answer: LIMITS.answer, watch: Duration::from_millis(200) };
-        assert_eq!(steps(&server, limits, 3), [Ok(()), Ok(()), Ok(())]);
+        let results = steps(&server, limits, 3);
+        let timeout = Some(ErrorReason::Timeout);
+        assert_eq!(results.iter().map(reason).collect::<Vec<_>>(), [None, timeout, timeout]);
         let verbs: Vec<Verb> = server.requests().iter().map(|request| request.verb).collect();
         assert_eq!(verbs, [Verb::List, Verb::Watch, Verb::Watch]);
     }

@@ -17,7 +17,7 @@ pub struct Attributor {
 
 /// A refresher has no thread.
 #[derive(Debug, thiserror::Error)]
-#[error("no thread to find the users of GPUs with: {0}")]
+#[error("cannot start a thread that finds the holders of GPUs: {0}")]
 pub struct StartError(#[from] std::io::Error);
 
 impl Attributor {

@@ -56,7 +56,7 @@ impl Checkpoint {
             Ok(metadata) => FileState::of(&metadata),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                 tracing::debug!("checkpoint: no {}: nothing is prepared", self.path.display());
-                let skipped = self.skipped.end_look();
+                let skipped = self.skipped.counts();
                 return Ok(Arc::new(CheckpointPart { skipped, ..CheckpointPart::default() }));
             }
             Err(cause) => {
@@ -86,7 +86,7 @@ impl Checkpoint {
             let uid: String = uid.chars().take(36).collect();
             self.skipped.add(malformed(format!("{path}: claim {uid:?} is not understood")));
         }
-        let skipped = self.skipped.end_look();
+        let skipped = self.skipped.counts();
         Ok(Arc::new(CheckpointPart { devices: claims.devices, skipped }))
     }
 }

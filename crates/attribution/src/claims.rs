@@ -7,7 +7,7 @@ use model::{DeviceKey, GpuKey};
 use crate::parts::{CheckpointPart, ClaimedDevice, SlicesPart};
 
 /// The driver whose devices are known here.
-const DRIVER: &str = "gpu.nvidia.com";
+pub(crate) const DRIVER: &str = "gpu.nvidia.com";
 
 /// The device of a claim.
 #[derive(Clone, PartialEq, Eq, Debug)]

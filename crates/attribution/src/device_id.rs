@@ -21,7 +21,7 @@ use model::{DeviceKey, GpuKey, PartKey};
 const MAX_LENGTH: usize = 128;
 
 /// An id, understood.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct DeviceId {
     /// As the device plugin writes it.
     pub(crate) text: Arc<str>,

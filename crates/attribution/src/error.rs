@@ -57,8 +57,8 @@ impl ErrorReason {
         }
     }
 
-    /// Whether looking again soon would make it worse, or is of no use until an operator acts.
+    /// Whether looking again soon would make it worse.
     pub(crate) fn needs_backoff(self) -> bool {
-        !matches!(self, Self::Absent | Self::NotPermitted | Self::Timeout | Self::Failed)
+        matches!(self, Self::RateLimited | Self::TooLarge | Self::Unimplemented)
     }
 }

@@ -66,7 +66,7 @@ mod tests {
         let begin = Moment::now();
         loop {
             let view = shared.current(Moment::now()).refreshers[0].clone();
-            if view.up && view.entries == entries {
+            if view.up && view.entries == Some(entries) {
                 return;
             }
             assert!(begin.elapsed() < Duration::from_secs(20), "{view:?}, not {entries}");

@@ -5,22 +5,26 @@
 //! is opened again at once; so is one whose socket file is another one now, since the server of the old
 //! file may still answer.
 
-#[allow(unreachable_pub)]
+#[allow(unreachable_pub, dead_code, reason = "inner messages are read field by field")]
 mod api;
 mod connection;
+#[allow(unreachable_pub, reason = "the generated interface names its type")]
+mod message;
 mod reply;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::api::ListPodResourcesResponse;
 use self::connection::{Connection, Failure, SocketFile};
+use self::message::Message;
+use self::reply::ReplyReader;
 use crate::device_id::DeviceId;
 use crate::error::RefreshError;
-use crate::parts::{KubeletPart, Part, PartKind};
+use crate::parts::{KubeletPart, Part, PartKind, PodUse, Since, UseKey};
 use crate::refresher;
 use crate::settings::KubeletSettings;
 use crate::shared::Shared;
@@ -56,8 +60,12 @@ struct Kubelet {
     next_allocatable: Option<Instant>,
     /// Why the allocatable devices are unknown, as it was logged.
     logged: Option<RefreshError>,
-    /// Device ids of unknown form.
+    /// Device ids of unknown form, and pods that are not understood.
     skipped: Skipped,
+    /// How often it was asked.
+    looks: u64,
+    /// When each use of the last reply was first seen.
+    first_seen: HashMap<UseKey, Since>,
 }
 
 impl Kubelet {
@@ -70,6 +78,8 @@ impl Kubelet {
             next_allocatable: None,
             logged: None,
             skipped: Skipped::new(PartKind::Kubelet),
+            looks: 0,
+            first_seen: HashMap::new(),
         }
     }
 
@@ -79,16 +89,36 @@ impl Kubelet {
         let result = self.list(until);
         // The kubelet that answers next may be another one.
         let reply = result.inspect_err(|_| self.next_allocatable = None)?;
-        let uses = reply::uses(reply, &self.settings.resource_names, &mut self.skipped)?;
+        let mut reader = self.reader();
+        let mut uses = reader.uses(&reply)?;
+        let is_incomplete = reader.is_incomplete;
+        self.date(&mut uses);
         if self.next_allocatable.is_none_or(|next| next <= Instant::now()) {
             self.refresh_allocatable(until);
         }
-        let skipped = self.skipped.end_look();
-        Ok(KubeletPart { uses, allocatable: self.allocatable.clone(), skipped })
+        let skipped = self.skipped.counts();
+        Ok(KubeletPart { uses, allocatable: self.allocatable.clone(), is_incomplete, skipped })
+    }
+
+    fn reader(&mut self) -> ReplyReader<'_> {
+        let (settings, skipped) = (&self.settings, &mut self.skipped);
+        ReplyReader { settings, skipped, is_incomplete: false }
+    }
+
+    /// Says of each use at which look it was first seen. The kubelet lists pods in any order.
+    fn date(&mut self, uses: &mut [PodUse]) {
+        self.looks += 1;
+        let mut seen = HashMap::with_capacity(uses.len());
+        for (place, one) in uses.iter_mut().enumerate() {
+            let key = one.key();
+            one.since = self.first_seen.get(&key).copied().unwrap_or((self.looks, place));
+            seen.insert(key, one.since);
+        }
+        self.first_seen = seen;
     }
 
     /// The devices of all containers. A connection is kept as long as its requests succeed.
-    fn list(&mut self, until: Instant) -> Result<ListPodResourcesResponse, RefreshError> {
+    fn list(&mut self, until: Instant) -> Result<Message, RefreshError> {
         let kept = self.connection.take();
         let file = SocketFile::find(&self.settings.socket)?;
         if let Some(mut kept) = kept {
@@ -120,11 +150,14 @@ impl Kubelet {
             .map_err(Failure::into_error)
             .and_then(|reply| {
                 self.connection = Some(connection);
-                reply::allocatable(reply, &self.settings.resource_names, &mut self.skipped)
+                self.reader().allocatable(&reply)
             });
         self.next_allocatable = Some(now + ALLOCATABLE_INTERVAL);
         let error = result.as_ref().err().cloned();
-        self.allocatable = result.ok();
+        // They rarely change: those of before are better than none.
+        if let Ok(allocatable) = result {
+            self.allocatable = Some(allocatable);
+        }
         if let Some(error) = error.as_ref().filter(|error| self.logged.as_ref() != Some(error)) {
             tracing::warn!("kubelet: the allocatable devices are unknown: {error}");
         }

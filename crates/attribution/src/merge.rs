@@ -7,8 +7,8 @@ use model::{Attribution, Claim, DeviceKey, DeviceUse, Holder, Moment, Pod};
 
 use crate::claims;
 use crate::parts::{
-    CheckpointPart, ClaimedDevice, JobsPart, KubeletPart, NodePart, Part, PartKind, PodName,
-    PodUse, PodsPart, SlicesPart, UsedDevice,
+    CheckpointPart, ClaimedDevice, JobsPart, KubeletPart, NodePart, NodePod, Part, PartKind,
+    PodName, PodUse, PodsPart, SlicesPart, UsedDevice,
 };
 
 /// The results that are still good.
@@ -22,7 +22,7 @@ struct Known<'a> {
     jobs: Option<&'a JobsPart>,
 }
 
-/// Joins what is known. Health is added by the caller.
+/// Joins what is known. Health is added by the caller, which also knows whether a result is missing.
 pub(crate) fn merge(parts: &BTreeMap<PartKind, Part>) -> Attribution {
     let mut known = Known::default();
     for part in parts.values() {
@@ -35,10 +35,11 @@ pub(crate) fn merge(parts: &BTreeMap<PartKind, Part>) -> Attribution {
             Part::Jobs(part) => known.jobs = Some(part),
         }
     }
+    let (uses, are_all_resolved) = known.uses();
     Attribution {
-        uses: known.uses(),
+        uses,
         allocatable: known.allocatable(),
-        is_complete: false,
+        is_complete: are_all_resolved && !known.kubelet.is_some_and(|part| part.is_incomplete),
         refreshers: Vec::new(),
         pod_labels_cut: known.pods.map(|pods| pods.labels_cut),
         good_until: Moment::BOOT,
@@ -54,6 +55,24 @@ struct PodDetails {
     is_alive: Option<bool>,
 }
 
+/// What the folders of the node say of the pods that have one name: an ended pod and its successor can.
+fn of_folders(pods: &[NodePod]) -> PodDetails {
+    let living: Vec<&NodePod> = pods.iter().filter(|pod| pod.is_alive == Some(true)).collect();
+    let one = match (&living[..], pods) {
+        ([one], _) => Some(*one),
+        ([], [one]) => Some(one),
+        _ => None,
+    };
+    let have_ended = pods.iter().all(|pod| pod.is_alive == Some(false));
+    let is_alive = if have_ended { Some(false) } else { (!living.is_empty()).then_some(true) };
+    PodDetails { uid: one.map(|pod| Arc::clone(&pod.uid)), is_alive, ..PodDetails::default() }
+}
+
+/// Whether this is a UID. The folders of a static pod have the hash of its file instead.
+fn is_uid(text: &str) -> bool {
+    text.contains('-')
+}
+
 /// The device of a use.
 struct Device {
     key: DeviceKey,
@@ -63,11 +82,16 @@ struct Device {
 }
 
 impl Known<'_> {
-    fn uses(&self) -> HashMap<DeviceKey, Vec<DeviceUse>> {
+    /// The uses of each device, and whether it is known for every use which device it is of.
+    fn uses(&self) -> (HashMap<DeviceKey, Vec<DeviceUse>>, bool) {
         let mut uses: HashMap<DeviceKey, Vec<DeviceUse>> = HashMap::new();
+        let mut are_all_resolved = true;
         for one in self.pod_uses() {
             let details = self.details(&one.namespace, &one.pod);
-            let Some(device) = self.device_of(one) else { continue };
+            let Some(device) = self.device_of(one) else {
+                are_all_resolved = false;
+                continue;
+            };
             let Device { key, compute_instance, share, claim } = device;
             let holder = Arc::new(Holder::Pod(Pod {
                 namespace: Arc::clone(&one.namespace),
@@ -84,20 +108,21 @@ impl Known<'_> {
             let one = DeviceUse { holder, compute_instance: None, share: None };
             uses.entry(key.clone()).or_default().push(one);
         }
-        uses
+        (uses, are_all_resolved)
     }
 
     /// The uses of pods without those of pods that have ended: kubelets before 1.34 still list them. A
     /// device plugin gives an id to one pod at a time, so of several the one that lives has it, else the
-    /// last.
+    /// one that was listed last: the last that was new, and of the first reply the last.
     fn pod_uses(&self) -> Vec<&PodUse> {
         let listed = self.kubelet.map(|kubelet| &*kubelet.uses).unwrap_or_default();
         let is_alive = |one: &PodUse| self.details(&one.namespace, &one.pod).is_alive;
         let mut owners: HashMap<&str, &PodUse> = HashMap::new();
         for one in listed.iter().filter(|one| is_alive(one) != Some(false)) {
             if let UsedDevice::Plugin(id) = &one.device {
+                let rank = |one: &PodUse| (is_alive(one) == Some(true), one.since);
                 let owner = owners.entry(&id.text).or_insert(one);
-                if is_alive(owner) != Some(true) || is_alive(one) == Some(true) {
+                if rank(one) >= rank(owner) {
                     *owner = one;
                 }
             }
@@ -112,36 +137,21 @@ impl Known<'_> {
         listed.iter().filter(|one| is_alive(one) != Some(false)).filter(has_device).collect()
     }
 
+    /// What the API server and the folders of the node say of a pod. It has ended if one of them says so.
     fn details(&self, namespace: &Arc<str>, name: &Arc<str>) -> PodDetails {
         let name: PodName = (Arc::clone(namespace), Arc::clone(name));
-        if let Some(pod) = self.pods.and_then(|pods| pods.pods.get(&name)) {
-            return PodDetails {
-                uid: Some(Arc::clone(&pod.uid)),
-                labels: Arc::clone(&pod.labels),
-                is_alive: Some(!pod.has_ended),
-            };
+        let of_node = self.node.and_then(|node| node.pods.get(&name));
+        let of_node = of_node.map(|pods| of_folders(pods)).unwrap_or_default();
+        let Some(pod) = self.pods.and_then(|pods| pods.pods.get(&name)) else { return of_node };
+        // A pod that came back under the name of an old one, of which the API server has not told yet.
+        let is_another = |uid: &Arc<str>| is_uid(uid) && *uid != pod.uid;
+        if of_node.is_alive == Some(true) && of_node.uid.as_ref().is_some_and(is_another) {
+            return of_node;
         }
-        let Some(pods) = self.node.and_then(|node| node.pods.get(&name)) else {
-            return PodDetails::default();
-        };
-        let living = pods.iter().filter(|pod| pod.is_alive == Some(true));
-        match (living.clone().count(), &pods[..]) {
-            // An ended pod and its successor can have one name.
-            (1, _) => PodDetails {
-                uid: living.clone().next().map(|pod| Arc::clone(&pod.uid)),
-                is_alive: Some(true),
-                ..PodDetails::default()
-            },
-            (0, [only]) => PodDetails {
-                uid: Some(Arc::clone(&only.uid)),
-                is_alive: only.is_alive,
-                ..PodDetails::default()
-            },
-            (0, all) => PodDetails {
-                is_alive: all.iter().all(|pod| pod.is_alive == Some(false)).then_some(false),
-                ..PodDetails::default()
-            },
-            _ => PodDetails { is_alive: Some(true), ..PodDetails::default() },
+        PodDetails {
+            uid: Some(Arc::clone(&pod.uid)),
+            labels: Arc::clone(&pod.labels),
+            is_alive: Some(!pod.has_ended && of_node.is_alive != Some(false)),
         }
     }
 

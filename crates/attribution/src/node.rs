@@ -41,7 +41,7 @@ fn look(settings: &NodeSettings, skipped: &mut Skipped) -> Result<NodePart, Refr
         let is_alive = alive.as_ref().map(|alive| alive.contains(&*uid));
         part.pods.entry(name).or_default().push(NodePod { uid, is_alive });
     }
-    part.skipped = skipped.end_look();
+    part.skipped = skipped.counts();
     Ok(part)
 }
 

@@ -100,8 +100,16 @@ pub(crate) struct KubeletPart {
     pub(crate) uses: Vec<PodUse>,
     /// The GPUs that the kubelet can allocate; `None` if it does not say.
     pub(crate) allocatable: Option<Vec<DeviceId>>,
+    /// Whether something of a GPU was skipped, so that a GPU may have a holder that is not known.
+    pub(crate) is_incomplete: bool,
     pub(crate) skipped: SkipCounts,
 }
+
+/// The look at which a use was first seen, and its place in that look's reply.
+pub(crate) type Since = (u64, usize);
+
+/// What tells uses apart: namespace, pod, container, and the id that the device plugin gave.
+pub(crate) type UseKey = (Arc<str>, Arc<str>, Arc<str>, UsedDevice);
 
 /// A device of a container.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -110,10 +118,18 @@ pub(crate) struct PodUse {
     pub(crate) pod: Arc<str>,
     pub(crate) container: Arc<str>,
     pub(crate) device: UsedDevice,
+    pub(crate) since: Since,
+}
+
+impl PodUse {
+    pub(crate) fn key(&self) -> UseKey {
+        let Self { namespace, pod, container, device, .. } = self;
+        (namespace.clone(), pod.clone(), container.clone(), device.clone())
+    }
 }
 
 /// How a container got a device.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum UsedDevice {
     /// From a device plugin.
     Plugin(DeviceId),

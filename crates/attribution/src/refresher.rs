@@ -27,19 +27,25 @@ impl Backoff {
         Self { interval, failures: 0 }
     }
 
-    /// The pause after a look with this result. It doubles with each error that asks for it.
-    pub(crate) fn pause(&mut self, error: Option<ErrorReason>) -> Duration {
+    /// The pause after a success.
+    pub(crate) fn reset(&mut self) -> Duration {
+        self.failures = 0;
+        self.interval
+    }
+
+    /// The pause after a failure. It doubles with each one.
+    pub(crate) fn next(&mut self) -> Duration {
+        self.failures = (self.failures + 1).min(8);
+        let pause = self.interval.saturating_mul(1 << self.failures);
+        pause.min(MAX_BACKOFF.max(self.interval))
+    }
+
+    /// The pause after a look at something on this node, where only some errors need a longer one.
+    fn pause(&mut self, error: Option<ErrorReason>) -> Duration {
         match error {
-            Some(reason) if reason.needs_backoff() => {
-                self.failures = (self.failures + 1).min(8);
-                let pause = self.interval.saturating_mul(1 << self.failures);
-                pause.min(MAX_BACKOFF.max(self.interval))
-            }
+            Some(reason) if reason.needs_backoff() => self.next(),
             Some(_) => self.interval,
-            None => {
-                self.failures = 0;
-                self.interval
-            }
+            None => self.reset(),
         }
     }
 }
@@ -63,21 +69,28 @@ pub(crate) fn start(
             let result = look();
             let error = result.as_ref().err().map(|error| error.reason);
             shared.end(kind, result);
+            let (took, ended) = (began.elapsed(), Moment::now());
             let pause = backoff.pause(error);
-            // Looks are an interval apart, however long one takes.
-            shared.wait(kind, pause.saturating_sub(began.elapsed()));
-            let least = least_pause(pause, error);
-            while !shared.is_stopping() && began.elapsed() < least {
-                shared.wait(kind, least.saturating_sub(began.elapsed()));
+            // Looks are an interval apart, however long one takes; but a failed one may have left work
+            // behind.
+            let rest = if error.is_none() { pause.saturating_sub(took) } else { pause };
+            shared.wait(kind, rest);
+            let least = least_pause(pause, took, error);
+            while !shared.is_stopping() && ended.elapsed() < least {
+                shared.wait(kind, least.saturating_sub(ended.elapsed()));
             }
         }
     };
     thread::Builder::new().name(kind.name().to_owned()).spawn(run).map(drop)
 }
 
-/// The part of a pause that is kept though the refresher is woken: all of it if it was told to wait.
-fn least_pause(pause: Duration, error: Option<ErrorReason>) -> Duration {
-    if error == Some(ErrorReason::RateLimited) { pause } else { pause.min(MIN_INTERVAL) }
+/// The part of a pause that is kept though the refresher is woken: all of it if it was told to wait, else
+/// so much that looks take a tenth of the time.
+fn least_pause(pause: Duration, took: Duration, error: Option<ErrorReason>) -> Duration {
+    match error {
+        Some(ErrorReason::RateLimited) => pause,
+        _ => pause.min(MIN_INTERVAL.max(10 * took)),
+    }
 }
 
 #[cfg(test)]
@@ -100,9 +113,11 @@ mod tests {
     #[test]
     fn a_refresher_that_is_woken_often_still_pauses() {
         let second = Duration::from_secs(1);
-        assert_eq!(least_pause(second, None), MIN_INTERVAL);
-        assert_eq!(least_pause(second, Some(ErrorReason::Malformed)), MIN_INTERVAL);
-        assert_eq!(least_pause(second, Some(ErrorReason::RateLimited)), second);
-        assert_eq!(least_pause(second / 1000, None), second / 1000);
+        let short = second / 1000;
+        assert_eq!(least_pause(second, short, None), MIN_INTERVAL);
+        assert_eq!(least_pause(second, short, Some(ErrorReason::Malformed)), MIN_INTERVAL);
+        assert_eq!(least_pause(second, short, Some(ErrorReason::RateLimited)), second);
+        assert_eq!(least_pause(second, second / 20, None), second / 2);
+        assert_eq!(least_pause(short, second, None), short);
     }
 }

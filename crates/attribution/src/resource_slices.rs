@@ -14,12 +14,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::api::{self, Kept, Object};
+use crate::claims::DRIVER;
 use crate::parts::{Part, PartKind, SliceDevice, SliceFacts, SlicesPart};
 use crate::settings::DraSettings;
 use crate::shared::Shared;
-
-/// The only driver whose slices are read.
-const DRIVER: &str = "gpu.nvidia.com";
 
 /// The versions of the API, the best first.
 const VERSIONS: [&str; 3] = ["v1", "v1beta2", "v1beta1"];

@@ -30,6 +30,8 @@ pub struct Settings {
 pub struct KubeletSettings {
     /// Its socket for pod resources.
     pub socket: PathBuf,
+    /// Whether resource claims are read.
+    pub reads_claims: bool,
     /// Resource names of GPUs besides `nvidia.com/gpu`, `nvidia.com/gpu.shared` and `nvidia.com/mig-*`.
     pub resource_names: Vec<String>,
 }

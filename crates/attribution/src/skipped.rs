@@ -1,31 +1,28 @@
 //! What a look skips because it is of no use: counted by reason, and named in the log once.
 
 use std::collections::HashSet;
-use std::mem;
 
 use crate::error::RefreshError;
 use crate::parts::{PartKind, SkipCounts};
 
-/// The most messages of a look that are logged. The others are only counted.
-const MOST_NAMED: usize = 32;
+/// The most messages that are logged. The others are only counted.
+const MOST_NAMED: usize = 64;
 
 /// What a refresher skips.
 #[derive(Debug)]
 pub(crate) struct Skipped {
     kind: PartKind,
     counts: SkipCounts,
-    /// The messages of this look, and of the look before it.
-    messages: HashSet<String>,
-    before: HashSet<String>,
+    /// The messages that were logged.
+    named: HashSet<String>,
 }
 
 impl Skipped {
     pub(crate) fn new(kind: PartKind) -> Self {
-        let (messages, before) = (HashSet::new(), HashSet::new());
-        Self { kind, counts: SkipCounts::new(), messages, before }
+        Self { kind, counts: SkipCounts::new(), named: HashSet::new() }
     }
 
-    /// Something is skipped. Logs it, unless the look before skipped it too.
+    /// Something is skipped. Logs it the first time.
     pub(crate) fn add(&mut self, error: RefreshError) {
         if self.count(&error) {
             tracing::warn!("{}: {}", self.kind.name(), error.message);
@@ -35,14 +32,11 @@ impl Skipped {
     /// Counts it. Returns whether it is to be logged.
     fn count(&mut self, error: &RefreshError) -> bool {
         *self.counts.entry(error.reason).or_default() += 1;
-        self.messages.len() < MOST_NAMED
-            && self.messages.insert(error.message.clone())
-            && !self.before.contains(&error.message)
+        self.named.len() < MOST_NAMED && self.named.insert(error.message.clone())
     }
 
-    /// Ends a look. Returns the counts since the start of this process.
-    pub(crate) fn end_look(&mut self) -> SkipCounts {
-        self.before = mem::take(&mut self.messages);
+    /// The counts since the start of this process.
+    pub(crate) fn counts(&self) -> SkipCounts {
         self.counts.clone()
     }
 }
@@ -57,30 +51,20 @@ mod tests {
     }
 
     #[test]
-    fn it_is_named_once_and_counted_in_each_look() {
+    fn it_is_named_once_and_counted_each_time() {
         let mut skipped = Skipped::new(PartKind::Jobs);
         assert!(skipped.count(&error("0 is too large")));
-        assert_eq!(skipped.end_look(), [(ErrorReason::TooLarge, 1)].into());
         assert!(!skipped.count(&error("0 is too large")));
         assert!(skipped.count(&error("1 is too large")));
-        assert_eq!(skipped.end_look(), [(ErrorReason::TooLarge, 3)].into());
+        assert_eq!(skipped.counts(), [(ErrorReason::TooLarge, 3)].into());
     }
 
     #[test]
-    fn it_is_named_again_after_a_look_without_it() {
-        let mut skipped = Skipped::new(PartKind::Jobs);
-        assert!(skipped.count(&error("0 is too large")));
-        skipped.end_look();
-        skipped.end_look();
-        assert!(skipped.count(&error("0 is too large")));
-    }
-
-    #[test]
-    fn a_look_names_only_so_many() {
+    fn only_so_many_are_named() {
         let mut skipped = Skipped::new(PartKind::Jobs);
         let messages = (0..100).map(|number| format!("{number} is too large"));
         let named = messages.filter(|message| skipped.count(&error(message))).count();
         assert_eq!(named, MOST_NAMED);
-        assert_eq!(skipped.end_look(), [(ErrorReason::TooLarge, 100)].into());
+        assert_eq!(skipped.counts(), [(ErrorReason::TooLarge, 100)].into());
     }
 }

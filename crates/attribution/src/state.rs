@@ -1,6 +1,7 @@
 //! What the refreshers have found: the last result of each, and its health. Time is passed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::{Duration, SystemTime};
 
 use model::{Attribution, Moment, RefresherView};
@@ -28,8 +29,8 @@ struct Refresher {
     last_success: Option<SystemTime>,
     duration: Option<Duration>,
     errors: BTreeMap<ErrorReason, u64>,
-    /// The message that was logged last.
-    logged: Option<String>,
+    /// The reasons of errors that were logged since the last success.
+    logged: BTreeSet<ErrorReason>,
 }
 
 #[derive(Debug)]
@@ -80,10 +81,8 @@ impl State {
                 refresher.last_success = Some(time);
                 refresher.has_failed = false;
                 let name = kind.name();
-                refresher
-                    .logged
-                    .take()
-                    .map(|_| LogLine::Recovered(format!("{name}: answers again")))
+                let was_logged = !mem::take(&mut refresher.logged).is_empty();
+                was_logged.then(|| LogLine::Recovered(format!("{name}: answers again")))
             }
             Err(error) => {
                 *refresher.errors.entry(error.reason).or_default() += 1;
@@ -91,11 +90,9 @@ impl State {
                 if let Some(last) = &mut refresher.last {
                     last.until = last.until.min(now + self.max_age);
                 }
-                let is_new = refresher.logged.as_ref() != Some(&error.message);
-                is_new.then(|| {
-                    refresher.logged = Some(error.message.clone());
-                    LogLine::Failed(format!("{}: {}", kind.name(), error.message))
-                })
+                // The texts of one reason may differ in each look.
+                let is_new = refresher.logged.insert(error.reason);
+                is_new.then(|| LogLine::Failed(format!("{}: {}", kind.name(), error.message)))
             }
         }
     }
@@ -120,7 +117,7 @@ impl State {
         let is_missing =
             |kind: &PartKind| self.refreshers.contains_key(kind) && !parts.contains_key(kind);
         let mut view = merge::merge(&parts);
-        view.is_complete = !holders.iter().any(is_missing);
+        view.is_complete &= !holders.iter().any(is_missing);
         view.refreshers = self
             .refreshers
             .iter()
@@ -131,7 +128,8 @@ impl State {
             let deadline = refresher.began.map(|began| began + DEADLINE);
             until.into_iter().chain(deadline).filter(|moment| *moment >= now)
         });
-        view.good_until = expiries.min().unwrap_or(now + DEADLINE);
+        // A look that begins later can be overdue after this time.
+        view.good_until = expiries.chain([now + DEADLINE]).min().unwrap_or(now);
         view
     }
 }
@@ -163,7 +161,7 @@ impl Refresher {
             up: self.last_success.is_some() && !self.has_failed && !overdue,
             last_success: self.last_success,
             duration: self.duration,
-            entries: part.map_or(0, Part::entries) as u64,
+            entries: part.map(|part| part.entries() as u64),
             errors,
         }
     }
@@ -175,6 +173,7 @@ mod tests {
 
     use super::*;
     use crate::parts::{JobsPart, PodsPart};
+    use model::DeviceKey;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -186,10 +185,81 @@ mod tests {
         state.view(now).refreshers[0].errors.get("timeout").copied().unwrap_or(0)
     }
 
+    /// Whether a refresher is up, and how many entries of its result are used.
+    fn health(state: &State, now: Moment) -> (bool, Option<u64>) {
+        let view = &state.view(now).refreshers[0];
+        (view.up, view.entries)
+    }
+
+    fn jobs() -> Result<Part, RefreshError> {
+        let uses = vec![(DeviceKey::uuid("GPU-a"), "17".into())];
+        Ok(Part::Jobs(Arc::new(JobsPart { uses, ..JobsPart::default() })))
+    }
+
+    fn failed(message: &str) -> Result<Part, RefreshError> {
+        Err(RefreshError::new(ErrorReason::Failed, message))
+    }
+
+    #[test]
+    fn a_result_is_used_for_its_time_whether_looks_fail_or_hang() {
+        let start = Moment::BOOT + SECOND;
+        let mut state = State::new(60 * SECOND, [PartKind::Jobs]);
+        assert_eq!(health(&state, start), (false, None));
+        assert!(!state.view(start).is_complete, "nothing is known yet");
+        state.end(PartKind::Jobs, jobs(), start, SystemTime::UNIX_EPOCH);
+        assert_eq!(health(&state, start), (true, Some(1)));
+        assert!(state.view(start).is_complete);
+
+        state.begin(PartKind::Jobs, start + 5 * SECOND);
+        let view = state.view(start + 5 * SECOND);
+        assert_eq!(view.good_until, start + 5 * SECOND + DEADLINE);
+        assert_eq!(health(&state, start + 16 * SECOND), (false, Some(1)), "it hangs");
+        assert_eq!(health(&state, start + 60 * SECOND), (false, Some(1)));
+        let late = start + 61 * SECOND;
+        assert_eq!(health(&state, late), (false, None));
+        assert!(!state.view(late).is_complete && state.view(late).uses.is_empty());
+
+        state.end(PartKind::Jobs, jobs(), late, SystemTime::UNIX_EPOCH);
+        assert_eq!(health(&state, late), (true, Some(1)));
+        state.end(PartKind::Jobs, failed("gone"), late + 30 * SECOND, SystemTime::UNIX_EPOCH);
+        assert_eq!(health(&state, late + 60 * SECOND), (false, Some(1)));
+        assert_eq!(health(&state, late + 61 * SECOND), (false, None));
+    }
+
+    #[test]
+    fn what_a_watch_found_is_good_until_the_watch_is_over_or_breaks() {
+        let start = Moment::BOOT;
+        let mut state = State::new(60 * SECOND, [PartKind::Pods]);
+        state.end(PartKind::Pods, pods(), start, SystemTime::UNIX_EPOCH);
+        let is_known = |state: &State, now| state.view(now).pod_labels_cut.is_some();
+        assert!(is_known(&state, start + 300 * SECOND));
+        assert!(!is_known(&state, start + 351 * SECOND));
+        state.end(PartKind::Pods, failed("broken"), start + 10 * SECOND, SystemTime::UNIX_EPOCH);
+        state.end(PartKind::Pods, failed("broken"), start + 50 * SECOND, SystemTime::UNIX_EPOCH);
+        assert!(is_known(&state, start + 70 * SECOND));
+        assert!(!is_known(&state, start + 71 * SECOND), "from the first error on");
+    }
+
+    #[test]
+    fn an_error_is_logged_once_and_so_is_its_end() {
+        let mut state = State::new(SECOND, [PartKind::Jobs]);
+        let mut end =
+            |result| state.end(PartKind::Jobs, result, Moment::BOOT, SystemTime::UNIX_EPOCH);
+        assert_eq!(end(jobs()), None);
+        assert_eq!(end(failed("a")), Some(LogLine::Failed("jobs: a".into())));
+        assert_eq!(end(failed("a")), None);
+        assert_eq!(end(failed("b")), None);
+        let late = Err(RefreshError::new(ErrorReason::Timeout, "c"));
+        assert_eq!(end(late), Some(LogLine::Failed("jobs: c".into())));
+        assert_eq!(end(failed("a")), None);
+        assert_eq!(end(jobs()), Some(LogLine::Recovered("jobs: answers again".into())));
+        assert_eq!(end(jobs()), None);
+    }
+
     #[test]
     fn a_look_that_took_too_long_stays_counted_when_it_ends() {
-        let failed = |reason| Err(RefreshError::new(reason, "failed"));
-        for result in [pods(), failed(ErrorReason::Failed), failed(ErrorReason::Timeout)] {
+        let error = |reason| Err(RefreshError::new(reason, "failed"));
+        for result in [pods(), error(ErrorReason::Failed), error(ErrorReason::Timeout)] {
             let mut state = State::new(SECOND, [PartKind::Pods]);
             let begin = Moment::BOOT;
             state.begin(PartKind::Pods, begin);

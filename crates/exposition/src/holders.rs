@@ -1,6 +1,6 @@
 //! The labels that holders add to the series of a device.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use model::{Attribution, DeviceUse, Holder, Identity, Instance, Pod};
 
@@ -65,20 +65,19 @@ impl<'a> Holders<'a> {
             variant.labels.retain(|_, value| !value.is_empty());
         }
         // A container with two MIG devices of one GPU instance has that instance once.
-        let mut seen: Vec<BTreeMap<&str, &str>> = Vec::new();
-        variants.retain(|variant| {
-            let is_new = !seen.contains(&variant.labels);
-            seen.push(variant.labels.clone());
-            is_new
-        });
+        let mut seen: HashSet<BTreeMap<&str, &str>> = HashSet::new();
+        variants.retain(|variant| seen.insert(variant.labels.clone()));
         variants
     }
 
     /// The device's own series, with the labels of the pod that has it; without any if it is shared by
     /// several pods, each of which has series of its own if that is asked for.
     fn of_pods(&self, pods: &[(&'a DeviceUse, &'a Pod)]) -> Vec<Variant<'a>> {
-        let has_shares = pods.iter().any(|(one, _)| one.share.is_some());
-        if self.settings.holders.per_share && (has_shares || pods.len() > 1) {
+        let name = |pod: &'a Pod| (&*pod.namespace, &*pod.name);
+        let Some((_, first)) = pods.first() else { return vec![Variant::default()] };
+        let are_several = pods.iter().any(|(_, pod)| name(pod) != name(first));
+        let is_shared = are_several || pods.iter().any(|(one, _)| one.share.is_some());
+        if self.settings.holders.per_share && is_shared {
             let of_share = |(one, pod): &(&'a DeviceUse, &'a Pod)| {
                 let mut labels = self.labels_of(pod);
                 labels.extend(one.share.as_deref().map(|share| ("vgpu", share)));
@@ -86,9 +85,7 @@ impl<'a> Holders<'a> {
             };
             return std::iter::once(Variant::default()).chain(pods.iter().map(of_share)).collect();
         }
-        let name = |pod: &'a Pod| (&*pod.namespace, &*pod.name);
-        let Some((_, first)) = pods.first() else { return vec![Variant::default()] };
-        if pods.iter().any(|(_, pod)| name(pod) != name(first)) {
+        if are_several {
             return vec![Variant::default()];
         }
         // What all containers of the pod have in common.

@@ -76,7 +76,7 @@ impl From<bool> for Number {
 }
 
 /// Labels as they stand between the braces of a sample line. A line only copies them.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub(crate) struct Labels(String);
 
 impl Labels {

@@ -87,7 +87,7 @@ fn cost(name: &str, rig: &Rig, args: &[&str], target: Option<&str>) -> f64 {
 
 fn started(rig: &Rig, args: &[&str]) -> Exporter {
     let exporter = complete(rig, args, GPUS);
-    if !args.is_empty() {
+    if args.contains(&"-k") {
         exporter.wait_for("all holders", PATIENCE, |page| {
             page.samples("heatsink_gpu_holder_info").len() == GPUS * SHARES
         });

@@ -142,7 +142,7 @@ flags! { GENERAL, PARSE_GENERAL;
     /// With --health: the number of GPUs that this machine should have
     CHECK_EXPECTED_GPUS: Option<u32> =
         text("expected-gpus", |text| optional(text, |text| number(text, 0..=1024)))
-        .value("N");
+        .variable("HEATSINK_EXPECTED_GPUS").value("N");
 }
 [Serve, Check] {
     /// Log to read XIDs from: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`,
@@ -250,8 +250,8 @@ flags! { HOLDER_FLAGS, PARSE_HOLDERS;
     POD_UID: bool = boolean("kubernetes-enable-pod-uid")
         .variable("DCGM_EXPORTER_KUBERNETES_ENABLE_POD_UID").heading(HOLDERS);
 
-    /// Find the UIDs of pods, and which of them run, in /var/log/pods and /sys/fs/cgroup instead of
-    /// asking the API server
+    /// Find the UIDs of pods, and which of them run, in /var/log/pods and /sys/fs/cgroup, without the
+    /// API server
     NODE_FILES: bool = boolean("kubernetes-node-files")
         .variable("HEATSINK_KUBERNETES_NODE_FILES").heading(HOLDERS);
 

@@ -101,6 +101,7 @@ fn settings(args: &Args) -> Result<attribution::Settings> {
     }
     settings.kubelet = Some(KubeletSettings {
         socket: args.get(&KUBELET_SOCKET)?.unwrap_or_default(),
+        reads_claims: is_dra,
         resource_names: args.get(&RESOURCE_NAMES)?,
     });
     if is_node_files {
@@ -134,7 +135,7 @@ fn pod_labels(args: &Args) -> Result<Option<PodLabelSettings>> {
     Ok(Some(PodLabelSettings { allow: Arc::new(allow), most }))
 }
 
-/// Warns of what was asked for in vain.
+/// Warns of flags that have no effect.
 fn warn_without_kubernetes(args: &Args) {
     let rows: [&Row; 5] =
         [&POD_LABELS.row, &POD_UID.row, &VIRTUAL_GPUS.row, &NODE_FILES.row, &DRA.row];

@@ -1,4 +1,5 @@
-//! The metrics page as bytes: rendered and compressed once per snapshot, at the first request.
+//! The metrics page as bytes: rendered and compressed once per snapshot and
+//! attribution, at the first request.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -14,8 +14,9 @@ pub struct Attribution {
     pub uses: HashMap<DeviceKey, Vec<DeviceUse>>,
     /// The devices that can be allocated; `None` if unknown.
     pub allocatable: Option<HashSet<DeviceKey>>,
-    /// Whether the holders of all devices are known: whether each refresher of holders has a result
-    /// that is not too old. Only then is a device without holders a free one.
+    /// Whether the holders of all devices are known: each refresher of holders has a result that is not
+    /// too old, and it is known of each use which device it is of. Only then is a device without
+    /// holders a free one.
     pub is_complete: bool,
     /// The health of each refresher, in a fixed order.
     pub refreshers: Vec<RefresherView>,
@@ -145,15 +146,14 @@ pub struct RefresherView {
     pub last_success: Option<SystemTime>,
     /// How long its last attempt took.
     pub duration: Option<Duration>,
-    /// The number of entries of its last result that is still used.
-    pub entries: u64,
+    /// The number of entries of its last result; `None` if there is none that is still used.
+    pub entries: Option<u64>,
     /// Its errors by reason, since the start of this process.
     pub errors: BTreeMap<&'static str, u64>,
 }
 
 impl Attribution {
-    /// The uses of a GPU as a whole, or of one of its instances, each once. `minor` is the number of its
-    /// device node; without one, device nodes are taken to be numbered like indexes.
+    /// The uses of a GPU as a whole, or of one of its instances.
     pub fn uses_of(&self, gpu: &Identity, instance: Option<&Instance>) -> Vec<&DeviceUse> {
         let mut found: Vec<&DeviceUse> = Vec::new();
         if self.uses.is_empty() {
@@ -166,12 +166,20 @@ impl Attribution {
                     Some(number) => compute_instance.is_none_or(|used| used == number),
                     None => true,
                 };
-                if is_inside && !found.contains(&one) {
+                if is_inside {
                     found.push(one);
                 }
             }
         }
         found
+    }
+
+    /// The UUIDs of the MIG devices that are used, in lower case.
+    pub fn mig_uuids(&self) -> impl Iterator<Item = &str> {
+        self.uses.keys().filter_map(|key| match &key.gpu {
+            GpuKey::Uuid(uuid) if uuid.starts_with("mig-") => Some(&**uuid),
+            _ => None,
+        })
     }
 
     /// Whether a GPU can be allocated, as a whole or in parts; `None` if unknown.
@@ -189,7 +197,7 @@ fn keys(gpu: &Identity, instance: Option<&Instance>) -> Vec<(DeviceKey, Option<u
     let gpu_keys = [
         uuid.map(|uuid| GpuKey::Uuid(uuid.to_ascii_lowercase().into())),
         gpu.index.map(GpuKey::Index),
-        gpu.minor.or(gpu.index).map(GpuKey::Minor),
+        gpu.minor.map(GpuKey::Minor),
         gpu.pci_bus_id
             .as_deref()
             .map(|address| GpuKey::PciBusId(address.to_ascii_uppercase().into())),

@@ -10,6 +10,8 @@ pub static RESERVED_LABELS: &[&str] = &[
     "nvlink", "nvswitch", "gpu_uuid", "model_name", "cpu", "cpucore",
     "err_code", "err_msg", "window_size_in_ms", "xid", "clock_event",
     "health_watch", "health_error_code", "peer_gpu", "link_status",
+    // Of the target, which a scrape with `honor_labels` would lose.
+    "instance", "job",
     // Who uses a GPU.
     "pod", "namespace", "container", "pod_uid", "vgpu",
     "pod_name", "pod_namespace", "container_name", "hpc_job",

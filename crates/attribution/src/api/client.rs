@@ -31,8 +31,8 @@ use crate::settings::ApiServer;
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After this time without a byte, the system asks whether the other side is still there. So a watch
-/// whose connection is dead ends within minutes.
+/// After this time without a byte, the system asks three times whether the other side is still there.
+/// So a watch whose connection is dead ends within a minute.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// The largest list that is read. A node has about a hundred pods, each of which takes up to 20 kB.
@@ -51,6 +51,8 @@ pub(super) fn connect(server: &ApiServer) -> Result<Client, RefreshError> {
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
     http.set_keepalive(Some(KEEPALIVE));
+    http.set_keepalive_interval(Some(KEEPALIVE / 3));
+    http.set_keepalive_retries(Some(3));
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(tls(&server.service_account.join("ca.crt"))?)
         .https_or_http()

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::DeviceKey;
+use model::{DeviceKey, PartKey};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -90,10 +90,14 @@ struct Info {
     uuid: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Concrete {
     #[serde(rename = "migUUID")]
     uuid: String,
+    #[serde(rename = "parentUUID")]
+    gpu: Option<String>,
+    #[serde(rename = "giId")]
+    gpu_instance: Option<u32>,
     #[serde(rename = "ciId")]
     compute_instance: Option<u32>,
 }
@@ -175,12 +179,19 @@ fn of_gpu(gpu: Gpu) -> Option<(Arc<str>, PreparedDevice)> {
 }
 
 fn of_mig(mig: Mig) -> Option<(Arc<str>, PreparedDevice)> {
-    let (uuid, compute_instance) = match (mig.concrete, mig.info) {
-        (Some(concrete), _) => (concrete.uuid, concrete.compute_instance),
-        (None, info) => (info?.uuid, None),
+    let concrete = match (mig.concrete, mig.info) {
+        (Some(concrete), _) => concrete,
+        (None, info) => Concrete { uuid: info?.uuid, ..Concrete::default() },
     };
-    let uuid = not_empty(uuid)?;
-    let key = DeviceKey::uuid(&uuid);
+    let compute_instance = concrete.compute_instance;
+    let uuid = not_empty(concrete.uuid)?;
+    // DCGM does not tell the UUIDs of MIG devices, but their GPU instances.
+    let key = match (concrete.gpu.and_then(not_empty), concrete.gpu_instance) {
+        (Some(gpu), Some(instance)) => {
+            DeviceKey::part(DeviceKey::uuid(&gpu).gpu, PartKey::GpuInstance(instance))
+        }
+        _ => DeviceKey::uuid(&uuid),
+    };
     let device = PreparedDevice { key, compute_instance, mig_uuid: Some(uuid) };
     Some((not_empty(mig.device.name)?, device))
 }
@@ -302,10 +313,16 @@ mod tests {
     #[test]
     fn version_2_has_devices_by_the_name_of_their_claim() {
         let claims = parse(V2.as_bytes(), BOOT).unwrap();
+        // By its place, which every source of readings knows.
+        let of_gpu_c = DeviceKey::uuid("GPU-C").gpu;
+        let mig = PreparedDevice {
+            key: DeviceKey::part(of_gpu_c, PartKey::GpuInstance(7)),
+            ..device("MIG-C", Some(0))
+        };
         let expected = [
             (key("default", "gpus", "gpu-0"), device("GPU-A", None)),
             (key("default", "gpus", "gpu-1"), device("GPU-B", None)),
-            (key("team", "slice", "gpu-2-mig-1g5gb-19-0"), device("MIG-C", Some(0))),
+            (key("team", "slice", "gpu-2-mig-1g5gb-19-0"), mig),
         ];
         assert_eq!(claims.devices, expected.into());
         assert!(claims.malformed.is_empty());

@@ -71,7 +71,7 @@ impl Folder {
                 uses.extend(jobs.into_iter().map(|id| (device.clone(), id)));
             }
         }
-        Ok(JobsPart { uses, skipped: self.skipped.end_look() })
+        Ok(JobsPart { uses, skipped: self.skipped.counts() })
     }
 
     fn list(&mut self) -> Result<JobFiles, RefreshError> {
@@ -230,7 +230,7 @@ mod tests {
         fs::remove_file(path.path().join("0")).unwrap();
         let (device, name) = found.files.first().unwrap();
         assert_eq!(folder.read(device, name), []);
-        assert!(folder.skipped.end_look().is_empty());
+        assert!(folder.skipped.counts().is_empty());
     }
 
     #[test]

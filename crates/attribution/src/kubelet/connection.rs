@@ -15,10 +15,8 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Response, Status};
 
 use super::api::pod_resources_lister_client::PodResourcesListerClient;
-use super::api::{
-    AllocatableResourcesRequest, AllocatableResourcesResponse, ListPodResourcesRequest,
-    ListPodResourcesResponse,
-};
+use super::api::{AllocatableResourcesRequest, ListPodResourcesRequest};
+use super::message::Message;
 use crate::error::{ErrorReason, RefreshError};
 
 /// The largest reply that is read.
@@ -118,7 +116,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no reply until then.
-    pub(crate) fn list(&mut self, until: Instant) -> Result<ListPodResourcesResponse, Failure> {
+    pub(crate) fn list(&mut self, until: Instant) -> Result<Message, Failure> {
         let reply = self.client.list(ListPodResourcesRequest {});
         answer(by(&self.runtime, until, reply), "List")
     }
@@ -128,10 +126,7 @@ impl Connection {
     /// # Errors
     ///
     /// If there is no reply until then.
-    pub(crate) fn allocatable(
-        &mut self,
-        until: Instant,
-    ) -> Result<AllocatableResourcesResponse, Failure> {
+    pub(crate) fn allocatable(&mut self, until: Instant) -> Result<Message, Failure> {
         let reply = self.client.get_allocatable_resources(AllocatableResourcesRequest {});
         answer(by(&self.runtime, until, reply), "GetAllocatableResources")
     }

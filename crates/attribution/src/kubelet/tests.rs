@@ -31,6 +31,7 @@ struct Setup {
 fn settings(socket: &Path) -> KubeletSettings {
     KubeletSettings {
         socket: socket.to_owned(),
+        reads_claims: true,
         resource_names: vec!["example.com/gpu".to_owned()],
     }
 }
@@ -99,6 +100,7 @@ fn a_use_has_the_names_of_its_pod_and_its_container() {
         pod: "train".into(),
         container: "main".into(),
         device: plugin(&gpu_uuid(0)),
+        since: (1, 0),
     };
     let part = setup.part();
     assert_eq!(part.uses, [wanted]);
@@ -167,8 +169,8 @@ fn a_reply_of_the_published_interface_is_read() {
     let digits: Vec<u32> = digits.collect();
     let bytes = digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8);
     let reply = prost::Message::decode(bytes.collect::<bytes::Bytes>()).expect("it is a reply");
-    let uses =
-        reply::uses(reply, &[], &mut Skipped::new(PartKind::Kubelet)).expect("it is understood");
+    let mut refresher = Kubelet::new(settings(Path::new("")), PATIENT);
+    let uses = refresher.reader().uses(&reply).expect("it is understood");
     let devices: Vec<UsedDevice> = uses.iter().map(|one| one.device.clone()).collect();
     let UsedDevice::Claim(claim) = claimed(Some("a5b2")) else { panic!("it is claimed") };
     let wanted = [
@@ -358,15 +360,68 @@ fn the_number_of_gpus_has_a_limit() {
 }
 
 #[test]
-fn a_reply_that_is_no_message_is_malformed() {
+fn a_pod_that_is_not_understood_costs_only_itself() {
     let mut setup = setup(PATIENT);
-    // A name (field 1) of 200 bytes that are not there; a name that is a number.
-    for bytes in [vec![1 << 3 | 2, 200], vec![1 << 3, 1]] {
-        setup.kubelet.set(one_pod("train").raw_pod(bytes));
-        assert_eq!(setup.error().reason, ErrorReason::Malformed);
-    }
+    assert!(!setup.part().is_incomplete);
+    let gpu = Container::new("x".repeat(254)).device("nvidia.com/gpu", gpu_uuid(1));
+    let long = || Pod::new("ml", "long").container(gpu.clone());
+    // Containers (field 3) of 200 bytes that are not there.
+    setup.kubelet.set(one_pod("train").raw_pod(vec![3 << 3 | 2, 200]).pod(long()));
+    let part = setup.part();
+    assert_eq!(part.uses.len(), 1);
+    assert!(part.is_incomplete);
+    assert_eq!(part.skipped, [(ErrorReason::Malformed, 2)].into());
     setup.kubelet.set(one_pod("train"));
-    assert_eq!(setup.pods(), ["train"]);
+    assert!(!setup.part().is_incomplete);
+}
+
+/// The most that a reply of 16 MiB can list: ids of one container, and entries of two bytes.
+#[test]
+fn what_would_take_much_memory_is_not_read_to_its_end() {
+    let mut setup = setup(PATIENT);
+    let ids = (0..MOST_IDS).fold(Container::new("main"), |container, number| {
+        container.device("nvidia.com/gpu", format!("0::{number}"))
+    });
+    setup.kubelet.set(Reply::new().pod(Pod::new("ml", "all").container(ids)));
+    assert_eq!(setup.error().reason, ErrorReason::TooLarge);
+    let entries = Reply::new().raw_pod([3 << 3 | 2, 0].repeat(4 << 20));
+    setup.kubelet.set(entries);
+    assert_eq!(setup.pods(), [""; 0]);
+}
+
+const MOST_IDS: usize = reply::MOST_DEVICES + 1;
+
+/// A kubelet before Kubernetes 1.34 lists the pods that have ended, in any order.
+#[test]
+fn a_use_keeps_the_place_at_which_it_was_first_seen() {
+    let mut setup = setup(PATIENT);
+    let pod = |name: &str| {
+        Pod::new("ml", name).container(Container::new("main").device("nvidia.com/gpu", gpu_uuid(0)))
+    };
+    let mut since = |reply: Reply| -> Vec<(String, Since)> {
+        setup.kubelet.set(reply);
+        let uses = setup.part().uses;
+        let mut uses: Vec<_> = uses.iter().map(|one| (one.pod.to_string(), one.since)).collect();
+        uses.sort();
+        uses
+    };
+    let first = since(Reply::new().pod(pod("a")).pod(pod("b")));
+    assert_eq!(first, [("a".into(), (1, 0)), ("b".into(), (1, 1))]);
+    assert_eq!(since(Reply::new().pod(pod("b")).pod(pod("a"))), first);
+    let third = since(Reply::new().pod(pod("c")).pod(pod("b")).pod(pod("a")));
+    assert_eq!(third[2], ("c".into(), (3, 0)));
+    assert_eq!(third[..2], first);
+}
+
+#[test]
+fn claims_are_read_only_where_that_is_asked_for() {
+    let mut setup = setup(PATIENT);
+    setup.refresher.settings.reads_claims = false;
+    let container = Container::new("main").claim(Claim::default());
+    setup.kubelet.set(one_pod("train").pod(Pod::new("ml", "claims").container(container)));
+    let part = setup.part();
+    assert_eq!(part.uses.len(), 1);
+    assert!(part.is_incomplete, "a GPU may have a holder that is not known");
 }
 
 #[test]
@@ -482,13 +537,13 @@ fn the_health_of_the_refresher_follows_the_kubelet() {
     });
     let mut kubelet = FakeKubelet::start(&socket);
     kubelet.set(one_pod("train"));
-    wait_for(&attributor, "up", |kubelet| kubelet.up && kubelet.entries == 1);
+    wait_for(&attributor, "up", |kubelet| kubelet.up && kubelet.entries == Some(1));
     kubelet.set_fault(Call::List, Fault::ResourceExhausted);
     wait_for(&attributor, "limited", |kubelet| {
-        !kubelet.up && kubelet.entries == 1 && kubelet.errors.contains_key("rate_limited")
+        !kubelet.up && kubelet.entries == Some(1) && kubelet.errors.contains_key("rate_limited")
     });
     kubelet.set_fault(Call::List, Fault::None);
-    wait_for(&attributor, "up again", |kubelet| kubelet.up && kubelet.entries == 1);
+    wait_for(&attributor, "up again", |kubelet| kubelet.up && kubelet.entries == Some(1));
     assert_eq!(kubelet.most_in_flight(), 1);
 }
 

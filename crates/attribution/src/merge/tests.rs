@@ -19,6 +19,7 @@ fn plugin(pod: &str, id: &str) -> PodUse {
         pod: pod.into(),
         container: "main".into(),
         device: UsedDevice::Plugin(id),
+        since: (0, 0),
     }
 }
 
@@ -74,6 +75,10 @@ fn of_several_pods_with_one_id_the_one_that_lives_has_it() {
     let listed = || kubelet(vec![plugin("new", "GPU-a"), plugin("old", "GPU-a")]);
     // Without anything that says who lives, the last that the kubelet lists.
     assert_eq!(holders(&merged([listed()]), "GPU-a"), ["old"]);
+    // Or the last that was new.
+    let new = PodUse { since: (2, 0), ..plugin("new", "GPU-a") };
+    let dated = kubelet(vec![new, PodUse { since: (1, 3), ..plugin("old", "GPU-a") }]);
+    assert_eq!(holders(&merged([dated]), "GPU-a"), ["new"]);
     let ended = pods(&[("new", false), ("old", true)]);
     assert_eq!(holders(&merged([listed(), ended]), "GPU-a"), ["new uid-new"]);
     // The API server does not have the old one any more.
@@ -90,6 +95,40 @@ fn a_pod_that_has_ended_has_no_device() {
     assert_eq!(holders(&merged([listed(), folders]), "GPU-a"), [""; 0]);
     // Cgroups that cannot be read say nothing.
     assert_eq!(holders(&merged([listed(), node(&[("old", "2", None)])]), "GPU-a"), ["old 2"]);
+}
+
+/// A watch of the API server may be late, or broken.
+#[test]
+fn the_folders_of_the_node_know_more_than_an_old_answer_of_the_api_server() {
+    let listed = || kubelet(vec![plugin("db-0", "GPU-a")]);
+    let api = || pods(&[("db-0", false)]);
+    let with = |folders: &[(&str, &str, Option<bool>)]| {
+        holders(&merged([listed(), api(), node(folders)]), "GPU-a")
+    };
+    assert_eq!(with(&[("db-0", "uid-db-0", Some(true))]), ["db-0 uid-db-0"]);
+    assert_eq!(with(&[("db-0", "uid-db-0", Some(false))]), [""; 0], "it has ended");
+    assert_eq!(with(&[("db-0", "uid-other", Some(true))]), ["db-0 uid-other"], "it came back");
+    // The folder of a static pod has the hash of its file.
+    assert_eq!(with(&[("db-0", "0123456789abcdef", Some(true))]), ["db-0 uid-db-0"]);
+    assert_eq!(with(&[]), ["db-0 uid-db-0"]);
+}
+
+#[test]
+fn a_use_of_an_unknown_device_makes_no_gpu_free() {
+    assert!(merged([kubelet(vec![plugin("a", "GPU-a")])]).is_complete);
+    let claimed = PodUse {
+        device: UsedDevice::Claim(ClaimedDevice {
+            claim: "gpus".into(),
+            claim_namespace: "ml".into(),
+            device: slice_device("gpu-3-mig-1g5gb-19-0"),
+            share: None,
+        }),
+        ..plugin("a", "")
+    };
+    assert!(!merged([kubelet(vec![claimed])]).is_complete);
+    let skipped = KubeletPart { is_incomplete: true, ..KubeletPart::default() };
+    let skipped = (PartKind::Kubelet, Part::Kubelet(Arc::new(skipped)));
+    assert!(!merged([skipped]).is_complete);
 }
 
 #[test]

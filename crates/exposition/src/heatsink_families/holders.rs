@@ -1,5 +1,6 @@
 //! Families about the holders of GPUs, and the refreshers that find them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use model::{Attribution, DeviceUse, FieldId, GpuView, Holder, Instance, RefresherView, field};
@@ -19,7 +20,7 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
         per_refresher::<Duration>(inputs, family, |one| one.duration);
     }),
     (field::ATTRIBUTION_ENTRIES, |inputs, family| {
-        per_refresher(inputs, family, |one| Some(one.entries));
+        per_refresher(inputs, family, |one| one.entries);
     }),
     (field::ATTRIBUTION_ERRORS_TOTAL, errors),
     (field::ATTRIBUTION_POD_LABELS_CUT_TOTAL, |inputs, family| {
@@ -33,16 +34,14 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
 fn info(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     let Some(attribution) = inputs.attribution else { return };
     for gpu in inputs.gpus {
-        let mut labels: Vec<Labels> = Vec::new();
+        let mut seen = HashSet::new();
         for (instance, one) in uses(attribution, gpu) {
-            let labels_of_one = holder_labels(gpu, instance, one);
+            let labels = holder_labels(gpu, instance, one);
             // A container that has two MIG devices of one GPU instance holds that instance once.
-            if !labels.contains(&labels_of_one) {
-                labels.push(labels_of_one);
+            if !seen.contains(&labels) {
+                family.sample(&labels, true);
+                seen.insert(labels);
             }
-        }
-        for labels in &labels {
-            family.sample(labels, true);
         }
     }
 }
@@ -73,15 +72,23 @@ fn holder_labels(gpu: &GpuRow<'_>, instance: Option<&Instance>, one: &DeviceUse)
     labels
 }
 
-/// 0 only if a holder would have been found: all refreshers of holders have answered, and the GPU is one
-/// that can be allocated.
+/// 0 only if a holder would have been found: all refreshers of holders have answered, each MIG device that
+/// is used is one of these GPUs', and the GPU is one that can be allocated.
 fn allocated(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     let Some(attribution) = inputs.attribution else { return };
+    let known = inputs.gpus.iter().flat_map(|gpu| instances(gpu.view));
+    let known: HashSet<String> = known
+        .flat_map(|instance| &instance.mig_devices)
+        .map(|device| device.uuid.to_ascii_lowercase())
+        .collect();
+    // DCGM does not tell these UUIDs, and without fields of instances nothing looks for them.
+    let are_all_placed = attribution.mig_uuids().all(|uuid| known.contains(uuid));
     for gpu in inputs.gpus {
         let Some(identity) = gpu.view.gpu.identity.as_deref() else { continue };
         if uses(attribution, gpu).next().is_some() {
             family.sample(&gpu.labels, true);
         } else if attribution.is_complete
+            && are_all_placed
             && attribution.is_allocatable(identity, &instances(gpu.view)) != Some(false)
         {
             family.sample(&gpu.labels, false);

@@ -439,7 +439,7 @@ fn the_health_of_refreshers_is_served() {
         up,
         last_success: up.then_some(UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
         duration: up.then_some(Duration::from_millis(3)),
-        entries: u64::from(up) * 7,
+        entries: up.then_some(7),
         errors: BTreeMap::from([("timeout", 2), ("absent", 1)]),
     };
     let known = Attribution {

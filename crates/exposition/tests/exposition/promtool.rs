@@ -97,7 +97,7 @@ fn holders() -> Attribution {
             up: true,
             last_success: Some(std::time::SystemTime::UNIX_EPOCH),
             duration: Some(std::time::Duration::from_nanos(1)),
-            entries: u64::MAX,
+            entries: Some(u64::MAX),
             errors: [(NASTY, u64::MAX)].into(),
         }],
         pod_labels_cut: Some(u64::MAX),

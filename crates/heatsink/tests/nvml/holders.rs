@@ -81,10 +81,11 @@ fn each_way_to_share_gpus_has_its_page() {
     let both: Vec<(&str, &str)> = uuids.iter().map(|uuid| (GPU, uuid.as_str())).collect();
     let exclusive = || Reply::new().pod(pod("train-0", &both)).allocatable(GPU, &uuids[0]);
     let shared = "nvidia.com/gpu.shared";
+    // The numbers of the device nodes are not the indexes on this machine: GPU 0 is /dev/nvidia2.
     let gke = Reply::new()
         .pod(pod("a", &[(GPU, "nvidia0/vgpu0")]))
         .pod(pod("b", &[(GPU, "nvidia0/vgpu1")]))
-        .pod(pod("c", &[(GPU, "nvidia1")]));
+        .pod(pod("c", &[(GPU, "nvidia2")]));
     let index = Reply::new().pod(pod("a", &[(shared, "0::3")])).pod(pod("b", &[(GPU, "1")]));
     let virtual_gpus = &["--kubernetes-virtual-gpus"][..];
     for (name, args, reply) in [
@@ -95,6 +96,7 @@ fn each_way_to_share_gpus_has_its_page() {
         // MPS has the same ids.
         ("time-sliced", &[], each(&replicas)),
         ("time-sliced-virtual", virtual_gpus, each(&replicas)),
+        ("time-sliced-info", &["--attribution", "info"], each(&replicas[..2])),
         ("gke", &[], gke),
         ("hami", virtual_gpus, each(&hami)),
         ("index", &["--kubernetes-gpu-id-type", "device-name"], index),
@@ -276,14 +278,16 @@ fn instances_have_the_labels_of_their_pods() {
     let old = format!("MIG-{}/{id}/0", node.rig.uuid(number));
     let mig = "nvidia.com/mig-3g.20gb";
     let gke = format!("nvidia{gpu}/gi{id}");
-    for (name, args, id) in [
-        // As in the fixture.
-        ("mig", &[][..], "MIG-9760ef21-55bc-45bb-9fd2-896dec3d0f30"),
-        ("mig-old-id", &[], &old),
-        ("mig-and-gpus", &["-d", "g+i"], &old),
-        ("mig-gke", &[], &gke),
+    let new = "MIG-9760ef21-55bc-45bb-9fd2-896dec3d0f30";
+    for (name, args, resource, id) in [
+        // As in the fixture. The strategy `single` of the device plugin calls it a GPU.
+        ("mig", &[][..], mig, new),
+        ("mig-single", &["-o"], GPU, new),
+        ("mig-old-id", &[], mig, &old),
+        ("mig-and-gpus", &["-d", "g+i"], mig, &old),
+        ("mig-gke", &[], mig, &gke),
     ] {
-        node.kubelet.set(Reply::new().pod(pod("infer", &[(mig, id)])));
+        node.kubelet.set(Reply::new().pod(pod("infer", &[(resource, id)])));
         check(name, &node.started(args));
     }
 }

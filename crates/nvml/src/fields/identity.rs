@@ -57,8 +57,11 @@ pub(crate) fn identify(gpu: &Device, index: u32) -> Result<Identity, Code> {
         uuid: optional(gpu.text(|nvml| &nvml.nvmlDeviceGetUUID))?,
         pci_bus_id: optional(pci_bus_id(gpu))?,
         model_name: optional(gpu.text(|nvml| &nvml.nvmlDeviceGetName))?,
-        // Only holders that name the device node need it.
-        minor: gpu.number(|nvml| &nvml.nvmlDeviceGetMinorNumber).ok(),
+        minor: match gpu.number(|nvml| &nvml.nvmlDeviceGetMinorNumber) {
+            Ok(minor) => Some(minor),
+            Err(code) if code.reason().is_lasting() => None,
+            Err(code) => return Err(code),
+        },
     })
 }
 
