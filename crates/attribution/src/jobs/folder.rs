@@ -19,6 +19,8 @@ const FILE_LIMIT: usize = 64 * 1024;
 const MOST_FILES: usize = 4096;
 /// The most jobs of a file: its first.
 const MOST_JOBS: usize = 256;
+/// The longest job id in bytes. It becomes a label of every series of its GPU.
+const MAX_JOB: usize = 1024;
 /// The most bytes that the jobs of all files take.
 const MOST_BYTES: usize = 1024 * 1024;
 
@@ -100,6 +102,11 @@ impl Folder {
                 Vec::new()
             }
         };
+        let count = jobs.len();
+        jobs.retain(|job| job.len() <= MAX_JOB);
+        if jobs.len() < count {
+            self.skip(name, &format!("it has a job id of over {MAX_JOB} bytes"));
+        }
         if jobs.len() > MOST_JOBS {
             self.skip(name, &format!("it has more than {MOST_JOBS} jobs"));
             jobs.truncate(MOST_JOBS);
@@ -199,11 +206,11 @@ mod tests {
         write(&path, "5", "5\n");
         let (uses, skipped) = look(&mut folder);
         let devices: Vec<DeviceKey> = uses.into_iter().map(|(device, _)| device).collect();
-        assert_eq!(devices, [index(0), index(2), index(5)]);
-        assert_eq!(skipped, [(ErrorReason::TooLarge, 1), (ErrorReason::Malformed, 2)]);
+        assert_eq!(devices, [index(0), index(5)]);
+        assert_eq!(skipped, [(ErrorReason::TooLarge, 2), (ErrorReason::Malformed, 2)]);
 
         let (_, skipped) = look(&mut folder);
-        assert_eq!(skipped, [(ErrorReason::TooLarge, 2), (ErrorReason::Malformed, 4)]);
+        assert_eq!(skipped, [(ErrorReason::TooLarge, 4), (ErrorReason::Malformed, 4)]);
     }
 
     #[test]
@@ -248,10 +255,15 @@ mod tests {
     fn jobs_take_only_so_much_memory() {
         let (path, mut folder) = folder();
         for name in 0..20 {
-            write(&path, &name.to_string(), vec![b'x'; FILE_LIMIT - 1]);
+            let job = |number| format!("{number:01000}\n");
+            write(&path, &name.to_string(), (0..64).map(job).collect::<String>());
         }
         let (uses, skipped) = look(&mut folder);
-        assert_eq!(uses.len(), 15, "16 files of nearly 64 KiB take over 1 MiB with their keys");
+        assert_eq!(
+            uses.len(),
+            15 * 64,
+            "16 files of nearly 64 KiB take over 1 MiB with their keys"
+        );
         assert_eq!(skipped, [(ErrorReason::TooLarge, 5)]);
     }
 

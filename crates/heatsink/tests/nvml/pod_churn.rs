@@ -1,17 +1,17 @@
 //! Pods that start and end at random: at each scrape, every GPU has the labels of the pod that has it.
 //!
-//! A label is late by one refresh and one interval at most, is never early, and never stands for a pod that
-//! did not have the GPU. `HEATSINK_CHURN_SECONDS` is the duration (60), `HEATSINK_CHURN_SEED` the seed, which
-//! is printed. `cargo xtask nightly` runs it for ten minutes.
+//! A page says when the kubelet was last asked. Its labels are those of that moment, and that moment is not
+//! older than one refresh and one interval. `HEATSINK_CHURN_SECONDS` is the duration (60),
+//! `HEATSINK_CHURN_SEED` the seed, which is printed. `cargo xtask nightly` runs it for ten minutes.
 
 use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::random::Random;
-use crate::rig::Rig;
+use crate::rig::{PATIENCE, Rig};
 use fake_kubernetes::kubelet::{Container, FakeKubelet, Pod, Reply};
-use testkit::page::Page;
+use testkit::page::{Page, metric};
 
 const GPUS: usize = 8;
 
@@ -20,17 +20,20 @@ const REFRESH: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a busy machine adds: threads that wait for a processor.
-const BUSY: Duration = Duration::from_millis(1500);
+const BUSY: Duration = Duration::from_secs(1);
+
+/// How exactly the moment of a look is known: the time of a change is taken just before or after it.
+const EXACT: Duration = Duration::from_millis(20);
 
 /// From one change, and one scrape, to the next.
 const STEP: Duration = Duration::from_millis(100);
 
-/// A pod on a GPU.
+/// A pod on a GPU, by the wall clock in seconds.
 struct Stay {
     pod: String,
-    from: Instant,
-    /// `None` while it has the GPU.
-    until: Option<Instant>,
+    from: f64,
+    /// Infinite while it has the GPU.
+    until: f64,
 }
 
 /// The pods of each GPU, past and present.
@@ -39,22 +42,31 @@ struct History(BTreeMap<usize, Vec<Stay>>);
 
 impl History {
     fn current(&self, gpu: usize) -> Option<&Stay> {
-        self.0.get(&gpu)?.last().filter(|stay| stay.until.is_none())
+        self.0.get(&gpu)?.last().filter(|stay| stay.until.is_infinite())
     }
 
-    /// Whether this label, on a page that was scraped between two moments, is right.
-    fn allows(&self, gpu: usize, pod: Option<&str>, began: Instant, ended: Instant) -> bool {
-        let stays = || self.0.get(&gpu).into_iter().flatten();
-        let old = began.checked_sub(REFRESH + INTERVAL + BUSY).unwrap_or(began);
-        let has_touched =
-            |stay: &Stay| stay.from <= ended && stay.until.is_none_or(|until| until >= old);
+    /// Whether this label is right, if the kubelet was asked between two moments.
+    fn allows(&self, gpu: usize, pod: Option<&str>, began: f64, ended: f64) -> bool {
+        let mut stays = self.0.get(&gpu).into_iter().flatten();
         match pod {
-            Some(pod) => stays().any(|stay| stay.pod == pod && has_touched(stay)),
+            Some(pod) => {
+                stays.any(|stay| stay.pod == pod && stay.from <= ended && stay.until >= began)
+            }
             // Free at some moment of that time.
-            None => !stays()
-                .any(|stay| stay.from <= old && stay.until.is_none_or(|until| until >= ended)),
+            None => !stays.any(|stay| stay.from <= began && stay.until >= ended),
         }
     }
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs_f64()
+}
+
+/// When the kubelet was last asked: the begin and the end.
+fn last_look(page: &Page) -> Option<(f64, f64)> {
+    let of_kubelet = |name| page.value_of(&metric(name).label("refresher", "kubelet"));
+    let ended = of_kubelet("heatsink_attribution_last_success_timestamp_seconds")?;
+    Some((ended - of_kubelet("heatsink_attribution_duration_seconds")?, ended))
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -64,14 +76,15 @@ fn setting(name: &str) -> Option<u64> {
 #[test]
 fn labels_follow_the_pods() {
     let length = Duration::from_secs(setting("HEATSINK_CHURN_SECONDS").unwrap_or(60));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs();
-    let seed = setting("HEATSINK_CHURN_SEED").unwrap_or(now);
+    let seed = setting("HEATSINK_CHURN_SEED").unwrap_or(now() as u64);
     println!("HEATSINK_CHURN_SEED={seed}");
     let rig = Rig::new();
     let mut kubelet = FakeKubelet::start(rig.path("kubelet.sock"));
     let socket = kubelet.socket().display().to_string();
     let args = ["-k", "--pod-resources-kubelet-socket", &socket, "--attribution-interval", "1s"];
     let exporter = rig.started(&[&args[..], &["-c", "500"]].concat(), GPUS);
+
+    exporter.wait_for("the kubelet answers", PATIENCE, |page| last_look(page).is_some());
 
     let (mut random, mut history) = (Random::new(seed), History::default());
     let (mut pods, mut labels, mut scrapes) = (0, 0, 0);
@@ -81,23 +94,24 @@ fn labels_follow_the_pods() {
         // Half of the steps change nothing, so that some pods stay for seconds.
         match (random.below(2), history.current(gpu).is_some()) {
             (0, true) => {
-                // Before the kubelet knows of the end, so that the time is not too early.
                 let reply = reply(&rig, &history, Some(gpu));
                 kubelet.set(reply);
                 let stay = history.0.get_mut(&gpu).and_then(|stays| stays.last_mut());
-                stay.expect("it has one").until = Some(Instant::now());
+                stay.expect("it has one").until = now();
             }
             (0, false) => {
                 pods += 1;
-                let stay = Stay { pod: format!("pod-{pods}"), from: Instant::now(), until: None };
+                let stay = Stay { pod: format!("pod-{pods}"), from: now(), until: f64::INFINITY };
                 history.0.entry(gpu).or_default().push(stay);
                 kubelet.set(reply(&rig, &history, None));
             }
             _ => {}
         }
-        let began = Instant::now();
+        let (began, scraped) = (Instant::now(), now());
         let page = Page::parse(&exporter.get("/metrics").body).expect("a well-formed page");
-        let ended = Instant::now();
+        let (look_began, look_ended) = last_look(&page).expect("the kubelet answers");
+        let oldest = scraped - (REFRESH + INTERVAL + BUSY).as_secs_f64();
+        assert!(look_ended > oldest, "the labels are {} s old", scraped - look_ended);
         scrapes += 1;
         for gpu in 0..GPUS {
             let samples = page.samples("DCGM_FI_DEV_GPU_TEMP");
@@ -108,9 +122,13 @@ fn labels_follow_the_pods() {
             let pod = of_gpu[0].label("pod");
             labels += usize::from(pod.is_some());
             assert!(
-                history.allows(gpu, pod, began, ended),
-                "GPU {gpu} has {pod:?}, {:?} after the start; seed {seed}",
-                until - began
+                history.allows(
+                    gpu,
+                    pod,
+                    look_began - EXACT.as_secs_f64(),
+                    look_ended + EXACT.as_secs_f64()
+                ),
+                "GPU {gpu} has {pod:?} at {look_ended}; seed {seed}"
             );
         }
         thread::sleep(STEP.saturating_sub(began.elapsed()));
