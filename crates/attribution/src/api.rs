@@ -6,7 +6,7 @@
 //! takes nothing away.
 //!
 //! The watcher of `kube` is not used. It hides bookmarks, which show that a watch is alive, and repeats
-//! a watch for ever that is answered with 410.
+//! a watch without end that is answered with 410.
 
 mod client;
 mod failure;
