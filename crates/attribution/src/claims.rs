@@ -38,7 +38,7 @@ pub(crate) fn resolve(
     let key = prepared
         .map(|found| found.key.clone())
         .or_else(|| described?.key.clone())
-        .or_else(|| minor(name).map(|number| DeviceKey::whole(GpuKey::Minor(number))))?;
+        .or_else(|| whole_gpu(name).map(DeviceKey::whole))?;
     Some(Resolved {
         key,
         compute_instance: prepared.and_then(|found| found.compute_instance),
@@ -51,14 +51,15 @@ pub(crate) fn resolve(
 
 /// The GPU that a device is, or is a part of, by its name: `gpu-<minor>`, `gpu-<minor>-mig-...`.
 pub(crate) fn gpu_of(name: &str) -> Option<DeviceKey> {
-    let number = name.strip_prefix("gpu-")?.split('-').next()?;
-    Some(DeviceKey::whole(GpuKey::Minor(number.parse().ok()?)))
+    let (gpu, _) = name.split_once("-mig-").unwrap_or((name, ""));
+    whole_gpu(gpu).map(DeviceKey::whole)
 }
 
-/// The number of the device node in `gpu-<number>`.
-fn minor(name: &str) -> Option<u32> {
-    let number = name.strip_prefix("gpu-")?;
-    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok())?
+/// The GPU with the name `gpu-<minor>`.
+pub(crate) fn whole_gpu(name: &str) -> Option<GpuKey> {
+    let minor = name.strip_prefix("gpu-")?;
+    let is_number = minor.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| minor.parse().ok())?.map(GpuKey::Minor)
 }
 
 #[cfg(test)]

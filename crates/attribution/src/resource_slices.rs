@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::api::{self, Kept, Object};
-use crate::claims::DRIVER;
+use crate::claims::{DRIVER, whole_gpu};
 use crate::parts::{Part, PartKind, SliceDevice, SliceFacts, SlicesPart};
 use crate::settings::DraSettings;
 use crate::shared::Shared;
@@ -160,10 +160,9 @@ fn facts(name: &str, attributes: &Attributes) -> SliceFacts {
 
 /// A GPU without a UUID.
 fn gpu_key(name: &str, attributes: &Attributes) -> Option<GpuKey> {
-    let minor = name.strip_prefix("gpu-").and_then(|minor| minor.parse().ok());
     // The driver had `pcieBusID` before there was a standard name.
     let address = || text(attributes, "pciBusID").or_else(|| text(attributes, "pcieBusID"));
-    minor.map(GpuKey::Minor).or_else(|| pci_bus_id(address()?).map(GpuKey::PciBusId))
+    whole_gpu(name).or_else(|| pci_bus_id(address()?).map(GpuKey::PciBusId))
 }
 
 /// The text of an attribute. Its name may be given with the driver's domain, or with that of

@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use expect_test::{Expect, expect};
 use exposition::{HolderSettings, Settings, render};
 use model::{
-    Attribution, Claim, DeviceKey, DeviceUse, Entity, GpuKey, GpuView, Holder, Instance, Kind,
-    MigDevice, Moment, PartKey, Pod, RefresherView, Snapshot,
+    Attribution, Claim, DeviceKey, DeviceUse, Entity, GpuKey, GpuView, Holder, Identity, Instance,
+    Kind, MigDevice, Moment, PartKey, Pod, RefresherView, Snapshot,
 };
 use proptest::prelude::*;
 use testkit::page::Page;
@@ -27,7 +27,8 @@ fn machine() -> Snapshot {
     let gpu = |index: u32| {
         let uuid = format!("GPU-aaaaaaaa-0000-0000-0000-00000000000{index}");
         let readings = vec![int(61), int(400), Err(model::Reason::NoData), text("570")];
-        let mut gpu = up(identity(index, &uuid), readings);
+        let identity = Identity { minor: Some(index), ..identity(index, &uuid) };
+        let mut gpu = up(identity, readings);
         gpu.parts = vec![part(Entity::Link(0), vec![(2, int(5))])];
         gpu
     };
@@ -358,6 +359,10 @@ fn a_minor_number_that_differs_from_the_index_counts() {
     };
     assert!(held_by(5));
     assert!(!held_by(0));
+    // Without the number, an index says nothing about device nodes.
+    machine.gpus[0].gpu.identity = Some(Arc::new(identity(0, "GPU-a")));
+    let found = attribution(vec![(DeviceKey::whole(GpuKey::Minor(0)), vec![one(job("1"))])]);
+    assert!(!render(&machine, Some(&found), &settings()).contains("hpc_job"));
 }
 
 #[test]
@@ -455,7 +460,6 @@ fn the_health_of_refreshers_is_served() {
         heatsink_attribution_last_success_timestamp_seconds{refresher="kubelet"} 1700000000
         heatsink_attribution_duration_seconds{refresher="kubelet"} 0.003
         heatsink_attribution_entries{refresher="kubelet"} 7
-        heatsink_attribution_entries{refresher="pods"} 0
         heatsink_attribution_errors_total{refresher="kubelet",reason="absent"} 1
         heatsink_attribution_errors_total{refresher="kubelet",reason="timeout"} 2
         heatsink_attribution_errors_total{refresher="pods",reason="absent"} 1
