@@ -41,7 +41,7 @@ pub(crate) fn merge(parts: &BTreeMap<PartKind, Part>) -> Attribution {
         allocatable: known.allocatable(),
         is_complete: are_all_resolved && !known.kubelet.is_some_and(|part| part.is_incomplete),
         refreshers: Vec::new(),
-        pod_labels_cut: known.pods.map(|pods| pods.labels_cut),
+        pod_labels_cut: known.pods.and_then(|pods| pods.labels_cut),
         good_until: Moment::BOOT,
     }
 }
@@ -117,8 +117,10 @@ impl Known<'_> {
     fn pod_uses(&self) -> Vec<&PodUse> {
         let listed = self.kubelet.map(|kubelet| &*kubelet.uses).unwrap_or_default();
         let is_alive = |one: &PodUse| self.details(&one.namespace, &one.pod).is_alive;
+        let mut living: Vec<&PodUse> =
+            listed.iter().filter(|one| is_alive(one) != Some(false)).collect();
         let mut owners: HashMap<&str, &PodUse> = HashMap::new();
-        for one in listed.iter().filter(|one| is_alive(one) != Some(false)) {
+        for one in &living {
             if let UsedDevice::Plugin(id) = &one.device {
                 let rank = |one: &PodUse| (is_alive(one) == Some(true), one.since);
                 let owner = owners.entry(&id.text).or_insert(one);
@@ -127,14 +129,14 @@ impl Known<'_> {
                 }
             }
         }
-        let has_device = |one: &&PodUse| match &one.device {
+        living.retain(|one| match &one.device {
             UsedDevice::Plugin(id) => owners
                 .get(&*id.text)
                 .is_some_and(|owner| (&owner.namespace, &owner.pod) == (&one.namespace, &one.pod)),
             // The pods that share a claim have its devices together.
             UsedDevice::Claim(_) => true,
-        };
-        listed.iter().filter(|one| is_alive(one) != Some(false)).filter(has_device).collect()
+        });
+        living
     }
 
     /// What the API server and the folders of the node say of a pod. It has ended if one of them says so.

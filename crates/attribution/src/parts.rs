@@ -158,8 +158,9 @@ pub(crate) struct SliceDevice {
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(crate) struct PodsPart {
     pub(crate) pods: HashMap<PodName, PodFacts>,
-    /// Labels that were left out because of the limit, since the start of this process.
-    pub(crate) labels_cut: u64,
+    /// Labels that were left out because of the limit, since the start of this process; `None` if no
+    /// labels are asked for.
+    pub(crate) labels_cut: Option<u64>,
 }
 
 /// A pod of the API server.

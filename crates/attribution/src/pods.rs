@@ -111,7 +111,8 @@ impl Kept for Pods {
 
     fn part(&self) -> Part {
         let pods = self.pods.iter().map(|(name, pod)| (name.clone(), pod.facts.clone())).collect();
-        Part::Pods(Arc::new(PodsPart { pods, labels_cut: self.labels_cut }))
+        let labels_cut = self.settings.as_ref().map(|_| self.labels_cut);
+        Part::Pods(Arc::new(PodsPart { pods, labels_cut }))
     }
 }
 

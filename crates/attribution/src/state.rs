@@ -178,7 +178,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn pods() -> Result<Part, RefreshError> {
-        Ok(Part::Pods(Arc::new(PodsPart::default())))
+        Ok(Part::Pods(Arc::new(PodsPart { labels_cut: Some(0), ..PodsPart::default() })))
     }
 
     fn timeouts(state: &State, now: Moment) -> u64 {

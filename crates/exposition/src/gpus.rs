@@ -122,7 +122,7 @@ fn devices<'a>(identity: &Identity, naming: &Naming<'a>, holders: &Holders<'a>) 
 }
 
 /// The instances of a GPU without duplicates, each compute instance after its GPU instance.
-fn instances(view: &GpuView) -> Vec<(&Instance, &PartView)> {
+pub(crate) fn instances(view: &GpuView) -> Vec<(&Instance, &PartView)> {
     let number = |instance: &Instance| (instance.gpu_instance, instance.compute_instance);
     let mut instances: Vec<_> = view.instances().collect();
     instances.sort_by_key(|(instance, _)| number(instance));
@@ -145,7 +145,11 @@ fn links<'a>(identity: &Identity, naming: &Naming<'a>, holders: &Holders<'a>) ->
     let holder = variants.first().filter(|_| variants.len() == 1);
     let link = |(number, view)| {
         let labels = naming.link(identity, number);
-        Part { view, labels: holder.map_or(labels.clone(), |holder| with(labels, holder)) }
+        let labels = match holder {
+            Some(holder) => with(labels, holder),
+            None => labels,
+        };
+        Part { view, labels }
     };
     links.into_iter().map(link).collect()
 }

@@ -37,6 +37,9 @@ impl<'a> Holders<'a> {
     pub(crate) fn variants(&self, gpu: &Identity, instance: Option<&Instance>) -> Vec<Variant<'a>> {
         let attribution = self.attribution.filter(|_| !self.settings.holders.only_info);
         let uses = attribution.map(|known| known.uses_of(gpu, instance)).unwrap_or_default();
+        if uses.is_empty() {
+            return vec![Variant::default()];
+        }
         let pods: Vec<(&DeviceUse, &Pod)> = uses
             .iter()
             .filter_map(|one| match &*one.holder {

@@ -102,15 +102,15 @@ impl Step {
 
     /// Runs it in a process of its own, and returns also what it printed.
     fn run_apart(&self, root: &Path, program: &Path) -> (Result<Option<String>>, String) {
-        let mut command = match &self.action {
+        let plain = match &self.action {
             Action::Cargo { args, env } => cargo(root, args, env.as_ref()),
             Action::Call(_) | Action::Optional(_) => {
-                let mut command = Command::new("nice");
-                let priority = if self.lane == Some(Lane::Builds) { "-n10" } else { "-n0" };
-                command.arg(priority).arg(program).args(["step", self.name]);
+                let mut command = Command::new(program);
+                command.args(["step", self.name]);
                 command
             }
         };
+        let mut command = self.prioritized(&plain);
         let log = self.log(root);
         let result = printing_to(&mut command, &log);
         let text = fs::read(&log).unwrap_or_default();
@@ -118,6 +118,22 @@ impl Step {
         let last = text.lines().next_back().unwrap_or_default();
         let not_run = last.strip_prefix(NOT_RUN).map(str::to_owned);
         (result.map(|()| not_run), text)
+    }
+
+    /// The same command at the priority of its lane: tests, which measure times, go first.
+    fn prioritized(&self, plain: &Command) -> Command {
+        let priority = match self.lane {
+            None | Some(Lane::Tests) => "-n0",
+            Some(Lane::Servers) => "-n5",
+            Some(Lane::Builds) => "-n10",
+        };
+        let mut command = Command::new("nice");
+        command.arg(priority).arg(plain.get_program()).args(plain.get_args());
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(folder) = plain.get_current_dir() {
+            command.current_dir(folder);
+        }
+        command
     }
 
     /// Where its output is, if it runs beside others.

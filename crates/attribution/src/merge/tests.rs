@@ -39,7 +39,7 @@ fn pods(pods: &[(&str, bool)]) -> (PartKind, Part) {
         let labels = [(Arc::from("app"), Arc::from(*pod))].into();
         (name(pod), PodFacts { uid, labels, has_ended: *has_ended })
     };
-    let part = PodsPart { pods: pods.iter().map(fact).collect(), labels_cut: 3 };
+    let part = PodsPart { pods: pods.iter().map(fact).collect(), labels_cut: Some(3) };
     (PartKind::Pods, Part::Pods(Arc::new(part)))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::{Attribution, DeviceUse, FieldId, GpuView, Holder, Instance, RefresherView, field};
 
-use crate::gpus::GpuRow;
+use crate::gpus::{self, GpuRow};
 use crate::inputs::{Inputs, Samples, since_1970};
 use crate::text::{Family, Labels, Number};
 
@@ -109,8 +109,9 @@ fn uses<'a>(
     })
 }
 
+/// The GPU instances; compute instances are parts of them.
 fn instances(view: &GpuView) -> Vec<&Instance> {
-    let instances = view.instances().map(|(instance, _)| instance);
+    let instances = gpus::instances(view).into_iter().map(|(instance, _)| instance);
     instances.filter(|instance| instance.compute_instance.is_none()).collect()
 }
 

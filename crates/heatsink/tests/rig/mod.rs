@@ -252,9 +252,8 @@ fn open(path: &Path, mode: u32) {
     std::fs::set_permissions(path, mode).expect("the temporary folder is ours");
 }
 
-/// Longest allowed time of a scrape, also with faults: much longer than needed, because the machine may be
-/// busy, and shorter than any driver call that hangs.
-pub(crate) const SCRAPE: Duration = Duration::from_secs(2);
+/// Longest allowed time of a scrape, also with faults.
+pub(crate) const SCRAPE: Duration = Duration::from_secs(1);
 
 /// Scrapes an exporter for `time`. Each page must satisfy `always`.
 pub(crate) fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
