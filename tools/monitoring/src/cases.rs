@@ -72,6 +72,9 @@ pub struct Tests {
 struct TestFile {
     rule_files: Vec<String>,
     evaluation_interval: String,
+    /// The groups in the order of the rule file. Without it promtool evaluates them in a random order,
+    /// and an alert may see a recorded series one interval late.
+    group_eval_order: Vec<String>,
     tests: Vec<Test>,
 }
 
@@ -130,7 +133,7 @@ impl Cases {
     /// The files for `promtool test rules`: one per alert and interval, since rules are evaluated as
     /// often as there are samples.
     pub fn tests(&self, names: Names, source: &Source) -> Result<Vec<Tests>> {
-        self.files(|case| {
+        self.files(source, |case| {
             let alert = source.alerts().find(|alert| alert.name == case.alert);
             let severity = alert.map(|alert| alert.severity.as_str()).unwrap_or_default();
             case.tests(names, severity)
@@ -138,11 +141,15 @@ impl Cases {
     }
 
     /// Files whose tests all fail, because promtool then prints the texts of each alert.
-    pub fn texts(&self, names: Names) -> Result<Vec<Tests>> {
-        self.files(|case| Ok(vec![case.text(names)?]))
+    pub fn texts(&self, names: Names, source: &Source) -> Result<Vec<Tests>> {
+        self.files(source, |case| Ok(vec![case.text(names)?]))
     }
 
-    fn files(&self, tests: impl Fn(&Case) -> Result<Vec<Test>>) -> Result<Vec<Tests>> {
+    fn files(
+        &self,
+        source: &Source,
+        tests: impl Fn(&Case) -> Result<Vec<Test>>,
+    ) -> Result<Vec<Tests>> {
         let mut sorted: BTreeMap<(&str, &str), Vec<Test>> = BTreeMap::new();
         for case in &self.cases {
             let made = tests(case).with_context(|| format!("case of `{}`", case.alert))?;
@@ -153,6 +160,7 @@ impl Cases {
             let file = TestFile {
                 rule_files: vec![rule_file.clone()],
                 evaluation_interval: interval.to_owned(),
+                group_eval_order: source.groups.iter().map(|group| group.name.clone()).collect(),
                 tests,
             };
             let text = yaml_serde::to_string(&file)?;

@@ -178,7 +178,7 @@ fn a_wrong_alert_fails() {
 #[test]
 fn texts_of_all_alerts_match_the_golden() {
     let source = source();
-    let tests = cases(&source).texts(Names::V4_8).unwrap();
+    let tests = cases(&source).texts(Names::V4_8, &source).unwrap();
     let (_, printed) = test(&source, Names::V4_8, &tests);
     let mut texts = std::collections::BTreeMap::new();
     for (labels, annotations) in firing(&printed) {
