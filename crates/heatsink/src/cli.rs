@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches};
 
@@ -100,19 +100,13 @@ impl Args {
     }
 
     /// Logs a warning for each flag that does not have its effect yet.
-    ///
-    /// # Errors
-    ///
-    /// The first flag that is refused, and why.
-    pub(crate) fn check_accepted(&self) -> Result<()> {
+    pub(crate) fn check_accepted(&self) {
         for row in flags::ACCEPTED.iter().filter(|row| self.asks_for(row)) {
             match row.support {
                 Support::Served | Support::NoEffect => {}
                 Support::NotYet(what) => tracing::warn!("{row} has no effect yet: no {what}"),
-                Support::Refused(why) => bail!("{row}: {why}"),
             }
         }
-        Ok(())
     }
 }
 

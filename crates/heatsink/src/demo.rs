@@ -11,6 +11,7 @@ use exposition::{HolderSettings, Show};
 use model::Windows;
 use model::catalog::builtin::Set;
 use sim::{Chapter, Options, Scenario, SimSource, World};
+use web_config::WebConfig;
 
 use crate::cli::Args;
 use crate::exit::Exit;
@@ -19,7 +20,7 @@ use crate::flags::{
 };
 use crate::serve::{self, Replicas, Setup};
 use crate::watches::{Extra, WatchConfig};
-use crate::{fleet, holders, listen, logging, source};
+use crate::{flags, fleet, holders, listen, logging, source};
 
 /// Serves the story until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
@@ -62,6 +63,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         old_namespace: false,
         replace_blanks_in_model_name: false,
         replicas,
+        web_config: WebConfig::default(),
+        max_connections: flags::MAX_CONNECTIONS.parse(None)?,
+        web_reload: false,
     };
     serve::serve(setup, |address| print_story(address, speed, nodes, chapters))
 }

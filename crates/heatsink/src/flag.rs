@@ -67,8 +67,6 @@ pub(crate) enum Support {
     NotYet(&'static str),
     /// Nothing in heatsink depends on it.
     NoEffect,
-    /// Starting without it would be wrong, for this reason: an error.
-    Refused(&'static str),
 }
 
 /// The commands that flags belong to.

@@ -29,6 +29,8 @@ const SIMULATION: &str = "Simulation (with --source sim)";
 
 const HOLDERS: &str = "Who uses the GPUs";
 
+const WEB: &str = "Who may read";
+
 const DAY_IN_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// `NAME: Type = flag;` under the commands that have it, with its help as documentation: a static for
@@ -67,13 +69,18 @@ flags! { GENERAL, PARSE_GENERAL;
     METRIC_NAMES: Option<Generation> = text("metric-names", |text| optional(text, parse::generation))
         .variable("HEATSINK_METRIC_NAMES").value("GENERATION");
 
-    /// Address to listen on: `:9400`, `127.0.0.1:9400`, `[::1]:9400`
-    ADDRESS: String = text("address", parse::text)
-        .short('a').variable("DCGM_EXPORTER_LISTEN").value("ADDRESS").default(":9400");
+    /// A YAML file with settings: the name of any flag and its value. A flag or a variable counts
+    /// more than the file
+    CONFIG_FILE: Option<PathBuf> = path("config-file", parse::any_path)
+        .variable("DCGM_EXPORTER_CONFIG_FILE").value("FILE");
 
-    /// Listen only on the socket that systemd passes; without this flag, --address is used if
-    /// systemd passes none
-    WEB_SYSTEMD_SOCKET: bool = boolean("web-systemd-socket").variable("DCGM_EXPORTER_SYSTEMD_SOCKET");
+    /// A ConfigMap with the counters file, as `NAMESPACE:NAME`; its key is `metrics`. `none` for none
+    CONFIGMAP_DATA: Option<String> = text("configmap-data", |text| optional(text, parse::text))
+        .short('m').variable("DCGM_EXPORTER_CONFIGMAP_DATA").value("CONFIGMAP").default("none");
+
+    /// Read the counters files, --config-file and --web-config-file again when they change; SIGHUP
+    /// does it at any time
+    WATCH_FILES: bool = boolean("watch-files").variable("HEATSINK_WATCH_FILES").default("true");
 
     /// Milliseconds from one reading to the next
     COLLECT_INTERVAL: Duration =
@@ -201,6 +208,39 @@ flags! { GENERAL, PARSE_GENERAL;
 
     /// Log more
     DEBUG: bool = boolean("debug").variable("DCGM_EXPORTER_DEBUG");
+}
+}
+
+flags! { WEB_FLAGS, PARSE_WEB;
+[Serve] {
+    /// Address to listen on: `:9400`, `127.0.0.1:9400`, `[::1]:9400`, `unix:///run/heatsink.sock`;
+    /// several, separated by commas
+    ADDRESS: Vec<String> = list("address")
+        .short('a').variable("DCGM_EXPORTER_LISTEN").value("ADDRESS").default(":9400").heading(WEB);
+
+    /// Listen only on the sockets that systemd passes; without this flag, --address is used if
+    /// systemd passes none
+    WEB_SYSTEMD_SOCKET: bool =
+        boolean("web-systemd-socket").variable("DCGM_EXPORTER_SYSTEMD_SOCKET").heading(WEB);
+
+    /// A web configuration file in the format of Prometheus' exporter-toolkit: TLS, client
+    /// certificates, passwords, headers, a rate limit
+    WEB_CONFIG_FILE: Option<PathBuf> = path("web-config-file", parse::any_path)
+        .variable("DCGM_EXPORTER_WEB_CONFIG_FILE").value("FILE").heading(WEB);
+
+    /// The most open connections. At the limit, the one that has been idle longest is closed for a new
+    /// one; if none is idle, the new one gets status 503
+    MAX_CONNECTIONS: usize = text("max-connections", |text| number(text, 1..=65_536))
+        .variable("HEATSINK_MAX_CONNECTIONS").value("N").default("256").heading(WEB);
+
+    /// Reload at POST /-/reload from this machine, or from a client with a password or a certificate
+    WEB_RELOAD: bool = boolean("web-enable-reload")
+        .variable("HEATSINK_WEB_ENABLE_RELOAD").heading(WEB);
+}
+[Check] {
+    /// Only check this web configuration file, and exit with 2 if it is refused
+    CHECK_WEB_CONFIG: Option<PathBuf> = path("web-config", parse::any_path)
+        .value("FILE").conflicts(&["all", "json", "timings", "health"]).heading(WEB);
 }
 }
 
@@ -405,7 +445,7 @@ flags! { SOURCES, PARSE_SOURCES;
 
 /// Every row, in the order of `--help`.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
-    let settings = [GENERAL, HOLDER_FLAGS, SOURCES].into_iter().flatten().copied();
+    let settings = [GENERAL, WEB_FLAGS, HOLDER_FLAGS, SOURCES].into_iter().flatten().copied();
     settings.chain(ACCEPTED)
 }
 

@@ -17,6 +17,7 @@ use sampler::Sampler;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use web_config::Access;
 
 use crate::connections::{ConnectionLimiter, Permit};
 use crate::fleet::Fleet;
@@ -24,9 +25,7 @@ use crate::health::{health, readiness};
 use crate::holders::Holders;
 use crate::overview::Overview;
 use crate::pages::{Content, Encoding, PageCache};
-
-/// Open connections. At the limit, the one that has been idle longest is closed for a new one.
-pub(crate) const MAX_CONNECTIONS: usize = 256;
+use crate::reload::ReloadHandle;
 
 /// How long a client may take to send the head of a request. The time between two requests of a
 /// connection counts too, so it is longer than the usual scrape intervals.
@@ -50,6 +49,10 @@ pub(crate) struct App {
     pub(crate) pages: PageCache,
     pub(crate) overview: Overview,
     pub(crate) connections: Arc<ConnectionLimiter>,
+    /// Who may read.
+    pub(crate) access: Arc<Access>,
+    /// What `POST /-/reload` asks for a reload; `None` if that endpoint is off.
+    pub(crate) reload: Option<ReloadHandle>,
     /// Further nodes, in a demo with several.
     pub(crate) fleet: Option<Fleet>,
     /// Whether `/health` fails once only a restart of this process would help.
@@ -283,13 +286,6 @@ mod tests {
         ] {
             assert_eq!(unsupported_filter(query), filter, "{query}");
         }
-    }
-
-    #[test]
-    fn the_help_text_names_the_limit() {
-        let limit = format!("the limit of {MAX_CONNECTIONS} ");
-        let row = model::catalog::by_id(model::field::HTTP_CONNECTIONS_CLOSED_TOTAL);
-        assert!(row.expect("a field").help.contains(&limit));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `heatsink serve`: read the settings, start, serve, drain.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,6 +11,7 @@ use sampler::{GpuProbe, KernelLog, Sampler};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use web_config::{Access, WebConfig};
 
 use crate::cli::Args;
 use crate::connections::ConnectionLimiter;
@@ -20,7 +21,7 @@ use crate::holders::Holders;
 use crate::http::{self, App};
 use crate::overview::Overview;
 use crate::pages::PageCache;
-use crate::reload::{Reloader, UnservedFields};
+use crate::reload::{ReloadHandle, Reloader, UnservedFields};
 use crate::systemd::{self, Messenger};
 use crate::watches::{Extra, LoadedWatches, WatchConfig};
 use crate::{devices, flags, holders, listen, logging, source};
@@ -31,6 +32,12 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
 /// Everything that a server needs, checked.
 pub(crate) struct Setup {
     pub(crate) listener: std::net::TcpListener,
+    /// Who may read.
+    pub(crate) web_config: WebConfig,
+    /// The most open connections.
+    pub(crate) max_connections: usize,
+    /// Whether `POST /-/reload` reloads.
+    pub(crate) web_reload: bool,
     pub(crate) source: Box<dyn Source>,
     pub(crate) config: WatchConfig,
     /// As read from `config` at the start.
@@ -66,7 +73,7 @@ pub(crate) struct Replicas {
 /// Serves this machine's GPUs until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let _log = logging::start(args.get(&flags::LOG_FORMAT)?, args.get(&flags::DEBUG)?);
-    args.check_accepted()?;
+    args.check_accepted();
     let interval = args.get(&flags::COLLECT_INTERVAL)?;
     let config = WatchConfig {
         counters: args.get(&flags::COLLECTORS)?,
@@ -102,10 +109,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         old_namespace: args.get(&flags::USE_OLD_NAMESPACE)?,
         replace_blanks_in_model_name: args.get(&flags::REPLACE_BLANKS_IN_MODEL_NAME)?,
         replicas: None,
+        web_config: match args.get(&flags::WEB_CONFIG_FILE)? {
+            Some(path) => WebConfig::load(&path).context(&flags::WEB_CONFIG_FILE)?,
+            None => WebConfig::default(),
+        },
+        max_connections: args.get(&flags::MAX_CONNECTIONS)?,
+        web_reload: args.get(&flags::WEB_RELOAD)?,
         // Last, so that nothing listens unless everything else is in order.
         listener: listen::listener(
             args.get(&flags::WEB_SYSTEMD_SOCKET)?,
-            &args.get(&flags::ADDRESS)?,
+            &args.get(&flags::ADDRESS)?.join(","),
         )?,
     };
     serve(setup, |address| tracing::info!("serving on {}/metrics", listen::url(address)))
@@ -147,13 +160,16 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         show: setup.show,
         holders: setup.holder_settings,
     };
+    let (reload, reload_requests) = ReloadHandle::new();
     let app = Arc::new(App {
         sampler,
         holders: setup.holders,
         overview: Overview { hostname: page.hostname.clone(), expected_gpus: page.expected_gpus },
         fleet: replicas.map(|(replica, nodes)| Fleet::new(replica, nodes, page.clone())),
         pages: PageCache::new(page),
-        connections: ConnectionLimiter::new(http::MAX_CONNECTIONS),
+        connections: ConnectionLimiter::new(setup.max_connections),
+        access: Access::new(setup.web_config),
+        reload: setup.web_reload.then(|| reload.clone()),
         fail_health: setup.fail_health,
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -170,7 +186,8 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         let messenger = Messenger::start();
         tokio::spawn(systemd::report(messenger.clone(), Arc::downgrade(&served)));
         let reloader = Reloader { app: Arc::downgrade(&served), config, unserved };
-        tokio::spawn(handle_signals(stop, messenger, reloader.start()));
+        reloader.start(reload_requests);
+        tokio::spawn(handle_signals(stop, messenger, reload));
         ready(address);
         http::serve(listener, served, stopped).await;
         std::io::Result::Ok(())
@@ -183,11 +200,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
 }
 
 /// Requests a reload at each SIGHUP; at SIGTERM or SIGINT, sets `stop` and returns.
-async fn handle_signals(
-    stop: watch::Sender<bool>,
-    messenger: Messenger,
-    reloads: mpsc::Sender<()>,
-) {
+async fn handle_signals(stop: watch::Sender<bool>, messenger: Messenger, reload: ReloadHandle) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -200,8 +213,7 @@ async fn handle_signals(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            // Without the thread, which was logged, this does nothing.
-            _ = hangup.recv() => drop(reloads.send(())),
+            _ = hangup.recv() => reload.request("SIGHUP"),
         }
     }
     messenger.stopping();

@@ -3,12 +3,10 @@
 
 use crate::flag::Form::{Boolean, Value};
 use crate::flag::Row;
-use crate::flag::Support::{NoEffect, NotYet, Refused};
+use crate::flag::Support::{NoEffect, NotYet};
 
 #[rustfmt::skip]
 pub(crate) static ACCEPTED: &[Row] = &[
-    Row::accepted(Value,   "configmap-data",                       Some('m'), "DCGM_EXPORTER_CONFIGMAP_DATA",                       NotYet("counters from a ConfigMap; mount it and name the file with -f")),
-    Row::accepted(Value,   "web-config-file",                      None,      "DCGM_EXPORTER_WEB_CONFIG_FILE",                      Refused("TLS and passwords are not served yet; without them the page would be open to all")),
     Row::accepted(Boolean, "dump-enabled",                         None,      "DCGM_EXPORTER_DUMP_ENABLED",                         NotYet("dumps")),
     Row::accepted(Value,   "dump-directory",                       None,      "DCGM_EXPORTER_DUMP_DIRECTORY",                       NoEffect),
     Row::accepted(Value,   "dump-retention",                       None,      "DCGM_EXPORTER_DUMP_RETENTION",                       NoEffect),

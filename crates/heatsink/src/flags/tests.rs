@@ -134,7 +134,9 @@ fn a_list_may_stand_several_times() {
 
 #[test]
 fn every_default_and_an_empty_text_have_a_meaning() {
-    for (row, parse) in [PARSE_GENERAL, PARSE_HOLDERS, PARSE_SOURCES].into_iter().flatten() {
+    for (row, parse) in
+        [PARSE_GENERAL, PARSE_WEB, PARSE_HOLDERS, PARSE_SOURCES].into_iter().flatten()
+    {
         for text in [None, Some(OsStr::new("")), Some(OsStr::new(row.default))] {
             assert_eq!(parse(text).map_err(|error| format!("{error:#}")), Ok(()), "{row}");
         }
@@ -212,7 +214,6 @@ fn the_table_of_dcgm_exporters_flags_is_this_one() {
                 Support::Served => "served",
                 Support::NotYet(_) => "not yet",
                 Support::NoEffect => "no effect",
-                Support::Refused(_) => "refused",
             };
             format!("{short}--{}{alias} {} {here}", row.long, row.variable.unwrap_or_default())
         })
@@ -226,9 +227,7 @@ fn manifests_of_dcgm_exporter_start_heatsink() {
     let line = "-k -o=false -p f --kubernetes-gpu-id-type uid -x 300000 -r localhost:5555 -m none \
                 -f x.csv -a :1 -c 100 -n -d g:0 --log-format json --debug=false -rbmn";
     let args = parsed(Command::Serve, &line.split(' ').collect::<Vec<_>>()).unwrap();
-    let configmap = ACCEPTED.iter().find(|row| row.long == "configmap-data").unwrap();
-    assert!(args.get(&KUBERNETES).unwrap() && !args.asks_for(configmap));
-    assert!(args.check_accepted().is_ok());
+    assert!(args.get(&KUBERNETES).unwrap() && !args.asks_for(&CONFIGMAP_DATA.row));
     assert!(args.get(&NO_HOSTNAME).unwrap() && !args.get(&DEBUG).unwrap());
     assert!(args.get(&REPLACE_BLANKS_IN_MODEL_NAME).unwrap());
 }
@@ -239,10 +238,4 @@ fn a_boolean_that_says_no_asks_for_nothing() {
         let args = parsed(Command::Serve, &[&format!("--dump-enabled={no}")]).unwrap();
         assert!(ACCEPTED.iter().all(|row| !args.asks_for(row)), "{no}");
     }
-}
-
-#[test]
-fn a_server_without_the_tls_that_was_asked_for_does_not_start() {
-    let args = parsed(Command::Serve, &["--web-config-file", "x.yml"]).unwrap();
-    assert!(args.check_accepted().is_err());
 }

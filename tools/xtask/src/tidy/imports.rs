@@ -6,7 +6,8 @@ use super::{Finding, manifests};
 use crate::tree::File;
 
 /// The libraries that ship.
-const PRODUCT: &[&str] = &["model", "nvml", "dcgm", "sim", "sampler", "attribution", "exposition"];
+const PRODUCT: &[&str] =
+    &["model", "nvml", "dcgm", "sim", "sampler", "attribution", "exposition", "web-config"];
 
 /// Each crate, and the crates it may import. Everything points towards `model`, and nothing imports
 /// the binary. Tests may use more, so `[dev-dependencies]` may name any crate but xtask.
@@ -18,6 +19,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sampler", &["model"]),
     ("attribution", &["model"]),
     ("exposition", &["model"]),
+    ("web-config", &[]),
     ("heatsink", PRODUCT),
     ("fake-clock", &["fake-nvml"]),
     ("fake-kubernetes", &[]),
