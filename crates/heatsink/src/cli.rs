@@ -49,10 +49,10 @@ impl Args {
             let clap = with_flags(clap::Command::new(name), command).args_override_self(true);
             // Arguments behind `--` are for a process that the command starts.
             let args = args[1..].iter().take_while(|arg| *arg != "--").cloned();
-            let matches = clap.try_get_matches_from(args.map(with_two_dashes))?;
+            let matches = clap.try_get_matches_from(args.map(as_clap_takes_it))?;
             return Ok(Self { command, matches });
         }
-        let args = args.into_iter().map(with_two_dashes);
+        let args = args.into_iter().map(as_clap_takes_it);
         let mut matches = self::command().try_get_matches_from(args)?;
         let subcommand = matches.remove_subcommand().and_then(|(name, matches)| {
             let (command, ..) = COMMANDS.iter().find(|(_, known, _)| *known == name)?;
@@ -79,14 +79,14 @@ impl Args {
         self.text(row).is_some_and(|text| !text.to_string_lossy().trim().is_empty())
     }
 
-    /// Whether a flag was typed with a value that asks for something: not `false`, `none` or nothing.
+    /// Whether a flag was typed with a value that asks for something: not its default, and not nothing.
     pub(crate) fn asks_for(&self, row: &Row) -> bool {
         let text = self.text(row).unwrap_or_default();
         let text = text.to_string_lossy();
         match row.form {
             _ if text.is_empty() => false,
-            Form::Boolean => parse::truth(&text) != Some(false),
-            _ => text != "none",
+            Form::Boolean => parse::truth(&text) != parse::boolean(row.default).ok(),
+            _ => text != row.default,
         }
     }
 
@@ -99,14 +99,13 @@ impl Args {
         }
     }
 
-    /// Logs a warning for each flag that does not have its effect yet.
-    pub(crate) fn check_accepted(&self) {
-        for row in flags::ACCEPTED.iter().filter(|row| self.asks_for(row)) {
-            match row.support {
-                Support::Served | Support::NoEffect => {}
-                Support::NotYet(what) => tracing::warn!("{row} has no effect yet: no {what}"),
-            }
-        }
+    /// A warning for each flag that asks for something and has no effect.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        let asked = flags::ACCEPTED.iter().filter(|row| self.asks_for(row));
+        asked.filter_map(|row| match row.support {
+            Support::Served => None,
+            Support::NoEffect(why) => Some(format!("{row} has no effect: {why}")),
+        })
     }
 }
 
@@ -136,11 +135,11 @@ fn arg(row: &'static Row) -> Arg {
         .env(row.variable)
         .help(Some(row.help.trim_start()).filter(|help| !help.is_empty()))
         .help_heading(row.heading)
-        .hide(row.support != Support::Served)
+        .hide(row.is_hidden())
         .conflicts_with_all(row.conflicts)
         .value_name(row.value_name)
         .default_value(Some(row.default).filter(|default| !default.is_empty()))
-        .allow_hyphen_values(row.support != Support::Served);
+        .allow_hyphen_values(row.is_hidden());
     let values = row.choices.iter().map(|(name, help)| PossibleValue::new(*name).help(*help));
     match row.form {
         Form::Switch => arg.action(ArgAction::SetTrue),
@@ -155,17 +154,19 @@ fn arg(row: &'static Row) -> Arg {
     }
 }
 
-/// The argument, with two dashes if it is a long flag with one: Go programs, and so manifests written
-/// for them, take both.
-fn with_two_dashes(arg: OsString) -> OsString {
-    let is_known = |name: &str| {
+/// The argument, with two dashes if it is a long flag with one, and with one if it is a short flag with
+/// two: Go programs, and so manifests written for them, take both.
+fn as_clap_takes_it(arg: OsString) -> OsString {
+    let flag = arg.to_str().and_then(|text| {
+        let flag = text.strip_prefix("--").or_else(|| text.strip_prefix('-'))?;
+        let name = flag.split('=').next().unwrap_or(flag);
         let mut named = flags::all().filter(|row| row.form != Form::Positional);
-        named.any(|row| row.long == name || row.alias == Some(name))
-    };
-    match arg.to_str().and_then(|text| text.strip_prefix('-')) {
-        Some(text) if text.len() > 1 && is_known(text.split('=').next().unwrap_or(text)) => {
-            OsString::from(format!("--{text}"))
-        }
-        _ => arg,
-    }
+        let dashes = named.find_map(|row| match name.chars().next() {
+            _ if row.long == name || row.alias == Some(name) => Some("--"),
+            Some(short) if row.short == Some(short) && name.len() == 1 => Some("-"),
+            _ => None,
+        });
+        Some(format!("{}{flag}", dashes?))
+    });
+    flag.map_or(arg, OsString::from)
 }

@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::flags::{
     DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
 };
+use crate::health::HealthRules;
 use crate::serve::{self, Replicas, Setup};
 use crate::watches::{Extra, WatchConfig};
 use crate::{flags, fleet, holders, listen, logging, source};
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         gpu_probe: None,
         expected_gpus: None,
         forget_missing: None,
-        fail_health: false,
+        health_rules: HealthRules::default(),
         show: Show::default(),
         holder_settings: HolderSettings::default(),
         holders: Some(holders::simulated()),

@@ -59,14 +59,12 @@ pub(crate) enum Form {
     Positional,
 }
 
-/// Whether heatsink does what a flag asks for. All but the first are flags of dcgm-exporter.
+/// Whether heatsink does what a flag asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Support {
     Served,
-    /// heatsink does not have this yet: a warning.
-    NotYet(&'static str),
-    /// Nothing in heatsink depends on it.
-    NoEffect,
+    /// A flag of dcgm-exporter that is accepted without effect, and why: a warning has the reason.
+    NoEffect(&'static str),
 }
 
 /// The commands that flags belong to.
@@ -195,18 +193,31 @@ impl Row {
         }
     }
 
-    /// A flag of dcgm-exporter that is accepted without being a setting.
+    /// A flag of dcgm-exporter that is accepted without being a setting; its default is that of
+    /// dcgm-exporter.
     pub(crate) const fn accepted(
         form: Form,
         long: &'static str,
-        short: Option<char>,
         variable: &'static str,
+        default: &'static str,
         support: Support,
     ) -> Self {
         let mut row = Self::new(long, form);
-        (row.short, row.variable, row.support) = (short, Some(variable), support);
+        (row.variable, row.default, row.support) = (Some(variable), default, support);
         row.commands = &[Command::Serve];
         row
+    }
+
+    /// Whether no help names the flag: one that is accepted without being a setting.
+    pub(crate) const fn is_hidden(&self) -> bool {
+        self.help.is_empty()
+    }
+}
+
+/// Rows are statics: one is equal only to itself.
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
     }
 }
 

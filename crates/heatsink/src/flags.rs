@@ -1,8 +1,8 @@
 //! The flags of all commands, one row each: type of the setting, names, environment variable, how the
 //! text is read, default, and help. `--help`, the manual, completions and messages follow from the rows.
 //!
-//! A row and the place where its setting is used are all that a flag needs. `docs/compatibility.md`
-//! describes those that dcgm-exporter has too.
+//! A row and the place where its setting is used are all that a flag needs. One that dcgm-exporter has
+//! too is described in `docs/compatibility.md`, which a test writes from the rows.
 
 mod accepted;
 
@@ -173,6 +173,10 @@ flags! { GENERAL, PARSE_GENERAL;
     /// not fitted the kernel module for a minute: a liveness probe then restarts the container
     FAIL_HEALTH_AFTER_DRIVER_UPGRADE: bool = boolean("fail-health-after-driver-upgrade")
         .variable("HEATSINK_FAIL_HEALTH_AFTER_DRIVER_UPGRADE").default("true");
+
+    /// Let /health also fail until a GPU is found: a liveness probe then restarts the container
+    HEALTH_REQUIRE_GPUS: bool = boolean("health-require-gpus")
+        .variable("DCGM_EXPORTER_HEALTH_REQUIRE_GPUS");
 
     /// Write model names with dashes instead of blanks
     REPLACE_BLANKS_IN_MODEL_NAME: bool = boolean("replace-blanks-in-model-name")
@@ -449,5 +453,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     settings.chain(ACCEPTED)
 }
 
+#[cfg(test)]
+mod compatibility;
 #[cfg(test)]
 mod tests;

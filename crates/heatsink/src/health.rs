@@ -9,13 +9,29 @@ use model::{Gpu, Moment, Snapshot};
 /// of the driver they do not.
 const UPGRADE_TIME: Duration = Duration::from_secs(60);
 
-/// Whether this process can do its work, or why only a restart would help.
-pub(crate) fn health(snapshot: &Snapshot, now: Moment) -> Result<(), String> {
+/// What makes `/health` fail.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct HealthRules {
+    /// A driver library that has not fitted the kernel module for [`UPGRADE_TIME`].
+    pub(crate) driver_upgrade: bool,
+    /// No GPU, although one is expected.
+    pub(crate) no_gpu: bool,
+}
+
+/// Whether this process can do its work, or why a restart may help.
+pub(crate) fn health(snapshot: &Snapshot, now: Moment, rules: HealthRules) -> Result<(), String> {
+    // A GPU with an index is, or was, listed by the source. One that is lost keeps it: a restart does
+    // not bring it back, and would hide why it was lost.
+    if rules.no_gpu && snapshot.gpus.iter().all(|view| view.gpu.index.is_none()) {
+        return Err("no GPU was found since the start".to_owned());
+    }
     match (snapshot.source.needs_restart, &snapshot.source.up) {
-        (Some(since), Err(why)) if now - since > UPGRADE_TIME => Err(format!(
-            "the kernel's module was replaced, and the driver library that this process can open does \
-             not fit it: a restart of the container may bring the new one ({why})"
-        )),
+        (Some(since), Err(why)) if rules.driver_upgrade && now - since > UPGRADE_TIME => {
+            Err(format!(
+                "the kernel's module was replaced, and the driver library that this process can open \
+                 does not fit it: a restart of the container may bring the new one ({why})"
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -21,7 +21,7 @@ use web_config::Access;
 
 use crate::connections::{ConnectionLimiter, Permit};
 use crate::fleet::Fleet;
-use crate::health::{health, readiness};
+use crate::health::{HealthRules, health, readiness};
 use crate::holders::Holders;
 use crate::overview::Overview;
 use crate::pages::{Content, Encoding, PageCache};
@@ -55,8 +55,8 @@ pub(crate) struct App {
     pub(crate) reload: Option<ReloadHandle>,
     /// Further nodes, in a demo with several.
     pub(crate) fleet: Option<Fleet>,
-    /// Whether `/health` fails once only a restart of this process would help.
-    pub(crate) fail_health: bool,
+    /// What makes `/health` fail.
+    pub(crate) health_rules: HealthRules,
 }
 
 /// Serves until `stop` turns true; then lets the responses in progress finish.
@@ -137,11 +137,9 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     }
     match request.uri().path() {
         "/metrics" => metrics(app, request),
-        "/health" => match health(&app.sampler.snapshot(), Moment::now()) {
-            Err(why) if app.fail_health => {
-                text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
-            }
-            _ => text(StatusCode::OK, "OK\n"),
+        "/health" => match health(&app.sampler.snapshot(), Moment::now(), app.health_rules) {
+            Ok(()) => text(StatusCode::OK, "OK\n"),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
         "/ready" => match readiness(&app.sampler.snapshot()) {
             Ok(()) => text(StatusCode::OK, "OK\n"),

@@ -17,6 +17,7 @@ use crate::cli::Args;
 use crate::connections::ConnectionLimiter;
 use crate::exit::{EXIT_OK, Exit};
 use crate::fleet::Fleet;
+use crate::health::HealthRules;
 use crate::holders::Holders;
 use crate::http::{self, App};
 use crate::overview::Overview;
@@ -49,7 +50,7 @@ pub(crate) struct Setup {
     /// How long a missing GPU is served as missing; none for ever.
     pub(crate) forget_missing: Option<Duration>,
     /// Whether `/health` fails once only a restart of this process would help.
-    pub(crate) fail_health: bool,
+    pub(crate) health_rules: HealthRules,
     pub(crate) show: Show,
     /// How holders appear.
     pub(crate) holder_settings: HolderSettings,
@@ -73,7 +74,9 @@ pub(crate) struct Replicas {
 /// Serves this machine's GPUs until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let _log = logging::start(args.get(&flags::LOG_FORMAT)?, args.get(&flags::DEBUG)?);
-    args.check_accepted();
+    for warning in args.warnings() {
+        tracing::warn!("{warning}");
+    }
     let interval = args.get(&flags::COLLECT_INTERVAL)?;
     let config = WatchConfig {
         counters: args.get(&flags::COLLECTORS)?,
@@ -101,7 +104,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         gpu_probe: source::gpu_probe(args)?,
         expected_gpus: args.get(&flags::EXPECTED_GPUS)?,
         forget_missing: args.get(&flags::FORGET_MISSING)?,
-        fail_health: args.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
+        health_rules: HealthRules {
+            driver_upgrade: args.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
+            no_gpu: args.get(&flags::HEALTH_REQUIRE_GPUS)?,
+        },
         show,
         holder_settings: holders::shown(args)?,
         holders: holders::start(args)?,
@@ -170,7 +176,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         connections: ConnectionLimiter::new(setup.max_connections),
         access: Access::new(setup.web_config),
         reload: setup.web_reload.then(|| reload.clone()),
-        fail_health: setup.fail_health,
+        health_rules: setup.health_rules,
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 
 use super::*;
 use crate::cli::Args;
-use crate::flag::{Command, Form, Support};
+use crate::flag::{Command, Form};
 
-fn parsed(command: Command, line: &[&str]) -> Result<Args, clap::Error> {
+pub(super) fn parsed(command: Command, line: &[&str]) -> Result<Args, clap::Error> {
     let start: &[&str] = match command {
         Command::Serve => &["heatsink"],
         Command::Demo => &["heatsink", "demo"],
@@ -44,7 +44,7 @@ fn no_name_and_no_variable_stands_twice_in_a_command() {
     crate::cli::command().debug_assert();
     for row in all() {
         assert!(!row.commands.is_empty(), "{row} belongs to no command");
-        assert_eq!(row.help.is_empty(), row.support != Support::Served, "{row}");
+        assert_eq!(row.is_hidden(), ACCEPTED.iter().any(|accepted| accepted == row), "{row}");
     }
     for command in [Serve, Demo, Check, Fields, ProbeGpu, Acceptance] {
         let mut seen = HashSet::new();
@@ -80,6 +80,8 @@ fn every_flag_with_a_value_is_read_in_each_form() {
             check(row, &[&format!("-{name}"), value], value);
         }
         if let Some(short) = row.short {
+            check(row, &[&format!("--{short}"), value], value);
+            check(row, &[&format!("--{short}={value}")], value);
             check(row, &[&format!("-{short}"), value], value);
             check(row, &[&format!("-{short}{value}")], value);
             check(row, &[&format!("-{short}={value}")], value);
@@ -91,7 +93,8 @@ fn every_flag_with_a_value_is_read_in_each_form() {
 #[test]
 fn every_boolean_is_read_in_each_form() {
     for row in all().filter(|row| row.form == Form::Boolean) {
-        let short = row.short.map(|short| format!("-{short}"));
+        let short = row.short.into_iter();
+        let short = short.flat_map(|short| [format!("-{short}"), format!("--{short}")]);
         let long = [Some(row.long), row.alias].into_iter().flatten();
         let names = long.flat_map(|name| [format!("--{name}"), format!("-{name}")]).chain(short);
         for name in names {
@@ -188,40 +191,6 @@ fn a_flag_is_named_with_its_variable() {
     }
 }
 
-/// The table of `docs/compatibility.md` has every flag of dcgm-exporter, and what it does here.
-#[test]
-fn the_table_of_dcgm_exporters_flags_is_this_one() {
-    let path = testkit::exporter::repository_file("docs/compatibility.md");
-    let text = std::fs::read_to_string(path).unwrap();
-    let described: HashSet<String> = text
-        .lines()
-        .filter(|line| line.starts_with("| `-"))
-        .filter_map(|line| {
-            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let flags = cells[1].split(" (").next()?.replace('`', "");
-            flags.contains("--").then_some(())?;
-            Some(format!("{flags} {} {}", cells.get(2)?.replace('`', ""), cells.get(3)?))
-        })
-        .collect();
-    let is_of_dcgm_exporter =
-        |row: &&Row| row.variable.is_some_and(|name| !name.starts_with("HEATSINK_"));
-    let expected: HashSet<String> = all()
-        .filter(is_of_dcgm_exporter)
-        .map(|row| {
-            let short = row.short.map(|short| format!("-{short}, ")).unwrap_or_default();
-            let alias = row.alias.map(|alias| format!(", --{alias}")).unwrap_or_default();
-            let here = match row.support {
-                Support::Served => "served",
-                Support::NotYet(_) => "not yet",
-                Support::NoEffect => "no effect",
-            };
-            format!("{short}--{}{alias} {} {here}", row.long, row.variable.unwrap_or_default())
-        })
-        .collect();
-    let differences: Vec<&String> = described.symmetric_difference(&expected).collect();
-    assert!(differences.is_empty(), "{differences:#?}");
-}
-
 #[test]
 fn manifests_of_dcgm_exporter_start_heatsink() {
     let line = "-k -o=false -p f --kubernetes-gpu-id-type uid -x 300000 -r localhost:5555 -m none \
@@ -237,5 +206,21 @@ fn a_boolean_that_says_no_asks_for_nothing() {
     for no in ["false", "F", "0", "no", "Off", ""] {
         let args = parsed(Command::Serve, &[&format!("--dump-enabled={no}")]).unwrap();
         assert!(ACCEPTED.iter().all(|row| !args.asks_for(row)), "{no}");
+        assert_eq!(args.warnings().count(), 0, "{no}");
     }
+}
+
+#[test]
+fn a_flag_without_effect_is_named_with_the_reason() {
+    let line = ["--dump-enabled", "-enable-pprof=yes", "--disable-startup-validate", "-k"];
+    let args = parsed(Command::Serve, &line).unwrap();
+    let warnings: Vec<String> = args.warnings().collect();
+    assert_eq!(
+        warnings,
+        [
+            "--dump-enabled (DCGM_EXPORTER_DUMP_ENABLED) has no effect: heatsink writes no dumps; \
+             `heatsink check --json` prints every reading",
+            "--enable-pprof (DCGM_EXPORTER_ENABLE_PPROF) has no effect: heatsink is not a Go program",
+        ]
+    );
 }
