@@ -31,6 +31,8 @@ const HOLDERS: &str = "Who uses the GPUs";
 
 const WEB: &str = "Who may read";
 
+const READINGS: &str = "Where readings come from";
+
 const DAY_IN_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// `NAME: Type = flag;` under the commands that have it, with its help as documentation: a static for
@@ -69,17 +71,18 @@ flags! { GENERAL, PARSE_GENERAL;
     METRIC_NAMES: Option<Generation> = text("metric-names", |text| optional(text, parse::generation))
         .variable("HEATSINK_METRIC_NAMES").value("GENERATION");
 
-    /// A YAML file with settings: the name of any flag and its value. A flag or a variable counts
-    /// more than the file
+    /// A YAML file with settings: the names of flags and their values. A flag or a variable
+    /// overrides the file
     CONFIG_FILE: Option<PathBuf> = path("config-file", parse::any_path)
         .variable("DCGM_EXPORTER_CONFIG_FILE").value("FILE");
 
-    /// A ConfigMap with the counters file, as `NAMESPACE:NAME`; its key is `metrics`. `none` for none
+    /// A ConfigMap with the counters file in its key `metrics`, as `NAMESPACE:NAME`; `none`, no
+    /// ConfigMap
     CONFIGMAP_DATA: Option<String> = text("configmap-data", |text| optional(text, parse::text))
         .short('m').variable("DCGM_EXPORTER_CONFIGMAP_DATA").value("CONFIGMAP").default("none");
 
     /// Read the counters files, --config-file and --web-config-file again when they change; SIGHUP
-    /// does it at any time
+    /// does so at any time
     WATCH_FILES: bool = boolean("watch-files").variable("HEATSINK_WATCH_FILES").default("true");
 
     /// Milliseconds from one reading to the next
@@ -151,13 +154,6 @@ flags! { GENERAL, PARSE_GENERAL;
         text("expected-gpus", |text| optional(text, |text| number(text, 0..=1024)))
         .variable("HEATSINK_EXPECTED_GPUS").value("N");
 }
-[Serve, Check] {
-    /// Log to read XIDs from: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`,
-    /// the first of the two that can be read; a file in the format of kmsg or syslog, or a folder
-    /// of a journal; `none`, only the driver's events, which lack XIDs 79, 119, 120 and a few more
-    KERNEL_LOG: Option<LogLocation> = text("kernel-log", parse::log_place)
-        .variable("HEATSINK_KERNEL_LOG").value("LOG").default("auto");
-}
 [Serve] {
     /// Number of GPUs that this machine should have, served as `heatsink_gpus_expected`, so that an
     /// alert can tell when one is missing even from the PCI bus
@@ -174,7 +170,7 @@ flags! { GENERAL, PARSE_GENERAL;
     FAIL_HEALTH_AFTER_DRIVER_UPGRADE: bool = boolean("fail-health-after-driver-upgrade")
         .variable("HEATSINK_FAIL_HEALTH_AFTER_DRIVER_UPGRADE").default("true");
 
-    /// Let /health also fail until a GPU is found: a liveness probe then restarts the container
+    /// Let /health also fail until a GPU answers: a liveness probe then restarts the container
     HEALTH_REQUIRE_GPUS: bool = boolean("health-require-gpus")
         .variable("DCGM_EXPORTER_HEALTH_REQUIRE_GPUS");
 
@@ -327,7 +323,7 @@ flags! { HOLDER_FLAGS, PARSE_HOLDERS;
     })
     .variable("HEATSINK_ATTRIBUTION").value("PLACE").default("labels").heading(HOLDERS);
 
-    /// From one look at the kubelet, the node's files and the job files to the next
+    /// Time from one look at the kubelet, the node's files and the job files to the next
     ATTRIBUTION_INTERVAL: Duration = text("attribution-interval", parse::attribution_interval)
         .variable("HEATSINK_ATTRIBUTION_INTERVAL").value("DURATION").default("5s").heading(HOLDERS);
 
@@ -342,38 +338,46 @@ flags! { SOURCES, PARSE_SOURCES;
     /// Source of readings: `nvml`, the driver library; `dcgm`, NVIDIA's DCGM; `sim`, simulated
     /// GPUs; `auto`, DCGM if a host engine is named, else the driver library
     SOURCE: Option<SourceKind> = text("source", parse::source)
-        .variable("HEATSINK_SOURCE").value("SOURCE").default("auto");
+        .variable("HEATSINK_SOURCE").value("SOURCE").default("auto").heading(READINGS);
 }
 [Serve, Check, ProbeGpu] {
     /// The driver library [default: libnvidia-ml.so.1, where the dynamic linker finds it]
     NVML_LIBRARY: Option<PathBuf> = path("nvml-library", parse::library)
-        .variable("HEATSINK_NVML_LIBRARY").value("FILE");
+        .variable("HEATSINK_NVML_LIBRARY").value("FILE").heading(READINGS);
 }
 [Serve, Check] {
     /// Root folder for `/proc`, `/sys`, `/dev` and the journal: the host's root, where a container
     /// has it elsewhere
     ROOTFS: PathBuf = path("path.rootfs", parse::root)
-        .variable("HEATSINK_ROOTFS").value("FOLDER");
+        .variable("HEATSINK_ROOTFS").value("FOLDER").heading(READINGS);
+
+    /// Log to read XIDs from: `kmsg`, /dev/kmsg; `journal`, the files of systemd's journal; `auto`,
+    /// the first of the two that can be read; a file in the format of kmsg or syslog, or a folder
+    /// of a journal; `none`, only the driver's events, which lack XIDs 79, 119, 120 and a few more
+    KERNEL_LOG: Option<LogLocation> = text("kernel-log", parse::log_place)
+        .variable("HEATSINK_KERNEL_LOG").value("LOG").default("auto").heading(READINGS);
 
     /// DCGM's library [default: libdcgm.so.4, where the dynamic linker finds it]
     DCGM_LIBRARY: Option<PathBuf> = path("dcgm-library", parse::library)
-        .variable("HEATSINK_DCGM_LIBRARY").value("FILE");
+        .variable("HEATSINK_DCGM_LIBRARY").value("FILE").heading(READINGS);
 
     /// The DCGM host engine to read through: `host:port`, `[v6]:port`, `tcp://host:port`,
     /// `unix:///path`, `vsock://cid:port` [default: none; --source dcgm starts one in this process]
     REMOTE_HOSTENGINE_INFO: Option<Address> =
         text("remote-hostengine-info", |text| optional(text, |text| Ok(Address::parse(text)?)))
-        .short('r').variable("DCGM_REMOTE_HOSTENGINE_INFO").value("ADDRESS");
+        .short('r').variable("DCGM_REMOTE_HOSTENGINE_INFO").value("ADDRESS").heading(READINGS);
 
     /// Also serve GPUs that DCGM only simulates
-    FAKE_GPUS: bool = boolean("fake-gpus").variable("DCGM_EXPORTER_USE_FAKE_GPUS");
+    FAKE_GPUS: bool = boolean("fake-gpus")
+        .variable("DCGM_EXPORTER_USE_FAKE_GPUS").heading(READINGS);
 
     /// Let a DCGM engine in this process log to standard output
-    ENABLE_DCGM_LOG: bool = boolean("enable-dcgm-log").variable("DCGM_EXPORTER_ENABLE_DCGM_LOG");
+    ENABLE_DCGM_LOG: bool = boolean("enable-dcgm-log")
+        .variable("DCGM_EXPORTER_ENABLE_DCGM_LOG").heading(READINGS);
 
     /// Level of that log: `NONE`, `FATAL`, `ERROR`, `WARN`, `INFO`, `DEBUG` or `VERB`
     DCGM_LOG_LEVEL: i32 = text("dcgm-log-level", parse::dcgm_log_level)
-        .variable("DCGM_EXPORTER_DCGM_LOG_LEVEL").value("LEVEL").default("NONE");
+        .variable("DCGM_EXPORTER_DCGM_LOG_LEVEL").value("LEVEL").default("NONE").heading(READINGS);
 
     // None of these has a default in its row: one that is given without `--source sim` is refused.
 

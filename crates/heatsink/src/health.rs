@@ -14,16 +14,17 @@ const UPGRADE_TIME: Duration = Duration::from_secs(60);
 pub(crate) struct HealthRules {
     /// A driver library that has not fitted the kernel module for [`UPGRADE_TIME`].
     pub(crate) driver_upgrade: bool,
-    /// No GPU, although one is expected.
+    /// No GPU has answered since the start.
     pub(crate) no_gpu: bool,
 }
 
 /// Whether this process can do its work, or why a restart may help.
 pub(crate) fn health(snapshot: &Snapshot, now: Moment, rules: HealthRules) -> Result<(), String> {
-    // A GPU with an index is, or was, listed by the source. One that is lost keeps it: a restart does
-    // not bring it back, and would hide why it was lost.
-    if rules.no_gpu && snapshot.gpus.iter().all(|view| view.gpu.index.is_none()) {
-        return Err("no GPU was found since the start".to_owned());
+    // A GPU that answered and then was lost counts: a restart does not bring it back, and would hide why
+    // it was lost.
+    let answered = |gpu: &Gpu| gpu.index.is_some() && gpu.identity.is_some();
+    if rules.no_gpu && !snapshot.gpus.iter().any(|view| answered(&view.gpu)) {
+        return Err("no GPU has answered since the start".to_owned());
     }
     match (snapshot.source.needs_restart, &snapshot.source.up) {
         (Some(since), Err(why)) if rules.driver_upgrade && now - since > UPGRADE_TIME => {

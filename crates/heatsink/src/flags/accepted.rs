@@ -30,7 +30,7 @@ pub(crate) static ACCEPTED: &[Row] = &[
     Row::accepted(Boolean, "enable-exporter-metrics",       "DCGM_EXPORTER_ENABLE_EXPORTER_METRICS",       "", NoEffect("`process_*` and `heatsink_*` are always on the page, `go_*` and `promhttp_*` never")),
     Row::accepted(Value,   "web-read-timeout",              "DCGM_EXPORTER_WEB_READ_TIMEOUT",              "10s", NoEffect(OWN_LIMITS)),
     Row::accepted(Value,   "web-write-timeout",             "DCGM_EXPORTER_WEB_WRITE_TIMEOUT",             "30s", NoEffect(OWN_LIMITS)),
-    Row::accepted(Value,   "max-concurrent-scrapes",        "DCGM_EXPORTER_MAX_CONCURRENT_SCRAPES",        "16", NoEffect("no scrape waits for another; --max-connections limits connections")),
+    Row::accepted(Value,   "max-concurrent-scrapes",        "DCGM_EXPORTER_MAX_CONCURRENT_SCRAPES",        "16", NoEffect("no scrape waits for another; `--max-connections` limits connections")),
     Row::accepted(Value,   "watch-max-keep-age",            "DCGM_EXPORTER_WATCH_MAX_KEEP_AGE",            "10m", NoEffect(NO_SAMPLES)),
     Row::accepted(Value,   "watch-max-keep-samples",        "DCGM_EXPORTER_WATCH_MAX_KEEP_SAMPLES",        "0", NoEffect(NO_SAMPLES)),
     Row::accepted(Boolean, "container-labels",              "DCGM_EXPORTER_CONTAINER_LABELS",              "", NoEffect(NO_CONTAINERS)),

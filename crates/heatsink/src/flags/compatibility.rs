@@ -173,10 +173,10 @@ const REMARKS: &[(&str, &str)] = &[
          become `pod_name`, `pod_namespace` and `container_name`",
     ),
     ("cpu-devices", "with DCGM; needs the rows of `--extra-collectors machine`"),
-    ("configmap-data", "needs the right to get and watch that one ConfigMap"),
+    ("configmap-data", "needs the right to read that ConfigMap"),
     (
         "remote-hostengine-info",
-        "selects [DCGM](dcgm.md), as in dcgm-exporter. Without it heatsink reads the driver library, \
+        "selects [DCGM](dcgm.md). Without it heatsink reads the driver library, \
          where dcgm-exporter starts an engine in its process. With an address of an unknown form heatsink \
          exits with status 2",
     ),
@@ -199,11 +199,11 @@ const REMARKS: &[(&str, &str)] = &[
     ),
     ("devices", "see [devices](#devices-and-mig)"),
     ("switch-devices", "with DCGM; needs the rows of `--extra-collectors machine`"),
-    ("fake-gpus", "with DCGM: GPUs that the engine simulates"),
+    ("fake-gpus", "GPUs that the engine simulates, with DCGM"),
     (
         "web-config-file",
-        "TLS 1.2 and 1.3. Passwords are for every path, as in dcgm-exporter. The file is read again when \
-         it or a certificate changes",
+        "TLS 1.2 and 1.3; a file that asks for TLS 1.0 or 1.1, CBC or RSA key exchange is refused. It is \
+         read again when it or a certificate changes",
     ),
     ("xid-count-window-size", "from 1 millisecond to a day"),
     ("clock-events-count-window-size", "from 1 millisecond to a day"),
@@ -225,11 +225,11 @@ const REMARKS: &[(&str, &str)] = &[
     ("kubernetes-enable-dra", "needs `-k` and `NODE_NAME`"),
     (
         "disable-startup-validate",
-        "always so: heatsink starts without a driver and without GPUs, and tries again",
+        "always: heatsink starts without a driver and without GPUs, and tries again",
     ),
     (
         "enable-gpu-bind-unbind-watch",
-        "always so: GPUs that come or go are noticed within about a second",
+        "always: GPUs that come or go are noticed within about a second",
     ),
     (
         "web-systemd-socket",
@@ -238,12 +238,12 @@ const REMARKS: &[(&str, &str)] = &[
     ),
     (
         "config-file",
-        "has the name of any flag; the keys of dcgm-exporter's file that mean the same are read, too",
+        "YAML with the names of flags as keys, or those of dcgm-exporter's file that mean the same",
     ),
     (
         "health-require-gpus",
-        "`/health` is 503 until the first GPU is found. heatsink finds GPUs that come later without a \
-         restart, so nothing needs this; `/ready` reports whether data flows",
+        "`/health` is 503 until a GPU has answered. heatsink also finds GPUs that come later without a \
+         restart; `/ready` reports whether data flows",
     ),
 ];
 
@@ -258,18 +258,22 @@ fn here(flag: &Upstream) -> String {
     let default = is_other.then(|| format!("default `{}`", row.default));
     let remark = REMARKS.iter().find(|(long, _)| *long == flag.long);
     let remark = remark.map(|(_, remark)| (*remark).to_owned());
-    let parts = [Some("works".to_owned()), default, remark];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let differences: Vec<String> = default.into_iter().chain(remark).collect();
+    match differences.is_empty() {
+        true => "works".to_owned(),
+        false => format!("works: {}", differences.join("; ")),
+    }
 }
 
 fn table() -> String {
     let mut table =
         "| flag | variable | in dcgm-exporter | in heatsink |\n|---|---|---|---|\n".to_owned();
     for flag in upstream() {
-        let alias = match flag.alias.len() {
-            0 => String::new(),
-            1 => format!("`-{}`, ", flag.alias),
-            _ => format!("`--{}`, ", flag.alias),
+        let (long, alias) = (&flag.long, &flag.alias);
+        let names = match alias.len() {
+            0 => format!("`--{long}`"),
+            1 => format!("`-{alias}`, `--{long}`"),
+            _ => format!("`--{long}`, `--{alias}`"),
         };
         let default = match flag.default.as_str() {
             "" => String::new(),
@@ -279,12 +283,9 @@ fn table() -> String {
             "4.8.2" => String::new(),
             since => format!(", since {since}"),
         };
-        let (long, variable, kind) = (&flag.long, &flag.variable, &flag.kind);
+        let (variable, kind) = (&flag.variable, &flag.kind);
         let here = here(&flag);
-        let _ = writeln!(
-            table,
-            "| {alias}`--{long}` | `{variable}` | {kind}{default}{since} | {here} |"
-        );
+        let _ = writeln!(table, "| {names} | `{variable}` | {kind}{default}{since} | {here} |");
     }
     table
 }

@@ -76,6 +76,8 @@ const REFUSED: &[(&str, &[&str])] = &[
             "--forget-missing soon",
             "--expected-gpus eight",
             "--fail-health-after-driver-upgrade=maybe",
+            "--health-require-gpus=maybe",
+            "DCGM_EXPORTER_HEALTH_REQUIRE_GPUS=maybe",
             "DCGM_EXPORTER_NO_HOSTNAME=maybe",
             "-n true",
             "-o=maybe",
@@ -184,6 +186,17 @@ const WARNED: &[(usize, &str)] = &[
     (1, "--source sim --kubernetes-enable-pod-labels"),
     (1, "--source sim --hpc-job-mapping-dir missing"),
     (1, "--source sim --dump-enabled"),
+    (3, "--source sim --dump-directory dumps --dump-retention 48 --dump-compression=false"),
+    (0, "--source sim --dump-directory /tmp/dcgm-exporter-debug --dump-enabled=false"),
+    (0, "--source sim --disable-startup-validate --enable-gpu-bind-unbind-watch"),
+    (1, "--source sim --gpu-bind-unbind-poll-interval 5s"),
+    (2, "--source sim --enable-pprof --enable-exporter-metrics"),
+    (3, "--source sim --web-read-timeout 5s --web-write-timeout 1m --max-concurrent-scrapes 4"),
+    (2, "--source sim --watch-max-keep-age 1h --watch-max-keep-samples 100"),
+    (
+        2,
+        "DCGM_EXPORTER_CONTAINER_LABELS=true DCGM_CONTAINER_RUNTIME_SOCKET=/run/podman.sock --source sim",
+    ),
     (1, "--source sim -f one-bad-row.csv"),
 ];
 

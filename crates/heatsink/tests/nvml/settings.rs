@@ -103,6 +103,24 @@ fn a_selected_gpu_that_is_missing_is_logged_once_and_served_later() {
 }
 
 #[test]
+fn health_fails_without_a_gpu_if_it_requires_one() {
+    let rig = Rig::without_library();
+    let strict = rig.start(&["-c", "200", "-d", "g:0,3", "--health-require-gpus"]);
+    strict.wait_for("both are down", PATIENCE, |page| down(page, 3).is_some());
+    let health = strict.get("/health");
+    assert_eq!(health.status, 503);
+    assert_eq!(health.body, "no GPU has answered since the start\n");
+    assert_eq!(rig.start(&["-c", "200"]).get("/health").status, 200);
+    rig.install();
+    strict.wait_for("both answer", PATIENCE, |page| up(page) == 2);
+    assert_eq!(strict.get("/health").status, 200);
+    // A restart would not bring a lost GPU back.
+    rig.control.set(&["gpu 0 lost", "gpu 3 lost"]);
+    strict.wait_for("no GPU answers", PATIENCE, |page| up(page) == 0);
+    assert_eq!(strict.get("/health").status, 200);
+}
+
+#[test]
 fn bad_rows_of_a_counters_file_are_skipped() {
     let rig = Rig::new();
     let text = "\u{feff}# A file with every mistake that is known\r\n\
