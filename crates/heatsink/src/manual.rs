@@ -72,7 +72,8 @@ const SECTIONS: &[Section] = &[
         &[
             (
                 "SIGHUP",
-                "Reads the counters files, --config-file and --web-config-file again, without a gap on the page, and forgets missing GPUs.",
+                "Reads the counters files, --config-file and --web-config-file again, without a gap on \
+                 the page, and forgets missing GPUs.",
             ),
             (
                 "SIGTERM, SIGINT",
