@@ -1,0 +1,393 @@
+//! Certificates, versions, suites and curves, for rustls.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring::{self, cipher_suite, kx_group};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
+use x509_cert::time::Validity;
+
+use crate::WebConfig;
+use crate::clients::{self, Clients, Policy};
+use crate::file::{self, Mistake, Text};
+
+/// The suites of TLS 1.2 by Go's names, in the order of preference of rustls.
+const SUITES: &[(&str, SupportedCipherSuite)] = &[
+    (
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    ),
+    (HTTP2_SUITES[0], cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+    (
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+        cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    ),
+    ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
+    (HTTP2_SUITES[1], cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
+    (
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+        cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    ),
+];
+
+/// Suites of which HTTP/2 needs one with TLS 1.2, by RFC 9113.
+const HTTP2_SUITES: [&str; 2] =
+    ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"];
+
+/// The suites of TLS 1.3, which are always on, as in Go.
+const TLS13_SUITES: &[(&str, SupportedCipherSuite)] = &[
+    ("TLS_AES_256_GCM_SHA384", cipher_suite::TLS13_AES_256_GCM_SHA384),
+    ("TLS_AES_128_GCM_SHA256", cipher_suite::TLS13_AES_128_GCM_SHA256),
+    ("TLS_CHACHA20_POLY1305_SHA256", cipher_suite::TLS13_CHACHA20_POLY1305_SHA256),
+];
+
+/// Curves by Go's names, in the order of preference of rustls.
+const CURVES: &[(&str, &dyn SupportedKxGroup)] = &[
+    ("X25519", kx_group::X25519),
+    ("CurveP256", kx_group::SECP256R1),
+    ("CurveP384", kx_group::SECP384R1),
+];
+
+/// Versions by the names of exporter-toolkit, oldest first.
+const VERSIONS: &[(&str, &SupportedProtocolVersion)] = &[("TLS12", &TLS12), ("TLS13", &TLS13)];
+
+/// What is wrong with PEM that cannot be decoded.
+const DAMAGED: &str =
+    "is damaged; copy it again, from -----BEGIN to the end of the line with -----END";
+
+/// How connections are encrypted.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    pub(crate) config: Arc<ServerConfig>,
+    /// Names of the versions, oldest first.
+    pub(crate) versions: Vec<&'static str>,
+    pub(crate) clients: Policy,
+    pub(crate) allowed_names: Vec<String>,
+    /// Names in the certificate, and when it is valid.
+    pub(crate) names: Vec<String>,
+    pub(crate) validity: Validity,
+}
+
+/// Reads the section `tls_server_config`.
+pub(crate) struct Reader<'a> {
+    pub(crate) section: &'a file::Tls,
+    /// Where relative paths start.
+    pub(crate) folder: &'a Path,
+    /// Takes the names of files, and warnings.
+    pub(crate) config: &'a mut WebConfig,
+}
+
+/// Certificates or a key, and where they are from.
+struct Pem<'a> {
+    key: &'static str,
+    at: &'a Text,
+    /// The file, or how the text is given.
+    from: String,
+    bytes: Vec<u8>,
+}
+
+impl Pem<'_> {
+    fn mistake(&self, what: impl std::fmt::Display) -> Mistake {
+        Mistake::new(self.at, self.key, format!("{} {what}", self.from))
+    }
+
+    /// All certificates; at least one.
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Mistake> {
+        let all: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&self.bytes).collect();
+        let all = all.map_err(|_| self.mistake(DAMAGED))?;
+        match all.is_empty() {
+            true => Err(self
+                .mistake("has no certificate; it should begin with -----BEGIN CERTIFICATE-----")),
+            false => Ok(all),
+        }
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, Mistake> {
+        PrivateKeyDer::from_pem_slice(&self.bytes).map_err(|error| match error {
+            pem::Error::NoItemsFound if contains(&self.bytes, b"ENCRYPTED") => self.mistake(
+                "is encrypted; write a key without a password, which `openssl pkey` makes of it",
+            ),
+            pem::Error::NoItemsFound => {
+                self.mistake("has no key; it should begin with -----BEGIN PRIVATE KEY-----")
+            }
+            _ => self.mistake(DAMAGED),
+        })
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+impl<'a> Reader<'a> {
+    /// `None` if nothing of it asks for TLS.
+    pub(crate) fn read(mut self) -> Result<Option<Tls>, Mistake> {
+        // Even without a certificate, all values have to be right.
+        let section = self.section;
+        let versions = self.versions()?;
+        let provider = self.provider()?;
+        let prefers_own = section.prefer_server_cipher_suites.as_ref();
+        let prefers_own = file::boolean("prefer_server_cipher_suites", prefers_own, true)?;
+        let policy = match filled(&section.client_auth_type) {
+            Some(text) => file::one_of("client_auth_type", text, clients::POLICIES)?,
+            None => Policy::default(),
+        };
+        let certificate = self.pem("cert_file", &section.cert_file, "cert", &section.cert)?;
+        let key = self.pem("key_file", &section.key_file, "key", &section.key)?;
+        let ca =
+            self.pem("client_ca_file", &section.client_ca_file, "client_ca", &section.client_ca)?;
+        let asks = [
+            certificate.as_ref().map(|pem| (pem.key, pem.at)),
+            key.as_ref().map(|pem| (pem.key, pem.at)),
+            ca.as_ref().map(|pem| (pem.key, pem.at)),
+            filled(&section.client_auth_type).map(|text| ("client_auth_type", text)),
+        ];
+        let Some((asking, at)) = asks.into_iter().flatten().next() else {
+            let warning = "tls_server_config has no certificate, so connections are not encrypted";
+            self.config.warnings.push(warning.to_owned());
+            return Ok(None);
+        };
+        let missing = |what: &str| {
+            Mistake::new(
+                at,
+                asking,
+                format!("TLS also needs {what}; write {what}_file with a path"),
+            )
+        };
+        let certificate = certificate.ok_or_else(|| missing("cert"))?;
+        let key = key.ok_or_else(|| missing("key"))?;
+        let (certified, leaf) = certified(&certificate, &key, &provider)?;
+        let clients = self.clients(policy, ca, &provider)?;
+        let allowed_names = clients.as_ref().map(|it| it.allowed.clone()).unwrap_or_default();
+
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&versions.iter().map(|(_, it)| *it).collect::<Vec<_>>())
+            .map_err(|error| certificate.mistake(error))?;
+        let builder = match clients {
+            Some(clients) => builder.with_client_cert_verifier(Arc::new(clients)),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        config.ignore_client_order = prefers_own;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.alpn_protocols = match self.config.has_http2 {
+            true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            false => vec![b"http/1.1".to_vec()],
+        };
+        Ok(Some(Tls {
+            config: Arc::new(config),
+            versions: versions.iter().map(|(name, _)| *name).collect(),
+            clients: policy,
+            allowed_names,
+            names: clients::names(&leaf),
+            validity: *leaf.tbs_certificate().validity(),
+        }))
+    }
+
+    /// A file, or the text itself; exporter-toolkit prefers the file.
+    fn pem(
+        &mut self,
+        file_key: &'static str,
+        file: &'a Option<Text>,
+        text_key: &'static str,
+        text: &'a Option<Text>,
+    ) -> Result<Option<Pem<'a>>, Mistake> {
+        let (file, text) = (filled(file), filled(text));
+        let Some(at) = file else {
+            return Ok(text.map(|at| Pem {
+                key: text_key,
+                at,
+                from: "the text".to_owned(),
+                bytes: at.value.clone().into_bytes(),
+            }));
+        };
+        if text.is_some() {
+            let warning = format!("{text_key} has no effect, because {file_key} is there too");
+            self.config.warnings.push(warning);
+        }
+        let path: PathBuf = self.folder.join(&at.value);
+        let bytes = file::read(&path).map_err(|why| {
+            Mistake::new(at, file_key, format!("cannot read {}: {why}", path.display()))
+        })?;
+        let from = path.display().to_string();
+        self.config.files.push(path);
+        Ok(Some(Pem { key: file_key, at, from, bytes }))
+    }
+
+    fn versions(
+        &self,
+    ) -> Result<&'static [(&'static str, &'static SupportedProtocolVersion)], Mistake> {
+        let index = |key, text: &Option<Text>, default| match text {
+            Some(text) => version(key, text),
+            None => Ok(default),
+        };
+        let min = index("min_version", &self.section.min_version, 0)?;
+        let max = index("max_version", &self.section.max_version, VERSIONS.len() - 1)?;
+        VERSIONS.get(min..=max).filter(|versions| !versions.is_empty()).ok_or_else(|| {
+            let at = self.section.max_version.as_ref().or(self.section.min_version.as_ref());
+            let what = "it is below min_version; write TLS13, or leave it out";
+            at.map_or_else(
+                || Mistake { line: 1, key: "max_version".to_owned(), what: what.to_owned() },
+                |at| Mistake::new(at, "max_version", what),
+            )
+        })
+    }
+
+    /// Suites and curves.
+    fn provider(&self) -> Result<CryptoProvider, Mistake> {
+        let mut provider = ring::default_provider();
+        if let Some(names) = filled_list(&self.section.cipher_suites) {
+            let mut suites: Vec<_> = TLS13_SUITES.iter().map(|(_, suite)| *suite).collect();
+            for name in names {
+                if TLS13_SUITES.iter().all(|(known, _)| *known != name.value) {
+                    suites.push(suite(name)?);
+                }
+            }
+            let is_only_new = suites.len() == TLS13_SUITES.len();
+            let is_named = |name: &Text| HTTP2_SUITES.contains(&name.value.as_str());
+            let has_old = self.versions()?.iter().any(|(name, _)| *name == "TLS12");
+            if let Some(first) = names.first().filter(|_| has_old) {
+                let needed = HTTP2_SUITES.join(" or ");
+                if self.config.has_http2 && !names.iter().any(is_named) {
+                    let what = format!(
+                        "HTTP/2 with TLS 1.2 needs {needed}; add one, or write http2: false"
+                    );
+                    return Err(Mistake::new(first, "cipher_suites", what));
+                }
+                if is_only_new && self.versions()?.len() == 1 {
+                    let what = format!("no suite of TLS 1.2 is listed; add {needed}");
+                    return Err(Mistake::new(first, "cipher_suites", what));
+                }
+            }
+            provider.cipher_suites = suites;
+        }
+        if let Some(names) = filled_list(&self.section.curve_preferences) {
+            let curves = names.iter().map(|name| file::one_of("curve_preferences", name, CURVES));
+            provider.kx_groups = curves.collect::<Result<_, _>>()?;
+        }
+        Ok(provider)
+    }
+
+    fn clients(
+        &mut self,
+        policy: Policy,
+        ca: Option<Pem<'_>>,
+        provider: &CryptoProvider,
+    ) -> Result<Option<Clients>, Mistake> {
+        let section = self.section;
+        let refuse = |text: &Option<Text>, key: &str, what: &str| match text {
+            Some(text) => Mistake::new(text, key, what),
+            None => Mistake { line: 1, key: key.to_owned(), what: what.to_owned() },
+        };
+        let allowed = match &section.client_allowed_sans {
+            None => Vec::new(),
+            Some(list) if !policy.requires => {
+                let what = "it needs a certificate of each client; write client_auth_type: RequireAndVerifyClientCert";
+                return Err(Mistake::new(list, "client_allowed_sans", what));
+            }
+            Some(list) if list.value.is_empty() => {
+                let what = "an empty list admits no client; write a name, or leave it out";
+                return Err(Mistake::new(list, "client_allowed_sans", what));
+            }
+            Some(list) => list.value.clone(),
+        };
+        if let Some(ca) = ca.as_ref().filter(|_| !policy.asks) {
+            let what = "a CA is of no use without client_auth_type; write client_auth_type: RequireAndVerifyClientCert";
+            return Err(Mistake::new(ca.at, ca.key, what));
+        }
+        if policy.verifies && ca.is_none() {
+            let what = "there is no CA to verify clients with; write client_ca_file with a path";
+            return Err(refuse(&section.client_auth_type, "client_auth_type", what));
+        }
+        if policy.asks && !(policy.requires && policy.verifies) {
+            let name = section.client_auth_type.as_ref().map(|it| it.value.as_str());
+            let warning = format!(
+                "{} keeps no client out; RequireAndVerifyClientCert does",
+                name.unwrap_or_default()
+            );
+            self.config.warnings.push(warning);
+        }
+        if !policy.asks {
+            return Ok(None);
+        }
+        let roots = ca.as_ref().map(Pem::certificates).transpose()?.unwrap_or_default();
+        let clients = Clients::new(policy, roots, allowed, provider);
+        clients.map(Some).map_err(|why| match &ca {
+            Some(ca) => ca.mistake(why),
+            None => refuse(&section.client_auth_type, "client_auth_type", &why),
+        })
+    }
+}
+
+/// A text that is not empty.
+fn filled(text: &Option<Text>) -> Option<&Text> {
+    text.as_ref().filter(|text| !text.value.is_empty())
+}
+
+fn filled_list(list: &Option<Vec<Text>>) -> Option<&[Text]> {
+    list.as_deref().filter(|list| !list.is_empty())
+}
+
+/// The index of a version.
+fn version(key: &str, text: &Text) -> Result<usize, Mistake> {
+    let name = text.value.as_str();
+    VERSIONS.iter().position(|(known, _)| *known == name).ok_or_else(|| {
+        let what = match name {
+            "TLS10" | "TLS11" => {
+                format!("{name} is broken and not supported; write TLS12 or TLS13")
+            }
+            _ => format!("`{name}` is no version of TLS; write TLS12 or TLS13"),
+        };
+        Mistake::new(text, key, what)
+    })
+}
+
+fn suite(text: &Text) -> Result<SupportedCipherSuite, Mistake> {
+    let name = text.value.as_str();
+    if let Some((_, suite)) = SUITES.iter().find(|(known, _)| *known == name) {
+        return Ok(*suite);
+    }
+    let why = match name {
+        _ if name.starts_with("TLS_RSA_WITH_") => "exchanges keys by RSA, which is not supported",
+        _ if name.contains("_CBC_") => "is a CBC suite, which is not supported",
+        _ => "is no suite that is supported",
+    };
+    let names: Vec<&str> = SUITES.iter().map(|(name, _)| *name).collect();
+    let what = format!("{name} {why}; write one of {}", names.join(", "));
+    Err(Mistake::new(text, "cipher_suites", what))
+}
+
+/// The certificate with its key, and its content.
+fn certified(
+    certificate: &Pem<'_>,
+    key: &Pem<'_>,
+    provider: &CryptoProvider,
+) -> Result<(CertifiedKey, Certificate), Mistake> {
+    let chain = certificate.certificates()?;
+    let leaf = chain.first().and_then(|der| Certificate::from_der(der).ok());
+    let leaf = leaf
+        .ok_or_else(|| certificate.mistake("begins with no certificate of X.509; make it again"))?;
+    let signing = provider.key_provider.load_private_key(key.key()?).map_err(|_| {
+        key.mistake(
+            "has no key that is supported; make one of RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or Ed25519",
+        )
+    })?;
+    let public = leaf.tbs_certificate().subject_public_key_info().to_der().unwrap_or_default();
+    if signing.public_key().is_some_and(|spki| spki.as_ref() != public) {
+        let what = format!(
+            "is not the key of the certificate in {}; write the one that it was made with",
+            certificate.from
+        );
+        return Err(key.mistake(what));
+    }
+    Ok((CertifiedKey::new(chain, signing), leaf))
+}
