@@ -7,7 +7,7 @@ use rustls::crypto::ring::{self, cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
@@ -56,8 +56,11 @@ const CURVES: &[(&str, &dyn SupportedKxGroup)] = &[
     ("CurveP384", kx_group::SECP384R1),
 ];
 
+/// A name and a version.
+type Version = (&'static str, &'static SupportedProtocolVersion);
+
 /// Versions by the names of exporter-toolkit, oldest first.
-const VERSIONS: &[(&str, &SupportedProtocolVersion)] = &[("TLS12", &TLS12), ("TLS13", &TLS13)];
+const VERSIONS: &[Version] = &[("TLS12", &TLS12), ("TLS13", &TLS13)];
 
 /// What is wrong with PEM that cannot be decoded.
 const DAMAGED: &str =
@@ -112,7 +115,7 @@ impl Pem<'_> {
 
     fn key(&self) -> Result<PrivateKeyDer<'static>, Mistake> {
         PrivateKeyDer::from_pem_slice(&self.bytes).map_err(|error| match error {
-            pem::Error::NoItemsFound if contains(&self.bytes, b"ENCRYPTED") => self.mistake(
+            _ if contains(&self.bytes, b"ENCRYPTED") => self.mistake(
                 "is encrypted; write a key without a password, which `openssl pkey` makes of it",
             ),
             pem::Error::NoItemsFound => {
@@ -133,7 +136,7 @@ impl<'a> Reader<'a> {
         // Even without a certificate, all values have to be right.
         let section = self.section;
         let versions = self.versions()?;
-        let provider = self.provider()?;
+        let provider = self.provider(versions)?;
         let prefers_own = section.prefer_server_cipher_suites.as_ref();
         let prefers_own = file::boolean("prefer_server_cipher_suites", prefers_own, true)?;
         let policy = match filled(&section.client_auth_type) {
@@ -156,11 +159,8 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         let missing = |what: &str| {
-            Mistake::new(
-                at,
-                asking,
-                format!("TLS also needs {what}; write {what}_file with a path"),
-            )
+            let what = format!("TLS also needs {what}; write {what}_file with a path");
+            Mistake::new(at, asking, what)
         };
         let certificate = certificate.ok_or_else(|| missing("cert"))?;
         let key = key.ok_or_else(|| missing("key"))?;
@@ -168,21 +168,20 @@ impl<'a> Reader<'a> {
         let clients = self.clients(policy, ca, &provider)?;
         let allowed_names = clients.as_ref().map(|it| it.allowed.clone()).unwrap_or_default();
 
-        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&versions.iter().map(|(_, it)| *it).collect::<Vec<_>>())
-            .map_err(|error| certificate.mistake(error))?;
-        let builder = match clients {
-            Some(clients) => builder.with_client_cert_verifier(Arc::new(clients)),
-            None => builder.with_no_client_auth(),
-        };
-        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+            .map_err(|error| certificate.mistake(error))?
+            .with_client_cert_verifier(match clients {
+                Some(clients) => Arc::new(clients),
+                None => WebPkiClientVerifier::no_client_auth(),
+            })
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.ignore_client_order = prefers_own;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        config.alpn_protocols = match self.config.has_http2 {
-            true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-            false => vec![b"http/1.1".to_vec()],
-        };
+        let protocols: &[&str] =
+            if self.config.has_http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(Some(Tls {
             config: Arc::new(config),
             versions: versions.iter().map(|(name, _)| *name).collect(),
@@ -223,52 +222,27 @@ impl<'a> Reader<'a> {
         Ok(Some(Pem { key: file_key, at, from, bytes }))
     }
 
-    fn versions(
-        &self,
-    ) -> Result<&'static [(&'static str, &'static SupportedProtocolVersion)], Mistake> {
+    fn versions(&self) -> Result<&'static [Version], Mistake> {
         let index = |key, text: &Option<Text>, default| match text {
             Some(text) => version(key, text),
             None => Ok(default),
         };
         let min = index("min_version", &self.section.min_version, 0)?;
         let max = index("max_version", &self.section.max_version, VERSIONS.len() - 1)?;
-        VERSIONS.get(min..=max).filter(|versions| !versions.is_empty()).ok_or_else(|| {
-            let at = self.section.max_version.as_ref().or(self.section.min_version.as_ref());
-            let what = "it is below min_version; write TLS13, or leave it out";
-            at.map_or_else(
-                || Mistake { line: 1, key: "max_version".to_owned(), what: what.to_owned() },
-                |at| Mistake::new(at, "max_version", what),
-            )
-        })
+        match &self.section.max_version {
+            Some(at) if max < min => {
+                let what = "it is below min_version; write TLS13, or leave it out";
+                Err(Mistake::new(at, "max_version", what))
+            }
+            _ => Ok(VERSIONS.get(min..=max).unwrap_or(VERSIONS)),
+        }
     }
 
     /// Suites and curves.
-    fn provider(&self) -> Result<CryptoProvider, Mistake> {
+    fn provider(&self, versions: &[Version]) -> Result<CryptoProvider, Mistake> {
         let mut provider = ring::default_provider();
         if let Some(names) = filled_list(&self.section.cipher_suites) {
-            let mut suites: Vec<_> = TLS13_SUITES.iter().map(|(_, suite)| *suite).collect();
-            for name in names {
-                if TLS13_SUITES.iter().all(|(known, _)| *known != name.value) {
-                    suites.push(suite(name)?);
-                }
-            }
-            let is_only_new = suites.len() == TLS13_SUITES.len();
-            let is_named = |name: &Text| HTTP2_SUITES.contains(&name.value.as_str());
-            let has_old = self.versions()?.iter().any(|(name, _)| *name == "TLS12");
-            if let Some(first) = names.first().filter(|_| has_old) {
-                let needed = HTTP2_SUITES.join(" or ");
-                if self.config.has_http2 && !names.iter().any(is_named) {
-                    let what = format!(
-                        "HTTP/2 with TLS 1.2 needs {needed}; add one, or write http2: false"
-                    );
-                    return Err(Mistake::new(first, "cipher_suites", what));
-                }
-                if is_only_new && self.versions()?.len() == 1 {
-                    let what = format!("no suite of TLS 1.2 is listed; add {needed}");
-                    return Err(Mistake::new(first, "cipher_suites", what));
-                }
-            }
-            provider.cipher_suites = suites;
+            provider.cipher_suites = self.suites(names, versions)?;
         }
         if let Some(names) = filled_list(&self.section.curve_preferences) {
             let curves = names.iter().map(|name| file::one_of("curve_preferences", name, CURVES));
@@ -277,54 +251,74 @@ impl<'a> Reader<'a> {
         Ok(provider)
     }
 
+    /// The suites of TLS 1.3, and those of the list.
+    fn suites(
+        &self,
+        names: &[Text],
+        versions: &[Version],
+    ) -> Result<Vec<SupportedCipherSuite>, Mistake> {
+        let is_new = |name: &&Text| TLS13_SUITES.iter().any(|(known, _)| *known == name.value);
+        let old: Vec<_> =
+            names.iter().filter(|name| !is_new(name)).map(suite).collect::<Result<_, _>>()?;
+        let is_on = |name: &str| versions.iter().any(|(version, _)| *version == name);
+        if let Some(first) = names.first().filter(|_| is_on("TLS12")) {
+            let needed = HTTP2_SUITES.join(" or ");
+            let is_named = |name: &Text| HTTP2_SUITES.contains(&name.value.as_str());
+            if self.config.has_http2 && !names.iter().any(is_named) {
+                let what =
+                    format!("HTTP/2 with TLS 1.2 needs {needed}; add one, or write http2: false");
+                return Err(Mistake::new(first, "cipher_suites", what));
+            }
+            if old.is_empty() && !is_on("TLS13") {
+                let what = format!("no suite of TLS 1.2 is listed; add {needed}");
+                return Err(Mistake::new(first, "cipher_suites", what));
+            }
+        }
+        Ok(TLS13_SUITES.iter().map(|(_, suite)| *suite).chain(old).collect())
+    }
+
+    /// `None` if clients are not asked for certificates.
     fn clients(
         &mut self,
         policy: Policy,
         ca: Option<Pem<'_>>,
         provider: &CryptoProvider,
     ) -> Result<Option<Clients>, Mistake> {
-        let section = self.section;
-        let refuse = |text: &Option<Text>, key: &str, what: &str| match text {
-            Some(text) => Mistake::new(text, key, what),
-            None => Mistake { line: 1, key: key.to_owned(), what: what.to_owned() },
-        };
-        let allowed = match &section.client_allowed_sans {
-            None => Vec::new(),
-            Some(list) if !policy.requires => {
-                let what = "it needs a certificate of each client; write client_auth_type: RequireAndVerifyClientCert";
-                return Err(Mistake::new(list, "client_allowed_sans", what));
-            }
-            Some(list) if list.value.is_empty() => {
-                let what = "an empty list admits no client; write a name, or leave it out";
-                return Err(Mistake::new(list, "client_allowed_sans", what));
-            }
-            Some(list) => list.value.clone(),
-        };
-        if let Some(ca) = ca.as_ref().filter(|_| !policy.asks) {
+        let key = "client_auth_type";
+        let allowed = self.allowed_names(policy)?;
+        let Some(at) = filled(&self.section.client_auth_type).filter(|_| policy.asks) else {
             let what = "a CA is of no use without client_auth_type; write client_auth_type: RequireAndVerifyClientCert";
-            return Err(Mistake::new(ca.at, ca.key, what));
-        }
+            return ca.map_or(Ok(None), |ca| Err(Mistake::new(ca.at, ca.key, what)));
+        };
         if policy.verifies && ca.is_none() {
             let what = "there is no CA to verify clients with; write client_ca_file with a path";
-            return Err(refuse(&section.client_auth_type, "client_auth_type", what));
+            return Err(Mistake::new(at, key, what));
         }
-        if policy.asks && !(policy.requires && policy.verifies) {
-            let name = section.client_auth_type.as_ref().map(|it| it.value.as_str());
-            let warning = format!(
-                "{} keeps no client out; RequireAndVerifyClientCert does",
-                name.unwrap_or_default()
-            );
+        if !(policy.requires && policy.verifies) {
+            let warning =
+                format!("{} keeps no client out; RequireAndVerifyClientCert does", at.value);
             self.config.warnings.push(warning);
-        }
-        if !policy.asks {
-            return Ok(None);
         }
         let roots = ca.as_ref().map(Pem::certificates).transpose()?.unwrap_or_default();
         let clients = Clients::new(policy, roots, allowed, provider);
         clients.map(Some).map_err(|why| match &ca {
             Some(ca) => ca.mistake(why),
-            None => refuse(&section.client_auth_type, "client_auth_type", &why),
+            None => Mistake::new(at, key, why),
         })
+    }
+
+    fn allowed_names(&self, policy: Policy) -> Result<Vec<String>, Mistake> {
+        let Some(list) = &self.section.client_allowed_sans else { return Ok(Vec::new()) };
+        let what = match policy.requires {
+            false => {
+                "it needs a certificate of each client; write client_auth_type: RequireAndVerifyClientCert"
+            }
+            true if list.value.is_empty() => {
+                "an empty list admits no client; write a name, or leave it out"
+            }
+            true => return Ok(list.value.clone()),
+        };
+        Err(Mistake::new(list, "client_allowed_sans", what))
     }
 }
 

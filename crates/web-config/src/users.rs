@@ -113,11 +113,12 @@ fn cost_of(hash: &str) -> Result<u32, String> {
         .map_err(|_| format!("the bcrypt hash is malformed or cut off; {advice}"))?;
     match parts.get_cost() {
         cost if cost < MIN_COST => Err(format!("bcrypt has no cost of {cost}; {advice}")),
-        cost if cost > MAX_COST => Err(format!(
-            "a cost of {cost} takes more than {} s of a processor for a login; use at most {MAX_COST}: {advice}",
-            // 4 s at the maximum.
-            2_u64 << (cost.min(40) - MAX_COST)
-        )),
+        cost if cost > MAX_COST => {
+            let seconds = 4_u64 << (cost.min(40) - MAX_COST);
+            Err(format!(
+                "with a cost of {cost} a login takes about {seconds} s of a processor; use at most {MAX_COST}: {advice}"
+            ))
+        }
         cost => Ok(cost),
     }
 }

@@ -165,6 +165,10 @@ const REFUSED: &[(&str, &str)] = &[
         ":3: key_file: $HERE/encrypted.pem is encrypted; write a key without a password, which `openssl pkey` makes of it",
     ),
     (
+        "tls_server_config:\n  cert_file: cert.pem\n  key_file: old-encrypted.pem\n",
+        ":3: key_file: $HERE/old-encrypted.pem is encrypted; write a key without a password, which `openssl pkey` makes of it",
+    ),
+    (
         "tls_server_config:\n  cert_file: cert.pem\n  key_file: other-key.pem\n",
         ":3: key_file: $HERE/other-key.pem is not the key of the certificate in $HERE/cert.pem; write the one that it was made with",
     ),
@@ -324,7 +328,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "basic_auth_users:\n  alice: $2y$18$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n",
-        ":2: basic_auth_users: alice: a cost of 18 takes more than 8 s of a processor for a login; use at most 16: write what `htpasswd -nBC 10 NAME` prints after the colon",
+        ":2: basic_auth_users: alice: with a cost of 18 a login takes about 16 s of a processor; use at most 16: write what `htpasswd -nBC 10 NAME` prints after the colon",
     ),
     // The rate limit.
     (
@@ -364,6 +368,11 @@ fn site() -> Site {
         "encrypted.pem",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
     );
+    let header = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00";
+    let old = format!(
+        "-----BEGIN RSA PRIVATE KEY-----\n{header}\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"
+    );
+    site.write("old-encrypted.pem", &old);
     site.write("other-key.pem", &site::key().serialize_pem());
     site
 }
