@@ -85,7 +85,9 @@ impl WebConfig {
         };
         if let Some(section) = &file.tls_server_config {
             let folder = path.parent().unwrap_or(Path::new(""));
-            config.tls = tls::Reader { section, folder, config: &mut config }.read()?;
+            let has_http2 = config.has_http2;
+            let (files, warnings) = (&mut config.files, &mut config.warnings);
+            config.tls = tls::Reader { section, folder, has_http2, files, warnings }.read()?;
         }
         if config.tls.is_none() && !config.users.is_empty() {
             let warning = "passwords are sent without encryption; set cert_file and key_file";

@@ -41,7 +41,10 @@ impl WebConfig {
             (_, false, true) => "verified if a client has one",
             (_, false, false) => "asked for, not verified",
         };
-        let allowed: Vec<&str> = tls.allowed_names.iter().map(String::as_str).collect();
+        let allowed = match tls.allowed_names.as_slice() {
+            [] => String::new(),
+            names => format!(", for {}", names.join(" or ")),
+        };
         vec![
             format!("TLS: {}, with {http2}", tls.versions.join(" and ")),
             format!(
@@ -50,7 +53,7 @@ impl WebConfig {
                 tls.validity.not_before,
                 tls.validity.not_after
             ),
-            format!("client certificates: {clients}, for {}", list(&allowed, "any name")),
+            format!("client certificates: {clients}{allowed}"),
         ]
     }
 }

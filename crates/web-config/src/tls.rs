@@ -15,7 +15,6 @@ use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::time::Validity;
 
-use crate::WebConfig;
 use crate::clients::{self, Clients, Policy};
 use crate::file::{self, Mistake, Text};
 
@@ -84,8 +83,11 @@ pub(crate) struct Reader<'a> {
     pub(crate) section: &'a file::Tls,
     /// Where relative paths start.
     pub(crate) folder: &'a Path,
-    /// Takes the names of files, and warnings.
-    pub(crate) config: &'a mut WebConfig,
+    pub(crate) has_http2: bool,
+    /// Takes the names of files that are read.
+    pub(crate) files: &'a mut Vec<PathBuf>,
+    /// Takes what is accepted but may not be meant.
+    pub(crate) warnings: &'a mut Vec<String>,
 }
 
 /// Certificates or a key, and where they are from.
@@ -155,7 +157,7 @@ impl<'a> Reader<'a> {
         ];
         let Some((asking, at)) = asks.into_iter().flatten().next() else {
             let warning = "tls_server_config has no certificate, so connections are not encrypted";
-            self.config.warnings.push(warning.to_owned());
+            self.warnings.push(warning.to_owned());
             return Ok(None);
         };
         let missing = |what: &str| {
@@ -179,8 +181,7 @@ impl<'a> Reader<'a> {
         config.ignore_client_order = prefers_own;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        let protocols: &[&str] =
-            if self.config.has_http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
+        let protocols: &[&str] = if self.has_http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(Some(Tls {
             config: Arc::new(config),
@@ -211,14 +212,14 @@ impl<'a> Reader<'a> {
         };
         if text.is_some() {
             let warning = format!("{text_key} has no effect, because {file_key} is there too");
-            self.config.warnings.push(warning);
+            self.warnings.push(warning);
         }
         let path: PathBuf = self.folder.join(&at.value);
         let bytes = file::read(&path).map_err(|why| {
             Mistake::new(at, file_key, format!("cannot read {}: {why}", path.display()))
         })?;
         let from = path.display().to_string();
-        self.config.files.push(path);
+        self.files.push(path);
         Ok(Some(Pem { key: file_key, at, from, bytes }))
     }
 
@@ -264,7 +265,7 @@ impl<'a> Reader<'a> {
         if let Some(first) = names.first().filter(|_| is_on("TLS12")) {
             let needed = HTTP2_SUITES.join(" or ");
             let is_named = |name: &Text| HTTP2_SUITES.contains(&name.value.as_str());
-            if self.config.has_http2 && !names.iter().any(is_named) {
+            if self.has_http2 && !names.iter().any(is_named) {
                 let what =
                     format!("HTTP/2 with TLS 1.2 needs {needed}; add one, or write http2: false");
                 return Err(Mistake::new(first, "cipher_suites", what));
@@ -297,7 +298,7 @@ impl<'a> Reader<'a> {
         if !(policy.requires && policy.verifies) {
             let warning =
                 format!("{} keeps no client out; RequireAndVerifyClientCert does", at.value);
-            self.config.warnings.push(warning);
+            self.warnings.push(warning);
         }
         let roots = ca.as_ref().map(Pem::certificates).transpose()?.unwrap_or_default();
         let clients = Clients::new(policy, roots, allowed, provider);
