@@ -108,12 +108,13 @@ fn files(objects: &[Value], name: &str) -> Vec<(String, String)> {
             && object["metadata"]["name"] == name
     });
     match (rendered, name) {
+        // Also in place of one that the chart makes of texts in the values.
+        (_, "heatsink-tls") => certificates(),
         (Some(object), _) => {
             let data = [&object["data"], &object["stringData"]].into_iter();
             let data = data.filter_map(Value::as_mapping).flatten();
             data.map(|(key, content)| (text(key).to_owned(), text(content).to_owned())).collect()
         }
-        (None, "heatsink-tls") => certificates(),
         (None, "heatsink-passwords") => {
             vec![("web.yml".to_owned(), format!("basic_auth_users: {{prometheus: {HASH}}}\n"))]
         }
