@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::rig::{BINARY, PATIENCE, Rig, up};
 use fake_kubernetes::kubelet::{Container, FakeKubelet, Reply};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use testkit::exporter::{Exporter, repository_file};
 use testkit::page::Page;
 use yaml_serde::Value;
@@ -85,6 +85,8 @@ const HASH: &str = "$2y$10$heatsinkheatsinkheatsu4SJhaRpRQP4zyhbctDDoekTO8kxh6wS
 fn certificates() -> Vec<(String, String)> {
     let key = || KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::default();
+    // By default all have the same name, and curl would take them for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = key();
     let root = authority.self_signed(&authority_key).expect("an authority");
