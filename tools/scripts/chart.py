@@ -44,15 +44,23 @@ WHOLE = ["default", "full", "plain"]
 KINDS = [
     "NetworkPolicy",
     "ServiceAccount",
+    "Secret",
     "ConfigMap",
     "ClusterRole",
     "ClusterRoleBinding",
+    "Role",
+    "RoleBinding",
     "Service",
     "DaemonSet",
     "PodMonitor",
     "PrometheusRule",
     "ServiceMonitor",
 ]
+
+
+# A password that Helm hashes has another hash in each rendering. Written instead is one of the password "secret".
+HASH = r"\$2a\$10\$[./A-Za-z0-9]{53}"
+SECRET = "$2a$10$heatsinkheatsinkheatsu4SJhaRpRQP4zyhbctDDoekTO8kxh6wS"
 
 
 class Loader(yaml.SafeLoader):
@@ -110,6 +118,7 @@ def render_all(folder, package, out, versions):
         notes = "".join(f"# {line}".strip() + "\n" for line in rendered[NOTES].splitlines())
         texts[name] = "".join(abridged(text) for text, _, _ in documents)
         texts[name] += f"---\n# Source: {NOTES}\n{notes}"
+        texts[name] = re.sub(HASH, SECRET, texts[name])
         objects = [found for _, _, found in documents]
         for found in objects:
             mistakes += [f"{name}: {mistake}" for mistake in check_files(found, folder / "files")]

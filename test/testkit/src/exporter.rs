@@ -130,7 +130,7 @@ impl Exporter {
 
     fn address(&self) -> Option<String> {
         let log = self.log();
-        let (_, rest) = log.split_once("http://127.0.0.1:")?;
+        let (_, rest) = log.split_once("://127.0.0.1:")?;
         let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
         Some(format!("http://127.0.0.1:{port}"))
     }

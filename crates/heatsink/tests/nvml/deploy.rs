@@ -1,11 +1,15 @@
 //! Each DaemonSet that the chart renders starts heatsink, with the real binary and the fake driver
-//! library. Also the plugin for node-problem-detector.
+//! library, and so does that of NVIDIA's GPU operator. Also what OpenShift admits, and the plugin for
+//! node-problem-detector.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::rig::{BINARY, PATIENCE, Rig, up};
+use fake_kubernetes::kubelet::{Container, FakeKubelet, Reply};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use testkit::exporter::{Exporter, repository_file};
 use testkit::page::Page;
 use yaml_serde::Value;
@@ -74,6 +78,52 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
+/// The hash of the password `secret`.
+const HASH: &str = "$2y$10$heatsinkheatsinkheatsu4SJhaRpRQP4zyhbctDDoekTO8kxh6wS";
+
+/// Certificates of a server and a client, and their authority.
+fn certificates() -> Vec<(String, String)> {
+    let key = || KeyPair::generate().expect("a key");
+    let mut authority = CertificateParams::default();
+    // By default all have the same name, and curl would take them for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "authority");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = key();
+    let root = authority.self_signed(&authority_key).expect("an authority");
+    let issuer = Issuer::new(authority, authority_key);
+    let mut files = vec![("ca.crt".to_owned(), root.pem())];
+    let server = ["heatsink.monitoring.svc", "heatsink.gpu-monitoring.svc"];
+    for (file, names) in [("tls", &server[..]), ("client", &["prometheus"])] {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let (params, key) = (CertificateParams::new(names).expect("names"), key());
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        files.push((format!("{file}.crt"), certificate.pem()));
+        files.push((format!("{file}.key"), key.serialize_pem()));
+    }
+    files
+}
+
+/// The files of a ConfigMap or Secret: the rendered one, or else that of a user.
+fn files(objects: &[Value], name: &str) -> Vec<(String, String)> {
+    let rendered = objects.iter().find(|object| {
+        ["ConfigMap", "Secret"].iter().any(|kind| object["kind"] == *kind)
+            && object["metadata"]["name"] == name
+    });
+    match (rendered, name) {
+        // Also in place of one that the chart makes of texts in the values.
+        (_, "heatsink-tls") => certificates(),
+        (Some(object), _) => {
+            let data = [&object["data"], &object["stringData"]].into_iter();
+            let data = data.filter_map(Value::as_mapping).flatten();
+            data.map(|(key, content)| (text(key).to_owned(), text(content).to_owned())).collect()
+        }
+        (None, "heatsink-passwords") => {
+            vec![("web.yml".to_owned(), format!("basic_auth_users: {{prometheus: {HASH}}}\n"))]
+        }
+        (None, _) => Vec::new(),
+    }
+}
+
 /// A pod of a DaemonSet, started on a rig.
 struct Pod {
     rig: Rig,
@@ -84,7 +134,8 @@ struct Pod {
 impl Pod {
     fn of(objects: &[Value]) -> Option<Self> {
         let daemon_set = of_kind(objects, "DaemonSet")?;
-        let container = &daemon_set["spec"]["template"]["spec"]["containers"][0];
+        let spec = &daemon_set["spec"]["template"]["spec"];
+        let container = &spec["containers"][0];
         let mut rig = Rig::new();
         for variable in list(&container["env"]) {
             let value = match &variable["value"] {
@@ -93,28 +144,99 @@ impl Pod {
             };
             rig = rig.with(text(&variable["name"]), value);
         }
-        // The ConfigMap as a file, at the path where a pod mounts it.
-        let counters = of_kind(objects, "ConfigMap")
-            .and_then(|map| map["data"]["counters.csv"].as_str())
-            .map(|counters| rig.file("counters.csv", counters));
-        let args = list(&container["args"]).map(|arg| {
-            let arg = text(arg);
-            match (arg.strip_prefix("--collectors=/etc/heatsink/"), &counters) {
-                (Some("counters.csv"), Some(path)) => format!("--collectors={path}"),
-                _ => arg.to_owned(),
-            }
-        });
-        let args: Vec<String> = args.collect();
+        let args: Vec<String> = list(&container["args"]).map(|arg| text(arg).to_owned()).collect();
         let reads_engine = args.iter().any(|arg| arg == "-r");
-        Some(Self { rig, args, reads_engine })
+        let mut pod = Self { rig, args, reads_engine };
+        let mounts = pod.mount(objects, spec);
+        pod.args = pod.args.iter().map(|arg| moved(arg, &mounts)).collect();
+        Some(pod)
+    }
+
+    /// Writes the mounted ConfigMaps and Secrets into the rig. Returns the paths in the pod, and here.
+    fn mount(&self, objects: &[Value], spec: &Value) -> Vec<(String, String)> {
+        let mut mounts = Vec::new();
+        let mut contents = Vec::new();
+        for mount in list(&spec["containers"][0]["volumeMounts"]) {
+            let volume = list(&spec["volumes"]).find(|volume| volume["name"] == mount["name"]);
+            let volume = volume.expect("there is a volume for each mount");
+            let name = volume["configMap"]["name"].as_str();
+            let Some(name) = name.or(volume["secret"]["secretName"].as_str()) else { continue };
+            assert!(mount["subPath"].is_null(), "Kubernetes never updates {mount:?}");
+            let path = text(&mount["mountPath"]);
+            let folder = self.rig.path(&path.replace('/', "_"));
+            fs::create_dir_all(&folder).expect("the rig can be written");
+            contents.extend(
+                files(objects, name)
+                    .into_iter()
+                    .map(|(file, content)| (folder.join(file), content)),
+            );
+            mounts.push((format!("{path}/"), format!("{}/", folder.display())));
+        }
+        for (file, content) in contents {
+            fs::write(file, moved(&content, &mounts)).expect("the rig can be written");
+        }
+        mounts
     }
 
     fn start(&self) -> Exporter {
         let library = self.rig.library().display().to_string();
         let mut args = vec!["--nvml-library", &library];
-        args.extend(self.args.iter().map(String::as_str));
+        // The rig has a free port in place of the address, and addresses add up.
+        let others = self.args.iter().filter(|arg| !arg.starts_with("--address="));
+        args.extend(others.map(String::as_str));
         Exporter::start(BINARY, &args, &self.rig.environment())
     }
+
+    fn has_web_configuration(&self) -> bool {
+        self.args.iter().any(|arg| arg.starts_with("--web-config-file="))
+    }
+
+    /// The arguments with which curl asks as Prometheus does, by the endpoint of a monitor.
+    fn like_prometheus(&self, endpoint: &Value, port: &str) -> Vec<String> {
+        let file = |name| self.rig.path("_etc_heatsink-tls").join(name).display().to_string();
+        let server = endpoint["tlsConfig"]["serverName"].as_str().unwrap_or("127.0.0.1");
+        let scheme = endpoint["scheme"].as_str().unwrap_or("http");
+        let mut args = vec![format!("{scheme}://{server}:{port}/metrics")];
+        let mut add = |more: [&str; 2]| args.extend(more.map(str::to_owned));
+        add(["--connect-to", &format!("{server}:{port}:127.0.0.1:{port}")]);
+        if !endpoint["tlsConfig"]["ca"].is_null() {
+            add(["--cacert", &file("ca.crt")]);
+        }
+        if !endpoint["tlsConfig"]["cert"].is_null() {
+            add(["--cert", &file("client.crt")]);
+            add(["--key", &file("client.key")]);
+        }
+        if !endpoint["basicAuth"].is_null() {
+            add(["--user", "prometheus:secret"]);
+        }
+        args
+    }
+}
+
+/// A text with the paths of mounts replaced by those here.
+fn moved(text: &str, mounts: &[(String, String)]) -> String {
+    mounts.iter().fold(text.to_owned(), |text, (there, here)| text.replace(there, here))
+}
+
+/// The status of curl's request, 000 if the connection is refused, and the body.
+fn curl(args: &[String]) -> (String, String) {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--max-time", "10", "--write-out", "%{stderr}%{http_code}"]).args(args);
+    let output = curl.output().expect("curl is there");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stderr), text(&output.stdout))
+}
+
+/// Asks as the kubelet does, which verifies no certificate.
+fn probed(exporter: &Exporter, probe: &Value) -> bool {
+    let (_, port) = exporter.url().rsplit_once(':').expect("a port");
+    if probe["tcpSocket"]["port"] == "metrics" {
+        return TcpStream::connect(format!("127.0.0.1:{port}")).is_ok();
+    }
+    let get = &probe["httpGet"];
+    let scheme = get["scheme"].as_str().unwrap_or("HTTP").to_lowercase();
+    let url = format!("{scheme}://127.0.0.1:{port}{}", text(&get["path"]));
+    curl(&["--insecure".to_owned(), url]).0 == "200"
 }
 
 #[test]
@@ -126,10 +248,10 @@ fn every_daemon_set_of_the_chart_starts_and_serves() {
         let daemon_set = of_kind(&objects, "DaemonSet").expect("seen above");
         let container = &daemon_set["spec"]["template"]["spec"]["containers"][0];
         for probe in ["livenessProbe", "readinessProbe"] {
-            let path = text(&container[probe]["httpGet"]["path"]);
-            assert_eq!(exporter.get(path).status, 200, "{name}: {probe}");
+            assert!(probed(&exporter, &container[probe]), "{name}: {probe}");
         }
-        if !pod.reads_engine {
+        // The next test is about pods with a web configuration.
+        if !pod.reads_engine && !pod.has_web_configuration() {
             let page = exporter.wait_for(&name, PATIENCE, |page| up(page) == 8).0;
             let row = page.samples("DCGM_FI_DEV_GPU_TEMP")[0].clone();
             let host = ["hostname", "Hostname"].iter().find_map(|label| row.label(label));
@@ -142,6 +264,34 @@ fn every_daemon_set_of_the_chart_starts_and_serves() {
         started += 1;
     }
     assert!(started >= 11, "only {started} DaemonSets");
+}
+
+/// With TLS and passwords the monitor has what it takes to scrape, and what others get is known.
+#[test]
+fn a_pod_is_scraped_with_what_its_monitor_has() {
+    let all = rendered();
+    for (name, others_get) in
+        [("tls", "200"), ("openshift", "200"), ("passwords", "401"), ("mtls", "000")]
+    {
+        let (_, objects) = all.iter().find(|(known, _)| known == name).expect("it is there");
+        let pod = Pod::of(objects).expect("a DaemonSet");
+        assert!(pod.has_web_configuration(), "{name}");
+        let exporter = pod.start();
+        let (_, port) = exporter.url().rsplit_once(':').expect("a port");
+        let endpoint = match of_kind(objects, "ServiceMonitor") {
+            Some(monitor) => &monitor["spec"]["endpoints"][0],
+            None => {
+                let monitor = of_kind(objects, "PodMonitor").expect("one of the two");
+                &monitor["spec"]["podMetricsEndpoints"][0]
+            }
+        };
+        let (status, page) = curl(&pod.like_prometheus(endpoint, port));
+        assert_eq!(status, "200", "{name}: {}", exporter.log());
+        assert!(page.contains("heatsink_build_info"), "{name}: {page}");
+        let scheme = endpoint["scheme"].as_str().unwrap_or("http");
+        let url = format!("{scheme}://127.0.0.1:{port}/metrics");
+        assert_eq!(curl(&["--insecure".to_owned(), url]).0, others_get, "{name}");
+    }
 }
 
 #[test]
@@ -223,14 +373,222 @@ fn pod_uids_from_the_nodes_files_need_no_rights_in_the_api() {
     assert_eq!(pod["automountServiceAccountToken"], false);
 }
 
+/// A counters file in another namespace needs one right: to read it.
+#[test]
+fn a_counters_file_in_a_config_map_needs_one_right() {
+    let all = rendered();
+    let (_, objects) = all.iter().find(|(name, _)| name == "settings").expect("it is there");
+    assert!(of_kind(objects, "ClusterRole").is_none());
+    let role = of_kind(objects, "Role").expect("a Role");
+    assert_eq!(rules_of(role), ["configmaps: get"]);
+    assert_eq!(
+        list(&role["rules"][0]["resourceNames"]).map(text).collect::<Vec<_>>(),
+        ["gpu-counters"]
+    );
+    assert_eq!(role["metadata"]["namespace"], "gpu-settings");
+    // No other rendering has a Role, and the pod of this one has a token to ask with.
+    assert!(
+        all.iter().all(|(name, objects)| name == "settings" || of_kind(objects, "Role").is_none())
+    );
+    let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], true);
+}
+
+fn yaml_of(path: &str) -> Vec<Value> {
+    let text = fs::read_to_string(repository_file(path)).expect("it is there");
+    let documents = text.split("---\n").filter(|document| document.contains(':'));
+    documents.map(|document| yaml_serde::from_str(document).expect("YAML")).collect()
+}
+
+/// The container of the operator's exporter, from its public sources as of version 26.7
+/// (`assets/state-dcgm-exporter`, `manifests/state-dcgm-exporter`): the image's entry point, no arguments
+/// and these variables. With dynamic resource allocation there is one more.
+const OF_OPERATOR: [(&str, &str); 4] = [
+    ("DCGM_EXPORTER_LISTEN", ":9400"),
+    ("DCGM_EXPORTER_KUBERNETES", "true"),
+    ("DCGM_EXPORTER_COLLECTORS", "/etc/dcgm-exporter/dcp-metrics-included.csv"),
+    ("NODE_NAME", "node-of-the-cluster"),
+];
+
+/// The variables, after the operator has applied values of its chart to them.
+fn operator_environment(values: &Value, has_claims: bool) -> Vec<(String, String)> {
+    let of_claims = has_claims.then_some(("KUBERNETES_ENABLE_DRA", "true"));
+    let mut all: Vec<(String, String)> = OF_OPERATOR
+        .into_iter()
+        .chain(of_claims)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let mut set = |name: &str, value: &str| {
+        all.retain(|(known, _)| known != name);
+        all.push((name.to_owned(), value.to_owned()));
+    };
+    for variable in list(&values["dcgmExporter"]["env"]) {
+        set(text(&variable["name"]), text(&variable["value"]));
+    }
+    if values["dcgm"]["enabled"] == true {
+        set("DCGM_REMOTE_HOSTENGINE_INFO", "nvidia-dcgm:5555");
+    }
+    all
+}
+
+/// The operator's DaemonSet with heatsink's image: pods and the default set, as with dcgm-exporter.
+#[test]
+fn the_operators_daemon_set_starts_heatsink() {
+    let values = &yaml_of("deploy/gpu-operator/values.yaml")[0];
+    let dockerfile = fs::read_to_string(repository_file("deploy/docker/Dockerfile"));
+    assert!(dockerfile.expect("it is there").contains("\nENTRYPOINT [\"/usr/bin/heatsink\"]\n"));
+    for has_claims in [false, true] {
+        let mut rig = Rig::machine("h100x2");
+        let mut kubelet = FakeKubelet::start(rig.path("kubelet.sock"));
+        let container = Container::new("main").device("nvidia.com/gpu", rig.uuid(0));
+        let pod = fake_kubernetes::kubelet::Pod::new("ml", "train-0").container(container);
+        kubelet.set(Reply::new().pod(pod));
+        for (name, value) in operator_environment(values, has_claims) {
+            rig = rig.with(&name, &value);
+        }
+        // The operator mounts the folder of the socket at its usual path.
+        rig =
+            rig.with("DCGM_POD_RESOURCES_KUBELET_SOCKET", &kubelet.socket().display().to_string());
+        let library = rig.library().display().to_string();
+        let args: Vec<&str> = list(&values["dcgmExporter"]["args"]).map(text).collect();
+        let args = [&["--nvml-library", &library], &args[..]].concat();
+        let exporter = Exporter::start(BINARY, &args, &rig.environment());
+        let (page, _) = exporter.wait_for("the pod of the GPU", PATIENCE, |page| {
+            let rows = page.samples("DCGM_FI_DEV_GPU_TEMP");
+            rows.iter().any(|row| row.label("pod") == Some("train-0"))
+        });
+        let row = &page.samples("DCGM_FI_DEV_GPU_TEMP")[0];
+        assert_eq!(row.label("hostname").or(row.label("Hostname")), Some("node-of-the-cluster"));
+        assert!(!page.samples("heatsink_gpu_holder_info").is_empty());
+        assert_eq!(page.samples("heatsink_config_rows_skipped")[0].value, 0.0);
+        // Both probes.
+        assert_eq!(exporter.get("/health").status, 200);
+    }
+}
+
+/// What the operator cannot know, and what its ServiceMonitor has to say.
+#[test]
+fn the_values_for_the_operator_fit_it() {
+    let values = &yaml_of("deploy/gpu-operator/values.yaml")[0];
+    assert_eq!(values["dcgm"]["enabled"], false);
+    let exporter = &values["dcgmExporter"];
+    // Its probes, Service and container port are fixed.
+    for (name, value) in operator_environment(values, false) {
+        assert!(name != "DCGM_EXPORTER_LISTEN" || value == ":9400");
+        assert!(!name.contains("WEB_CONFIG"), "its probes have neither TLS nor a password");
+    }
+    for key in ["repository", "image", "version"] {
+        assert!(exporter[key].is_string(), "the operator needs all three, or takes its own: {key}");
+    }
+    // The series have the same labels as by heatsink's own chart.
+    let all = rendered();
+    let (_, objects) = all.iter().find(|(name, _)| name == "default").expect("it is there");
+    let endpoint = &of_kind(objects, "ServiceMonitor").expect("there")["spec"]["endpoints"][0];
+    for key in ["interval", "honorLabels", "relabelings"] {
+        assert_eq!(exporter["serviceMonitor"][key], endpoint[key], "{key}");
+    }
+}
+
+/// Why a security context constraint does not admit a pod: the part of OpenShift's rules that
+/// `deploy/openshift/scc.yaml` uses.
+fn refusals(scc: &Value, pod: &Value) -> Vec<String> {
+    let container = &pod["containers"][0];
+    let context = &container["securityContext"];
+    let has = |key: &str, wanted: &str| list(&scc[key]).any(|value| value == wanted);
+    let mut refused = Vec::new();
+    let mut refuse = |why: &str, holds: bool| {
+        if holds {
+            refused.push(why.to_owned());
+        }
+    };
+    for (field, allowed) in [
+        ("hostNetwork", "allowHostNetwork"),
+        ("hostPID", "allowHostPID"),
+        ("hostIPC", "allowHostIPC"),
+    ] {
+        refuse(field, pod[field] == true && scc[allowed] != true);
+    }
+    refuse("privileged", context["privileged"] == true && scc["allowPrivilegedContainer"] != true);
+    refuse(
+        "allowPrivilegeEscalation",
+        context["allowPrivilegeEscalation"] != false && scc["allowPrivilegeEscalation"] != true,
+    );
+    let added = list(&context["capabilities"]["add"]).map(text);
+    for capability in added {
+        refuse(capability, !has("allowedCapabilities", capability));
+    }
+    refuse(
+        "readOnlyRootFilesystem",
+        scc["readOnlyRootFilesystem"] == true && context["readOnlyRootFilesystem"] == false,
+    );
+    let profile = text(&pod["securityContext"]["seccompProfile"]["type"]);
+    let profile = profile.replace("RuntimeDefault", "runtime/default");
+    refuse("seccompProfile", !has("seccompProfiles", &profile));
+    let kinds = list(&pod["volumes"]).filter_map(Value::as_mapping).flatten();
+    for (kind, _) in kinds.filter(|(key, _)| *key != "name") {
+        refuse(text(kind), !has("volumes", text(kind)));
+    }
+    refused
+}
+
+#[test]
+fn openshifts_constraint_admits_pods_that_read_the_node_and_no_privileged_ones() {
+    let objects = yaml_of("deploy/openshift/scc.yaml");
+    let scc = of_kind(&objects, "SecurityContextConstraints").expect("it is there");
+    // The fields that its API requires, by OpenShift's documentation.
+    for field in [
+        "allowHostDirVolumePlugin",
+        "allowHostIPC",
+        "allowHostNetwork",
+        "allowHostPID",
+        "allowHostPorts",
+        "allowPrivilegedContainer",
+        "readOnlyRootFilesystem",
+    ] {
+        assert!(scc[field].is_bool(), "{field}");
+    }
+    for field in ["runAsUser", "seLinuxContext", "fsGroup", "supplementalGroups"] {
+        let kind = text(&scc[field]["type"]);
+        assert!(["RunAsAny", "MustRunAs"].contains(&kind), "{field}: {kind}");
+    }
+    assert_eq!(scc["seLinuxContext"]["seLinuxOptions"]["type"], "spc_t");
+    assert_eq!(list(&scc["users"]).count() + list(&scc["groups"]).count(), 0);
+    // Its name is that of the role, which is bound to the ServiceAccount of the values file.
+    let role = of_kind(&objects, "ClusterRole").expect("a role");
+    assert_eq!(role["rules"][0]["resourceNames"][0], scc["metadata"]["name"]);
+    let subject = &of_kind(&objects, "RoleBinding").expect("a binding")["subjects"][0];
+    let all = rendered();
+    let (_, chart) = all.iter().find(|(name, _)| name == "openshift").expect("it is there");
+    let account = &of_kind(chart, "ServiceAccount").expect("there")["metadata"];
+    assert_eq!(
+        (&subject["name"], &subject["namespace"]),
+        (&account["name"], &account["namespace"])
+    );
+
+    let refused = |name: &str| {
+        let (_, objects) = all.iter().find(|(known, _)| known == name).expect("it is there");
+        let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];
+        refusals(scc, pod)
+    };
+    for name in ["openshift", "kubelet", "holders", "journal", "node-files", "dra", "tls"] {
+        assert_eq!(refused(name), Vec::<String>::new(), "{name}");
+    }
+    assert!(refused("kmsg").contains(&"privileged".to_owned()));
+    assert!(refused("all-nodes").contains(&"hostNetwork".to_owned()));
+    assert!(refused("dcgm-exporter").contains(&"SYS_ADMIN".to_owned()));
+}
+
 fn host_paths(pod: &Value) -> Vec<&str> {
     list(&pod["volumes"]).filter_map(|volume| volume["hostPath"]["path"].as_str()).collect()
 }
 
 /// What the ClusterRole allows: `pods: get, list`.
 fn rules(objects: &[Value]) -> Vec<String> {
+    rules_of(of_kind(objects, "ClusterRole").expect("a ClusterRole"))
+}
+
+fn rules_of(role: &Value) -> Vec<String> {
     let all = |value: &Value| list(value).map(text).collect::<Vec<_>>().join(", ");
-    let role = of_kind(objects, "ClusterRole").expect("a ClusterRole");
     let rule = |rule: &Value| format!("{}: {}", all(&rule["resources"]), all(&rule["verbs"]));
     list(&role["rules"]).map(rule).collect()
 }

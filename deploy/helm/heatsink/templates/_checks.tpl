@@ -1,17 +1,50 @@
 {{/* Invalid values fail the installation with one line that names the value and an action. */}}
 {{- define "heatsink.checks" -}}
-{{- $instead := "restrict access with networkPolicy.enabled, a service mesh or a proxy, and remove this value" -}}
-{{- if .Values.tlsServerConfig.enabled -}}
-{{- fail (printf "tlsServerConfig.enabled: heatsink %s does not support TLS, so anyone could read the page: %s" .Chart.AppVersion $instead) -}}
+{{- $own := or .Values.webConfig.content .Values.webConfig.existingSecret -}}
+{{- if and .Values.webConfig.content .Values.webConfig.existingSecret -}}
+{{- fail "webConfig.content and webConfig.existingSecret: there is one web configuration file: remove one of them" -}}
 {{- end -}}
-{{- if .Values.basicAuth.users -}}
-{{- fail (printf "basicAuth.users: heatsink %s does not support passwords, so anyone could read the page: %s" .Chart.AppVersion $instead) -}}
+{{- if and $own (or .Values.tlsServerConfig.enabled .Values.basicAuth.users) -}}
+{{- fail "webConfig, and tlsServerConfig.enabled or basicAuth.users: there is one web configuration file: write all of it in webConfig, or remove webConfig" -}}
+{{- end -}}
+{{- with .Values.webConfig.content -}}
+{{- if hasKey (include "heatsink.text" . | fromYaml) "Error" -}}
+{{- fail "webConfig.content is not YAML with keys: see docs/web-configuration.md" -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.tlsServerConfig -}}
+{{- if and .enabled (not .existingSecret) -}}
+{{- if not (and .cert .key) -}}
+{{- fail "tlsServerConfig.enabled: the chart makes no certificates: set existingSecret to a Secret with certificate and key, such as cert-manager's, or set cert and key" -}}
+{{- end -}}
+{{- if and (not (has .clientAuthType (list "" "NoClientCert"))) (not .ca) -}}
+{{- fail (printf "tlsServerConfig.clientAuthType, %s, needs ca: the CA of client certificates" .clientAuthType) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $web := include "heatsink.web" . | fromYaml -}}
+{{- range $name, $exists := dict "serviceMonitor" (include "heatsink.serviceMonitor" .) "podMonitor" (.Values.podMonitor.enabled | ternary "true" "") -}}
+{{- $monitor := index $.Values $name -}}
+{{- if and $exists $web.tls (not $monitor.tlsConfig) -}}
+{{- fail (printf "%s.tlsConfig is empty, and the pods have TLS, so Prometheus could not scrape them: set ca and serverName, or insecureSkipVerify: true" $name) -}}
+{{- end -}}
+{{- if and $exists $web.passwords (not $monitor.basicAuth) -}}
+{{- fail (printf "%s.basicAuth is empty, and the pods ask for a password, so Prometheus could not scrape them: set username and password to keys of a Secret" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- if .Values.processes.enabled -}}
 {{- fail (printf "processes.enabled: heatsink %s has no metrics of processes: remove this value" .Chart.AppVersion) -}}
 {{- end -}}
-{{- if .Values.config.enabled -}}
-{{- fail (printf "config.enabled: heatsink %s does not read a YAML configuration: set the metrics in customMetrics, and the interval in collectInterval" .Chart.AppVersion) -}}
+{{- with .Values.config -}}
+{{- if and .enabled .create (not .data) -}}
+{{- fail "config.enabled: config.data is empty: write the settings there, or set config.create to false and config.name to a ConfigMap that has them" -}}
+{{- end -}}
+{{- if and .enabled (not .create) (not .name) -}}
+{{- fail "config.create is false: set config.name to the ConfigMap that has the settings" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.configMapData.namespace (not .Values.configMapData.name) -}}
+{{- fail "configMapData.namespace is set, but not configMapData.name" -}}
 {{- end -}}
 
 {{- $image := printf "%s:%s" .Values.image.repository .Values.image.tag -}}
@@ -20,7 +53,7 @@
 {{- end -}}
 
 {{- if and (include "heatsink.usesApi" .) (not .Values.kubernetes.rbac.create) (not .Values.serviceAccount.name) -}}
-{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs and kubernetesDRA need permissions in the API: set serviceAccount.name to a ServiceAccount that has them, or set kubernetes.rbac.create to true" -}}
+{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs, kubernetesDRA and configMapData need permissions in the API: set serviceAccount.name to a ServiceAccount that has them, or set kubernetes.rbac.create to true" -}}
 {{- end -}}
 
 {{- range .Values.kubernetes.podLabelAllowlistRegex -}}
@@ -45,6 +78,17 @@
 {{- range .Values.arguments -}}
 {{- if regexMatch "^(-a|--?address)(=|$)|^-a." . -}}
 {{- fail (printf "arguments: %s would change the port, and the probes would fail: use service.port or service.address" .) -}}
+{{- end -}}
+{{- if regexMatch "^--?web-config-file(=|$)" . -}}
+{{- fail (printf "arguments: %s would change who may ask, and the probes would fail: use webConfig" .) -}}
+{{- end -}}
+{{- if regexMatch "^(-m|--?configmap-data)(=|$)|^-m." . -}}
+{{- fail (printf "arguments: %s needs the right to read the ConfigMap: use configMapData" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- if eq .name "DCGM_EXPORTER_WEB_CONFIG_FILE" -}}
+{{- fail "extraEnv: DCGM_EXPORTER_WEB_CONFIG_FILE would change who may ask, and the probes would fail: use webConfig" -}}
 {{- end -}}
 {{- end -}}
 

@@ -56,9 +56,90 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* Does it need rights in the whole cluster? */}}
+{{- define "heatsink.readsCluster" -}}
+{{- if or (include "heatsink.readsPods" .) .Values.kubernetesDRA.enabled -}}true{{- end -}}
+{{- end -}}
+
 {{/* Does it need the API server? */}}
 {{- define "heatsink.usesApi" -}}
-{{- if or (include "heatsink.readsPods" .) .Values.kubernetesDRA.enabled -}}true{{- end -}}
+{{- if or (include "heatsink.readsCluster" .) .Values.configMapData.name -}}true{{- end -}}
+{{- end -}}
+
+{{- define "heatsink.configMapDataNamespace" -}}
+{{- .Values.configMapData.namespace | default (include "heatsink.namespace" .) -}}
+{{- end -}}
+
+{{/* The ConfigMap of config. */}}
+{{- define "heatsink.configName" -}}
+{{- .Values.config.name | default (printf "%s-config" (include "heatsink.fullname" .)) -}}
+{{- end -}}
+
+{{/* A value that is a text or YAML, as text. */}}
+{{- define "heatsink.text" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else if . }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* The web configuration file, except that of a Secret of the user's. */}}
+{{- define "heatsink.webConfig" -}}
+{{- $file := dict -}}
+{{- with .Values.tlsServerConfig -}}
+{{- if .enabled -}}
+{{- $tls := dict "cert_file" (printf "/etc/heatsink-tls/%s" .certFilename) "key_file" (printf "/etc/heatsink-tls/%s" .keyFilename) -}}
+{{- with .clientAuthType }}{{ $_ := set $tls "client_auth_type" . }}{{ end -}}
+{{- if not (has .clientAuthType (list "" "NoClientCert")) }}{{ $_ := set $tls "client_ca_file" (printf "/etc/heatsink-tls/%s" .caFilename) }}{{ end -}}
+{{- $_ := set $file "tls_server_config" $tls -}}
+{{- end -}}
+{{- end -}}
+{{- $users := dict -}}
+{{- range $name, $given := .Values.basicAuth.users -}}
+{{- if not (regexMatch "^\\$2[aby]\\$" $given) }}{{ $given = regexReplaceAll "^[^:]*:" (htpasswd $name $given) "" }}{{ end -}}
+{{- $_ := set $users $name $given -}}
+{{- end -}}
+{{- with $users }}{{ $_ := set $file "basic_auth_users" . }}{{ end -}}
+{{- include "heatsink.text" (.Values.webConfig.content | default $file) -}}
+{{- end -}}
+
+{{/* Its consequences, as YAML: the Secret that has it and the key there, whether the port has TLS or passwords, and
+whether the kubelet, which has no password and no certificate and does not respect a rate limit, can ask /health.
+Empty if there is none. */}}
+{{- define "heatsink.web" -}}
+{{- with .Values.webConfig.existingSecret -}}
+{{- dict "secret" . "key" $.Values.webConfig.key "tls" (eq $.Values.webConfig.scheme "https") "passwords" false "open" false | toYaml -}}
+{{- else -}}
+{{- with include "heatsink.webConfig" . -}}
+{{- $file := fromYaml . -}}
+{{- $tls := $file.tls_server_config | default dict -}}
+{{- $certificates := has $tls.client_auth_type (list "RequireAnyClientCert" "RequireAndVerifyClientCert") -}}
+{{- $passwords := not (empty $file.basic_auth_users) -}}
+{{- dict "secret" (printf "%s-web-config" (include "heatsink.fullname" $)) "key" "web-config.yaml" "tls" (not (empty $tls)) "passwords" $passwords "open" (not (or $certificates $passwords $file.rate_limit)) | toYaml -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with certificate and key. */}}
+{{- define "heatsink.tlsSecret" -}}
+{{- if .Values.tlsServerConfig.enabled -}}
+{{- .Values.tlsServerConfig.existingSecret | default (printf "%s-tls" (include "heatsink.fullname" .)) -}}
+{{- else -}}
+{{- .Values.webConfig.tlsSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the kubelet probes. */}}
+{{- define "heatsink.probe" -}}
+{{- $web := include "heatsink.web" . | fromYaml -}}
+{{- if and $web (not $web.open) -}}
+tcpSocket:
+  port: metrics
+{{- else -}}
+httpGet:
+  path: /health
+  port: metrics
+  {{- if $web.tls }}
+  scheme: HTTPS
+  {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{/* Does it need the kubelet? mapPodsMetrics is the name in dcgm-exporter's chart 2.x. */}}
@@ -112,11 +193,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- toYaml $context -}}
 {{- end -}}
 
-{{/* The endpoint of a ServiceMonitor or PodMonitor. The operator's own relabelings, which set pod, namespace and
-so on, come before these. */}}
+{{/* The endpoint of a ServiceMonitor or PodMonitor, given as a list of the context and the values of the monitor. The
+operator's own relabelings, which set pod, namespace and so on, come before these. */}}
 {{- define "heatsink.endpoint" -}}
+{{- $web := include "heatsink.web" (first .) | fromYaml -}}
+{{- with last . -}}
 port: metrics
 path: /metrics
+{{- if $web.tls }}
+scheme: https
+{{- end }}
+{{- with .tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with .interval }}
 interval: {{ . }}
 {{- end }}
@@ -136,4 +230,5 @@ relabelings:
 metricRelabelings:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
 {{- end -}}

@@ -40,7 +40,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 
     let dockerfile = root.join("deploy/docker/Dockerfile");
     let context = format!("--build-context=build={}", built.display());
-    let stand_ins = ["--build-arg=BASE=localhost/libc", &context];
+    let stand_ins: [&str; 2] = ["--build-arg=BASE=localhost/libc", &context];
     buildah.build(root, &dockerfile, "localhost/heatsink", &stand_ins)?;
 
     let config =
@@ -49,6 +49,13 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     for variable in ["NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=utility"] {
         ensure!(config.environment.contains(&variable.to_owned()), "it lacks {variable}");
     }
+
+    // As docs/gpu-operator.md builds it.
+    let as_root = [&stand_ins[..], &["--build-arg=USER=0:0"]].concat();
+    buildah.build(root, &dockerfile, "localhost/heatsink-root", &as_root)?;
+    let inspected = buildah.output(&["inspect", "--type=image", "localhost/heatsink-root"])?;
+    let user = Config::of(&inspected)?.user;
+    ensure!(user == "0:0", "with --build-arg USER=0:0 it would run as `{user}`");
 
     let container = buildah.output(&["from", "localhost/heatsink"])?;
     let unpacked = PathBuf::from(buildah.output(&["mount", &container])?);

@@ -10,7 +10,7 @@ use crate::run::quietly;
 /// The highest exposure level of `systemd-analyze security`, in tenths: from 0 to 100.
 const MOST_EXPOSURE: u32 = 25;
 
-/// Checks the unit alone and with its drop-in.
+/// Checks the unit alone and with each of its drop-ins.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let folder = root.join("deploy/systemd");
     let read = |name: &str| {
@@ -19,11 +19,12 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     };
     let unit = read("heatsink.service")?;
     let no_kernel_log = format!("{unit}\n{}", read("options/no-kernel-log.conf")?);
+    let tls = format!("{unit}\n{}", read("options/tls.conf")?);
     let socket = read("options/heatsink.socket")?;
     // systemd looks for the program, which is not installed.
     let scratch = root.join("target/deploy/unit");
     let stand_in = scratch.join("heatsink");
-    for (name, unit) in [("plain", &unit), ("no-kernel-log", &no_kernel_log)] {
+    for (name, unit) in [("plain", &unit), ("no-kernel-log", &no_kernel_log), ("tls", &tls)] {
         let folder = scratch.join(name);
         std::fs::create_dir_all(&folder).context("cannot make a folder")?;
         std::fs::copy("/bin/true", &stand_in).context("cannot copy /bin/true")?;
