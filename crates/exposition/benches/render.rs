@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use exposition::{Layout, render, render_in_chunks};
+use exposition::{Format, Layout, render, render_in_chunks};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use machine::{float, identity, instance, int, part, settings, snapshot, text, up, watch, xids};
@@ -119,18 +119,20 @@ fn instances(gpu: &mut GpuView, fields: u16) {
 }
 
 fn bench(what: &str, pages: u32, snapshot: &Snapshot) {
-    let (settings, layout) = (settings(), Layout::new(&snapshot.watches));
+    let (settings, layout) = (settings(), Layout::new(&snapshot.watches, Format::Text));
     let page = render(snapshot, None, &settings);
     let rendering = median(pages, || {
-        let mut page = String::with_capacity(page.len());
-        render_in_chunks(black_box(snapshot), None, &settings, &layout, |part| page.push_str(part));
+        let mut page = Vec::with_capacity(page.len());
+        render_in_chunks(black_box(snapshot), None, &settings, &layout, |part| {
+            page.extend_from_slice(part);
+        });
         black_box(page);
     });
     // The same compression as in the server.
     let whole = median(pages, || {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(1));
         render_in_chunks(black_box(snapshot), None, &settings, &layout, |part| {
-            encoder.write_all(part.as_bytes()).expect("memory takes it");
+            encoder.write_all(part).expect("memory takes it");
         });
         black_box(encoder.finish().expect("memory takes it"));
     });

@@ -1,55 +1,68 @@
 //! Writes the families of the counters file, with the name, type and help of their rows.
 
 use model::catalog::Field;
-use model::field;
+use model::{Watch, WatchIndex, field};
 
 use crate::gpus::Device;
 use crate::heatsink_families;
 use crate::inputs::Inputs;
 use crate::parts::Part;
 use crate::per_device::{self, Target};
-use crate::text::Family;
+use crate::text::{Family, Output};
 
 /// Writes all families in the order of their rows. `machine` has the NVSwitches and CPUs.
 /// `family_ends` is called after each family.
 pub(crate) fn write(
-    out: &mut String,
+    out: &mut Output,
     inputs: &Inputs<'_>,
     machine: &[Part<'_>],
-    family_ends: &mut impl FnMut(&mut String),
+    mut family_ends: impl FnMut(&mut Output, &Watch),
 ) {
-    let gpus = inputs.gpus;
     // NVLinks, NVSwitches and CPUs have only their own readings.
-    let parts = || gpus.iter().flat_map(|gpu| &gpu.links).chain(machine);
+    let parts = || inputs.gpus.iter().flat_map(|gpu| &gpu.links).chain(machine);
     let of_parts = watched(parts());
-    let windows = inputs.snapshot.windows;
     for (watch, row, head) in inputs.layout.families() {
-        family_ends(out);
         let family = &mut Family::new(out, &row.name, head);
-        if let Some(samples) = per_device::samples_of(row.field) {
-            for gpu in gpus {
-                for device in &gpu.devices {
-                    samples(&Target { gpu, device, watch, windows }, family);
+        if !write_special(watch, row, inputs, family) {
+            of_devices(watch, row, inputs, family);
+            if of_parts.get(watch.0) == Some(&true) {
+                for part in parts() {
+                    if let Some(number) = part.number(watch) {
+                        family.sample(&part.labels, number);
+                    }
                 }
             }
-            continue;
         }
-        if field::is_derived(row.field) && heatsink_families::write(row.field, inputs, family) {
-            continue;
+        family_ends(out, row);
+    }
+}
+
+/// Writes the samples of a family that has more than a number per entity. Returns whether it is one.
+fn write_special(
+    watch: WatchIndex,
+    row: &Watch,
+    inputs: &Inputs<'_>,
+    family: &mut Family<'_>,
+) -> bool {
+    let Some(samples) = per_device::samples_of(row.field) else {
+        return field::is_derived(row.field) && heatsink_families::write(row.field, inputs, family);
+    };
+    let (windows, started) = (inputs.snapshot.windows, inputs.snapshot.process.started);
+    for gpu in inputs.gpus {
+        for device in &gpu.devices {
+            samples(&Target { gpu, device, watch, windows, started }, family);
         }
-        let divides = model::catalog::by_id(row.field).is_none_or(Field::divides_among_holders);
-        let has_own_value = |device: &&Device| !(divides && device.is_share);
-        for device in gpus.iter().flat_map(|gpu| &gpu.devices).filter(has_own_value) {
-            if let Some(number) = device.number(watch) {
-                family.sample(&device.labels, number);
-            }
-        }
-        if of_parts.get(watch.0) == Some(&true) {
-            for part in parts() {
-                if let Some(number) = part.number(watch) {
-                    family.sample(&part.labels, number);
-                }
-            }
+    }
+    true
+}
+
+/// Writes the readings of GPUs and their instances.
+fn of_devices(watch: WatchIndex, row: &Watch, inputs: &Inputs<'_>, family: &mut Family<'_>) {
+    let divides = model::catalog::by_id(row.field).is_none_or(Field::divides_among_holders);
+    let has_own_value = |device: &&Device| !(divides && device.is_share);
+    for device in inputs.gpus.iter().flat_map(|gpu| &gpu.devices).filter(has_own_value) {
+        if let Some(number) = device.number(watch) {
+            family.sample(&device.labels, number);
         }
     }
 }

@@ -1,18 +1,22 @@
-//! The families and labels that the watches give a page, with the HELP and TYPE lines of each family.
+//! The families and labels that the watches give a page in one format, with the HELP and TYPE lines of
+//! each family.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use model::{FieldId, Kind, Snapshot, Watch, WatchIndex};
 
+use crate::format::Format;
+use crate::openmetrics;
 use crate::reserved::is_reserved;
-use crate::text::head;
+use crate::text;
 
-/// The part of a page that depends on the watches only. It is built once.
+/// The part of a page that depends on the watches and the format only. It is built once.
 #[derive(Clone, Debug)]
 pub struct Layout {
+    format: Format,
     watches: Arc<[Watch]>,
-    /// In page order, each with its HELP and TYPE lines.
+    /// In page order, each with its HELP and TYPE lines, if the format has such.
     families: Vec<(WatchIndex, Box<str>)>,
     /// Sorted by name.
     labels: Vec<WatchIndex>,
@@ -21,7 +25,7 @@ pub struct Layout {
 impl Layout {
     /// Sorts the watches. A watch that would repeat a family or a label is left out; the parser of
     /// counters files prevents such watches.
-    pub fn new(watches: &Arc<[Watch]>) -> Self {
+    pub fn new(watches: &Arc<[Watch]>, format: Format) -> Self {
         let watches = Arc::clone(watches);
         let mut families = Vec::with_capacity(watches.len());
         let mut labels = Vec::new();
@@ -32,15 +36,20 @@ impl Layout {
                 Kind::Label if is_reserved(&watch.name) => continue,
                 _ if !taken.insert(&*watch.name) => continue,
                 Kind::Label => labels.push(index),
-                Kind::Gauge | Kind::Counter | Kind::Untyped => {
-                    families.push((index, head(&watch.name, watch.kind, &watch.help)));
-                }
+                Kind::Gauge | Kind::Counter | Kind::Untyped => families.push(index),
             }
         }
         drop(taken);
         labels.sort_by_key(|index| &watches[*index].name);
-        families.shrink_to_fit();
-        Self { watches, families, labels }
+        let rows: Vec<&Watch> = families.iter().map(|index| &watches[*index]).collect();
+        let heads = heads(&rows, format);
+        let families = families.into_iter().zip(heads).collect();
+        Self { format, watches, families, labels }
+    }
+
+    /// The format of its pages.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Whether it was made from the watches of the snapshot.
@@ -48,7 +57,7 @@ impl Layout {
         Arc::ptr_eq(&self.watches, &snapshot.watches)
     }
 
-    /// The families in page order, each with its HELP and TYPE lines.
+    /// The families in page order, each with its HELP and TYPE lines, if the format has such.
     pub(crate) fn families(&self) -> impl Iterator<Item = (WatchIndex, &Watch, &str)> + Clone {
         let families = self.families.iter();
         families.map(|(index, head)| (*index, &self.watches[*index], &**head))
@@ -71,5 +80,15 @@ impl Layout {
         let hidden = self.watches.iter().find(is_of_it)?;
         let is_taken = visible.any(|watch| watch.name == hidden.name);
         (!is_taken).then_some(&*hidden.name)
+    }
+}
+
+/// The HELP and TYPE lines of families.
+fn heads(watches: &[&Watch], format: Format) -> Vec<Box<str>> {
+    let head = |watch: &&Watch| text::head(&watch.name, watch.kind.as_str(), &watch.help);
+    match format {
+        Format::Text => watches.iter().map(head).collect(),
+        Format::OpenMetrics => openmetrics::heads(watches),
+        Format::Protobuf => vec![Box::default(); watches.len()],
     }
 }

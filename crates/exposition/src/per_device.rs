@@ -2,7 +2,7 @@
 //!
 //! The labels that such a family adds come last, sorted by name, as in dcgm-exporter.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use model::{
     CLOCK_REASONS, ClockEvent, ClockReason, FieldId, GpuView, Value, WatchIndex, Windows, XidLog,
@@ -18,6 +18,16 @@ pub(crate) struct Target<'a> {
     pub(crate) device: &'a Device<'a>,
     pub(crate) watch: WatchIndex,
     pub(crate) windows: Windows,
+    /// The birth of series that this process counts from 0.
+    pub(crate) started: SystemTime,
+}
+
+impl Target<'_> {
+    /// The birth of a series of the device: that of the count, if the series is as old. The series of an
+    /// instance, or with the labels of a holder, may have begun later, when the count was not 0.
+    fn birth(&self, of_count: Option<SystemTime>) -> Option<SystemTime> {
+        of_count.filter(|_| self.device.instance.is_none() && !self.device.is_held)
+    }
 }
 
 /// Writes the samples of one device.
@@ -88,7 +98,8 @@ fn xids_in_window(target: &Target<'_>, family: &mut Family<'_>) {
 /// Expected codes are at 0 before the first XID, so that the first one is an increase.
 fn xids(target: &Target<'_>, family: &mut Family<'_>) {
     for (code, entry) in &target.gpu.view.xids.counts {
-        xid_label(family.line(&target.device.labels), *code).value(entry.count);
+        let line = family.born(target.birth(entry.tally.born)).line(&target.device.labels);
+        xid_label(line, *code).value(entry.tally.count);
     }
 }
 
@@ -102,8 +113,9 @@ fn clock_events_in_window(target: &Target<'_>, family: &mut Family<'_>) {
 
 fn clock_events(target: &Target<'_>, family: &mut Family<'_>) {
     for (reason, event) in known_clock_events(target.gpu.view) {
-        let line = family.line(&target.device.labels).text("clock_event", reason.name);
-        line.value(event.begun);
+        let birth = target.birth(Some(target.started));
+        let line = family.born(birth).line(&target.device.labels);
+        line.text("clock_event", reason.name).value(event.begun);
     }
 }
 

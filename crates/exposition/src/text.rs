@@ -1,8 +1,8 @@
-//! The syntax of the text format: escapes, numbers, labels, HELP and TYPE lines, sample lines.
+//! The syntax of the text formats: escapes, numbers, labels, HELP and TYPE lines, sample lines.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use model::{Kind, Value};
+use model::Value;
 
 /// A number in a sample or a label.
 #[derive(Clone, Copy, Debug)]
@@ -99,19 +99,41 @@ impl Labels {
     }
 }
 
+/// The text of families, and the births of their series.
+#[derive(Default)]
+pub(crate) struct Output {
+    pub(crate) text: String,
+    /// Only for a format that shows births: where the line of a series begins in `text`, and when the
+    /// series was born. Ascending.
+    pub(crate) births: Option<Vec<(usize, SystemTime)>>,
+}
+
 /// A family being written. Its HELP and TYPE lines are written with its first sample, so that a family
 /// without samples leaves nothing on the page.
 pub(crate) struct Family<'a> {
-    out: &'a mut String,
+    out: &'a mut Output,
     name: &'a str,
     head: &'a str,
     begun: bool,
 }
 
 impl<'a> Family<'a> {
-    /// A family that has no sample yet.
-    pub(crate) fn new(out: &'a mut String, name: &'a str, head: &'a str) -> Self {
+    /// A family that has no sample yet. `head` has its HELP and TYPE lines.
+    pub(crate) fn new(out: &'a mut Output, name: &'a str, head: &'a str) -> Self {
         Self { out, name, head, begun: false }
+    }
+
+    /// Sets the birth of the series whose sample is written next: a time at which its count was 0.
+    /// `None` if it is not known.
+    pub(crate) fn born(&mut self, birth: Option<SystemTime>) -> &mut Self {
+        if let Some(birth) = birth
+            && self.out.births.is_some()
+        {
+            self.begin();
+            let at = self.out.text.len();
+            self.out.births.get_or_insert_default().push((at, birth));
+        }
+        self
     }
 
     /// Writes a sample.
@@ -121,28 +143,47 @@ impl<'a> Family<'a> {
 
     /// Begins a sample that has more labels than these.
     pub(crate) fn line(&mut self, labels: &Labels) -> Line<'_> {
+        self.begin();
+        let out = &mut self.out.text;
+        out.push_str(self.name);
+        if labels.0.is_empty() {
+            return Line { out, open: false };
+        }
+        out.push('{');
+        out.push_str(&labels.0);
+        Line { out, open: true }
+    }
+
+    fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
-            self.out.push_str(self.head);
+            self.out.text.push_str(self.head);
         }
-        self.out.push_str(self.name);
-        if labels.0.is_empty() {
-            return Line { out: self.out, open: false };
-        }
-        self.out.push('{');
-        self.out.push_str(&labels.0);
-        Line { out: self.out, open: true }
     }
 }
 
-/// The HELP and TYPE lines of a family.
-pub(crate) fn head(name: &str, kind: Kind, help: &str) -> Box<str> {
+/// The HELP and TYPE lines of a family in the text format. `kind` is the word of the TYPE line.
+pub(crate) fn head(name: &str, kind: &str, help: &str) -> Box<str> {
+    head_with(name, kind, help, |text| memchr::memchr2(b'\\', b'\n', text))
+}
+
+/// The HELP and TYPE lines of a family in OpenMetrics, which escapes quotes in help texts, too.
+pub(crate) fn openmetrics_head(name: &str, kind: &str, help: &str) -> Box<str> {
+    head_with(name, kind, help, find_special)
+}
+
+fn head_with(
+    name: &str,
+    kind: &str,
+    help: &str,
+    find_special: impl Fn(&[u8]) -> Option<usize>,
+) -> Box<str> {
     let mut head = format!("# HELP {name} ");
-    push_escaped(&mut head, help, |text| memchr::memchr2(b'\\', b'\n', text));
+    push_escaped(&mut head, help, find_special);
     head.push_str("\n# TYPE ");
     head.push_str(name);
     head.push(' ');
-    head.push_str(kind.as_str());
+    head.push_str(kind);
     head.push('\n');
     head.into()
 }
@@ -185,7 +226,7 @@ impl Line<'_> {
 fn push_text(out: &mut String, name: &str, value: &str) {
     out.push_str(name);
     out.push_str("=\"");
-    push_escaped(out, value, |text| memchr::memchr3(b'\\', b'"', b'\n', text));
+    push_escaped(out, value, find_special);
     out.push('"');
 }
 
@@ -194,6 +235,11 @@ fn push_number(out: &mut String, name: &str, value: Number) {
     out.push_str("=\"");
     value.push_to(out);
     out.push('"');
+}
+
+/// The first character of a label value that is escaped.
+fn find_special(text: &[u8]) -> Option<usize> {
+    memchr::memchr3(b'\\', b'"', b'\n', text)
 }
 
 /// Appends a text with a backslash before each special character, a newline as `\n`. Special
@@ -261,11 +307,11 @@ mod tests {
         let mut labels = Labels::default();
         labels.text("a", "q\" b\\ n\n r\r");
         labels.number("b", Number::Int(-1));
-        let mut out = String::new();
-        let head = head("f", Kind::Gauge, "q\" b\\ n\n");
+        let mut out = Output::default();
+        let head = head("f", "gauge", "q\" b\\ n\n");
         Family::new(&mut out, "f", &head).sample(&labels, 2_u64);
         assert_eq!(
-            out,
+            out.text,
             "# HELP f q\" b\\\\ n\\n\n# TYPE f gauge\n\
              f{a=\"q\\\" b\\\\ n\\n r\r\",b=\"-1\"} 2\n"
         );
@@ -273,21 +319,38 @@ mod tests {
 
     #[test]
     fn a_line_takes_labels_until_its_value() {
-        let mut out = String::new();
+        let mut out = Output::default();
         let mut family = Family::new(&mut out, "f", "# HELP\n# TYPE\n");
         family.line(&Labels::default()).number("b", 1_u32).text("c", "\"").value(2_u64);
         let mut labels = Labels::default();
         labels.text("a", "x");
         family.line(&labels).number("b", 1_u32).value(Duration::from_millis(1500));
         family.line(&labels).value(true);
-        let lines: Vec<&str> = out.lines().skip(2).collect();
+        let lines: Vec<&str> = out.text.lines().skip(2).collect();
         assert_eq!(lines, ["f{b=\"1\",c=\"\\\"\"} 2", "f{a=\"x\",b=\"1\"} 1.5", "f{a=\"x\"} 1"]);
     }
 
     #[test]
     fn a_family_without_samples_leaves_nothing() {
-        let mut out = String::new();
+        let mut out = Output::default();
         let _without_samples = Family::new(&mut out, "f", "# HELP\n# TYPE\n");
-        assert_eq!(out, "");
+        assert_eq!(out.text, "");
+    }
+
+    #[test]
+    fn births_are_kept_with_the_place_of_their_line_if_they_are_shown() {
+        let birth = std::time::UNIX_EPOCH + Duration::from_secs(5);
+        let write = |births| {
+            let mut out = Output { text: "x 1\n".into(), births };
+            let mut family = Family::new(&mut out, "f", "# HELP\n");
+            family.born(None).sample(&Labels::default(), 1_u64);
+            family.born(Some(birth)).line(&Labels::default()).number("a", 1_u64).value(2_u64);
+            out
+        };
+        let without = write(None);
+        assert_eq!(without.text, "x 1\n# HELP\nf 1\nf{a=\"1\"} 2\n");
+        let with = write(Some(Vec::new()));
+        assert_eq!(with.text, without.text);
+        assert_eq!(with.births, Some(vec![(with.text.find("f{").unwrap(), birth)]));
     }
 }

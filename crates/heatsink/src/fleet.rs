@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use exposition::{Layout, Settings};
+use exposition::{Format, Layout, Settings};
 use model::{Identity, Snapshot};
 use sampler::Sampler;
 use serde_json::json;
@@ -40,7 +40,7 @@ impl Fleet {
     }
 
     /// The page of a replica.
-    pub(crate) fn page(&self, node: u16, encoding: Encoding) -> Bytes {
+    pub(crate) fn page(&self, node: u16, format: Format, encoding: Encoding) -> Bytes {
         let settings = Settings { hostname: Some(name(node).into()), ..self.settings.clone() };
         let mut snapshot = Snapshot::clone(&self.replica.snapshot());
         for view in &mut snapshot.gpus {
@@ -49,7 +49,7 @@ impl Fleet {
                 *identity = Arc::new(Identity { uuid, ..(**identity).clone() });
             }
         }
-        let layout = Layout::new(&snapshot.watches);
+        let layout = Layout::new(&snapshot.watches, format);
         let content = Content { snapshot: Arc::new(snapshot), attribution: None };
         pages::rendered(&content, &settings, &layout, encoding)
     }

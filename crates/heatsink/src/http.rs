@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use exposition::Format;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -23,6 +24,7 @@ use crate::connections::{ConnectionLimiter, Permit};
 use crate::fleet::Fleet;
 use crate::health::{HealthRules, health, readiness};
 use crate::holders::Holders;
+use crate::negotiate::{accepts_gzip, offer};
 use crate::overview::Overview;
 use crate::pages::{Content, Encoding, PageCache};
 use crate::reload::ReloadHandle;
@@ -37,9 +39,6 @@ const CONNECTION_AGE: Duration = Duration::from_secs(300);
 
 /// How long responses in progress may take when the program stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// The media type of the text format, with a version, which Prometheus 3 requires.
-const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The data of the endpoints.
 pub(crate) struct App {
@@ -182,25 +181,25 @@ fn fleet_page(
     }
     match fleet.node_of(path) {
         Some(1) => metrics(app, request),
-        Some(node) => page(request, |encoding| fleet.page(node, encoding)),
+        Some(node) => page(request, |format, encoding| fleet.page(node, format, encoding)),
         None => text(StatusCode::NOT_FOUND, "there is no such node: /targets has all of them\n"),
     }
 }
 
 fn metrics(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    page(request, |encoding| {
+    page(request, |format, encoding| {
         let content = Content {
             snapshot: app.sampler.snapshot(),
             attribution: app.holders.as_ref().map(|holders| holders.current(Moment::now())),
         };
-        app.pages.get(content, app.connections.evicted(), encoding)
+        app.pages.get(content, app.connections.evicted(), format, encoding)
     })
 }
 
-/// A page for Prometheus, in an encoding that this client accepts.
+/// A page for Prometheus, in the format and the encoding that this client prefers.
 fn page(
     request: &Request<Incoming>,
-    make: impl FnOnce(Encoding) -> Bytes,
+    make: impl FnOnce(Format, Encoding) -> Bytes,
 ) -> Response<Full<Bytes>> {
     if let Some(filter) = request.uri().query().and_then(unsupported_filter) {
         return text(
@@ -212,10 +211,11 @@ fn page(
         );
     }
     let gzip = accepts_gzip(request.headers());
-    let page = make(if gzip { Encoding::Gzip } else { Encoding::Identity });
-    let mut response = respond(StatusCode::OK, METRICS_MEDIA_TYPE, page);
+    let offer = offer(request.headers());
+    let page = make(offer.format, if gzip { Encoding::Gzip } else { Encoding::Identity });
+    let mut response = respond(StatusCode::OK, offer.content_type, page);
     let headers = response.headers_mut();
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
     if gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -228,27 +228,6 @@ fn unsupported_filter(query: &str) -> Option<&'static str> {
     let has =
         |filter: &&str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == **filter);
     ["name[]", "collect[]"].into_iter().find(has)
-}
-
-/// Whether the client accepts gzip: named, or by `*`, and not with a weight of 0.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let named = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let items = named.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let mut by_wildcard = None;
-    for item in items {
-        let mut parts = item.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let refused = parts
-            .filter_map(|part| part.strip_prefix("q="))
-            .any(|weight| weight.parse() == Ok(0.0));
-        if name.eq_ignore_ascii_case("gzip") {
-            return !refused;
-        }
-        if name == "*" {
-            by_wildcard = Some(!refused);
-        }
-    }
-    by_wildcard.unwrap_or(false)
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -284,21 +263,5 @@ mod tests {
         ] {
             assert_eq!(unsupported_filter(query), filter, "{query}");
         }
-    }
-
-    #[test]
-    fn gzip_is_sent_to_clients_that_accept_it() {
-        let accepts = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-            accepts_gzip(&headers)
-        };
-        assert!(accepts("gzip"));
-        assert!(accepts("deflate, GZIP;q=0.5"));
-        assert!(accepts("*"));
-        assert!(!accepts("gzip;q=0, *"));
-        assert!(!accepts("identity"));
-        assert!(!accepts(""));
-        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }

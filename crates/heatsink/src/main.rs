@@ -22,6 +22,7 @@ mod listen;
 mod logging;
 #[cfg(test)]
 mod manual;
+mod negotiate;
 mod overview;
 mod pages;
 mod parse;

@@ -1,11 +1,11 @@
-//! The metrics page as bytes: rendered and compressed once per snapshot and
-//! attribution, at the first request.
+//! The metrics page as bytes: rendered and compressed once per snapshot, attribution and format, at the
+//! first request.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use exposition::{Layout, Settings};
+use exposition::{Format, Layout, Settings};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use model::{Attribution, Snapshot};
@@ -41,22 +41,21 @@ pub(crate) struct PageCache {
 
 struct State {
     settings: Settings,
-    /// For the watches of the newest page.
-    layout: Option<Layout>,
+    /// For the watches of the newest page, one for each format that was requested.
+    layouts: Vec<Layout>,
     newest: Option<Page>,
 }
 
 struct Page {
     content: Content,
-    /// Each encoding is made when it is first requested: scrapers request one of them and never the
-    /// other, and the longer one is a megabyte with the whole catalogue.
-    identity: Option<Bytes>,
-    gzip: Option<Bytes>,
+    /// What was requested of it. Most scrapers request one format in one encoding and never another,
+    /// and the longest is a megabyte with the whole catalogue.
+    made: Vec<(Format, Encoding, Bytes)>,
 }
 
 impl PageCache {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { state: Mutex::new(State { settings, layout: None, newest: None }) }
+        Self { state: Mutex::new(State { settings, layouts: Vec::new(), newest: None }) }
     }
 
     /// Changes the settings of pages.
@@ -71,33 +70,33 @@ impl PageCache {
         &self,
         content: Content,
         connections_closed: u64,
+        format: Format,
         encoding: Encoding,
     ) -> Bytes {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { settings, layout, newest } = &mut *state;
+        let State { settings, layouts, newest } = &mut *state;
         let page = match newest {
             Some(page) if page.content.is(&content) => page,
             newest => {
                 // Frees the old page before the new one is made.
                 *newest = None;
                 settings.connections_closed = connections_closed;
-                newest.insert(Page { content, identity: None, gzip: None })
+                newest.insert(Page { content, made: Vec::new() })
             }
         };
-        let Page { content, identity, gzip } = page;
-        let bytes = match encoding {
-            Encoding::Identity => identity,
-            Encoding::Gzip => gzip,
-        };
+        let Page { content, made } = page;
+        let mut known = made.iter();
+        if let Some((_, _, bytes)) = known.find(|(f, e, _)| (*f, *e) == (format, encoding)) {
+            return bytes.clone();
+        }
+        layouts.retain(|layout| layout.fits(&content.snapshot));
+        let at = layouts.iter().position(|layout| layout.format() == format).unwrap_or_else(|| {
+            layouts.push(Layout::new(&content.snapshot.watches, format));
+            layouts.len() - 1
+        });
+        let bytes = rendered(content, settings, &layouts[at], encoding);
+        made.push((format, encoding, bytes.clone()));
         bytes
-            .get_or_insert_with(|| {
-                let layout = match layout {
-                    Some(layout) if layout.fits(&content.snapshot) => layout,
-                    layout => layout.insert(Layout::new(&content.snapshot.watches)),
-                };
-                rendered(content, settings, layout, encoding)
-            })
-            .clone()
     }
 }
 
@@ -110,15 +109,15 @@ pub(crate) fn rendered(
 ) -> Bytes {
     match encoding {
         Encoding::Identity => {
-            let mut page = String::new();
-            render(content, settings, layout, |part| page.push_str(part));
+            let mut page = Vec::new();
+            render(content, settings, layout, |part| page.extend_from_slice(part));
             page.into()
         }
         Encoding::Gzip => compressed(content, settings, layout),
     }
 }
 
-fn render(content: &Content, settings: &Settings, layout: &Layout, take: impl FnMut(&str)) {
+fn render(content: &Content, settings: &Settings, layout: &Layout, take: impl FnMut(&[u8])) {
     let attribution = content.attribution.as_deref();
     exposition::render_in_chunks(&content.snapshot, attribution, settings, layout, take);
 }
@@ -132,7 +131,7 @@ fn compressed(content: &Content, settings: &Settings, layout: &Layout) -> Bytes 
     let mut encoder = GzEncoder::new(Vec::new(), LEVEL);
     render(content, settings, layout, |part| {
         // Writing to memory cannot fail.
-        let _ = encoder.write_all(part.as_bytes());
+        let _ = encoder.write_all(part);
     });
     let mut bytes = encoder.finish().unwrap_or_default();
     bytes.shrink_to_fit();

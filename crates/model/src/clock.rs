@@ -39,6 +39,8 @@ pub struct ClockEvent {
     pub active: Option<bool>,
     /// Seconds in which it was active: counted by the driver, else the time between samples with it.
     pub seconds: Option<f64>,
+    /// Whether the driver has counted the seconds, since a time that is not known.
+    pub driver_counted: bool,
     /// The number of samples in the window with it.
     pub samples_in_window: u64,
     /// How often it became active from one sample to the next, since the start of this process.

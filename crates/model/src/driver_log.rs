@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use crate::tally::Tally;
+
 /// A failure of the driver that has no XID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum DriverError {
@@ -47,9 +49,9 @@ pub struct DriverEvent {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct DriverLog {
     /// Errors of NVSwitches, by PCI address and code.
-    pub sxids: BTreeMap<(String, u32), u64>,
+    pub sxids: BTreeMap<(String, u32), Tally>,
     /// Errors of the driver, by PCI address.
-    pub errors: BTreeMap<(String, DriverError), u64>,
+    pub errors: BTreeMap<(String, DriverError), Tally>,
     /// Records that were lost before they could be read or counted.
     pub lost: u64,
 }
@@ -59,21 +61,26 @@ impl DriverLog {
     pub const MOST: usize = 512;
 
     /// Counts an error of an NVSwitch. Returns its new count, or 0 if [`DriverLog::MOST`] is reached.
-    pub fn count_sxid(&mut self, pci_bus_id: &str, code: u32) -> u64 {
-        count(&mut self.sxids, (pci_bus_id.to_owned(), code))
+    /// `birth` is the birth of a series that begins with it.
+    pub fn count_sxid(&mut self, pci_bus_id: &str, code: u32, birth: Option<SystemTime>) -> u64 {
+        count(&mut self.sxids, (pci_bus_id.to_owned(), code), birth)
     }
 
     /// Counts an error of the driver. Returns its new count, or 0 if [`DriverLog::MOST`] is reached.
-    pub fn count_error(&mut self, pci_bus_id: &str, error: DriverError) -> u64 {
-        count(&mut self.errors, (pci_bus_id.to_owned(), error))
+    /// `birth` is the birth of a series that begins with it.
+    pub fn count_error(
+        &mut self,
+        pci_bus_id: &str,
+        error: DriverError,
+        birth: Option<SystemTime>,
+    ) -> u64 {
+        count(&mut self.errors, (pci_bus_id.to_owned(), error), birth)
     }
 }
 
-fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) -> u64 {
+fn count<K: Ord>(counts: &mut BTreeMap<K, Tally>, key: K, birth: Option<SystemTime>) -> u64 {
     if counts.len() >= DriverLog::MOST && !counts.contains_key(&key) {
         return 0;
     }
-    let count = counts.entry(key).or_insert(0);
-    *count += 1;
-    *count
+    counts.entry(key).or_default().add(birth)
 }

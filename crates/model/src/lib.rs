@@ -20,6 +20,7 @@ mod reading;
 mod readings;
 mod snapshot;
 mod source;
+mod tally;
 mod watch;
 mod window;
 mod xid;
@@ -40,6 +41,7 @@ pub use snapshot::{Gpu, GpuView, PartView, Process, Snapshot, SourceView, Window
 pub use source::{
     Bus, Identity, Outdated, Pass, Reader, ReaderKind, Renew, Session, Source, SourceError,
 };
+pub use tally::Tally;
 pub use watch::{FieldId, Kind, Pace, SLOW_INTERVAL, Watch};
 pub use window::{Extent, Quantity, Samples};
 pub use xid::{LinkFault, When, Xid, XidCount, XidEvent, XidLog, XidSource};

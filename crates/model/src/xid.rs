@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use crate::moment::Moment;
+use crate::tally::Tally;
 
 /// An XID code with its meaning.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,8 +83,8 @@ impl XidSource {
 pub struct XidCount {
     /// The code with its meaning.
     pub xid: Xid,
-    /// Its number of occurrences.
-    pub count: u64,
+    /// Its number of occurrences, and the birth of its series.
+    pub tally: Tally,
     /// The time of the last occurrence; `None` if unknown.
     pub last: Option<When>,
 }
@@ -114,9 +115,9 @@ pub struct XidLog {
     /// [`XidLog::OTHER`].
     pub counts: BTreeMap<u32, XidCount>,
     /// The count of all critical codes together.
-    pub critical: u64,
+    pub critical: Tally,
     /// NVLink faults from the kernel log, with their counts.
-    pub link_faults: BTreeMap<LinkFault, u64>,
+    pub link_faults: BTreeMap<LinkFault, Tally>,
     /// Whether XIDs of this GPU would be seen now. Only then is 0 a valid count.
     pub listening: bool,
 }
@@ -132,10 +133,11 @@ impl XidLog {
     pub const OTHER: u32 = u32::MAX;
 
     /// Counts an event and returns the new count of its code. Events come in the order in which they
-    /// happened; the time of old ones may not be known.
-    pub fn record(&mut self, event: XidEvent, at: Option<When>) -> u64 {
+    /// happened; the time of old ones may not be known. `birth` is the birth of a series that begins
+    /// with this event.
+    pub fn record(&mut self, event: XidEvent, at: Option<When>, birth: Option<SystemTime>) -> u64 {
         self.note_last(event);
-        self.count(event.xid, at)
+        self.count(event.xid, at, birth)
     }
 
     /// Notes, without counting it, the last event from before this process listened. An event that was
@@ -146,7 +148,7 @@ impl XidLog {
         }
         self.note_last(event);
         let known = self.counts.len() < Self::MOST_CODES;
-        let none = XidCount { xid: event.xid, count: 0, last: None };
+        let none = XidCount { xid: event.xid, tally: Tally::default(), last: None };
         if let Some(entry) = known.then(|| self.counts.entry(event.xid.code).or_insert(none)) {
             entry.last = entry.last.or(Some(at));
         }
@@ -173,22 +175,23 @@ impl XidLog {
         }
     }
 
-    fn count(&mut self, xid: Xid, at: Option<When>) -> u64 {
+    fn count(&mut self, xid: Xid, at: Option<When>, birth: Option<SystemTime>) -> u64 {
         let known = self.counts.len() < Self::MOST_CODES || self.counts.contains_key(&xid.code);
         let key = if known { xid.code } else { Self::OTHER };
-        let entry = self.counts.entry(key).or_insert(XidCount { xid, count: 0, last: None });
-        entry.count += 1;
+        let none = XidCount { xid, tally: Tally::default(), last: None };
+        let entry = self.counts.entry(key).or_insert(none);
         entry.last = at.or(entry.last);
-        let count = entry.count;
-        self.critical += u64::from(xid.critical);
-        count
+        if xid.critical {
+            self.critical.add(birth);
+        }
+        entry.tally.add(birth)
     }
 
-    /// Counts a fault of a link.
-    pub fn record_link_fault(&mut self, fault: LinkFault) {
+    /// Counts a fault of a link. `birth` is the birth of a series that begins with it.
+    pub fn record_link_fault(&mut self, fault: LinkFault, birth: Option<SystemTime>) {
         let known = self.link_faults.len() < Self::MOST_LINK_FAULTS;
         if known || self.link_faults.contains_key(&fault) {
-            *self.link_faults.entry(fault).or_insert(0) += 1;
+            self.link_faults.entry(fault).or_default().add(birth);
         }
     }
 
@@ -216,10 +219,10 @@ mod tests {
     fn different_codes_are_limited() {
         let mut log = XidLog::default();
         for code in 0..10_000 {
-            log.record(event(code, Some(code)), Some(at(0)));
+            log.record(event(code, Some(code)), Some(at(0)), None);
         }
         assert_eq!(log.counts.len(), XidLog::MOST_CODES + 1);
-        assert_eq!(log.counts.values().map(|entry| entry.count).sum::<u64>(), 10_000);
+        assert_eq!(log.counts.values().map(|entry| entry.tally.count).sum::<u64>(), 10_000);
         assert_eq!(log.last.map(|xid| xid.code), Some(9_999));
         assert_eq!(log.last_of_instances.len(), XidLog::MOST_CODES);
     }
@@ -227,12 +230,12 @@ mod tests {
     #[test]
     fn a_new_instance_has_no_xids_of_an_old_one() {
         let mut log = XidLog::default();
-        log.record(event(43, Some(1)), Some(at(1)));
-        log.record(event(31, Some(2)), Some(at(2)));
+        log.record(event(43, Some(1)), Some(at(1)), None);
+        log.record(event(31, Some(2)), Some(at(2)), None);
         log.retain_instances(|instance| instance == 2);
         assert_eq!(log.last_of(1), None);
         assert_eq!(log.last_of(2).map(|xid| xid.code), Some(31));
-        assert_eq!(log.counts[&43].count, 1, "the GPU's count stays");
+        assert_eq!(log.counts[&43].tally.count, 1, "the GPU's count stays");
     }
 
     #[test]
@@ -240,9 +243,9 @@ mod tests {
         let mut log = XidLog::default();
         for (code, critical) in [(48, true), (13, false), (79, true), (48, true)] {
             let event = event(code, None);
-            log.record(XidEvent { xid: Xid { critical, ..event.xid }, ..event }, Some(at(1)));
+            log.record(XidEvent { xid: Xid { critical, ..event.xid }, ..event }, Some(at(1)), None);
         }
-        assert_eq!(log.critical, 3);
+        assert_eq!(log.critical.count, 3);
     }
 
     #[test]
@@ -251,8 +254,8 @@ mod tests {
         let at = at(5);
         log.note(event(79, None), at);
         assert_eq!(log.last.map(|xid| xid.code), Some(79));
-        assert_eq!((log.counts[&79].count, log.counts[&79].last), (0, Some(at)));
-        log.record(event(48, None), Some(at));
+        assert_eq!((log.counts[&79].tally.count, log.counts[&79].last), (0, Some(at)));
+        log.record(event(48, None), Some(at), None);
         log.note(event(31, None), at);
         assert_eq!(log.last.map(|xid| xid.code), Some(48), "one that was heard of is newer");
     }
@@ -261,11 +264,31 @@ mod tests {
     fn an_xid_of_the_whole_gpu_is_the_last_of_each_instance() {
         let mut log = XidLog::default();
         let last = |log: &XidLog, instance| log.last_of(instance).map(|xid| xid.code);
-        log.record(event(43, Some(1)), Some(at(0)));
+        log.record(event(43, Some(1)), Some(at(0)), None);
         assert_eq!((last(&log, 1), last(&log, 2)), (Some(43), None));
-        log.record(event(79, None), Some(at(0)));
+        log.record(event(79, None), Some(at(0)), None);
         assert_eq!((last(&log, 1), last(&log, 2)), (Some(79), Some(79)));
-        log.record(event(31, Some(2)), Some(at(0)));
+        log.record(event(31, Some(2)), Some(at(0)), None);
         assert_eq!((last(&log, 1), last(&log, 2)), (Some(79), Some(31)));
+    }
+
+    #[test]
+    fn each_count_is_born_with_its_first_event() {
+        let mut log = XidLog::default();
+        let birth = |seconds| Some(at(seconds).time);
+        log.note(event(48, None), at(1));
+        assert_eq!(log.counts[&48].tally.born, None, "it is not counted");
+        for (seconds, code, critical) in [(3, 48, false), (5, 79, true), (7, 48, true)] {
+            let event = event(code, None);
+            let event = XidEvent { xid: Xid { critical, ..event.xid }, ..event };
+            log.record(event, Some(at(seconds)), birth(seconds));
+        }
+        assert_eq!(log.counts[&48].tally, Tally { count: 2, born: birth(3) });
+        assert_eq!(log.counts[&79].tally.born, birth(5));
+        assert_eq!(log.critical, Tally { count: 2, born: birth(5) });
+        let fault = LinkFault { code: 144, unit: "U".into(), severity: "fatal", link: None };
+        log.record_link_fault(fault.clone(), birth(6));
+        log.record_link_fault(fault.clone(), birth(7));
+        assert_eq!(log.link_faults[&fault], Tally { count: 2, born: birth(6) });
     }
 }

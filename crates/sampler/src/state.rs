@@ -21,6 +21,7 @@ mod test_state;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use model::{DriverEvent, DriverLog, Moment, Process, SourceView, Watch};
 
@@ -69,6 +70,8 @@ pub(crate) struct State {
     pub(crate) reader_restarts: u64,
     pub(crate) process: Process,
     pub(crate) unpublished: Unpublished,
+    /// When the current snapshot was built; before the first one, the start of this process.
+    pub(crate) published: SystemTime,
 }
 
 /// Whether there is something that no snapshot has yet.
@@ -122,8 +125,9 @@ impl State {
             driver_log: None,
             driver_events: VecDeque::new(),
             reader_restarts: 0,
-            process,
             unpublished: Unpublished::AtTick,
+            published: process.started,
+            process,
         }
     }
 

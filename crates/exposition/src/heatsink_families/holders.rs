@@ -25,7 +25,7 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
     (field::ATTRIBUTION_ERRORS_TOTAL, errors),
     (field::ATTRIBUTION_POD_LABELS_CUT_TOTAL, |inputs, family| {
         if let Some(cut) = inputs.attribution.and_then(|known| known.pod_labels_cut) {
-            family.sample(&Labels::default(), cut);
+            family.born(inputs.started()).sample(&Labels::default(), cut);
         }
     }),
 ];
@@ -130,8 +130,8 @@ fn per_refresher<N: Into<Number>>(
 fn errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for refresher in inputs.attribution.iter().flat_map(|known| &known.refreshers) {
         for (reason, count) in &refresher.errors {
-            let line = family.line(&Labels::default()).text("refresher", refresher.name);
-            line.text("reason", reason).value(*count);
+            let line = family.born(inputs.started()).line(&Labels::default());
+            line.text("refresher", refresher.name).text("reason", reason).value(*count);
         }
     }
 }

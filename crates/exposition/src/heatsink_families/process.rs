@@ -13,14 +13,16 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
         family.sample(&Labels::default(), inputs.settings.is_reloaded);
     }),
     (field::READER_RESTARTS_TOTAL, |inputs, family| {
-        family.sample(&Labels::default(), inputs.snapshot.reader_restarts);
+        let restarts = inputs.snapshot.reader_restarts;
+        family.born(inputs.started()).sample(&Labels::default(), restarts);
     }),
     (field::HTTP_CONNECTIONS_CLOSED_TOTAL, |inputs, family| {
-        family.sample(&Labels::default(), inputs.settings.connections_closed);
+        let closed = inputs.settings.connections_closed;
+        family.born(inputs.started()).sample(&Labels::default(), closed);
     }),
     (field::PROCESS_CPU_SECONDS_TOTAL, |inputs, family| {
         if let Some(cpu) = inputs.snapshot.process.cpu {
-            family.sample(&Labels::default(), cpu);
+            family.born(inputs.started()).sample(&Labels::default(), cpu);
         }
     }),
     (field::PROCESS_RESIDENT_MEMORY_BYTES, |inputs, family| {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use model::{FieldId, Xid, XidLog, field};
+use model::{FieldId, Tally, Xid, XidLog, field};
 
-use crate::inputs::{Inputs, Samples, per_gpu, since_1970};
+use crate::inputs::{Inputs, Samples, since_1970};
 use crate::per_device::xid_label;
 use crate::text::{Family, Labels};
 
@@ -19,17 +19,19 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
     (field::DRIVER_ERRORS_TOTAL, driver_errors),
     (field::KERNEL_LOG_LOST_RECORDS_TOTAL, |inputs, family| {
         if let Some(log) = &inputs.snapshot.driver_log {
-            family.sample(&Labels::default(), log.lost);
+            family.born(inputs.started()).sample(&Labels::default(), log.lost);
         }
     }),
 ];
 
 /// A 0 is written only while XIDs of the GPU would be seen.
 fn critical(inputs: &Inputs<'_>, family: &mut Family<'_>) {
-    per_gpu(inputs, family, |gpu| {
-        let count = gpu.xids.critical;
-        (gpu.xids.listening || count > 0).then_some(count)
-    });
+    for gpu in inputs.gpus {
+        let Tally { count, born } = gpu.view.xids.critical;
+        if gpu.view.xids.listening || count > 0 {
+            family.born(born).sample(&gpu.labels, count);
+        }
+    }
 }
 
 fn source(inputs: &Inputs<'_>, family: &mut Family<'_>) {
@@ -39,25 +41,26 @@ fn source(inputs: &Inputs<'_>, family: &mut Family<'_>) {
 }
 
 fn sxids(inputs: &Inputs<'_>, family: &mut Family<'_>) {
-    for ((pci_bus_id, code), count) in inputs.snapshot.driver_log.iter().flat_map(|log| &log.sxids)
+    for ((pci_bus_id, code), tally) in inputs.snapshot.driver_log.iter().flat_map(|log| &log.sxids)
     {
-        let line = family.line(&Labels::default()).text("pci_bus_id", pci_bus_id);
-        line.number("sxid", *code).value(*count);
+        let line = family.born(tally.born).line(&Labels::default()).text("pci_bus_id", pci_bus_id);
+        line.number("sxid", *code).value(tally.count);
     }
 }
 
 fn driver_errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
-    for ((pci_bus_id, kind), count) in inputs.snapshot.driver_log.iter().flat_map(|log| &log.errors)
+    for ((pci_bus_id, kind), tally) in inputs.snapshot.driver_log.iter().flat_map(|log| &log.errors)
     {
-        let line = family.line(&Labels::default()).text("pci_bus_id", pci_bus_id);
-        line.text("kind", kind.as_str()).value(*count);
+        let line = family.born(tally.born).line(&Labels::default()).text("pci_bus_id", pci_bus_id);
+        line.text("kind", kind.as_str()).value(tally.count);
     }
 }
 
 fn counts(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for gpu in inputs.gpus {
         for (code, entry) in &gpu.view.xids.counts {
-            xid_label(family.line(&gpu.labels), *code).value(entry.count);
+            let line = family.born(entry.tally.born).line(&gpu.labels);
+            xid_label(line, *code).value(entry.tally.count);
         }
     }
 }
@@ -87,12 +90,12 @@ fn info(inputs: &Inputs<'_>, family: &mut Family<'_>) {
 
 fn link_faults(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for gpu in inputs.gpus {
-        for (fault, count) in &gpu.view.xids.link_faults {
-            let line = family.line(&gpu.labels).number("xid", fault.code).text("unit", &fault.unit);
-            let line = line.text("severity", fault.severity);
+        for (fault, tally) in &gpu.view.xids.link_faults {
+            let line = family.born(tally.born).line(&gpu.labels).number("xid", fault.code);
+            let line = line.text("unit", &fault.unit).text("severity", fault.severity);
             match fault.link {
-                Some(link) => line.number("nvlink", link).value(*count),
-                None => line.value(*count),
+                Some(link) => line.number("nvlink", link).value(tally.count),
+                None => line.value(tally.count),
             }
         }
     }

@@ -7,7 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use exposition::{Choice, Devices, Settings, Show};
 use model::{
     ClockEvent, Down, Entity, Extent, FieldId, Gpu, GpuView, Health, HealthStatus, Instance, Kind,
-    LinkFault, PartView, Quantity, Reading, Reason, Snapshot, Value, Watch, Xid, XidCount, XidLog,
+    LinkFault, PartView, Quantity, Reading, Reason, Snapshot, Tally, Value, Watch, Xid, XidCount,
+    XidLog,
 };
 use proptest::array::uniform9;
 use proptest::collection::{btree_map, vec};
@@ -182,11 +183,14 @@ fn any_reason() -> impl Strategy<Value = Reason> {
 }
 
 fn any_clock_event() -> impl Strategy<Value = ClockEvent> {
-    let seconds = option::of(proptest::num::f64::ANY);
+    use proptest::num::f64::{INFINITE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+    // Time is not negative.
+    let seconds = option::of(POSITIVE | NORMAL | SUBNORMAL | ZERO | INFINITE);
     (option::of(any::<bool>()), seconds, 0..9_u64, 0..9_u64).prop_map(
         |(active, seconds, samples_in_window, begun)| ClockEvent {
             active,
             seconds,
+            driver_counted: false,
             samples_in_window,
             begun,
         },
@@ -223,7 +227,7 @@ fn any_xids() -> impl Strategy<Value = XidLog> {
     let time = option::of(any_duration().prop_map(|since| UNIX_EPOCH + since));
     let count = (0..200_u32, 0..4_u64, time).prop_map(move |(code, count, last)| XidCount {
         xid: xid(code),
-        count,
+        tally: Tally { count, born: last },
         last: last.map(|time| model::When { time, moment: model::Moment::BOOT }),
     });
     let counts = btree_map(select(vec![13, 48, 79, u32::MAX]), count, 0..4);
@@ -234,13 +238,13 @@ fn any_xids() -> impl Strategy<Value = XidLog> {
         severity: "fatal",
         link,
     });
-    let faults = btree_map(fault, 0..4_u64, 0..4);
+    let faults = btree_map(fault, (0..4_u64).prop_map(|count| Tally { count, born: None }), 0..4);
     (last.clone(), last, last_of_instances, counts, faults, any::<bool>()).prop_map(
         |(last, last_of_gpu, last_of_instances, counts, link_faults, listening)| XidLog {
             last,
             last_of_gpu,
             last_of_instances,
-            critical: 1,
+            critical: Tally { count: 1, born: None },
             counts: counts as BTreeMap<_, _>,
             link_faults,
             listening,

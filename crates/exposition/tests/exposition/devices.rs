@@ -179,7 +179,7 @@ fn a_gpu_that_is_down_keeps_only_its_xids() {
 fn an_instance_has_its_own_xids_and_those_of_the_whole_gpu() {
     let mut gpu = parted(0);
     let mut log = (*xids(true, &[])).clone();
-    log.record(XidEvent { xid: FALLEN, instance: Some(3), before: None }, None);
+    log.record(XidEvent { xid: FALLEN, instance: Some(3), before: None }, None, None);
     gpu.xids = log.into();
     let machine = machine(vec![gpu]);
     let page = Page::parse(&render(&machine, None, &settings())).unwrap();

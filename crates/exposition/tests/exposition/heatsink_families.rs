@@ -66,9 +66,9 @@ fn nvlink_faults_are_counted() {
     let fault =
         |unit: &str, severity, link| LinkFault { code: 145, unit: unit.into(), severity, link };
     let mut log = XidLog::default();
-    log.record_link_fault(fault("RLW_CTRL", "fatal", Some(4)));
-    log.record_link_fault(fault("RLW_CTRL", "fatal", Some(4)));
-    log.record_link_fault(fault("MSE", "nonfatal", None));
+    log.record_link_fault(fault("RLW_CTRL", "fatal", Some(4)), None);
+    log.record_link_fault(fault("RLW_CTRL", "fatal", Some(4)), None);
+    log.record_link_fault(fault("MSE", "nonfatal", None), None);
     let gpu = GpuView { xids: Arc::new(log), ..gpu() };
     check(
         &snapshot(vec![], vec![gpu]),
@@ -84,10 +84,10 @@ fn nvlink_faults_are_counted() {
 fn sxids_and_driver_failures_of_the_kernel_log() {
     let mut log = DriverLog { lost: 12, ..DriverLog::default() };
     for _ in 0..2 {
-        log.count_sxid("00000000:0B:00.0", 20034);
+        log.count_sxid("00000000:0B:00.0", 20034, None);
     }
-    log.count_error("00000000:1A:00.0", DriverError::InitFailed);
-    log.count_error("00000000:1A:00.0", DriverError::FallenOffBus);
+    log.count_error("00000000:1A:00.0", DriverError::InitFailed, None);
+    log.count_error("00000000:1A:00.0", DriverError::FallenOffBus, None);
     let read = Snapshot { driver_log: Some(Arc::new(log)), ..snapshot(vec![], vec![]) };
     let check_read = |name: &str, expected: Expect| check(&read, name, expected);
     check_read(

@@ -92,7 +92,7 @@ pub(crate) fn xids(listening: bool, xids: &[Xid]) -> Arc<XidLog> {
         let time =
             UNIX_EPOCH + Duration::from_millis(1_700_000_000_500) + Duration::from_secs(after);
         let at = When { time, moment: Moment::BOOT };
-        log.record(XidEvent { xid: *xid, instance: None, before: None }, Some(at));
+        log.record(XidEvent { xid: *xid, instance: None, before: None }, Some(at), Some(time));
     }
     Arc::new(log)
 }

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod devices;
+mod formats;
 mod heatsink_families;
 mod holders;
 mod machine;
@@ -11,3 +12,4 @@ mod per_device;
 mod promtool;
 mod properties;
 mod second_opinion;
+mod wire;

@@ -119,9 +119,9 @@ fn xids_since_the_start() {
 fn clock_events() {
     let known = |samples_in_window, begun| ClockEvent {
         active: Some(false),
-        seconds: None,
         samples_in_window,
         begun,
+        ..ClockEvent::default()
     };
     let mut some = gpu();
     some.clock_events = [known(0, 0); CLOCK_REASONS.len()];

@@ -20,7 +20,7 @@ const NASTY: &str = "q\" b\\ n\n r\r t\t \u{1} {a=\"b\",c} # HELP é🔥 \u{2028
 const WORST: Xid = Xid { code: 79, message: NASTY, class: NASTY, action: NASTY, critical: true };
 
 /// A machine with all readings, and texts that need every escape.
-fn worst() -> Snapshot {
+pub(crate) fn worst() -> Snapshot {
     let watches = vec![
         watch(1, "driver_version", Kind::Label, NASTY),
         watch(150, "dcgm_temperature_celsius", Kind::Gauge, NASTY),
@@ -65,14 +65,14 @@ fn worst() -> Snapshot {
     ];
     snapshot.windows.extents = std::time::Duration::from_secs(30);
     let mut log = DriverLog { lost: u64::MAX, ..DriverLog::default() };
-    log.count_sxid(NASTY, u32::MAX);
-    log.count_error(NASTY, DriverError::InitFailed);
+    log.count_sxid(NASTY, u32::MAX, None);
+    log.count_error(NASTY, DriverError::InitFailed, None);
     snapshot.driver_log = Some(std::sync::Arc::new(log));
     snapshot
 }
 
 /// Holders of the first GPU, and the refresher that found them.
-fn holders() -> Attribution {
+pub(crate) fn holders() -> Attribution {
     let text = || Arc::from(NASTY);
     let pod = Pod {
         namespace: text(),
@@ -115,14 +115,15 @@ fn nasty_instance(gpu_instance: u32) -> Entity {
 
 fn known(gpu: GpuView) -> GpuView {
     let mut log = XidLog::clone(&xids(true, &[WORST]));
-    log.record_link_fault(LinkFault {
-        code: 145,
-        unit: NASTY.into(),
-        severity: "fatal",
-        link: None,
-    });
-    let event =
-        ClockEvent { active: Some(true), seconds: Some(1e-9), samples_in_window: 1, begun: 1 };
+    let fault = LinkFault { code: 145, unit: NASTY.into(), severity: "fatal", link: None };
+    log.record_link_fault(fault, None);
+    let event = ClockEvent {
+        active: Some(true),
+        seconds: Some(1e-9),
+        samples_in_window: 1,
+        begun: 1,
+        driver_counted: true,
+    };
     let extent =
         |quantity| Extent { quantity, min: 1e-9, mean: 1.0, max: 1e300, from_driver: true };
     GpuView {

@@ -14,7 +14,7 @@ use crate::arbitrary::{DERIVED, any_settings, any_snapshot};
 use crate::machine::{float, identity, int, settings, snapshot, up, watch};
 
 /// Any text, with characters of the syntax more often than others.
-fn any_text() -> impl Strategy<Value = String> {
+pub(crate) fn any_text() -> impl Strategy<Value = String> {
     let anything = vec(any::<char>(), 0..12).prop_map(String::from_iter);
     prop_oneof![anything, "[a\"\\\\\n\r\t,={}# \u{0}é🔥]{0,12}"]
 }

@@ -80,7 +80,7 @@ fn with_int(view: GpuView, field: FieldId, number: i64) -> GpuView {
 /// With an XID that came so long ago.
 fn with_xid(mut view: GpuView, code: u32, age: Duration) -> GpuView {
     let event = XidEvent { xid: model::catalog::xid::lookup(code), instance: None, before: None };
-    Arc::make_mut(&mut view.xids).record(event, Some(before_now(age)));
+    Arc::make_mut(&mut view.xids).record(event, Some(before_now(age)), None);
     view
 }
 
@@ -300,9 +300,9 @@ fn xids_have_an_action_and_count_for_a_day() {
     assert_eq!(state(later), "reported a critical XID", "a harmless one came after it");
     let mut link = with_xid(healthy(0), 149, MINUTE);
     let fault = |severity| LinkFault { code: 149, unit: "NETIR".into(), severity, link: Some(3) };
-    Arc::make_mut(&mut link.xids).record_link_fault(fault("nonfatal"));
+    Arc::make_mut(&mut link.xids).record_link_fault(fault("nonfatal"), None);
     assert_eq!(state(link.clone()), "reported an XID");
-    Arc::make_mut(&mut link.xids).record_link_fault(fault("fatal"));
+    Arc::make_mut(&mut link.xids).record_link_fault(fault("fatal"), None);
     assert_eq!(state(link), "reported a critical XID");
     assert!(page_of(vec![healthy(0)]).contains("<dt>Last XID</dt><dd>none</dd>"));
     let unheard = GpuView { xids: Arc::default(), ..healthy(0) };

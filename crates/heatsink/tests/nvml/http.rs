@@ -39,7 +39,7 @@ fn responses_have_the_headers_that_prometheus_needs() {
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert_eq!(answer.header("content-encoding"), None);
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(answer.header("vary"), Some("accept-encoding"));
+    assert_eq!(answer.header("vary"), Some("accept, accept-encoding"));
     let length = answer.header("content-length").and_then(|length| length.parse().ok());
     assert_eq!(length, Some(answer.body.len()));
 }
@@ -60,6 +60,60 @@ fn gzip_has_the_same_page() {
     flate2::read::GzDecoder::new(body).read_to_string(&mut page).expect("gzip");
     testkit::page::Page::parse(&page).expect("a well-formed page");
     assert!(body.len() * 5 < page.len(), "{} of {} bytes", body.len(), page.len());
+}
+
+/// The headers `Accept` of Prometheus 2.53, without and with created timestamps, and of 3.
+const ACCEPTED: [(&str, &str, &str); 3] = [
+    (
+        "application/openmetrics-text;version=1.0.0;q=0.5,\
+         application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        "# TYPE heatsink_reader_restarts counter\n",
+    ),
+    (
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+         encoding=delimited;q=0.5,application/openmetrics-text;version=1.0.0;q=0.4,\
+         application/openmetrics-text;version=0.0.1;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+         encoding=delimited",
+        "\u{1e}heatsink_reader_restarts_total\u{12}",
+    ),
+    (
+        "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        "text/plain; version=0.0.4; charset=utf-8",
+        "# TYPE heatsink_reader_restarts_total counter\n",
+    ),
+];
+
+#[test]
+fn each_format_is_served_to_who_prefers_it_and_compressed_on_request() {
+    let exporter = simulated();
+    for (accept, content_type, content) in ACCEPTED {
+        for encoding in ["identity", "gzip"] {
+            let ask = format!(
+                "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\
+                 Accept-Encoding: {encoding}\r\nConnection: close\r\n\r\n"
+            );
+            let mut stream = connect(&exporter);
+            stream.write_all(ask.as_bytes()).expect("it reads");
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).expect("it answers");
+            let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+            let (head, body) = answer.split_at(end + 4);
+            let head = String::from_utf8_lossy(head);
+            let mut page = body.to_vec();
+            assert!(head.contains(&format!("\r\ncontent-type: {content_type}\r\n")), "{head}");
+            assert_eq!(head.contains("content-encoding: gzip"), encoding == "gzip", "{head}");
+            if encoding == "gzip" {
+                page.clear();
+                flate2::read::GzDecoder::new(body).read_to_end(&mut page).expect("gzip");
+            }
+            let page = String::from_utf8_lossy(&page);
+            assert!(page.contains(content), "{content_type}, {encoding}");
+            let ends = page.ends_with("\n# EOF\n");
+            assert_eq!(ends, content_type.contains("openmetrics"), "{content_type}, {encoding}");
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! derived from them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use model::{
     Entity, FieldId, Moment, Pace, Part, Pass, Quantity, ReaderKind, Reading, Readings, Reason,
@@ -15,6 +15,7 @@ use crate::state::clock_events::{self, ClockEvents};
 use crate::state::gpu::GpuState;
 use crate::state::health;
 use crate::state::history::{Extent, History};
+use crate::state::kernel_messages::birth;
 use crate::state::log_line::{LogLine, is_logged};
 use crate::state::outcome::{Applied, Extras, Outcome};
 use crate::state::plan::Plan;
@@ -49,6 +50,7 @@ impl State {
         let has_xids = !is_in_log && !extras.xids.is_empty();
         let (plan, settings, epoch) =
             (Arc::clone(&self.plan), Arc::clone(&self.settings), self.epoch);
+        let published = self.published;
         let gpu = self.get_mut(id.target)?;
         let GpuState { readers, history, pass_duration, .. } = gpu;
         let reader = readers.iter_mut().find(|reader| reader.number == id.number)?;
@@ -68,6 +70,7 @@ impl State {
             plan: &plan,
             settings: &settings,
             epoch,
+            published,
             gpu: id.target.gpu(),
             pass,
             now,
@@ -111,6 +114,7 @@ struct Applier<'a> {
     plan: &'a Plan,
     settings: &'a Settings,
     epoch: Moment,
+    published: SystemTime,
     gpu: Option<u32>,
     pass: Pass,
     now: When,
@@ -144,7 +148,8 @@ impl Applier<'_> {
             xids.note(event, When { time: before, moment: moment - age });
             return;
         }
-        let count = xids.record(event, Some(self.now));
+        let at = Some(self.now);
+        let count = xids.record(event, at, birth(at, self.published));
         self.history.count_in_window(xid.code, self.settings.windows.xids, moment - self.epoch);
         if is_logged(count) {
             self.lines.push(LogLine::Xid { gpu: self.gpu, xid, count, process: None });
@@ -376,7 +381,7 @@ mod tests {
             let extras = Extras { delivers_xids: true, xids: vec![xid(79)], ..Extras::default() };
             test.outcome(EVENTS, millis, Ok(()), extras, |_| {}).unwrap()
         };
-        let count = |snapshot: &Snapshot| snapshot.gpus[0].xids.counts[&79].count;
+        let count = |snapshot: &Snapshot| snapshot.gpus[0].xids.counts[&79].tally.count;
         let applied = event(&mut test, 100);
         assert!(!applied.wake_kernel_log);
         assert!(matches!(applied.lines[..], [LogLine::Xid { count: 1, gpu: Some(0), .. }]));
@@ -386,6 +391,26 @@ mod tests {
         let applied = event(&mut test, 200);
         assert!(applied.wake_kernel_log && applied.lines.is_empty());
         assert_eq!(count(&test.snapshot(200)), 1, "the log has it");
+    }
+
+    #[test]
+    fn the_birth_of_an_xid_count_is_before_every_scrape_that_shows_it() {
+        let mut test = TestState::new(SECOND);
+        let birth = |test: &mut TestState, code, published, millis| {
+            let event_at = at(test.time(millis)).time;
+            test.state.published = event_at + published - SECOND;
+            let extras = Extras { xids: vec![xid(code)], ..Extras::default() };
+            test.outcome(EVENTS, millis, Ok(()), extras, |_| {}).unwrap();
+            let born = test.snapshot(millis).gpus[0].xids.counts[&code].tally.born.unwrap();
+            (born, event_at)
+        };
+        let millis = Duration::from_millis;
+        let (first, event_at) = birth(&mut test, 79, millis(400), 5000);
+        assert_eq!(first, event_at - millis(600), "the last snapshot without it");
+        let (again, _) = birth(&mut test, 79, millis(400), 6000);
+        assert_eq!(again, first, "it stays");
+        let (second, event_at) = birth(&mut test, 48, 3 * SECOND, 7000);
+        assert_eq!(second, event_at, "the wall clock was set back: the event is earlier");
     }
 
     #[test]
@@ -443,7 +468,7 @@ mod tests {
         show(&mut test, &[4]);
         let again = show(&mut test, &[3, 4]);
         assert_eq!((last(&again, 3), last(&again, 4)), (Some(0), Some(31)));
-        assert_eq!(again.gpus[0].xids.counts[&43].count, 1);
+        assert_eq!(again.gpus[0].xids.counts[&43].tally.count, 1);
     }
 
     #[test]

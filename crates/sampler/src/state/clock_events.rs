@@ -90,6 +90,7 @@ impl ClockEvents {
             ClockEvent {
                 active: mask.map(|mask| mask & reason.mask != 0),
                 seconds,
+                driver_counted: self.driver_counted[place],
                 samples_in_window: in_window.get(&(place as u32)).copied().unwrap_or(0),
                 begun: self.begun[place],
             }

@@ -369,7 +369,7 @@ mod tests {
             // The wall clock was set back since.
             let time = SystemTime::now() + Duration::from_secs(100_000);
             let at = When { time, moment: Moment::BOOT + Duration::from_secs(10_000 - age) };
-            case.xids.record(XidEvent { xid, instance: None, before: None }, Some(at));
+            case.xids.record(XidEvent { xid, instance: None, before: None }, Some(at), None);
             case.of("DRIVER").map(|(status, _)| status)
         };
         assert_eq!(of("restart_node", 599), Some(Fail));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use model::{
-    FieldId, Health, Instance, Kind, Moment, Quantity, Reason, Value, WatchIndex, XidCount, XidLog,
-    field,
+    FieldId, Health, Instance, Kind, Moment, Quantity, Reason, Tally, Value, WatchIndex, XidCount,
+    XidLog, field,
 };
 
 use crate::state::clock_events::{self, ClockEvents};
@@ -105,14 +105,14 @@ impl History {
                 }
             }
             for (code, of_code) in &earlier.counts {
-                let none = XidCount { count: 0, last: None, ..*of_code };
+                let none = XidCount { tally: Tally::default(), last: None, ..*of_code };
                 let entry = log.counts.entry(*code).or_insert(none);
-                entry.count += of_code.count;
+                entry.tally.add_earlier(of_code.tally);
                 entry.last = entry.last.or(of_code.last);
             }
-            log.critical += earlier.critical;
-            for (fault, count) in &earlier.link_faults {
-                *log.link_faults.entry(fault.clone()).or_insert(0) += count;
+            log.critical.add_earlier(earlier.critical);
+            for (fault, tally) in &earlier.link_faults {
+                log.link_faults.entry(fault.clone()).or_default().add_earlier(*tally);
             }
         }
         self.xid_window = self.xid_window.take().or(earlier.xid_window);

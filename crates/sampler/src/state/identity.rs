@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(states(&test.snapshot(0))[1], not_initialized);
         // Its XIDs go with it once it is listed.
         let history = &mut test.state.unlisted[0].history;
-        Arc::make_mut(&mut history.xids).record(xid(79), None);
+        Arc::make_mut(&mut history.xids).record(xid(79), None, None);
         test.state.gpu(1).set_listed(true, now);
         test.identify(1, on_bus("0B"));
         let snapshot = test.snapshot(0);
@@ -269,7 +269,7 @@ mod tests {
     fn xids_from_before_the_identity_was_known_stay() {
         let mut test = TestState::new(SECOND).with(|gpu| record(gpu, xid(79)));
         test.identify(0, gpu("GPU-a"));
-        assert_eq!(test.snapshot(0).gpus[0].xids.counts[&79].count, 1);
+        assert_eq!(test.snapshot(0).gpus[0].xids.counts[&79].tally.count, 1);
     }
 
     #[test]

@@ -82,8 +82,8 @@ struct WaitingXid {
 pub(crate) struct Reports {
     /// All events, XIDs included.
     events: Vec<DriverEvent>,
-    /// Events to count.
-    counted: Vec<Event>,
+    /// Events to count, with the time of each if it is known.
+    counted: Vec<(Event, Option<When>)>,
     /// Records that were lost before they could be read.
     lost: u64,
     /// XIDs for which the queue had no room.
@@ -126,7 +126,9 @@ impl XidQueue {
                     let is_added = self.add(WaitingXid { xid, at, since, is_old });
                     reports.uncounted += u64::from(!is_added);
                 }
-                Event::Driver { .. } | Event::Sxid { .. } => reports.counted.push(event),
+                Event::Driver { .. } | Event::Sxid { .. } => {
+                    reports.counted.push((event, at));
+                }
                 Event::Boot => {}
             }
         }
@@ -166,9 +168,12 @@ impl State {
     /// Counts the reports other than XIDs. Returns the lines for the log.
     pub(crate) fn apply_reports(&mut self, reports: Reports) -> Vec<LogLine> {
         let Reports { events, counted, lost, uncounted } = reports;
+        let published = self.published;
         let log = Arc::make_mut(self.driver_log.get_or_insert_default());
         log.lost += lost + uncounted;
-        let mut lines: Vec<_> = counted.into_iter().filter_map(|event| count(log, event)).collect();
+        let counted = counted.into_iter();
+        let mut lines: Vec<_> =
+            counted.filter_map(|(event, at)| count(log, event, birth(at, published))).collect();
         lines.extend((lost > 0).then_some(LogLine::Lost { records: lost }));
         self.driver_events.extend(events);
         let surplus = self.driver_events.len().saturating_sub(MAX_EVENTS);
@@ -187,12 +192,13 @@ impl State {
         let mut lines = Vec::new();
         let before = queue.waiting.len();
         let (window, elapsed) = (self.settings.windows.xids, now - self.epoch);
+        let published = self.published;
         queue.waiting.retain(|waiting| {
             let Some((gpu, history)) = self.history_at(&waiting.xid.pci_bus_id) else {
                 return now - waiting.since < KEEP_WAITING;
             };
             let xid = meaning(waiting.xid.code);
-            let count = record(history, waiting, xid);
+            let count = record(history, waiting, xid, birth(waiting.at, published));
             // The windows begin with this process.
             if !waiting.is_old {
                 history.count_in_window(xid.code, window, elapsed);
@@ -227,14 +233,21 @@ impl State {
     }
 }
 
+/// The birth of a series that begins with an event at this time. A scrape may begin before the event and
+/// still show it, if it began after the last snapshot was `published`, which does not have the series.
+pub(crate) fn birth(at: Option<When>, published: SystemTime) -> Option<SystemTime> {
+    at.map(|at| at.time.min(published))
+}
+
 /// Records one XID of a GPU. Returns how many of its code there are.
-fn record(history: &mut History, waiting: &WaitingXid, xid: Xid) -> u64 {
+fn record(history: &mut History, waiting: &WaitingXid, xid: Xid, birth: Option<SystemTime>) -> u64 {
     let XidLine { instance, fault, .. } = &waiting.xid;
     let xids = Arc::make_mut(&mut history.xids);
     if let Some(fault) = fault {
-        xids.record_link_fault(fault.clone());
+        xids.record_link_fault(fault.clone(), birth);
     }
-    let count = xids.record(XidEvent { xid, instance: *instance, before: None }, waiting.at);
+    let event = XidEvent { xid, instance: *instance, before: None };
+    let count = xids.record(event, waiting.at, birth);
     if waiting.is_old {
         // The instance with this number may be another one by now.
         xids.retain_instances(|number| Some(number) != *instance);
@@ -243,14 +256,14 @@ fn record(history: &mut History, waiting: &WaitingXid, xid: Xid) -> u64 {
 }
 
 /// Counts an event that is not an XID. Returns a line for the log if it is worth one.
-fn count(log: &mut DriverLog, event: Event) -> Option<LogLine> {
+fn count(log: &mut DriverLog, event: Event, birth: Option<SystemTime>) -> Option<LogLine> {
     let (pci_bus_id, what, count) = match event {
         Event::Driver { pci_bus_id, kind } => {
-            let count = log.count_error(&pci_bus_id, kind);
+            let count = log.count_error(&pci_bus_id, kind, birth);
             (pci_bus_id, kind.as_str().to_owned(), count)
         }
         Event::Sxid { pci_bus_id, code, .. } => {
-            let count = log.count_sxid(&pci_bus_id, code);
+            let count = log.count_sxid(&pci_bus_id, code, birth);
             (pci_bus_id, format!("SXid {code} of an NVSwitch"), count)
         }
         Event::Xid(_) | Event::Boot => return None,
@@ -276,5 +289,23 @@ fn driver_event(event: &Event, time: SystemTime) -> Option<DriverEvent> {
             new(pci_bus_id, format!("xid {code}"), process, link, severity)
         }
         Event::Boot => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_birth_is_the_event_or_the_last_snapshot_before_it() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let at = |seconds| {
+            let age = Duration::from_secs(seconds);
+            Some(When { time: now - age, moment: Moment::BOOT })
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(birth(at(0), now - second), Some(now - second), "seen live");
+        assert_eq!(birth(at(500), now), Some(now - 500 * second), "logged before the start");
+        assert_eq!(birth(None, now), None, "logged before a suspend");
     }
 }

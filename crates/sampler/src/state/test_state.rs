@@ -161,7 +161,7 @@ pub(crate) fn xid(code: u32) -> XidEvent {
 }
 
 pub(crate) fn record(gpu: &mut GpuState, event: XidEvent) {
-    Arc::make_mut(&mut gpu.history.xids).record(event, None);
+    Arc::make_mut(&mut gpu.history.xids).record(event, None, None);
 }
 
 /// Writes the value 61 for each watch of an entity.

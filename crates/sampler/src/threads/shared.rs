@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use model::{Moment, Snapshot, Source, Watch};
@@ -74,6 +74,7 @@ impl SharedState {
     pub(crate) fn publish(&self, now: Moment) -> Arc<Snapshot> {
         let mut state = self.lock();
         state.unpublished = Unpublished::Nothing;
+        state.published = SystemTime::now();
         let snapshot = Arc::new(state.snapshot(now));
         // Stored under the lock, so that an older snapshot never replaces a newer one.
         self.current.store(Arc::clone(&snapshot));
