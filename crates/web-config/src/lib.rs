@@ -59,6 +59,11 @@ impl Access {
         None
     }
 
+    /// Whether the certificate that a client shows was verified.
+    pub fn verifies_clients(&self) -> bool {
+        false
+    }
+
     /// Headers that every response has.
     pub fn headers(&self) -> Arc<[(HeaderName, HeaderValue)]> {
         Arc::new([])
