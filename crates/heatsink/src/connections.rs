@@ -1,9 +1,9 @@
 //! A limit on open connections. At the limit, the connection that has been idle longest is closed
-//! to make room for the new one.
+//! to make room for the new one; if each of them has a response in progress, there is no room.
 //!
 //! With a limit alone, clients that connect and send nothing could keep all others out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,12 @@ use tokio::sync::Notify;
 
 /// The time between two warnings that the limit was reached.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A client that reads nothing of a response for this long is idle. Longer than a few packets take.
+const STALLED: Duration = Duration::from_millis(100);
+
+/// How long a client may take to read a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Holds the number of open connections at or below a limit.
 pub(crate) struct ConnectionLimiter {
@@ -24,24 +30,42 @@ pub(crate) struct ConnectionLimiter {
 #[derive(Default)]
 struct State {
     /// The oldest first.
-    open: Vec<Arc<Connection>>,
+    open: Vec<Arc<Activity>>,
     /// How many were closed because the limit was reached.
     evicted: u64,
+    /// How many were refused because the limit was reached.
+    refused: u64,
     last_warning: Option<Instant>,
 }
 
-struct Connection {
-    /// When its last request came, or when it was accepted: milliseconds since the limiter was
-    /// created.
+/// What a connection is doing. Takes no lock, since every request and every write changes it.
+pub(crate) struct Activity {
+    /// When the limiter was created, which the times below count from.
+    started: Instant,
+    /// When it was accepted, its last request came, or it last took a part of a response: milliseconds.
     last_active: AtomicU64,
+    /// Requests whose response is not known yet.
+    answering: AtomicU32,
+    /// Responses that are not written to the socket or to its buffers.
+    unsent: AtomicU32,
+    /// When the number of those last became more than 0: milliseconds.
+    unsent_since: AtomicU64,
+    /// Whether the client does not read what waits to be written.
+    is_blocked: AtomicBool,
     evict: Notify,
 }
 
 /// Counts as one open connection until it is dropped, so it is dropped after the connection.
 pub(crate) struct Permit {
     limiter: Arc<ConnectionLimiter>,
-    connection: Arc<Connection>,
+    activity: Arc<Activity>,
 }
+
+/// A request whose response is not known yet: until this is dropped.
+pub(crate) struct Answering(Arc<Activity>);
+
+/// A response that is not sent yet: until this is dropped.
+pub(crate) struct Unsent(Arc<Activity>);
 
 impl ConnectionLimiter {
     /// A limiter without connections.
@@ -55,17 +79,21 @@ impl ConnectionLimiter {
     }
 
     /// A permit for a new connection. At the limit, closes the connection that has been idle longest,
-    /// and waits until it is closed.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Permit {
+    /// and waits until it is closed; `None` if none is idle.
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Option<Permit> {
         let mut evicts = true;
         loop {
             // Registers before it looks, so that no close in between is missed.
             let closed = self.closed.notified();
             if let Some(permit) = self.try_acquire(Instant::now()) {
-                return permit;
+                return Some(permit);
             }
             if std::mem::take(&mut evicts) {
-                self.evict(Instant::now());
+                let is_evicted = self.evict(Instant::now());
+                self.warn(Instant::now());
+                if !is_evicted {
+                    return None;
+                }
             }
             closed.await;
         }
@@ -76,33 +104,40 @@ impl ConnectionLimiter {
         if state.open.len() >= self.limit {
             return None;
         }
-        let last_active = AtomicU64::new(self.millis(now));
-        let connection = Arc::new(Connection { last_active, evict: Notify::new() });
-        state.open.push(Arc::clone(&connection));
-        Some(Permit { limiter: Arc::clone(self), connection })
+        let activity = Arc::new(Activity::new(self.started, now));
+        state.open.push(Arc::clone(&activity));
+        Some(Permit { limiter: Arc::clone(self), activity })
     }
 
-    /// Tells the connection that has been idle longest to close; of several, the oldest.
-    fn evict(&self, now: Instant) {
+    /// Tells the connection that has been idle longest to close; of several, the oldest. Returns whether
+    /// there is one.
+    pub(crate) fn evict(&self, now: Instant) -> bool {
         let mut state = self.state();
-        let last_active =
-            |connection: &&Arc<Connection>| connection.last_active.load(Ordering::Relaxed);
-        let Some(connection) = state.open.iter().min_by_key(last_active) else { return };
-        connection.evict.notify_one();
-        state.evicted += 1;
-        let warns = state.last_warning.is_none_or(|last| now - last >= WARNING_INTERVAL);
-        if warns {
-            state.last_warning = Some(now);
+        let idle = state.open.iter().filter_map(|open| Some((open.idle_since(now)?, open)));
+        let longest = idle.min_by_key(|(since, _)| *since);
+        let is_evicted = longest.inspect(|(_, open)| open.evict.notify_one()).is_some();
+        match is_evicted {
+            true => state.evicted += 1,
+            false => state.refused += 1,
         }
-        let evicted = state.evicted;
+        is_evicted
+    }
+
+    /// Logs that the limit is reached, unless it did so recently.
+    fn warn(&self, now: Instant) {
+        let mut state = self.state();
+        if state.last_warning.is_some_and(|last| now - last < WARNING_INTERVAL) {
+            return;
+        }
+        state.last_warning = Some(now);
+        let (evicted, refused) = (state.evicted, state.refused);
         drop(state);
-        if warns {
-            tracing::warn!(
-                "the limit of {} HTTP connections is reached: the one that has been idle longest is \
-                 closed for each new one; {evicted} so far",
-                self.limit
-            );
-        }
+        tracing::warn!(
+            "the limit of {} HTTP connections is reached: the one that has been idle longest is \
+             closed for each new one; {evicted} so far, and {refused} new ones were refused because \
+             none was idle",
+            self.limit
+        );
     }
 
     /// How many connections were closed because the limit was reached.
@@ -124,6 +159,57 @@ impl ConnectionLimiter {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Activity {
+    fn new(started: Instant, now: Instant) -> Self {
+        let activity = Self {
+            started,
+            last_active: AtomicU64::new(0),
+            answering: AtomicU32::new(0),
+            unsent: AtomicU32::new(0),
+            unsent_since: AtomicU64::new(0),
+            is_blocked: AtomicBool::new(false),
+            evict: Notify::new(),
+        };
+        activity.touch(now);
+        activity
+    }
+
+    /// Notes that a request comes.
+    pub(crate) fn answering(self: &Arc<Self>, now: Instant) -> Answering {
+        self.touch(now);
+        self.answering.fetch_add(1, Ordering::Relaxed);
+        Answering(Arc::clone(self))
+    }
+
+    /// Notes that the client takes a part of a response, or that it does not.
+    pub(crate) fn sent(&self, is_blocked: bool, now: Instant) {
+        if !is_blocked {
+            self.touch(now);
+        }
+        self.is_blocked.store(is_blocked, Ordering::Relaxed);
+    }
+
+    /// Whether the client takes longer than it may to read its responses.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        let since = self.unsent_since.load(Ordering::Relaxed);
+        self.unsent.load(Ordering::Relaxed) > 0
+            && self.millis(now).saturating_sub(since) > RESPONSE_TIMEOUT.as_millis() as u64
+    }
+
+    /// Since when it has been idle, in milliseconds; `None` while a response is in progress.
+    fn idle_since(&self, now: Instant) -> Option<u64> {
+        let is = |count: &AtomicU32| count.load(Ordering::Relaxed) > 0;
+        let last_active = self.last_active.load(Ordering::Relaxed);
+        let is_sending = is(&self.unsent) || self.is_blocked.load(Ordering::Relaxed);
+        let is_stalled = self.millis(now).saturating_sub(last_active) >= STALLED.as_millis() as u64;
+        (!is(&self.answering) && (!is_sending || is_stalled)).then_some(last_active)
+    }
+
+    fn touch(&self, now: Instant) {
+        self.last_active.store(self.millis(now), Ordering::Relaxed);
+    }
 
     fn millis(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.started).as_millis();
@@ -131,21 +217,52 @@ impl ConnectionLimiter {
     }
 }
 
+impl Answering {
+    /// The response is known, and is to be sent.
+    pub(crate) fn unsent(self) -> Unsent {
+        let activity = Arc::clone(&self.0);
+        if activity.unsent.fetch_add(1, Ordering::Relaxed) == 0 {
+            let since = activity.last_active.load(Ordering::Relaxed);
+            activity.unsent_since.store(since, Ordering::Relaxed);
+        }
+        Unsent(activity)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Unsent {
+    /// Notes that the client takes a part.
+    pub(crate) fn sent(&self, now: Instant) {
+        self.0.touch(now);
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.0.unsent.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Permit {
-    /// Notes that a request came. Takes no lock, since every request calls it.
-    pub(crate) fn touch(&self, now: Instant) {
-        self.connection.last_active.store(self.limiter.millis(now), Ordering::Relaxed);
+    /// What its connection is doing.
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 
     /// Waits until the connection is to be closed for a new one.
     pub(crate) async fn evicted(&self) {
-        self.connection.evict.notified().await;
+        self.activity.evict.notified().await;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limiter.state().open.retain(|open| !Arc::ptr_eq(open, &self.connection));
+        self.limiter.state().open.retain(|open| !Arc::ptr_eq(open, &self.activity));
         self.limiter.closed.notify_waiters();
     }
 }
@@ -187,7 +304,7 @@ mod tests {
     #[test]
     fn at_the_limit_the_connection_idle_longest_is_closed() {
         let (limiter, mut permits) = full(3);
-        permits[0].touch(limiter.started + Duration::from_secs(10));
+        permits[0].activity.touch(limiter.started + Duration::from_secs(10));
         let mut new = pin!(limiter.acquire());
         let mut context = Context::from_waker(Waker::noop());
         assert!(new.as_mut().poll(&mut context).is_pending());
@@ -195,7 +312,7 @@ mod tests {
         assert_eq!(limiter.evicted(), 1);
         // Its task ends, which drops its permit.
         permits.remove(1);
-        let Poll::Ready(_permit) = new.as_mut().poll(&mut context) else {
+        let Poll::Ready(Some(_permit)) = new.as_mut().poll(&mut context) else {
             panic!("a connection was closed, and there is no permit")
         };
         assert_eq!(limiter.state().open.len(), 3);
@@ -206,9 +323,49 @@ mod tests {
     fn of_connections_idle_for_as_long_the_oldest_is_closed() {
         let (limiter, permits) = full(3);
         let now = limiter.started + Duration::from_secs(10);
-        permits.iter().for_each(|permit| permit.touch(now));
-        limiter.evict(now);
+        permits.iter().for_each(|permit| permit.activity.touch(now));
+        assert!(limiter.evict(now));
         assert_eq!(evicted(&permits), [true, false, false]);
+    }
+
+    #[test]
+    fn a_connection_with_a_response_in_progress_is_not_closed() {
+        let (limiter, permits) = full(2);
+        let now = limiter.started + Duration::from_secs(10);
+        // The oldest waits for its response, the other has to read it.
+        let first = permits[0].activity.answering(now);
+        let second = permits[1].activity.answering(now).unsent();
+        assert!(!limiter.evict(now));
+        assert!(is_ready(limiter.acquire()), "there is no room, and nothing to wait for");
+        assert_eq!(evicted(&permits), [false, false]);
+        drop(second);
+        assert!(limiter.evict(now));
+        assert_eq!(evicted(&permits), [false, true]);
+        drop(first);
+        assert!(limiter.evict(now));
+        assert_eq!(evicted(&permits), [true, false]);
+        assert_eq!(limiter.evicted(), 2);
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_of_its_response_is_idle() {
+        let (limiter, permits) = full(1);
+        let activity = &permits[0].activity;
+        let at = |millis| limiter.started + Duration::from_millis(millis);
+        activity.sent(true, at(0));
+        assert_eq!([0, 99, 100].map(|millis| limiter.evict(at(millis))), [false, false, true]);
+        activity.sent(false, at(150));
+        activity.sent(true, at(151));
+        assert_eq!([249, 250].map(|millis| limiter.evict(at(millis))), [false, true]);
+        // HTTP/2: the socket can be written, and the client has no room for the response.
+        activity.sent(false, at(300));
+        let unsent = activity.answering(at(300)).unsent();
+        assert_eq!([399, 400].map(|millis| limiter.evict(at(millis))), [false, true]);
+        unsent.sent(at(500));
+        assert!(!limiter.evict(at(500)));
+        assert_eq!([30_300, 30_301].map(|millis| activity.is_overdue(at(millis))), [false, true]);
+        drop(unsent);
+        assert!(!activity.is_overdue(at(90_000)));
     }
 
     #[test]
@@ -216,11 +373,10 @@ mod tests {
         let (limiter, _permits) = full(1);
         let warned_at = |second| {
             let now = limiter.started + Duration::from_secs(second);
-            limiter.evict(now);
+            limiter.warn(now);
             limiter.state().last_warning == Some(now)
         };
         assert_eq!([0, 1, 59, 60, 61, 120].map(warned_at), [true, false, false, true, false, true]);
-        assert_eq!(limiter.evicted(), 6);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,7 @@ use crate::flags::{
     DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
 };
 use crate::health::HealthRules;
+use crate::listen::Listener;
 use crate::serve::{self, Replicas, Setup};
 use crate::watches::{Extra, WatchConfig};
 use crate::{flags, fleet, holders, listen, logging, source};
@@ -48,7 +48,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     });
     let node_name = replicas.as_ref().map(|_| fleet::name(1).into());
     let setup = Setup {
-        listener: listen::bind(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
+        listeners: vec![Listener::Tcp(
+            listen::bind_tcp(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
+        )],
         source: Box::new(SimSource::new(world, options)),
         watches: config.read()?,
         config,
@@ -68,12 +70,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         max_connections: flags::MAX_CONNECTIONS.parse(None)?,
         web_reload: false,
     };
-    serve::serve(setup, |address| print_story(address, speed, nodes, chapters))
+    serve::serve(setup, |urls| print_story(&urls[0], speed, nodes, chapters))
 }
 
 /// Prints the addresses, and then each chapter of the story when it happens.
-fn print_story(address: SocketAddr, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
-    let url = listen::url(address);
+fn print_story(url: &str, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
     print(format_args!(
         "Eight simulated H100s and the pods that use them: nothing here is measured.\n\n  \
          page      {url}/\n  \

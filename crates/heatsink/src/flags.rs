@@ -213,8 +213,8 @@ flags! { GENERAL, PARSE_GENERAL;
 
 flags! { WEB_FLAGS, PARSE_WEB;
 [Serve] {
-    /// Address to listen on: `:9400`, `127.0.0.1:9400`, `[::1]:9400`, `unix:///run/heatsink.sock`;
-    /// several, separated by commas
+    /// Address to listen on: `:9400`, `127.0.0.1:9400`, `[::1]:9400`, `unix:///run/heatsink.sock`
+    /// (for its owner and group); several, separated by commas
     ADDRESS: Vec<String> = list("address")
         .short('a').variable("DCGM_EXPORTER_LISTEN").value("ADDRESS").default(":9400").heading(WEB);
 

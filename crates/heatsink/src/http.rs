@@ -1,26 +1,28 @@
-//! The HTTP server: a few endpoints, with limits on connections and times.
+//! What is served over HTTP: a few endpoints, and who may read them.
 
-use std::convert::Infallible;
+mod handshakes;
+mod passwords;
+mod server;
+mod transport;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use exposition::Format;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{Moment, When};
 use sampler::Sampler;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
-use web_config::Access;
+use tokio::time::timeout;
+use tokio_rustls::rustls::ServerConfig;
+use web_config::{Access, Authentication};
 
-use crate::connections::{ConnectionLimiter, Permit};
+pub(crate) use self::passwords::Passwords;
+use self::server::{Client, Site, later, retry_after};
+pub(crate) use self::server::{Listeners, serve};
+use crate::connections::ConnectionLimiter;
 use crate::fleet::Fleet;
 use crate::health::{HealthRules, health, readiness};
 use crate::holders::Holders;
@@ -29,16 +31,11 @@ use crate::overview::Overview;
 use crate::pages::{Content, Encoding, PageCache};
 use crate::reload::ReloadHandle;
 
-/// How long a client may take to send the head of a request. The time between two requests of a
-/// connection counts too, so it is longer than the usual scrape intervals.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a request waits, for its password or for a reload, unless the scraper says how long.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a connection lives. A client that keeps sending requests does not notice; one that does
-/// not read its response is disconnected.
-const CONNECTION_AGE: Duration = Duration::from_secs(300);
-
-/// How long responses in progress may take when the program stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+/// The longest wait that a scraper can ask for.
+const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The data of the endpoints.
 pub(crate) struct App {
@@ -50,6 +47,8 @@ pub(crate) struct App {
     pub(crate) connections: Arc<ConnectionLimiter>,
     /// Who may read.
     pub(crate) access: Arc<Access>,
+    /// Checks the passwords that are not known yet.
+    pub(crate) passwords: Passwords,
     /// What `POST /-/reload` asks for a reload; `None` if that endpoint is off.
     pub(crate) reload: Option<ReloadHandle>,
     /// Further nodes, in a demo with several.
@@ -58,81 +57,119 @@ pub(crate) struct App {
     pub(crate) health_rules: HealthRules,
 }
 
-/// Serves until `stop` turns true; then lets the responses in progress finish.
-pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: watch::Receiver<bool>) {
-    let mut stopping = stop.clone();
-    loop {
-        let accepted = async {
-            match listener.accept().await {
-                Ok((stream, _)) => Ok((stream, app.connections.acquire().await)),
-                Err(error) => Err(error),
-            }
-        };
-        let accepted = tokio::select! {
-            accepted = accepted => accepted,
-            _ = stopping.wait_for(|stop| *stop) => break,
-        };
-        match accepted {
-            Ok((stream, permit)) => {
-                let app = Arc::clone(&app);
-                let stop = stop.clone();
-                tokio::spawn(async move {
-                    // Whether it is silent, in the middle of a head, or not reading.
-                    tokio::select! {
-                        () = serve_connection(stream, app, &permit, stop) => {}
-                        () = permit.evicted() => {}
+impl Site for App {
+    fn connections(&self) -> &Arc<ConnectionLimiter> {
+        &self.connections
+    }
+
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.access.tls()
+    }
+
+    fn verifies_clients(&self) -> bool {
+        self.access.verifies_clients()
+    }
+
+    fn headers(&self) -> Arc<[(HeaderName, HeaderValue)]> {
+        self.access.headers()
+    }
+
+    async fn answer(&self, client: &Client, request: &Request<Incoming>) -> Response<Bytes> {
+        if let Err(wait) = self.access.admit(Instant::now()) {
+            let mut response = text(StatusCode::TOO_MANY_REQUESTS, "too many requests\n");
+            retry_after(response.headers_mut(), wait);
+            return response;
+        }
+        let authorization = request.headers().get(header::AUTHORIZATION);
+        let is_authenticated = match self.access.authenticate(authorization) {
+            Authentication::NotNeeded => client.is_verified,
+            Authentication::Accepted => true,
+            Authentication::Refused => return unauthorized(),
+            Authentication::Unknown(check) => {
+                let patience = patience(request.headers());
+                match self.passwords.check(|| check.run(), client.address, patience).await {
+                    Ok(true) => true,
+                    Ok(false) => return unauthorized(),
+                    Err(_) => {
+                        let why = "too many passwords to check\n";
+                        return later(why, Duration::from_secs(1));
                     }
-                    // After the connection, which ended with the select.
-                    drop(permit);
-                });
+                }
             }
-            Err(error) => {
-                // Out of file descriptors, most likely: pausing gives them time to come back.
-                tracing::warn!("cannot accept a connection: {error}");
-                sleep(Duration::from_millis(100)).await;
+        };
+        match &self.reload {
+            Some(handle) if request.uri().path() == "/-/reload" => {
+                reload(handle, client, is_authenticated, request).await
             }
+            _ => get(self, request),
         }
     }
-    drop(listener);
-    // Clients that take longer are disconnected.
-    let _ = timeout(DRAIN_TIMEOUT, app.connections.drained()).await;
 }
 
-/// Answers the requests of one connection.
-async fn serve_connection(
-    stream: TcpStream,
-    app: Arc<App>,
-    permit: &Permit,
-    mut stop: watch::Receiver<bool>,
-) {
-    // Responses are written at once; waiting to fill a packet would only delay them.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        permit.touch(Instant::now());
-        let response = answer(&app, &request);
-        async move { Ok::<_, Infallible>(response) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = sleep(CONNECTION_AGE) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+/// How long this request waits.
+fn patience(headers: &HeaderMap) -> Duration {
+    let value = headers.get("x-prometheus-scrape-timeout-seconds");
+    let seconds = value.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let asked = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    asked.unwrap_or(PATIENCE).min(MAX_PATIENCE)
+}
+
+fn unauthorized() -> Response<Bytes> {
+    let mut response = text(StatusCode::UNAUTHORIZED, "Unauthorized\n");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+    response
+}
+
+/// Why a request is refused for its method or its body.
+fn refused_form(
+    request: &Request<Incoming>,
+    methods: &[Method],
+    allow: &'static str,
+) -> Option<Response<Bytes>> {
+    if !methods.contains(request.method()) {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("use {allow}\n"));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        return Some(response);
     }
-    connection.as_mut().graceful_shutdown();
-    // An error of one connection does not concern the others.
-    let _ = timeout(Duration::from_secs(10), connection).await;
+    let has_body = !request.body().is_end_stream();
+    has_body.then(|| text(StatusCode::PAYLOAD_TOO_LARGE, "no request has a body here\n"))
 }
 
-fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
+/// Reloads, for clients that may ask for it.
+async fn reload(
+    handle: &ReloadHandle,
+    client: &Client,
+    is_authenticated: bool,
+    request: &Request<Incoming>,
+) -> Response<Bytes> {
+    if let Some(refused) = refused_form(request, &[Method::POST], "POST") {
+        return refused;
+    }
+    if !may_reload(client, is_authenticated, request.headers()) {
+        return text(
+            StatusCode::FORBIDDEN,
+            "a reload needs a client on this machine, a password or a certificate, and no browser\n",
+        );
+    }
+    match timeout(patience(request.headers()), handle.reload("POST /-/reload")).await {
+        Ok(Ok(())) => text(StatusCode::OK, "reloaded\n"),
+        Ok(Err(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, "reload failed; the log says why\n"),
+        Err(_) => later("the reload takes long; the log will say how it ends\n", PATIENCE),
+    }
+}
+
+/// Whether this client may ask for a reload. A browser may not: any page that its user opens could
+/// make it ask.
+fn may_reload(client: &Client, is_authenticated: bool, headers: &HeaderMap) -> bool {
+    let is_local = client.address.is_none_or(|address| address.is_loopback());
+    let is_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    (is_local || is_authenticated) && !is_browser
+}
+
+/// The endpoints that can be read.
+fn get(app: &App, request: &Request<Incoming>) -> Response<Bytes> {
+    if let Some(refused) = refused_form(request, &[Method::GET, Method::HEAD], "GET, HEAD") {
+        return refused;
     }
     match request.uri().path() {
         "/metrics" => metrics(app, request),
@@ -152,7 +189,7 @@ fn answer(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     }
 }
 
-fn overview(app: &App) -> Response<Full<Bytes>> {
+fn overview(app: &App) -> Response<Bytes> {
     let now = When { time: SystemTime::now(), moment: Moment::now() };
     let page = app.overview.page(&app.sampler.snapshot(), now);
     let mut response = respond(StatusCode::OK, "text/html; charset=utf-8", page);
@@ -171,7 +208,7 @@ fn fleet_page(
     fleet: &Fleet,
     path: &str,
     request: &Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     if path == "/targets" {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         return match host {
@@ -186,7 +223,7 @@ fn fleet_page(
     }
 }
 
-fn metrics(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn metrics(app: &App, request: &Request<Incoming>) -> Response<Bytes> {
     page(request, |format, encoding| {
         let content = Content {
             snapshot: app.sampler.snapshot(),
@@ -200,7 +237,7 @@ fn metrics(app: &App, request: &Request<Incoming>) -> Response<Full<Bytes>> {
 fn page(
     request: &Request<Incoming>,
     make: impl FnOnce(Format, Encoding) -> Bytes,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     if let Some(filter) = request.uri().query().and_then(unsupported_filter) {
         return text(
             StatusCode::BAD_REQUEST,
@@ -230,7 +267,7 @@ fn unsupported_filter(query: &str) -> Option<&'static str> {
     ["name[]", "collect[]"].into_iter().find(has)
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     respond(status, "text/plain; charset=utf-8", body)
 }
 
@@ -238,12 +275,10 @@ fn respond(
     status: StatusCode,
     media_type: &'static str,
     body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
@@ -262,6 +297,46 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(unsupported_filter(query), filter, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_scraper_says_how_long_it_waits() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(patience(&headers), PATIENCE);
+        for (value, millis) in [
+            ("1.5", 1500),
+            ("10", 10_000),
+            ("0", 0),
+            ("3600", 60_000),
+            ("-1", 10_000),
+            ("NaN", 10_000),
+            ("1e99", 10_000),
+            ("soon", 10_000),
+        ] {
+            headers.insert("x-prometheus-scrape-timeout-seconds", HeaderValue::from_static(value));
+            assert_eq!(patience(&headers), Duration::from_millis(millis), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_reload_is_for_this_machine_and_for_known_clients() {
+        let client = |address: Option<&str>| Client {
+            address: address.map(|address| address.parse().unwrap()),
+            is_verified: false,
+        };
+        let none = HeaderMap::new();
+        for local in [None, Some("127.0.0.1"), Some("127.8.0.1"), Some("::1")] {
+            assert!(may_reload(&client(local), false, &none), "{local:?}");
+        }
+        let other = client(Some("192.0.2.1"));
+        assert!(!may_reload(&other, false, &none));
+        assert!(may_reload(&other, true, &none));
+        // A page in a browser on this machine.
+        for (name, value) in [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            assert!(!may_reload(&client(None), true, &headers), "{name}");
         }
     }
 }

@@ -1,35 +1,110 @@
-//! The listening socket: systemd's, or one for `-a, --address`.
+//! The listening sockets: systemd's, or those of `-a, --address`.
 
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::flags::ADDRESS;
 use crate::systemd;
 
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: i32 = 1024;
+/// Connections that the kernel keeps until they are accepted; it may keep fewer (net.core.somaxconn). If
+/// there is no room, a client tries again after a second.
+const BACKLOG: i32 = 4096;
 
 /// Bytes of a response that the kernel buffers for a client that does not read. By default it buffers
 /// megabytes, and hundreds of such clients would cost a gigabyte.
 const SEND_BUFFER: usize = 256 * 1024;
 
-/// systemd's socket, if it passes one; else, unless that is `required`, one for `address`.
+/// Who may connect to a Unix socket, whatever the umask is: its owner and its group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// What an address may look like.
+const FORMS: &str = "write :9400, 127.0.0.1:9400, [::1]:9400 or unix:///run/heatsink.sock";
+
+/// A listening socket.
+pub(crate) enum Listener {
+    /// TCP over IPv4, IPv6 or both.
+    Tcp(TcpListener),
+    /// A Unix socket, and its file, which is removed at the end; `None` if the file is systemd's.
+    Unix(UnixListener, Option<SocketFile>),
+}
+
+/// The file of a Unix socket; dropping this removes it.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode, because another process may have put its own file there.
+    id: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if id(&self.path).is_ok_and(|id| id == self.id) {
+            // If this fails, the next start finds that nothing listens there.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn id(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+impl Listener {
+    /// The address as a browser of this machine opens it, `http://localhost:9400`, or
+    /// `unix:///run/heatsink.sock`.
+    pub(crate) fn url(&self, is_encrypted: bool) -> String {
+        let address = match self {
+            Self::Tcp(listener) => listener.local_addr(),
+            Self::Unix(listener, _) => {
+                let address = listener.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                return format!("unix://{}", path.unwrap_or(Path::new("?")).display());
+            }
+        };
+        let scheme = if is_encrypted { "https" } else { "http" };
+        match address {
+            Ok(address) => format!("{scheme}://{}", reachable(address)),
+            Err(_) => format!("{scheme}://?"),
+        }
+    }
+}
+
+/// The address at which this machine reaches it: `localhost:9400`.
+fn reachable(address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("localhost:{}", address.port()),
+        false => address.to_string(),
+    }
+}
+
+/// systemd's sockets, if it passes some; else, unless those are `required`, one for each address.
 ///
 /// # Errors
 ///
-/// What is wrong with the address, or with the sockets that systemd passes.
-pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
-    match systemd::socket(required)? {
-        Some(listener) => {
-            let bounded = SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER);
-            bounded.context("systemd's socket cannot be set up")?;
-            Ok(listener)
-        }
-        None => bind(address).context(&ADDRESS),
+/// What is wrong with an address, or with the sockets that systemd passes.
+pub(crate) fn listeners(required: bool, addresses: &[String]) -> Result<Vec<Listener>> {
+    let passed = systemd::sockets(required)?;
+    for listener in &passed {
+        let socket = match listener {
+            Listener::Tcp(listener) => SockRef::from(listener),
+            Listener::Unix(listener, _) => SockRef::from(listener),
+        };
+        socket.set_send_buffer_size(SEND_BUFFER).context("systemd's socket cannot be set up")?;
     }
+    if !passed.is_empty() {
+        return Ok(passed);
+    }
+    let bind_all = || {
+        ensure!(!addresses.is_empty(), "there is no address; {FORMS}");
+        addresses.iter().map(|address| bind(address)).collect()
+    };
+    bind_all().context(&ADDRESS)
 }
 
 /// A listening socket.
@@ -37,7 +112,64 @@ pub(crate) fn listener(required: bool, address: &str) -> Result<TcpListener> {
 /// # Errors
 ///
 /// What is wrong with the address, or why nothing can listen there; and what to do.
-pub(crate) fn bind(address: &str) -> Result<TcpListener> {
+fn bind(address: &str) -> Result<Listener> {
+    match address.strip_prefix("unix:") {
+        Some(path) => bind_unix(address, path),
+        None => bind_tcp(address).map(Listener::Tcp),
+    }
+}
+
+/// A listening Unix socket. Removes the file of one that nothing listens on.
+fn bind_unix(address: &str, path: &str) -> Result<Listener> {
+    let path = path.strip_prefix("//").map(Path::new).filter(|path| path.is_absolute());
+    let path = path.with_context(|| format!("`{address}` has no absolute path; {FORMS}"))?;
+    match fs::symlink_metadata(path) {
+        Ok(file) if !file.file_type().is_socket() => {
+            bail!("cannot listen on `{address}`: there is a file that is not a socket")
+        }
+        Ok(_) => match UnixStream::connect(path) {
+            Ok(_) => bail!(
+                "another program listens on `{address}`; `ss -lxp src {}` shows which; stop it, or \
+                 choose another path",
+                path.display()
+            ),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).with_context(|| {
+                    format!("cannot remove the socket that another process left at `{address}`")
+                })?;
+            }
+            Err(error) => bail!("cannot listen on `{address}`, where a socket is: {error}"),
+        },
+        Err(_) => {}
+    }
+    listen_unix(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            anyhow!("cannot listen on `{address}`: its folder is missing; make it first")
+        }
+        io::ErrorKind::PermissionDenied => anyhow!(
+            "cannot listen on `{address}`: permission denied; choose a folder that heatsink may write"
+        ),
+        _ => anyhow!("cannot listen on `{address}`: {error}"),
+    })
+}
+
+fn listen_unix(path: &Path) -> io::Result<Listener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let file = SocketFile { path: path.to_owned(), id: id(path)? };
+    // Before it listens, so that nobody else connects in between.
+    fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener::Unix(socket.into(), Some(file)))
+}
+
+/// A listening TCP socket.
+///
+/// # Errors
+///
+/// What is wrong with the address, or why nothing can listen there; and what to do.
+pub(crate) fn bind_tcp(address: &str) -> Result<TcpListener> {
     let (host, port) = host_and_port(address)?;
     let explain = |error: &io::Error| explain(error, address, port);
     if host.is_empty() {
@@ -63,7 +195,6 @@ pub(crate) fn bind(address: &str) -> Result<TcpListener> {
 
 /// The host and the port of `:9400`, `127.0.0.1:9400`, `[::1]:9400` or `host:9400`.
 fn host_and_port(address: &str) -> Result<(&str, u16)> {
-    const FORMS: &str = "write :9400, 127.0.0.1:9400 or [::1]:9400";
     if let Ok(port) = address.parse::<u16>() {
         bail!("`{address}` is a port without a colon; write :{port}");
     }
@@ -96,14 +227,6 @@ fn explain(error: &io::Error, address: &str, port: u16) -> anyhow::Error {
     }
 }
 
-/// The address as a browser of this machine opens it: `http://localhost:9400`.
-pub(crate) fn url(address: SocketAddr) -> String {
-    match address.ip().is_unspecified() {
-        true => format!("http://localhost:{}", address.port()),
-        false => format!("http://{address}"),
-    }
-}
-
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -122,7 +245,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use std::net::TcpStream;
 
+    use tempfile::TempDir;
+
     use super::*;
+
+    fn mistake(addresses: &[&str]) -> String {
+        let addresses: Vec<String> = addresses.iter().map(|&address| address.to_owned()).collect();
+        let error = listeners(false, &addresses).err().expect("it is refused");
+        format!("{error:#}")
+    }
 
     #[test]
     fn addresses_are_read_or_refused() {
@@ -138,31 +269,76 @@ mod tests {
             ("::1:9400", "is not HOST:PORT"),
             ("http://localhost:9400", "is not HOST:PORT"),
             ("host.invalid:9400", "`host.invalid` has no address"),
+            ("unix:", "has no absolute path"),
+            ("unix://", "has no absolute path"),
+            ("unix:run/heatsink.sock", "has no absolute path"),
+            ("unix://run/heatsink.sock", "has no absolute path"),
+            ("unix:///nowhere/heatsink.sock", "its folder is missing"),
+            ("unix:///etc/hostname", "a file that is not a socket"),
         ] {
-            let error = bind(text).expect_err(text);
-            assert!(format!("{error:#}").contains(message), "{error:#}");
+            let message_of_all = mistake(&["127.0.0.1:0", text]);
+            assert!(message_of_all.contains(message), "{message_of_all}");
         }
+        assert!(mistake(&[]).contains("there is no address"));
+        let long = format!("unix:///tmp/{}", "x".repeat(200));
+        assert!(mistake(&[&long]).contains("cannot listen on"));
     }
 
     #[test]
     fn a_printed_address_can_be_opened() {
         for (address, expected) in [
-            ("[::]:9400", "http://localhost:9400"),
-            ("0.0.0.0:9400", "http://localhost:9400"),
-            ("127.0.0.1:1", "http://127.0.0.1:1"),
-            ("[::1]:1", "http://[::1]:1"),
+            ("[::]:9400", "localhost:9400"),
+            ("0.0.0.0:9400", "localhost:9400"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("[::1]:1", "[::1]:1"),
         ] {
-            assert_eq!(url(address.parse().unwrap()), expected);
+            assert_eq!(reachable(address.parse().unwrap()), expected);
         }
+        let listener = bind("127.0.0.1:0").unwrap();
+        assert!(listener.url(false).starts_with("http://127.0.0.1:"));
+        assert!(listener.url(true).starts_with("https://127.0.0.1:"));
     }
 
     #[test]
     fn a_port_alone_listens_on_ipv4_and_ipv6() {
-        let listener = bind(":0").unwrap();
+        let listener = bind_tcp(":0").unwrap();
         let address = listener.local_addr().unwrap();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).is_ok());
         if address.is_ipv6() {
             assert!(TcpStream::connect((Ipv6Addr::LOCALHOST, address.port())).is_ok());
         }
+    }
+
+    #[test]
+    fn a_unix_socket_is_for_owner_and_group_and_its_file_is_removed() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a.sock");
+        let address = format!("unix://{}", path.display());
+        let listener = bind(&address).unwrap();
+        assert_eq!(listener.url(true), address);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert!(UnixStream::connect(&path).is_ok());
+        // One that is in use is refused, and stays.
+        let error = mistake(&[&address]);
+        assert!(error.contains("another program listens on"), "{error}");
+        assert!(UnixStream::connect(&path).is_ok());
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_socket_of_a_dead_process_is_replaced() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "the library does not remove it");
+        let address = format!("unix://{}", path.display());
+        let old = bind(&address).unwrap();
+        assert!(UnixStream::connect(&path).is_ok());
+        // A file that another process has put there stays.
+        fs::remove_file(&path).unwrap();
+        let _other = UnixListener::bind(&path).unwrap();
+        drop(old);
+        assert!(UnixStream::connect(&path).is_ok());
     }
 }

@@ -1,6 +1,5 @@
 //! `heatsink serve`: read the settings, start, serve, drain.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use anyhow::{Context, Result};
 use exposition::{HolderSettings, Show};
 use model::{Source, Windows};
 use sampler::{GpuProbe, KernelLog, Sampler};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use web_config::{Access, WebConfig};
@@ -19,7 +17,8 @@ use crate::exit::{EXIT_OK, Exit};
 use crate::fleet::Fleet;
 use crate::health::HealthRules;
 use crate::holders::Holders;
-use crate::http::{self, App};
+use crate::http::{self, App, Listeners, Passwords};
+use crate::listen::Listener;
 use crate::overview::Overview;
 use crate::pages::PageCache;
 use crate::reload::{ReloadHandle, Reloader, UnservedFields};
@@ -32,7 +31,8 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// Everything that a server needs, checked.
 pub(crate) struct Setup {
-    pub(crate) listener: std::net::TcpListener,
+    /// All of them are served alike.
+    pub(crate) listeners: Vec<Listener>,
     /// Who may read.
     pub(crate) web_config: WebConfig,
     /// The most open connections.
@@ -122,16 +122,22 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         max_connections: args.get(&flags::MAX_CONNECTIONS)?,
         web_reload: args.get(&flags::WEB_RELOAD)?,
         // Last, so that nothing listens unless everything else is in order.
-        listener: listen::listener(
+        listeners: listen::listeners(
             args.get(&flags::WEB_SYSTEMD_SOCKET)?,
-            &args.get(&flags::ADDRESS)?.join(","),
+            &args.get(&flags::ADDRESS)?,
         )?,
     };
-    serve(setup, |address| tracing::info!("serving on {}/metrics", listen::url(address)))
+    serve(setup, |urls| {
+        let page = |url: &String| match url.starts_with("http") {
+            true => format!("{url}/metrics"),
+            false => url.clone(),
+        };
+        tracing::info!("serving on {}", urls.iter().map(page).collect::<Vec<_>>().join(", "));
+    })
 }
 
-/// Serves until a signal ends it; `ready` is called with the address.
-pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit> {
+/// Serves until a signal ends it; `ready` is called with the addresses.
+pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit> {
     let Setup { config, watches: LoadedWatches { watches, rows_skipped, .. }, .. } = setup;
     let unserved = UnservedFields::of(setup.source.as_ref());
     unserved.warn_of(&watches);
@@ -175,6 +181,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         pages: PageCache::new(page),
         connections: ConnectionLimiter::new(setup.max_connections),
         access: Access::new(setup.web_config),
+        passwords: Passwords::default(),
         reload: setup.web_reload.then(|| reload.clone()),
         health_rules: setup.health_rules,
     });
@@ -182,20 +189,21 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(SocketAddr)) -> Result<Exit
         .enable_all()
         .build()
         .context("cannot start the server")?;
-    let listener = setup.listener;
+    let listeners = setup.listeners;
     let served = Arc::clone(&app);
     runtime.block_on(async move {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let listener = TcpListener::from_std(listener)?;
+        let is_encrypted = served.access.tls().is_some();
+        let urls: Vec<String> =
+            listeners.iter().map(|listener| listener.url(is_encrypted)).collect();
+        let listeners = Listeners::new(listeners)?;
         let (stop, stopped) = watch::channel(false);
         let messenger = Messenger::start();
         tokio::spawn(systemd::report(messenger.clone(), Arc::downgrade(&served)));
         let reloader = Reloader { app: Arc::downgrade(&served), config, unserved };
         reloader.start(reload_requests);
         tokio::spawn(handle_signals(stop, messenger, reload));
-        ready(address);
-        http::serve(listener, served, stopped).await;
+        ready(&urls);
+        http::serve(listeners, served, stopped).await;
         std::io::Result::Ok(())
     })?;
     // Drops the connections that are left, which hold the sampler.

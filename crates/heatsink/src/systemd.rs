@@ -1,13 +1,12 @@
-//! systemd: takes its listening socket, and notifies it of readiness, status and liveness. Without
+//! systemd: takes its listening sockets, and notifies it of readiness, status and liveness. Without
 //! systemd, it does nothing.
 
-use std::net::TcpListener;
 use std::sync::Weak;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use listenfd::ListenFd;
 use model::Snapshot;
 use sd_notify::NotifyState;
@@ -16,6 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::flags::WEB_SYSTEMD_SOCKET;
 use crate::health;
 use crate::http::App;
+use crate::listen::Listener;
 
 /// How often the status is sent; more often if the watchdog's timeout is short.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
@@ -23,30 +23,32 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Messages that wait to be sent at most; further ones are lost.
 const MAX_WAITING_MESSAGES: usize = 16;
 
-/// The socket that systemd listens on for this process (`heatsink.socket`), if it does.
+/// The sockets that systemd listens on for this process (`heatsink.socket`): TCP and Unix sockets.
 ///
 /// # Errors
 ///
-/// When systemd passes something else, more than one socket, or none although one is `required`.
-pub(crate) fn socket(required: bool) -> Result<Option<TcpListener>> {
+/// When systemd passes something else, or nothing although a socket is `required`.
+pub(crate) fn sockets(required: bool) -> Result<Vec<Listener>> {
     let mut passed = ListenFd::from_env();
-    match passed.len() {
-        0 if required => bail!(
+    if required && passed.len() == 0 {
+        bail!(
             "{WEB_SYSTEMD_SOCKET}: systemd has passed no socket; start heatsink.socket, or leave the \
              flag out and listen on --address"
-        ),
-        0 => return Ok(None),
-        1 => {}
-        more => bail!(
-            "systemd has passed {more} sockets: leave one ListenStream= in heatsink.socket \
-             (a port alone is IPv6 and IPv4)"
-        ),
+        );
     }
-    let listener = passed.take_tcp_listener(0);
-    let listener =
-        listener.context("systemd has passed something that is not a listening TCP socket")?;
-    ensure!(listener.is_some(), "systemd has passed a socket that is already in use");
-    Ok(listener)
+    (0..passed.len()).map(|index| socket(&mut passed, index)).collect()
+}
+
+fn socket(passed: &mut ListenFd, index: usize) -> Result<Listener> {
+    if let Ok(Some(listener)) = passed.take_tcp_listener(index) {
+        return Ok(Listener::Tcp(listener));
+    }
+    let listener = passed.take_unix_listener(index).context(
+        "systemd has passed something that is not a listening TCP or Unix socket: leave only \
+         ListenStream= in heatsink.socket",
+    )?;
+    let listener = listener.context("systemd has passed a socket that is already in use")?;
+    Ok(Listener::Unix(listener, None))
 }
 
 /// Sends messages to systemd from a thread of its own: systemd may be slow, and must delay neither a

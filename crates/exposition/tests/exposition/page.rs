@@ -107,7 +107,7 @@ fn a_whole_page() {
         # HELP heatsink_reader_restarts_total Reader threads that ended or could not be started and are started again, as a count
         # TYPE heatsink_reader_restarts_total counter
         heatsink_reader_restarts_total 0
-        # HELP heatsink_http_connections_closed_total HTTP connections closed because the limit of 256 was reached, as a count
+        # HELP heatsink_http_connections_closed_total HTTP connections closed because the limit of --max-connections was reached, as a count
         # TYPE heatsink_http_connections_closed_total counter
         heatsink_http_connections_closed_total 0
         # HELP process_cpu_seconds_total CPU time that heatsink has used, user and system, in seconds

@@ -2,20 +2,29 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::rig::{BINARY, PATIENCE, up};
-use testkit::exporter::Exporter;
+use tempfile::TempDir;
+use testkit::exporter::{Exporter, run};
 use testkit::page::metric;
 use testkit::promtool;
 
-fn simulated() -> Exporter {
-    let exporter = Exporter::start(BINARY, &["--source", "sim", "--sim-scenario", "steady"], &[]);
+pub(crate) fn simulated() -> Exporter {
+    simulated_with(&[])
+}
+
+fn simulated_with(args: &[&str]) -> Exporter {
+    let args = [&["--source", "sim", "--sim-scenario", "steady"], args].concat();
+    let exporter = Exporter::start(BINARY, &args, &[]);
     exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
     exporter
 }
 
-fn connect(exporter: &Exporter) -> TcpStream {
+pub(crate) fn connect(exporter: &Exporter) -> TcpStream {
     let address = exporter.url().trim_start_matches("http://");
     let stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out can be set");
@@ -23,7 +32,7 @@ fn connect(exporter: &Exporter) -> TcpStream {
 }
 
 /// Sends these bytes, and reads until the server closes the connection.
-fn say(exporter: &Exporter, bytes: &[u8]) -> String {
+pub(crate) fn say(exporter: &Exporter, bytes: &[u8]) -> String {
     let mut stream = connect(exporter);
     stream.write_all(bytes).expect("it reads");
     let mut answer = Vec::new();
@@ -125,14 +134,220 @@ fn other_paths_and_methods() {
         assert_eq!(exporter.get(path).status, status, "{path}");
     }
     assert!(exporter.get("/").body.contains("simulated"));
-    let post = say(
-        &exporter,
-        b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-    );
-    assert!(post.starts_with("HTTP/1.1 405"), "{post}");
-    let head = say(&exporter, b"HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"] {
+        let ask = format!("{method} /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let answer = say(&exporter, ask.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+        assert!(answer.contains("\r\nallow: GET, HEAD\r\n"), "{answer}");
+    }
+    let head = say(&exporter, b"HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.contains("\r\ncontent-length: 3\r\n"), "{head}");
     assert!(head.ends_with("\r\n\r\n"), "a HEAD has no body");
+}
+
+#[test]
+fn every_response_has_security_headers() {
+    let exporter = simulated();
+    for path in ["/metrics", "/health", "/ready", "/", "/nothing", "/metrics?name[]=x"] {
+        let answer = exporter.get(path);
+        for (name, value) in [
+            ("x-content-type-options", Some("nosniff")),
+            ("x-frame-options", Some("deny")),
+            ("referrer-policy", Some("no-referrer")),
+            ("server", None),
+        ] {
+            assert_eq!(answer.header(name), value, "{path}");
+        }
+    }
+}
+
+/// A refusal is a status and at most one line, which says nothing of the machine or of the program.
+#[test]
+fn refused_requests_tell_nothing() {
+    let mut exporter = simulated();
+    let long = |length: usize| "a".repeat(length);
+    for (status, request) in [
+        (400, "GET /metrics HTTP/9.9\r\n\r\n".to_owned()),
+        (400, "GET /metrics HTTP/1.1\r\nno colon\r\n\r\n".to_owned()),
+        (400, "GET /metrics HTTP/1.1\r\nContent-Length: x\r\n\r\n".to_owned()),
+        (400, "GET /metrics HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned()),
+        (400, "GET /metrics HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned()),
+        (400, "GET /metrics?name[]=up HTTP/1.1\r\n\r\n".to_owned()),
+        (404, "GET /../../etc/passwd HTTP/1.1\r\n\r\n".to_owned()),
+        (404, "GET /%2e%2e/%00 HTTP/1.1\r\n\r\n".to_owned()),
+        (404, "GET http://elsewhere.example/x HTTP/1.1\r\n\r\n".to_owned()),
+        (405, "CONNECT elsewhere.example:443 HTTP/1.1\r\n\r\n".to_owned()),
+        (405, "OPTIONS * HTTP/1.1\r\n\r\n".to_owned()),
+        (405, "POST /metrics HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nx".to_owned()),
+        (413, "GET /metrics HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\nx".to_owned()),
+        (413, "HEAD / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx".to_owned()),
+        (413, "GET /health HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n".to_owned()),
+        (431, format!("GET /{} HTTP/1.1\r\n\r\n", long(20_000))),
+        (431, format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", long(20_000))),
+        (431, format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65))),
+        (431, format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(1000))),
+    ] {
+        let shown = &request[..request.len().min(80)];
+        // Only the last of these requests is followed by the end of the connection.
+        let closing = request.replacen("HTTP/1.1\r\n", "HTTP/1.1\r\nConnection: close\r\n", 1);
+        let answer = say(&exporter, closing.as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{shown:?}: {answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(body.lines().count() <= 1, "{shown:?}: {answer}");
+        let told = format!("{head}{body}").to_lowercase();
+        for secret in ["heatsink/", "hyper", "rust", env!("CARGO_PKG_VERSION"), "etc", "node-1"] {
+            assert!(!told.contains(secret), "{secret}: {answer}");
+        }
+        assert!(!told.contains("\nserver:"), "{answer}");
+    }
+    assert!(exporter.is_running());
+}
+
+/// No byte of a body is waited for, and the connection ends, whatever else is sent on it.
+#[test]
+fn a_body_is_refused_and_not_read() {
+    let exporter = simulated();
+    let mut stream = connect(&exporter);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers and closes");
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    // A body of nothing is none.
+    let answer = say(
+        &exporter,
+        b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // A request that is hidden in a body is not answered.
+    let hidden = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let outer = format!("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", hidden.len());
+    let answer = say(&exporter, format!("{outer}{hidden}{hidden}").as_bytes());
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+}
+
+#[test]
+fn garbage_after_a_request_ends_the_connection() {
+    let exporter = simulated();
+    let health = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer =
+        say(&exporter, format!("{health}{health}\x16\x03\x01 garbage\r\n\r\n{health}").as_bytes());
+    let statuses: Vec<&str> = answer
+        .match_indices("HTTP/1.1 ")
+        .map(|(start, _)| &answer[start + 9..start + 12])
+        .collect();
+    assert_eq!(statuses, ["200", "200", "400"], "{answer}");
+}
+
+fn post(path: &str, header: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\n{header}Connection: close\r\n\r\n").into_bytes()
+}
+
+#[test]
+fn a_post_reloads_if_that_is_on() {
+    let exporter = simulated();
+    assert!(say(&exporter, &post("/-/reload", "")).starts_with("HTTP/1.1 405"));
+    assert_eq!(exporter.get("/-/reload").status, 404);
+
+    let folder = TempDir::new().expect("a temporary folder");
+    let counters = folder.path().join("counters.csv");
+    let row = "DCGM_FI_DEV_GPU_TEMP, gauge, Temperature.\n";
+    std::fs::write(&counters, row).expect("the folder can be written");
+    let path = counters.display().to_string();
+    let exporter = simulated_with(&["--web-enable-reload", "-f", &path]);
+    let answer = exporter.get("/-/reload");
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+    let power = "DCGM_FI_DEV_POWER_USAGE, gauge, Power.\n";
+    std::fs::write(&counters, format!("{row}{power}")).expect("the folder can be written");
+    // A page in a browser on this machine reloads nothing.
+    for header in ["Origin: http://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n"] {
+        let answer = say(&exporter, &post("/-/reload", header));
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    assert!(!metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "0").is_in(&exporter.page()));
+    let answer = say(&exporter, &post("/-/reload", ""));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nreloaded\n"), "{answer}");
+    let power = metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "0");
+    exporter.wait_for("the new row", PATIENCE, |page| power.is_in(page));
+    // What is wrong is for the log only.
+    std::fs::remove_file(&counters).expect("it is there");
+    let answer = say(&exporter, &post("/-/reload", ""));
+    assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nreload failed; the log says why\n"), "{answer}");
+    let until = Instant::now() + PATIENCE;
+    while !exporter.log().contains(&path) {
+        assert!(Instant::now() < until, "{}", exporter.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::fs::write(&counters, row).expect("the folder can be written");
+    assert!(say(&exporter, &post("/-/reload", "")).starts_with("HTTP/1.1 200"));
+}
+
+/// What a Unix socket answers.
+fn say_at(path: &std::path::Path, bytes: &[u8]) -> String {
+    let mut stream = UnixStream::connect(path).expect("it listens");
+    stream.write_all(bytes).expect("it reads");
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
+
+#[test]
+fn several_addresses_are_served_alike() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("heatsink.sock");
+    let address = format!("unix://{}", path.display());
+    let list = format!("127.0.0.2:0,{address}");
+    let exporter = simulated_with(&["--address", &list, "--web-enable-reload"]);
+    let log = exporter.log();
+    let line = log.lines().find(|line| line.contains("serving on")).expect("it is logged");
+    for part in ["http://127.0.0.1:", "/metrics, ", "http://127.0.0.2:", &address] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let get = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    assert!(say_at(&path, get).starts_with("HTTP/1.1 200"));
+    assert!(say_at(&path, &post("/-/reload", "")).starts_with("HTTP/1.1 200"));
+    assert_eq!(exporter.get("/health").status, 200);
+
+    // A second one is refused, and takes nothing from the first.
+    let args = ["--source", "sim", "--address", &address];
+    let Output { status, stderr, .. } = run(BINARY, &args, &[]);
+    let stderr = String::from_utf8(stderr).expect("UTF-8");
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains(&format!("another program listens on `{address}`")), "{stderr}");
+    assert!(say_at(&path, get).starts_with("HTTP/1.1 200"));
+
+    // Killed, it leaves its file, which the next start replaces. Stopped, it leaves none.
+    drop(exporter);
+    assert!(path.exists());
+    let exporter = simulated_with(&["--address", &address]);
+    assert!(say_at(&path, get).starts_with("HTTP/1.1 200"));
+    let (status, _, log) = exporter.terminate();
+    assert!(status.success(), "{log}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn without_tls_and_users_there_is_no_thread_for_them() {
+    let exporter = simulated();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", exporter.pid())).expect("it runs");
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    let names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
+    assert!(names.contains(&"heatsink".to_owned()), "{names:?}");
+    assert!(!names.iter().any(|name| name == "tls" || name == "passwords"), "{names:?}");
+}
+
+#[test]
+fn the_limit_of_connections_can_be_set() {
+    let exporter = simulated_with(&["--max-connections", "2"]);
+    let _silent: Vec<TcpStream> = (0..10).map(|_| connect(&exporter)).collect();
+    assert_prompt(&exporter);
+    assert!(exporter.log().contains("the limit of 2 HTTP connections"), "{}", exporter.log());
 }
 
 /// Other exporters have such filters. A client that sends one must not get an unfiltered page.
@@ -201,7 +416,7 @@ fn idle_clients(exporter: &Exporter) -> Vec<TcpStream> {
 }
 
 /// A new client is answered within a second.
-fn assert_prompt(exporter: &Exporter) {
+pub(crate) fn assert_prompt(exporter: &Exporter) {
     for path in ["/health", "/metrics"] {
         for _ in 0..10 {
             let began = Instant::now();
@@ -256,6 +471,8 @@ fn clients_that_do_not_read_do_not_block_others() {
             stream
         })
         .collect();
+    // Until each has not read for long enough.
+    std::thread::sleep(Duration::from_millis(300));
     assert_prompt(&exporter);
     drop(deaf);
 }

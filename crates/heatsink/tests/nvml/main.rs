@@ -30,6 +30,7 @@ mod fleet;
 mod holders;
 mod http;
 mod kernel_log;
+mod load;
 mod machines;
 mod messages;
 mod mig;

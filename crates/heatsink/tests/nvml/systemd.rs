@@ -2,9 +2,9 @@
 //!
 //! `systemd-socket-activate`, from Debian's package systemd, passes the socket.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -122,7 +122,13 @@ struct Activated(Child);
 
 impl Activated {
     fn on(addresses: &[&str], rig: &Rig, args: &[&str]) -> Self {
+        Self::with(&[], addresses, rig, args)
+    }
+
+    /// The same, with further arguments of `systemd-socket-activate`.
+    fn with(more: &[&str], addresses: &[&str], rig: &Rig, args: &[&str]) -> Self {
         let mut activate = Command::new("systemd-socket-activate");
+        activate.args(more);
         for address in addresses {
             activate.args(["--listen", address]);
         }
@@ -160,20 +166,54 @@ fn heatsink_serves_on_a_socket_from_systemd() {
     }
 }
 
+/// What a stream answers to a request for `/ready`, if it is answered.
+fn ready(mut stream: impl Read + Write) -> Option<String> {
+    stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.starts_with("HTTP/1.1 200").then_some(answer)
+}
+
+#[test]
+fn heatsink_serves_on_all_sockets_from_systemd() {
+    let rig = Rig::new();
+    let (one, other) = (free_address(), free_address());
+    let path = rig.path("activated.sock");
+    // systemd's sockets count, and not the address.
+    let args = ["--address", "192.0.2.1:9400"];
+    let unix = path.display().to_string();
+    let service = Activated::on(&[&one, &unix, &other], &rig, &args);
+    let until = Instant::now() + PATIENCE;
+    let wait_for = |what: &str, answers: &dyn Fn() -> bool| {
+        while !answers() {
+            assert!(Instant::now() < until, "{what} does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    for address in [&one, &other] {
+        wait_for(address, &|| TcpStream::connect(address).ok().and_then(ready).is_some());
+    }
+    wait_for(&unix, &|| UnixStream::connect(&path).ok().and_then(ready).is_some());
+    drop(service);
+    assert!(path.exists(), "the file is systemd's");
+}
+
 #[test]
 fn wrong_sockets_from_systemd_are_an_error() {
     let rig = Rig::new();
-    let (one, other) = (free_address(), free_address());
-    let service = Activated::on(&[&one, &other], &rig, &[]);
+    let path = rig.path("datagrams.sock");
+    let mut service = Activated::with(&["--datagram"], &[&path.display().to_string()], &rig, &[]);
     let until = Instant::now() + PATIENCE;
-    while TcpStream::connect(&one).is_err() {
-        assert!(Instant::now() < until, "nothing listens on {one}");
+    let sender = UnixDatagram::unbound().expect("a socket");
+    while sender.send_to(b"x", &path).is_err() {
+        assert!(Instant::now() < until, "nothing listens on {}", path.display());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let mut service = service;
     let stderr = service.0.stderr.take().expect("it is piped");
     let stderr = std::io::read_to_string(stderr).expect("UTF-8");
-    assert!(stderr.contains("heatsink: systemd has passed 2 sockets"), "{stderr}");
+    let message =
+        "heatsink: systemd has passed something that is not a listening TCP or Unix socket";
+    assert!(stderr.contains(message), "{stderr}");
     assert_eq!(service.0.wait().expect("it ends").code(), Some(2));
 }
 
