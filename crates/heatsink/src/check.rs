@@ -11,6 +11,7 @@ mod report;
 mod summary;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,12 +21,13 @@ use model::catalog::builtin::Set;
 use model::catalog::{FIELDS, Field};
 use model::{Moment, Reason, Snapshot, Source, SourceView, Watch, When, Windows};
 use sampler::Sampler;
+use web_config::WebConfig;
 
 use crate::cli::Args;
 use crate::exit::{EXIT_BROKEN, EXIT_OK, EXIT_UNHEALTHY, Exit};
 use crate::flags::{
     CHECK_ALL, CHECK_DEVICES, CHECK_EXPECTED_GPUS, CHECK_HEALTH, CHECK_JSON, CHECK_TIMINGS,
-    NVML_LIBRARY,
+    CHECK_WEB_CONFIG, NVML_LIBRARY,
 };
 use crate::overview::{Machine, Severity};
 use crate::watches::{Extra, WatchConfig};
@@ -51,6 +53,9 @@ const HINT: &str =
 
 /// Reads for some seconds as `serve` does, and prints a report. Nothing is logged.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if let Some(path) = args.get(&CHECK_WEB_CONFIG)? {
+        return web_config(&path);
+    }
     let devices = args.get(&CHECK_DEVICES)?;
     let is_json = args.get(&CHECK_JSON)?;
     let source = source::open(args, INTERVAL, false)?;
@@ -103,6 +108,14 @@ fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Prints what a web configuration file turns on; no GPU is read.
+fn web_config(path: &Path) -> Result<Exit> {
+    let config = WebConfig::load(path).context(&CHECK_WEB_CONFIG)?;
+    let lines = config.summary(SystemTime::now());
+    print(&format!("{} is right\n{}\n", path.display(), lines.join("\n")))?;
+    Ok(Exit::with(EXIT_OK))
 }
 
 /// The state of the GPUs in one line, and the exit status for it.

@@ -1,17 +1,52 @@
 //! Who may read a page: the web configuration file in the format of Prometheus' exporter-toolkit.
+//!
+//! A file that exporter-toolkit accepts means the same here, with these differences:
+//!
+//! - exporter-toolkit reads the file again for every request, and certificates for every handshake.
+//!   Here the files are read once; the owner watches [`WebConfig::files`], reads them again with
+//!   [`WebConfig::load`] when they change, and hands the result to [`Access::change`]. A file that is
+//!   refused changes nothing.
+//! - What rustls does not have is refused by name: TLS 1.0 and 1.1, CBC suites, RSA key exchange, the
+//!   curve P-521, and client certificates of X.509 version 1.
+//! - Clients are verified only by the CAs that are named, never by those of the system.
+//! - What can let no client in is refused when it is read: a rate limit with a burst of 0, a list of
+//!   CAs without a certificate, a minimum version above the maximum.
+//! - A bcrypt hash costs at most 2^16 rounds.
+//! - Sessions of TLS are not resumed, so that each connection is checked by the newest configuration.
+//!
+//! - `file`: the keys of the file, and their text; `tls`: certificates, versions, suites; `clients`:
+//!   client certificates; `users`: passwords; `limit`: the rate limit; `headers`; `summary`.
 
 #![forbid(unsafe_code)]
+
+mod clients;
+mod file;
+mod headers;
+mod limit;
+mod summary;
+mod tls;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use http::header::{HeaderName, HeaderValue};
 
-/// A web configuration that was read and checked, with the files that it names.
+pub use users::{Authentication, PasswordCheck};
+
+/// A web configuration that was read and checked, with the files that it names. The default one has
+/// neither TLS, users, headers nor a rate limit.
 #[derive(Debug, Default)]
 pub struct WebConfig {
     files: Vec<PathBuf>,
+    tls: Option<tls::Tls>,
+    has_http2: bool,
+    headers: Arc<[(HeaderName, HeaderValue)]>,
+    users: users::Users,
+    limit: Option<limit::RateLimit>,
+    warnings: Vec<String>,
 }
 
 /// Why a web configuration is refused: file, line, key, and what would be right, on one line.
@@ -20,43 +55,93 @@ pub struct WebConfig {
 pub struct Error(String);
 
 impl WebConfig {
-    /// Reads a file, and the certificates and keys that it names.
+    /// Reads a file, and the certificates and keys that it names. Relative paths start at the folder of
+    /// the file. No file may be larger than 1 MiB.
     ///
     /// # Errors
     ///
     /// The first mistake.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        Err(Error(format!("{}: not yet", path.display())))
+        let bytes = file::read(path)
+            .map_err(|why| Error(format!("cannot read {}: {why}", path.display())))?;
+        Self::parse(&bytes, path).map_err(|mistake| {
+            let file::Mistake { line, key, what } = mistake;
+            let text = format!("{}:{line}: {key}: {what}", path.display());
+            // Names and paths can contain anything.
+            Error(text.replace(|c: char| c.is_control(), " "))
+        })
+    }
+
+    fn parse(bytes: &[u8], path: &Path) -> Result<Self, file::Mistake> {
+        let file = file::parse(bytes)?;
+        let http = file.http_server_config.unwrap_or_default();
+        let mut config = Self {
+            files: vec![path.to_owned()],
+            has_http2: file::boolean("http2", http.http2.as_ref(), true)?,
+            headers: headers::read(&http.headers.unwrap_or_default())?,
+            users: users::Users::read(file.basic_auth_users.unwrap_or_default())?,
+            limit: limit::RateLimit::read(&file.rate_limit.unwrap_or_default())?,
+            ..Self::default()
+        };
+        if let Some(section) = &file.tls_server_config {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let has_http2 = config.has_http2;
+            let (files, warnings) = (&mut config.files, &mut config.warnings);
+            config.tls = tls::Reader { section, folder, has_http2, files, warnings }.read()?;
+        }
+        if config.tls.is_none() && !config.users.is_empty() {
+            let warning = "passwords are sent without encryption; set cert_file and key_file";
+            config.warnings.push(warning.to_owned());
+        }
+        Ok(config)
     }
 
     /// The file, and the files that it names: those whose change asks for a reload.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
+
+    /// What is accepted but may not be meant, a sentence each. That a certificate expires is in
+    /// [`WebConfig::summary`].
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
 }
 
 /// Answers who may read, by the newest web configuration. The default configuration lets everyone read.
 #[derive(Debug, Default)]
 pub struct Access {
-    config: Mutex<Arc<WebConfig>>,
+    config: ArcSwap<WebConfig>,
+    passwords: Arc<users::Known>,
+    /// When the bucket of the rate limit is full again.
+    full_at: Mutex<Option<Instant>>,
 }
 
 impl Access {
     /// Begins with this configuration.
     pub fn new(config: WebConfig) -> Arc<Self> {
-        Arc::new(Self { config: Mutex::new(Arc::new(config)) })
+        Arc::new(Self { config: ArcSwap::from_pointee(config), ..Self::default() })
     }
 
     /// Replaces the configuration. Passwords that are known to be right stay known if their hash is
     /// still the same. Open connections stay open; each request on them is checked again.
     pub fn change(&self, config: WebConfig) {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.config.store(Arc::new(config));
     }
 
     /// The settings of TLS for a new connection; `None` if connections are not encrypted. ALPN offers
     /// `h2` if HTTP/2 is on.
     pub fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
-        None
+        self.config.load().tls.as_ref().map(|tls| Arc::clone(&tls.config))
+    }
+
+    /// Whether each new connection needs a client certificate that a CA of the configuration has signed.
+    pub fn verifies_clients(&self) -> bool {
+        self.config
+            .load()
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.clients.requires && tls.clients.verifies)
     }
 
     /// Whether the certificate that a client shows was verified.
@@ -66,7 +151,7 @@ impl Access {
 
     /// Headers that every response has.
     pub fn headers(&self) -> Arc<[(HeaderName, HeaderValue)]> {
-        Arc::new([])
+        Arc::clone(&self.config.load().headers)
     }
 
     /// Counts a request against the rate limit.
@@ -74,38 +159,15 @@ impl Access {
     /// # Errors
     ///
     /// The time until the next request is admitted.
-    pub fn admit(&self, _now: Instant) -> Result<(), Duration> {
-        Ok(())
+    pub fn admit(&self, now: Instant) -> Result<(), Duration> {
+        let Some(limit) = self.config.load().limit else { return Ok(()) };
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.admit(&mut full_at, now)
     }
 
     /// Compares the header `Authorization` with the users. Never slow: a password that is not known yet
     /// is left to [`PasswordCheck::run`].
-    pub fn authenticate(&self, _authorization: Option<&HeaderValue>) -> Authentication {
-        Authentication::NotNeeded
-    }
-}
-
-/// The result of looking at a header `Authorization`.
-#[derive(Debug)]
-pub enum Authentication {
-    /// There are no users: everyone may read.
-    NotNeeded,
-    /// Name and password are right.
-    Accepted,
-    /// They are missing, malformed or known to be wrong.
-    Refused,
-    /// They have to be hashed first.
-    Unknown(PasswordCheck),
-}
-
-/// A name and a password that have to be hashed.
-#[derive(Debug)]
-pub struct PasswordCheck;
-
-impl PasswordCheck {
-    /// Hashes the password, which takes from milliseconds to seconds of a processor, and remembers the
-    /// result. Returns whether name and password are right.
-    pub fn run(self) -> bool {
-        false
+    pub fn authenticate(&self, authorization: Option<&HeaderValue>) -> Authentication {
+        self.config.load().users.authenticate(authorization, &self.passwords)
     }
 }

@@ -123,6 +123,38 @@ fn check_reports_the_xid_source_and_its_limits() {
 }
 
 #[test]
+fn a_web_configuration_is_checked_without_a_driver() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("web.yml").display().to_string();
+    // A driver library that cannot be used would be refused.
+    let check = || run(BINARY, &["check", "--nvml-library", &path, "--web-config", &path], &[]);
+    let hash = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG";
+    let text =
+        format!("basic_auth_users: {{alice: {hash}}}\nrate_limit: {{interval: 1s, burst: 9}}\n");
+    std::fs::write(&path, &text).expect("written");
+    let output = check();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).replace(&path, "web.yml"),
+        "web.yml is right\n\
+         TLS: off\n\
+         users: alice\n\
+         headers: none\n\
+         rate limit: a request every 1s, 9 at once\n\
+         warning: passwords are sent without encryption; set cert_file and key_file\n"
+    );
+
+    std::fs::write(&path, text.replace("9}", "x}")).expect("written");
+    let output = check();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr).replace(&path, "web.yml"),
+        "heatsink: --web-config: web.yml:2: burst: `x` is not a number from 1 to 1000000; write one\n"
+    );
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+}
+
+#[test]
 fn driver_calls_are_timed_on_request() {
     let rig = Rig::new();
     rig.control.set(&["gpu 0 lost"]);

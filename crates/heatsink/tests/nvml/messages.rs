@@ -90,6 +90,10 @@ const REFUSED: &[(&str, &[&str])] = &[
             "DCGM_EXPORTER_DEBUG=maybe",
             "--web-config-file web.yml",
             "DCGM_EXPORTER_WEB_CONFIG_FILE=web.yml",
+            "--web-config-file web-keys.yml",
+            "--web-config-file web-tls.yml",
+            "check --web-config web.yml",
+            "check --web-config web-users.yml",
             "--kernel-log kmesg",
         ],
     ),
@@ -205,6 +209,12 @@ fn folder() -> TempDir {
     write("no-good-row.csv", "# Mine.\nDCGM_FI_DEV_GPU_TMP, gauge, Temperature.\nx\n");
     write("labels.csv", "DCGM_FI_DRIVER_VERSION, label, Driver.\n");
     write("one-bad-row.csv", &format!("{row}DCGM_FI_DEV_POWER_USAGE, gauge\n"));
+    write("web-keys.yml", "tls_config:\n  cert: cert.pem\n");
+    write(
+        "web-tls.yml",
+        "tls_server_config:\n  cert_file: c.pem\n  key_file: k.pem\n  min_version: TLS11\n",
+    );
+    write("web-users.yml", "basic_auth_users:\n  alice: secret\n");
     write("large.csv", &row.repeat(30_000));
     write("text.txt", "This is not a library.\n");
     std::fs::create_dir(folder.path().join("folder")).expect("the folder can be written");
