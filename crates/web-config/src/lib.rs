@@ -144,11 +144,6 @@ impl Access {
             .is_some_and(|tls| tls.clients.requires && tls.clients.verifies)
     }
 
-    /// Whether the certificate that a client shows was verified.
-    pub fn verifies_clients(&self) -> bool {
-        false
-    }
-
     /// Headers that every response has.
     pub fn headers(&self) -> Arc<[(HeaderName, HeaderValue)]> {
         Arc::clone(&self.config.load().headers)
