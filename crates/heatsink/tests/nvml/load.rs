@@ -3,12 +3,15 @@
 //! `HEATSINK_LOAD_SECONDS` is the duration (4).
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::http::{assert_prompt, connect, simulated};
+use crate::rig::{BINARY, PATIENCE, SCRAPE};
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
 use testkit::exporter::Exporter;
 use testkit::page::metric;
 
@@ -140,4 +143,85 @@ fn bad_clients_do_not_keep_a_scraper_waiting_and_take_no_memory() {
     );
     assert!(last < half + MOST_GROWTH, "resident memory grew from {half} to {last} bytes");
     assert!(exporter.is_running());
+}
+
+/// The user `u` with the password `secret`.
+const USERS: &str =
+    "basic_auth_users:\n  u: $2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n";
+
+/// A connection from `127.0.0.LAST`.
+fn connect_from(last: u8, exporter: &Exporter) -> TcpStream {
+    let address = exporter.url().trim_start_matches("http://");
+    let server: SocketAddr = address.parse().expect("an address");
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).expect("Linux has it");
+    socket.connect(&server.into()).expect("it listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    stream
+}
+
+/// Sends a wrong password with each request, another each time, until `stop`.
+fn guess(last: u8, exporter: &Exporter, guesses: &AtomicUsize, stop: &AtomicBool) {
+    let mut stream = connect_from(last, exporter);
+    while !stop.load(Ordering::Relaxed) {
+        let number = guesses.fetch_add(1, Ordering::Relaxed);
+        // `u:x` and some bytes.
+        let wrong = format!("Authorization: Basic dTp4{number:08}");
+        let ask = format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{wrong}\r\n\r\n");
+        let mut answer = [0; 1024];
+        let read = stream.write_all(ask.as_bytes()).and_then(|()| stream.read(&mut answer));
+        let read = read.unwrap_or(0);
+        if read == 0 {
+            stream = connect_from(last, exporter);
+            continue;
+        }
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        let is_refused = answer.starts_with("HTTP/1.1 401")
+            || (answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1"));
+        assert!(is_refused, "{answer}");
+        // A thousand a second from all addresses.
+        thread::sleep(Duration::from_millis(8));
+    }
+}
+
+#[test]
+fn wrong_passwords_do_not_keep_a_scraper_waiting() {
+    let text = std::env::var("HEATSINK_LOAD_SECONDS").unwrap_or_default();
+    let length = Duration::from_secs(text.parse().unwrap_or(4));
+    let folder = TempDir::new().expect("a temporary folder");
+    let path = folder.path().join("web.yml");
+    std::fs::write(&path, USERS).expect("the folder can be written");
+    let path = path.display().to_string();
+    let args = ["--source", "sim", "--sim-scenario", "steady", "--web-config-file", &path];
+    let exporter = Exporter::start(BINARY, &args, &[]);
+    for path in ["/metrics", "/health", "/ready", "/", "/nothing"] {
+        let answer = exporter.get(path);
+        assert_eq!((answer.status, answer.body.as_str()), (401, "Unauthorized\n"), "{path}");
+        assert_eq!(answer.header("www-authenticate"), Some("Basic"));
+    }
+    let (guesses, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let _stop = Stop(&stop);
+        for last in 2..10 {
+            let (exporter, guesses, stop) = (&exporter, &guesses, &stop);
+            scope.spawn(move || guess(last, exporter, guesses, stop));
+        }
+        let right = [("authorization", "Basic dTpzZWNyZXQ=")];
+        // The first time, it is hashed.
+        let until = Instant::now() + PATIENCE;
+        while exporter.get_with("/metrics", &right).status != 200 {
+            assert!(Instant::now() < until, "the right password is not accepted");
+        }
+        let began = Instant::now();
+        while began.elapsed() < length {
+            let answer = exporter.get_with("/metrics", &right);
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            assert!(answer.took < SCRAPE, "a scrape took {:?}", answer.took);
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let guesses = guesses.into_inner();
+    println!("{guesses} wrong passwords");
+    assert!(guesses > 100, "{guesses}");
 }
