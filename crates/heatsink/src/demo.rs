@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use crate::exit::Exit;
 use crate::flags::{
     DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
 };
+use crate::loaded::{Loaded, PageSettings};
 use crate::serve::{self, Replicas, Setup};
 use crate::watches::{Extra, WatchConfig};
 use crate::{flags, fleet, holders, listen, logging, source};
@@ -39,6 +41,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         generation: Some(args.get(&DEMO_METRIC_NAMES)?),
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
+        groups: Arc::new([]),
+        known_files: Vec::new(),
     };
     let nodes = args.get(&DEMO_NODES)?;
     let replicas = (nodes > 1).then(|| {
@@ -49,21 +53,31 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let setup = Setup {
         listener: listen::bind(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
         source: Box::new(SimSource::new(world, options)),
-        watches: config.read()?,
-        config,
+        loaded: Loaded {
+            watches: config.read()?,
+            page: PageSettings {
+                hostname: node_name.or_else(|| source::hostname(None)),
+                host_label: config.generation.unwrap_or_default().host_label(),
+                old_namespace: false,
+                replace_blanks_in_model_name: false,
+                expected_gpus: None,
+                holders: HolderSettings::default(),
+            },
+            web_config: WebConfig::default(),
+            config_map: None,
+            unread: None,
+        },
+        configuration: None,
+        watch_files: false,
+        interval: config.interval,
+        windows: config.windows,
         kernel_log: None,
         gpu_probe: None,
-        expected_gpus: None,
         forget_missing: None,
         fail_health: false,
         show: Show::default(),
-        holder_settings: HolderSettings::default(),
         holders: Some(holders::simulated()),
-        hostname: node_name.or_else(|| source::hostname(None)),
-        old_namespace: false,
-        replace_blanks_in_model_name: false,
         replicas,
-        web_config: WebConfig::default(),
         max_connections: flags::MAX_CONNECTIONS.parse(None)?,
         web_reload: false,
     };
