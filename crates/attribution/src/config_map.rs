@@ -82,9 +82,8 @@ pub fn config_map_text(
     let full_name = format!("{namespace}:{name}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
-    let answer = runtime.block_on(async {
-        timeout(TIMEOUT, api::get::<Object>(server, &path, PERMISSION)).await
-    });
+    let answer = runtime
+        .block_on(async { timeout(TIMEOUT, api::get::<Object>(server, &path, PERMISSION)).await });
     // A lookup of a name may hang on a thread of its own.
     runtime.shutdown_background();
     let unreadable = |error: RefreshError| ConfigMapError::Unreadable {

@@ -91,7 +91,8 @@ impl Args {
     ///
     /// The first mistake in the file.
     pub(crate) fn with_file(&self) -> Result<Self> {
-        let file = self.get(&flags::CONFIG_FILE)?.map(|path| ConfigFile::read(&path)).transpose()?;
+        let file =
+            self.get(&flags::CONFIG_FILE)?.map(|path| ConfigFile::read(&path)).transpose()?;
         Ok(Self { file: file.map(Arc::new), ..self.clone() })
     }
 

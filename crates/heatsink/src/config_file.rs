@@ -231,13 +231,12 @@ impl<'de> Visitor<'de> for Settings<'_> {
                 Err(error) => return Err(stop(mistake, error)),
             };
             *current = None;
-            let text = text.and_then(|text| {
-                text.context("has no value; write one, or leave the line out")
-            });
+            let text = text
+                .and_then(|text| text.context("has no value; write one, or leave the line out"));
             let row = checked.row;
-            let added = text.with_context(|| file.at(line, &key)).and_then(|text| {
-                file.add(Entry { row, text, line, key }, checked)
-            });
+            let added = text
+                .with_context(|| file.at(line, &key))
+                .and_then(|text| file.add(Entry { row, text, line, key }, checked));
             added.map_err(|error| stop(mistake, error))?;
         }
         Ok(())
@@ -265,7 +264,7 @@ fn row_of(key: &str) -> Result<CheckedRow> {
             let names = settable().flat_map(|checked| [Some(checked.row.long), checked.row.alias]);
             let names = names.flatten().filter(|name| *name != CONFIG_FILE.row.long);
             let near = names.map(|name| (strsim::damerau_levenshtein(key, name), name)).min();
-            match near.filter(|(distance, _)| *distance <= 3) {
+            match near.filter(|(distance, _)| *distance <= 3 && 2 * distance <= key.len()) {
                 Some((_, name)) => bail!("no flag has this name; did you mean `{name}`?"),
                 None => bail!("no flag has this name; `heatsink --help` lists them"),
             }
@@ -325,9 +324,8 @@ impl<'de> Visitor<'de> for ItemsVisitor {
         let mut mistake = None;
         while let Some(item) = list.next_element::<String>()? {
             if item.contains(',') {
-                mistake = Some(anyhow!(
-                    "`{item}` has a comma, which separates items; write two items"
-                ));
+                mistake =
+                    Some(anyhow!("`{item}` has a comma, which separates items; write two items"));
             }
             items.push(item);
         }

@@ -468,9 +468,9 @@ pub(crate) fn checked() -> impl Iterator<Item = CheckedRow> {
 
 fn check_accepted(row: &Row) -> fn(Option<&OsStr>) -> Result<()> {
     match row.form {
-        Form::Boolean => |text| {
-            parse::boolean(&text.unwrap_or_default().to_string_lossy()).map(drop)
-        },
+        Form::Boolean => {
+            |text| parse::boolean(&text.unwrap_or_default().to_string_lossy()).map(drop)
+        }
         _ => |_| Ok(()),
     }
 }

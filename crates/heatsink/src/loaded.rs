@@ -180,4 +180,3 @@ pub(crate) fn config_map(args: &Args, name: &ConfigMapName) -> Result<ConfigMapT
     let text = config_map_text(&server, namespace, name, CONFIG_MAP_KEY);
     text.context(&flags::CONFIGMAP_DATA)
 }
-

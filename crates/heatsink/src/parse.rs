@@ -71,11 +71,10 @@ pub(crate) fn config_map(text: &str) -> Result<Option<ConfigMapName>> {
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
         (1..=253).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with('.')
     };
-    let parts = text.split_once(':').filter(|(namespace, name)| {
-        is_name(namespace) && is_name(name)
-    });
-    let (namespace, name) =
-        parts.with_context(|| format!("`{text}` is not NAMESPACE:NAME; write gpu:counters, or none"))?;
+    let parts =
+        text.split_once(':').filter(|(namespace, name)| is_name(namespace) && is_name(name));
+    let (namespace, name) = parts
+        .with_context(|| format!("`{text}` is not NAMESPACE:NAME; write gpu:counters, or none"))?;
     Ok(Some(ConfigMapName { namespace: namespace.to_owned(), name: name.to_owned() }))
 }
 

@@ -119,11 +119,7 @@ impl Reloader {
 
     /// Starts a thread that reloads when it is asked to; files may be slow to read, as on a network
     /// that is gone. With `watch`, changed files ask for it.
-    pub(crate) fn start(
-        mut self,
-        requests: Receiver<ReloadRequest>,
-        watch: Option<ReloadHandle>,
-    ) {
+    pub(crate) fn start(mut self, requests: Receiver<ReloadRequest>, watch: Option<ReloadHandle>) {
         let files = self.configuration.as_ref().map(|it| it.files.clone()).unwrap_or_default();
         self.file_watch = watch.and_then(|handle| FileWatch::start(files, handle));
         let run = move || self.run(&requests);
@@ -142,7 +138,9 @@ impl Reloader {
             };
             match first {
                 // Requests that came meanwhile need only one reload.
-                Ok(first) => self.answer(std::iter::once(first).chain(requests.try_iter()).collect()),
+                Ok(first) => {
+                    self.answer(std::iter::once(first).chain(requests.try_iter()).collect())
+                }
                 Err(RecvTimeoutError::Timeout) => self.look_at_config_map(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -204,8 +202,7 @@ impl Reloader {
                 }
                 files = loaded.files(&args);
                 let config_map = loaded.config_map.clone();
-                self.configuration =
-                    Some(Configuration { args, files: files.clone(), config_map });
+                self.configuration = Some(Configuration { args, files: files.clone(), config_map });
                 self.put_in_force(trigger, loaded)
             }
             Err(error) => {
@@ -232,7 +229,8 @@ impl Reloader {
 
     fn put_in_force(&mut self, trigger: &str, loaded: Loaded) -> Result<(), String> {
         let Some(app) = self.app.upgrade() else { return Err("stopping".to_owned()) };
-        let Loaded { watches: LoadedWatches { watches, rows, rows_skipped, .. }, page, .. } = loaded;
+        let Loaded { watches: LoadedWatches { watches, rows, rows_skipped, .. }, page, .. } =
+            loaded;
         tracing::info!("{trigger}: read {rows} rows, {rows_skipped} skipped");
         // Not later: the driver may take long to answer.
         app.access.change(loaded.web_config);

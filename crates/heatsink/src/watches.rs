@@ -274,8 +274,7 @@ mod tests {
                 path
             };
             let mut config = config(None, None);
-            config.counters =
-                first.map(|text| CountersFrom::Path(write("first.csv", text)));
+            config.counters = first.map(|text| CountersFrom::Path(write("first.csv", text)));
             config.extra = second.map(|text| Extra::Path(write("second.csv", text)));
             config.read().map(|loaded| loaded.rows_skipped).map_err(|error| format!("{error:#}"))
         };

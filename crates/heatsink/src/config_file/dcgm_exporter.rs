@@ -276,7 +276,8 @@ fn counters_text(file: &ConfigFile, fields: Vec<Spanned<Field>>) -> Result<Count
         let Field { name, prometheus_type, help } = field.value;
         let at = line(&name);
         let name = name.value.trim().to_owned();
-        for (key, value) in [("name", &*name), ("prometheusType", &prometheus_type), ("help", &help)]
+        for (key, value) in
+            [("name", &*name), ("prometheusType", &prometheus_type), ("help", &help)]
         {
             if value.trim().is_empty() {
                 let key = format!("metrics.fields.{key}");
@@ -372,9 +373,9 @@ fn add_groups(file: &mut ConfigFile, groups: Vec<Group>) -> Result<()> {
         if fields.is_empty() {
             bail!("{place}: `{name}` names no field; write one, such as DCGM_FI_DEV_GPU_TEMP");
         }
-        let patterns = fields.iter().map(|field| {
-            pattern(field.value.trim()).with_context(|| file.at(line(field), key))
-        });
+        let patterns = fields
+            .iter()
+            .map(|field| pattern(field.value.trim()).with_context(|| file.at(line(field), key)));
         read.push(PaceGroup {
             place: format!("{place} `{name}`"),
             interval: duration(&interval).with_context(|| file.at(line(&interval), key))?,

@@ -89,8 +89,9 @@ fn every_flag_can_be_set_from_a_file() {
         if std::ptr::eq(row, &CONFIG_FILE.row) {
             continue;
         }
-        let tried = ["true", "8", "5s", "60s", "1:1", "f", "4.9", "nvml", "steady", "labels", "INFO"];
-        let more = ["json", "uid", "none", "a:b", "/", ":9400", "g:0"];
+        let tried =
+            ["true", "8", "5s", "60s", "1:1", "f", "4.9", "nvml", "steady", "labels", "INFO"];
+        let more = ["1000", "json", "uid", "none", "a:b", "/", ":9400", "g:0"];
         let is_right = |text: &&str| check(Some(OsStr::new(text))).is_ok();
         let text = tried.into_iter().chain(more).find(is_right);
         let text = text.unwrap_or_else(|| panic!("{row}: no text is right"));
@@ -158,7 +159,9 @@ fn each_mistake_names_file_line_and_key() {
     ] {
         assert_eq!(refused(text), message, "{text}");
     }
-    for text in ["window: \"1m\n", "a: [", "window: 1m\n---\nwindow: 2m\n", "\tx: 1\n", "? [a]\n: 1\n"] {
+    for text in
+        ["window: \"1m\n", "a: [", "window: 1m\n---\nwindow: 2m\n", "\tx: 1\n", "? [a]\n: 1\n"]
+    {
         let message = refused(text);
         assert!(message.starts_with("h.yaml:") && !message.contains('\n'), "{message}");
     }
@@ -195,7 +198,10 @@ fn a_file_that_is_too_large_or_no_text_is_refused() {
     refused(b"window: \xff\n", "not UTF-8");
     std::fs::remove_file(&path).unwrap();
     let error = format!("{:#}", ConfigFile::read(&path).err().expect("refused"));
-    assert!(error.contains("cannot read") && error.contains("DCGM_EXPORTER_CONFIG_FILE"), "{error}");
+    assert!(
+        error.contains("cannot read") && error.contains("DCGM_EXPORTER_CONFIG_FILE"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -256,7 +262,10 @@ fn version_2_of_dcgm_exporters_file_is_read() {
     assert_eq!((&*heat.name, &*heat.help), ("DCGM_FI_DEV_GPU_TEMP", "Heat, \"in C\", 10s."));
     assert_eq!(heat.pace, Pace::At(Duration::from_millis(500)));
     let ignored = &own.file().unwrap().ignored;
-    assert!(ignored.iter().any(|key| key.ends_with("collections.sources.dcgm.watch")), "{ignored:?}");
+    assert!(
+        ignored.iter().any(|key| key.ends_with("collections.sources.dcgm.watch")),
+        "{ignored:?}"
+    );
     // A flag counts more than the rows in the file.
     let typed = args(text, &["-f", "all"]);
     assert!(loaded::watch_config(&typed).unwrap().read().unwrap().rows > 300);
@@ -314,9 +323,47 @@ fn mistakes_in_files_of_dcgm_exporter_are_refused() {
         format!("{:#}", read.err().expect("refused"))
     };
     let nothing = refused(&group("5s", "[DCGM_FI_NO_*]"));
-    assert!(nothing.contains("h.yaml:4: collection.watchGroups `a`: matches no field"), "{nothing}");
+    assert!(
+        nothing.contains("h.yaml:4: collection.watchGroups `a`: matches no field"),
+        "{nothing}"
+    );
     let twice = group("5s", "['*TEMP']")
         + "  - name: b\n    interval: 1s\n    fields: [DCGM_FI_DEV_GPU_TEMP]\n";
     let twice = refused(&twice);
     assert!(twice.contains("DCGM_FI_DEV_GPU_TEMP is in") && twice.contains("`a` too"), "{twice}");
+}
+
+/// The table of `docs/configuration.md` has the settings that a reload changes.
+#[test]
+fn the_table_of_reloaded_settings_is_that_of_the_rows() {
+    let path = testkit::exporter::repository_file("docs/configuration.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, table) = text.split_once("<!-- settings that a reload changes").expect("the table");
+    let rows = table.lines().skip_while(|line| !line.starts_with("| `"));
+    let cells = rows.take_while(|line| line.starts_with('|'));
+    let mut named: Vec<&str> = cells
+        .flat_map(|row| row.split('|').nth(1).unwrap_or_default().split(','))
+        .map(|name| name.trim().trim_matches('`'))
+        .collect();
+    let mut expected: Vec<&str> =
+        settable().filter(|checked| checked.row.reloads).map(|checked| checked.row.long).collect();
+    named.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(named, expected);
+}
+
+/// The example is right, also with the settings that are comments in it.
+#[test]
+fn the_example_is_accepted() {
+    let path = testkit::exporter::repository_file("deploy/config/heatsink.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(!parsed(&text).entries.is_empty());
+    let is_setting =
+        |line: &str| line.starts_with("# ") && line.contains(": ") && !line.contains('`');
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(setting) if is_setting(line) && !setting.contains("heatsink --") => setting,
+        _ => line,
+    });
+    let whole: String = lines.flat_map(|line| [line, "\n"]).collect();
+    assert_eq!(parsed(&whole).entries.len(), 5);
 }

@@ -38,6 +38,7 @@ mod pod_churn;
 mod prometheus;
 mod random;
 mod random_walk;
+mod reload;
 mod sessions;
 mod settings;
 mod signals;
