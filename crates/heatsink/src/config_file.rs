@@ -219,12 +219,12 @@ impl<'de> Visitor<'de> for Settings<'_> {
         while let Some(key) = map.next_key::<Spanned<String>>()? {
             let (line, key) = (key.referenced.line(), key.value);
             *current = Some((key.clone(), line));
-            let read = row_of(&key).with_context(|| file.at(line, &key)).and_then(|checked| {
+            let read = row_of(&key).with_context(|| file.at(line, &key)).map(|checked| {
                 let text = match checked.row.form {
                     Form::List => map.next_value::<Items>().map(|items| items.0),
                     _ => map.next_value::<Option<String>>().map(Ok),
                 };
-                Ok((checked, text))
+                (checked, text)
             });
             let (checked, text) = match read {
                 Ok((checked, text)) => (checked, text?),

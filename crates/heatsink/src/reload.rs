@@ -139,7 +139,7 @@ impl Reloader {
             match first {
                 // Requests that came meanwhile need only one reload.
                 Ok(first) => {
-                    self.answer(std::iter::once(first).chain(requests.try_iter()).collect())
+                    self.answer(std::iter::once(first).chain(requests.try_iter()).collect());
                 }
                 Err(RecvTimeoutError::Timeout) => self.look_at_config_map(),
                 Err(RecvTimeoutError::Disconnected) => return,
