@@ -108,6 +108,23 @@ pub(crate) fn start<K: Kept>(shared: &Arc<Shared>, server: &ApiServer, kept: K) 
     thread::Builder::new().name(K::KIND.name().to_owned()).spawn(run).map(drop)
 }
 
+/// Gets one object; `None` if there is none at this path.
+pub(crate) async fn get<K: DeserializeOwned>(
+    server: &ApiServer,
+    path: &str,
+    permission: &'static str,
+) -> Result<Option<K>, RefreshError> {
+    let client = client::connect(server)?;
+    match client::get(&client, path, &Request { server, permission }).await {
+        Ok(object) => Ok(Some(object)),
+        Err(Failure::Error(error)) if error.reason == ErrorReason::Unimplemented => Ok(None),
+        Err(Failure::Error(error)) => Err(error),
+        Err(Failure::Gone) => {
+            Err(RefreshError::new(ErrorReason::Failed, "the API server answers with 410"))
+        }
+    }
+}
+
 /// Waits until the refreshers are asked to end.
 async fn stopped(shared: &Shared) {
     while !shared.is_stopping() {

@@ -15,6 +15,7 @@ mod api_tests;
 mod attributor;
 mod checkpoint;
 mod claims;
+mod config_map;
 mod device_id;
 mod error;
 mod files;
@@ -37,6 +38,7 @@ mod state;
 pub use model::Attribution;
 
 pub use crate::attributor::{Attributor, StartError};
+pub use crate::config_map::{ConfigMapError, ConfigMapText, config_map_text};
 pub use crate::pod_labels::{AllowList, AllowListError, NoValidPattern};
 pub use crate::settings::{
     ApiServer, DraSettings, JobSettings, KubeletSettings, NodeSettings, PodLabelSettings,

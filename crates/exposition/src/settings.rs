@@ -1,6 +1,7 @@
 //! Settings of a page.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::show::Show;
 
@@ -22,8 +23,10 @@ pub struct Settings {
     pub version: &'static str,
     /// Number of invalid rows of the counters files.
     pub rows_skipped: u64,
-    /// Whether the last reload of the counters files succeeded.
+    /// Whether the last reload of the configuration succeeded.
     pub is_reloaded: bool,
+    /// When the configuration in force was put in force.
+    pub reloaded_at: Option<SystemTime>,
     /// Whether `NVIDIA H100 80GB HBM3` is written `NVIDIA-H100-80GB-HBM3`.
     pub replace_blanks_in_model_name: bool,
     /// Expected number of GPUs, if set.

@@ -158,6 +158,8 @@ fn health_watches(windows: Windows) -> Result<Arc<[Watch]>> {
         generation: None,
         interval: INTERVAL,
         windows,
+        groups: Arc::new([]),
+        known_files: Vec::new(),
     };
     Ok(config.read()?.watches)
 }

@@ -6,11 +6,14 @@
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 
+use crate::config_file::{ConfigFile, Entry};
 use crate::flag::{Command, Flag, Form, Row, Support};
 use crate::{flags, parse};
 
@@ -23,17 +26,33 @@ const HIDDEN: [(Command, &str); 2] =
 
 /// The commands for users, each with its help.
 #[rustfmt::skip]
-const COMMANDS: [(Command, &str, &str); 4] = [
+const COMMANDS: [(Command, &str, &str); 5] = [
     (Command::Serve, "serve", "Serve this machine's GPUs (what heatsink does without a command)"),
     (Command::Demo, "demo", "Serve eight simulated H100s and the story of a training job; no GPU needed"),
     (Command::Check, "check", "Check whether data flows, what can be read here, and why not; exit status 0 only if data flows"),
+    (Command::Config, "config", "Print the settings that serve would use, and where each comes from; exit status 2 on a mistake"),
     (Command::Fields, "fields", "List the fields that can be served, all or those that match a pattern"),
 ];
 
-/// A command and its flags, as typed.
+/// A command and its flags, as typed, and as the configuration file has them.
+#[derive(Clone)]
 pub(crate) struct Args {
     command: Command,
-    matches: ArgMatches,
+    matches: Arc<ArgMatches>,
+    file: Option<Arc<ConfigFile>>,
+}
+
+/// Where the text of a setting comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// The command line.
+    Flag,
+    /// The environment variable of this name.
+    Variable(&'static str),
+    /// The configuration file.
+    File(&'a ConfigFile, &'a Entry),
+    /// The row's default, or nothing.
+    Default,
 }
 
 impl Args {
@@ -50,19 +69,54 @@ impl Args {
             // Arguments behind `--` are for a process that the command starts.
             let args = args[1..].iter().take_while(|arg| *arg != "--").cloned();
             let matches = clap.try_get_matches_from(args.map(as_clap_takes_it))?;
-            return Ok(Self { command, matches });
+            return Ok(Self { command, matches: Arc::new(matches), file: None });
         }
         let args = args.into_iter().map(as_clap_takes_it);
         let mut matches = self::command().try_get_matches_from(args)?;
         let subcommand = matches.remove_subcommand().and_then(|(name, matches)| {
             let (command, ..) = COMMANDS.iter().find(|(_, known, _)| *known == name)?;
-            Some(Self { command: *command, matches })
+            Some(Self { command: *command, matches: Arc::new(matches), file: None })
         });
-        Ok(subcommand.unwrap_or(Self { command: Command::Serve, matches }))
+        let serve = || Self { command: Command::Serve, matches: Arc::new(matches), file: None };
+        Ok(subcommand.unwrap_or_else(serve))
     }
 
     pub(crate) fn command(&self) -> Command {
         self.command
+    }
+
+    /// The same with the values of the configuration file, if one is named.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake in the file.
+    pub(crate) fn with_file(&self) -> Result<Self> {
+        let file =
+            self.get(&flags::CONFIG_FILE)?.map(|path| ConfigFile::read(&path)).transpose()?;
+        Ok(Self { file: file.map(Arc::new), ..self.clone() })
+    }
+
+    /// The same with the configuration file as it is now, except for flags that no reload changes;
+    /// and those of them that are no longer the same.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake in the file.
+    pub(crate) fn reread(&self) -> Result<(Self, Vec<&'static Row>)> {
+        let mut new = self.with_file()?;
+        let rows = flags::all().filter(|row| row.is_of(Command::Serve) && !row.reloads);
+        let changed = rows.filter(|row| self.text(row) != new.text(row)).collect();
+        if let (Some(file), Some(before)) = (&new.file, &self.file) {
+            let mut file = ConfigFile::clone(file);
+            file.keep_from(before);
+            new.file = Some(Arc::new(file));
+        }
+        Ok((new, changed))
+    }
+
+    /// The configuration file.
+    pub(crate) fn file(&self) -> Option<&ConfigFile> {
+        self.file.as_deref()
     }
 
     /// The setting that a flag of this command stands for.
@@ -71,7 +125,27 @@ impl Args {
     ///
     /// The name of the flag, and the mistake in its text.
     pub(crate) fn get<T>(&self, flag: &'static Flag<T>) -> Result<T> {
-        flag.parse(self.text(&flag.row).as_deref())
+        let setting = flag.setting(self.text(&flag.row).as_deref());
+        setting.with_context(|| match self.origin(&flag.row) {
+            Origin::File(file, entry) => file.at(entry.line, &entry.key).to_string(),
+            _ => flag.to_string(),
+        })
+    }
+
+    /// Where the text of a flag of this command comes from: a flag counts more than its variable, and
+    /// that more than the configuration file. A blank variable is none.
+    pub(crate) fn origin(&self, row: &Row) -> Origin<'_> {
+        let typed = self.matches.get_raw(row.long).into_iter().flatten();
+        let is_blank = typed.map(|text| text.to_string_lossy()).all(|text| text.trim().is_empty());
+        match (self.matches.value_source(row.long), row.variable) {
+            (Some(ValueSource::CommandLine), _) => return Origin::Flag,
+            (Some(ValueSource::EnvVariable), Some(name)) if !is_blank => {
+                return Origin::Variable(name);
+            }
+            _ => {}
+        }
+        let entry = self.file.as_ref().and_then(|file| Some(Origin::File(file, file.get(row)?)));
+        entry.unwrap_or(Origin::Default)
     }
 
     /// Whether a text that is not blank was typed.
@@ -92,6 +166,9 @@ impl Args {
 
     /// The text of a flag of this command, if it was typed or has a default.
     pub(crate) fn text(&self, row: &Row) -> Option<Cow<'_, OsStr>> {
+        if let Origin::File(_, entry) = self.origin(row) {
+            return Some(Cow::Borrowed(OsStr::new(&entry.text)));
+        }
         let mut values = self.matches.get_raw(row.long)?;
         match row.form {
             Form::List => Some(Cow::Owned(values.collect::<Vec<_>>().join(OsStr::new(",")))),
@@ -99,13 +176,16 @@ impl Args {
         }
     }
 
-    /// A warning for each flag that asks for something and has no effect.
+    /// A warning for each flag that asks for something and has no effect, and for each such key of the
+    /// configuration file.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         let asked = flags::ACCEPTED.iter().filter(|row| self.asks_for(row));
-        asked.filter_map(|row| match row.support {
+        let flags = asked.filter_map(|row| match row.support {
             Support::Served => None,
             Support::NoEffect(why) => Some(format!("{row} has no effect: {why}")),
-        })
+        });
+        let keys = self.file().into_iter().flat_map(|file| &file.ignored);
+        flags.chain(keys.map(|key| format!("{key}: has no effect; leave it out")))
     }
 }
 
@@ -123,7 +203,7 @@ pub(crate) fn command() -> clap::Command {
 }
 
 fn with_flags(clap: clap::Command, command: Command) -> clap::Command {
-    clap.args(flags::all().filter(|row| row.commands.contains(&command)).map(arg))
+    clap.args(flags::all().filter(|row| row.is_of(command)).map(arg))
 }
 
 /// A row as clap takes it.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use crate::flags::{
 };
 use crate::health::HealthRules;
 use crate::listen::Listener;
+use crate::loaded::{Loaded, PageSettings};
 use crate::serve::{self, Replicas, Setup};
 use crate::watches::{Extra, WatchConfig};
 use crate::{flags, fleet, holders, listen, logging, source};
@@ -40,6 +42,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         generation: Some(args.get(&DEMO_METRIC_NAMES)?),
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
+        groups: Arc::new([]),
+        known_files: Vec::new(),
     };
     let nodes = args.get(&DEMO_NODES)?;
     let replicas = (nodes > 1).then(|| {
@@ -52,21 +56,31 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             listen::bind_tcp(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
         )],
         source: Box::new(SimSource::new(world, options)),
-        watches: config.read()?,
-        config,
+        loaded: Loaded {
+            watches: config.read()?,
+            page: PageSettings {
+                hostname: node_name.or_else(|| source::hostname(None)),
+                host_label: config.generation.unwrap_or_default().host_label(),
+                old_namespace: false,
+                replace_blanks_in_model_name: false,
+                expected_gpus: None,
+                holders: HolderSettings::default(),
+            },
+            web_config: WebConfig::default(),
+            config_map: None,
+            unread: None,
+        },
+        configuration: None,
+        watch_files: false,
+        interval: config.interval,
+        windows: config.windows,
         kernel_log: None,
         gpu_probe: None,
-        expected_gpus: None,
         forget_missing: None,
         health_rules: HealthRules::default(),
         show: Show::default(),
-        holder_settings: HolderSettings::default(),
         holders: Some(holders::simulated()),
-        hostname: node_name.or_else(|| source::hostname(None)),
-        old_namespace: false,
-        replace_blanks_in_model_name: false,
         replicas,
-        web_config: WebConfig::default(),
         max_connections: flags::MAX_CONNECTIONS.parse(None)?,
         web_reload: false,
     };

@@ -42,6 +42,8 @@ pub(crate) struct Row {
     pub(crate) heading: Option<&'static str>,
     pub(crate) commands: &'static [Command],
     pub(crate) support: Support,
+    /// Whether a reload changes the setting. Any other change takes effect after a restart.
+    pub(crate) reloads: bool,
 }
 
 /// How the value is written.
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     Demo,
     Check,
     Fields,
+    /// Has the flags of `Serve`, too.
+    Config,
     /// Started by heatsink itself.
     ProbeGpu,
     /// A comparison with `nvidia-smi`, for developers.
@@ -154,6 +158,12 @@ impl<T> Flag<T> {
         self
     }
 
+    /// A reload changes the setting.
+    pub(crate) const fn reloads(mut self) -> Self {
+        self.row.reloads = true;
+        self
+    }
+
     pub(crate) const fn of(mut self, commands: &'static [Command], help: &'static str) -> Self {
         (self.row.commands, self.row.help) = (commands, help);
         self
@@ -165,12 +175,20 @@ impl<T> Flag<T> {
     ///
     /// The name of the flag, and the mistake in the text.
     pub(crate) fn parse(&'static self, text: Option<&OsStr>) -> Result<T> {
+        self.setting(text).context(self)
+    }
+
+    /// As [`Self::parse`].
+    ///
+    /// # Errors
+    ///
+    /// The mistake in the text alone.
+    pub(crate) fn setting(&'static self, text: Option<&OsStr>) -> Result<T> {
         let text = text.filter(|text| !text.is_empty()).unwrap_or(OsStr::new(self.row.default));
-        let setting = match self.parse {
+        match self.parse {
             Parse::Text(parse) => parse(&text.to_string_lossy()),
             Parse::Path(parse) => parse(Some(Path::new(text)).filter(|_| !text.is_empty())),
-        };
-        setting.context(self)
+        }
     }
 }
 
@@ -190,7 +208,14 @@ impl Row {
             heading: None,
             commands: &[],
             support: Support::Served,
+            reloads: false,
         }
+    }
+
+    /// Whether it is a flag of this command.
+    pub(crate) fn is_of(&self, command: Command) -> bool {
+        let is_of = |command| self.commands.contains(&command);
+        is_of(command) || command == Command::Config && is_of(Command::Serve)
     }
 
     /// A flag of dcgm-exporter that is accepted without being a setting; its default is that of

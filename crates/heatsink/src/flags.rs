@@ -6,12 +6,10 @@
 
 mod accepted;
 
-#[cfg(test)]
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[cfg(test)]
 use anyhow::Result;
 use dcgm::Address;
 use exposition::Devices;
@@ -20,10 +18,10 @@ use sampler::LogLocation;
 
 pub(crate) use self::accepted::ACCEPTED;
 use crate::devices;
-use crate::flag::Command::{Acceptance, Check, Demo, Fields, ProbeGpu, Serve};
-use crate::flag::{Flag, Row, boolean, list, path, positional, switch, text};
+use crate::flag::Command::{Acceptance, Check, Config, Demo, Fields, ProbeGpu, Serve};
+use crate::flag::{Flag, Form, Row, boolean, list, path, positional, switch, text};
 use crate::fleet::MAX_NODES;
-use crate::parse::{self, LogFormat, ScenarioName, SourceKind, number, optional};
+use crate::parse::{self, ConfigMapName, LogFormat, ScenarioName, SourceKind, number, optional};
 
 const SIMULATION: &str = "Simulation (with --source sim)";
 
@@ -35,41 +33,49 @@ const READINGS: &str = "Where readings come from";
 
 const DAY_IN_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// A row, and whether it can read a text.
+#[derive(Clone, Copy)]
+pub(crate) struct CheckedRow {
+    pub(crate) row: &'static Row,
+    /// # Errors
+    ///
+    /// The mistake in the text.
+    pub(crate) check: fn(Option<&OsStr>) -> Result<()>,
+}
+
 /// `NAME: Type = flag;` under the commands that have it, with its help as documentation: a static for
 /// each row, and a list of all of them in the order of `--help`.
 macro_rules! flags {
-    ($list:ident, $parse:ident; $($commands:tt {
+    ($list:ident; $($commands:tt {
         $($(#[doc = $help:literal])+ $name:ident: $type:ty = $flag:expr;)+
     })+) => {
         $($($(#[doc = $help])+
         pub(crate) static $name: Flag<$type> = $flag.of(&$commands, concat!($($help),+));)+)+
 
-        static $list: &[&Row] = &[$($(&$name.row),+),+];
-
-        /// Whether each row can read a text.
-        #[cfg(test)]
-        static $parse: &[(&Row, fn(Option<&OsStr>) -> Result<()>)] =
-            &[$($((&$name.row, |text| $name.parse(text).map(drop))),+),+];
+        static $list: &[CheckedRow] = &[$($(CheckedRow {
+            row: &$name.row,
+            check: |text| $name.setting(text).map(drop),
+        }),+),+];
     };
 }
 
-flags! { GENERAL, PARSE_GENERAL;
+flags! { GENERAL;
 [Serve] {
     /// Fields to serve: a counters file with one `NAME, type, help[, interval]` per line, or one of
     /// the built-in sets `default`, `all`, `minimal`, `1.x` [default: default]
     COLLECTORS: Option<PathBuf> = path("collectors", parse::any_path)
-        .short('f').variable("DCGM_EXPORTER_COLLECTORS").value("FILE");
+        .short('f').variable("DCGM_EXPORTER_COLLECTORS").value("FILE").reloads();
 
     /// A second counters file: adds its rows, and replaces rows of the same name; the built-in
     /// `machine` adds NVSwitches and CPUs, which DCGM reads; `monitoring` adds what the shipped
     /// alert rules and dashboards use beyond `default`
     EXTRA_COLLECTORS: Option<PathBuf> = path("extra-collectors", parse::any_path)
-        .variable("HEATSINK_EXTRA_COLLECTORS").value("FILE");
+        .variable("HEATSINK_EXTRA_COLLECTORS").value("FILE").reloads();
 
     /// Generation of metric names: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
     /// and 4.9's side by side [default: 4.8; a counters file keeps the names in it]
     METRIC_NAMES: Option<Generation> = text("metric-names", |text| optional(text, parse::generation))
-        .variable("HEATSINK_METRIC_NAMES").value("GENERATION");
+        .variable("HEATSINK_METRIC_NAMES").value("GENERATION").reloads();
 
     /// A YAML file with settings: the names of flags and their values. A flag or a variable
     /// overrides the file
@@ -77,9 +83,10 @@ flags! { GENERAL, PARSE_GENERAL;
         .variable("DCGM_EXPORTER_CONFIG_FILE").value("FILE");
 
     /// A ConfigMap with the counters file in its key `metrics`, as `NAMESPACE:NAME`; `none`, no
-    /// ConfigMap
-    CONFIGMAP_DATA: Option<String> = text("configmap-data", |text| optional(text, parse::text))
-        .short('m').variable("DCGM_EXPORTER_CONFIGMAP_DATA").value("CONFIGMAP").default("none");
+    /// ConfigMap. It replaces --collectors, which is used while the ConfigMap cannot be read; needs
+    /// the right to get it
+    CONFIGMAP_DATA: Option<ConfigMapName> = text("configmap-data", parse::config_map)
+        .short('m').variable("DCGM_EXPORTER_CONFIGMAP_DATA").value("CONFIGMAP").default("none").reloads();
 
     /// Read the counters files, --config-file and --web-config-file again when they change; SIGHUP
     /// does so at any time
@@ -91,7 +98,7 @@ flags! { GENERAL, PARSE_GENERAL;
         .short('c').variable("DCGM_EXPORTER_INTERVAL").value("MS").default("1000");
 
     /// Leave out the label `hostname`
-    NO_HOSTNAME: bool = boolean("no-hostname").short('n').variable("DCGM_EXPORTER_NO_HOSTNAME");
+    NO_HOSTNAME: bool = boolean("no-hostname").short('n').variable("DCGM_EXPORTER_NO_HOSTNAME").reloads();
 
     /// Devices to serve: `f`, the MIG instances of a GPU that has some, else the GPU; `g`, whole
     /// GPUs; `i`, instances; `g+i`, both; a selection as in `g:0,2-4` or `i:8`, where 8 is instance
@@ -114,7 +121,7 @@ flags! { GENERAL, PARSE_GENERAL;
 
     /// Write the label `UUID` as `uuid`, as before dcgm-exporter 2
     USE_OLD_NAMESPACE: bool = boolean("use-old-namespace")
-        .short('o').variable("DCGM_EXPORTER_USE_OLD_NAMESPACE");
+        .short('o').variable("DCGM_EXPORTER_USE_OLD_NAMESPACE").reloads();
 
     /// Length of the window whose minimum, mean and maximum are served, so that no peak between two
     /// scrapes is lost: longer than the scrape interval, up to 1h; `0` for none
@@ -159,7 +166,7 @@ flags! { GENERAL, PARSE_GENERAL;
     /// alert can tell when one is missing even from the PCI bus
     EXPECTED_GPUS: Option<u32> =
         text("expected-gpus", |text| optional(text, |text| number(text, 0..=1024)))
-        .variable("HEATSINK_EXPECTED_GPUS").value("N");
+        .variable("HEATSINK_EXPECTED_GPUS").value("N").reloads();
 
     /// How long a missing GPU is served as missing; `0` for ever. SIGHUP forgets it at once
     FORGET_MISSING: Option<Duration> = text("forget-missing", parse::forget_missing)
@@ -176,7 +183,7 @@ flags! { GENERAL, PARSE_GENERAL;
 
     /// Write model names with dashes instead of blanks
     REPLACE_BLANKS_IN_MODEL_NAME: bool = boolean("replace-blanks-in-model-name")
-        .alias("rbmn").variable("DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME");
+        .alias("rbmn").variable("DCGM_EXPORTER_REPLACE_BLANKS_IN_MODEL_NAME").reloads();
 }
 [Demo] {
     /// Address to listen on; `:9400` can be reached from other machines
@@ -211,7 +218,7 @@ flags! { GENERAL, PARSE_GENERAL;
 }
 }
 
-flags! { WEB_FLAGS, PARSE_WEB;
+flags! { WEB_FLAGS;
 [Serve] {
     /// Address to listen on: `:9400`, `127.0.0.1:9400`, `[::1]:9400`, `unix:///run/heatsink.sock`
     /// (for its owner and group); several, separated by commas
@@ -226,7 +233,7 @@ flags! { WEB_FLAGS, PARSE_WEB;
     /// A web configuration file in the format of Prometheus' exporter-toolkit: TLS, client
     /// certificates, passwords, headers, a rate limit
     WEB_CONFIG_FILE: Option<PathBuf> = path("web-config-file", parse::any_path)
-        .variable("DCGM_EXPORTER_WEB_CONFIG_FILE").value("FILE").heading(WEB);
+        .variable("DCGM_EXPORTER_WEB_CONFIG_FILE").value("FILE").heading(WEB).reloads();
 
     /// The most open connections. At the limit, the one that has been idle longest is closed for a new
     /// one; if none is idle, the new one gets status 503
@@ -244,7 +251,7 @@ flags! { WEB_FLAGS, PARSE_WEB;
 }
 }
 
-flags! { HOLDER_FLAGS, PARSE_HOLDERS;
+flags! { HOLDER_FLAGS;
 [Serve] {
     /// Label the series of each GPU with the pod, namespace and container that has it, as the
     /// kubelet says
@@ -269,7 +276,7 @@ flags! { HOLDER_FLAGS, PARSE_HOLDERS;
     /// Give each holder of a shared GPU series of its own, with the label `vgpu`, beside those of the
     /// GPU; without values that are sums over all holders, such as power
     VIRTUAL_GPUS: bool = boolean("kubernetes-virtual-gpus")
-        .variable("KUBERNETES_VIRTUAL_GPUS").heading(HOLDERS);
+        .variable("KUBERNETES_VIRTUAL_GPUS").heading(HOLDERS).reloads();
 
     /// Add the labels of pods, from the API server; needs NODE_NAME, and the right to get, list and
     /// watch pods
@@ -321,7 +328,7 @@ flags! { HOLDER_FLAGS, PARSE_HOLDERS;
     ATTRIBUTION: bool = text("attribution", |text| {
         parse::one_of(text, &[("labels", false), ("info", true)])
     })
-    .variable("HEATSINK_ATTRIBUTION").value("PLACE").default("labels").heading(HOLDERS);
+    .variable("HEATSINK_ATTRIBUTION").value("PLACE").default("labels").heading(HOLDERS).reloads();
 
     /// Time from one look at the kubelet, the node's files and the job files to the next
     ATTRIBUTION_INTERVAL: Duration = text("attribution-interval", parse::attribution_interval)
@@ -333,7 +340,7 @@ flags! { HOLDER_FLAGS, PARSE_HOLDERS;
 }
 }
 
-flags! { SOURCES, PARSE_SOURCES;
+flags! { SOURCES;
 [Serve, Check] {
     /// Source of readings: `nvml`, the driver library; `dcgm`, NVIDIA's DCGM; `sim`, simulated
     /// GPUs; `auto`, DCGM if a host engine is named, else the driver library
@@ -424,6 +431,10 @@ flags! { SOURCES, PARSE_SOURCES;
     /// Print a page in Markdown, with heatsink's own families
     MARKDOWN: bool = switch("markdown").conflicts(&["json", "xids", "pattern"]);
 }
+[Config] {
+    /// Print JSON, one object per setting
+    CONFIG_JSON: bool = switch("json");
+}
 [ProbeGpu] {
     /// The UUID of the GPU
     UUID: Option<String> = text("uuid", |text| optional(text, parse::text));
@@ -453,8 +464,22 @@ flags! { SOURCES, PARSE_SOURCES;
 
 /// Every row, in the order of `--help`.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
+    checked().map(|checked| checked.row)
+}
+
+/// Every row with the check of its texts, in the order of `--help`.
+pub(crate) fn checked() -> impl Iterator<Item = CheckedRow> {
     let settings = [GENERAL, WEB_FLAGS, HOLDER_FLAGS, SOURCES].into_iter().flatten().copied();
-    settings.chain(ACCEPTED)
+    settings.chain(ACCEPTED.iter().map(|row| CheckedRow { row, check: check_accepted(row) }))
+}
+
+fn check_accepted(row: &Row) -> fn(Option<&OsStr>) -> Result<()> {
+    match row.form {
+        Form::Boolean => {
+            |text| parse::boolean(&text.unwrap_or_default().to_string_lossy()).map(drop)
+        }
+        _ => |_| Ok(()),
+    }
 }
 
 #[cfg(test)]

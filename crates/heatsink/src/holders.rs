@@ -146,7 +146,7 @@ fn warn_without_kubernetes(args: &Args) {
 
 /// The API server of the cluster that this pod runs in. What is unknown is empty, which the refresher
 /// reports.
-fn api_server(args: &Args) -> Result<ApiServer> {
+pub(crate) fn api_server(args: &Args) -> Result<ApiServer> {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let (host, port) = (variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT"));
     let host = if host.contains(':') { format!("[{host}]") } else { host };

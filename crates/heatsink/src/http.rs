@@ -29,7 +29,7 @@ use crate::holders::Holders;
 use crate::negotiate::{accepts_gzip, offer};
 use crate::overview::Overview;
 use crate::pages::{Content, Encoding, PageCache};
-use crate::reload::ReloadHandle;
+use crate::reload_request::ReloadHandle;
 
 /// How long a request waits, for its password or for a reload, unless the scraper says how long.
 const PATIENCE: Duration = Duration::from_secs(10);

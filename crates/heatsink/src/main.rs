@@ -7,11 +7,13 @@
 mod acceptance;
 mod check;
 mod cli;
+mod config_file;
 mod connections;
 mod demo;
 mod devices;
 mod exit;
 mod fields;
+mod file_watch;
 mod flag;
 mod flags;
 mod fleet;
@@ -19,6 +21,7 @@ mod health;
 mod holders;
 mod http;
 mod listen;
+mod loaded;
 mod logging;
 #[cfg(test)]
 mod manual;
@@ -28,7 +31,9 @@ mod pages;
 mod parse;
 mod probe;
 mod reload;
+mod reload_request;
 mod serve;
+mod settings;
 mod source;
 mod systemd;
 mod table;
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(&args),
         Command::Check => check::run(&args),
         Command::Fields => fields::run(&args),
+        Command::Config => settings::run(&args),
         Command::ProbeGpu => probe::run(&args),
         Command::Acceptance => acceptance::run(&args),
     };

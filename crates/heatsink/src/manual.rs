@@ -72,8 +72,7 @@ const SECTIONS: &[Section] = &[
         &[
             (
                 "SIGHUP",
-                "Reads the counters files, --config-file and --web-config-file again, without a gap on \
-                 the page, and forgets missing GPUs.",
+                "Reads the configuration again, without a gap on the page, and forgets missing GPUs.",
             ),
             (
                 "SIGTERM, SIGINT",
@@ -92,8 +91,8 @@ const SECTIONS: &[Section] = &[
             ),
             (
                 "Variables of flags",
-                "Each flag names its own. An empty variable counts as not set, and a flag overrides \
-                 its variable. All variables of dcgm-exporter are understood.",
+                "Each flag names its own. A blank variable counts as not set, a flag overrides its \
+                 variable, and a variable the configuration file. All variables of dcgm-exporter are understood.",
             ),
         ],
     ),
@@ -111,7 +110,10 @@ const SECTIONS: &[Section] = &[
     (
         "SEE ALSO",
         &[
-            ("heatsink-demo(1), heatsink-check(1), heatsink-fields(1)", "Commands of heatsink."),
+            (
+                "heatsink-demo(1), heatsink-check(1), heatsink-fields(1), heatsink-config(1)",
+                "Commands of heatsink.",
+            ),
             ("nvidia-smi(1), prometheus(1), systemctl(1)", "Programs that it works with."),
         ],
     ),
@@ -130,7 +132,7 @@ fn write(name: &str, content: &[u8]) -> PathBuf {
 fn a_manual_page_has_every_flag_and_variable() {
     let mut whole = cli::command();
     whole.build();
-    for name in [None, Some("demo"), Some("check"), Some("fields")] {
+    for name in [None, Some("demo"), Some("check"), Some("fields"), Some("config")] {
         let command = name.map_or(&whole, |name| whole.find_subcommand(name).unwrap());
         let page = page(name).unwrap();
         write(&name.map_or("heatsink.1".to_owned(), |name| format!("heatsink-{name}.1")), &page);
@@ -160,8 +162,8 @@ fn bash_completes() {
         COMP_WORDS=(heatsink --extra-c) COMP_CWORD=1
         _heatsink heatsink --extra-c heatsink
         echo "${COMPREPLY[*]}"
-        COMP_WORDS=(heatsink c) COMP_CWORD=1
-        _heatsink heatsink c heatsink
+        COMP_WORDS=(heatsink ch) COMP_CWORD=1
+        _heatsink heatsink ch heatsink
         echo "${COMPREPLY[*]}"
     "#;
     let bash =

@@ -12,7 +12,7 @@ mod sentence;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use model::{Snapshot, SourceView, When, XidSource};
@@ -61,22 +61,37 @@ impl<'a> Machine<'a> {
 }
 
 /// Settings of the page.
-pub(crate) struct Overview {
+pub(crate) struct Overview(Mutex<PageSettings>);
+
+#[derive(Clone)]
+struct PageSettings {
     /// The name of the machine; none to leave it out.
-    pub(crate) hostname: Option<Arc<str>>,
+    hostname: Option<Arc<str>>,
     /// How many GPUs the machine should have, if that is known.
-    pub(crate) expected_gpus: Option<u32>,
+    expected_gpus: Option<u32>,
 }
 
 impl Overview {
+    /// With the name of the machine, none to leave it out, and how many GPUs it should have.
+    pub(crate) fn new(hostname: Option<Arc<str>>, expected_gpus: Option<u32>) -> Self {
+        Self(Mutex::new(PageSettings { hostname, expected_gpus }))
+    }
+
+    /// Changes what [`Self::new`] sets.
+    pub(crate) fn change(&self, hostname: Option<Arc<str>>, expected_gpus: Option<u32>) {
+        let mut settings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *settings = PageSettings { hostname, expected_gpus };
+    }
+
     /// The page of a snapshot. `now` is what ages are counted from.
     pub(crate) fn page(&self, snapshot: &Snapshot, now: When) -> String {
-        let Machine { gpus, worst, sentence } = Machine::of(snapshot, self.expected_gpus, now);
+        let settings = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Machine { gpus, worst, sentence } = Machine::of(snapshot, settings.expected_gpus, now);
         let healthy = gpus.iter().filter(|gpu| gpu.state().is_none()).count();
         let in_full = if gpus.len() <= MAX_CARDS { gpus.len() } else { gpus.len() - healthy };
         let (cards, rest) = gpus.split_at(in_full.min(MAX_CARDS));
         let lines = &rest[..rest.len().min(MAX_LINES)];
-        let hostname = self.hostname.as_deref();
+        let hostname = settings.hostname.as_deref();
         html! {
             (DOCTYPE)
             html lang="en" {

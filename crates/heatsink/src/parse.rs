@@ -47,6 +47,37 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// The name of a ConfigMap.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ConfigMapName {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Display for ConfigMapName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.namespace, self.name)
+    }
+}
+
+/// `NAMESPACE:NAME`; none for `none` and an empty text.
+pub(crate) fn config_map(text: &str) -> Result<Option<ConfigMapName>> {
+    let text = text.trim();
+    if matches!(text, "" | "none") {
+        return Ok(None);
+    }
+    // The characters of a DNS name, so that the text is a part of a path.
+    let is_name = |name: &&str| {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        (1..=253).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with('.')
+    };
+    let parts =
+        text.split_once(':').filter(|(namespace, name)| is_name(namespace) && is_name(name));
+    let (namespace, name) = parts
+        .with_context(|| format!("`{text}` is not NAMESPACE:NAME; write gpu:counters, or none"))?;
+    Ok(Some(ConfigMapName { namespace: namespace.to_owned(), name: name.to_owned() }))
+}
+
 /// Any text.
 pub(crate) fn text(text: &str) -> Result<String> {
     Ok(text.to_owned())

@@ -1,100 +1,226 @@
-//! SIGHUP: counters files are read again while heatsink serves.
+//! Reloads: the configuration is read again while heatsink serves.
+//!
+//! SIGHUP, `POST /-/reload` and changed files ask for them; one thread does them, one after the other.
+//! Everything is read and checked first, and then put in force. A mistake changes nothing.
 
 use std::collections::HashSet;
-use std::sync::{Weak, mpsc};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 use model::{FieldId, Kind, Source, Watch, field};
-use tokio::sync::oneshot;
 
+use crate::cli::Args;
+use crate::file_watch::FileWatch;
+use crate::flags::CONFIGMAP_DATA;
 use crate::http::App;
-use crate::watches::{LoadedWatches, WatchConfig};
+use crate::loaded::{self, Loaded};
+use crate::reload_request::{ReloadHandle, ReloadRequest};
+use crate::watches::LoadedWatches;
 
-/// Asks for reloads.
-#[derive(Clone)]
-pub(crate) struct ReloadHandle(mpsc::Sender<ReloadRequest>);
+/// The trigger that also forgets missing GPUs.
+pub(crate) const SIGHUP: &str = "SIGHUP";
 
-/// A reload that was asked for.
-pub(crate) struct ReloadRequest {
-    /// What asked, for the log: `SIGHUP`, `POST /-/reload`, or the file that changed.
-    trigger: String,
-    /// Gets the result: an error is one line for the log, which may name files.
-    done: Option<oneshot::Sender<Result<(), String>>>,
+/// From one look at the ConfigMap to the next.
+const CONFIG_MAP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Where the configuration of a running server is from.
+pub(crate) struct Configuration {
+    /// As in force.
+    pub(crate) args: Args,
+    /// The files that were read.
+    pub(crate) files: Vec<PathBuf>,
+    /// The version of the ConfigMap that was read.
+    pub(crate) config_map: Option<String>,
 }
 
-impl ReloadHandle {
-    /// A handle, and where its requests arrive.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<ReloadRequest>) {
-        let (requests, received) = mpsc::channel();
-        (Self(requests), received)
-    }
-
-    /// Asks for a reload and does not wait for it.
-    pub(crate) fn request(&self, trigger: &str) {
-        // Without the thread, which was logged, this does nothing.
-        let _ = self.0.send(ReloadRequest { trigger: trigger.to_owned(), done: None });
-    }
-
-    /// Reloads, and returns what went wrong, if anything did.
-    pub(crate) async fn reload(&self, trigger: &str) -> Result<(), String> {
-        let (done, result) = oneshot::channel();
-        let _ = self.0.send(ReloadRequest { trigger: trigger.to_owned(), done: Some(done) });
-        result.await.unwrap_or_else(|_| Err("no thread to reload with".to_owned()))
-    }
-}
-
-/// Reads counters files again for a running server.
+/// Reads the configuration again for a running server.
 pub(crate) struct Reloader {
-    pub(crate) app: Weak<App>,
-    pub(crate) config: WatchConfig,
-    pub(crate) unserved: UnservedFields,
+    app: Weak<App>,
+    /// `None` for the demo, which has nothing to read.
+    configuration: Option<Configuration>,
+    unserved: UnservedFields,
+    /// The watches that were last asked for.
+    watches: Arc<[Watch]>,
+    /// Whether they are read already.
+    is_in_force: Arc<AtomicBool>,
+    /// Whether the last reload failed.
+    has_failed: Arc<AtomicBool>,
+    /// What the last look at the ConfigMap said, if it failed.
+    unread: Option<String>,
+    file_watch: Option<FileWatch>,
 }
 
 impl Reloader {
-    /// Starts a thread that reloads once for each message; files may be slow to read, as on a network
-    /// that is gone.
-    pub(crate) fn start(self, requests: mpsc::Receiver<ReloadRequest>) {
-        let spawned = thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            while let Ok(first) = requests.recv() {
-                // Requests that came meanwhile need only one reload.
-                let requests: Vec<_> = std::iter::once(first).chain(requests.try_iter()).collect();
-                let result = self.reload(&requests[0].trigger);
-                for done in requests.into_iter().filter_map(|request| request.done) {
-                    let _ = done.send(result.clone());
-                }
-            }
-        });
-        if let Err(error) = spawned {
-            tracing::error!("SIGHUP will change nothing: no thread to read files with: {error}");
+    /// A reloader of this server, which serves `watches`. `unread` is why the ConfigMap could not be
+    /// read at the start.
+    pub(crate) fn new(
+        app: Weak<App>,
+        configuration: Option<Configuration>,
+        unserved: UnservedFields,
+        watches: Arc<[Watch]>,
+        unread: Option<String>,
+    ) -> Self {
+        Self {
+            app,
+            configuration,
+            unserved,
+            watches,
+            is_in_force: Arc::new(AtomicBool::new(true)),
+            has_failed: Arc::new(AtomicBool::new(unread.is_some())),
+            unread,
+            file_watch: None,
         }
     }
 
-    /// Reads the counters files again. If one cannot be read, nothing changes.
-    fn reload(&self, trigger: &str) -> Result<(), String> {
-        let read = self.config.read();
-        let Some(app) = self.app.upgrade() else { return Err("stopping".to_owned()) };
-        app.sampler.forget_missing();
-        match read {
-            Ok(LoadedWatches { watches, rows, rows_skipped }) => {
-                tracing::info!("{trigger}: read {rows} rows, {rows_skipped} skipped");
-                self.unserved.warn_of(&watches);
-                let app_of_pages = Weak::clone(&self.app);
-                // Logged once it is true: the driver may take long to answer.
-                app.sampler.replan(watches, move || {
-                    let Some(app) = app_of_pages.upgrade() else { return };
-                    tracing::info!("serving {rows} rows");
-                    app.pages.change(|settings| {
-                        (settings.rows_skipped, settings.is_reloaded) = (rows_skipped, true);
-                    });
-                });
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!("{trigger}: the rows stay as they were: {error:#}");
-                app.pages.change(|settings| settings.is_reloaded = false);
-                Err(format!("{error:#}"))
+    /// Starts a thread that reloads when it is asked to; files may be slow to read, as on a network
+    /// that is gone. With `watch`, changed files ask for it.
+    pub(crate) fn start(mut self, requests: Receiver<ReloadRequest>, watch: Option<ReloadHandle>) {
+        let files = self.configuration.as_ref().map(|it| it.files.clone()).unwrap_or_default();
+        self.file_watch = watch.and_then(|handle| FileWatch::start(files, handle));
+        let run = move || self.run(&requests);
+        let spawned = thread::Builder::new().name("reload".to_owned()).spawn(run);
+        if let Err(error) = spawned {
+            tracing::error!("reloads will change nothing: no thread to read files with: {error}");
+        }
+    }
+
+    fn run(mut self, requests: &Receiver<ReloadRequest>) {
+        loop {
+            let first = if self.has_config_map() {
+                requests.recv_timeout(CONFIG_MAP_INTERVAL)
+            } else {
+                requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match first {
+                // Requests that came meanwhile need only one reload.
+                Ok(first) => {
+                    self.answer(std::iter::once(first).chain(requests.try_iter()).collect());
+                }
+                Err(RecvTimeoutError::Timeout) => self.look_at_config_map(),
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+
+    fn answer(&mut self, requests: Vec<ReloadRequest>) {
+        let is_signal = requests.iter().any(|request| request.trigger == SIGHUP);
+        if is_signal && let Some(app) = self.app.upgrade() {
+            app.sampler.forget_missing();
+        }
+        let result = self.reload(&requests[0].trigger);
+        for done in requests.into_iter().filter_map(|request| request.done) {
+            let _ = done.send(result.clone());
+        }
+    }
+
+    fn has_config_map(&self) -> bool {
+        let args = self.configuration.as_ref().map(|configuration| &configuration.args);
+        args.is_some_and(|args| matches!(args.get(&CONFIGMAP_DATA), Ok(Some(_))))
+    }
+
+    /// Reloads if the ConfigMap has changed, or can be read again.
+    fn look_at_config_map(&mut self) {
+        let Some(Configuration { args, config_map, .. }) = &self.configuration else { return };
+        let Ok(Some(name)) = args.get(&CONFIGMAP_DATA) else { return };
+        let trigger = format!("ConfigMap {name}");
+        match loaded::config_map(args, &name) {
+            Ok(read) if self.unread.is_none() && *config_map == Some(read.version.clone()) => {}
+            Ok(_) => {
+                // The error is that of the reload.
+                let _ = self.reload(&trigger);
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                if self.unread.as_ref() != Some(&error) {
+                    self.fail(&trigger, &error);
+                }
+                self.unread = Some(error);
+            }
+        }
+    }
+
+    /// Reads everything again and puts it in force. With a mistake, nothing changes.
+    fn reload(&mut self, trigger: &str) -> Result<(), String> {
+        let Some(before) = &self.configuration else { return Ok(()) };
+        let mut files = before.files.clone();
+        let read = before.args.reread().and_then(|(args, changed)| {
+            // A file that is not there yet, too: it asks for a reload once it is.
+            files.extend(loaded::named_files(&args));
+            Loaded::read(&args, &before.files).map(|loaded| (args, changed, loaded))
+        });
+        let result = match read {
+            Ok((args, changed, loaded)) => {
+                self.unread = None;
+                if !changed.is_empty() {
+                    let names: Vec<String> = changed.iter().map(|row| row.to_string()).collect();
+                    tracing::warn!("{trigger}: {} takes effect after a restart", names.join(", "));
+                }
+                files = loaded.files(&args);
+                let config_map = loaded.config_map.clone();
+                self.configuration = Some(Configuration { args, files: files.clone(), config_map });
+                self.put_in_force(trigger, loaded)
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                self.fail(trigger, &error);
+                Err(error)
+            }
+        };
+        if let Some(watch) = &self.file_watch {
+            files.sort_unstable();
+            files.dedup();
+            watch.set(files);
+        }
+        result
+    }
+
+    fn fail(&self, trigger: &str, error: &str) {
+        tracing::error!("{trigger}: the configuration stays as it was: {error}");
+        self.has_failed.store(true, Ordering::SeqCst);
+        if let Some(app) = self.app.upgrade() {
+            app.pages.change(|settings| settings.is_reloaded = false);
+        }
+    }
+
+    fn put_in_force(&mut self, trigger: &str, loaded: Loaded) -> Result<(), String> {
+        let Some(app) = self.app.upgrade() else { return Err("stopping".to_owned()) };
+        let Loaded { watches: LoadedWatches { watches, rows, rows_skipped, .. }, page, .. } =
+            loaded;
+        tracing::info!("{trigger}: read {rows} rows, {rows_skipped} skipped");
+        // Not later: the driver may take long to answer.
+        app.access.change(loaded.web_config);
+        self.has_failed.store(false, Ordering::SeqCst);
+        let (weak, has_failed) = (Weak::clone(&self.app), Arc::clone(&self.has_failed));
+        let change_pages = move || {
+            let Some(app) = weak.upgrade() else { return };
+            tracing::info!("serving {rows} rows");
+            app.overview.change(page.hostname.clone(), page.expected_gpus);
+            app.pages.change(|settings| {
+                page.apply(settings);
+                settings.rows_skipped = rows_skipped;
+                settings.is_reloaded = !has_failed.load(Ordering::SeqCst);
+                settings.reloaded_at = Some(SystemTime::now());
+            });
+        };
+        // Without a change of the watches, the readers go on as they are.
+        if watches == self.watches && self.is_in_force.load(Ordering::SeqCst) {
+            change_pages();
+            return Ok(());
+        }
+        self.unserved.warn_of(&watches);
+        self.watches = Arc::clone(&watches);
+        self.is_in_force = Arc::new(AtomicBool::new(false));
+        let is_in_force = Arc::clone(&self.is_in_force);
+        // Logged once it is true.
+        app.sampler.replan(watches, move || {
+            is_in_force.store(true, Ordering::SeqCst);
+            change_pages();
+        });
+        Ok(())
     }
 }
 

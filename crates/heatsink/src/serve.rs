@@ -1,15 +1,15 @@
 //! `heatsink serve`: read the settings, start, serve, drain.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use exposition::{HolderSettings, Show};
+use exposition::Show;
 use model::{Source, Windows};
 use sampler::{GpuProbe, KernelLog, Sampler};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use web_config::{Access, WebConfig};
+use web_config::Access;
 
 use crate::cli::Args;
 use crate::connections::ConnectionLimiter;
@@ -19,11 +19,13 @@ use crate::health::HealthRules;
 use crate::holders::Holders;
 use crate::http::{self, App, Listeners, Passwords};
 use crate::listen::Listener;
+use crate::loaded::{self, Loaded};
 use crate::overview::Overview;
 use crate::pages::PageCache;
-use crate::reload::{ReloadHandle, Reloader, UnservedFields};
+use crate::reload::{Configuration, Reloader, SIGHUP, UnservedFields};
+use crate::reload_request::ReloadHandle;
 use crate::systemd::{self, Messenger};
-use crate::watches::{Extra, LoadedWatches, WatchConfig};
+use crate::watches::{LoadedWatches, WatchConfig};
 use crate::{devices, flags, holders, listen, logging, source};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
@@ -33,32 +35,30 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
 pub(crate) struct Setup {
     /// All of them are served alike.
     pub(crate) listeners: Vec<Listener>,
-    /// Who may read.
-    pub(crate) web_config: WebConfig,
     /// The most open connections.
     pub(crate) max_connections: usize,
     /// Whether `POST /-/reload` reloads.
     pub(crate) web_reload: bool,
     pub(crate) source: Box<dyn Source>,
-    pub(crate) config: WatchConfig,
-    /// As read from `config` at the start.
-    pub(crate) watches: LoadedWatches,
+    /// The time from one reading to the next.
+    pub(crate) interval: Duration,
+    /// The lengths of the windows.
+    pub(crate) windows: Windows,
+    /// The settings that a reload changes.
+    pub(crate) loaded: Loaded,
+    /// Where reloads read them again; `None` if there is nothing to read.
+    pub(crate) configuration: Option<Configuration>,
+    /// Whether changed files are read again.
+    pub(crate) watch_files: bool,
     pub(crate) kernel_log: Option<KernelLog>,
     pub(crate) gpu_probe: Option<GpuProbe>,
-    /// How many GPUs there should be.
-    pub(crate) expected_gpus: Option<u32>,
     /// How long a missing GPU is served as missing; none for ever.
     pub(crate) forget_missing: Option<Duration>,
     /// Whether `/health` fails once only a restart of this process would help.
     pub(crate) health_rules: HealthRules,
     pub(crate) show: Show,
-    /// How holders appear.
-    pub(crate) holder_settings: HolderSettings,
     /// Who uses the GPUs; `None` if nothing looks for that.
     pub(crate) holders: Option<Holders>,
-    pub(crate) hostname: Option<Arc<str>>,
-    pub(crate) old_namespace: bool,
-    pub(crate) replace_blanks_in_model_name: bool,
     /// Further nodes to simulate.
     pub(crate) replicas: Option<Replicas>,
 }
@@ -73,52 +73,41 @@ pub(crate) struct Replicas {
 
 /// Serves this machine's GPUs until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let args = &args.with_file()?;
     let _log = logging::start(args.get(&flags::LOG_FORMAT)?, args.get(&flags::DEBUG)?);
     for warning in args.warnings() {
         tracing::warn!("{warning}");
     }
-    let interval = args.get(&flags::COLLECT_INTERVAL)?;
-    let config = WatchConfig {
-        counters: args.get(&flags::COLLECTORS)?,
-        extra: args.get(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
-        generation: args.get(&flags::METRIC_NAMES)?,
-        interval,
-        windows: Windows {
-            extents: args.get(&flags::WINDOW)?,
-            xids: args.get(&flags::XID_COUNT_WINDOW_SIZE)?,
-            clock_events: args.get(&flags::CLOCK_EVENTS_COUNT_WINDOW_SIZE)?,
-        },
-    };
+    let WatchConfig { interval, windows, .. } = loaded::watch_config(args)?;
     let show = Show {
         devices: args.get(&flags::DEVICES)?,
         compute_instances: args.get(&flags::COMPUTE_INSTANCES)?,
         switches: args.get(&flags::SWITCH_DEVICES)?,
         cpus: args.get(&flags::CPU_DEVICES)?,
     };
-    let no_hostname = args.get(&flags::NO_HOSTNAME)?;
+    let loaded = Loaded::at_start(args)?;
+    let configuration = Configuration {
+        args: args.clone(),
+        files: loaded.files(args),
+        config_map: loaded.config_map.clone(),
+    };
     let setup = Setup {
-        watches: config.read()?,
-        config,
+        interval,
+        windows,
+        loaded,
+        configuration: Some(configuration),
+        watch_files: args.get(&flags::WATCH_FILES)?,
         source: source::open(args, interval, show.compute_instances)?,
         kernel_log: source::kernel_log(args)?,
         gpu_probe: source::gpu_probe(args)?,
-        expected_gpus: args.get(&flags::EXPECTED_GPUS)?,
         forget_missing: args.get(&flags::FORGET_MISSING)?,
         health_rules: HealthRules {
             driver_upgrade: args.get(&flags::FAIL_HEALTH_AFTER_DRIVER_UPGRADE)?,
             no_gpu: args.get(&flags::HEALTH_REQUIRE_GPUS)?,
         },
         show,
-        holder_settings: holders::shown(args)?,
         holders: holders::start(args)?,
-        hostname: if no_hostname { None } else { source::hostname(Some(args)) },
-        old_namespace: args.get(&flags::USE_OLD_NAMESPACE)?,
-        replace_blanks_in_model_name: args.get(&flags::REPLACE_BLANKS_IN_MODEL_NAME)?,
         replicas: None,
-        web_config: match args.get(&flags::WEB_CONFIG_FILE)? {
-            Some(path) => WebConfig::load(&path).context(&flags::WEB_CONFIG_FILE)?,
-            None => WebConfig::default(),
-        },
         max_connections: args.get(&flags::MAX_CONNECTIONS)?,
         web_reload: args.get(&flags::WEB_RELOAD)?,
         // Last, so that nothing listens unless everything else is in order.
@@ -138,16 +127,17 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 /// Serves until a signal ends it; `ready` is called with the addresses.
 pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit> {
-    let Setup { config, watches: LoadedWatches { watches, rows_skipped, .. }, .. } = setup;
+    let Loaded { watches: loaded_watches, page: page_settings, .. } = setup.loaded;
+    let LoadedWatches { watches, rows_skipped, .. } = loaded_watches;
     let unserved = UnservedFields::of(setup.source.as_ref());
     unserved.warn_of(&watches);
     let settings = sampler::Settings {
         gpus: devices::gpus(&setup.show.devices),
-        windows: config.windows,
+        windows: setup.windows,
         kernel_log: setup.kernel_log,
         probe: setup.gpu_probe,
         forget_missing: setup.forget_missing,
-        ..sampler::Settings::new(config.interval)
+        ..sampler::Settings::new(setup.interval)
     };
     let start = |source, watches, settings| {
         Sampler::start(source, watches, settings).context("cannot start the reader threads")
@@ -158,29 +148,31 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
             Some((start(source, Arc::clone(&watches), settings.clone())?, nodes))
         }
     };
-    let sampler = start(setup.source, watches, settings)?;
+    let sampler = start(setup.source, Arc::clone(&watches), settings)?;
+    let unread = setup.loaded.unread;
     let page = exposition::Settings {
-        hostname: setup.hostname,
-        host_label: config.generation.unwrap_or_default().host_label(),
+        hostname: page_settings.hostname,
+        host_label: page_settings.host_label,
         version: env!("CARGO_PKG_VERSION"),
         rows_skipped,
-        is_reloaded: true,
-        replace_blanks_in_model_name: setup.replace_blanks_in_model_name,
-        old_namespace: setup.old_namespace,
-        expected_gpus: setup.expected_gpus,
+        is_reloaded: unread.is_none(),
+        reloaded_at: unread.is_none().then(SystemTime::now),
+        replace_blanks_in_model_name: page_settings.replace_blanks_in_model_name,
+        old_namespace: page_settings.old_namespace,
+        expected_gpus: page_settings.expected_gpus,
         connections_closed: 0,
         show: setup.show,
-        holders: setup.holder_settings,
+        holders: page_settings.holders,
     };
     let (reload, reload_requests) = ReloadHandle::new();
     let app = Arc::new(App {
         sampler,
         holders: setup.holders,
-        overview: Overview { hostname: page.hostname.clone(), expected_gpus: page.expected_gpus },
+        overview: Overview::new(page.hostname.clone(), page.expected_gpus),
         fleet: replicas.map(|(replica, nodes)| Fleet::new(replica, nodes, page.clone())),
         pages: PageCache::new(page),
         connections: ConnectionLimiter::new(setup.max_connections),
-        access: Access::new(setup.web_config),
+        access: Access::new(setup.loaded.web_config),
         passwords: Passwords::default(),
         reload: setup.web_reload.then(|| reload.clone()),
         health_rules: setup.health_rules,
@@ -199,8 +191,9 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
         let (stop, stopped) = watch::channel(false);
         let messenger = Messenger::start();
         tokio::spawn(systemd::report(messenger.clone(), Arc::downgrade(&served)));
-        let reloader = Reloader { app: Arc::downgrade(&served), config, unserved };
-        reloader.start(reload_requests);
+        let served_now = Arc::downgrade(&served);
+        Reloader::new(served_now, setup.configuration, unserved, watches, unread)
+            .start(reload_requests, setup.watch_files.then(|| reload.clone()));
         tokio::spawn(handle_signals(stop, messenger, reload));
         ready(&urls);
         http::serve(listeners, served, stopped).await;
@@ -227,7 +220,7 @@ async fn handle_signals(stop: watch::Sender<bool>, messenger: Messenger, reload:
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload.request("SIGHUP"),
+            _ = hangup.recv() => reload.request(SIGHUP),
         }
     }
     messenger.stopping();

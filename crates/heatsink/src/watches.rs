@@ -1,8 +1,7 @@
 //! The watches of a configuration: counters files and a generation of names, with the families of
 //! every page and the fields that other families are derived from.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +12,14 @@ use model::catalog::counters::{self, Counters, Skipped};
 use model::catalog::{Field, Generation, generation};
 use model::{Kind, Watch, Windows};
 
+use crate::config_file::{PaceGroup, read_small};
 use crate::flags::{COLLECTORS, EXTRA_COLLECTORS};
-
-/// The largest counters file that is read, in bytes. The full field table takes a tenth of it.
-const MOST_BYTES: u64 = 1024 * 1024;
 
 /// The configuration of watches. Its files are read at the start and at every reload.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchConfig {
-    /// A counters file, or the name of a built-in set; `None` for the default set.
-    pub(crate) counters: Option<PathBuf>,
+    /// The rows; `None` for the default set.
+    pub(crate) counters: Option<CountersFrom>,
     /// Rows that are added to it.
     pub(crate) extra: Option<Extra>,
     /// The generation of names; `None` for those of the files, and of 4.8 in built-in sets.
@@ -31,6 +28,29 @@ pub(crate) struct WatchConfig {
     pub(crate) interval: Duration,
     /// The lengths of the windows.
     pub(crate) windows: Windows,
+    /// Fields with intervals of their own.
+    pub(crate) groups: Arc<[PaceGroup]>,
+    /// Files that were read before: no built-in set stands in for one of them when it is missing.
+    pub(crate) known_files: Vec<PathBuf>,
+}
+
+/// The source of rows.
+#[derive(Clone, Debug)]
+pub(crate) enum CountersFrom {
+    /// A counters file, or the name of a built-in set.
+    Path(PathBuf),
+    /// A text that was read already.
+    Text(Arc<CountersText>),
+}
+
+/// A counters file that is a part of something else.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct CountersText {
+    /// Where it is from, for messages.
+    pub(crate) name: String,
+    pub(crate) text: String,
+    /// The line there of each row; `None` if they are the lines of the text.
+    pub(crate) lines: Option<Vec<u64>>,
 }
 
 /// The source of rows that are added.
@@ -51,6 +71,8 @@ pub(crate) struct LoadedWatches {
     pub(crate) rows: usize,
     /// The number of rows of the files that were skipped.
     pub(crate) rows_skipped: u64,
+    /// The files that were read.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl WatchConfig {
@@ -61,9 +83,13 @@ impl WatchConfig {
     /// When a file cannot be read, or has no row that can be served. A bad row is skipped.
     pub(crate) fn read(&self) -> Result<LoadedWatches> {
         let mut rows_skipped = 0;
+        let mut files = Vec::new();
         let (counters, is_builtin) = match &self.counters {
             None => (of_set(Set::Default), true),
-            Some(path) => file_or_builtin(path).context(&COLLECTORS)?,
+            Some(CountersFrom::Path(path)) => {
+                self.file_or_builtin(path, &mut files).context(&COLLECTORS)?
+            }
+            Some(CountersFrom::Text(text)) => (rows(text)?, false),
         };
         rows_skipped += counters.skipped.len();
         let mut watches = counters.watches;
@@ -73,18 +99,26 @@ impl WatchConfig {
         }
         if let Some(extra) = &self.extra {
             let extra = match extra {
-                Extra::Path(path) => file_or_builtin(path).context(&EXTRA_COLLECTORS)?.0,
+                Extra::Path(path) => {
+                    self.file_or_builtin(path, &mut files).context(&EXTRA_COLLECTORS)?.0
+                }
                 Extra::Builtin(set) => of_set(*set),
             };
             rows_skipped += extra.skipped.len();
             watches = counters::merge(watches, extra.watches);
         }
-        if let Some(path) = &self.counters
+        if let Some(counters) = &self.counters
             && watches.iter().all(|watch| watch.kind == Kind::Label)
         {
             let why = "asks for labels only; add a row of type gauge, counter or untyped";
-            return Err(anyhow!("{} {why}", path.display())).context(&COLLECTORS);
+            return match counters {
+                CountersFrom::Path(path) => {
+                    Err(anyhow!("{} {why}", path.display())).context(&COLLECTORS)
+                }
+                CountersFrom::Text(text) => Err(anyhow!("{} {why}", text.name)),
+            };
         }
+        PaceGroup::apply(&self.groups, &mut watches)?;
         // A name in a file stays as it is written, unless a generation is set.
         if let Some(generation) = self.generation {
             let before = watches.len();
@@ -100,7 +134,35 @@ impl WatchConfig {
         let health: Vec<Watch> = Set::Health.watches().into_iter().filter(is_new).collect();
         watches.extend(health);
         watches.extend(self.hidden(&watches));
-        Ok(LoadedWatches { watches: watches.into(), rows, rows_skipped: rows_skipped as u64 })
+        let rows_skipped = rows_skipped as u64;
+        Ok(LoadedWatches { watches: watches.into(), rows, rows_skipped, files })
+    }
+
+    /// The file at `path`, which is added to `files`, or the built-in set for this path or name; and
+    /// whether it is a built-in set.
+    fn file_or_builtin(&self, path: &Path, files: &mut Vec<PathBuf>) -> Result<(Counters, bool)> {
+        let error = match read_small(path, "a counters file") {
+            Ok(text) => {
+                files.push(path.to_owned());
+                let text = String::from_utf8_lossy(&text).into_owned();
+                let name = path.display().to_string();
+                return Ok((rows(&CountersText { name, text, lines: None })?, false));
+            }
+            Err(error) => error,
+        };
+        // A folder may have the name of a set.
+        let is_absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory);
+        let may_be_set = is_absent && !self.known_files.iter().any(|known| known == path);
+        let set = path.to_str().and_then(Set::for_path).filter(|_| may_be_set);
+        let Some(set) = set else {
+            let is_word = path.components().count() == 1 && path.is_relative();
+            let hint = if is_absent && is_word { SETS } else { "" };
+            bail!("cannot read the counters file {}: {error}{hint}", path.display());
+        };
+        if path.is_absolute() {
+            tracing::info!("{} is not there; serving its built-in equivalent", path.display());
+        }
+        Ok((of_set(set), true))
     }
 
     /// Watches on the fields that `watches` are derived from.
@@ -123,57 +185,32 @@ impl WatchConfig {
     }
 }
 
-/// The file at `path`, or the built-in set for this path or name; and whether it is a built-in set.
-fn file_or_builtin(path: &Path) -> Result<(Counters, bool)> {
-    let error = match text(path) {
-        Ok(text) => return Ok((rows(path, &text)?, false)),
-        Err(error) => error,
-    };
-    // A folder may have the name of a set.
-    let is_absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory);
-    let set = path.to_str().and_then(Set::for_path).filter(|_| is_absent);
-    let Some(set) = set else {
-        let is_word = path.components().count() == 1 && path.is_relative();
-        let hint = if is_absent && is_word { SETS } else { "" };
-        bail!("cannot read the counters file {}: {error}{hint}", path.display());
-    };
-    if path.is_absolute() {
-        tracing::info!("{} is not there; serving its built-in equivalent", path.display());
-    }
-    Ok((of_set(set), true))
-}
-
 fn of_set(set: Set) -> Counters {
     Counters { watches: set.watches(), skipped: Vec::new() }
 }
 
 const SETS: &str = "; the built-in sets are default, all, minimal, 1.x, machine and monitoring";
 
-fn text(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MOST_BYTES {
-        let why = "larger than 1 MiB; is this a counters file?";
-        return Err(io::Error::new(ErrorKind::FileTooLarge, why));
-    }
-    Ok(text)
-}
-
 /// The rows of a file. A file without a row that can be served is refused.
-fn rows(path: &Path, text: &[u8]) -> Result<Counters> {
-    let counters = counters::parse(text);
-    let path = path.display();
+pub(crate) fn rows(from: &CountersText) -> Result<Counters> {
+    let counters = counters::parse(from.text.as_bytes());
+    let name = &from.name;
+    let line_of = |line: usize| match &from.lines {
+        Some(lines) => lines.get(line - 1).copied().unwrap_or_default(),
+        None => line as u64,
+    };
     match counters.skipped.first().filter(|_| counters.watches.is_empty()) {
         Some(Skipped { line, row, why }) => {
-            bail!("no row of {path} can be served; the first is line {line}, `{row}`: {why}")
+            let line = line_of(*line);
+            bail!("no row of {name} can be served; the first is line {line}, `{row}`: {why}")
         }
         None if counters.watches.is_empty() => bail!(
-            "{path} asks for nothing; write `NAME, type, help` lines into it, or leave the flag out"
+            "{name} asks for nothing; write `NAME, type, help` lines into it, or leave the flag out"
         ),
         None => {}
     }
     for Skipped { line, row, why } in &counters.skipped {
-        tracing::warn!("{path} line {line}: skipped `{row}`: {why}");
+        tracing::warn!("{name} line {}: skipped `{row}`: {why}", line_of(*line));
     }
     Ok(counters)
 }
@@ -185,11 +222,13 @@ mod tests {
     fn config(counters: Option<&str>, generation: Option<Generation>) -> WatchConfig {
         let minute = Duration::from_secs(60);
         WatchConfig {
-            counters: counters.map(PathBuf::from),
+            counters: counters.map(|path| CountersFrom::Path(path.into())),
             extra: None,
             generation,
             interval: Duration::from_secs(1),
             windows: Windows { extents: minute, xids: minute, clock_events: minute },
+            groups: Arc::new([]),
+            known_files: Vec::new(),
         }
     }
 
@@ -235,7 +274,7 @@ mod tests {
                 path
             };
             let mut config = config(None, None);
-            config.counters = first.map(|text| write("first.csv", text));
+            config.counters = first.map(|text| CountersFrom::Path(write("first.csv", text)));
             config.extra = second.map(|text| Extra::Path(write("second.csv", text)));
             config.read().map(|loaded| loaded.rows_skipped).map_err(|error| format!("{error:#}"))
         };

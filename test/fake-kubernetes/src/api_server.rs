@@ -1,6 +1,7 @@
 //! A Kubernetes API server with faults on command.
 //!
-//! It serves lists and watches of pods and resource slices over TLS, from objects that a test sets. A
+//! It serves lists and watches of pods and resource slices, and single ConfigMaps, over TLS, from objects
+//! that a test sets. A
 //! thread of its own answers, so that tests need no runtime. It writes `ca.crt` and `token` into a
 //! folder as Kubernetes mounts them for a service account.
 //!
@@ -50,13 +51,15 @@ use self::store::{Lasts, Store};
 /// How long a test waits for something. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A list or a watch.
+/// A list, a watch, or a look at one object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
     /// A list.
     List,
     /// A watch.
     Watch,
+    /// One object by its name.
+    Get,
 }
 
 /// What goes wrong. The table is at the top of this file.
@@ -88,9 +91,9 @@ pub enum Fault {
 pub struct Request {
     /// `/api/v1/pods`.
     pub path: String,
-    /// `pods` or `resourceslices`.
+    /// `pods`, `resourceslices` or `configmaps`.
     pub resource: String,
-    /// Whether it is a watch.
+    /// What is done.
     pub verb: Verb,
     /// The parameters.
     pub query: BTreeMap<String, String>,

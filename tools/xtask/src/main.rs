@@ -251,6 +251,7 @@ fn nightly() -> Vec<Step> {
         build(),
         long("random_walk").env("HEATSINK_WALK_SECONDS", "600"),
         long("soak").env("HEATSINK_SOAK_SECONDS", "600"),
+        long("reload").env("HEATSINK_RELOADS", "1000"),
         long("pod_churn").env("HEATSINK_CHURN_SECONDS", "600"),
         Step::cargo("parsers", &parsers).env("PROPTEST_CASES", "20000"),
         Step::cargo("attribution", &attribution).env("PROPTEST_CASES", "20000"),

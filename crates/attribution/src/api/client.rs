@@ -38,6 +38,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 /// The largest list that is read. A node has about a hundred pods, each of which takes up to 20 kB.
 const MAX_LIST_BYTES: u64 = 32 << 20;
 
+/// The largest single object that is read. The API server stores at most 1.5 MiB.
+const MAX_OBJECT_BYTES: u64 = 4 << 20;
+
 /// Makes a client. Nothing is sent yet.
 ///
 /// It is put together here rather than by `kube`, whose clients can also run programs for credentials,
@@ -145,13 +148,35 @@ pub(super) async fn list<K: Resource<DynamicType = ApiResource> + Clone + Deseri
     };
     let call = ApiRequest::new(K::url_path(resource, None)).list(&params);
     let call = call.map_err(|error| request.malformed(&error))?;
+    let what = format!("the list of {}", resource.plural);
+    answer(client, call, MAX_LIST_BYTES, &what, request).await
+}
+
+/// Gets the object at a path.
+pub(super) async fn get<K: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    request: &Request<'_>,
+) -> Result<K, Failure> {
+    let call = http::Request::get(path).body(Vec::new());
+    let call = call.map_err(|error| request.malformed(&error))?;
+    answer(client, call, MAX_OBJECT_BYTES, "the object", request).await
+}
+
+/// Sends a request, and reads an answer of at most this many bytes.
+async fn answer<K: DeserializeOwned>(
+    client: &Client,
+    call: http::Request<Vec<u8>>,
+    most_bytes: u64,
+    what: &str,
+    request: &Request<'_>,
+) -> Result<K, Failure> {
     let answer = client.request_stream(call).await.map_err(|error| request.failure(&error))?;
     let mut text = Vec::new();
-    let mut answer = Box::pin(answer.take(MAX_LIST_BYTES + 1));
+    let mut answer = Box::pin(answer.take(most_bytes + 1));
     answer.read_to_end(&mut text).await.map_err(|error| request.no_connection(&error))?;
-    if text.len() as u64 > MAX_LIST_BYTES {
-        let message =
-            format!("the list of {} is larger than {MAX_LIST_BYTES} bytes", resource.plural);
+    if text.len() as u64 > most_bytes {
+        let message = format!("{what} is larger than {most_bytes} bytes");
         return Err(RefreshError::new(ErrorReason::TooLarge, message).into());
     }
     serde_json::from_slice(&text).map_err(|error| request.malformed(&error))

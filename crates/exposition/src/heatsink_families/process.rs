@@ -12,6 +12,11 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
     (field::CONFIG_LAST_RELOAD_SUCCESSFUL, |inputs, family| {
         family.sample(&Labels::default(), inputs.settings.is_reloaded);
     }),
+    (field::CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS, |inputs, family| {
+        if let Some(at) = inputs.settings.reloaded_at.and_then(since_1970) {
+            family.sample(&Labels::default(), at);
+        }
+    }),
     (field::READER_RESTARTS_TOTAL, |inputs, family| {
         let restarts = inputs.snapshot.reader_restarts;
         family.born(inputs.started()).sample(&Labels::default(), restarts);

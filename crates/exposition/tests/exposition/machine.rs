@@ -144,6 +144,7 @@ pub(crate) fn settings() -> Settings {
         version: "0.1.0",
         rows_skipped: 0,
         is_reloaded: true,
+        reloaded_at: Some(UNIX_EPOCH + Duration::from_secs(1_699_999_100)),
         replace_blanks_in_model_name: false,
         expected_gpus: None,
         connections_closed: 0,

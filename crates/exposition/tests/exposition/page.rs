@@ -101,9 +101,12 @@ fn a_whole_page() {
         # HELP heatsink_config_rows_skipped Rows of the counters files that were not understood, as a count
         # TYPE heatsink_config_rows_skipped gauge
         heatsink_config_rows_skipped 0
-        # HELP heatsink_config_last_reload_successful Whether the counters files could be read the last time, 0 or 1
+        # HELP heatsink_config_last_reload_successful Whether the configuration could be read the last time, 0 or 1
         # TYPE heatsink_config_last_reload_successful gauge
         heatsink_config_last_reload_successful 1
+        # HELP heatsink_config_last_reload_success_timestamp_seconds When the configuration was last read and put in force, in seconds since 1970
+        # TYPE heatsink_config_last_reload_success_timestamp_seconds gauge
+        heatsink_config_last_reload_success_timestamp_seconds 1699999100
         # HELP heatsink_reader_restarts_total Reader threads that ended or could not be started and are started again, as a count
         # TYPE heatsink_reader_restarts_total counter
         heatsink_reader_restarts_total 0

@@ -67,12 +67,9 @@ impl Upstream {
     fn check(&self, args: &Args, value: &str, context: &str) {
         let row = self.row();
         assert_eq!(args.text(row).unwrap_or_default(), OsStr::new(value), "{context}");
-        let settings = [PARSE_GENERAL, PARSE_WEB, PARSE_HOLDERS, PARSE_SOURCES];
-        if let Some((_, parse)) = settings.into_iter().flatten().find(|(known, _)| *known == row) {
-            parse(Some(OsStr::new(value))).unwrap_or_else(|error| panic!("{context}: {error:#}"));
-        } else {
-            assert!(ACCEPTED.iter().any(|accepted| accepted == row), "{context}");
-        }
+        let checked = checked().find(|checked| checked.row == row).expect("every row is in it");
+        (checked.check)(Some(OsStr::new(value)))
+            .unwrap_or_else(|error| panic!("{context}: {error:#}"));
         let name = format!("{row} has no effect: ");
         let warnings = args.warnings().filter(|warning| warning.starts_with(&name)).count();
         let expected = row.support != Support::Served && value != self.default;

@@ -13,6 +13,7 @@ pub(super) fn parsed(command: Command, line: &[&str]) -> Result<Args, clap::Erro
         Command::Demo => &["heatsink", "demo"],
         Command::Check => &["heatsink", "check"],
         Command::Fields => &["heatsink", "fields"],
+        Command::Config => &["heatsink", "config"],
         Command::ProbeGpu => &["heatsink", "probe-gpu"],
         Command::Acceptance => &["heatsink", "acceptance"],
     };
@@ -46,9 +47,9 @@ fn no_name_and_no_variable_stands_twice_in_a_command() {
         assert!(!row.commands.is_empty(), "{row} belongs to no command");
         assert_eq!(row.is_hidden(), ACCEPTED.iter().any(|accepted| accepted == row), "{row}");
     }
-    for command in [Serve, Demo, Check, Fields, ProbeGpu, Acceptance] {
+    for command in [Serve, Demo, Check, Fields, Config, ProbeGpu, Acceptance] {
         let mut seen = HashSet::new();
-        for row in all().filter(|row| row.commands.contains(&command)) {
+        for row in all().filter(|row| row.is_of(command)) {
             let short = row.short.map(String::from);
             let names = [Some(row.long), row.alias, row.variable];
             for name in names.into_iter().flatten().map(str::to_owned).chain(short) {
@@ -137,11 +138,9 @@ fn a_list_may_stand_several_times() {
 
 #[test]
 fn every_default_and_an_empty_text_have_a_meaning() {
-    for (row, parse) in
-        [PARSE_GENERAL, PARSE_WEB, PARSE_HOLDERS, PARSE_SOURCES].into_iter().flatten()
-    {
+    for CheckedRow { row, check } in checked() {
         for text in [None, Some(OsStr::new("")), Some(OsStr::new(row.default))] {
-            assert_eq!(parse(text).map_err(|error| format!("{error:#}")), Ok(()), "{row}");
+            assert_eq!(check(text).map_err(|error| format!("{error:#}")), Ok(()), "{row}");
         }
     }
 }

@@ -118,7 +118,7 @@ fn snapshot(gpus: Vec<GpuView>) -> Snapshot {
 }
 
 fn page(snapshot: &Snapshot) -> String {
-    Overview { hostname: Some("gpu-node-1".into()), expected_gpus: None }.page(snapshot, now())
+    Overview::new(Some("gpu-node-1".into()), None).page(snapshot, now())
 }
 
 fn page_of(gpus: Vec<GpuView>) -> String {
@@ -164,7 +164,7 @@ fn one_sentence_describes_the_machine() {
 #[test]
 fn expected_gpus_are_counted_as_missing() {
     let sentence = |expected| {
-        let overview = Overview { hostname: None, expected_gpus: Some(expected) };
+        let overview = Overview::new(None, Some(expected));
         sentence_of(&overview.page(&snapshot(vec![healthy(0), healthy(1)]), now())).to_owned()
     };
     assert_eq!(sentence(2), "All 2 GPUs are healthy.");
@@ -351,7 +351,7 @@ fn every_text_is_escaped() {
     }
     snapshot.source.driver_version = Some(MARKUP.into());
     snapshot.source.up = Err(MARKUP.into());
-    let overview = Overview { hostname: Some(MARKUP.into()), expected_gpus: None };
+    let overview = Overview::new(Some(MARKUP.into()), None);
     let failing = overview.page(&snapshot, now());
     snapshot.source.up = Ok(());
     let working = overview.page(&snapshot, now());

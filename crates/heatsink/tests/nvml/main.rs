@@ -39,6 +39,7 @@ mod pod_churn;
 mod prometheus;
 mod random;
 mod random_walk;
+mod reload;
 mod sessions;
 mod settings;
 mod signals;

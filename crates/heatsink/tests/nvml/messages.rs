@@ -46,6 +46,24 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "The configuration",
+        &[
+            "--config-file missing.yaml",
+            "DCGM_EXPORTER_CONFIG_FILE=folder",
+            "--config-file large.csv",
+            "--config-file unknown-key.yaml",
+            "--config-file wrong-value.yaml",
+            "--config-file no-yaml.yaml",
+            "--config-file two-groups.yaml",
+            "config --config-file wrong-value.yaml",
+            "config --window 2",
+            "-m counters",
+            "DCGM_EXPORTER_CONFIGMAP_DATA=gpu:A",
+            "--watch-files=maybe",
+            "HEATSINK_WATCH_FILES=maybe",
+        ],
+    ),
+    (
         "Where to listen",
         &[
             "-a 9401",
@@ -229,6 +247,13 @@ fn folder() -> TempDir {
     );
     write("web-users.yml", "basic_auth_users:\n  alice: secret\n");
     write("large.csv", &row.repeat(30_000));
+    write("unknown-key.yaml", "collectors: all\nwidow: 60s\n");
+    write("wrong-value.yaml", "# Mine.\n\nwindow: 2\n");
+    write("no-yaml.yaml", "window: 60s: 2\n");
+    let groups = "version: 1\ncollection:\n  watchGroups:\n  \
+                  - {name: a, interval: 5s, fields: ['*_TEMP']}\n  \
+                  - {name: b, interval: 9s, fields: [DCGM_FI_DEV_GPU_TEMP]}\n";
+    write("two-groups.yaml", groups);
     write("text.txt", "This is not a library.\n");
     std::fs::create_dir(folder.path().join("folder")).expect("the folder can be written");
     std::fs::copy(some_library(), folder.path().join("libother.so")).expect("a copy");

@@ -130,7 +130,7 @@ fn a_reload_makes_no_gap_and_a_broken_file_changes_nothing() {
     std::thread::sleep(Duration::from_millis(300));
     let page = exporter.page();
     assert_eq!(temperatures(&page), 8);
-    assert!(exporter.log().contains("the rows stay as they were"));
+    assert!(exporter.log().contains("the configuration stays as it was"));
     metric("heatsink_config_last_reload_successful").value(0.0).assert_in(&page);
 }
 

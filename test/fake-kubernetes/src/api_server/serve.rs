@@ -67,6 +67,7 @@ async fn answer(shared: &Arc<Shared>, request: &hyper::Request<Incoming>) -> Res
             "resourceslices" => store.dra_versions.iter().any(|version| {
                 request.path == format!("/apis/resource.k8s.io/{version}/resourceslices")
             }),
+            "configmaps" => request.verb == Verb::Get,
             _ => false,
         };
         let is_authorized = request.token.as_ref() == Some(&store.token);
@@ -101,7 +102,22 @@ async fn answer(shared: &Arc<Shared>, request: &hyper::Request<Incoming>) -> Res
     match verb {
         Verb::List => list(shared, &request),
         Verb::Watch => watch(shared, request),
+        Verb::Get => get(shared, &request),
     }
+}
+
+fn get(shared: &Shared, request: &Request) -> Response {
+    let object = name_of(&request.path)
+        .and_then(|(namespace, name)| shared.lock().get(&request.resource, namespace, name));
+    match object {
+        Some(object) => respond(200, "application/json", full(object.to_string())),
+        None => status(404, "not found"),
+    }
+}
+
+/// Namespace and name of the ConfigMap of a path.
+fn name_of(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("/api/v1/namespaces/")?.split_once("/configmaps/")
 }
 
 fn list(shared: &Shared, request: &Request) -> Response {
@@ -238,10 +254,15 @@ fn read(request: &hyper::Request<Incoming>) -> Request {
     let path = request.uri().path().to_owned();
     let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let is_watch = query.get("watch").is_some_and(|watch| watch == "true" || watch == "1");
+    let list = if is_watch { Verb::Watch } else { Verb::List };
+    let (resource, verb) = match name_of(&path) {
+        Some(_) => ("configmaps", Verb::Get),
+        None => (path.rsplit('/').next().unwrap_or_default(), list),
+    };
     Request {
-        resource: path.rsplit('/').next().unwrap_or_default().to_owned(),
+        resource: resource.to_owned(),
+        verb,
         path,
-        verb: if is_watch { Verb::Watch } else { Verb::List },
         query,
         token: token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned),
     }
@@ -272,6 +293,7 @@ fn status(code: u16, message: &str) -> Response {
     let reason = match code {
         401 => "Unauthorized",
         403 => "Forbidden",
+        404 => "NotFound",
         410 => "Expired",
         _ => "InternalError",
     };

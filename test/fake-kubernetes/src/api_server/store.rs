@@ -11,7 +11,7 @@ type Name = (String, String);
 
 /// Everything that the server knows.
 pub(super) struct Store {
-    /// By resource: `pods`, `resourceslices`.
+    /// By resource: `pods`, `resourceslices`, `configmaps`.
     objects: BTreeMap<String, BTreeMap<Name, Value>>,
     history: Vec<Change>,
     /// The version of the last change.
@@ -110,6 +110,10 @@ impl Store {
     pub(super) fn list(&self, resource: &str, selector: &str) -> Vec<Value> {
         let objects = self.objects.get(resource).into_iter().flat_map(BTreeMap::values);
         objects.filter(|object| is_selected(object, selector)).cloned().collect()
+    }
+
+    pub(super) fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.objects.get(resource)?.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// The changes after a version; `None` if they are forgotten.

@@ -834,7 +834,8 @@ fields! {
     }
     Process "Configuration and process" {
         9247 heatsink_config_rows_skipped                CONFIG_ROWS_SKIPPED                Heatsink  Exporter        Int   "rows"         Every Gauge   HEALTH                 "Rows of the counters files that were not understood, as a count", series "1 per node";
-        9248 heatsink_config_last_reload_successful      CONFIG_LAST_RELOAD_SUCCESSFUL      Heatsink  Exporter        Int   "flag"         Every Gauge   HEALTH                 "Whether the counters files could be read the last time, 0 or 1", series "1 per node";
+        9248 heatsink_config_last_reload_successful      CONFIG_LAST_RELOAD_SUCCESSFUL      Heatsink  Exporter        Int   "flag"         Every Gauge   HEALTH                 "Whether the configuration could be read the last time, 0 or 1", series "1 per node";
+        9262 heatsink_config_last_reload_success_timestamp_seconds CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS Heatsink Exporter Float "s"         Every Gauge   HEALTH                 "When the configuration was last read and put in force, in seconds since 1970", series "1 per node";
         9249 heatsink_reader_restarts_total              READER_RESTARTS_TOTAL              Heatsink  Exporter        Int   "count"        Every Counter HEALTH                 "Reader threads that ended or could not be started and are started again, as a count", series "1 per node";
         9253 heatsink_http_connections_closed_total      HTTP_CONNECTIONS_CLOSED_TOTAL      Heatsink  Exporter        Int   "count"        Every Counter HEALTH                 "HTTP connections closed because the limit of --max-connections was reached, as a count", series "1 per node";
         9250 process_cpu_seconds_total                   PROCESS_CPU_SECONDS_TOTAL          Heatsink  Exporter        Float "s"            Every Counter HEALTH                 "CPU time that heatsink has used, user and system, in seconds", series "1 per node";

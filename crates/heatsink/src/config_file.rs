@@ -1,0 +1,338 @@
+//! The file of `--config-file`: YAML with the long names of flags and their values, or a file of
+//! dcgm-exporter, which has a key `version`.
+
+mod dcgm_exporter;
+mod pace_groups;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_saphyr::Spanned;
+
+pub(crate) use self::pace_groups::PaceGroup;
+use crate::flag::{Command, Form, Row};
+use crate::flags::{self, CONFIG_FILE, CheckedRow};
+use crate::watches::CountersText;
+
+/// The largest configuration or counters file that is read, in bytes.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// A configuration file whose values were checked.
+#[derive(Clone)]
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    entries: Vec<Entry>,
+    /// Counters rows in the file itself, instead of the name of a counters file.
+    pub(crate) counters: Option<Arc<CountersText>>,
+    /// Fields with intervals of their own.
+    pub(crate) groups: Arc<[PaceGroup]>,
+    /// What has no effect here, each as `file:line: key`.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// The value of a flag.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) row: &'static Row,
+    /// As it would be typed.
+    pub(crate) text: String,
+    /// The line, from 1 on.
+    pub(crate) line: u64,
+    /// The key as it is written.
+    pub(crate) key: String,
+}
+
+/// Reads a file of at most 1 MiB that should be `what`.
+///
+/// # Errors
+///
+/// The system's, or that it is larger.
+pub(crate) fn read_small(path: &Path, what: &str) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        let why = format!("larger than 1 MiB; is this {what}?");
+        return Err(io::Error::new(ErrorKind::FileTooLarge, why));
+    }
+    Ok(text)
+}
+
+impl ConfigFile {
+    /// Reads a file, and checks each value with its flag.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake, as `file:line: key: what is wrong`.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = read_small(path, "a configuration file");
+        let text = text.with_context(|| format!("cannot read {}", path.display()));
+        let text = String::from_utf8(text.context(&CONFIG_FILE)?);
+        let text = text.map_err(|_| anyhow!("{}: not UTF-8; write it as text", path.display()))?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self> {
+        let mut file = Self {
+            path: path.to_owned(),
+            entries: Vec::new(),
+            counters: None,
+            groups: Arc::new([]),
+            ignored: Vec::new(),
+        };
+        let is_empty = |line: &str| line.is_empty() || line.starts_with('#') || line == "---";
+        if text.lines().all(|line| is_empty(line.trim())) {
+            return Ok(file);
+        }
+        if let Ok(Head { version: Some(_) }) = serde_saphyr::from_str(text) {
+            dcgm_exporter::read(&mut file, text)?;
+            return Ok(file);
+        }
+        let mut current = None;
+        let mut mistake = None;
+        let read = serde_saphyr::with_deserializer_from_str(text, |yaml| {
+            let (current, mistake) = (&mut current, &mut mistake);
+            Settings { file: &mut file, current, mistake }.deserialize(yaml)
+        });
+        match (mistake, read) {
+            (Some(mistake), _) => Err(mistake),
+            (None, Err(error)) => Err(file.syntax(&error, current)),
+            (None, Ok(())) => Ok(file),
+        }
+    }
+
+    /// Adds the value of a flag.
+    ///
+    /// # Errors
+    ///
+    /// The mistake in the value, or that the flag has one already.
+    fn add(&mut self, entry: Entry, check: CheckedRow) -> Result<()> {
+        let Entry { row, line, ref key, ref text } = entry;
+        if let Some(first) = self.entries.iter().find(|entry| std::ptr::eq(entry.row, row)) {
+            let (before, at) = (&first.key, first.line);
+            bail!(
+                "{}: is set already, by `{before}` in line {at}; leave one of them out",
+                self.at(line, key)
+            );
+        }
+        (check.check)(Some(OsStr::new(text))).with_context(|| self.at(line, key))?;
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// A place in the file, as messages name it.
+    pub(crate) fn at(&self, line: u64, key: &str) -> Place {
+        Place { path: self.path.clone(), line, key: key.to_owned() }
+    }
+
+    /// What the YAML library says, on one line, with the key that it was said of.
+    fn syntax(&self, error: &serde_saphyr::Error, key: Option<(String, u64)>) -> anyhow::Error {
+        let text = error.without_snippet().to_string().replace('\n', " ");
+        // The line is said already.
+        let text = text.split(" at line ").next().unwrap_or_default();
+        let text = text.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
+        let line = error.location().map(|location| location.line());
+        match (key, line) {
+            (Some((key, line)), _) if text.starts_with("expected string scalar") => {
+                anyhow!("{}: has more than one value; write one", self.at(line, &key))
+            }
+            (Some((key, line)), _) => anyhow!("{}: {text}", self.at(line, &key)),
+            (None, Some(line)) => anyhow!("{}:{line}: {text}", self.path.display()),
+            (None, None) => anyhow!("{}: {text}", self.path.display()),
+        }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The value of a flag.
+    pub(crate) fn get(&self, row: &Row) -> Option<&Entry> {
+        self.entries.iter().find(|entry| std::ptr::eq(entry.row, row))
+    }
+
+    /// Takes the values of flags that no reload changes from the file as it was.
+    pub(crate) fn keep_from(&mut self, before: &Self) {
+        self.entries.retain(|entry| entry.row.reloads);
+        let kept = before.entries.iter().filter(|entry| !entry.row.reloads);
+        self.entries.extend(kept.cloned());
+    }
+}
+
+/// A place in a configuration file: `heatsink.yaml:3: collect-interval`.
+pub(crate) struct Place {
+    path: PathBuf,
+    line: u64,
+    key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path.display(), self.line, self.key)
+    }
+}
+
+/// Files of dcgm-exporter have a version.
+#[derive(Deserialize)]
+struct Head {
+    version: Option<IgnoredAny>,
+}
+
+/// Keys of dcgm-exporter's files.
+const KEYS_OF_DCGM_EXPORTER: [&str; 5] =
+    ["metrics", "collection", "collections", "sources", "server"];
+
+/// Reads a mapping from names of flags to values into a file.
+struct Settings<'a> {
+    file: &'a mut ConfigFile,
+    /// The key whose value is read, and its line.
+    current: &'a mut Option<(String, u64)>,
+    mistake: &'a mut Option<anyhow::Error>,
+}
+
+impl<'de> DeserializeSeed<'de> for Settings<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, yaml: D) -> Result<(), D::Error> {
+        yaml.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Settings<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("lines of the form `flag: value`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { file, current, mistake } = self;
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let (line, key) = (key.referenced.line(), key.value);
+            *current = Some((key.clone(), line));
+            let read = row_of(&key).with_context(|| file.at(line, &key)).map(|checked| {
+                let text = match checked.row.form {
+                    Form::List => map.next_value::<Items>().map(|items| items.0),
+                    _ => map.next_value::<Option<String>>().map(Ok),
+                };
+                (checked, text)
+            });
+            let (checked, text) = match read {
+                Ok((checked, text)) => (checked, text?),
+                Err(error) => return Err(stop(mistake, error)),
+            };
+            *current = None;
+            let text = text
+                .and_then(|text| text.context("has no value; write one, or leave the line out"));
+            let row = checked.row;
+            let added = text
+                .with_context(|| file.at(line, &key))
+                .and_then(|text| file.add(Entry { row, text, line, key }, checked));
+            added.map_err(|error| stop(mistake, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a mistake, and returns an error that ends the reading.
+fn stop<E: serde::de::Error>(place: &mut Option<anyhow::Error>, mistake: anyhow::Error) -> E {
+    *place = Some(mistake);
+    E::custom("a mistake")
+}
+
+/// The row of a key.
+fn row_of(key: &str) -> Result<CheckedRow> {
+    let is_it = |row: &Row| row.long == key || row.alias == Some(key);
+    match settable().find(|checked| is_it(checked.row)) {
+        Some(checked) if std::ptr::eq(checked.row, &CONFIG_FILE.row) => {
+            bail!("a file cannot name another one; use the flag or its variable")
+        }
+        Some(checked) => Ok(checked),
+        None if KEYS_OF_DCGM_EXPORTER.contains(&key) => {
+            bail!("no flag has this name; a file of dcgm-exporter begins with `version: 1`")
+        }
+        None => {
+            let names = settable().flat_map(|checked| [Some(checked.row.long), checked.row.alias]);
+            let names = names.flatten().filter(|name| *name != CONFIG_FILE.row.long);
+            let near = names.map(|name| (strsim::damerau_levenshtein(key, name), name)).min();
+            match near.filter(|(distance, _)| *distance <= 3 && 2 * distance <= key.len()) {
+                Some((_, name)) => bail!("no flag has this name; did you mean `{name}`?"),
+                None => bail!("no flag has this name; `heatsink --help` lists them"),
+            }
+        }
+    }
+}
+
+/// The flags that can be in a file.
+fn settable() -> impl Iterator<Item = CheckedRow> {
+    flags::checked().filter(|checked| checked.row.is_of(Command::Serve))
+}
+
+/// The items of a list, or one text; joined with commas. `None` if there is no value.
+struct Items(Result<Option<String>>);
+
+impl<'de> Deserialize<'de> for Items {
+    fn deserialize<D: Deserializer<'de>>(yaml: D) -> Result<Self, D::Error> {
+        yaml.deserialize_any(ItemsVisitor)
+    }
+}
+
+struct ItemsVisitor;
+
+impl<'de> Visitor<'de> for ItemsVisitor {
+    type Value = Items;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a list, or one text")
+    }
+
+    fn visit_unit<E>(self) -> Result<Items, E> {
+        Ok(Items(Ok(None)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Items, E> {
+        Ok(Items(Ok(Some(text.to_owned()))))
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Items, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Items, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Items, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Items, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
+        let mut items: Vec<String> = Vec::new();
+        let mut mistake = None;
+        while let Some(item) = list.next_element::<String>()? {
+            if item.contains(',') {
+                mistake =
+                    Some(anyhow!("`{item}` has a comma, which separates items; write two items"));
+            }
+            items.push(item);
+        }
+        Ok(Items(mistake.map_or_else(|| Ok(Some(items.join(","))), Err)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Items, A::Error> {
+        Err(A::Error::custom("expected a list, or one text"))
+    }
+}

@@ -1,0 +1,300 @@
+//! Configuration files, ConfigMaps and reloads.
+//!
+//! `HEATSINK_RELOADS` is the number of reloads in a row (200). `cargo xtask nightly` does a thousand.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::rig::{BINARY, PATIENCE, Rig, up};
+use fake_kubernetes::api_server::{ApiServer, Fault, Verb};
+use serde_json::json;
+use testkit::exporter::{Exporter, run};
+use testkit::page::{Page, metric};
+
+const HEAT: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n";
+const POWER: &str = "DCGM_FI_DEV_POWER_USAGE, gauge, Power.\n";
+const ENERGY: &str = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION, counter, Energy.\n";
+
+fn is_reloaded(page: &Page) -> bool {
+    metric("heatsink_config_last_reload_successful").value(1.0).is_in(page)
+}
+
+fn reloaded_at(page: &Page) -> Option<f64> {
+    page.value_of(&metric("heatsink_config_last_reload_success_timestamp_seconds"))
+}
+
+fn has_power(page: &Page) -> bool {
+    page.samples("DCGM_FI_DEV_POWER_USAGE").len() == 8
+}
+
+/// Waits until the last reload has failed, and until the log has this text.
+fn wait_for_refusal(exporter: &Exporter, said: &str) {
+    exporter.wait_for("it is refused", PATIENCE, |page| !is_reloaded(page));
+    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
+}
+
+#[test]
+fn changed_files_are_read_again_and_bad_ones_change_nothing() {
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", HEAT);
+    let text = |extra: &str| format!("collectors: {counters}\ncollect-interval: 200\n{extra}");
+    let config = rig.file("heatsink.yaml", text(""));
+    let exporter = rig.started(&["--config-file", &config], 8);
+    let page = exporter.page();
+    assert!(is_reloaded(&page) && !has_power(&page));
+    let began = reloaded_at(&page).expect("a time");
+
+    rig.file("counters.csv", [HEAT, POWER].concat());
+    let (page, _) = exporter.wait_for("the counters file", PATIENCE, has_power);
+    assert!(reloaded_at(&page).expect("a time") > began);
+
+    rig.file("heatsink.yaml", text("expected-gpus: 9\nno-hostname: true\n"));
+    let expected = metric("heatsink_gpus_expected").value(9.0);
+    let (page, _) = exporter.wait_for("the settings", PATIENCE, |page| expected.is_in(page));
+    metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "0").without("hostname").assert_in(&page);
+
+    // One mistake, and the rest of the file does not count either.
+    rig.file("heatsink.yaml", text("expected-gpus: 7\nno-hostnam: false\n"));
+    wait_for_refusal(&exporter, "heatsink.yaml:4: no-hostnam: no flag has this name; did you mean");
+    expected.assert_in(&exporter.page());
+    rig.file("heatsink.yaml", text("expected-gpus: 7\nwindow: 5m\ncompute-instances: true\n"));
+    let expected = metric("heatsink_gpus_expected").value(7.0);
+    exporter.wait_for("it is correct", PATIENCE, |page| expected.is_in(page) && is_reloaded(page));
+    let log = exporter.log();
+    let line = log.lines().find(|line| line.contains("after a restart")).expect("a warning");
+    for name in ["--compute-instances", "--window", "WARN"] {
+        assert!(line.contains(name), "{line}");
+    }
+
+    // A counters file that is not there yet is read once it is.
+    let later = rig.path("later.csv").display().to_string();
+    rig.file("heatsink.yaml", format!("collectors: {later}\ncollect-interval: 200\n"));
+    wait_for_refusal(&exporter, "later.csv");
+    assert!(has_power(&exporter.page()));
+    rig.file("later.csv", HEAT);
+    exporter.wait_for("the new file", PATIENCE, |page| is_reloaded(page) && !has_power(page));
+
+    // Removed and made again, with an invalid row at first.
+    fs::remove_file(&later).expect("it is there");
+    wait_for_refusal(&exporter, "cannot read the counters file");
+    rig.file("later.csv", "DCGM_FI_DEV_GPU_T");
+    thread::sleep(Duration::from_millis(700));
+    assert_eq!(up(&exporter.page()), 8);
+    assert!(!is_reloaded(&exporter.page()));
+    rig.file("later.csv", [HEAT, POWER].concat());
+    exporter.wait_for("it is whole", PATIENCE, |page| is_reloaded(page) && has_power(page));
+}
+
+#[test]
+fn the_files_of_a_config_map_volume_are_read_again_when_the_kubelet_swaps_them() {
+    let rig = Rig::new();
+    let volume = rig.path("volume");
+    let version = |name: &str, rows: &str| {
+        fs::create_dir_all(volume.join(name)).expect("a folder");
+        fs::write(volume.join(name).join("counters.csv"), rows).expect("a file");
+    };
+    version("..1", HEAT);
+    symlink("..1", volume.join("..data")).expect("a link");
+    symlink("..data/counters.csv", volume.join("counters.csv")).expect("a link");
+    let path = volume.join("counters.csv").display().to_string();
+    let exporter = rig.started(&["-c", "200", "-f", &path], 8);
+    for (number, rows) in [(2, [HEAT, POWER].concat()), (3, HEAT.to_owned())] {
+        version(&format!("..{number}"), &rows);
+        symlink(format!("..{number}"), volume.join("..data_tmp")).expect("a link");
+        fs::rename(volume.join("..data_tmp"), volume.join("..data")).expect("renamed");
+        fs::remove_dir_all(volume.join(format!("..{}", number - 1))).expect("removed");
+        exporter.wait_for("the new rows", PATIENCE, |page| has_power(page) == (number == 2));
+    }
+    assert!(is_reloaded(&exporter.page()), "{}", exporter.log());
+}
+
+#[test]
+fn files_are_not_watched_if_that_is_not_wanted() {
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", HEAT);
+    let args = ["-c", "200", "-f", &counters, "--watch-files=false"];
+    let exporter = rig.started(&args, 8);
+    let has_thread = |exporter: &Exporter, name: &str| {
+        let tasks = fs::read_dir(format!("/proc/{}/task", exporter.pid())).expect("Linux has it");
+        let names =
+            tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+        names.into_iter().any(|comm| comm.trim() == name)
+    };
+    assert!(!has_thread(&exporter, "files"));
+    rig.file("counters.csv", [HEAT, POWER].concat());
+    thread::sleep(Duration::from_secs(2));
+    assert!(!has_power(&exporter.page()));
+    exporter.signal("HUP");
+    exporter.wait_for("SIGHUP reads it", PATIENCE, has_power);
+    // Without files, there is nothing to watch.
+    assert!(!has_thread(&rig.started(&["-c", "200"], 8), "files"));
+    assert!(has_thread(&rig.started(&["-c", "200", "-f", &counters], 8), "files"));
+}
+
+/// The environment of a pod with this API server.
+fn in_cluster(rig: Rig, server: &ApiServer) -> Rig {
+    rig.with("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        .with("KUBERNETES_SERVICE_PORT", &server.address().port().to_string())
+        .with(
+            "HEATSINK_KUBERNETES_SERVICE_ACCOUNT",
+            &server.service_account().display().to_string(),
+        )
+}
+
+fn set_rows(server: &ApiServer, rows: &str) {
+    let metadata = json!({"namespace": "gpu", "name": "rows"});
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
+        "data": {"metrics": rows}});
+    server.set("configmaps", object);
+}
+
+#[test]
+fn counters_come_from_a_config_map_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = ApiServer::start(folder.path());
+    set_rows(&server, &[HEAT, POWER].concat());
+    let rig = in_cluster(Rig::new(), &server);
+    let counters = rig.file("counters.csv", HEAT);
+    let exporter = rig.started(&["-c", "200", "-f", &counters, "-m", "gpu:rows"], 8);
+    let (page, _) = exporter.wait_for("its rows", PATIENCE, has_power);
+    assert!(is_reloaded(&page));
+    set_rows(&server, HEAT);
+    exporter.signal("HUP");
+    exporter.wait_for("its new rows", PATIENCE, |page| !has_power(page));
+    // What cannot be read again changes nothing.
+    server.inject("configmaps", Verb::Get, Fault::Status { code: 403, retry_after: None });
+    set_rows(&server, &[HEAT, POWER].concat());
+    exporter.signal("HUP");
+    wait_for_refusal(&exporter, "give the service account get on this ConfigMap");
+    assert!(!has_power(&exporter.page()));
+    server.heal();
+    exporter.signal("HUP");
+    exporter.wait_for("it is permitted", PATIENCE, |page| has_power(page) && is_reloaded(page));
+    let is_get = |request: &fake_kubernetes::api_server::Request| {
+        request.verb == Verb::Get && request.path == "/api/v1/namespaces/gpu/configmaps/rows"
+    };
+    assert!(server.requests().iter().all(is_get), "nothing else is asked for");
+}
+
+#[test]
+fn a_config_map_that_is_missing_at_the_start_is_replaced_by_the_file_and_seen_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = ApiServer::start(folder.path());
+    let rig = in_cluster(Rig::new(), &server);
+    let counters = rig.file("counters.csv", HEAT);
+    let exporter = rig.started(&["-c", "200", "-f", &counters, "-m", "gpu:rows"], 8);
+    let page = exporter.page();
+    assert!(!is_reloaded(&page) && !has_power(&page) && reloaded_at(&page).is_none());
+    let said =
+        "there is no ConfigMap gpu:rows; create it, or correct the name; serving the rows of";
+    assert!(exporter.log().contains(said), "{}", exporter.log());
+    set_rows(&server, &[HEAT, POWER].concat());
+    // At the next look, within a minute.
+    let patience = Duration::from_secs(80);
+    let (page, _) = exporter.wait_for("the ConfigMap", patience, has_power);
+    assert!(is_reloaded(&page) && reloaded_at(&page).is_some());
+}
+
+#[test]
+fn a_thousand_reloads_leave_no_gap_and_no_memory() {
+    let text = std::env::var("HEATSINK_RELOADS").unwrap_or_default();
+    let count: usize = text.parse().unwrap_or(200);
+    let rig = Rig::new();
+    let counters = rig.file("counters.csv", [HEAT, ENERGY].concat());
+    let config = rig.file("heatsink.yaml", format!("collectors: {counters}\n"));
+    let exporter = rig.started(&["-c", "200", "--config-file", &config], 8);
+    let energy = |page: &Page| -> Vec<f64> {
+        let samples = page.samples("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION");
+        samples.iter().map(|sample| sample.value).collect()
+    };
+    exporter.wait_for("energy", PATIENCE, |page| energy(page).len() == 8);
+    let (done, resident) = (AtomicBool::new(false), metric("process_resident_memory_bytes"));
+    let memory = |page: &Page| page.value_of(&resident).expect("it is served");
+    thread::scope(|scope| {
+        let scraper = scope.spawn(|| {
+            let mut before = energy(&exporter.page());
+            while !done.load(Ordering::SeqCst) {
+                let page = exporter.page();
+                assert_eq!(page.samples("DCGM_FI_DEV_GPU_TEMP").len(), 8, "a gap");
+                let now = energy(&page);
+                assert_eq!(now.len(), 8, "a gap");
+                let has_fallen = now.iter().zip(&before).any(|(now, before)| now < before);
+                assert!(!has_fallen, "energy falls from {before:?} to {now:?}");
+                before = now;
+            }
+        });
+        let mut after_some = None;
+        for round in 0..count {
+            let more = if round % 2 == 0 { POWER } else { "" };
+            match round % 5 {
+                0 | 3 => drop(rig.file("counters.csv", [HEAT, ENERGY, more].concat())),
+                1 => drop(rig.file("counters.csv", "?\n")),
+                2 => drop(rig.file("heatsink.yaml", format!("collectors: {counters}\nno: x\n"))),
+                _ => drop(rig.file("heatsink.yaml", format!("collectors: {counters}\n"))),
+            }
+            exporter.signal("HUP");
+            thread::sleep(Duration::from_millis(50));
+            if round == count / 4 {
+                after_some = Some(memory(&exporter.page()));
+            }
+        }
+        rig.file("counters.csv", [HEAT, ENERGY].concat());
+        rig.file("heatsink.yaml", format!("collectors: {counters}\n"));
+        exporter.signal("HUP");
+        let (page, _) = exporter.wait_for("the last one", PATIENCE, is_reloaded);
+        done.store(true, Ordering::SeqCst);
+        scraper.join().expect("every page was right");
+        let (first, last) = (after_some.expect("a quarter"), memory(&page));
+        println!("{count} reloads; resident {first} bytes after a quarter, {last} at the end");
+        assert!(last < first + 2.0 * 1024.0 * 1024.0, "memory grew from {first} to {last} bytes");
+    });
+}
+
+#[test]
+fn config_prints_each_setting_and_where_it_comes_from() {
+    let rig = Rig::new();
+    let config = rig.file("heatsink.yaml", "window: 2m\n# x\naddress: [':9401', ':9402']\n");
+    let environment = [("DCGM_EXPORTER_INTERVAL", "250"), ("HEATSINK_EXPECTED_GPUS", " ")];
+    let args = ["config", "--config-file", &config, "-n"];
+    let output = run(BINARY, &args, &environment);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let row = |name: &str| -> Vec<String> {
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        line.expect(name).split_whitespace().skip(1).map(str::to_owned).collect()
+    };
+    assert_eq!(row("SETTING"), ["VALUE", "FROM"]);
+    assert_eq!(row("window"), ["2m".to_owned(), format!("{config}:1")]);
+    assert_eq!(row("address"), [":9401,:9402".to_owned(), format!("{config}:3")]);
+    assert_eq!(row("collect-interval"), ["250", "variable", "DCGM_EXPORTER_INTERVAL"]);
+    assert_eq!(row("no-hostname"), ["true", "flag"]);
+    assert_eq!(row("max-connections"), ["256", "default"]);
+    assert!(row("expected-gpus").ends_with(&["default".to_owned()]));
+    let output = run(BINARY, &[&args[..], &["--json"]].concat(), &environment);
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let window = rows.iter().find(|row| row["name"] == "window").expect("it is there");
+    let from = json!({"kind": "file", "file": config, "line": 1, "key": "window"});
+    assert_eq!((&window["value"], &window["from"]), (&json!("2m"), &from));
+    assert_eq!(window["reloads"], json!(false));
+}
+
+#[test]
+fn config_refuses_what_serve_refuses() {
+    let rig = Rig::new();
+    let bad = rig.file("bad.yaml", "window: 2\n");
+    let good = rig.file("good.yaml", format!("collectors: {}\n", rig.file("c.csv", "?\n")));
+    for (args, said) in [
+        (&["config", "--config-file", &bad][..], "bad.yaml:1: window: `2` is not between"),
+        (&["config", "--config-file", &good], "no row of"),
+        (&["config", "--window", "2"], "--window (HEATSINK_WINDOW)"),
+        (&["--config-file", &bad], "bad.yaml:1: window: `2` is not between"),
+    ] {
+        let output = run(BINARY, args, &[]);
+        let text = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(said) && text.lines().count() == 1, "{args:?}: {text}");
+    }
+}
