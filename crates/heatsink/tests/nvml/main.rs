@@ -4,6 +4,9 @@
 #[path = "../rig/mod.rs"]
 mod rig;
 
+#[path = "../web/mod.rs"]
+mod web;
+
 #[path = "../suite/counted.rs"]
 mod counted;
 
@@ -43,3 +46,4 @@ mod settings;
 mod signals;
 mod soak;
 mod systemd;
+mod web_config;
