@@ -47,3 +47,5 @@ mod signals;
 mod soak;
 mod systemd;
 mod web_config;
+mod web_load;
+mod web_rotation;

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub(crate) mod load;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -188,6 +190,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Sends bytes.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
+    }
+
     /// Sends one request for the page with these header lines, and returns the status and the body.
     pub(crate) fn scrape(&mut self, headers: &str) -> io::Result<(u16, Vec<u8>)> {
         let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
@@ -230,4 +238,91 @@ pub(crate) fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> b
         assert!(Instant::now() < limit, "not within {patience:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Anonymous resident memory of a process, in bytes: what its container is charged for.
+pub(crate) fn resident(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()).expect("Linux has it");
+    kibibytes.parse::<f64>().expect("a number") * 1024.0
+}
+
+/// Asks for the page as Prometheus does: once more on a new connection if the old one was closed.
+pub(crate) struct Scraper {
+    trust: Trust,
+    address: String,
+    connection: Option<Connection>,
+    /// How many connections it has opened.
+    pub(crate) opened: u32,
+    /// The last page.
+    pub(crate) page: Vec<u8>,
+}
+
+/// How long a scraper waits for an answer: longer than a test allows.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Scraper {
+    pub(crate) fn new(trust: &Trust, address: &str) -> Self {
+        let (trust, address) = (trust.clone(), address.to_owned());
+        Self { trust, address, connection: None, opened: 0, page: Vec::new() }
+    }
+
+    /// Trusts others from now on, for new connections.
+    pub(crate) fn trust(&mut self, trust: &Trust) {
+        self.trust = trust.clone();
+    }
+
+    /// Closes its connection.
+    pub(crate) fn close(&mut self) {
+        self.connection = None;
+    }
+
+    /// One scrape, and the time that it took.
+    ///
+    /// # Panics
+    ///
+    /// Without an answer of status 200 with a page.
+    pub(crate) fn scrape(&mut self) -> Duration {
+        let began = Instant::now();
+        if let Some(connection) = &mut self.connection
+            && let Ok((status, page)) = connection.scrape(AUTHORIZED)
+        {
+            assert_page(status, &page);
+            self.page = page;
+            return began.elapsed();
+        }
+        self.opened += 1;
+        let connected = self.trust.connect(&self.address, PATIENCE);
+        let mut connection = connected.unwrap_or_else(|error| panic!("no connection: {error}"));
+        let answer = connection.scrape(AUTHORIZED);
+        let (status, page) = answer.unwrap_or_else(|error| {
+            panic!("no answer on a new connection after {:?}: {error}", began.elapsed())
+        });
+        assert_page(status, &page);
+        (self.page, self.connection) = (page, Some(connection));
+        began.elapsed()
+    }
+}
+
+fn assert_page(status: u16, page: &[u8]) {
+    let page = String::from_utf8_lossy(page);
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("\nDCGM_FI_DEV_GPU_TEMP{"), "{page}");
+}
+
+/// A folder with an authority, a certificate of the server and a web configuration with TLS and the user
+/// `reader`, whose password has this hash. Returns how to connect.
+pub(crate) fn with_password(folder: &Path, hash: &str) -> Trust {
+    let authority = Authority::new("servers");
+    authority.write(folder, "server", Side::Server, Flaw::None);
+    put(
+        folder,
+        "web.yml",
+        &format!(
+            "tls_server_config: {{cert_file: server.pem, key_file: server.key}}\n\
+             basic_auth_users: {{reader: {hash}}}\n"
+        ),
+    );
+    Trust::new(&authority.pem, None).without_resumption()
 }

@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use super::has_program;
+use crate::deploy::rootfs;
 use crate::run::quietly;
 
 const RELEASE: &str = "trixie";
@@ -65,8 +66,9 @@ fn fetch(folder: &Path, packages: &[&str]) -> Result<()> {
     let sources = file(
         "debian.sources",
         &format!(
-            "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: {RELEASE}\nComponents: main\n\
-             Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+            "Types: deb\nURIs: {}\nSuites: {RELEASE}\nComponents: main\n\
+             Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
+            rootfs::mirror()
         ),
     )?;
     // No package is installed, as far as this apt knows.
