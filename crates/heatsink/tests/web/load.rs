@@ -15,6 +15,9 @@ const SILENT: usize = 1200;
 const HALF_OPEN: usize = 600;
 const SLOW: usize = 200;
 
+/// Pause between two of these: up to a thousand new ones a second.
+const CONNECT_PAUSE: Duration = Duration::from_millis(1);
+
 /// Threads that try passwords, and the pause of each: a thousand passwords a second.
 const GUESSERS: u64 = 8;
 const GUESS_PAUSE: Duration = Duration::from_millis(8);
@@ -138,6 +141,7 @@ fn hold(shared: &Shared) {
                 continue;
             }
             *stream = shared.connect();
+            thread::sleep(CONNECT_PAUSE);
             if let (Some(stream), true) = (stream, index < HALF_OPEN) {
                 let _ = stream.write_all(HALF_A_HELLO);
             }
@@ -208,7 +212,7 @@ fn garbage(shared: &Shared) {
             }
         }
         shared.garbage.fetch_add(3, Ordering::Relaxed);
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
