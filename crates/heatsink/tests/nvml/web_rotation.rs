@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::rig::{BINARY, PATIENCE, SCRAPE};
+use crate::rig::{BINARY, PATIENCE};
 use crate::web::{AUTHORIZED, Authority, Flaw, RIGHT, Scraper, Side, Trust, put, resident, until};
 use tempfile::TempDir;
 use testkit::exporter::Exporter;
@@ -87,7 +87,6 @@ fn certificates_change_and_no_scrape_fails() {
     let address = exporter.address_and_port().to_owned();
     let mut kept = Scraper::new(&current, &address);
     let mut new = Scraper::new(&current, &address);
-    let prompt = |took: Duration| assert!(took < SCRAPE, "a scrape took {took:?}");
     let (began, mut rounds, mut scrapes, mut quarter) = (Instant::now(), 0_usize, 0, None);
     while began.elapsed() < length {
         // A mistake keeps the last good certificate.
@@ -95,8 +94,8 @@ fn certificates_change_and_no_scrape_fails() {
         volume.swap(Some(mistake));
         until("the mistake is seen", PATIENCE, || {
             new.close();
-            prompt(new.scrape());
-            prompt(kept.scrape());
+            new.scrape();
+            kept.scrape();
             scrapes += 2;
             says(&new.page, 0)
         });
@@ -106,7 +105,7 @@ fn certificates_change_and_no_scrape_fails() {
             exporter.signal("HUP");
         }
         until("the new certificate is used", PATIENCE, || {
-            prompt(kept.scrape());
+            kept.scrape();
             let connected = next.connect(&address, PATIENCE);
             let answer = connected.and_then(|mut connection| connection.scrape(AUTHORIZED));
             match answer {
