@@ -442,7 +442,7 @@ impl Program {
                 let (expected, key) = expected.split_once(": ").unwrap_or((expected, ""));
                 // A value of a header can have a colon, too.
                 let is_right = answer == expected && log.contains(key)
-                    || key != "" && answer == format!("{expected}: {key}");
+                    || !key.is_empty() && answer == format!("{expected}: {key}");
                 if !is_right {
                     wrong.push(format!(
                         "{}\n  curl {}\n  expected: {expected} {key}\n  answer:   {answer}\n  log:      {}\n",
