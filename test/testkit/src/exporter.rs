@@ -130,14 +130,20 @@ impl Exporter {
 
     fn address(&self) -> Option<String> {
         let log = self.log();
-        let (_, rest) = log.split_once("://127.0.0.1:")?;
+        let (before, rest) = log.split_once("://127.0.0.1:")?;
         let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        Some(format!("http://127.0.0.1:{port}"))
+        let scheme = if before.ends_with("https") { "https" } else { "http" };
+        Some(format!("{scheme}://127.0.0.1:{port}"))
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`.
+    /// Where it listens: `http://127.0.0.1:PORT`, or `https://` with TLS.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it listens, without the scheme: `127.0.0.1:PORT`.
+    pub fn address_and_port(&self) -> &str {
+        self.url.rsplit('/').next().unwrap_or_default()
     }
 
     /// Its process id.

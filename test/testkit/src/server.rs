@@ -34,9 +34,19 @@ pub fn free_address() -> String {
 ///
 /// When it cannot be started, with its log.
 pub fn prometheus(config: &Path, folder: &Path) -> Server {
+    prometheus_of(Path::new("prometheus"), &[], config, folder)
+}
+
+/// The same with another program of Prometheus', and more arguments.
+///
+/// # Panics
+///
+/// When it cannot be started, with its log.
+pub fn prometheus_of(program: &Path, arguments: &[&str], config: &Path, folder: &Path) -> Server {
     let address = free_address();
-    let mut command = Command::new("prometheus");
+    let mut command = Command::new(program);
     command
+        .args(arguments)
         .arg(format!("--config.file={}", config.display()))
         .arg(format!("--storage.tsdb.path={}", folder.join("prometheus-data").display()))
         .arg(format!("--web.listen-address={address}"))

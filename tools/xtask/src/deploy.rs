@@ -5,7 +5,7 @@ mod chart;
 mod image;
 mod package;
 mod release;
-mod rootfs;
+pub(crate) mod rootfs;
 mod schema;
 mod service;
 mod trial;

@@ -253,6 +253,8 @@ fn nightly() -> Vec<Step> {
         long("soak").env("HEATSINK_SOAK_SECONDS", "600"),
         long("reload").env("HEATSINK_RELOADS", "1000"),
         long("pod_churn").env("HEATSINK_CHURN_SECONDS", "600"),
+        long("web_load").env("HEATSINK_WEB_LOAD_SECONDS", "300"),
+        long("web_rotation").env("HEATSINK_ROTATION_SECONDS", "600"),
         Step::cargo("parsers", &parsers).env("PROPTEST_CASES", "20000"),
         Step::cargo("attribution", &attribution).env("PROPTEST_CASES", "20000"),
     ]

@@ -3,6 +3,8 @@
 //! dashboards against Grafana's types; systemd, to pass a socket. And what it takes to build and try
 //! packages and images.
 
+mod debian13;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,6 +27,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "journalctl", package: "systemd" },
     Tool { program: "systemd-journal-remote", package: "systemd-journal-remote" },
     Tool { program: "setpriv", package: "util-linux" },
+    Tool { program: "curl", package: "curl" },
+    Tool { program: "openssl", package: "openssl" },
 ];
 
 /// For everything that is deployed.
@@ -49,8 +53,9 @@ enum Rights {
 }
 
 /// For tests.
-pub(crate) fn run(_: &Path) -> Result<()> {
-    provide(TOOLS)
+pub(crate) fn run(root: &Path) -> Result<()> {
+    provide(TOOLS)?;
+    debian13::provide(root)
 }
 
 /// For what is deployed. Only root may make a Debian to install into.

@@ -4,6 +4,9 @@
 #[path = "../rig/mod.rs"]
 mod rig;
 
+#[path = "../web/mod.rs"]
+mod web;
+
 #[path = "../suite/counted.rs"]
 mod counted;
 
@@ -45,3 +48,6 @@ mod settings;
 mod signals;
 mod soak;
 mod systemd;
+mod web_config;
+mod web_load;
+mod web_rotation;

@@ -1,7 +1,10 @@
 //! A real Prometheus scrapes the page; its stored samples are compared with the page.
 
+#![allow(dead_code, reason = "each test file uses its own part of it")]
+
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,26 +13,80 @@ use testkit::server::{self, Server};
 
 use crate::rig::{PATIENCE, Rig, up};
 
-struct Prometheus {
+/// A Prometheus that scrapes each second.
+pub(crate) struct Prometheus {
     server: Server,
     _data: tempfile::TempDir,
 }
 
+/// Which program scrapes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Release {
+    /// The one on `PATH`: Debian 12's 2.42.
+    Installed,
+    /// Debian 13's 2.53.
+    Debian13,
+    /// The same, with protobuf, so that it sees created timestamps.
+    Debian13WithCreatedTimestamps,
+}
+
+impl Release {
+    fn start(self, config: &Path, folder: &Path) -> Server {
+        let newer = repository_file("target/debian-13/usr/bin/prometheus");
+        let feature = "--enable-feature=created-timestamp-zero-ingestion";
+        match self {
+            Self::Installed => server::prometheus(config, folder),
+            Self::Debian13 => server::prometheus_of(&newer, &[], config, folder),
+            Self::Debian13WithCreatedTimestamps => {
+                server::prometheus_of(&newer, &[feature], config, folder)
+            }
+        }
+    }
+}
+
 impl Prometheus {
-    fn scraping(exporter: &Exporter) -> Self {
-        let data = tempfile::TempDir::new().expect("a temporary folder");
+    fn scraping(exporter: &Exporter, release: Release) -> Self {
         let target = exporter.url().trim_start_matches("http://");
+        Self::with(release, &format!("static_configs: [{{targets: ['{target}']}}]"))
+    }
+
+    /// Scrapes what these lines of a scrape configuration say.
+    pub(crate) fn with(release: Release, lines: &str) -> Self {
+        let data = tempfile::TempDir::new().expect("a temporary folder");
         let config = data.path().join("prometheus.yml");
-        let text = format!(
-            "global:\n  scrape_interval: 1s\nscrape_configs:\n  - job_name: heatsink\n    \
-             static_configs:\n      - targets: ['{target}']\n"
-        );
+        let mut text =
+            "global: {scrape_interval: 1s}\nscrape_configs:\n  - job_name: heatsink\n".to_owned();
+        for line in lines.lines() {
+            text += &format!("    {line}\n");
+        }
         fs::write(&config, text).expect("the configuration can be written");
-        Self { server: server::prometheus(&config, data.path()), _data: data }
+        Self { server: release.start(&config, data.path()), _data: data }
+    }
+
+    /// What its API says at this path below `/api/v1/`.
+    pub(crate) fn api(&self, path: &str) -> Value {
+        let url = format!("{}/api/v1/{path}", self.server.url());
+        let mut response = ureq::get(&url).call().expect("an answer of Prometheus'");
+        let text = response.body_mut().read_to_string().expect("text");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// State and last error of its only target, once it was scraped.
+    pub(crate) fn target(&self) -> (String, String) {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let target = self.api("targets")["data"]["activeTargets"][0].clone();
+            let text = |key: &str| target[key].as_str().unwrap_or_default().to_owned();
+            if ["up", "down"].contains(&text("health").as_str()) {
+                return (text("health"), text("lastError"));
+            }
+            assert!(Instant::now() < until, "Prometheus has not scraped: {target}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     /// The result of an instant query, by all labels.
-    fn query(&self, query: &str) -> BTreeMap<String, f64> {
+    pub(crate) fn query(&self, query: &str) -> BTreeMap<String, f64> {
         let url = format!("{}/api/v1/query", self.server.url());
         let Ok(mut response) = ureq::get(&url).query("query", query).call() else {
             return BTreeMap::new();
@@ -51,12 +108,17 @@ impl Prometheus {
 
 /// Lets Prometheus scrape a page that does not change, and compares all stored samples.
 pub(crate) fn reads_back(exporter: &Exporter, gpus: usize, least: usize) {
+    reads_back_with(Release::Installed, exporter, gpus, least);
+}
+
+/// The same with one release of Prometheus.
+pub(crate) fn reads_back_with(release: Release, exporter: &Exporter, gpus: usize, least: usize) {
     exporter.wait_for("the GPUs answer, averages included", PATIENCE, |page| {
         up(page) == gpus && !page.samples("DCGM_FI_PROF_SM_ACTIVE").is_empty()
     });
     // Background readers may have been between two passes.
     std::thread::sleep(Duration::from_secs(1));
-    let prometheus = Prometheus::scraping(exporter);
+    let prometheus = Prometheus::scraping(exporter, release);
     let everything = "{__name__=~\"DCGM_.*|heatsink_.*\"}";
     let until = Instant::now() + Duration::from_secs(30);
     while prometheus.query("up").values().sum::<f64>() < 1.0

@@ -52,7 +52,7 @@ pub(crate) fn inside(folder: &Path) -> Command {
 }
 
 /// The mirror of this machine's apt; Debian's address on other distributions.
-fn mirror() -> String {
+pub(crate) fn mirror() -> String {
     let sources = ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"];
     let texts = sources.iter().filter_map(|path| std::fs::read_to_string(path).ok());
     let address = texts.into_iter().find_map(|text| {

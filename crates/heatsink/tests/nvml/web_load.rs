@@ -1,0 +1,87 @@
+//! Many clients that do everything wrong at once, and scrapers that are answered all the same, over TLS
+//! and with a password.
+//!
+//! `HEATSINK_WEB_LOAD_SECONDS` is the duration (10). `cargo xtask nightly` runs it for five minutes.
+
+use std::time::{Duration, Instant};
+
+use crate::rig::{BINARY, SCRAPE};
+use crate::web::load::Load;
+use crate::web::{RIGHT, Scraper, resident, with_password};
+use tempfile::TempDir;
+use testkit::exporter::Exporter;
+
+/// The memory limit of the chart's container.
+const LIMIT: f64 = 64.0 * 1024.0 * 1024.0;
+
+#[test]
+fn honest_scrapers_are_answered_within_a_second() {
+    let text = std::env::var("HEATSINK_WEB_LOAD_SECONDS").unwrap_or_default();
+    let length = Duration::from_secs(text.parse().unwrap_or(10));
+    let folder = TempDir::new().expect("a temporary folder");
+    let trust = with_password(folder.path(), RIGHT);
+    let config = folder.path().join("web.yml").display().to_string();
+    let mut exporter =
+        Exporter::start(BINARY, &["--source", "sim", "--web-config-file", &config], &[]);
+    let address = exporter.address_and_port().to_owned();
+    let mut kept = Scraper::new(&trust, &address);
+    let mut new = Scraper::new(&trust, &address);
+    for _ in 0..20 {
+        kept.scrape();
+        new.scrape();
+        new.close();
+    }
+    let before = resident(exporter.pid());
+    let load = Load::start(&address, &trust, exporter.pid());
+    let (began, mut most, mut times) = (Instant::now(), before, Vec::new());
+    let thread = format!("/proc/{0}/task/{0}/schedstat", exporter.pid());
+    let before_load = processor(&thread);
+    while began.elapsed() < length {
+        times.extend([timed(exporter.pid(), &mut kept), timed(exporter.pid(), &mut new)]);
+        new.close();
+        most = most.max(resident(exporter.pid()));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let after_load = processor(&thread);
+    println!("{} s: {}", length.as_secs(), load.stop());
+    assert!(exporter.is_running());
+    kept.scrape();
+    let after = resident(exporter.pid());
+    times.sort();
+    let slowest = times[times.len() - 1];
+    println!(
+        "{} scrapes, half within {:?}, the slowest {slowest:?}; {} connections of the one that keeps \
+         them; the serving thread had {:.2} of a core and waited {:.2} for one; memory {:.1} MiB \
+         before, at most {:.1}, {:.1} after",
+        times.len(),
+        times[times.len() / 2],
+        kept.opened,
+        (after_load.0 - before_load.0).as_secs_f64() / length.as_secs_f64(),
+        (after_load.1 - before_load.1).as_secs_f64() / length.as_secs_f64(),
+        before / 1048576.0,
+        most / 1048576.0,
+        after / 1048576.0
+    );
+    assert!(slowest < SCRAPE, "a scrape took {slowest:?}");
+    assert!(most < LIMIT, "{most} bytes");
+}
+
+/// The time of a scrape, without the time in which this thread or the server's waited for a core: on one
+/// machine, the clients take what the server needs.
+fn timed(pid: u32, scraper: &mut Scraper) -> Duration {
+    let waited = || {
+        let server = processor(&format!("/proc/{pid}/task/{pid}/schedstat")).1;
+        server + processor("/proc/thread-self/schedstat").1
+    };
+    let before = waited();
+    let took = scraper.scrape();
+    took.saturating_sub(waited() - before)
+}
+
+/// How long a thread has had a core, and has waited for one.
+fn processor(schedstat: &str) -> (Duration, Duration) {
+    let text = std::fs::read_to_string(schedstat).expect("it runs");
+    let mut nanos = text.split(' ').filter_map(|word| word.trim().parse().ok());
+    let mut time = || Duration::from_nanos(nanos.next().unwrap_or(0));
+    (time(), time())
+}
