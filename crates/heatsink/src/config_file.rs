@@ -2,15 +2,12 @@
 //! dcgm-exporter, which has a key `version`.
 
 mod dcgm_exporter;
-mod pace_groups;
+mod entries;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsStr;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -18,53 +15,11 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
-pub(crate) use self::pace_groups::PaceGroup;
-use crate::flag::{Command, Form, Row};
-use crate::flags::{self, CONFIG_FILE, CheckedRow};
-use crate::watches::CountersText;
-
-/// The largest configuration or counters file that is read, in bytes.
-const MOST_BYTES: u64 = 1024 * 1024;
-
-/// A configuration file whose values were checked.
-#[derive(Clone)]
-pub(crate) struct ConfigFile {
-    path: PathBuf,
-    entries: Vec<Entry>,
-    /// Counters rows in the file itself, instead of the name of a counters file.
-    pub(crate) counters: Option<Arc<CountersText>>,
-    /// Fields with intervals of their own.
-    pub(crate) groups: Arc<[PaceGroup]>,
-    /// What has no effect here, each as `file:line: key`.
-    pub(crate) ignored: Vec<String>,
-}
-
-/// The value of a flag.
-#[derive(Clone)]
-pub(crate) struct Entry {
-    pub(crate) row: &'static Row,
-    /// As it would be typed.
-    pub(crate) text: String,
-    /// The line, from 1 on.
-    pub(crate) line: u64,
-    /// The key as it is written.
-    pub(crate) key: String,
-}
-
-/// Reads a file of at most 1 MiB that should be `what`.
-///
-/// # Errors
-///
-/// The system's, or that it is larger.
-pub(crate) fn read_small(path: &Path, what: &str) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MOST_BYTES {
-        let why = format!("larger than 1 MiB; is this {what}?");
-        return Err(io::Error::new(ErrorKind::FileTooLarge, why));
-    }
-    Ok(text)
-}
+use self::entries::settable;
+pub(crate) use self::entries::{ConfigFile, Entry};
+use crate::flag::{Form, Row};
+use crate::flags::{CONFIG_FILE, CheckedRow};
+use crate::small_file::read_small;
 
 impl ConfigFile {
     /// Reads a file, and checks each value with its flag.
@@ -109,30 +64,6 @@ impl ConfigFile {
         }
     }
 
-    /// Adds the value of a flag.
-    ///
-    /// # Errors
-    ///
-    /// The mistake in the value, or that the flag has one already.
-    fn add(&mut self, entry: Entry, check: CheckedRow) -> Result<()> {
-        let Entry { row, line, ref key, ref text } = entry;
-        if let Some(first) = self.entries.iter().find(|entry| std::ptr::eq(entry.row, row)) {
-            let (before, at) = (&first.key, first.line);
-            bail!(
-                "{}: is set already, by `{before}` in line {at}; leave one of them out",
-                self.at(line, key)
-            );
-        }
-        (check.check)(Some(OsStr::new(text))).with_context(|| self.at(line, key))?;
-        self.entries.push(entry);
-        Ok(())
-    }
-
-    /// A place in the file, as messages name it.
-    pub(crate) fn at(&self, line: u64, key: &str) -> Place {
-        Place { path: self.path.clone(), line, key: key.to_owned() }
-    }
-
     /// What the YAML library says, on one line, with the key that it was said of.
     fn syntax(&self, error: &serde_saphyr::Error, key: Option<(String, u64)>) -> anyhow::Error {
         let text = error.without_snippet().to_string().replace('\n', " ");
@@ -148,36 +79,6 @@ impl ConfigFile {
             (None, Some(line)) => anyhow!("{}:{line}: {text}", self.path.display()),
             (None, None) => anyhow!("{}: {text}", self.path.display()),
         }
-    }
-
-    /// The file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The value of a flag.
-    pub(crate) fn get(&self, row: &Row) -> Option<&Entry> {
-        self.entries.iter().find(|entry| std::ptr::eq(entry.row, row))
-    }
-
-    /// Takes the values of flags that no reload changes from the file as it was.
-    pub(crate) fn keep_from(&mut self, before: &Self) {
-        self.entries.retain(|entry| entry.row.reloads);
-        let kept = before.entries.iter().filter(|entry| !entry.row.reloads);
-        self.entries.extend(kept.cloned());
-    }
-}
-
-/// A place in a configuration file: `heatsink.yaml:3: collect-interval`.
-pub(crate) struct Place {
-    path: PathBuf,
-    line: u64,
-    key: String,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.path.display(), self.line, self.key)
     }
 }
 
@@ -270,11 +171,6 @@ fn row_of(key: &str) -> Result<CheckedRow> {
             }
         }
     }
-}
-
-/// The flags that can be in a file.
-fn settable() -> impl Iterator<Item = CheckedRow> {
-    flags::checked().filter(|checked| checked.row.is_of(Command::Serve))
 }
 
 /// The items of a list, or one text; joined with commas. `None` if there is no value.

@@ -2,6 +2,7 @@
 
 mod handshakes;
 mod passwords;
+mod responses;
 mod server;
 mod transport;
 
@@ -20,7 +21,8 @@ use tokio_rustls::rustls::ServerConfig;
 use web_config::{Access, Authentication};
 
 pub(crate) use self::passwords::Passwords;
-use self::server::{Client, Site, later, retry_after};
+use self::responses::{later, respond, retry_after, text};
+use self::server::{Client, Site};
 pub(crate) use self::server::{Listeners, serve};
 use crate::connections::ConnectionLimiter;
 use crate::fleet::Fleet;
@@ -265,21 +267,6 @@ fn unsupported_filter(query: &str) -> Option<&'static str> {
     let has =
         |filter: &&str| form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == **filter);
     ["name[]", "collect[]"].into_iter().find(has)
-}
-
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
-    respond(status, "text/plain; charset=utf-8", body)
-}
-
-fn respond(
-    status: StatusCode,
-    media_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Bytes> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
 }
 
 #[cfg(test)]

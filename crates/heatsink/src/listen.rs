@@ -8,10 +8,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
-use crate::flags::ADDRESS;
-use crate::systemd;
+use crate::flags::{ADDRESS, WEB_SYSTEMD_SOCKET};
 
 /// Connections that the kernel keeps until they are accepted; it may keep fewer (net.core.somaxconn). If
 /// there is no room, a client tries again after a second.
@@ -89,7 +89,7 @@ fn reachable(address: SocketAddr) -> String {
 ///
 /// What is wrong with an address, or with the sockets that systemd passes.
 pub(crate) fn listeners(required: bool, addresses: &[String]) -> Result<Vec<Listener>> {
-    let passed = systemd::sockets(required)?;
+    let passed = passed_sockets(required)?;
     for listener in &passed {
         let socket = match listener {
             Listener::Tcp(listener) => SockRef::from(listener),
@@ -105,6 +105,34 @@ pub(crate) fn listeners(required: bool, addresses: &[String]) -> Result<Vec<List
         addresses.iter().map(|address| bind(address)).collect()
     };
     bind_all().context(&ADDRESS)
+}
+
+/// The sockets that systemd listens on for this process (`heatsink.socket`): TCP and Unix sockets.
+///
+/// # Errors
+///
+/// When systemd passes something else, or nothing although a socket is `required`.
+fn passed_sockets(required: bool) -> Result<Vec<Listener>> {
+    let mut passed = ListenFd::from_env();
+    if required && passed.len() == 0 {
+        bail!(
+            "{WEB_SYSTEMD_SOCKET}: systemd has passed no socket; start heatsink.socket, or leave the \
+             flag out and listen on --address"
+        );
+    }
+    (0..passed.len()).map(|index| passed_socket(&mut passed, index)).collect()
+}
+
+fn passed_socket(passed: &mut ListenFd, index: usize) -> Result<Listener> {
+    if let Ok(Some(listener)) = passed.take_tcp_listener(index) {
+        return Ok(Listener::Tcp(listener));
+    }
+    let listener = passed.take_unix_listener(index).context(
+        "systemd has passed something that is not a listening TCP or Unix socket: leave only \
+         ListenStream= in heatsink.socket",
+    )?;
+    let listener = listener.context("systemd has passed a socket that is already in use")?;
+    Ok(Listener::Unix(listener, None))
 }
 
 /// A listening socket.

@@ -1,55 +1,22 @@
-//! systemd: takes its listening sockets, and notifies it of readiness, status and liveness. Without
-//! systemd, it does nothing.
+//! systemd: notifies it of readiness, status and liveness. Without systemd, it does nothing.
 
 use std::sync::Weak;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use listenfd::ListenFd;
 use model::Snapshot;
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::flags::WEB_SYSTEMD_SOCKET;
 use crate::health;
 use crate::http::App;
-use crate::listen::Listener;
 
 /// How often the status is sent; more often if the watchdog's timeout is short.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Messages that wait to be sent at most; further ones are lost.
 const MAX_WAITING_MESSAGES: usize = 16;
-
-/// The sockets that systemd listens on for this process (`heatsink.socket`): TCP and Unix sockets.
-///
-/// # Errors
-///
-/// When systemd passes something else, or nothing although a socket is `required`.
-pub(crate) fn sockets(required: bool) -> Result<Vec<Listener>> {
-    let mut passed = ListenFd::from_env();
-    if required && passed.len() == 0 {
-        bail!(
-            "{WEB_SYSTEMD_SOCKET}: systemd has passed no socket; start heatsink.socket, or leave the \
-             flag out and listen on --address"
-        );
-    }
-    (0..passed.len()).map(|index| socket(&mut passed, index)).collect()
-}
-
-fn socket(passed: &mut ListenFd, index: usize) -> Result<Listener> {
-    if let Ok(Some(listener)) = passed.take_tcp_listener(index) {
-        return Ok(Listener::Tcp(listener));
-    }
-    let listener = passed.take_unix_listener(index).context(
-        "systemd has passed something that is not a listening TCP or Unix socket: leave only \
-         ListenStream= in heatsink.socket",
-    )?;
-    let listener = listener.context("systemd has passed a socket that is already in use")?;
-    Ok(Listener::Unix(listener, None))
-}
 
 /// Sends messages to systemd from a thread of its own: systemd may be slow, and must delay neither a
 /// scrape nor the end. Messages that it does not receive in time are lost.

@@ -12,8 +12,9 @@ use model::catalog::counters::{self, Counters, Skipped};
 use model::catalog::{Field, Generation, generation};
 use model::{Kind, Watch, Windows};
 
-use crate::config_file::{PaceGroup, read_small};
 use crate::flags::{COLLECTORS, EXTRA_COLLECTORS};
+use crate::pace_groups::PaceGroup;
+use crate::small_file::read_small;
 
 /// The configuration of watches. Its files are read at the start and at every reload.
 #[derive(Clone, Debug)]

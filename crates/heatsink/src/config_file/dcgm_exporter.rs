@@ -11,8 +11,8 @@ use model::catalog::counters;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use super::pace_groups::{PaceGroup, pattern};
-use super::{ConfigFile, Entry, settable};
+use super::entries::{ConfigFile, Entry, settable};
+use crate::pace_groups::{PaceGroup, pattern};
 use crate::watches::CountersText;
 
 type Text = Option<Spanned<String>>;

@@ -1,5 +1,6 @@
 //! Files that are read, and files that are refused.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use model::Pace;

@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ServerConfig;
 
 use super::handshakes::Handshakes;
-use super::text;
+use super::responses::{later, text};
 use super::transport::{Transport, Wire};
 use crate::connections::{Activity, ConnectionLimiter, Permit, Unsent};
 use crate::listen::{Listener, SocketFile};
@@ -415,19 +415,6 @@ fn add_headers(headers: &mut HeaderMap, site: &impl Site) {
     for (name, value) in site.headers().iter() {
         headers.insert(name, value.clone());
     }
-}
-
-/// Status 503, and when to try again.
-pub(super) fn later(why: &'static str, wait: Duration) -> Response<Bytes> {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
-    retry_after(response.headers_mut(), wait);
-    response
-}
-
-/// Says when to try again: in whole seconds, rounded up.
-pub(super) fn retry_after(headers: &mut HeaderMap, wait: Duration) {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    headers.insert(header::RETRY_AFTER, seconds.max(1).into());
 }
 
 /// The last response of a connection that no HTTP is spoken on, as it is sent.

@@ -1,3 +1,5 @@
+//! Connections, with well-behaved and misbehaving clients.
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;

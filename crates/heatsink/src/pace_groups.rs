@@ -10,9 +10,9 @@ use regex_lite::Regex;
 #[derive(Clone, Debug)]
 pub(crate) struct PaceGroup {
     /// The place and name, for messages.
-    pub(super) place: String,
-    pub(super) interval: Duration,
-    pub(super) patterns: Vec<Regex>,
+    pub(crate) place: String,
+    pub(crate) interval: Duration,
+    pub(crate) patterns: Vec<Regex>,
 }
 
 impl PaceGroup {
@@ -53,7 +53,7 @@ impl PaceGroup {
 }
 
 /// A pattern of a shell, as Go's `path.Match` has it: `*`, `?`, `[a-z]`, `\`.
-pub(super) fn pattern(glob: &str) -> Result<Regex> {
+pub(crate) fn pattern(glob: &str) -> Result<Regex> {
     let mut regex = String::from("^");
     let mut is_class = false;
     let mut characters = glob.chars();
