@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use exposition::{HolderSettings, Show};
 use model::Windows;
 use model::catalog::builtin::Set;
@@ -52,9 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     });
     let node_name = replicas.as_ref().map(|_| fleet::name(1).into());
     let setup = Setup {
-        listeners: vec![Listener::Tcp(
-            listen::bind_tcp(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?,
-        )],
+        listeners: vec![listener(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?],
         source: Box::new(SimSource::new(world, options)),
         loaded: Loaded {
             watches: config.read()?,
@@ -85,6 +83,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         web_reload: false,
     };
     serve::serve(setup, |urls| print_story(&urls[0], speed, nodes, chapters))
+}
+
+/// A listening socket with an address that a browser can open.
+fn listener(address: &str) -> Result<Listener> {
+    ensure!(!address.starts_with("unix:"), "the demo has no Unix socket; write 127.0.0.1:9400");
+    listen::bind(address)
 }
 
 /// Prints the addresses, and then each chapter of the story when it happens.

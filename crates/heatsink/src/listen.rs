@@ -140,7 +140,7 @@ fn passed_socket(passed: &mut ListenFd, index: usize) -> Result<Listener> {
 /// # Errors
 ///
 /// What is wrong with the address, or why nothing can listen there; and what to do.
-fn bind(address: &str) -> Result<Listener> {
+pub(crate) fn bind(address: &str) -> Result<Listener> {
     match address.strip_prefix("unix:") {
         Some(path) => bind_unix(address, path),
         None => bind_tcp(address).map(Listener::Tcp),
@@ -197,7 +197,7 @@ fn listen_unix(path: &Path) -> io::Result<Listener> {
 /// # Errors
 ///
 /// What is wrong with the address, or why nothing can listen there; and what to do.
-pub(crate) fn bind_tcp(address: &str) -> Result<TcpListener> {
+fn bind_tcp(address: &str) -> Result<TcpListener> {
     let (host, port) = host_and_port(address)?;
     let explain = |error: &io::Error| explain(error, address, port);
     if host.is_empty() {

@@ -85,6 +85,10 @@ const REFUSED: &[(&str, &[&str])] = &[
             "demo -a unix:///nowhere/heatsink.sock",
             "--web-systemd-socket",
             "DCGM_EXPORTER_SYSTEMD_SOCKET=maybe",
+            "--max-connections 0",
+            "HEATSINK_MAX_CONNECTIONS=many",
+            "--web-enable-reload=maybe",
+            "HEATSINK_WEB_ENABLE_RELOAD=maybe",
         ],
     ),
     (
