@@ -68,7 +68,7 @@ struct Server {
 
 impl Server {
     fn start(limit: usize, tls: Option<Arc<ServerConfig>>, more: Vec<Listener>) -> Self {
-        let listener = listen::bind_tcp("127.0.0.1:0").unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let site = Arc::new(TestSite {
             connections: ConnectionLimiter::new(limit),
