@@ -11,16 +11,22 @@ mod service;
 mod trial;
 mod unit;
 
+use std::path::Path;
+
+use anyhow::Result;
+
+pub(crate) use release::{build as build_release, build_quickly};
+
 use crate::setup;
 use crate::steps::Step;
 
-/// The steps, in order: some need the output of earlier ones.
-pub(crate) fn steps() -> Vec<Step> {
+/// The steps, in order: some need the output of earlier ones. `release` builds what they install.
+pub(crate) fn steps(release: fn(&Path) -> Result<()>) -> Vec<Step> {
     vec![
         Step::call("deploy set-up", setup::deploy),
         Step::call("chart", chart::check),
         Step::call("unit", unit::check),
-        Step::call("release", release::build),
+        Step::call("release", release),
         Step::optional("release arm64", release::build_arm64),
         Step::call("package", package::check),
         Step::optional("service", service::check),

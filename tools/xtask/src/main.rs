@@ -26,7 +26,8 @@ Usage: cargo xtask <COMMAND>
 
   test [-- ARGS]   set up what the tests need, build the workspace, run all tests;
                    ARGS go to `cargo test`: `-- hung_gpu`, `-- -- --nocapture`
-  ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, `monitoring`, `deploy`
+  ci   [-- ARGS]   formatting, clippy, tidy, docs, then the same as `test`, `monitoring`, `deploy`,
+                   with a release that is not optimised by the linker
   step NAME        one step of `ci` alone
   nightly          what takes long by its nature, and what `ci` does a short form of: a random walk of
                    faults for ten minutes, a soak, pods that come and go, parsers against many
@@ -87,7 +88,8 @@ fn main() -> ExitCode {
             steps::run(&root, vec![Step::call("generate chart", deploy::write_chart)])
         }
         Command::Deploy => {
-            steps::run(&root, [vec![build()], deploy::steps()].into_iter().flatten().collect())
+            let steps = deploy::steps(deploy::build_release);
+            steps::run(&root, [vec![build()], steps].into_iter().flatten().collect())
         }
         Command::Rules(args) => return printed(generate::rules(&root, &args)),
         Command::Test(args) => steps::run(&root, test(args)),
@@ -234,7 +236,8 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
     let parsers = [&parsers[..], &["--ignored", "parsers"]].concat();
     steps.push(Step::cargo("parsers", &parsers).beside(Lane::Tests));
     steps.extend(with_servers().into_iter().map(|step| step.beside(Lane::Servers)));
-    steps.extend(deploy::steps().into_iter().map(|step| step.beside(Lane::Builds)));
+    let deploy = deploy::steps(deploy::build_quickly);
+    steps.extend(deploy.into_iter().map(|step| step.beside(Lane::Builds)));
     steps
 }
 
@@ -295,7 +298,7 @@ mod tests {
         assert!(ci.windows(test.len()).any(|steps| *steps == *test));
         let servers = names(with_servers());
         assert!(ci.windows(servers.len()).any(|steps| *steps == *servers));
-        assert!(ci.ends_with(&names(deploy::steps())));
+        assert!(ci.ends_with(&names(deploy::steps(deploy::build_release))));
         // Which it tests with all the others.
         let is_done = |name: &&str| *name == "rules" || ci.contains(name);
         assert!(names(monitoring()).iter().all(is_done));

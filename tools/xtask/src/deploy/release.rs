@@ -32,7 +32,13 @@ const AARCH64: &str = "aarch64-unknown-linux-gnu";
 
 /// Builds the release for x86-64.
 pub(crate) fn build(root: &Path) -> Result<()> {
-    build_for(root, X86_64)
+    build_for(root, X86_64, &[])
+}
+
+/// Builds it in half the time, without the optimisations of the linker: larger, otherwise the same.
+pub(crate) fn build_quickly(root: &Path) -> Result<()> {
+    let profile = [("CARGO_PROFILE_DIST_LTO", "off"), ("CARGO_PROFILE_DIST_CODEGEN_UNITS", "16")];
+    build_for(root, X86_64, &profile)
 }
 
 /// Builds the release for 64-bit Arm (GH200, GB200) if Rust's library for it is installed; else returns
@@ -43,7 +49,7 @@ pub(crate) fn build_arm64(root: &Path) -> Result<Option<String>> {
     if !library.exists() {
         return Ok(Some(format!("no Rust library for it: rustup target add {AARCH64}")));
     }
-    build_for(root, AARCH64)?;
+    build_for(root, AARCH64, &[])?;
     Ok(None)
 }
 
@@ -52,7 +58,7 @@ pub(crate) fn binary(root: &Path, target: &str) -> PathBuf {
     root.join("target").join(target).join(PROFILE).join("heatsink")
 }
 
-fn build_for(root: &Path, target: &str) -> Result<()> {
+fn build_for(root: &Path, target: &str, profile: &[(&str, &str)]) -> Result<()> {
     let bin = python(root, "release")?;
     let (major, minor) = GLIBC;
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -63,6 +69,7 @@ fn build_for(root: &Path, target: &str) -> Result<()> {
         .arg(format!("{target}.{major}.{minor}"))
         .env("PATH", std::env::join_paths(path)?)
         .env("CARGO", cargo)
+        .envs(profile.iter().copied())
         .current_dir(root))?;
     let binary = binary(root, target);
     let dynamic = quietly(Command::new("objdump").args(["-p"]).arg(&binary))?;
