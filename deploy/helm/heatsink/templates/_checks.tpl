@@ -42,6 +42,9 @@
 {{- if and .enabled (not .create) (not .name) -}}
 {{- fail "config.create is false: set config.name to the ConfigMap that has the settings" -}}
 {{- end -}}
+{{- if hasKey (include "heatsink.settings" $ | fromYaml) "Error" -}}
+{{- fail "config.data is not YAML with keys: see docs/configuration.md" -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.configMapData.namespace (not .Values.configMapData.name) -}}
 {{- fail "configMapData.namespace is set, but not configMapData.name" -}}
@@ -79,18 +82,8 @@
 {{- if regexMatch "^(-a|--?address)(=|$)|^-a." . -}}
 {{- fail (printf "arguments: %s would change the port, and the probes would fail: use service.port or service.address" .) -}}
 {{- end -}}
-{{- if regexMatch "^--?web-config-file(=|$)" . -}}
-{{- fail (printf "arguments: %s would change who may ask, and the probes would fail: use webConfig" .) -}}
 {{- end -}}
-{{- if regexMatch "^(-m|--?configmap-data)(=|$)|^-m." . -}}
-{{- fail (printf "arguments: %s needs the right to read the ConfigMap: use configMapData" .) -}}
-{{- end -}}
-{{- end -}}
-{{- range .Values.extraEnv -}}
-{{- if eq .name "DCGM_EXPORTER_WEB_CONFIG_FILE" -}}
-{{- fail "extraEnv: DCGM_EXPORTER_WEB_CONFIG_FILE would change who may ask, and the probes would fail: use webConfig" -}}
-{{- end -}}
-{{- end -}}
+{{- include "heatsink.checkSettings" . -}}
 
 {{- with .Values.rollingUpdate -}}
 {{- $none := list "" "0" "0%" "<nil>" -}}
@@ -117,6 +110,42 @@
 
 {{- if not .Values.image.repository -}}
 {{- fail "image.repository is not set, and there is no public image: build it (deploy/docker/README.md), push it to your registry, and set image.repository to its name" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Settings that need more than a flag, such as rights and mounts, which only a value of the chart brings. They are
+refused wherever else they can be set. Each has the flag, its short form, its variable, what it needs, and the value. */}}
+{{- define "heatsink.checkSettings" -}}
+{{- $probes := "would change who may ask, and the probes would fail" -}}
+{{- $configMap := "needs the right to read the ConfigMap" -}}
+{{- $kubelet := "needs the kubelet's folder, and root" -}}
+{{- $pods := "needs the kubelet's folder, root, and the right to read pods" -}}
+{{- $slices := "needs the kubelet's and the DRA driver's folder, root, and the right to read resource slices" -}}
+{{- $arguments := .Values.arguments -}}
+{{- $settings := include "heatsink.settings" . | fromYaml -}}
+{{- $variables := list -}}
+{{- range .Values.extraEnv }}{{ $variables = append $variables .name }}{{ end -}}
+{{- range list
+  (list "web-config-file" "" "DCGM_EXPORTER_WEB_CONFIG_FILE" $probes "webConfig")
+  (list "configmap-data" "m" "DCGM_EXPORTER_CONFIGMAP_DATA" $configMap "configMapData")
+  (list "kubernetes" "k" "DCGM_EXPORTER_KUBERNETES" $kubelet "kubernetes.enabled")
+  (list "kubernetes-enable-pod-labels" "" "DCGM_EXPORTER_KUBERNETES_ENABLE_POD_LABELS" $pods "kubernetes.enablePodLabels")
+  (list "kubernetes-enable-pod-uid" "" "DCGM_EXPORTER_KUBERNETES_ENABLE_POD_UID" $pods "kubernetes.enablePodUID")
+  (list "kubernetes-node-files" "" "HEATSINK_KUBERNETES_NODE_FILES" "needs folders of the node, and root" "kubernetes.nodeFiles")
+  (list "kubernetes-enable-dra" "" "KUBERNETES_ENABLE_DRA" $slices "kubernetesDRA.enabled")
+  (list "hpc-job-mapping-dir" "" "DCGM_HPC_JOB_MAPPING_DIR" "needs this folder of the node" "hpcJobMappingDir")
+-}}
+{{- $flag := index . 0 -}}
+{{- $short := index . 1 -}}
+{{- $variable := index . 2 -}}
+{{- $why := printf "%s: use %s" (index . 3) (index . 4) -}}
+{{- $forms := printf "^--?%s(=|$)" $flag -}}
+{{- if $short }}{{ $forms = printf "%s|^--?%s(=|$)|^-%s." $forms $short $short }}{{ end -}}
+{{- range $arguments -}}
+{{- if regexMatch $forms . }}{{ fail (printf "arguments: %s %s" . $why) }}{{ end -}}
+{{- end -}}
+{{- if hasKey $settings $flag }}{{ fail (printf "config.data: %s %s" $flag $why) }}{{ end -}}
+{{- if has $variable $variables }}{{ fail (printf "extraEnv: %s %s" $variable $why) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 

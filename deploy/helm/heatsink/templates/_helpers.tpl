@@ -80,6 +80,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if kindIs "string" . }}{{ . }}{{ else if . }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
+{{/* The settings that the chart writes, as YAML; empty if it writes none. */}}
+{{- define "heatsink.settings" -}}
+{{- with .Values.config }}{{ if and .enabled .create }}{{ include "heatsink.text" .data }}{{ end }}{{ end -}}
+{{- end -}}
+
 {{/* The web configuration file, except that of a Secret of the user's. */}}
 {{- define "heatsink.webConfig" -}}
 {{- $file := dict -}}
