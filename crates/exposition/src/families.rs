@@ -47,10 +47,11 @@ fn write_special(
     let Some(samples) = per_device::samples_of(row.field) else {
         return field::is_derived(row.field) && heatsink_families::write(row.field, inputs, family);
     };
-    let (windows, started) = (inputs.snapshot.windows, inputs.snapshot.process.started);
+    let windows = inputs.snapshot.windows;
+    let has_holders = inputs.attribution.is_some() && !inputs.settings.holders.only_info;
     for gpu in inputs.gpus {
         for device in &gpu.devices {
-            samples(&Target { gpu, device, watch, windows, started }, family);
+            samples(&Target { gpu, device, watch, windows, has_holders }, family);
         }
     }
     true

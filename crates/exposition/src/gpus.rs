@@ -31,8 +31,6 @@ pub(crate) struct Device<'a> {
     pub(crate) labels: Labels,
     /// Whether these are the series of one of its holders, beside the device's own.
     pub(crate) is_share: bool,
-    /// Whether its series have labels of holders.
-    pub(crate) is_held: bool,
     lookup: Lookup<'a>,
 }
 
@@ -104,8 +102,7 @@ fn devices<'a>(identity: &Identity, naming: &Naming<'a>, holders: &Holders<'a>) 
         let labels = naming.device(identity, instance, |index| lookup.reading(index));
         for variant in holders.variants(identity, instance) {
             let labels = with(labels.clone(), &variant);
-            let (is_share, is_held) = (variant.is_share, variant.has_labels());
-            devices.push(Device { instance, labels, is_share, is_held, lookup });
+            devices.push(Device { instance, labels, is_share: variant.is_share, lookup });
         }
     };
 

@@ -17,11 +17,6 @@ pub(crate) struct Variant<'a> {
 }
 
 impl Variant<'_> {
-    /// Whether it has any labels.
-    pub(crate) fn has_labels(&self) -> bool {
-        !self.labels.is_empty()
-    }
-
     /// Adds its labels, sorted by name, as in dcgm-exporter.
     pub(crate) fn add_to(&self, labels: &mut Labels) {
         for (name, value) in &self.labels {

@@ -21,11 +21,6 @@ pub(crate) struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// The birth of series that this process counts from 0.
-    pub(crate) fn started(&self) -> Option<SystemTime> {
-        Some(self.snapshot.process.started)
-    }
-
     /// The watch of a field from which other families are derived: a hidden watch, else one of a
     /// counters file, which may have another interval.
     pub(crate) fn watch(&self, field: FieldId) -> Option<WatchIndex> {

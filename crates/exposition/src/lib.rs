@@ -83,9 +83,11 @@ pub fn render_in_chunks(
         let mut out = Output { births: Some(Vec::new()), ..Output::default() };
         let mut chunk = Vec::with_capacity(CHUNK + CHUNK / 4);
         families::write(&mut out, &inputs, &machine, |out, row| {
-            let births = out.births.get_or_insert_default();
-            protobuf::encode(row, &out.text, births, &mut chunk);
-            births.clear();
+            if let Some(births) = &mut out.births {
+                births.retain(|(_, birth)| settings.labels_since <= Some(*birth));
+                protobuf::encode(row, &out.text, births, &mut chunk);
+                births.clear();
+            }
             out.text.clear();
             if chunk.len() >= CHUNK {
                 take(&chunk);

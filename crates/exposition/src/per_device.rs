@@ -18,15 +18,17 @@ pub(crate) struct Target<'a> {
     pub(crate) device: &'a Device<'a>,
     pub(crate) watch: WatchIndex,
     pub(crate) windows: Windows,
-    /// The birth of series that this process counts from 0.
-    pub(crate) started: SystemTime,
+    /// Whether the labels of devices are those of their holders, too, and change with them.
+    pub(crate) has_holders: bool,
 }
 
 impl Target<'_> {
-    /// The birth of a series of the device: that of the count, if the series is as old. The series of an
-    /// instance, or with the labels of a holder, may have begun later, when the count was not 0.
-    fn birth(&self, of_count: Option<SystemTime>) -> Option<SystemTime> {
-        of_count.filter(|_| self.device.instance.is_none() && !self.device.is_held)
+    /// Begins a sample of a counter of the device. It has the birth of its count, if the series is as old.
+    /// The series of an instance, and one without or with the labels of a holder, may begin when the count
+    /// is not 0.
+    fn counter<'f>(&self, birth: Option<SystemTime>, family: &'f mut Family<'_>) -> Line<'f> {
+        let birth = birth.filter(|_| self.device.instance.is_none() && !self.has_holders);
+        family.counter(birth, &self.device.labels)
     }
 }
 
@@ -98,7 +100,7 @@ fn xids_in_window(target: &Target<'_>, family: &mut Family<'_>) {
 /// Expected codes are at 0 before the first XID, so that the first one is an increase.
 fn xids(target: &Target<'_>, family: &mut Family<'_>) {
     for (code, entry) in &target.gpu.view.xids.counts {
-        let line = family.born(target.birth(entry.tally.born)).line(&target.device.labels);
+        let line = target.counter(entry.tally.born, family);
         xid_label(line, *code).value(entry.tally.count);
     }
 }
@@ -113,8 +115,7 @@ fn clock_events_in_window(target: &Target<'_>, family: &mut Family<'_>) {
 
 fn clock_events(target: &Target<'_>, family: &mut Family<'_>) {
     for (reason, event) in known_clock_events(target.gpu.view) {
-        let birth = target.birth(Some(target.started));
-        let line = family.born(birth).line(&target.device.labels);
+        let line = target.counter(target.gpu.view.counting_since, family);
         line.text("clock_event", reason.name).value(event.begun);
     }
 }

@@ -31,8 +31,26 @@ pub struct Settings {
     pub replace_blanks_in_model_name: bool,
     /// Expected number of GPUs, if set.
     pub expected_gpus: Option<u32>,
+    /// When these settings began to give series other labels than before, as
+    /// [`Settings::note_labels_before`] notes it. Births from before that are not shown: the events were
+    /// counted in series with the labels of before. `None` if they never did.
+    pub labels_since: Option<SystemTime>,
     /// HTTP connections that were closed because the limit was reached.
     pub connections_closed: u64,
+}
+
+impl Settings {
+    /// Notes that pages had the settings `before` until `now`.
+    pub fn note_labels_before(&mut self, before: &Self, now: SystemTime) {
+        let of_labels = |it: &Self| {
+            let Self { hostname, host_label, old_namespace, holders, .. } = it;
+            let blanks = it.replace_blanks_in_model_name;
+            (hostname.clone(), *host_label, *old_namespace, *holders, blanks)
+        };
+        if of_labels(self) != of_labels(before) {
+            self.labels_since = Some(now);
+        }
+    }
 }
 
 /// How holders appear on a page.

@@ -123,19 +123,6 @@ impl<'a> Family<'a> {
         Self { out, name, head, begun: false }
     }
 
-    /// Sets the birth of the series whose sample is written next: a time at which its count was 0.
-    /// `None` if it is not known.
-    pub(crate) fn born(&mut self, birth: Option<SystemTime>) -> &mut Self {
-        if let Some(birth) = birth
-            && self.out.births.is_some()
-        {
-            self.begin();
-            let at = self.out.text.len();
-            self.out.births.get_or_insert_default().push((at, birth));
-        }
-        self
-    }
-
     /// Writes a sample.
     pub(crate) fn sample(&mut self, labels: &Labels, value: impl Into<Number>) {
         self.line(labels).value(value);
@@ -152,6 +139,15 @@ impl<'a> Family<'a> {
         out.push('{');
         out.push_str(&labels.0);
         Line { out, open: true }
+    }
+
+    /// Begins a sample of a counter. `birth` is a time at which its count was 0; `None` if it is not known.
+    pub(crate) fn counter(&mut self, birth: Option<SystemTime>, labels: &Labels) -> Line<'_> {
+        self.begin();
+        if let (Some(birth), Some(births)) = (birth, &mut self.out.births) {
+            births.push((self.out.text.len(), birth));
+        }
+        self.line(labels)
     }
 
     fn begin(&mut self) {
@@ -343,8 +339,9 @@ mod tests {
         let write = |births| {
             let mut out = Output { text: "x 1\n".into(), births };
             let mut family = Family::new(&mut out, "f", "# HELP\n");
-            family.born(None).sample(&Labels::default(), 1_u64);
-            family.born(Some(birth)).line(&Labels::default()).number("a", 1_u64).value(2_u64);
+            family.counter(None, &Labels::default()).value(1_u64);
+            let line = family.counter(Some(birth), &Labels::default());
+            line.number("a", 1_u64).value(2_u64);
             out
         };
         let without = write(None);

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use exposition::{Format, Layout, Settings};
@@ -61,7 +62,9 @@ impl PageCache {
     /// Changes the settings of pages.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Settings)) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.settings.clone();
         change(&mut state.settings);
+        state.settings.note_labels_before(&before, SystemTime::now());
         state.newest = None;
     }
 

@@ -160,6 +160,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
         replace_blanks_in_model_name: page_settings.replace_blanks_in_model_name,
         old_namespace: page_settings.old_namespace,
         expected_gpus: page_settings.expected_gpus,
+        labels_since: None,
         connections_closed: 0,
         show: setup.show,
         holders: page_settings.holders,

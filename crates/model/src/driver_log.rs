@@ -76,6 +76,11 @@ impl DriverLog {
     ) -> u64 {
         count(&mut self.errors, (pci_bus_id.to_owned(), error), birth)
     }
+
+    /// All counts that have a birth.
+    pub fn tallies_mut(&mut self) -> impl Iterator<Item = &mut Tally> {
+        self.sxids.values_mut().chain(self.errors.values_mut())
+    }
 }
 
 fn count<K: Ord>(counts: &mut BTreeMap<K, Tally>, key: K, birth: Option<SystemTime>) -> u64 {

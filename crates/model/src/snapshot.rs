@@ -29,6 +29,9 @@ pub struct Snapshot {
     pub reader_restarts: u64,
     /// The resource usage of this process.
     pub process: Process,
+    /// A time at which everything that this process counts from 0 was 0: its start. `None` if the wall
+    /// clock was earlier than that since.
+    pub counting_since: Option<SystemTime>,
     /// The lengths of the windows.
     pub windows: Windows,
     /// The moment at which its first reading becomes late.
@@ -53,6 +56,13 @@ pub struct Gpu {
     pub index: Option<u32>,
     /// Its identity, once it has answered.
     pub identity: Option<Arc<Identity>>,
+}
+
+impl Gpu {
+    /// A GPU that is on the bus, or was there: it has an index only if the driver gave it one.
+    pub fn absent(identity: &Arc<Identity>) -> Self {
+        Self { index: identity.index, identity: Some(Arc::clone(identity)) }
+    }
 }
 
 /// One GPU at one moment.
@@ -86,6 +96,9 @@ pub struct GpuView {
     pub pass_duration: Option<Duration>,
     /// Number of failed readings by field and reason, since the start of this process.
     pub errors: Arc<BTreeMap<(FieldId, Reason), u64>>,
+    /// [`Snapshot::counting_since`] for what this process counts of the GPU. `None` also if the GPU has
+    /// other labels by now than when its counts were first shown.
+    pub counting_since: Option<SystemTime>,
 }
 
 /// One entity of a GPU at one moment.

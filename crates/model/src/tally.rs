@@ -8,7 +8,8 @@ pub struct Tally {
     /// The number of events.
     pub count: u64,
     /// A time at which the count was still 0: not later than the first event, nor than the last snapshot
-    /// before it was counted. It never changes. `None` if that is not known, or before the first event.
+    /// before it was counted. It never changes, but it is forgotten once it could be wrong. `None` if it is
+    /// not known, or before the first event.
     pub born: Option<SystemTime>,
 }
 
@@ -22,12 +23,11 @@ impl Tally {
         self.count
     }
 
-    /// Adds the count of the same events from before.
-    pub fn add_earlier(&mut self, earlier: Self) {
-        if earlier.count > 0 {
-            self.born = earlier.born;
-            self.count += earlier.count;
-        }
+    /// Adds another count of the same events. The birth is the earlier one, if both are known.
+    pub fn merge(&mut self, other: Self) {
+        let begun = [*self, other].into_iter().filter(|tally| tally.count > 0);
+        self.born = begun.map(|tally| tally.born).min().flatten();
+        self.count += other.count;
     }
 }
 
@@ -50,13 +50,17 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_count_brings_its_birth() {
-        let mut tally = Tally { count: 1, born: at(9) };
-        tally.add_earlier(Tally::default());
-        assert_eq!(tally.born, at(9));
-        tally.add_earlier(Tally { count: 2, born: at(4) });
-        assert_eq!(tally, Tally { count: 3, born: at(4) });
-        tally.add_earlier(Tally { count: 1, born: None });
-        assert_eq!(tally, Tally { count: 4, born: None });
+    fn merged_counts_have_the_earlier_birth() {
+        let mut tally = Tally::default();
+        tally.merge(Tally { count: 1, born: at(9) });
+        tally.merge(Tally::default());
+        assert_eq!(tally, Tally { count: 1, born: at(9) });
+        tally.merge(Tally { count: 2, born: at(4) });
+        tally.merge(Tally { count: 1, born: at(7) });
+        assert_eq!(tally, Tally { count: 4, born: at(4) });
+        tally.merge(Tally { count: 1, born: None });
+        assert_eq!(tally, Tally { count: 5, born: None });
+        tally.merge(Tally { count: 1, born: at(1) });
+        assert_eq!(tally.born, None, "it stays unknown");
     }
 }

@@ -159,6 +159,12 @@ impl XidLog {
         self.last_of_instances.retain(|instance, _| is_there(*instance));
     }
 
+    /// All counts.
+    pub fn tallies_mut(&mut self) -> impl Iterator<Item = &mut Tally> {
+        let codes = self.counts.values_mut().map(|entry| &mut entry.tally);
+        codes.chain([&mut self.critical]).chain(self.link_faults.values_mut())
+    }
+
     fn note_last(&mut self, event: XidEvent) {
         let XidEvent { xid, instance, .. } = event;
         self.last = Some(xid);

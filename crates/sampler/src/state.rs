@@ -2,6 +2,7 @@
 
 mod apply;
 mod availability;
+mod births;
 pub(crate) mod clock_events;
 mod counter;
 pub(crate) mod gpu;
@@ -69,6 +70,8 @@ pub(crate) struct State {
     /// Reader threads that were started again, or could not be started.
     pub(crate) reader_restarts: u64,
     pub(crate) process: Process,
+    /// The birth of all that is counted from 0: the start of this process, until it is forgotten.
+    pub(crate) counting_since: Option<SystemTime>,
     pub(crate) unpublished: Unpublished,
     /// When the current snapshot was built; before the first one, the start of this process.
     pub(crate) published: SystemTime,
@@ -127,6 +130,7 @@ impl State {
             reader_restarts: 0,
             unpublished: Unpublished::AtTick,
             published: process.started,
+            counting_since: Some(process.started),
             process,
         }
     }

@@ -25,8 +25,8 @@ fn seconds(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for gpu in inputs.gpus.iter().filter(|gpu| gpu.view.up.is_ok()) {
         for (reason, event) in CLOCK_REASONS.iter().zip(&gpu.view.clock_events) {
             if let Some(seconds) = event.seconds.and_then(Number::finite) {
-                let birth = inputs.started().filter(|_| !event.driver_counted);
-                let line = family.born(birth).line(&gpu.labels);
+                let birth = gpu.view.counting_since.filter(|_| !event.driver_counted);
+                let line = family.counter(birth, &gpu.labels);
                 line.text("reason", reason.name).value(seconds);
             }
         }

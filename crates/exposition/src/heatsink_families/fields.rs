@@ -13,7 +13,7 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] =
 fn read_errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for gpu in inputs.gpus {
         for ((field, reason), count) in &*gpu.view.errors {
-            let line = family.born(inputs.started()).line(&gpu.labels);
+            let line = family.counter(gpu.view.counting_since, &gpu.labels);
             let line = match inputs.layout.name_of(*field) {
                 Some(name) => line.text("field", name),
                 None => line.number("field", u32::from(field.0)),

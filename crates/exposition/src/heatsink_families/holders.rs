@@ -25,7 +25,7 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
     (field::ATTRIBUTION_ERRORS_TOTAL, errors),
     (field::ATTRIBUTION_POD_LABELS_CUT_TOTAL, |inputs, family| {
         if let Some(cut) = inputs.attribution.and_then(|known| known.pod_labels_cut) {
-            family.born(inputs.started()).sample(&Labels::default(), cut);
+            family.counter(inputs.snapshot.counting_since, &Labels::default()).value(cut);
         }
     }),
 ];
@@ -130,7 +130,7 @@ fn per_refresher<N: Into<Number>>(
 fn errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for refresher in inputs.attribution.iter().flat_map(|known| &known.refreshers) {
         for (reason, count) in &refresher.errors {
-            let line = family.born(inputs.started()).line(&Labels::default());
+            let line = family.counter(inputs.snapshot.counting_since, &Labels::default());
             line.text("refresher", refresher.name).text("reason", reason).value(*count);
         }
     }

@@ -19,15 +19,15 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
     }),
     (field::READER_RESTARTS_TOTAL, |inputs, family| {
         let restarts = inputs.snapshot.reader_restarts;
-        family.born(inputs.started()).sample(&Labels::default(), restarts);
+        family.counter(inputs.snapshot.counting_since, &Labels::default()).value(restarts);
     }),
     (field::HTTP_CONNECTIONS_CLOSED_TOTAL, |inputs, family| {
         let closed = inputs.settings.connections_closed;
-        family.born(inputs.started()).sample(&Labels::default(), closed);
+        family.counter(inputs.snapshot.counting_since, &Labels::default()).value(closed);
     }),
     (field::PROCESS_CPU_SECONDS_TOTAL, |inputs, family| {
         if let Some(cpu) = inputs.snapshot.process.cpu {
-            family.born(inputs.started()).sample(&Labels::default(), cpu);
+            family.counter(inputs.snapshot.counting_since, &Labels::default()).value(cpu);
         }
     }),
     (field::PROCESS_RESIDENT_MEMORY_BYTES, |inputs, family| {

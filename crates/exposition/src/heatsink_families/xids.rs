@@ -19,7 +19,7 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
     (field::DRIVER_ERRORS_TOTAL, driver_errors),
     (field::KERNEL_LOG_LOST_RECORDS_TOTAL, |inputs, family| {
         if let Some(log) = &inputs.snapshot.driver_log {
-            family.born(inputs.started()).sample(&Labels::default(), log.lost);
+            family.counter(inputs.snapshot.counting_since, &Labels::default()).value(log.lost);
         }
     }),
 ];
@@ -29,7 +29,7 @@ fn critical(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for gpu in inputs.gpus {
         let Tally { count, born } = gpu.view.xids.critical;
         if gpu.view.xids.listening || count > 0 {
-            family.born(born).sample(&gpu.labels, count);
+            family.counter(born, &gpu.labels).value(count);
         }
     }
 }
@@ -43,7 +43,7 @@ fn source(inputs: &Inputs<'_>, family: &mut Family<'_>) {
 fn sxids(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for ((pci_bus_id, code), tally) in inputs.snapshot.driver_log.iter().flat_map(|log| &log.sxids)
     {
-        let line = family.born(tally.born).line(&Labels::default()).text("pci_bus_id", pci_bus_id);
+        let line = family.counter(tally.born, &Labels::default()).text("pci_bus_id", pci_bus_id);
         line.number("sxid", *code).value(tally.count);
     }
 }
@@ -51,7 +51,7 @@ fn sxids(inputs: &Inputs<'_>, family: &mut Family<'_>) {
 fn driver_errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for ((pci_bus_id, kind), tally) in inputs.snapshot.driver_log.iter().flat_map(|log| &log.errors)
     {
-        let line = family.born(tally.born).line(&Labels::default()).text("pci_bus_id", pci_bus_id);
+        let line = family.counter(tally.born, &Labels::default()).text("pci_bus_id", pci_bus_id);
         line.text("kind", kind.as_str()).value(tally.count);
     }
 }
@@ -59,7 +59,7 @@ fn driver_errors(inputs: &Inputs<'_>, family: &mut Family<'_>) {
 fn counts(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for gpu in inputs.gpus {
         for (code, entry) in &gpu.view.xids.counts {
-            let line = family.born(entry.tally.born).line(&gpu.labels);
+            let line = family.counter(entry.tally.born, &gpu.labels);
             xid_label(line, *code).value(entry.tally.count);
         }
     }
@@ -91,7 +91,7 @@ fn info(inputs: &Inputs<'_>, family: &mut Family<'_>) {
 fn link_faults(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     for gpu in inputs.gpus {
         for (fault, tally) in &gpu.view.xids.link_faults {
-            let line = family.born(tally.born).line(&gpu.labels).number("xid", fault.code);
+            let line = family.counter(tally.born, &gpu.labels).number("xid", fault.code);
             let line = line.text("unit", &fault.unit).text("severity", fault.severity);
             match fault.link {
                 Some(link) => line.number("nvlink", link).value(tally.count),

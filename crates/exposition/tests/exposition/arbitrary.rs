@@ -16,7 +16,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::machine::{float, identity, int, part, settings, snapshot, watch};
+use crate::machine::{float, identity, int, part, settings, snapshot, started, watch};
 
 /// Fields whose samples do not correspond to one reading each.
 pub(crate) const DERIVED: [u16; 7] = [230, 9001, 9002, 9003, 9004, 9005, 9006];
@@ -115,6 +115,7 @@ fn any_gpu() -> impl Strategy<Value = GpuView> {
                 health,
                 calls: Arc::new(calls),
                 last_success: None,
+                counting_since: Some(started()),
                 pass_duration,
                 errors: Arc::new(
                     errors

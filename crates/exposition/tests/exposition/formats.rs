@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use exposition::{Format, render, render_as};
+use exposition::{Format, HolderSettings, Settings, render, render_as};
 use model::catalog::builtin::Set;
 use model::{
     Attribution, ClockEvent, DriverError, DriverLog, FieldId, GpuView, Identity, Kind, LinkFault,
@@ -18,7 +18,7 @@ use testkit::page::{FamilyKind, Page};
 
 use crate::arbitrary::any_snapshot;
 use crate::machine::{
-    identity, instance, int, own_families, part, settings, snapshot, up, watch, xids,
+    identity, instance, int, own_families, part, settings, snapshot, started, up, watch, xids,
 };
 use crate::page::{ECC, FALLEN};
 use crate::promtool::{holders, worst};
@@ -97,7 +97,16 @@ proptest! {
 
 /// The births on a page, each with the name of its series.
 fn births(snapshot: &Snapshot, attribution: Option<&Attribution>) -> Vec<(String, SystemTime)> {
-    let families = wire::families(&page(Format::Protobuf, snapshot, attribution));
+    births_with(&settings(), snapshot, attribution)
+}
+
+fn births_with(
+    settings: &Settings,
+    snapshot: &Snapshot,
+    attribution: Option<&Attribution>,
+) -> Vec<(String, SystemTime)> {
+    let page = render_as(Format::Protobuf, snapshot, attribution, settings);
+    let families = wire::families(&page);
     let born = families.iter().flat_map(|family| {
         let births = family.metrics.iter().filter_map(wire::Metric::created);
         births.map(|birth| (family.name.clone().unwrap_or_default(), birth))
@@ -141,8 +150,9 @@ fn counters_have_the_birth_of_their_series_where_it_is_known() {
     snapshot.driver_log = Some(Arc::new(log));
     let started = snapshot.process.started;
 
-    let attribution = Attribution { uses: Default::default(), ..holders() };
-    let mut found = births(&snapshot, Some(&attribution));
+    let holders_only_in_info = HolderSettings { only_info: true, ..HolderSettings::default() };
+    let settings = Settings { holders: holders_only_in_info, ..settings() };
+    let mut found = births_with(&settings, &snapshot, Some(&holders()));
     found.sort();
     let expected = [
         ("DCGM_EXP_CLOCK_EVENTS_TOTAL", started),
@@ -179,16 +189,112 @@ fn a_birth_never_changes_from_page_to_page() {
 #[test]
 fn series_that_may_have_begun_later_have_no_birth() {
     let rows = || vec![watch(9006, "DCGM_EXP_XID_ERRORS_TOTAL", Kind::Counter, "")];
-    let of_dcgm = |snapshot: &Snapshot, attribution: Option<&Attribution>| {
-        let births = births(snapshot, attribution);
+    let of_dcgm_with = |settings, snapshot: &Snapshot, attribution: Option<&Attribution>| {
+        let births = births_with(settings, snapshot, attribution);
         births.iter().filter(|(name, _)| name.starts_with("DCGM_")).count()
+    };
+    let settings = settings();
+    let of_dcgm = |snapshot: &Snapshot, attribution: Option<&Attribution>| {
+        of_dcgm_with(&settings, snapshot, attribution)
     };
     let whole = snapshot(rows(), vec![counted()]);
     assert_eq!(of_dcgm(&whole, None), 1);
     assert_eq!(of_dcgm(&whole, Some(&holders())), 0);
+    // What happened while a pod held the GPU was counted with the labels of the pod.
+    let no_holders = Attribution { uses: Default::default(), ..holders() };
+    assert_eq!(of_dcgm(&whole, Some(&no_holders)), 0);
+    let only_info = HolderSettings { only_info: true, ..settings.holders };
+    let only_info = Settings { holders: only_info, ..settings.clone() };
+    assert_eq!(of_dcgm_with(&only_info, &whole, Some(&holders())), 1);
     let mut parted = counted();
     parted.parts = vec![part(instance(0, 0, None), vec![])];
     assert_eq!(of_dcgm(&snapshot(rows(), vec![parted]), None), 0);
+}
+
+/// The families whose series have births, without those that have no labels.
+fn families_of_gpus(births: Vec<(String, SystemTime)>) -> Vec<String> {
+    let names = births.into_iter().map(|(name, _)| name);
+    names
+        .filter(|name| {
+            !["process_", "heatsink_http_", "heatsink_reader_"]
+                .iter()
+                .any(|start| name.starts_with(start))
+        })
+        .collect()
+}
+
+#[test]
+fn forgotten_births_are_on_no_page() {
+    let rows = || {
+        vec![
+            watch(9006, "DCGM_EXP_XID_ERRORS_TOTAL", Kind::Counter, ""),
+            watch(9005, "DCGM_EXP_CLOCK_EVENTS_TOTAL", Kind::Counter, ""),
+        ]
+    };
+    let known = snapshot(rows(), vec![counted()]);
+    assert_eq!(families_of_gpus(births(&known, None)).len(), 8);
+    let mut gpu = counted();
+    gpu.counting_since = None;
+    for tally in Arc::make_mut(&mut gpu.xids).tallies_mut() {
+        tally.born = None;
+    }
+    let mut snapshot = snapshot(rows(), vec![gpu]);
+    assert_eq!(families_of_gpus(births(&snapshot, None)), [""; 0]);
+    assert!(!births(&snapshot, None).is_empty(), "of the program");
+    snapshot.counting_since = None;
+    assert_eq!(births(&snapshot, None), []);
+    // The series themselves stay.
+    assert_same(&snapshot, None);
+    assert_eq!(render(&snapshot, None, &settings()), render(&known, None, &settings()));
+}
+
+#[test]
+fn births_from_before_the_labels_changed_are_not_shown() {
+    let snapshot = snapshot(vec![], vec![counted()]);
+    let settings = |seconds| Settings { labels_since: Some(at(seconds)), ..settings() };
+    let all = births(&snapshot, None);
+    assert_eq!(births_with(&settings(0), &snapshot, None), all);
+    let since = |seconds| -> Vec<SystemTime> {
+        let births = births_with(&settings(seconds), &snapshot, None).into_iter();
+        let mut births: Vec<_> = births.map(|(_, birth)| birth).collect();
+        births.retain(|birth| *birth < started());
+        births.sort();
+        births
+    };
+    assert_eq!(since(47), [at(47), at(48), at(145)]);
+    assert_eq!(since(48), [at(48), at(145)]);
+    assert_eq!(since(145), [at(145)]);
+    assert_eq!(since(146), []);
+    assert_eq!(births_with(&settings(2_000_000_000), &snapshot, None), []);
+}
+
+#[test]
+fn settings_note_when_the_labels_of_series_change() {
+    type Change = fn(&mut Settings);
+    let labels: [Change; 5] = [
+        |it| it.hostname = None,
+        |it| it.host_label = "Hostname",
+        |it| it.old_namespace = true,
+        |it| it.replace_blanks_in_model_name = true,
+        |it| it.holders.only_info = true,
+    ];
+    let others: [Change; 4] = [
+        |it| it.expected_gpus = Some(8),
+        |it| it.rows_skipped = 1,
+        |it| it.is_reloaded = false,
+        |it| it.reloaded_at = None,
+    ];
+    for (changes, expected) in [(&labels[..], Some(at(5))), (&others[..], None)] {
+        for change in changes {
+            let mut changed = settings();
+            change(&mut changed);
+            changed.note_labels_before(&settings(), at(5));
+            assert_eq!(changed.labels_since, expected);
+            let before = changed.clone();
+            changed.note_labels_before(&before, at(9));
+            assert_eq!(changed.labels_since, expected, "no further change");
+        }
+    }
 }
 
 /// Machines whose pages are given to parsers that are not ours.

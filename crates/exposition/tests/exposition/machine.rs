@@ -1,7 +1,7 @@
 //! Builds snapshots of synthetic machines.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use exposition::{Settings, Show};
 use model::catalog::builtin::Set;
@@ -10,6 +10,11 @@ use model::{
     Reading, Snapshot, SourceView, Value, Watch, WatchIndex, When, Windows, Xid, XidEvent, XidLog,
     XidSource,
 };
+
+/// When the program started.
+pub(crate) fn started() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_699_999_000)
+}
 
 /// A row of a counters file.
 pub(crate) fn watch(field: u16, name: &str, kind: Kind, help: &str) -> Watch {
@@ -61,6 +66,7 @@ pub(crate) fn unknown(index: u32, why: Down) -> GpuView {
         last_success: None,
         pass_duration: None,
         errors: Arc::default(),
+        counting_since: Some(started()),
     }
 }
 
@@ -122,8 +128,9 @@ pub(crate) fn snapshot(mut watches: Vec<Watch>, gpus: Vec<GpuView>) -> Snapshot 
         process: Process {
             cpu: Some(Duration::from_millis(1_250)),
             resident_bytes: Some(7_340_032),
-            started: UNIX_EPOCH + Duration::from_secs(1_699_999_000),
+            started: started(),
         },
+        counting_since: Some(started()),
         windows: Windows {
             extents: Duration::ZERO,
             xids: Duration::from_secs(300),
@@ -147,6 +154,7 @@ pub(crate) fn settings() -> Settings {
         reloaded_at: Some(UNIX_EPOCH + Duration::from_secs(1_699_999_100)),
         replace_blanks_in_model_name: false,
         expected_gpus: None,
+        labels_since: None,
         connections_closed: 0,
     }
 }

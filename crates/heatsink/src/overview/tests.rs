@@ -59,6 +59,7 @@ fn healthy(index: u32) -> GpuView {
         last_success: Some(before_now(Duration::from_secs(150)).time),
         pass_duration: None,
         errors: Arc::default(),
+        counting_since: None,
     }
 }
 
@@ -112,6 +113,7 @@ fn snapshot(gpus: Vec<GpuView>) -> Snapshot {
         driver_log: None,
         reader_restarts: 0,
         process: Process { cpu: None, resident_bytes: None, started: UNIX_EPOCH },
+        counting_since: None,
         windows: Windows { extents: window, xids: window, clock_events: window },
         good_until: Moment::BOOT,
     }

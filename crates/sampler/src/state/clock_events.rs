@@ -48,6 +48,11 @@ impl ClockEvents {
         }
     }
 
+    /// Whether any count since this process began is not 0.
+    pub(crate) fn has_counts(&self) -> bool {
+        self.begun.iter().any(|begun| *begun > 0) || self.seconds.iter().any(|time| *time > 0.0)
+    }
+
     /// Counts a sample of the mask into the window.
     pub(crate) fn count(&mut self, elapsed: Duration, mask: u64) {
         for (place, reason) in (0..).zip(&CLOCK_REASONS) {

@@ -9,6 +9,7 @@ use model::{
     XidLog, field,
 };
 
+use crate::state::births::SeriesLabels;
 use crate::state::clock_events::{self, ClockEvents};
 use crate::state::health::Trends;
 use crate::state::plan::Plan;
@@ -36,6 +37,10 @@ pub(crate) struct History {
     pub(crate) health: Option<(Moment, Vec<Health>)>,
     /// How long each kind of driver call took the last time.
     pub(crate) calls: Arc<BTreeMap<&'static str, Duration>>,
+    /// The labels with which a snapshot has shown counts that are not 0.
+    pub(crate) counts_shown_with: Option<SeriesLabels>,
+    /// Whether some series of what is counted from the start of this process began later, not at 0.
+    pub(crate) are_births_forgotten: bool,
 }
 
 /// One quantity between scrapes.
@@ -75,6 +80,8 @@ impl History {
 
     /// Drops what `plan` no longer needs, and moves labels from the positions of the plan before.
     pub(crate) fn change_plan(&mut self, plan: &Plan, before: &Plan) {
+        // Fields, and labels with the same value, may have other names.
+        self.forget_shown_births();
         self.extents.retain(|quantity, _| plan.quantities.contains(quantity));
         if !plan.has(&clock_events::FAMILIES) {
             self.clock_events = None;
@@ -93,7 +100,10 @@ impl History {
     }
 
     /// Adds the history of the same GPU from before this one.
-    pub(crate) fn add_earlier(&mut self, earlier: Self) {
+    pub(crate) fn add_earlier(&mut self, mut earlier: Self) {
+        // They were shown without the identity.
+        earlier.forget_shown_births();
+        self.are_births_forgotten |= earlier.are_births_forgotten;
         if !earlier.xids.counts.is_empty() || !earlier.xids.link_faults.is_empty() {
             let earlier = &*earlier.xids;
             let log = Arc::make_mut(&mut self.xids);
@@ -107,12 +117,12 @@ impl History {
             for (code, of_code) in &earlier.counts {
                 let none = XidCount { tally: Tally::default(), last: None, ..*of_code };
                 let entry = log.counts.entry(*code).or_insert(none);
-                entry.tally.add_earlier(of_code.tally);
+                entry.tally.merge(of_code.tally);
                 entry.last = entry.last.or(of_code.last);
             }
-            log.critical.add_earlier(earlier.critical);
+            log.critical.merge(earlier.critical);
             for (fault, tally) in &earlier.link_faults {
-                log.link_faults.entry(fault.clone()).or_default().add_earlier(*tally);
+                log.link_faults.entry(fault.clone()).or_default().merge(*tally);
             }
         }
         self.xid_window = self.xid_window.take().or(earlier.xid_window);

@@ -51,6 +51,7 @@ impl State {
             driver_log: self.driver_log.clone(),
             reader_restarts: self.reader_restarts,
             process: self.process,
+            counting_since: self.counting_since,
             windows: self.settings.windows,
             good_until: builder.validity.until,
         }
@@ -79,8 +80,7 @@ impl SnapshotBuilder<'_> {
     }
 
     fn absent(&self, AbsentGpu { identity, history, .. }: &AbsentGpu, down: Down) -> GpuView {
-        let gpu = Gpu { index: identity.index, identity: Some(Arc::clone(identity)) };
-        self.view(gpu, history, Err(down))
+        self.view(Gpu::absent(identity), history, Err(down))
     }
 
     /// A GPU with what is remembered of it: its XIDs and errors, and, if it is down, its labels and
@@ -114,6 +114,7 @@ impl SnapshotBuilder<'_> {
             last_success: history.last_success,
             pass_duration: None,
             errors: Arc::clone(&history.errors),
+            counting_since: self.state.counting_since.filter(|_| !history.are_births_forgotten),
         }
     }
 

@@ -6,7 +6,7 @@ use std::thread::Thread;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use model::{Moment, Snapshot, Source, Watch};
+use model::{Moment, Snapshot, Source, Watch, When};
 
 use super::process;
 use crate::settings::Settings;
@@ -73,9 +73,7 @@ impl SharedState {
     /// Builds a snapshot of what is good at `now`, and makes it the current one.
     pub(crate) fn publish(&self, now: Moment) -> Arc<Snapshot> {
         let mut state = self.lock();
-        state.unpublished = Unpublished::Nothing;
-        state.published = SystemTime::now();
-        let snapshot = Arc::new(state.snapshot(now));
+        let snapshot = Arc::new(state.publish(When { time: SystemTime::now(), moment: now }));
         // Stored under the lock, so that an older snapshot never replaces a newer one.
         self.current.store(Arc::clone(&snapshot));
         snapshot
