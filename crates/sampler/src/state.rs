@@ -16,6 +16,7 @@ pub(crate) mod plan;
 pub(crate) mod reader;
 pub(crate) mod recovery;
 mod rolling;
+mod series_labels;
 mod snapshot;
 #[cfg(test)]
 mod test_state;

@@ -6,33 +6,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use model::{Gpu, Snapshot, Value, WatchIndex, When};
+use model::{Gpu, Snapshot, When};
 
 use crate::state::history::History;
+use crate::state::series_labels::SeriesLabels;
 use crate::state::{State, Unpublished};
-
-/// What the labels of a GPU's series are made of.
-#[derive(Clone)]
-pub(crate) struct SeriesLabels {
-    gpu: Gpu,
-    /// The label watches.
-    rows: Vec<(WatchIndex, Value)>,
-    /// Whether its series may be those of its instances.
-    has_instances: bool,
-}
-
-impl SeriesLabels {
-    fn are_those_of(&self, other: &Self) -> bool {
-        fn identity(gpu: &Gpu) -> Option<[&Option<String>; 3]> {
-            let identity = gpu.identity.as_deref()?;
-            Some([&identity.uuid, &identity.pci_bus_id, &identity.model_name])
-        }
-        self.gpu.index == other.gpu.index
-            && identity(&self.gpu) == identity(&other.gpu)
-            && self.rows == other.rows
-            && self.has_instances == other.has_instances
-    }
-}
 
 impl State {
     /// The snapshot to publish now. Births that are wrong from now on are forgotten before.
@@ -118,7 +96,7 @@ mod tests {
 
     use model::{
         DriverError, DriverLog, FieldId, GpuView, Identity, Kind, LinkFault, Pace, Reason,
-        SlotIndex, Tally, Watch,
+        SlotIndex, Tally, Value, Watch,
     };
 
     use super::*;

@@ -9,11 +9,11 @@ use model::{
     XidLog, field,
 };
 
-use crate::state::births::SeriesLabels;
 use crate::state::clock_events::{self, ClockEvents};
 use crate::state::health::Trends;
 use crate::state::plan::Plan;
 use crate::state::rolling::{Counts, Extents};
+use crate::state::series_labels::SeriesLabels;
 
 /// What is remembered of a GPU. It belongs to the GPU, not to its index.
 #[derive(Clone, Default)]
