@@ -146,6 +146,21 @@ mod tests {
     }
 
     #[test]
+    fn a_line_break_after_the_token_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path());
+        server.set("configmaps", map("rows", json!({"metrics": "a, gauge, A.\n"})));
+        let token = server.service_account().join("token");
+        let text = std::fs::read_to_string(&token).unwrap();
+        std::fs::write(&token, text.clone() + "\n").unwrap();
+        assert!(read(&server, "rows").is_ok());
+        std::fs::write(&token, "two\nlines").unwrap();
+        assert!(read(&server, "rows").unwrap_err().contains("cannot have"));
+        std::fs::write(&token, text).unwrap();
+        assert!(read(&server, "rows").is_ok());
+    }
+
+    #[test]
     fn each_mistake_is_named_and_ends_with_its_cause() {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(folder.path());

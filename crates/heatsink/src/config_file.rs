@@ -19,7 +19,6 @@ use self::entries::settable;
 pub(crate) use self::entries::{ConfigFile, Entry};
 use crate::flag::{Form, Row};
 use crate::flags::{CONFIG_FILE, CheckedRow};
-use crate::small_file::read_small;
 
 impl ConfigFile {
     /// Reads a file, and checks each value with its flag.
@@ -28,7 +27,7 @@ impl ConfigFile {
     ///
     /// The first mistake, as `file:line: key: what is wrong`.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = read_small(path, "a configuration file");
+        let text = web_config::read_file(path);
         let text = text.with_context(|| format!("cannot read {}", path.display()));
         let text = String::from_utf8(text.context(&CONFIG_FILE)?);
         let text = text.map_err(|_| anyhow!("{}: not UTF-8; write it as text", path.display()))?;
@@ -42,9 +41,11 @@ impl ConfigFile {
             counters: None,
             groups: Arc::new([]),
             ignored: Vec::new(),
+            is_empty: false,
         };
         let is_empty = |line: &str| line.is_empty() || line.starts_with('#') || line == "---";
         if text.lines().all(|line| is_empty(line.trim())) {
+            file.is_empty = true;
             return Ok(file);
         }
         if let Ok(Head { version: Some(_) }) = serde_saphyr::from_str(text) {

@@ -4,12 +4,12 @@
 //! last looked at. inotify on the folders of the files says when to look; a look every few seconds finds
 //! what inotify does not tell, as on network file systems.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,16 +27,23 @@ const QUIET: Duration = Duration::from_millis(250);
 /// Files that change all the time are read after this time.
 const MOST_DELAY: Duration = Duration::from_secs(5);
 
+/// The most wakes that wait. Further events in folders are left out.
+const MAX_WAITING: usize = 16;
+
 /// The thread that looks at files.
-pub(crate) struct FileWatch(Sender<Wake>);
+pub(crate) struct FileWatch(SyncSender<Wake>);
 
 /// Why the thread looks.
 enum Wake {
     /// Something happened in a folder.
     Event,
-    /// These are the files from now on.
-    Files(Vec<PathBuf>),
+    /// These are the files from now on, as they were before they were read.
+    Files(Stamps),
 }
+
+/// What a change of each of these files changes, as it was at one time.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Stamps(BTreeMap<PathBuf, Stamp>);
 
 /// What a change of a file changes. `None` if there is no file.
 type Stamp = Option<Identity>;
@@ -52,17 +59,41 @@ struct Identity {
     times: [i64; 4],
 }
 
+impl Stamps {
+    /// Adds files as they are now, without those that it has already.
+    pub(crate) fn add(&mut self, files: &[PathBuf]) {
+        for path in files {
+            self.0.entry(path.clone()).or_insert_with_key(|path| stamp(path));
+        }
+    }
+
+    /// Leaves out all files but these.
+    pub(crate) fn keep(&mut self, files: &[PathBuf]) {
+        self.0.retain(|path, _| files.contains(path));
+    }
+
+    /// The same files as they are now.
+    pub(crate) fn renewed(&self) -> Self {
+        Self(self.0.keys().map(|path| (path.clone(), stamp(path))).collect())
+    }
+
+    /// The first file that differs.
+    fn changed(&self, now: &Self) -> Option<&Path> {
+        let mut all = self.0.iter();
+        all.find(|(path, stamp)| now.0.get(*path) != Some(stamp)).map(|(path, _)| path.as_path())
+    }
+}
+
 impl FileWatch {
-    /// Starts to look at files. `None` without files, and without a thread, which is logged.
-    pub(crate) fn start(files: Vec<PathBuf>, reload: ReloadHandle) -> Option<Self> {
-        if files.is_empty() {
+    /// Starts to look for changes of files since they were as in `seen`. `None` without files, and without
+    /// a thread, which is logged.
+    pub(crate) fn start(seen: Stamps, reload: ReloadHandle) -> Option<Self> {
+        if seen.0.is_empty() {
             return None;
         }
-        let (wake, woken) = mpsc::channel();
+        let (wake, woken) = mpsc::sync_channel(MAX_WAITING);
         let events = wake.clone();
-        // Before the thread, so that no change is missed while it starts.
-        let seen = stamps(&files);
-        let run = move || Look::new(events, files, seen, reload).run(&woken);
+        let run = move || Look::new(events, seen, reload).run(&woken);
         match thread::Builder::new().name("files".to_owned()).spawn(run) {
             Ok(_) => Some(Self(wake)),
             Err(error) => {
@@ -72,10 +103,10 @@ impl FileWatch {
         }
     }
 
-    /// Looks at these files from now on.
-    pub(crate) fn set(&self, files: Vec<PathBuf>) {
-        // Without the thread, which was logged, this does nothing.
-        let _ = self.0.send(Wake::Files(files));
+    /// Looks for changes of these files from now on.
+    pub(crate) fn set(&self, seen: Stamps) {
+        // Fails once nothing looks any more.
+        let _ = self.0.send(Wake::Files(seen));
     }
 }
 
@@ -84,22 +115,17 @@ struct Look {
     watcher: Option<RecommendedWatcher>,
     /// The folders that are watched, with the inode that each had.
     folders: HashMap<PathBuf, u64>,
-    files: Vec<PathBuf>,
-    seen: HashMap<PathBuf, Stamp>,
+    /// The files, as they were when they were read or last looked at.
+    seen: Stamps,
     reload: ReloadHandle,
 }
 
 impl Look {
-    fn new(
-        events: Sender<Wake>,
-        files: Vec<PathBuf>,
-        seen: HashMap<PathBuf, Stamp>,
-        reload: ReloadHandle,
-    ) -> Self {
+    fn new(events: SyncSender<Wake>, seen: Stamps, reload: ReloadHandle) -> Self {
         let watcher = open(move |event: notify::Result<Event>| {
             if event.is_ok_and(|event| is_change(&event)) {
-                // Fails once nothing looks any more.
-                let _ = events.send(Wake::Event);
+                // Fails once nothing looks any more, and while enough wakes wait.
+                let _ = events.try_send(Wake::Event);
             }
         });
         let watcher = match watcher {
@@ -109,7 +135,7 @@ impl Look {
                 None
             }
         };
-        Self { watcher, folders: HashMap::new(), files, seen, reload }
+        Self { watcher, folders: HashMap::new(), seen, reload }
     }
 
     fn run(mut self, woken: &Receiver<Wake>) {
@@ -117,7 +143,11 @@ impl Look {
             self.renew();
             self.look(woken);
             match woken.recv_timeout(LOOK) {
-                Ok(wake) => self.take(wake),
+                Ok(wake) => {
+                    self.take(wake);
+                    // In a busy folder, one look is for many events.
+                    thread::sleep(QUIET);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -126,12 +156,8 @@ impl Look {
     }
 
     fn take(&mut self, wake: Wake) {
-        if let Wake::Files(files) = wake {
-            // A file that was looked at before may have changed since; a new one was just read.
-            for (path, stamp) in stamps(&files) {
-                self.seen.entry(path).or_insert(stamp);
-            }
-            self.files = files;
+        if let Wake::Files(seen) = wake {
+            self.seen = seen;
             self.renew();
         }
     }
@@ -144,31 +170,26 @@ impl Look {
 
     /// Asks for a reload if a file has changed, once it is quiet.
     fn look(&mut self, woken: &Receiver<Wake>) {
-        let mut now = stamps(&self.files);
-        let Some(changed) = self.changed(&now) else { return };
+        let mut now = self.seen.renewed();
+        let Some(changed) = self.seen.changed(&now) else { return };
+        let trigger = format!("{} changed", changed.display());
         let began = Instant::now();
         while began.elapsed() < MOST_DELAY {
             thread::sleep(QUIET);
             self.drain(woken);
-            let before = mem::replace(&mut now, stamps(&self.files));
+            let before = mem::replace(&mut now, self.seen.renewed());
             if before == now {
                 break;
             }
         }
         self.seen = now;
-        self.reload.request(&format!("{} changed", changed.display()));
-    }
-
-    /// The first file that is not as it was seen.
-    fn changed(&self, now: &HashMap<PathBuf, Stamp>) -> Option<PathBuf> {
-        let is_changed = |path: &&PathBuf| now.get(*path) != self.seen.get(*path);
-        self.files.iter().find(is_changed).cloned()
+        self.reload.request(&trigger);
     }
 
     /// Watches the folders that there are now: one may have been replaced.
     fn renew(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
-        let wanted: Vec<&Path> = self.files.iter().filter_map(|path| folder(path)).collect();
+        let wanted: Vec<&Path> = self.seen.0.keys().filter_map(|path| folder(path)).collect();
         let is_wanted = |path: &PathBuf| wanted.contains(&path.as_path());
         for (gone, _) in self.folders.extract_if(|path, _| !is_wanted(path)) {
             let _ = watcher.unwatch(&gone);
@@ -194,10 +215,6 @@ impl Look {
 fn folder(path: &Path) -> Option<&Path> {
     let parent = path.parent()?;
     Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
-}
-
-fn stamps(files: &[PathBuf]) -> HashMap<PathBuf, Stamp> {
-    files.iter().map(|path| (path.clone(), stamp(path))).collect()
 }
 
 fn stamp(path: &Path) -> Stamp {
@@ -240,6 +257,12 @@ mod tests {
 
     use super::*;
 
+    fn seen(files: &[&Path]) -> Stamps {
+        let mut stamps = Stamps::default();
+        stamps.add(&files.iter().map(|path| path.to_path_buf()).collect::<Vec<_>>());
+        stamps
+    }
+
     /// A file under watch, and the reloads that are asked for.
     struct Watched {
         path: PathBuf,
@@ -250,7 +273,7 @@ mod tests {
     impl Watched {
         fn new(path: PathBuf) -> Self {
             let (handle, reloads) = ReloadHandle::new();
-            let watch = FileWatch::start(vec![path.clone()], handle).expect("a thread");
+            let watch = FileWatch::start(seen(&[&path]), handle).expect("a thread");
             // inotify is set up on the thread.
             thread::sleep(Duration::from_millis(200));
             Self { path, reloads, _watch: watch }
@@ -269,7 +292,7 @@ mod tests {
 
     #[test]
     fn nothing_to_watch_starts_no_thread() {
-        assert!(FileWatch::start(Vec::new(), ReloadHandle::new().0).is_none());
+        assert!(FileWatch::start(Stamps::default(), ReloadHandle::new().0).is_none());
     }
 
     #[test]
@@ -327,6 +350,27 @@ mod tests {
         watched.assert_reloads("the folder is back");
         fs::write(&path, "333").unwrap();
         watched.assert_reloads("written in the new folder");
+    }
+
+    #[test]
+    fn a_change_after_the_stamps_is_seen_whenever_the_watch_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("a.csv"), folder.path().join("b.csv"));
+        fs::write(&first, "1").unwrap();
+        let before = seen(&[&first]);
+        fs::write(&first, "22").unwrap();
+        let (handle, reloads) = ReloadHandle::new();
+        let watch = FileWatch::start(before, handle).expect("a thread");
+        let reload = |what: &str| {
+            let request = reloads.recv_timeout(Duration::from_secs(20));
+            request.unwrap_or_else(|_| panic!("no reload: {what}")).trigger
+        };
+        assert_eq!(reload("at the start"), format!("{} changed", first.display()));
+        // A reload that names a new file, which is made after the read.
+        let now = seen(&[&first, &second]);
+        fs::write(&second, "1").unwrap();
+        watch.set(now);
+        assert_eq!(reload("a new file"), format!("{} changed", second.display()));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The settings that a reload changes, read and checked before any of them is put in force.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use attribution::{ConfigMapText, config_map_text};
 use exposition::{HolderSettings, Settings};
 use model::Windows;
+use model::catalog::builtin::Set;
 use web_config::WebConfig;
 
 use crate::cli::{Args, Origin};
+use crate::file_watch::Stamps;
 use crate::parse::ConfigMapName;
 use crate::watches::{self, CountersFrom, CountersText, Extra, LoadedWatches, WatchConfig};
 use crate::{flags, holders, source};
@@ -22,10 +24,18 @@ pub(crate) struct Loaded {
     pub(crate) watches: LoadedWatches,
     pub(crate) page: PageSettings,
     pub(crate) web_config: WebConfig,
-    /// The version of the ConfigMap that the counters are from.
-    pub(crate) config_map: Option<String>,
-    /// Why the ConfigMap is not used.
+    /// The ConfigMap that the counters are from.
+    pub(crate) config_map: Option<ConfigMapRows>,
+    /// Why the ConfigMap could not be used now.
     pub(crate) unread: Option<String>,
+}
+
+/// The rows of a ConfigMap.
+#[derive(Clone)]
+pub(crate) struct ConfigMapRows {
+    /// The version of the object.
+    pub(crate) version: String,
+    counters: Arc<CountersText>,
 }
 
 /// Settings of pages that a reload changes.
@@ -64,43 +74,37 @@ impl PageSettings {
 }
 
 impl Loaded {
-    /// Reads everything at the start. A ConfigMap that cannot be used is replaced by the counters file.
+    /// Reads everything. A ConfigMap that cannot be used is replaced by the one that was read `last`, and
+    /// without that by the counters file. `known_files` were read before.
     ///
     /// # Errors
     ///
-    /// The first mistake.
-    pub(crate) fn at_start(args: &Args) -> Result<Self> {
-        let Some(name) = args.get(&flags::CONFIGMAP_DATA)? else { return Self::read(args, &[]) };
-        match Self::with_config_map(args, &name, &[]) {
+    /// The first mistake in a file or a flag.
+    pub(crate) fn read(
+        args: &Args,
+        known_files: &[PathBuf],
+        last: Option<&ConfigMapRows>,
+    ) -> Result<Self> {
+        let Some(name) = args.get(&flags::CONFIGMAP_DATA)? else {
+            return Self::with_rows(args, None, known_files);
+        };
+        let rows = ConfigMapRows::read(args, &name);
+        match rows.and_then(|rows| Self::with_rows(args, Some(rows), known_files)) {
             Ok(loaded) => Ok(loaded),
             Err(error) => {
-                let mut loaded = Self::with_counters(args, None, &[])?;
-                let error = format!("{error:#}");
-                tracing::error!("{error}; serving the rows of {} instead", &flags::COLLECTORS);
-                loaded.unread = Some(error);
-                Ok(loaded)
+                let loaded = Self::with_rows(args, last.cloned(), known_files)?;
+                Ok(Self { unread: Some(format!("{error:#}")), ..loaded })
             }
         }
     }
 
-    /// Reads everything again. `known_files` were read before.
-    ///
-    /// # Errors
-    ///
-    /// The first mistake.
-    pub(crate) fn read(args: &Args, known_files: &[PathBuf]) -> Result<Self> {
-        match args.get(&flags::CONFIGMAP_DATA)? {
-            Some(name) => Self::with_config_map(args, &name, known_files),
-            None => Self::with_counters(args, None, known_files),
-        }
-    }
-
-    fn with_config_map(args: &Args, name: &ConfigMapName, known_files: &[PathBuf]) -> Result<Self> {
-        let ConfigMapText { version, text } = config_map(args, name)?;
-        let counters = CountersText { name: format!("the ConfigMap {name}"), text, lines: None };
-        watches::rows(&counters).context(&flags::CONFIGMAP_DATA)?;
-        let counters = Some(CountersFrom::Text(Arc::new(counters)));
-        Ok(Self { config_map: Some(version), ..Self::with_counters(args, counters, known_files)? })
+    fn with_rows(
+        args: &Args,
+        rows: Option<ConfigMapRows>,
+        known_files: &[PathBuf],
+    ) -> Result<Self> {
+        let counters = rows.as_ref().map(|rows| CountersFrom::Text(Arc::clone(&rows.counters)));
+        Ok(Self { config_map: rows, ..Self::with_counters(args, counters, known_files)? })
     }
 
     /// Reads everything but the ConfigMap, whose rows are `counters`.
@@ -140,13 +144,38 @@ impl Loaded {
     }
 }
 
-/// The files that settings name, without those that built-in sets stand in for.
-pub(crate) fn named_files(args: &Args) -> Vec<PathBuf> {
+impl ConfigMapRows {
+    fn read(args: &Args, name: &ConfigMapName) -> Result<Self> {
+        let ConfigMapText { version, text } = config_map(args, name)?;
+        let counters = CountersText { name: format!("the ConfigMap {name}"), text, lines: None };
+        watches::rows(&counters).context(&flags::CONFIGMAP_DATA)?;
+        Ok(Self { version, counters: Arc::new(counters) })
+    }
+}
+
+/// The files that settings and the web configuration name, whether they are there or not. Names of
+/// built-in sets are none. `stamps` gets how each of them is now, to be called before they are read.
+pub(crate) fn named_files(args: &Args, stamps: &mut Stamps) -> Vec<PathBuf> {
+    let path = |flag| args.get(flag).ok().flatten();
+    let counters = [&flags::COLLECTORS, &flags::EXTRA_COLLECTORS].into_iter().filter_map(path);
+    let web_config = path(&flags::WEB_CONFIG_FILE);
     let config = args.file().map(|file| file.path().to_owned());
-    let others = [&flags::COLLECTORS, &flags::EXTRA_COLLECTORS, &flags::WEB_CONFIG_FILE];
-    let others = others.into_iter().filter_map(|flag| args.get(flag).ok().flatten());
-    let is_file = |path: &PathBuf| path.components().count() > 1 || path.exists();
-    config.into_iter().chain(others.filter(is_file)).collect()
+    let mut files: Vec<PathBuf> = counters.filter(|path| !is_set(path)).collect();
+    files.extend(config.into_iter().chain(web_config.clone()));
+    stamps.add(&files);
+    if let Some(path) = web_config {
+        match WebConfig::load(&path) {
+            Ok(config) => files.extend_from_slice(config.files()),
+            Err(error) => files.extend_from_slice(error.files()),
+        }
+        stamps.add(&files);
+    }
+    files
+}
+
+/// Whether this is the name of a built-in set, and no path.
+fn is_set(path: &Path) -> bool {
+    path.to_str().is_some_and(|name| Set::by_name(name).is_some())
 }
 
 /// What to read, with the counters file.

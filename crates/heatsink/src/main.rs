@@ -35,7 +35,6 @@ mod reload;
 mod reload_request;
 mod serve;
 mod settings;
-mod small_file;
 mod source;
 mod systemd;
 mod table;

@@ -14,6 +14,7 @@ use web_config::Access;
 use crate::cli::Args;
 use crate::connections::ConnectionLimiter;
 use crate::exit::{EXIT_OK, Exit};
+use crate::file_watch::Stamps;
 use crate::fleet::Fleet;
 use crate::health::HealthRules;
 use crate::holders::Holders;
@@ -73,6 +74,9 @@ pub(crate) struct Replicas {
 
 /// Serves this machine's GPUs until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
+    // Before the files are read, so that no later change is missed.
+    let mut named = Stamps::default();
+    named.add(args.get(&flags::CONFIG_FILE)?.as_slice());
     let args = &args.with_file()?;
     let _log = logging::start(args.get(&flags::LOG_FORMAT)?, args.get(&flags::DEBUG)?);
     for warning in args.warnings() {
@@ -85,12 +89,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         switches: args.get(&flags::SWITCH_DEVICES)?,
         cpus: args.get(&flags::CPU_DEVICES)?,
     };
-    let loaded = Loaded::at_start(args)?;
-    let configuration = Configuration {
-        args: args.clone(),
-        files: loaded.files(args),
-        config_map: loaded.config_map.clone(),
-    };
+    loaded::named_files(args, &mut named);
+    let loaded = Loaded::read(args, &[], None)?;
+    if let Some(error) = &loaded.unread {
+        tracing::error!("{error}; serving the rows of {} instead", &flags::COLLECTORS);
+    }
+    let files = loaded.files(args);
+    named.add(&files);
+    let configuration =
+        Configuration { args: args.clone(), files, named, config_map: loaded.config_map.clone() };
     let setup = Setup {
         interval,
         windows,

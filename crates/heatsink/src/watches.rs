@@ -14,7 +14,6 @@ use model::{Kind, Watch, Windows};
 
 use crate::flags::{COLLECTORS, EXTRA_COLLECTORS};
 use crate::pace_groups::PaceGroup;
-use crate::small_file::read_small;
 
 /// The configuration of watches. Its files are read at the start and at every reload.
 #[derive(Clone, Debug)]
@@ -142,7 +141,7 @@ impl WatchConfig {
     /// The file at `path`, which is added to `files`, or the built-in set for this path or name; and
     /// whether it is a built-in set.
     fn file_or_builtin(&self, path: &Path, files: &mut Vec<PathBuf>) -> Result<(Counters, bool)> {
-        let error = match read_small(path, "a counters file") {
+        let error = match web_config::read_file(path) {
             Ok(text) => {
                 files.push(path.to_owned());
                 let text = String::from_utf8_lossy(&text).into_owned();

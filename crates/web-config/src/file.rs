@@ -73,12 +73,12 @@ impl Mistake {
     }
 }
 
-/// Reads a file whole.
+/// Reads a configuration file whole.
 ///
 /// # Errors
 ///
-/// It cannot be read, is not a file, or is too large.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// It cannot be read, is not a regular file, or has more than 1 MiB.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -95,8 +95,8 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The keys of the file; an empty file has none.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Root, Mistake> {
+/// The keys of the file; `None` if it is empty, which `{}` is not.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Root>, Mistake> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -104,7 +104,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Root, Mistake> {
     })?;
     let options = serde_saphyr::options! { with_snippet: false };
     let root = serde_saphyr::from_str_with_options::<Option<Root>>(text, options);
-    root.map(Option::unwrap_or_default).map_err(|error| mistake(&error, text))
+    root.map_err(|error| mistake(&error, text))
 }
 
 fn mistake(error: &Error, text: &str) -> Mistake {

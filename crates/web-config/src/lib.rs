@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use http::header::{HeaderName, HeaderValue};
 
+pub use file::read_file;
 pub use users::{Authentication, PasswordCheck};
 
 /// A web configuration that was read and checked, with the files that it names. The default one has
@@ -41,6 +42,7 @@ pub use users::{Authentication, PasswordCheck};
 #[derive(Debug, Default)]
 pub struct WebConfig {
     files: Vec<PathBuf>,
+    is_empty: bool,
     tls: Option<tls::Tls>,
     has_http2: bool,
     headers: Arc<[(HeaderName, HeaderValue)]>,
@@ -51,8 +53,19 @@ pub struct WebConfig {
 
 /// Why a web configuration is refused: file, line, key, and what would be right, on one line.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Error(String);
+#[error("{text}")]
+pub struct Error {
+    text: String,
+    files: Vec<PathBuf>,
+}
+
+impl Error {
+    /// The file, and the files that it names as far as it was understood: those whose change may correct
+    /// the mistake.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
 
 impl WebConfig {
     /// Reads a file, and the certificates and keys that it names. Relative paths start at the folder of
@@ -62,21 +75,29 @@ impl WebConfig {
     ///
     /// The first mistake.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let bytes = file::read(path)
-            .map_err(|why| Error(format!("cannot read {}: {why}", path.display())))?;
-        Self::parse(&bytes, path).map_err(|mistake| {
-            let file::Mistake { line, key, what } = mistake;
-            let text = format!("{}:{line}: {key}: {what}", path.display());
+        let mut files = vec![path.to_owned()];
+        let read = file::read_file(path)
+            .map_err(|why| format!("cannot read {}: {why}", path.display()))
+            .and_then(|bytes| {
+                Self::parse(&bytes, path, &mut files).map_err(|mistake| {
+                    let file::Mistake { line, key, what } = mistake;
+                    format!("{}:{line}: {key}: {what}", path.display())
+                })
+            });
+        match read {
+            Ok(config) => Ok(Self { files, ..config }),
             // Names and paths can contain anything.
-            Error(text.replace(|c: char| c.is_control(), " "))
-        })
+            Err(text) => Err(Error { text: text.replace(|c: char| c.is_control(), " "), files }),
+        }
     }
 
-    fn parse(bytes: &[u8], path: &Path) -> Result<Self, file::Mistake> {
+    fn parse(bytes: &[u8], path: &Path, files: &mut Vec<PathBuf>) -> Result<Self, file::Mistake> {
         let file = file::parse(bytes)?;
+        let is_empty = file.is_none();
+        let file = file.unwrap_or_default();
         let http = file.http_server_config.unwrap_or_default();
         let mut config = Self {
-            files: vec![path.to_owned()],
+            is_empty,
             has_http2: file::boolean("http2", http.http2.as_ref(), true)?,
             headers: headers::read(&http.headers.unwrap_or_default())?,
             users: users::Users::read(file.basic_auth_users.unwrap_or_default())?,
@@ -86,7 +107,7 @@ impl WebConfig {
         if let Some(section) = &file.tls_server_config {
             let folder = path.parent().unwrap_or(Path::new(""));
             let has_http2 = config.has_http2;
-            let (files, warnings) = (&mut config.files, &mut config.warnings);
+            let warnings = &mut config.warnings;
             config.tls = tls::Reader { section, folder, has_http2, files, warnings }.read()?;
         }
         if config.tls.is_none() && !config.users.is_empty() {
@@ -101,10 +122,19 @@ impl WebConfig {
         &self.files
     }
 
-    /// What is accepted but may not be meant, a sentence each. That a certificate expires is in
-    /// [`WebConfig::summary`].
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
+    /// Whether the file has no text but comments, as while it is written. `{}` is not empty.
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// Whether connections are encrypted.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether readers need a password.
+    pub fn has_users(&self) -> bool {
+        !self.users.is_empty()
     }
 }
 
@@ -127,6 +157,11 @@ impl Access {
     /// still the same. Open connections stay open; each request on them is checked again.
     pub fn change(&self, config: WebConfig) {
         self.config.store(Arc::new(config));
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<WebConfig> {
+        self.config.load_full()
     }
 
     /// The settings of TLS for a new connection; `None` if connections are not encrypted. ALPN offers

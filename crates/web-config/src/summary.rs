@@ -25,10 +25,15 @@ impl WebConfig {
                 format!("rate limit: a request every {:?}, {} at once", limit.interval, limit.burst)
             }
         });
-        let warnings = self.tls.as_ref().and_then(|tls| expiry_warning(tls, now));
-        let warnings = self.warnings.iter().cloned().chain(warnings);
-        lines.extend(warnings.map(|warning| format!("warning: {warning}")));
+        lines.extend(self.warnings(now).map(|warning| format!("warning: {warning}")));
         lines
+    }
+
+    /// What is accepted but may not be meant, and that the certificate expires within 30 days, is not
+    /// valid yet or not any more: a sentence each.
+    pub fn warnings(&self, now: SystemTime) -> impl Iterator<Item = String> {
+        let expiry = self.tls.as_ref().and_then(|tls| expiry_warning(tls, now));
+        self.warnings.iter().cloned().chain(expiry)
     }
 
     fn tls_lines(&self, tls: &Tls) -> Vec<String> {

@@ -84,7 +84,7 @@ pub(crate) struct Reader<'a> {
     /// Where relative paths start.
     pub(crate) folder: &'a Path,
     pub(crate) has_http2: bool,
-    /// Takes the names of files that are read.
+    /// Takes the names of files that it names, read or not.
     pub(crate) files: &'a mut Vec<PathBuf>,
     /// Takes what is accepted but may not be meant.
     pub(crate) warnings: &'a mut Vec<String>,
@@ -215,11 +215,12 @@ impl<'a> Reader<'a> {
             self.warnings.push(warning);
         }
         let path: PathBuf = self.folder.join(&at.value);
-        let bytes = file::read(&path).map_err(|why| {
+        // Named, even if it is not there yet.
+        self.files.push(path.clone());
+        let bytes = file::read_file(&path).map_err(|why| {
             Mistake::new(at, file_key, format!("cannot read {}: {why}", path.display()))
         })?;
         let from = path.display().to_string();
-        self.files.push(path);
         Ok(Some(Pem { key: file_key, at, from, bytes }))
     }
 

@@ -2,6 +2,7 @@
 
 mod site;
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use proptest::prelude::*;
@@ -441,6 +442,36 @@ fn all_files_that_are_read_are_listed() {
 }
 
 #[test]
+fn a_file_that_is_refused_has_the_files_that_it_names_so_far() {
+    let site = Site::new();
+    let files = |text: &str| -> Vec<String> {
+        let error = site.load(text).expect_err("refused");
+        let name = |path: &PathBuf| path.file_name().map(|it| it.to_string_lossy().into_owned());
+        error.files().iter().filter_map(name).collect()
+    };
+    assert_eq!(files("?"), ["web.yml"]);
+    let tls = "tls_server_config: {cert_file: later.pem, key_file: key.pem}\n";
+    assert_eq!(files(tls), ["web.yml", "later.pem"]);
+    let tls = "tls_server_config: {cert_file: cert.pem, key_file: later.pem}\n";
+    assert_eq!(files(tls), ["web.yml", "cert.pem", "later.pem"]);
+}
+
+#[test]
+fn a_file_without_text_is_empty_and_an_empty_mapping_is_not() {
+    let site = Site::new();
+    for (text, is_empty) in
+        [("", true), ("\n \n", true), ("# x\n", true), ("---\n", true), ("{}\n", false)]
+    {
+        let config = site.load(text).expect("right");
+        assert_eq!(config.is_empty(), is_empty, "{text:?}");
+        assert!(!config.has_tls() && !config.has_users());
+    }
+    let config = site.load(TLS).expect("right");
+    assert!(config.has_tls() && !config.has_users() && !config.is_empty());
+    assert!(!web_config::WebConfig::default().is_empty(), "no file is named");
+}
+
+#[test]
 fn pem_can_be_in_the_file_itself() {
     let site = Site::new();
     let indented = |name: &str| site.read(name).replace('\n', "\n    ");
@@ -459,13 +490,19 @@ fn pem_can_be_in_the_file_itself() {
 fn a_file_counts_more_than_text_and_that_is_a_warning() {
     let site = Site::new();
     let config = site.load(&format!("{TLS}  key: x\n")).expect("right");
-    assert_eq!(config.warnings(), ["key has no effect, because key_file is there too"]);
+    let warnings: Vec<String> = config.warnings(SystemTime::UNIX_EPOCH).collect();
+    assert_eq!(
+        warnings,
+        ["key has no effect, because key_file is there too", "the certificate is not valid yet"]
+    );
 }
 
 #[test]
 fn what_keeps_no_client_out_is_a_warning() {
     let site = Site::new();
-    let warnings = |text: &str| site.load(text).expect("right").warnings().to_vec();
+    let warnings = |text: &str| -> Vec<String> {
+        site.load(text).expect("right").warnings(SystemTime::now()).collect()
+    };
     assert_eq!(
         warnings(&format!("{TLS}  client_auth_type: RequireAnyClientCert\n")),
         ["RequireAnyClientCert keeps no client out; RequireAndVerifyClientCert does"]

@@ -103,8 +103,9 @@ fn tls(file: &Path) -> Result<ClientConfig, RefreshError> {
 
 /// The header with the token in the file.
 fn authorization(file: &Path) -> Result<HeaderValue, RefreshError> {
-    let token = read(file)?;
-    let header = HeaderValue::from_bytes(&[b"Bearer ", &*token].concat());
+    let bytes = read(file)?;
+    let token = bytes.trim_ascii();
+    let header = HeaderValue::from_bytes(&[b"Bearer ", token].concat());
     let is_plain = token.iter().all(|byte| matches!(byte, b'!'..=b'~'));
     let mut header = header.ok().filter(|_| is_plain).ok_or_else(|| {
         let message = format!(

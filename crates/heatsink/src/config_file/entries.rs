@@ -23,6 +23,8 @@ pub(crate) struct ConfigFile {
     pub(crate) groups: Arc<[PaceGroup]>,
     /// What has no effect here, each as `file:line: key`.
     pub(crate) ignored: Vec<String>,
+    /// Whether it has no text but comments, as while it is written. `{}` is not empty.
+    pub(crate) is_empty: bool,
 }
 
 /// The value of a flag.
@@ -65,6 +67,11 @@ impl ConfigFile {
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it sets anything.
+    pub(crate) fn has_settings(&self) -> bool {
+        !self.entries.is_empty() || self.counters.is_some() || !self.groups.is_empty()
     }
 
     /// The value of a flag.

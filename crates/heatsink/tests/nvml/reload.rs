@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::rig::{BINARY, PATIENCE, Rig, up};
+use crate::web::{Authority, Flaw, RIGHT, Side};
 use fake_kubernetes::api_server::{ApiServer, Fault, Verb};
 use serde_json::json;
 use testkit::exporter::{Exporter, run};
@@ -117,21 +118,27 @@ fn files_are_not_watched_if_that_is_not_wanted() {
     let counters = rig.file("counters.csv", HEAT);
     let args = ["-c", "200", "-f", &counters, "--watch-files=false"];
     let exporter = rig.started(&args, 8);
-    let has_thread = |exporter: &Exporter, name: &str| {
-        let tasks = fs::read_dir(format!("/proc/{}/task", exporter.pid())).expect("Linux has it");
-        let names =
-            tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
-        names.into_iter().any(|comm| comm.trim() == name)
-    };
-    assert!(!has_thread(&exporter, "files"));
+    assert!(!watches_files(&exporter));
     rig.file("counters.csv", [HEAT, POWER].concat());
     thread::sleep(Duration::from_secs(2));
     assert!(!has_power(&exporter.page()));
     exporter.signal("HUP");
     exporter.wait_for("SIGHUP reads it", PATIENCE, has_power);
     // Without files, there is nothing to watch.
-    assert!(!has_thread(&rig.started(&["-c", "200"], 8), "files"));
-    assert!(has_thread(&rig.started(&["-c", "200", "-f", &counters], 8), "files"));
+    assert!(!watches_files(&rig.started(&["-c", "200"], 8)));
+    assert!(!watches_files(&rig.started(&["-c", "200", "-f", "minimal"], 8)));
+    assert!(watches_files(&rig.started(&["-c", "200", "-f", &counters], 8)));
+    // A built-in set stands in for it, until it is there.
+    let known = "/etc/dcgm-exporter/default-counters.csv";
+    assert!(watches_files(&rig.started(&["-c", "200", "-f", known], 8)));
+}
+
+/// Whether there is a thread that looks at files.
+fn watches_files(exporter: &Exporter) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{}/task", exporter.pid())).expect("Linux has it");
+    let mut names =
+        tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    names.any(|comm| comm.trim() == "files")
 }
 
 /// The environment of a pod with this API server.
@@ -177,6 +184,142 @@ fn counters_come_from_a_config_map_first() {
         request.verb == Verb::Get && request.path == "/api/v1/namespaces/gpu/configmaps/rows"
     };
     assert!(server.requests().iter().all(is_get), "nothing else is asked for");
+}
+
+/// The web configuration with a certificate beside it.
+const TLS: &str = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n";
+
+/// The certificate that a server shows, as curl prints it; empty without TLS.
+fn certificate(exporter: &Exporter) -> String {
+    let url = format!("https://{}/metrics", exporter.address_and_port());
+    let args = ["-sk", "-m", "5", "-w", "%{certs}", "-o", "/dev/null", &url];
+    let output = std::process::Command::new("curl").args(args).output().expect("curl");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Waits for a state that is not on a page without a password.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_file_that_is_emptied_before_it_is_written_opens_nothing() {
+    let rig = Rig::new();
+    let users = format!("basic_auth_users: {{reader: {RIGHT}}}\n");
+    let web = rig.file("web.yml", &users);
+    let config = rig.file("heatsink.yaml", format!("web-config-file: {web}\n"));
+    let exporter = Exporter::start(BINARY, &["--source", "sim", "--config-file", &config], &[]);
+    let status = || exporter.get("/metrics").status;
+    for (name, path, text) in [
+        ("web.yml", &web, users.clone()),
+        ("heatsink.yaml", &config, format!("web-config-file: {web}\n")),
+    ] {
+        rig.file(name, "");
+        exporter.signal("HUP");
+        let said = format!("{path} is empty; write `{{}}` if that is meant");
+        until(&said, || {
+            assert_eq!(status(), 401);
+            exporter.log().contains(&said)
+        });
+        rig.file(name, &text);
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_millis(1200) {
+            assert_eq!(status(), 401);
+        }
+    }
+    let off = || exporter.log().lines().filter(|it| it.ends_with(": passwords are off")).count();
+    assert_eq!(off(), 0, "{}", exporter.log());
+    rig.file("web.yml", "{}\n");
+    until("it is meant", || status() == 200 && off() == 1);
+    rig.file("web.yml", &users);
+    until("passwords are on", || status() == 401);
+    rig.file("heatsink.yaml", "no-hostname: true\n");
+    until("no file is named", || status() == 200 && off() == 2);
+}
+
+#[test]
+fn a_certificate_that_is_made_later_is_read_then() {
+    let rig = Rig::new();
+    let users = format!("basic_auth_users: {{reader: {RIGHT}}}\n");
+    let web = rig.file("web.yml", &users);
+    let exporter = Exporter::start(BINARY, &["--source", "sim", "--web-config-file", &web], &[]);
+    let folder = rig.path("");
+    rig.file("web.yml", TLS);
+    until("it is not there", || exporter.log().contains("server.pem: No such file"));
+    Authority::new("later").write(&folder, "server", Side::Server, Flaw::Expired);
+    until("it is read", || !certificate(&exporter).is_empty());
+    let log = || exporter.log();
+    until("its dates", || log().contains("the certificate has expired"));
+    assert!(log().contains("TLS is on") && log().contains("passwords are off"), "{}", log());
+}
+
+#[test]
+fn an_outage_of_the_api_server_delays_no_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = ApiServer::start(folder.path());
+    set_rows(&server, &[HEAT, POWER].concat());
+    let rig = in_cluster(Rig::new(), &server);
+    let counters = rig.file("counters.csv", HEAT);
+    let config = rig.file("heatsink.yaml", "expected-gpus: 8\n");
+    let flags = ["-c", "200", "-f", &counters, "-m", "gpu:rows", "--config-file", &config];
+    let exporter = rig.started(&flags, 8);
+    exporter.wait_for("its rows", PATIENCE, has_power);
+    server.inject("configmaps", Verb::Get, Fault::Status { code: 403, retry_after: None });
+    rig.file("heatsink.yaml", "expected-gpus: 7\n");
+    let expected = metric("heatsink_gpus_expected").value(7.0);
+    let (page, _) = exporter.wait_for("the file", PATIENCE, |page| expected.is_in(page));
+    assert!(!is_reloaded(&page) && has_power(&page), "the rows stay");
+    let web = rig.file("web.yml", TLS);
+    Authority::new("first").write(&rig.path(""), "server", Side::Server, Flaw::None);
+    rig.file("heatsink.yaml", format!("web-config-file: {web}\n"));
+    until("TLS", || !certificate(&exporter).is_empty());
+    let first = certificate(&exporter);
+    Authority::new("second").write(&rig.path(""), "server", Side::Server, Flaw::None);
+    until("the renewed one", || ![String::new(), first.clone()].contains(&certificate(&exporter)));
+    rig.file("heatsink.yaml", "expected-gpus: 6\n");
+    let expected = metric("heatsink_gpus_expected").value(6.0);
+    let is_so = |page: &Page| expected.is_in(page) && !is_reloaded(page) && has_power(page);
+    until("TLS is off", || certificate(&exporter).is_empty());
+    exporter.wait_for("the file", PATIENCE, is_so);
+    // The ConfigMap is the same when it can be read again; nothing asks for a reload.
+    server.heal();
+    exporter.wait_for("it answers", Duration::from_secs(80), is_reloaded);
+}
+
+#[test]
+fn a_pipe_stops_neither_a_start_nor_a_reload() {
+    let rig = Rig::new();
+    let pipe = rig.path("pipe").display().to_string();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    for args in [["-f", &pipe], ["--config-file", &pipe], ["--web-config-file", &pipe]] {
+        let output = run(BINARY, &args, &[]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains("not a regular file"), "{args:?}: {text}");
+    }
+    let config = rig.file("heatsink.yaml", "expected-gpus: 8\n");
+    let exporter = rig.started(&["-c", "200", "--config-file", &config], 8);
+    rig.file("heatsink.yaml", format!("collectors: {pipe}\n"));
+    wait_for_refusal(&exporter, "not a regular file");
+    rig.file("heatsink.yaml", "expected-gpus: 7\n");
+    exporter.wait_for("it is correct", PATIENCE, is_reloaded);
+}
+
+#[test]
+fn a_counters_file_in_the_working_directory_is_read_once_it_is_there() {
+    let rig = Rig::new();
+    let config = rig.file("heatsink.yaml", "{}\n");
+    let args = ["--source", "sim", "-c", "200", "--config-file", &config];
+    let exporter = Exporter::start_in(&rig.path(""), BINARY, &args, &[]);
+    rig.file("heatsink.yaml", "collectors: later.csv\n");
+    wait_for_refusal(&exporter, "cannot read the counters file later.csv");
+    rig.file("later.csv", POWER);
+    exporter.wait_for("it is there", PATIENCE, |page| is_reloaded(page) && has_power(page));
 }
 
 #[test]
