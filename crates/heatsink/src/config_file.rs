@@ -225,6 +225,9 @@ impl<'de> Visitor<'de> for ItemsVisitor {
             }
             items.push(item);
         }
+        if items.is_empty() {
+            mistake = Some(anyhow!("is an empty list; write one item, or leave the line out"));
+        }
         Ok(Items(mistake.map_or_else(|| Ok(Some(items.join(","))), Err)))
     }
 

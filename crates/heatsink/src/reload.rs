@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use model::{FieldId, Kind, Source, Watch, field};
 
+use crate::checks;
 use crate::cli::Args;
 use crate::file_watch::FileWatch;
 use crate::flags::CONFIGMAP_DATA;
@@ -147,17 +148,16 @@ impl Reloader {
     fn reload(&mut self, trigger: &str) -> Result<(), String> {
         let Some(before) = &self.configuration else { return Ok(()) };
         let mut files = before.files.clone();
-        let read = before.args.reread().and_then(|(args, changed)| {
+        let read = before.args.reread(checks::check).and_then(|(args, warnings)| {
             // A file that is not there yet, too: it asks for a reload once it is.
             files.extend(loaded::named_files(&args));
-            Loaded::read(&args, &before.files).map(|loaded| (args, changed, loaded))
+            Loaded::read(&args, &before.files).map(|loaded| (args, warnings, loaded))
         });
         let result = match read {
-            Ok((args, changed, loaded)) => {
+            Ok((args, warnings, loaded)) => {
                 self.unread = None;
-                if !changed.is_empty() {
-                    let names: Vec<String> = changed.iter().map(|row| row.to_string()).collect();
-                    tracing::warn!("{trigger}: {} takes effect after a restart", names.join(", "));
+                for warning in warnings {
+                    tracing::warn!("{trigger}: {warning}");
                 }
                 files = loaded.files(&args);
                 let config_map = loaded.config_map.clone();

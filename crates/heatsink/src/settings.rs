@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::checks;
 use crate::cli::{Args, Origin};
 use crate::exit::{EXIT_OK, Exit};
 use crate::flag::{Command, Support};
@@ -25,6 +26,10 @@ struct Setting {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let args = &args.with_file()?;
     let settings = settings(args)?;
+    for warning in checks::check(args)? {
+        // A failure to print leaves nothing to do about it.
+        let _ = writeln!(io::stderr(), "heatsink: warning: {warning}");
+    }
     Loaded::of_files(args)?;
     let text = if args.get(&CONFIG_JSON)? {
         let list: Vec<Value> = settings.into_iter().map(|setting| setting.json).collect();
@@ -45,11 +50,7 @@ fn settings(args: &Args) -> Result<Vec<Setting>> {
         let row = checked.row;
         let origin = args.origin(row);
         let text = args.text(row);
-        let place = match origin {
-            Origin::File(file, entry) => file.at(entry.line, &entry.key).to_string(),
-            _ => row.to_string(),
-        };
-        (checked.check)(text.as_deref()).context(place)?;
+        (checked.meaning)(text.as_deref()).with_context(|| args.place(row))?;
         if row.support != Support::Served && matches!(origin, Origin::Default) {
             continue;
         }

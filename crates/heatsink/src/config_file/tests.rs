@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::Pace;
 
 use super::*;
+use crate::checks::check;
 use crate::cli::{Args, Origin};
 use crate::flags::{
     ADDRESS, COLLECT_INTERVAL, COLLECTORS, CONFIGMAP_DATA, DEVICES, KUBERNETES, METRIC_NAMES,
@@ -53,7 +54,7 @@ fn a_file_has_values_of_each_form() {
 }
 
 #[test]
-fn a_flag_counts_more_than_the_file_and_the_file_more_than_a_default() {
+fn a_flag_takes_precedence_over_the_file_and_the_file_over_a_default() {
     let args = args("window: 2m\ncollect-interval: 300\n", &["--window", "3m"]);
     assert_eq!(args.get(&WINDOW).unwrap(), Duration::from_secs(180));
     assert!(matches!(args.origin(&WINDOW.row), Origin::Flag));
@@ -65,9 +66,9 @@ fn a_flag_counts_more_than_the_file_and_the_file_more_than_a_default() {
 
 /// The environment of a process cannot be changed safely, so the test runs itself with a variable set.
 #[test]
-fn a_variable_counts_more_than_the_file_unless_it_is_blank() {
+fn a_variable_takes_precedence_over_the_file_unless_it_is_blank() {
     const VARIABLE: &str = "HEATSINK_WINDOW";
-    let name = "config_file::tests::a_variable_counts_more_than_the_file_unless_it_is_blank";
+    let name = "config_file::tests::a_variable_takes_precedence_over_the_file_unless_it_is_blank";
     if std::env::var_os("TEST_OF_PRECEDENCE").is_none() {
         for value in ["3m", "", "  "] {
             let mut child = std::process::Command::new(std::env::current_exe().unwrap());
@@ -86,14 +87,14 @@ fn a_variable_counts_more_than_the_file_unless_it_is_blank() {
 
 #[test]
 fn every_flag_can_be_set_from_a_file() {
-    for CheckedRow { row, check } in settable() {
+    for CheckedRow { row, meaning } in settable() {
         if std::ptr::eq(row, &CONFIG_FILE.row) {
             continue;
         }
         let tried =
             ["true", "8", "5s", "60s", "1:1", "f", "4.9", "nvml", "steady", "labels", "INFO"];
         let more = ["1000", "json", "uid", "none", "a:b", "/", ":9400", "g:0"];
-        let is_right = |text: &&str| check(Some(OsStr::new(text))).is_ok();
+        let is_right = |text: &&str| meaning(Some(OsStr::new(text))).is_ok();
         let text = tried.into_iter().chain(more).find(is_right);
         let text = text.unwrap_or_else(|| panic!("{row}: no text is right"));
         for name in [Some(row.long), row.alias].into_iter().flatten() {
@@ -214,17 +215,42 @@ fn settings_that_no_reload_changes_are_kept_and_named() {
     let line = ["heatsink", "--collect-interval", "200", "--config-file", path.to_str().unwrap()];
     let before = Args::parse(line.into_iter().map(Into::into)).unwrap().with_file().unwrap();
     write("window: 3m\nexpected-gpus: 8\ncollect-interval: 700\nkubernetes: true\n");
-    let (after, changed) = before.reread().unwrap();
-    let names: Vec<&str> = changed.iter().map(|row| row.long).collect();
-    assert_eq!(names, ["window", "kubernetes"], "the flag hides the interval of the file");
+    let (after, warnings) = before.reread(check).unwrap();
+    assert_eq!(
+        warnings,
+        ["take effect after a restart: --window (HEATSINK_WINDOW), -k, --kubernetes \
+          (DCGM_EXPORTER_KUBERNETES)"],
+        "the flag hides the interval of the file"
+    );
     assert_eq!(after.get(&WINDOW).unwrap(), Duration::from_secs(120));
     assert_eq!(after.get(&crate::flags::EXPECTED_GPUS).unwrap(), Some(8));
     assert!(!after.get(&KUBERNETES).unwrap());
     write("window: 2m\n");
-    let (after, changed) = after.reread().unwrap();
+    let (after, changed) = after.reread(check).unwrap();
     assert_eq!((changed.len(), after.get(&crate::flags::EXPECTED_GPUS).unwrap()), (0, None));
     write("widow: 2m\n");
-    assert!(after.reread().is_err());
+    assert!(after.reread(check).is_err());
+    // Other texts with the same meaning.
+    write("window: 120s\nkubernetes: no\nmax-connections: \"0256\"\nhealth-require-gpus: ''\n");
+    assert_eq!(after.reread(check).unwrap().1, [""; 0]);
+    // A key without effect is said to have none, once.
+    write("window: 2m\ndump-enabled: true\n");
+    let (after, warnings) = after.reread(check).unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains(":2: dump-enabled has no effect: "), "{warnings:?}");
+    assert_eq!(after.reread(check).unwrap().1, [""; 0]);
+    // Settings with which heatsink would not start.
+    for text in [
+        "source: nvml\nsim-gpus: 4\n",
+        "source: sim\nsim-gpus: 4\n",
+        "kubernetes-enable-pod-labels: true\nkubernetes-pod-label-allowlist-regex: ['(']\n",
+        "address: nonsense\n",
+        "address: []\n",
+        "address: ' '\n",
+    ] {
+        write(text);
+        assert!(after.reread(check).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -267,7 +293,7 @@ fn version_2_of_dcgm_exporters_file_is_read() {
         ignored.iter().any(|key| key.ends_with("collections.sources.dcgm.watch")),
         "{ignored:?}"
     );
-    // A flag counts more than the rows in the file.
+    // A flag takes precedence over the rows in the file.
     let typed = args(text, &["-f", "all"]);
     assert!(loaded::watch_config(&typed).unwrap().read().unwrap().rows > 300);
     assert_eq!(own.get(&CONFIGMAP_DATA).unwrap(), None);
