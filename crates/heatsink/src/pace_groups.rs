@@ -12,7 +12,13 @@ use regex_lite::Regex;
 pub(crate) struct PaceGroup {
     /// The place and name, for messages.
     pub(crate) place: String,
+    /// The key of its list, its line, and its name.
+    pub(crate) key: &'static str,
+    pub(crate) line: u64,
+    pub(crate) name: String,
     pub(crate) interval: Duration,
+    /// Patterns of names, as they are written.
+    pub(crate) fields: Vec<String>,
     pub(crate) patterns: Vec<Regex>,
 }
 

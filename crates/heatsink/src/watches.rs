@@ -277,6 +277,10 @@ mod tests {
     fn a_group_has_names_of_either_generation_and_may_be_empty_for_other_rows() {
         let group = |glob: &str| PaceGroup {
             place: "h.yaml:4".to_owned(),
+            key: "collections",
+            line: 4,
+            name: "a".to_owned(),
+            fields: vec![glob.to_owned()],
             interval: Duration::from_secs(5),
             patterns: vec![crate::pace_groups::pattern(glob).unwrap()],
         };

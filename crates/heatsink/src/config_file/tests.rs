@@ -109,7 +109,7 @@ fn every_flag_can_be_set_from_a_file() {
 
 #[test]
 fn a_file_without_settings_is_accepted() {
-    for text in ["", "\n\n", "# A comment.\n", "---\n# A comment.\n", "{}\n"] {
+    for text in ["", "\n\n", "# A comment.\n", "---\n# A comment.\n", "---\n...\n", "{}\n"] {
         assert!(parsed(text).entries.is_empty(), "{text}");
     }
 }
@@ -138,7 +138,15 @@ fn each_mistake_names_file_line_and_key() {
         ),
         ("no-hostname: maybe\n", "h.yaml:1: no-hostname: `maybe` is none of true, false"),
         ("window: [1m, 2m]\n", "h.yaml:1: window: has more than one value; write one"),
-        ("window: {a: 1}\n", "h.yaml:1: window: has more than one value; write one"),
+        ("window: {a: 1}\n", "h.yaml:1: window: has keys of its own; write one value"),
+        ("window:\n  - 1m\n", "h.yaml:1: window: has more than one value; write one"),
+        ("window:\n  a: 1m\n", "h.yaml:1: window: has keys of its own; write one value"),
+        (
+            "address: []\n",
+            "h.yaml:1: address: is an empty list; write one item, or leave the line out",
+        ),
+        ("window: 1m\n---\nwindow: 2m\n", "h.yaml:3: a second document begins here; write one"),
+        ("hello\n", "h.yaml:1: has no keys; write lines of the form `key: value`"),
         ("window:\n", "h.yaml:1: window: has no value; write one, or leave the line out"),
         ("address:\n", "h.yaml:1: address: has no value; write one, or leave the line out"),
         ("address: {a: 1}\n", "h.yaml:1: address: expected a list, or one text"),
@@ -146,7 +154,7 @@ fn each_mistake_names_file_line_and_key() {
             "address: ['a,b']\n",
             "h.yaml:1: address: `a,b` has a comma, which separates items; write two items",
         ),
-        ("window: 1m\nwindow: 2m\n", "h.yaml:2: duplicate mapping key: window"),
+        ("window: 1m\nwindow: 2m\n", "h.yaml:2: window: stands twice; leave one of them out"),
         (
             "rbmn: true\nreplace-blanks-in-model-name: true\n",
             "h.yaml:2: replace-blanks-in-model-name: is set already, by `rbmn` in line 1; leave one \
@@ -156,7 +164,22 @@ fn each_mistake_names_file_line_and_key() {
             "configmap-data: counters\n",
             "h.yaml:1: configmap-data: `counters` is not NAMESPACE:NAME; write gpu:counters, or none",
         ),
-        ("- a\n", "h.yaml:1: expected mapping start"),
+        ("- a\n", "h.yaml:1: has no keys; write lines of the form `key: value`"),
+        ("version:\n", "h.yaml:1: version: has no value; write one, or leave the line out"),
+        ("version: 1\nversion: 2\n", "h.yaml:2: version: stands twice; leave one of them out"),
+        (
+            "version: 1\nmetrics:\n  file: [a]\n",
+            "h.yaml:3: file: has more than one value; write one",
+        ),
+        (
+            "version: 1\nmetrics:\n  file:\n    a: b\n",
+            "h.yaml:4: file: has keys of its own; write one value",
+        ),
+        (
+            "version: 1\nmetrics: all\n",
+            "h.yaml:2: metrics: has no keys; write lines of the form `key: value`",
+        ),
+        ("version: 1\nmetrics:\n  fields: a\n", "h.yaml:3: fields: is no list; write `[a, b]`"),
         ("json: true\n", "h.yaml:1: json: no flag has this name; `heatsink --help` lists them"),
     ] {
         assert_eq!(refused(text), message, "{text}");
@@ -309,10 +332,13 @@ fn mistakes_in_files_of_dcgm_exporter_are_refused() {
     };
     for (text, message) in [
         ("version: 3\n", "h.yaml:1: version: `3` is neither 1 nor 2"),
-        ("version: 1\nfoo: 1\n", "h.yaml:2: unknown field `foo`"),
-        ("version: 1\ncollections: []\n", "h.yaml:2: unknown field `collections`"),
-        ("version: 2\ncollection: {}\n", "h.yaml:2: unknown field `collection`"),
-        ("version: 1\nwindow: 1m\n", "h.yaml:2: unknown field `window`"),
+        (
+            "version: 1\nfoo: 1\n",
+            "h.yaml:2: foo: no such key; the keys here are version, metrics, collection,",
+        ),
+        ("version: 1\ncollections: []\n", "h.yaml:2: collections: no such key"),
+        ("version: 2\ncollection: {}\n", "h.yaml:2: collection: no such key"),
+        ("version: 1\nwindow: 1m\n", "h.yaml:2: window: no such key"),
         ("version: 2\ncollections: []\n", "h.yaml:2: collections: is empty"),
         ("version: 1\nmetrics: {}\n", "h.yaml:2: metrics: has neither `file` nor `fields`"),
         (
@@ -321,7 +347,7 @@ fn mistakes_in_files_of_dcgm_exporter_are_refused() {
         ),
         (
             "version: 1\nmetrics:\n  fields: [{name: a, prometheusType: b}]\n",
-            "h.yaml:3: missing field `help`",
+            "h.yaml:3: help: is missing; write it",
         ),
         (
             "version: 1\nmetrics:\n  fields: [{name: a, prometheusType: b, help: ''}]\n",
@@ -332,6 +358,20 @@ fn mistakes_in_files_of_dcgm_exporter_are_refused() {
              - {name: a, prometheusType: b, help: c}\n",
             "h.yaml:5: metrics.fields.name: `a` stands twice",
         ),
+        (
+            "version: 1\nmetrics:\n  fields: [{name: \"a\\nb\", prometheusType: b, help: c}]\n",
+            "h.yaml:3: metrics.fields.name: `a\nb` has a comma, a quote or a line break",
+        ),
+        (
+            "version: 1\nmetrics:\n  fields: [{name: a, prometheusType: 'gauge, x', help: c}]\n",
+            "h.yaml:3: metrics.fields.prometheusType: `gauge, x` has a comma",
+        ),
+        (
+            "version: 2\ncollections:\n- {name: a, every: 5s, metrics: {include: ['*']}}\n\
+             - {name: a, every: 5s, metrics: {include: [b]}}\n",
+            "h.yaml:4: collections: `a` stands twice",
+        ),
+        ("version: 1\nmetrics: [\n", "h.yaml:"),
         (
             "version: 1\ncollection: {interval: 30}\n",
             "h.yaml:2: collection.interval: `30` is not between 10ms and 1h; write 30s",
@@ -393,4 +433,33 @@ fn the_example_is_accepted() {
     });
     let whole: String = lines.flat_map(|line| [line, "\n"]).collect();
     assert_eq!(parsed(&whole).entries.len(), 5);
+}
+
+/// A key of a file that stands for a flag is named when its value turns out to be wrong later.
+#[test]
+fn a_file_that_a_key_names_and_that_cannot_be_read_is_named_with_the_key() {
+    for (text, said) in [
+        ("collectors: /nope\n", "h.yaml:1: collectors: cannot read the counters file /nope"),
+        ("\nextra-collectors: /nope\n", "h.yaml:2: extra-collectors: cannot read"),
+        ("web-config-file: /nope\n", "h.yaml:1: web-config-file: cannot read /nope"),
+        ("source: nvml\nsim-gpus: 4\n", "h.yaml:2: sim-gpus has no effect without --source sim"),
+    ] {
+        let args = args(text, &[]);
+        let read = check(&args).and_then(|_| loaded::Loaded::of_files(&args).map(drop));
+        let error = format!("{:#}", read.err().expect("refused"));
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn long_texts_of_a_file_are_cut_in_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("h.yaml");
+    let long = "x".repeat(500_000);
+    for text in [format!("window: {long}\n"), format!("{long}: 1\n"), format!("version: {long}\n")]
+    {
+        std::fs::write(&path, &text).unwrap();
+        let error = format!("{:#}", ConfigFile::read(&path).err().expect("refused"));
+        assert!(error.chars().count() < 1100, "{}", error.len());
+    }
 }
