@@ -138,9 +138,10 @@ fn pod_labels(args: &Args) -> Result<Option<(PodLabelSettings, Vec<AllowListErro
 ///
 /// # Errors
 ///
-/// As [`settings`].
+/// As [`settings`] and [`shown`].
 pub(crate) fn check(args: &Args) -> Result<Vec<String>> {
     let settings = settings(args)?;
+    shown(args)?;
     let mut warnings = Vec::new();
     for error in pod_labels(args)?.map(|(_, invalid)| invalid).unwrap_or_default() {
         let place = args.place(&POD_LABEL_ALLOW_LIST.row);

@@ -446,7 +446,7 @@ fn a_file_that_a_key_names_and_that_cannot_be_read_is_named_with_the_key() {
     ] {
         let args = args(text, &[]);
         let read = check(&args).and_then(|_| loaded::Loaded::of_files(&args).map(drop));
-        let error = format!("{:#}", read.err().expect("refused"));
+        let error = format!("{:#}", read.expect_err("refused"));
         assert!(error.contains(said), "{error}");
     }
 }
