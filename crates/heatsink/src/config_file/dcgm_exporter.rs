@@ -32,7 +32,7 @@ struct Version1 {
     _version: String,
     metrics: Option<Spanned<Metrics>>,
     collection: Option<Collection>,
-    sources: Option<Sources1>,
+    sources: Option<Sources>,
     server: Option<Server>,
 }
 
@@ -116,18 +116,6 @@ struct WatchDcgm {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Sources1 {
-    dcgm: Option<Dcgm1>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Dcgm1 {
-    detect_bind_unbind: Option<DetectBindUnbind>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Sources {
     dcgm: Option<Dcgm>,
 }
@@ -135,7 +123,8 @@ struct Sources {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Dcgm {
-    watch: Option<Keep>,
+    /// Of version 2.
+    watch: Option<Spanned<Keep>>,
     detect_bind_unbind: Option<DetectBindUnbind>,
 }
 
@@ -201,6 +190,10 @@ fn version_1(file: &mut ConfigFile, read: Version1) -> Result<()> {
     metrics(file, rows)?;
     self::server(file, server)?;
     if let Some(dcgm) = sources.and_then(|sources| sources.dcgm) {
+        if let Some(watch) = dcgm.watch {
+            let place = file.at(line(&watch), "sources.dcgm.watch");
+            bail!("{place}: no such key in version 1; write `collection.retention`");
+        }
         detection(file, dcgm.detect_bind_unbind)?;
     }
     let Some(Collection { interval, retention, watch_groups }) = collection else { return Ok(()) };
@@ -228,7 +221,7 @@ fn version_2(file: &mut ConfigFile, read: Version2) -> Result<()> {
     metrics(file, rows)?;
     self::server(file, server)?;
     if let Some(Dcgm { watch, detect_bind_unbind }) = sources.and_then(|sources| sources.dcgm) {
-        if let Some(Keep { max_keep_age, max_keep_samples }) = watch {
+        if let Some(Keep { max_keep_age, max_keep_samples }) = watch.map(|watch| watch.value) {
             let watch = "sources.dcgm.watch";
             flag(file, &format!("{watch}.maxKeepAge"), "watch-max-keep-age", max_keep_age)?;
             let samples = max_keep_samples;

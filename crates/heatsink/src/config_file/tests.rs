@@ -371,7 +371,11 @@ fn mistakes_in_files_of_dcgm_exporter_are_refused() {
              - {name: a, every: 5s, metrics: {include: [b]}}\n",
             "h.yaml:4: collections: `a` stands twice",
         ),
-        ("version: 1\nmetrics: [\n", "h.yaml:"),
+        ("version: 1\nmetrics: [\n", "h.yaml:2: unclosed bracket"),
+        (
+            "version: 1\nsources:\n  dcgm:\n    watch: {maxKeepAge: 1m}\n",
+            "h.yaml:4: sources.dcgm.watch: no such key in version 1",
+        ),
         (
             "version: 1\ncollection: {interval: 30}\n",
             "h.yaml:2: collection.interval: `30` is not between 10ms and 1h; write 30s",
