@@ -159,6 +159,7 @@ fn health_watches(windows: Windows) -> Result<Arc<[Watch]>> {
         interval: INTERVAL,
         windows,
         groups: Arc::new([]),
+        has_own_groups: true,
         known_files: Vec::new(),
     };
     Ok(config.read()?.watches)

@@ -15,6 +15,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 
 use crate::config_file::{ConfigFile, Entry};
 use crate::flag::{Command, Flag, Form, Row, Support};
+use crate::flags::CheckedRow;
 use crate::{flags, parse};
 
 /// The command by which heatsink starts itself to find out whether a new process can read a GPU.
@@ -97,21 +98,36 @@ impl Args {
     }
 
     /// The same with the configuration file as it is now, except for flags that no reload changes;
-    /// and those of them that are no longer the same.
+    /// with a warning that names those of them that are no longer the same, and those warnings of
+    /// `check` that it does not give for the settings in force.
     ///
     /// # Errors
     ///
-    /// The first mistake in the file.
-    pub(crate) fn reread(&self) -> Result<(Self, Vec<&'static Row>)> {
+    /// The first mistake in the file, and what `check` says of it as a whole.
+    pub(crate) fn reread(
+        &self,
+        check: fn(&Self) -> Result<Vec<String>>,
+    ) -> Result<(Self, Vec<String>)> {
         let mut new = self.with_file()?;
-        let rows = flags::all().filter(|row| row.is_of(Command::Serve) && !row.reloads);
-        let changed = rows.filter(|row| self.text(row) != new.text(row)).collect();
+        let mut warnings = check(&new)?;
+        let before = check(self).unwrap_or_default();
+        warnings.retain(|warning| !before.contains(warning));
+        let rows = flags::checked()
+            .filter(|CheckedRow { row, .. }| row.is_of(Command::Serve) && row.waits_for_restart());
+        let changed = rows.filter(|CheckedRow { row, meaning }| {
+            let meaning = |args: &Self| meaning(args.text(row).as_deref()).ok();
+            meaning(self) != meaning(&new)
+        });
+        let changed: Vec<String> = changed.map(|checked| checked.row.to_string()).collect();
+        if !changed.is_empty() {
+            warnings.push(format!("take effect after a restart: {}", changed.join(", ")));
+        }
         if let (Some(file), Some(before)) = (&new.file, &self.file) {
             let mut file = ConfigFile::clone(file);
             file.keep_from(before);
             new.file = Some(Arc::new(file));
         }
-        Ok((new, changed))
+        Ok((new, warnings))
     }
 
     /// The configuration file.
@@ -126,14 +142,20 @@ impl Args {
     /// The name of the flag, and the mistake in its text.
     pub(crate) fn get<T>(&self, flag: &'static Flag<T>) -> Result<T> {
         let setting = flag.setting(self.text(&flag.row).as_deref());
-        setting.with_context(|| match self.origin(&flag.row) {
-            Origin::File(file, entry) => file.at(entry.line, &entry.key).to_string(),
-            _ => flag.to_string(),
-        })
+        setting.with_context(|| self.place(&flag.row))
     }
 
-    /// Where the text of a flag of this command comes from: a flag counts more than its variable, and
-    /// that more than the configuration file. A blank variable is none.
+    /// The place that a setting is from, for messages: line and key of the configuration file, else the
+    /// flag and its variable.
+    pub(crate) fn place(&self, row: &Row) -> String {
+        match self.origin(row) {
+            Origin::File(file, entry) => file.at(entry.line, &entry.key).to_string(),
+            _ => row.to_string(),
+        }
+    }
+
+    /// Where the text of a flag of this command comes from: a flag takes precedence over its variable,
+    /// and that over the configuration file. A blank variable is none.
     pub(crate) fn origin(&self, row: &Row) -> Origin<'_> {
         let typed = self.matches.get_raw(row.long).into_iter().flatten();
         let is_blank = typed.map(|text| text.to_string_lossy()).all(|text| text.trim().is_empty());
@@ -166,8 +188,14 @@ impl Args {
 
     /// The text of a flag of this command, if it was typed or has a default.
     pub(crate) fn text(&self, row: &Row) -> Option<Cow<'_, OsStr>> {
-        if let Origin::File(_, entry) = self.origin(row) {
-            return Some(Cow::Borrowed(OsStr::new(&entry.text)));
+        match self.origin(row) {
+            Origin::File(_, entry) => return Some(Cow::Borrowed(OsStr::new(&entry.text))),
+            // Also where a variable is blank.
+            Origin::Default => {
+                let default = Some(row.default).filter(|default| !default.is_empty());
+                return default.map(|default| Cow::Borrowed(OsStr::new(default)));
+            }
+            Origin::Flag | Origin::Variable(_) => {}
         }
         let mut values = self.matches.get_raw(row.long)?;
         match row.form {
@@ -182,7 +210,7 @@ impl Args {
         let asked = flags::ACCEPTED.iter().filter(|row| self.asks_for(row));
         let flags = asked.filter_map(|row| match row.support {
             Support::Served => None,
-            Support::NoEffect(why) => Some(format!("{row} has no effect: {why}")),
+            Support::NoEffect(why) => Some(format!("{} has no effect: {why}", self.place(row))),
         });
         let keys = self.file().into_iter().flat_map(|file| &file.ignored);
         flags.chain(keys.map(|key| format!("{key}: has no effect; leave it out")))

@@ -5,6 +5,7 @@ mod dcgm_exporter;
 mod entries;
 #[cfg(test)]
 mod tests;
+mod yaml_mistake;
 
 use std::fmt;
 use std::path::Path;
@@ -17,8 +18,10 @@ use serde_saphyr::Spanned;
 
 use self::entries::settable;
 pub(crate) use self::entries::{ConfigFile, Entry};
+use self::yaml_mistake::Mistake;
 use crate::flag::{Form, Row};
 use crate::flags::{CONFIG_FILE, CheckedRow};
+use crate::message::one_line;
 
 impl ConfigFile {
     /// Reads a file, and checks each value with its flag.
@@ -31,7 +34,7 @@ impl ConfigFile {
         let text = text.with_context(|| format!("cannot read {}", path.display()));
         let text = String::from_utf8(text.context(&CONFIG_FILE)?);
         let text = text.map_err(|_| anyhow!("{}: not UTF-8; write it as text", path.display()))?;
-        Self::parse(path, &text)
+        Self::parse(path, &text).map_err(|error| anyhow!(one_line(&format!("{error:#}"))))
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self> {
@@ -43,12 +46,13 @@ impl ConfigFile {
             ignored: Vec::new(),
             is_empty: false,
         };
-        let is_empty = |line: &str| line.is_empty() || line.starts_with('#') || line == "---";
+        let is_empty =
+            |line: &str| line.is_empty() || line.starts_with('#') || matches!(line, "---" | "...");
         if text.lines().all(|line| is_empty(line.trim())) {
             file.is_empty = true;
             return Ok(file);
         }
-        if let Ok(Head { version: Some(_) }) = serde_saphyr::from_str(text) {
+        if has_version(text) {
             dcgm_exporter::read(&mut file, text)?;
             return Ok(file);
         }
@@ -60,33 +64,64 @@ impl ConfigFile {
         });
         match (mistake, read) {
             (Some(mistake), _) => Err(mistake),
-            (None, Err(error)) => Err(file.syntax(&error, current)),
+            (None, Err(error)) => Err(file.syntax(&error, text, current)),
             (None, Ok(())) => Ok(file),
         }
     }
 
-    /// What the YAML library says, on one line, with the key that it was said of.
-    fn syntax(&self, error: &serde_saphyr::Error, key: Option<(String, u64)>) -> anyhow::Error {
-        let text = error.without_snippet().to_string().replace('\n', " ");
-        // The line is said already.
-        let text = text.split(" at line ").next().unwrap_or_default();
-        let text = text.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
-        let line = error.location().map(|location| location.line());
-        match (key, line) {
-            (Some((key, line)), _) if text.starts_with("expected string scalar") => {
-                anyhow!("{}: has more than one value; write one", self.at(line, &key))
-            }
-            (Some((key, line)), _) => anyhow!("{}: {text}", self.at(line, &key)),
-            (None, Some(line)) => anyhow!("{}:{line}: {text}", self.path.display()),
-            (None, None) => anyhow!("{}: {text}", self.path.display()),
+    /// A mistake that the YAML library finds, with the key and line that were read last.
+    fn syntax(
+        &self,
+        error: &serde_saphyr::Error,
+        text: &str,
+        current: Option<(String, u64)>,
+    ) -> anyhow::Error {
+        let Mistake { line, key, what } = Mistake::new(error, text);
+        let (current, line_of_key) = current.unzip();
+        let line = line.filter(|_| key.is_some()).or(line_of_key).or(line);
+        match (key.or(current), line) {
+            (Some(key), Some(line)) => anyhow!("{}: {what}", self.at(line, &key)),
+            (None, Some(line)) => anyhow!("{}:{line}: {what}", self.path.display()),
+            (_, None) => anyhow!("{}: {what}", self.path.display()),
         }
     }
 }
 
-/// Files of dcgm-exporter have a version.
-#[derive(Deserialize)]
-struct Head {
-    version: Option<IgnoredAny>,
+/// Whether a file is one of dcgm-exporter, which has a key `version`, also if a mistake follows it.
+fn has_version(text: &str) -> bool {
+    let mut found = false;
+    let place = &mut found;
+    // The mistake is found again when the file is read.
+    let _ = serde_saphyr::with_deserializer_from_str(text, |yaml| {
+        VersionSearch(place).deserialize(yaml)
+    });
+    found
+}
+
+struct VersionSearch<'a>(&'a mut bool);
+
+impl<'de> DeserializeSeed<'de> for VersionSearch<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, yaml: D) -> Result<(), D::Error> {
+        yaml.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for VersionSearch<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a key `version`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            *self.0 |= key == "version";
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
 }
 
 /// Keys of dcgm-exporter's files.
@@ -163,6 +198,7 @@ fn row_of(key: &str) -> Result<CheckedRow> {
             bail!("no flag has this name; a file of dcgm-exporter begins with `version: 1`")
         }
         None => {
+            let key = if key.len() > 64 { "" } else { key };
             let names = settable().flat_map(|checked| [Some(checked.row.long), checked.row.alias]);
             let names = names.flatten().filter(|name| *name != CONFIG_FILE.row.long);
             let near = names.map(|name| (strsim::damerau_levenshtein(key, name), name)).min();
@@ -225,6 +261,9 @@ impl<'de> Visitor<'de> for ItemsVisitor {
                     Some(anyhow!("`{item}` has a comma, which separates items; write two items"));
             }
             items.push(item);
+        }
+        if items.is_empty() {
+            mistake = Some(anyhow!("is an empty list; write one item, or leave the line out"));
         }
         Ok(Items(mistake.map_or_else(|| Ok(Some(items.join(","))), Err)))
     }

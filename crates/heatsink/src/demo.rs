@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         interval: Duration::from_secs(1),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
         groups: Arc::new([]),
+        has_own_groups: true,
         known_files: Vec::new(),
     };
     let nodes = args.get(&DEMO_NODES)?;

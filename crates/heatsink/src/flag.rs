@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
+use crate::message::one_line;
 use crate::parse;
 
 /// A flag, and how its text becomes a setting.
@@ -90,8 +91,11 @@ pub(crate) const fn text<T>(long: &'static str, parse: fn(&str) -> Result<T>) ->
 }
 
 /// A flag with a list, as dcgm-exporter has them.
-pub(crate) const fn list(long: &'static str) -> Flag<Vec<String>> {
-    Flag { row: Row::new(long, Form::List), parse: Parse::Text(parse::list) }
+pub(crate) const fn list(
+    long: &'static str,
+    parse: fn(&str) -> Result<Vec<String>>,
+) -> Flag<Vec<String>> {
+    Flag { row: Row::new(long, Form::List), parse: Parse::Text(parse) }
 }
 
 /// A flag with the path of a file or folder.
@@ -185,10 +189,11 @@ impl<T> Flag<T> {
     /// The mistake in the text alone.
     pub(crate) fn setting(&'static self, text: Option<&OsStr>) -> Result<T> {
         let text = text.filter(|text| !text.is_empty()).unwrap_or(OsStr::new(self.row.default));
-        match self.parse {
+        let setting = match self.parse {
             Parse::Text(parse) => parse(&text.to_string_lossy()),
             Parse::Path(parse) => parse(Some(Path::new(text)).filter(|_| !text.is_empty())),
-        }
+        };
+        setting.map_err(|error| anyhow!(one_line(&format!("{error:#}"))))
     }
 }
 
@@ -231,6 +236,11 @@ impl Row {
         (row.variable, row.default, row.support) = (Some(variable), default, support);
         row.commands = &[Command::Serve];
         row
+    }
+
+    /// Whether a change of the setting takes effect only after a restart.
+    pub(crate) const fn waits_for_restart(&self) -> bool {
+        !self.reloads && !self.is_hidden()
     }
 
     /// Whether no help names the flag: one that is accepted without being a setting.

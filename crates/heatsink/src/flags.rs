@@ -10,18 +10,19 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use dcgm::Address;
 use exposition::Devices;
 use model::catalog::Generation;
 use sampler::LogLocation;
 
 pub(crate) use self::accepted::ACCEPTED;
-use crate::devices;
 use crate::flag::Command::{Acceptance, Check, Config, Demo, Fields, ProbeGpu, Serve};
 use crate::flag::{Flag, Form, Row, boolean, list, path, positional, switch, text};
 use crate::fleet::MAX_NODES;
+use crate::message::one_line;
 use crate::parse::{self, ConfigMapName, LogFormat, ScenarioName, SourceKind, number, optional};
+use crate::{address, devices};
 
 const SIMULATION: &str = "Simulation (with --source sim)";
 
@@ -33,14 +34,16 @@ const READINGS: &str = "Where readings come from";
 
 const DAY_IN_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// A row, and whether it can read a text.
+/// A row, and how it reads a text.
 #[derive(Clone, Copy)]
 pub(crate) struct CheckedRow {
     pub(crate) row: &'static Row,
+    /// The setting as a text, which is the same for all texts with one meaning.
+    ///
     /// # Errors
     ///
     /// The mistake in the text.
-    pub(crate) check: fn(Option<&OsStr>) -> Result<()>,
+    pub(crate) meaning: fn(Option<&OsStr>) -> Result<String>,
 }
 
 /// `NAME: Type = flag;` under the commands that have it, with its help as documentation: a static for
@@ -54,7 +57,7 @@ macro_rules! flags {
 
         static $list: &[CheckedRow] = &[$($(CheckedRow {
             row: &$name.row,
-            check: |text| $name.setting(text).map(drop),
+            meaning: |text| $name.setting(text).map(|setting| format!("{setting:?}")),
         }),+),+];
     };
 }
@@ -222,7 +225,7 @@ flags! { WEB_FLAGS;
 [Serve] {
     /// Address to listen on: `:9400`, `127.0.0.1:9400`, `[::1]:9400`, `unix:///run/heatsink.sock`
     /// (for its owner and group); several, separated by commas
-    ADDRESS: Vec<String> = list("address")
+    ADDRESS: Vec<String> = list("address", address::list)
         .short('a').variable("DCGM_EXPORTER_LISTEN").value("ADDRESS").default(":9400").heading(WEB);
 
     /// Listen only on the sockets that systemd passes; without this flag, --address is used if
@@ -240,7 +243,8 @@ flags! { WEB_FLAGS;
     MAX_CONNECTIONS: usize = text("max-connections", |text| number(text, 1..=65_536))
         .variable("HEATSINK_MAX_CONNECTIONS").value("N").default("256").heading(WEB);
 
-    /// Reload at POST /-/reload from this machine, or from a client with a password or a certificate
+    /// Reload at POST /-/reload from this machine, or from a client with a password or a certificate;
+    /// browsers are refused
     WEB_RELOAD: bool = boolean("web-enable-reload")
         .variable("HEATSINK_WEB_ENABLE_RELOAD").heading(WEB);
 }
@@ -270,7 +274,7 @@ flags! { HOLDER_FLAGS;
 
     /// Resource names of GPUs besides nvidia.com/gpu, nvidia.com/gpu.shared and nvidia.com/mig-*,
     /// separated by commas
-    RESOURCE_NAMES: Vec<String> = list("nvidia-resource-names")
+    RESOURCE_NAMES: Vec<String> = list("nvidia-resource-names", parse::list)
         .variable("NVIDIA_RESOURCE_NAMES").value("NAMES").heading(HOLDERS);
 
     /// Give each holder of a shared GPU series of its own, with the label `vgpu`, beside those of the
@@ -284,7 +288,7 @@ flags! { HOLDER_FLAGS;
         .variable("DCGM_EXPORTER_KUBERNETES_ENABLE_POD_LABELS").heading(HOLDERS);
 
     /// Regular expressions of the pod labels to add, separated by commas [default: all labels]
-    POD_LABEL_ALLOW_LIST: Vec<String> = list("kubernetes-pod-label-allowlist-regex")
+    POD_LABEL_ALLOW_LIST: Vec<String> = list("kubernetes-pod-label-allowlist-regex", parse::list)
         .variable("DCGM_EXPORTER_KUBERNETES_POD_LABEL_ALLOWLIST_REGEX").value("PATTERNS")
         .heading(HOLDERS);
 
@@ -470,15 +474,18 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
 /// Every row with the check of its texts, in the order of `--help`.
 pub(crate) fn checked() -> impl Iterator<Item = CheckedRow> {
     let settings = [GENERAL, WEB_FLAGS, HOLDER_FLAGS, SOURCES].into_iter().flatten().copied();
-    settings.chain(ACCEPTED.iter().map(|row| CheckedRow { row, check: check_accepted(row) }))
+    settings.chain(ACCEPTED.iter().map(|row| CheckedRow { row, meaning: meaning_of_accepted(row) }))
 }
 
-fn check_accepted(row: &Row) -> fn(Option<&OsStr>) -> Result<()> {
+fn meaning_of_accepted(row: &Row) -> fn(Option<&OsStr>) -> Result<String> {
     match row.form {
-        Form::Boolean => {
-            |text| parse::boolean(&text.unwrap_or_default().to_string_lossy()).map(drop)
-        }
-        _ => |_| Ok(()),
+        Form::Boolean => |text| {
+            let truth = parse::boolean(&text.unwrap_or_default().to_string_lossy());
+            truth
+                .map(|truth| truth.to_string())
+                .map_err(|error| anyhow!(one_line(&error.to_string())))
+        },
+        _ => |text| Ok(text.unwrap_or_default().to_string_lossy().into_owned()),
     }
 }
 

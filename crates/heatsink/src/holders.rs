@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use attribution::{
-    AllowList, ApiServer, Attributor, DraSettings, JobSettings, KubeletSettings, NodeSettings,
-    PodLabelSettings, PodSettings,
+    AllowList, AllowListError, ApiServer, Attributor, DraSettings, JobSettings, KubeletSettings,
+    NodeSettings, PodLabelSettings, PodSettings,
 };
 use exposition::HolderSettings;
 use model::{Attribution, DeviceKey, DeviceUse, GpuKey, Holder, Moment, Pod};
@@ -17,6 +17,7 @@ use crate::flags::{
     JOB_FOLDER, KUBELET_SOCKET, KUBERNETES, NODE_FILES, POD_LABEL_ALLOW_LIST, POD_LABEL_LIMIT,
     POD_LABELS, POD_UID, RESOURCE_NAMES, ROOTFS, SERVICE_ACCOUNT, VIRTUAL_GPUS,
 };
+use crate::message::one_line;
 
 /// Who uses the GPUs.
 pub(crate) enum Holders {
@@ -93,10 +94,9 @@ fn settings(args: &Args) -> Result<attribution::Settings> {
         node: None,
         jobs: args.get(&JOB_FOLDER)?.map(|folder| JobSettings { folder }),
     };
-    let labels = pod_labels(args)?;
+    let labels = pod_labels(args)?.map(|(labels, _)| labels);
     let (is_node_files, is_dra) = (args.get(&NODE_FILES)?, args.get(&DRA)?);
     if !args.get(&KUBERNETES)? {
-        warn_without_kubernetes(args);
         return Ok(settings);
     }
     settings.kubelet = Some(KubeletSettings {
@@ -122,26 +122,40 @@ fn settings(args: &Args) -> Result<attribution::Settings> {
     Ok(settings)
 }
 
-fn pod_labels(args: &Args) -> Result<Option<PodLabelSettings>> {
+/// Which labels of pods are added, and the patterns that are no regular expressions.
+fn pod_labels(args: &Args) -> Result<Option<(PodLabelSettings, Vec<AllowListError>)>> {
     let patterns = args.get(&POD_LABEL_ALLOW_LIST)?;
     let most = args.get(&POD_LABEL_LIMIT)?;
     if !args.get(&POD_LABELS)? {
         return Ok(None);
     }
-    let (allow, invalid) = AllowList::new(&patterns).context(&POD_LABEL_ALLOW_LIST)?;
-    for error in invalid {
-        tracing::warn!("{}: {error}; it admits nothing", &POD_LABEL_ALLOW_LIST);
-    }
-    Ok(Some(PodLabelSettings { allow: Arc::new(allow), most }))
+    let (allow, invalid) =
+        AllowList::new(&patterns).with_context(|| args.place(&POD_LABEL_ALLOW_LIST.row))?;
+    Ok(Some((PodLabelSettings { allow: Arc::new(allow), most }, invalid)))
 }
 
-/// Warns of flags that have no effect.
-fn warn_without_kubernetes(args: &Args) {
-    let rows: [&Row; 5] =
-        [&POD_LABELS.row, &POD_UID.row, &VIRTUAL_GPUS.row, &NODE_FILES.row, &DRA.row];
-    for row in rows.into_iter().filter(|row| args.asks_for(row)) {
-        tracing::warn!("{row} has no effect without {}", &KUBERNETES);
+/// Checks the settings, and returns warnings of those that have no effect.
+///
+/// # Errors
+///
+/// As [`settings`] and [`shown`].
+pub(crate) fn check(args: &Args) -> Result<Vec<String>> {
+    let settings = settings(args)?;
+    shown(args)?;
+    let mut warnings = Vec::new();
+    for error in pod_labels(args)?.map(|(_, invalid)| invalid).unwrap_or_default() {
+        let place = args.place(&POD_LABEL_ALLOW_LIST.row);
+        warnings.push(one_line(&format!("{place}: {error}; it admits nothing")));
     }
+    if settings.kubelet.is_none() {
+        let rows: [&Row; 5] =
+            [&POD_LABELS.row, &POD_UID.row, &VIRTUAL_GPUS.row, &NODE_FILES.row, &DRA.row];
+        let unused = rows.into_iter().filter(|row| args.asks_for(row));
+        warnings.extend(
+            unused.map(|row| format!("{} has no effect without {}", args.place(row), &KUBERNETES)),
+        );
+    }
+    Ok(warnings)
 }
 
 /// The API server of the cluster that this pod runs in. What is unknown is empty, which the refresher

@@ -7,10 +7,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+use crate::address::{host_and_port, unix_path};
 use crate::flags::{ADDRESS, WEB_SYSTEMD_SOCKET};
 
 /// Connections that the kernel keeps until they are accepted; it may keep fewer (net.core.somaxconn). If
@@ -23,9 +24,6 @@ const SEND_BUFFER: usize = 256 * 1024;
 
 /// Who may connect to a Unix socket, whatever the umask is: its owner and its group.
 const SOCKET_MODE: u32 = 0o660;
-
-/// What an address may look like.
-const FORMS: &str = "write :9400, 127.0.0.1:9400, [::1]:9400 or unix:///run/heatsink.sock";
 
 /// A listening socket.
 pub(crate) enum Listener {
@@ -100,11 +98,8 @@ pub(crate) fn listeners(required: bool, addresses: &[String]) -> Result<Vec<List
     if !passed.is_empty() {
         return Ok(passed);
     }
-    let bind_all = || {
-        ensure!(!addresses.is_empty(), "there is no address; {FORMS}");
-        addresses.iter().map(|address| bind(address)).collect()
-    };
-    bind_all().context(&ADDRESS)
+    let listeners: Result<_> = addresses.iter().map(|address| bind(address)).collect();
+    listeners.context(&ADDRESS)
 }
 
 /// The sockets that systemd listens on for this process (`heatsink.socket`): TCP and Unix sockets.
@@ -149,8 +144,7 @@ pub(crate) fn bind(address: &str) -> Result<Listener> {
 
 /// A listening Unix socket. Removes the file of one that nothing listens on.
 fn bind_unix(address: &str, path: &str) -> Result<Listener> {
-    let path = path.strip_prefix("//").map(Path::new).filter(|path| path.is_absolute());
-    let path = path.with_context(|| format!("`{address}` has no absolute path; {FORMS}"))?;
+    let path = unix_path(address, path)?;
     match fs::symlink_metadata(path) {
         Ok(file) if !file.file_type().is_socket() => {
             bail!("cannot listen on `{address}`: there is a file that is not a socket")
@@ -219,20 +213,6 @@ fn bind_tcp(address: &str) -> Result<TcpListener> {
         }
     }
     last
-}
-
-/// The host and the port of `:9400`, `127.0.0.1:9400`, `[::1]:9400` or `host:9400`.
-fn host_and_port(address: &str) -> Result<(&str, u16)> {
-    if let Ok(port) = address.parse::<u16>() {
-        bail!("`{address}` is a port without a colon; write :{port}");
-    }
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let is_literal = address.parse::<SocketAddr>().is_ok();
-    let halves = address.rsplit_once(':');
-    let halves = halves.filter(|(host, _)| is_literal || host.chars().all(is_name));
-    let (host, port) = halves.with_context(|| format!("`{address}` is not HOST:PORT; {FORMS}"))?;
-    let port = port.parse();
-    Ok((host, port.map_err(|_| anyhow!("`{address}` has no port from 0 to 65535; {FORMS}"))?))
 }
 
 /// Why nothing can listen there, and what to do.
@@ -307,7 +287,6 @@ mod tests {
             let message_of_all = mistake(&["127.0.0.1:0", text]);
             assert!(message_of_all.contains(message), "{message_of_all}");
         }
-        assert!(mistake(&[]).contains("there is no address"));
         let long = format!("unix:///tmp/{}", "x".repeat(200));
         assert!(mistake(&[&long]).contains("cannot listen on"));
     }

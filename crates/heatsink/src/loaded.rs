@@ -12,8 +12,11 @@ use web_config::WebConfig;
 
 use crate::cli::{Args, Origin};
 use crate::file_watch::Stamps;
+use crate::flag::Flag;
 use crate::parse::ConfigMapName;
-use crate::watches::{self, CountersFrom, CountersText, Extra, LoadedWatches, WatchConfig};
+use crate::watches::{
+    self, CountersFrom, CountersText, Extra, LoadedWatches, NamedFile, WatchConfig,
+};
 use crate::{flags, holders, source};
 
 /// The key of a ConfigMap with the counters file, as in dcgm-exporter.
@@ -114,10 +117,14 @@ impl Loaded {
         known_files: &[PathBuf],
     ) -> Result<Self> {
         let mut config = watch_config(args)?;
+        // The groups of the configuration file were not written for a ConfigMap.
+        config.has_own_groups &= counters.is_none();
         config.counters = counters.or(config.counters);
         config.known_files = known_files.to_vec();
         let web_config = match args.get(&flags::WEB_CONFIG_FILE)? {
-            Some(path) => WebConfig::load(&path).context(&flags::WEB_CONFIG_FILE)?,
+            Some(path) => {
+                WebConfig::load(&path).with_context(|| args.place(&flags::WEB_CONFIG_FILE.row))?
+            }
             None => WebConfig::default(),
         };
         let (watches, page) = (config.read()?, PageSettings::read(args)?);
@@ -148,7 +155,7 @@ impl ConfigMapRows {
     fn read(args: &Args, name: &ConfigMapName) -> Result<Self> {
         let ConfigMapText { version, text } = config_map(args, name)?;
         let counters = CountersText { name: format!("the ConfigMap {name}"), text, lines: None };
-        watches::rows(&counters).context(&flags::CONFIGMAP_DATA)?;
+        watches::rows(&counters).with_context(|| args.place(&flags::CONFIGMAP_DATA.row))?;
         Ok(Self { version, counters: Arc::new(counters) })
     }
 }
@@ -180,12 +187,17 @@ fn is_set(path: &Path) -> bool {
 
 /// What to read, with the counters file.
 pub(crate) fn watch_config(args: &Args) -> Result<WatchConfig> {
-    let path = args.get(&flags::COLLECTORS)?.map(CountersFrom::Path);
+    let named = |flag: &'static Flag<Option<PathBuf>>| -> Result<Option<NamedFile>> {
+        let path = args.get(flag)?;
+        Ok(path.map(|path| NamedFile { path, place: args.place(&flag.row) }))
+    };
+    let path = named(&flags::COLLECTORS)?.map(CountersFrom::Path);
     let of_file = args.file().and_then(|file| file.counters.clone()).map(CountersFrom::Text);
-    let is_default = matches!(args.origin(&flags::COLLECTORS.row), Origin::Default);
+    let origin = args.origin(&flags::COLLECTORS.row);
+    let is_default = matches!(origin, Origin::Default);
     Ok(WatchConfig {
         counters: if is_default { of_file.or(path) } else { path },
-        extra: args.get(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
+        extra: named(&flags::EXTRA_COLLECTORS)?.map(Extra::Path),
         generation: args.get(&flags::METRIC_NAMES)?,
         interval: args.get(&flags::COLLECT_INTERVAL)?,
         windows: Windows {
@@ -194,6 +206,7 @@ pub(crate) fn watch_config(args: &Args) -> Result<WatchConfig> {
             clock_events: args.get(&flags::CLOCK_EVENTS_COUNT_WINDOW_SIZE)?,
         },
         groups: args.file().map(|file| Arc::clone(&file.groups)).unwrap_or_default(),
+        has_own_groups: matches!(origin, Origin::Default | Origin::File(..)),
         known_files: Vec::new(),
     })
 }
@@ -207,5 +220,5 @@ pub(crate) fn config_map(args: &Args, name: &ConfigMapName) -> Result<ConfigMapT
     let server = holders::api_server(args)?;
     let ConfigMapName { namespace, name } = name;
     let text = config_map_text(&server, namespace, name, CONFIG_MAP_KEY);
-    text.context(&flags::CONFIGMAP_DATA)
+    text.with_context(|| args.place(&flags::CONFIGMAP_DATA.row))
 }

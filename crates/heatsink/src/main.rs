@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod acceptance;
+mod address;
 mod check;
+mod checks;
 mod cli;
 mod config_file;
 mod connections;
@@ -25,6 +27,7 @@ mod loaded;
 mod logging;
 #[cfg(test)]
 mod manual;
+mod message;
 mod negotiate;
 mod overview;
 mod pace_groups;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use model::catalog::generation::{Pair, pairs};
 use model::{Pace, Watch};
 use regex_lite::Regex;
 
@@ -11,44 +12,54 @@ use regex_lite::Regex;
 pub(crate) struct PaceGroup {
     /// The place and name, for messages.
     pub(crate) place: String,
+    /// The key of its list, its line, and its name.
+    pub(crate) key: &'static str,
+    pub(crate) line: u64,
+    pub(crate) name: String,
     pub(crate) interval: Duration,
+    /// Patterns of names, as they are written.
+    pub(crate) fields: Vec<String>,
     pub(crate) patterns: Vec<Regex>,
 }
 
 impl PaceGroup {
-    /// Gives the watches that a group names its interval.
+    /// Gives the watches that a group names its interval. A name is that of a row, or else the name
+    /// of its field in the other generation. Returns messages about groups without a watch.
     ///
     /// # Errors
     ///
-    /// When a watch is in two groups, or a group has no watch.
-    pub(crate) fn apply(groups: &[Self], watches: &mut [Watch]) -> Result<()> {
+    /// When a watch is in two groups.
+    pub(crate) fn apply(groups: &[Self], watches: &mut [Watch]) -> Result<Vec<String>> {
+        let pairs: Vec<Pair> = if groups.is_empty() { Vec::new() } else { pairs().collect() };
         let mut has_watch = vec![false; groups.len()];
         for watch in watches {
-            let mut first: Option<&Self> = None;
-            for (group, has_watch) in groups.iter().zip(&mut has_watch) {
-                if !group.patterns.iter().any(|pattern| pattern.is_match(&watch.name)) {
-                    continue;
-                }
-                *has_watch = true;
-                if let Some(first) = first {
-                    bail!(
-                        "{}: {} is in {} too; name it in one of them",
-                        group.place,
-                        watch.name,
-                        first.place
-                    );
-                }
-                first = Some(group);
-                watch.pace = Pace::At(group.interval);
+            let pair = pairs.iter().find(|pair| pair.has(&watch.name));
+            let others = pair.into_iter().flat_map(|pair| [pair.v4_8.name, pair.v4_9.name]);
+            let named = std::iter::once(&*watch.name).chain(others).map(|name| {
+                let is_it = |index: &usize| groups[*index].names(name);
+                (0..groups.len()).filter(is_it).collect::<Vec<_>>()
+            });
+            let named = named.into_iter().find(|named| !named.is_empty()).unwrap_or_default();
+            if let [first, second, ..] = named[..] {
+                bail!(
+                    "{}: {} is in {} too; name it in one of them",
+                    groups[second].place,
+                    watch.name,
+                    groups[first].place
+                );
+            }
+            for index in named {
+                has_watch[index] = true;
+                watch.pace = Pace::At(groups[index].interval);
             }
         }
-        match groups.iter().zip(has_watch).find(|(_, has_watch)| !has_watch) {
-            Some((group, _)) => bail!(
-                "{}: matches no field that is served; correct the names, or leave the group out",
-                group.place
-            ),
-            None => Ok(()),
-        }
+        let unmatched = groups.iter().zip(has_watch).filter(|(_, has_watch)| !has_watch);
+        let message = |group: &Self| format!("{}: matches no field that is served", group.place);
+        Ok(unmatched.map(|(group, _)| message(group)).collect())
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.is_match(name))
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) enum ScenarioName {
 }
 
 /// How log lines look.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum LogFormat {
     /// A line for people.
     Text,

@@ -16,9 +16,9 @@ use anyhow::{Result, bail};
 use model::{FieldId, Kind, Source, Watch, field};
 use web_config::WebConfig;
 
+use crate::checks;
 use crate::cli::Args;
 use crate::file_watch::{FileWatch, Stamps};
-use crate::flag::Row;
 use crate::flags::{CONFIGMAP_DATA, WEB_CONFIG_FILE};
 use crate::http::App;
 use crate::loaded::{self, ConfigMapRows, Loaded};
@@ -178,10 +178,9 @@ impl Reloader {
         let mut named = before.named.renewed();
         let read = read_again(before, &in_force, &mut named);
         let result = match read {
-            Ok((args, changed, loaded)) => {
-                if !changed.is_empty() {
-                    let names: Vec<String> = changed.iter().map(|row| row.to_string()).collect();
-                    tracing::warn!("{trigger}: {} takes effect after a restart", names.join(", "));
+            Ok((args, warnings, loaded)) => {
+                for warning in warnings {
+                    tracing::warn!("{trigger}: {warning}");
                 }
                 self.configuration = Some(Configuration {
                     files: loaded.files(&args),
@@ -279,8 +278,8 @@ fn read_again(
     before: &Configuration,
     in_force: &WebConfig,
     named: &mut Stamps,
-) -> Result<(Args, Vec<&'static Row>, Loaded)> {
-    let (args, changed) = before.args.reread()?;
+) -> Result<(Args, Vec<String>, Loaded)> {
+    let (args, warnings) = before.args.reread(checks::check)?;
     // A program that writes a file in place empties it first.
     if let (Some(file), Some(old)) = (args.file(), before.args.file())
         && file.is_empty
@@ -300,7 +299,7 @@ fn read_again(
     files.extend(loaded.files(&args));
     named.add(&files);
     named.keep(&files);
-    Ok((args, changed, loaded))
+    Ok((args, warnings, loaded))
 }
 
 /// Logs that connections and pages are no longer protected, or are from now on.

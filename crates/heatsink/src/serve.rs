@@ -27,7 +27,7 @@ use crate::reload::{Configuration, Reloader, SIGHUP, UnservedFields};
 use crate::reload_request::ReloadHandle;
 use crate::systemd::{self, Messenger};
 use crate::watches::{LoadedWatches, WatchConfig};
-use crate::{devices, flags, holders, listen, logging, source};
+use crate::{checks, devices, flags, holders, listen, logging, source};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     named.add(args.get(&flags::CONFIG_FILE)?.as_slice());
     let args = &args.with_file()?;
     let _log = logging::start(args.get(&flags::LOG_FORMAT)?, args.get(&flags::DEBUG)?);
-    for warning in args.warnings() {
+    for warning in checks::check(args)? {
         tracing::warn!("{warning}");
     }
     let WatchConfig { interval, windows, .. } = loaded::watch_config(args)?;

@@ -34,15 +34,8 @@ pub(crate) fn open(
     interval: Duration,
     compute_instances: bool,
 ) -> Result<Box<dyn Source>> {
-    let kind = kind(args)?;
-    warn_of_unused(args, kind);
-    let sim = [&SIM_SCENARIO.row, &SIM_GPUS.row, &SIM_SEED.row, &SIM_AT.row, &SIM_SPEED.row];
-    if kind != SourceKind::Sim
-        && let Some(row) = sim.into_iter().find(|row| args.is_given(row))
-    {
-        bail!("{row} has no effect without --source sim");
-    }
-    match kind {
+    check(args)?;
+    match kind(args)? {
         SourceKind::Nvml => {
             let options = nvml::Options { compute_instances, root: args.get(&ROOTFS)? };
             Ok(Box::new(NvmlSource::new(args.get(&NVML_LIBRARY)?, options)))
@@ -59,18 +52,45 @@ pub(crate) fn open(
     }
 }
 
-/// Warns of settings that only another source reads. Manifests may have them for both, so they are
-/// not refused.
-fn warn_of_unused(args: &Args, kind: SourceKind) {
-    for (row, read_by) in [
+/// Checks the settings of all sources against each other.
+///
+/// Returns warnings of settings that only another source reads. Manifests may have them for both, so
+/// they are not refused.
+///
+/// # Errors
+///
+/// The first mistake.
+pub(crate) fn check(args: &Args) -> Result<Vec<String>> {
+    let kind = kind(args)?;
+    let sim = [&SIM_SCENARIO.row, &SIM_GPUS.row, &SIM_SEED.row, &SIM_AT.row, &SIM_SPEED.row];
+    if kind == SourceKind::Sim {
+        check_simulation(args)?;
+    } else if let Some(row) = sim.into_iter().find(|row| args.is_given(row)) {
+        bail!("{} has no effect without --source sim", args.place(row));
+    }
+    let unused = [
         (&NVML_LIBRARY.row, SourceKind::Nvml),
         (&DCGM_LIBRARY.row, SourceKind::Dcgm),
         (&REMOTE_HOSTENGINE_INFO.row, SourceKind::Dcgm),
-    ] {
-        if args.is_given(row) && read_by != kind {
-            tracing::warn!("{row} has no effect: the source is {kind}");
-        }
+    ];
+    let unused = unused.into_iter().filter(|(row, of)| args.is_given(row) && *of != kind);
+    let warning = |row| format!("{} has no effect: the source is {kind}", args.place(row));
+    Ok(unused.map(|(row, _)| warning(row)).collect())
+}
+
+fn check_simulation(args: &Args) -> Result<()> {
+    let name = args.get(&SIM_SCENARIO)?;
+    let (gpus, at, speed) = (args.get(&SIM_GPUS)?, args.get(&SIM_AT)?, args.get(&SIM_SPEED)?);
+    if gpus.is_some() && name == ScenarioName::Story {
+        bail!(
+            "--sim-gpus has no effect with --sim-scenario story, which has eight GPUs; \
+             use --sim-scenario steady"
+        );
     }
+    if speed.is_some() && at.is_some() {
+        bail!("--speed has no effect with --sim-at, which stops time; leave one of them out");
+    }
+    Ok(())
 }
 
 /// How to find out whether a new session would read a GPU that is down, with NVML. DCGM's engine is
@@ -127,15 +147,6 @@ pub(crate) fn hostname(args: Option<&Args>) -> Option<Arc<str>> {
 fn simulation(args: &Args) -> Result<Box<dyn Source>> {
     let name = args.get(&SIM_SCENARIO)?;
     let (gpus, at, speed) = (args.get(&SIM_GPUS)?, args.get(&SIM_AT)?, args.get(&SIM_SPEED)?);
-    if gpus.is_some() && name == ScenarioName::Story {
-        bail!(
-            "--sim-gpus has no effect with --sim-scenario story, which has eight GPUs; \
-             use --sim-scenario steady"
-        );
-    }
-    if speed.is_some() && at.is_some() {
-        bail!("--speed has no effect with --sim-at, which stops time; leave one of them out");
-    }
     let gpus = gpus.map_or(8, usize::from);
     let scenario = match name {
         ScenarioName::Story => Scenario::story(),

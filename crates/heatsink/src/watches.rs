@@ -12,7 +12,6 @@ use model::catalog::counters::{self, Counters, Skipped};
 use model::catalog::{Field, Generation, generation};
 use model::{Kind, Watch, Windows};
 
-use crate::flags::{COLLECTORS, EXTRA_COLLECTORS};
 use crate::pace_groups::PaceGroup;
 
 /// The configuration of watches. Its files are read at the start and at every reload.
@@ -30,6 +29,8 @@ pub(crate) struct WatchConfig {
     pub(crate) windows: Windows,
     /// Fields with intervals of their own.
     pub(crate) groups: Arc<[PaceGroup]>,
+    /// Whether the groups were written for these rows: a group without a field is a mistake then.
+    pub(crate) has_own_groups: bool,
     /// Files that were read before: no built-in set stands in for one of them when it is missing.
     pub(crate) known_files: Vec<PathBuf>,
 }
@@ -38,9 +39,17 @@ pub(crate) struct WatchConfig {
 #[derive(Clone, Debug)]
 pub(crate) enum CountersFrom {
     /// A counters file, or the name of a built-in set.
-    Path(PathBuf),
+    Path(NamedFile),
     /// A text that was read already.
     Text(Arc<CountersText>),
+}
+
+/// A file that a setting names.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedFile {
+    pub(crate) path: PathBuf,
+    /// The place of the setting, for messages.
+    pub(crate) place: String,
 }
 
 /// A counters file that is a part of something else.
@@ -57,7 +66,7 @@ pub(crate) struct CountersText {
 #[derive(Clone, Debug)]
 pub(crate) enum Extra {
     /// A counters file, or the name of a built-in set.
-    Path(PathBuf),
+    Path(NamedFile),
     /// A built-in set, whatever files are in the working directory.
     Builtin(Set),
 }
@@ -86,9 +95,7 @@ impl WatchConfig {
         let mut files = Vec::new();
         let (counters, is_builtin) = match &self.counters {
             None => (of_set(Set::Default), true),
-            Some(CountersFrom::Path(path)) => {
-                self.file_or_builtin(path, &mut files).context(&COLLECTORS)?
-            }
+            Some(CountersFrom::Path(file)) => self.file_or_builtin(file, &mut files)?,
             Some(CountersFrom::Text(text)) => (rows(text)?, false),
         };
         rows_skipped += counters.skipped.len();
@@ -99,9 +106,7 @@ impl WatchConfig {
         }
         if let Some(extra) = &self.extra {
             let extra = match extra {
-                Extra::Path(path) => {
-                    self.file_or_builtin(path, &mut files).context(&EXTRA_COLLECTORS)?.0
-                }
+                Extra::Path(file) => self.file_or_builtin(file, &mut files)?.0,
                 Extra::Builtin(set) => of_set(*set),
             };
             rows_skipped += extra.skipped.len();
@@ -112,13 +117,18 @@ impl WatchConfig {
         {
             let why = "asks for labels only; add a row of type gauge, counter or untyped";
             return match counters {
-                CountersFrom::Path(path) => {
-                    Err(anyhow!("{} {why}", path.display())).context(&COLLECTORS)
+                CountersFrom::Path(NamedFile { path, place }) => {
+                    Err(anyhow!("{place}: {} {why}", path.display()))
                 }
                 CountersFrom::Text(text) => Err(anyhow!("{} {why}", text.name)),
             };
         }
-        PaceGroup::apply(&self.groups, &mut watches)?;
+        for unmatched in PaceGroup::apply(&self.groups, &mut watches)? {
+            if self.has_own_groups {
+                bail!("{unmatched}; correct the names, or leave the group out");
+            }
+            tracing::warn!("{unmatched}");
+        }
         // A name in a file stays as it is written, unless a generation is set.
         if let Some(generation) = self.generation {
             let before = watches.len();
@@ -138,9 +148,17 @@ impl WatchConfig {
         Ok(LoadedWatches { watches: watches.into(), rows, rows_skipped, files })
     }
 
-    /// The file at `path`, which is added to `files`, or the built-in set for this path or name; and
-    /// whether it is a built-in set.
-    fn file_or_builtin(&self, path: &Path, files: &mut Vec<PathBuf>) -> Result<(Counters, bool)> {
+    /// A file, which is added to `files`, or the built-in set for its path or name; and whether it is
+    /// a built-in set.
+    fn file_or_builtin(
+        &self,
+        file: &NamedFile,
+        files: &mut Vec<PathBuf>,
+    ) -> Result<(Counters, bool)> {
+        self.read_or_builtin(&file.path, files).with_context(|| file.place.clone())
+    }
+
+    fn read_or_builtin(&self, path: &Path, files: &mut Vec<PathBuf>) -> Result<(Counters, bool)> {
         let error = match web_config::read_file(path) {
             Ok(text) => {
                 files.push(path.to_owned());
@@ -222,14 +240,19 @@ mod tests {
     fn config(counters: Option<&str>, generation: Option<Generation>) -> WatchConfig {
         let minute = Duration::from_secs(60);
         WatchConfig {
-            counters: counters.map(|path| CountersFrom::Path(path.into())),
+            counters: counters.map(|path| CountersFrom::Path(named(path.into()))),
             extra: None,
             generation,
             interval: Duration::from_secs(1),
             windows: Windows { extents: minute, xids: minute, clock_events: minute },
             groups: Arc::new([]),
+            has_own_groups: true,
             known_files: Vec::new(),
         }
+    }
+
+    fn named(path: PathBuf) -> NamedFile {
+        NamedFile { path, place: "h.yaml:1: the key".to_owned() }
     }
 
     fn names(config: &WatchConfig) -> Vec<String> {
@@ -247,6 +270,31 @@ mod tests {
         assert_eq!(config(Some(known), None).read().unwrap().rows_skipped, 0);
         assert!(names(&config(Some("all"), None)).len() > 350);
         assert!(config(Some("/nowhere/counters.csv"), None).read().is_err());
+    }
+
+    #[test]
+    fn a_group_has_names_of_either_generation_and_may_be_empty_for_other_rows() {
+        let group = |glob: &str| PaceGroup {
+            place: "h.yaml:4".to_owned(),
+            key: "collections",
+            line: 4,
+            name: "a".to_owned(),
+            fields: vec![glob.to_owned()],
+            interval: Duration::from_secs(5),
+            patterns: vec![crate::pace_groups::pattern(glob).unwrap()],
+        };
+        let mut config = config(None, Some(Generation::V4_9));
+        for name in ["DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_SM_CLOCK_HERTZ"] {
+            config.groups = Arc::new([group(name)]);
+            let watches = config.read().unwrap().watches;
+            let is_it = |watch: &&Watch| &*watch.name == "DCGM_FI_DEV_SM_CLOCK_HERTZ";
+            let pace = watches.iter().find(is_it).unwrap().pace;
+            assert_eq!(pace, model::Pace::At(Duration::from_secs(5)), "{name}");
+        }
+        config.groups = Arc::new([group("DCGM_FI_NO_*")]);
+        assert!(config.read().is_err());
+        config.has_own_groups = false;
+        assert!(config.read().is_ok());
     }
 
     #[test]
@@ -274,8 +322,8 @@ mod tests {
                 path
             };
             let mut config = config(None, None);
-            config.counters = first.map(|text| CountersFrom::Path(write("first.csv", text)));
-            config.extra = second.map(|text| Extra::Path(write("second.csv", text)));
+            config.counters = first.map(|text| CountersFrom::Path(named(write("first.csv", text))));
+            config.extra = second.map(|text| Extra::Path(named(write("second.csv", text))));
             config.read().map(|loaded| loaded.rows_skipped).map_err(|error| format!("{error:#}"))
         };
         let refused = |first, second, said: &str| {
@@ -287,7 +335,7 @@ mod tests {
         refused(Some("\n?\n"), None, "the first is line 2, `?`: 1 of 3 cells");
         refused(Some(LABEL), None, "asks for labels only");
         refused(Some(LABEL), Some(LABEL), "asks for labels only");
-        refused(None, Some("?\n"), "--extra-collectors (HEATSINK_EXTRA_COLLECTORS)");
+        refused(None, Some("?\n"), "h.yaml:1: the key: no row of");
         assert_eq!(rows_skipped(Some(LABEL), Some(FAMILY)), Ok(0));
         assert_eq!(rows_skipped(None, Some(LABEL)), Ok(0));
         assert_eq!(rows_skipped(Some(&format!("?\n{FAMILY}")), None), Ok(1));
@@ -302,7 +350,7 @@ mod tests {
         std::fs::write(&path, rows).unwrap();
         let mut config = config(None, None);
         let before = names(&config).len();
-        config.extra = Some(Extra::Path(path));
+        config.extra = Some(Extra::Path(named(path)));
         let loaded = config.read().unwrap();
         assert_eq!(names(&config).len(), before + 2, "a name of 4.9 stays beside its twin");
         assert_eq!(loaded.rows_skipped, 1);

@@ -9,9 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use model::catalog::counters;
 use serde::Deserialize;
-use serde_saphyr::Spanned;
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Error, Spanned};
 
 use super::entries::{ConfigFile, Entry, settable};
+use super::yaml_mistake::last_key;
+use crate::message::one_line;
 use crate::pace_groups::{PaceGroup, pattern};
 use crate::watches::CountersText;
 
@@ -29,7 +32,7 @@ struct Version1 {
     _version: String,
     metrics: Option<Spanned<Metrics>>,
     collection: Option<Collection>,
-    sources: Option<Sources1>,
+    sources: Option<Sources>,
     server: Option<Server>,
 }
 
@@ -113,18 +116,6 @@ struct WatchDcgm {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Sources1 {
-    dcgm: Option<Dcgm1>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Dcgm1 {
-    detect_bind_unbind: Option<DetectBindUnbind>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Sources {
     dcgm: Option<Dcgm>,
 }
@@ -132,7 +123,8 @@ struct Sources {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Dcgm {
-    watch: Option<Keep>,
+    /// Of version 2.
+    watch: Option<Spanned<Keep>>,
     detect_bind_unbind: Option<DetectBindUnbind>,
 }
 
@@ -162,19 +154,35 @@ struct Server {
 ///
 /// The first mistake.
 pub(super) fn read(file: &mut ConfigFile, text: &str) -> Result<()> {
-    let head = serde_saphyr::from_str::<Head>(text);
-    let version = head.map_err(|error| file.syntax(&error, None))?.version;
+    let version = typed::<Head>(file, text)?.version;
     match version.value.as_str() {
-        "1" => {
-            let read = serde_saphyr::from_str(text);
-            version_1(file, read.map_err(|error| file.syntax(&error, None))?)
-        }
-        "2" => {
-            let read = serde_saphyr::from_str(text);
-            version_2(file, read.map_err(|error| file.syntax(&error, None))?)
-        }
+        "1" => version_1(file, typed(file, text)?),
+        "2" => version_2(file, typed(file, text)?),
         other => bail!("{}: `{other}` is neither 1 nor 2", file.at(line(&version), "version")),
     }
+}
+
+/// Keys with values, for messages about a value that has not the right form.
+#[rustfmt::skip]
+const KEYS: [&str; 27] = [
+    "version", "metrics", "file", "fields", "enableExporterMetrics", "name", "prometheusType", "help",
+    "collection", "interval", "retention", "watchGroups", "maxAge", "maxSamples", "collections",
+    "every", "include", "sources", "dcgm", "watch", "maxKeepAge", "maxKeepSamples",
+    "detectBindUnbind", "enabled", "pollInterval", "server", "maxConcurrentScrapes",
+];
+
+/// The whole file.
+fn typed<T: DeserializeOwned>(file: &ConfigFile, text: &str) -> Result<T> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        let line = error.location().map(|location| location.line());
+        let is_of_value = matches!(
+            error.without_snippet(),
+            Error::Unexpected { .. } | Error::NullIntoString { .. }
+        );
+        let line = line.filter(|_| is_of_value);
+        let key = line.and_then(|line| Some((last_key(text, line, &KEYS)?.to_owned(), line)));
+        file.syntax(&error, text, key)
+    })
 }
 
 fn version_1(file: &mut ConfigFile, read: Version1) -> Result<()> {
@@ -182,6 +190,10 @@ fn version_1(file: &mut ConfigFile, read: Version1) -> Result<()> {
     metrics(file, rows)?;
     self::server(file, server)?;
     if let Some(dcgm) = sources.and_then(|sources| sources.dcgm) {
+        if let Some(watch) = dcgm.watch {
+            let place = file.at(line(&watch), "sources.dcgm.watch");
+            bail!("{place}: no such key in version 1; write `collection.retention`");
+        }
         detection(file, dcgm.detect_bind_unbind)?;
     }
     let Some(Collection { interval, retention, watch_groups }) = collection else { return Ok(()) };
@@ -209,7 +221,7 @@ fn version_2(file: &mut ConfigFile, read: Version2) -> Result<()> {
     metrics(file, rows)?;
     self::server(file, server)?;
     if let Some(Dcgm { watch, detect_bind_unbind }) = sources.and_then(|sources| sources.dcgm) {
-        if let Some(Keep { max_keep_age, max_keep_samples }) = watch {
+        if let Some(Keep { max_keep_age, max_keep_samples }) = watch.map(|watch| watch.value) {
             let watch = "sources.dcgm.watch";
             flag(file, &format!("{watch}.maxKeepAge"), "watch-max-keep-age", max_keep_age)?;
             let samples = max_keep_samples;
@@ -229,13 +241,6 @@ fn version_2(file: &mut ConfigFile, read: Version2) -> Result<()> {
             collection.value;
         if sources.and_then(|sources| sources.dcgm).is_some_and(|dcgm| dcgm.watch.is_some()) {
             ignore(file, at, "collections.sources.dcgm.watch");
-        }
-        // The collection of everything has the interval of all fields that are in no other.
-        if let [all] = include.as_slice()
-            && all.value.trim() == "*"
-        {
-            default_interval(file, "collections.every", &every)?;
-            continue;
         }
         let (interval, fields) = (every, include);
         groups.push(Group { key: "collections", line: at, name, interval, fields });
@@ -282,6 +287,13 @@ fn counters_text(file: &ConfigFile, fields: Vec<Spanned<Field>>) -> Result<Count
             if value.trim().is_empty() {
                 let key = format!("metrics.fields.{key}");
                 bail!("{}: is empty; write one", file.at(at, &key));
+            }
+        }
+        for (key, value) in [("name", &*name), ("prometheusType", &prometheus_type)] {
+            // They would be more than one cell of the row.
+            if value.contains([',', '"']) || value.chars().any(char::is_control) {
+                let place = file.at(at, &format!("metrics.fields.{key}"));
+                bail!("{place}: `{value}` has a comma, a quote or a line break; write one word");
             }
         }
         if names.contains(&name) {
@@ -376,12 +388,25 @@ fn add_groups(file: &mut ConfigFile, groups: Vec<Group>) -> Result<()> {
         let patterns = fields
             .iter()
             .map(|field| pattern(field.value.trim()).with_context(|| file.at(line(field), key)));
+        let patterns = patterns.collect::<Result<_>>()?;
+        names.push(name.clone());
+        // The collection of everything has the interval of all fields that are in no other.
+        if let [all] = fields.as_slice()
+            && key == "collections"
+            && all.value.trim() == "*"
+        {
+            default_interval(file, "collections.every", &interval)?;
+            continue;
+        }
         read.push(PaceGroup {
-            place: format!("{place} `{name}`"),
+            place: one_line(&format!("{place} `{name}`")),
+            key,
+            line: at,
             interval: duration(&interval).with_context(|| file.at(line(&interval), key))?,
-            patterns: patterns.collect::<Result<_>>()?,
+            fields: fields.iter().map(|field| field.value.trim().to_owned()).collect(),
+            name,
+            patterns,
         });
-        names.push(name);
     }
     file.groups = read.into();
     Ok(())

@@ -54,7 +54,7 @@ impl ConfigFile {
                 self.at(line, key)
             );
         }
-        (check.check)(Some(OsStr::new(text))).with_context(|| self.at(line, key))?;
+        (check.meaning)(Some(OsStr::new(text))).with_context(|| self.at(line, key))?;
         self.entries.push(entry);
         Ok(())
     }
@@ -79,10 +79,10 @@ impl ConfigFile {
         self.entries.iter().find(|entry| std::ptr::eq(entry.row, row))
     }
 
-    /// Takes the values of flags that no reload changes from the file as it was.
+    /// Takes the values of flags that need a restart from the file as it was.
     pub(crate) fn keep_from(&mut self, before: &Self) {
-        self.entries.retain(|entry| entry.row.reloads);
-        let kept = before.entries.iter().filter(|entry| !entry.row.reloads);
+        self.entries.retain(|entry| !entry.row.waits_for_restart());
+        let kept = before.entries.iter().filter(|entry| entry.row.waits_for_restart());
         self.entries.extend(kept.cloned());
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::Pace;
 
 use super::*;
+use crate::checks::check;
 use crate::cli::{Args, Origin};
 use crate::flags::{
     ADDRESS, COLLECT_INTERVAL, COLLECTORS, CONFIGMAP_DATA, DEVICES, KUBERNETES, METRIC_NAMES,
@@ -53,7 +54,7 @@ fn a_file_has_values_of_each_form() {
 }
 
 #[test]
-fn a_flag_counts_more_than_the_file_and_the_file_more_than_a_default() {
+fn a_flag_takes_precedence_over_the_file_and_the_file_over_a_default() {
     let args = args("window: 2m\ncollect-interval: 300\n", &["--window", "3m"]);
     assert_eq!(args.get(&WINDOW).unwrap(), Duration::from_secs(180));
     assert!(matches!(args.origin(&WINDOW.row), Origin::Flag));
@@ -65,9 +66,9 @@ fn a_flag_counts_more_than_the_file_and_the_file_more_than_a_default() {
 
 /// The environment of a process cannot be changed safely, so the test runs itself with a variable set.
 #[test]
-fn a_variable_counts_more_than_the_file_unless_it_is_blank() {
+fn a_variable_takes_precedence_over_the_file_unless_it_is_blank() {
     const VARIABLE: &str = "HEATSINK_WINDOW";
-    let name = "config_file::tests::a_variable_counts_more_than_the_file_unless_it_is_blank";
+    let name = "config_file::tests::a_variable_takes_precedence_over_the_file_unless_it_is_blank";
     if std::env::var_os("TEST_OF_PRECEDENCE").is_none() {
         for value in ["3m", "", "  "] {
             let mut child = std::process::Command::new(std::env::current_exe().unwrap());
@@ -86,14 +87,14 @@ fn a_variable_counts_more_than_the_file_unless_it_is_blank() {
 
 #[test]
 fn every_flag_can_be_set_from_a_file() {
-    for CheckedRow { row, check } in settable() {
+    for CheckedRow { row, meaning } in settable() {
         if std::ptr::eq(row, &CONFIG_FILE.row) {
             continue;
         }
         let tried =
             ["true", "8", "5s", "60s", "1:1", "f", "4.9", "nvml", "steady", "labels", "INFO"];
         let more = ["1000", "json", "uid", "none", "a:b", "/", ":9400", "g:0"];
-        let is_right = |text: &&str| check(Some(OsStr::new(text))).is_ok();
+        let is_right = |text: &&str| meaning(Some(OsStr::new(text))).is_ok();
         let text = tried.into_iter().chain(more).find(is_right);
         let text = text.unwrap_or_else(|| panic!("{row}: no text is right"));
         for name in [Some(row.long), row.alias].into_iter().flatten() {
@@ -108,7 +109,7 @@ fn every_flag_can_be_set_from_a_file() {
 
 #[test]
 fn a_file_without_settings_is_accepted() {
-    for text in ["", "\n\n", "# A comment.\n", "---\n# A comment.\n", "{}\n"] {
+    for text in ["", "\n\n", "# A comment.\n", "---\n# A comment.\n", "---\n...\n", "{}\n"] {
         assert!(parsed(text).entries.is_empty(), "{text}");
     }
 }
@@ -137,7 +138,15 @@ fn each_mistake_names_file_line_and_key() {
         ),
         ("no-hostname: maybe\n", "h.yaml:1: no-hostname: `maybe` is none of true, false"),
         ("window: [1m, 2m]\n", "h.yaml:1: window: has more than one value; write one"),
-        ("window: {a: 1}\n", "h.yaml:1: window: has more than one value; write one"),
+        ("window: {a: 1}\n", "h.yaml:1: window: has keys of its own; write one value"),
+        ("window:\n  - 1m\n", "h.yaml:1: window: has more than one value; write one"),
+        ("window:\n  a: 1m\n", "h.yaml:1: window: has keys of its own; write one value"),
+        (
+            "address: []\n",
+            "h.yaml:1: address: is an empty list; write one item, or leave the line out",
+        ),
+        ("window: 1m\n---\nwindow: 2m\n", "h.yaml:3: a second document begins here; write one"),
+        ("hello\n", "h.yaml:1: has no keys; write lines of the form `key: value`"),
         ("window:\n", "h.yaml:1: window: has no value; write one, or leave the line out"),
         ("address:\n", "h.yaml:1: address: has no value; write one, or leave the line out"),
         ("address: {a: 1}\n", "h.yaml:1: address: expected a list, or one text"),
@@ -145,7 +154,7 @@ fn each_mistake_names_file_line_and_key() {
             "address: ['a,b']\n",
             "h.yaml:1: address: `a,b` has a comma, which separates items; write two items",
         ),
-        ("window: 1m\nwindow: 2m\n", "h.yaml:2: duplicate mapping key: window"),
+        ("window: 1m\nwindow: 2m\n", "h.yaml:2: window: stands twice; leave one of them out"),
         (
             "rbmn: true\nreplace-blanks-in-model-name: true\n",
             "h.yaml:2: replace-blanks-in-model-name: is set already, by `rbmn` in line 1; leave one \
@@ -155,7 +164,22 @@ fn each_mistake_names_file_line_and_key() {
             "configmap-data: counters\n",
             "h.yaml:1: configmap-data: `counters` is not NAMESPACE:NAME; write gpu:counters, or none",
         ),
-        ("- a\n", "h.yaml:1: expected mapping start"),
+        ("- a\n", "h.yaml:1: has no keys; write lines of the form `key: value`"),
+        ("version:\n", "h.yaml:1: version: has no value; write one, or leave the line out"),
+        ("version: 1\nversion: 2\n", "h.yaml:2: version: stands twice; leave one of them out"),
+        (
+            "version: 1\nmetrics:\n  file: [a]\n",
+            "h.yaml:3: file: has more than one value; write one",
+        ),
+        (
+            "version: 1\nmetrics:\n  file:\n    a: b\n",
+            "h.yaml:4: file: has keys of its own; write one value",
+        ),
+        (
+            "version: 1\nmetrics: all\n",
+            "h.yaml:2: metrics: has no keys; write lines of the form `key: value`",
+        ),
+        ("version: 1\nmetrics:\n  fields: a\n", "h.yaml:3: fields: is no list; write `[a, b]`"),
         ("json: true\n", "h.yaml:1: json: no flag has this name; `heatsink --help` lists them"),
     ] {
         assert_eq!(refused(text), message, "{text}");
@@ -214,17 +238,42 @@ fn settings_that_no_reload_changes_are_kept_and_named() {
     let line = ["heatsink", "--collect-interval", "200", "--config-file", path.to_str().unwrap()];
     let before = Args::parse(line.into_iter().map(Into::into)).unwrap().with_file().unwrap();
     write("window: 3m\nexpected-gpus: 8\ncollect-interval: 700\nkubernetes: true\n");
-    let (after, changed) = before.reread().unwrap();
-    let names: Vec<&str> = changed.iter().map(|row| row.long).collect();
-    assert_eq!(names, ["window", "kubernetes"], "the flag hides the interval of the file");
+    let (after, warnings) = before.reread(check).unwrap();
+    assert_eq!(
+        warnings,
+        ["take effect after a restart: --window (HEATSINK_WINDOW), -k, --kubernetes \
+          (DCGM_EXPORTER_KUBERNETES)"],
+        "the flag hides the interval of the file"
+    );
     assert_eq!(after.get(&WINDOW).unwrap(), Duration::from_secs(120));
     assert_eq!(after.get(&crate::flags::EXPECTED_GPUS).unwrap(), Some(8));
     assert!(!after.get(&KUBERNETES).unwrap());
     write("window: 2m\n");
-    let (after, changed) = after.reread().unwrap();
+    let (after, changed) = after.reread(check).unwrap();
     assert_eq!((changed.len(), after.get(&crate::flags::EXPECTED_GPUS).unwrap()), (0, None));
     write("widow: 2m\n");
-    assert!(after.reread().is_err());
+    assert!(after.reread(check).is_err());
+    // Other texts with the same meaning.
+    write("window: 120s\nkubernetes: no\nmax-connections: \"0256\"\nhealth-require-gpus: ''\n");
+    assert_eq!(after.reread(check).unwrap().1, [""; 0]);
+    // A key without effect is said to have none, once.
+    write("window: 2m\ndump-enabled: true\n");
+    let (after, warnings) = after.reread(check).unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains(":2: dump-enabled has no effect: "), "{warnings:?}");
+    assert_eq!(after.reread(check).unwrap().1, [""; 0]);
+    // Settings with which heatsink would not start.
+    for text in [
+        "source: nvml\nsim-gpus: 4\n",
+        "source: sim\nsim-gpus: 4\n",
+        "kubernetes-enable-pod-labels: true\nkubernetes-pod-label-allowlist-regex: ['(']\n",
+        "address: nonsense\n",
+        "address: []\n",
+        "address: ' '\n",
+    ] {
+        write(text);
+        assert!(after.reread(check).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -267,7 +316,7 @@ fn version_2_of_dcgm_exporters_file_is_read() {
         ignored.iter().any(|key| key.ends_with("collections.sources.dcgm.watch")),
         "{ignored:?}"
     );
-    // A flag counts more than the rows in the file.
+    // A flag takes precedence over the rows in the file.
     let typed = args(text, &["-f", "all"]);
     assert!(loaded::watch_config(&typed).unwrap().read().unwrap().rows > 300);
     assert_eq!(own.get(&CONFIGMAP_DATA).unwrap(), None);
@@ -283,10 +332,13 @@ fn mistakes_in_files_of_dcgm_exporter_are_refused() {
     };
     for (text, message) in [
         ("version: 3\n", "h.yaml:1: version: `3` is neither 1 nor 2"),
-        ("version: 1\nfoo: 1\n", "h.yaml:2: unknown field `foo`"),
-        ("version: 1\ncollections: []\n", "h.yaml:2: unknown field `collections`"),
-        ("version: 2\ncollection: {}\n", "h.yaml:2: unknown field `collection`"),
-        ("version: 1\nwindow: 1m\n", "h.yaml:2: unknown field `window`"),
+        (
+            "version: 1\nfoo: 1\n",
+            "h.yaml:2: foo: no such key; the keys here are version, metrics, collection,",
+        ),
+        ("version: 1\ncollections: []\n", "h.yaml:2: collections: no such key"),
+        ("version: 2\ncollection: {}\n", "h.yaml:2: collection: no such key"),
+        ("version: 1\nwindow: 1m\n", "h.yaml:2: window: no such key"),
         ("version: 2\ncollections: []\n", "h.yaml:2: collections: is empty"),
         ("version: 1\nmetrics: {}\n", "h.yaml:2: metrics: has neither `file` nor `fields`"),
         (
@@ -295,7 +347,7 @@ fn mistakes_in_files_of_dcgm_exporter_are_refused() {
         ),
         (
             "version: 1\nmetrics:\n  fields: [{name: a, prometheusType: b}]\n",
-            "h.yaml:3: missing field `help`",
+            "h.yaml:3: help: is missing; write it",
         ),
         (
             "version: 1\nmetrics:\n  fields: [{name: a, prometheusType: b, help: ''}]\n",
@@ -305,6 +357,24 @@ fn mistakes_in_files_of_dcgm_exporter_are_refused() {
             "version: 1\nmetrics:\n  fields:\n  - {name: a, prometheusType: b, help: c}\n  \
              - {name: a, prometheusType: b, help: c}\n",
             "h.yaml:5: metrics.fields.name: `a` stands twice",
+        ),
+        (
+            "version: 1\nmetrics:\n  fields: [{name: \"a\\nb\", prometheusType: b, help: c}]\n",
+            "h.yaml:3: metrics.fields.name: `a\nb` has a comma, a quote or a line break",
+        ),
+        (
+            "version: 1\nmetrics:\n  fields: [{name: a, prometheusType: 'gauge, x', help: c}]\n",
+            "h.yaml:3: metrics.fields.prometheusType: `gauge, x` has a comma",
+        ),
+        (
+            "version: 2\ncollections:\n- {name: a, every: 5s, metrics: {include: ['*']}}\n\
+             - {name: a, every: 5s, metrics: {include: [b]}}\n",
+            "h.yaml:4: collections: `a` stands twice",
+        ),
+        ("version: 1\nmetrics: [\n", "h.yaml:2: unclosed bracket"),
+        (
+            "version: 1\nsources:\n  dcgm:\n    watch: {maxKeepAge: 1m}\n",
+            "h.yaml:4: sources.dcgm.watch: no such key in version 1",
         ),
         (
             "version: 1\ncollection: {interval: 30}\n",
@@ -367,4 +437,33 @@ fn the_example_is_accepted() {
     });
     let whole: String = lines.flat_map(|line| [line, "\n"]).collect();
     assert_eq!(parsed(&whole).entries.len(), 5);
+}
+
+/// A key of a file that stands for a flag is named when its value turns out to be wrong later.
+#[test]
+fn a_file_that_a_key_names_and_that_cannot_be_read_is_named_with_the_key() {
+    for (text, said) in [
+        ("collectors: /nope\n", "h.yaml:1: collectors: cannot read the counters file /nope"),
+        ("\nextra-collectors: /nope\n", "h.yaml:2: extra-collectors: cannot read"),
+        ("web-config-file: /nope\n", "h.yaml:1: web-config-file: cannot read /nope"),
+        ("source: nvml\nsim-gpus: 4\n", "h.yaml:2: sim-gpus has no effect without --source sim"),
+    ] {
+        let args = args(text, &[]);
+        let read = check(&args).and_then(|_| loaded::Loaded::of_files(&args).map(drop));
+        let error = format!("{:#}", read.expect_err("refused"));
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn long_texts_of_a_file_are_cut_in_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("h.yaml");
+    let long = "x".repeat(500_000);
+    for text in [format!("window: {long}\n"), format!("{long}: 1\n"), format!("version: {long}\n")]
+    {
+        std::fs::write(&path, &text).unwrap();
+        let error = format!("{:#}", ConfigFile::read(&path).err().expect("refused"));
+        assert!(error.chars().count() < 1100, "{}", error.len());
+    }
 }

@@ -14,7 +14,7 @@ const NO_SAMPLES: &str = "heatsink decides what DCGM keeps, and no value depends
 
 const OWN_LIMITS: &str = "heatsink has its own limits for slow clients";
 
-/// The default of each is dcgm-exporter's: who asks for it asks for nothing.
+/// The default of each is dcgm-exporter's: a flag with its default value gives no warning.
 #[rustfmt::skip]
 pub(crate) static ACCEPTED: &[Row] = &[
     // heatsink starts without a driver and without GPUs, and tries again.

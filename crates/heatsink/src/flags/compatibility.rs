@@ -68,7 +68,7 @@ impl Upstream {
         let row = self.row();
         assert_eq!(args.text(row).unwrap_or_default(), OsStr::new(value), "{context}");
         let checked = checked().find(|checked| checked.row == row).expect("every row is in it");
-        (checked.check)(Some(OsStr::new(value)))
+        (checked.meaning)(Some(OsStr::new(value)))
             .unwrap_or_else(|error| panic!("{context}: {error:#}"));
         let name = format!("{row} has no effect: ");
         let warnings = args.warnings().filter(|warning| warning.starts_with(&name)).count();

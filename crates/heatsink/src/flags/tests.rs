@@ -138,9 +138,9 @@ fn a_list_may_stand_several_times() {
 
 #[test]
 fn every_default_and_an_empty_text_have_a_meaning() {
-    for CheckedRow { row, check } in checked() {
+    for CheckedRow { row, meaning } in checked() {
         for text in [None, Some(OsStr::new("")), Some(OsStr::new(row.default))] {
-            assert_eq!(check(text).map_err(|error| format!("{error:#}")), Ok(()), "{row}");
+            assert!(meaning(text).is_ok(), "{row}");
         }
     }
 }
@@ -165,6 +165,30 @@ fn every_variable_is_read() {
             check(row, &[&long], "other");
         }
     }
+}
+
+/// As [`every_variable_is_read`], with blanks in every variable.
+#[test]
+fn a_blank_variable_counts_as_not_set() {
+    let variables = all().filter_map(|row| row.variable);
+    if std::env::var_os(ALL_SET).is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "flags::tests::a_blank_variable_counts_as_not_set"]);
+        child.env(ALL_SET, "").envs(variables.map(|variable| (variable, "  ")));
+        let output = child.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    for CheckedRow { row, meaning } in checked().filter(|checked| checked.row.variable.is_some()) {
+        for command in row.commands {
+            let args = parsed(*command, &[]).unwrap();
+            let text = args.text(row);
+            assert_eq!(text.as_deref().unwrap_or_default(), OsStr::new(row.default), "{row}");
+            assert!(meaning(text.as_deref()).is_ok(), "{row}");
+        }
+    }
+    let args = parsed(Command::Serve, &[]).unwrap();
+    assert!(args.with_file().unwrap().file().is_none());
 }
 
 /// Set for the test that runs itself.

@@ -55,6 +55,9 @@ const REFUSED: &[(&str, &[&str])] = &[
             "--config-file wrong-value.yaml",
             "--config-file no-yaml.yaml",
             "--config-file two-groups.yaml",
+            "--config-file no-counters.yaml",
+            "--config-file twice.yaml",
+            "config --config-file no-simulation.yaml",
             "config --config-file wrong-value.yaml",
             "config --window 2",
             "-m counters",
@@ -258,6 +261,9 @@ fn folder() -> TempDir {
                   - {name: a, interval: 5s, fields: ['*_TEMP']}\n  \
                   - {name: b, interval: 9s, fields: [DCGM_FI_DEV_GPU_TEMP]}\n";
     write("two-groups.yaml", groups);
+    write("no-counters.yaml", "collectors: /nowhere/counters.csv\n");
+    write("twice.yaml", "version: 1\nmetrics: {file: all}\nmetrics: {file: default}\n");
+    write("no-simulation.yaml", "source: nvml\nsim-gpus: 4\n");
     write("text.txt", "This is not a library.\n");
     std::fs::create_dir(folder.path().join("folder")).expect("the folder can be written");
     std::fs::copy(some_library(), folder.path().join("libother.so")).expect("a copy");
