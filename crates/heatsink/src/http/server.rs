@@ -27,7 +27,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::handshakes::Handshakes;
 use super::responses::{later, text};
 use super::transport::{Transport, Wire};
-use crate::connections::{Activity, ConnectionLimiter, Permit, Unsent};
+use crate::connections::{Activity, ConnectionLimiter, Permit, Unsent, may_warn};
 use crate::listen::{Listener, SocketFile};
 
 /// How long a client may take to send the head of a request. The time between two requests of a
@@ -174,17 +174,14 @@ impl Stream {
         }
     }
 
-    /// Writes as much as the kernel takes at once, and closes the connection.
+    /// Writes as much as the kernel takes at once, and closes the connection. What has come is read
+    /// before the close: with unread bytes, the kernel resets the connection and the client may not see
+    /// the message.
     fn close_with(self, message: &[u8]) {
-        // What has come is read first: the kernel would take the message back otherwise.
         let mut buffer = [0; 4096];
         let _ = match &self {
-            Self::Tcp(stream, _) => {
-                stream.try_write(message).and_then(|_| stream.try_read(&mut buffer))
-            }
-            Self::Unix(stream) => {
-                stream.try_write(message).and_then(|_| stream.try_read(&mut buffer))
-            }
+            Self::Tcp(tcp, _) => tcp.try_write(message).and_then(|_| tcp.try_read(&mut buffer)),
+            Self::Unix(unix) => unix.try_write(message).and_then(|_| unix.try_read(&mut buffer)),
         };
     }
 }
@@ -197,10 +194,14 @@ pub(crate) async fn serve<S: Site>(
 ) {
     let handshakes = Arc::new(Handshakes::default());
     let mut stopping = stop.clone();
+    let mut last_warning = None;
     loop {
         let accepted = async {
             match listeners.accept().await {
-                Ok(stream) => Ok((stream, site.connections().acquire().await)),
+                Ok(stream) => {
+                    let permit = site.connections().acquire(stream.client().address).await;
+                    Ok((stream, permit))
+                }
                 Err(error) => Err(error),
             }
         };
@@ -228,9 +229,12 @@ pub(crate) async fn serve<S: Site>(
                 }
             }
             Err(error) => {
-                tracing::warn!("cannot accept a connection: {error}");
+                let now = Instant::now();
+                if may_warn(&mut last_warning, now) {
+                    tracing::warn!("cannot accept a connection: {error}");
+                }
                 // Out of file descriptors, most likely: that gives one back.
-                site.connections().evict(Instant::now());
+                site.connections().close_idle(now);
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -338,7 +342,7 @@ impl<S: Site> Session<S> {
         let activity = Arc::clone(&self.activity);
         let overdue = async move {
             while !activity.is_overdue(Instant::now()) {
-                sleep(Duration::from_secs(5)).await;
+                sleep(Duration::from_secs(1)).await;
             }
         };
         let session = Arc::new(self);
@@ -400,7 +404,7 @@ async fn answer<S: Site>(
         bytes.clear();
     }
     let chunk = if is_http2 { HTTP2_CHUNK } else { usize::MAX };
-    Ok(Response::from_parts(head, Body { bytes, chunk, unsent: answering.unsent() }))
+    Ok(Response::from_parts(head, Body { bytes, chunk, unsent: answering.unsent(Instant::now()) }))
 }
 
 /// Adds the headers that every response has.
