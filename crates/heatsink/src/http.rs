@@ -89,7 +89,8 @@ impl Site for App {
             Authentication::Refused => return unauthorized(),
             Authentication::Unknown(check) => {
                 let patience = patience(request.headers());
-                match self.passwords.check(|| check.run(), client.address, patience).await {
+                let tag = check.tag();
+                match self.passwords.check(tag, || check.run(), client.address, patience).await {
                     Ok(true) => true,
                     Ok(false) => return unauthorized(),
                     Err(_) => {

@@ -186,7 +186,7 @@ fn listen_unix(path: &Path) -> io::Result<Listener> {
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(&SockAddr::unix(path)?)?;
     let file = SocketFile { path: path.to_owned(), id: id(path)? };
-    // Before it listens, so that nobody else connects in between.
+    // Before it listens, so that no other user can connect in between.
     fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
     socket.listen(BACKLOG)?;
     Ok(Listener::Unix(socket.into(), Some(file)))

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use http::header::{HeaderName, HeaderValue};
 
-pub use users::{Authentication, PasswordCheck};
+pub use users::{Authentication, PasswordCheck, PasswordTag};
 
 /// A web configuration that was read and checked, with the files that it names. The default one has
 /// neither TLS, users, headers nor a rate limit.
@@ -101,7 +101,7 @@ impl WebConfig {
         &self.files
     }
 
-    /// What is accepted but may not be meant, a sentence each. That a certificate expires is in
+    /// What is accepted but is probably a mistake, a sentence each. That a certificate expires is in
     /// [`WebConfig::summary`].
     pub fn warnings(&self) -> &[String] {
         &self.warnings

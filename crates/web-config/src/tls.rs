@@ -86,7 +86,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) has_http2: bool,
     /// Takes the names of files that are read.
     pub(crate) files: &'a mut Vec<PathBuf>,
-    /// Takes what is accepted but may not be meant.
+    /// Takes what is accepted but is probably a mistake.
     pub(crate) warnings: &'a mut Vec<String>,
 }
 

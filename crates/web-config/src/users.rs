@@ -166,6 +166,12 @@ impl fmt::Debug for PasswordCheck {
 }
 
 impl PasswordCheck {
+    /// What checks of the same name and password have in common; `None` if the system has no random
+    /// numbers.
+    pub fn tag(&self) -> Option<PasswordTag> {
+        self.tag.map(PasswordTag)
+    }
+
     /// Hashes the password, which takes from milliseconds to seconds of a processor, and remembers the
     /// result. Returns whether name and password are right.
     pub fn run(self) -> bool {
@@ -182,15 +188,26 @@ impl PasswordCheck {
     }
 }
 
+/// Equal for checks of the same name and password. Neither can be found from it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PasswordTag(Tag);
+
+impl fmt::Debug for PasswordTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordTag").finish_non_exhaustive()
+    }
+}
+
 /// Stands for a name, a hash and a password.
 type Tag = [u8; 32];
 
 /// The results of former checks. Passwords cannot be found from it without the key, which never leaves
-/// the process; and as the time of a comparison depends only on tags, it tells nothing of a password.
+/// the process. The time of a lookup depends only on tags, so a client that measures it learns nothing
+/// about a password.
 pub(crate) struct Known {
     /// None without random numbers: then every password is hashed.
     key: Option<hmac::Key>,
-    /// Apart, so that no number of wrong passwords makes a right one unknown.
+    /// Right and wrong passwords have separate lists, so that many wrong ones do not push out a right one.
     right: Mutex<Recent>,
     wrong: Mutex<Recent>,
 }
