@@ -89,6 +89,7 @@ impl WebConfig {
             let (files, warnings) = (&mut config.files, &mut config.warnings);
             config.tls = tls::Reader { section, folder, has_http2, files, warnings }.read()?;
         }
+        config.warnings.extend(config.users.cost_warning());
         if config.tls.is_none() && !config.users.is_empty() {
             let warning = "passwords are sent without encryption; set cert_file and key_file";
             config.warnings.push(warning.to_owned());
@@ -108,6 +109,15 @@ impl WebConfig {
     }
 }
 
+/// How connections are encrypted.
+#[derive(Clone, Debug)]
+pub struct Encryption {
+    /// The settings of TLS. ALPN offers `h2` if HTTP/2 is on.
+    pub config: Arc<rustls::ServerConfig>,
+    /// Whether the certificate of a client that shows one is signed by a CA of the configuration.
+    pub verifies_clients: bool,
+}
+
 /// Answers who may read, by the newest web configuration. The default configuration lets everyone read.
 #[derive(Debug, Default)]
 pub struct Access {
@@ -124,24 +134,19 @@ impl Access {
     }
 
     /// Replaces the configuration. Passwords that are known to be right stay known if their hash is
-    /// still the same. Open connections stay open; each request on them is checked again.
+    /// still the same. Each request on an open connection is checked again; to close such connections is
+    /// left to the server.
     pub fn change(&self, config: WebConfig) {
         self.config.store(Arc::new(config));
     }
 
-    /// The settings of TLS for a new connection; `None` if connections are not encrypted. ALPN offers
-    /// `h2` if HTTP/2 is on.
-    pub fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
-        self.config.load().tls.as_ref().map(|tls| Arc::clone(&tls.config))
-    }
-
-    /// Whether each new connection needs a client certificate that a CA of the configuration has signed.
-    pub fn verifies_clients(&self) -> bool {
-        self.config
-            .load()
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.clients.requires && tls.clients.verifies)
+    /// How a new connection is encrypted; `None` if it is not. Each configuration has its own, so a
+    /// connection with another one belongs to an older configuration.
+    pub fn tls(&self) -> Option<Encryption> {
+        self.config.load().tls.as_ref().map(|tls| Encryption {
+            config: Arc::clone(&tls.config),
+            verifies_clients: tls.clients.verifies,
+        })
     }
 
     /// Headers that every response has.

@@ -16,7 +16,13 @@ impl WebConfig {
             Some(tls) => self.tls_lines(tls),
         };
         let names: Vec<&str> = self.users.names().collect();
-        lines.push(format!("users: {}", list(&names, "none, everyone may read")));
+        let clients = self.tls.as_ref().map(|tls| tls.clients).unwrap_or_default();
+        let none = match (clients.requires, clients.verifies) {
+            (false, _) => "none, everyone may read",
+            (true, false) => "none, every client with a certificate may read",
+            (true, true) => "none, every client with a verified certificate may read",
+        };
+        lines.push(format!("users: {}", list(&names, none)));
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         lines.push(format!("headers: {}", list(&headers, "none")));
         lines.push(match self.limit {

@@ -53,10 +53,12 @@ impl Users {
         let mut max_cost = MIN_COST;
         for (name, text) in map {
             let hash = text.value.as_deref().unwrap_or_default();
-            let cost = cost_of(hash).map_err(|what| {
-                let key = format!("basic_auth_users: {name}");
-                Mistake::new(&text, &key, what)
-            })?;
+            let key = format!("basic_auth_users: {name}");
+            if name.contains(':') {
+                let what = "a name with a colon can never log in; leave the colon out";
+                return Err(Mistake::new(&text, &key, what));
+            }
+            let cost = cost_of(hash).map_err(|what| Mistake::new(&text, &key, what))?;
             max_cost = max_cost.max(cost);
             hashes.insert(name, hash.into());
         }
@@ -65,6 +67,18 @@ impl Users {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.hashes.is_empty()
+    }
+
+    /// That the time of a refusal tells which names exist, because it depends on the cost of the hash.
+    pub(crate) fn cost_warning(&self) -> Option<String> {
+        let costs = || self.hashes.values().filter_map(|hash| cost_of(hash).ok());
+        let (min, max) = (costs().min()?, costs().max()?);
+        (min < max).then(|| {
+            format!(
+                "bcrypt costs differ, from {min} to {max}, so the time of a refusal tells which users \
+                 exist; hash all passwords with the same cost"
+            )
+        })
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
