@@ -10,7 +10,8 @@
 //!   curve P-521, and client certificates of X.509 version 1.
 //! - Clients are verified only by the CAs that are named, never by those of the system.
 //! - What can let no client in is refused when it is read: a rate limit with a burst of 0, a list of
-//!   CAs without a certificate, a minimum version above the maximum.
+//!   CAs without a certificate, a minimum version above the maximum, suites that do not fit the key of
+//!   the certificate, a user name with a colon.
 //! - A bcrypt hash costs at most 2^16 rounds.
 //! - Sessions of TLS are not resumed, so that each connection is checked by the newest configuration.
 //!
