@@ -114,7 +114,7 @@ fn print(text: &str) -> io::Result<()> {
 fn web_config(path: &Path) -> Result<Exit> {
     let config = WebConfig::load(path).context(&CHECK_WEB_CONFIG)?;
     let lines = config.summary(SystemTime::now());
-    print(&format!("{} is right\n{}\n", path.display(), lines.join("\n")))?;
+    print(&format!("{} is valid\n{}\n", path.display(), lines.join("\n")))?;
     Ok(Exit::with(EXIT_OK))
 }
 

@@ -1,22 +1,28 @@
-//! A limit on open connections. At the limit, the connection that has been idle longest is closed
-//! to make room for the new one; if each of them has a response in progress, there is no room.
+//! A limit on open connections. At the limit, an idle connection is closed to make room for the new one:
+//! of the address that has the most connections, the one that has been idle longest. If each of them has
+//! a response in progress, there is no room.
 //!
-//! With a limit alone, clients that connect and send nothing could keep all others out.
+//! With a limit alone, clients that connect and send nothing could keep all others out; and one client
+//! with many connections could, if addresses were not compared.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// The time between two warnings that the limit was reached.
+/// The time between two warnings of one kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A client that reads nothing of a response for this long is idle. Longer than a few packets take.
 const STALLED: Duration = Duration::from_millis(100);
 
-/// How long a client may take to read a response.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client of HTTP/2 may take to read a response. Until then the response keeps a page in
+/// memory that may be replaced already. As long as Prometheus waits for a scrape by default.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Holds the number of open connections at or below a limit.
 pub(crate) struct ConnectionLimiter {
@@ -38,18 +44,18 @@ struct State {
     last_warning: Option<Instant>,
 }
 
-/// What a connection is doing. Takes no lock, since every request and every write changes it.
+/// What a connection is doing.
 pub(crate) struct Activity {
+    /// The network of the client, see [`network`]; `None` at a Unix socket.
+    network: Option<IpAddr>,
     /// When the limiter was created, which the times below count from.
     started: Instant,
     /// When it was accepted, its last request came, or it last took a part of a response: milliseconds.
     last_active: AtomicU64,
     /// Requests whose response is not known yet.
     answering: AtomicU32,
-    /// Responses that are not written to the socket or to its buffers.
-    unsent: AtomicU32,
-    /// When the number of those last became more than 0: milliseconds.
-    unsent_since: AtomicU64,
+    /// Responses that are not written to the socket or to its buffers: since when, in milliseconds.
+    unsent: Mutex<Vec<u64>>,
     /// Whether the client does not read what waits to be written.
     is_blocked: AtomicBool,
     evict: Notify,
@@ -65,7 +71,10 @@ pub(crate) struct Permit {
 pub(crate) struct Answering(Arc<Activity>);
 
 /// A response that is not sent yet: until this is dropped.
-pub(crate) struct Unsent(Arc<Activity>);
+pub(crate) struct Unsent {
+    activity: Arc<Activity>,
+    since: u64,
+}
 
 impl ConnectionLimiter {
     /// A limiter without connections.
@@ -78,14 +87,14 @@ impl ConnectionLimiter {
         })
     }
 
-    /// A permit for a new connection. At the limit, closes the connection that has been idle longest,
-    /// and waits until it is closed; `None` if none is idle.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Option<Permit> {
+    /// A permit for a new connection from this address, `None` for a Unix socket. At the limit, closes an
+    /// idle connection and waits until it is closed; `None` if none is idle.
+    pub(crate) async fn acquire(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Permit> {
         let mut evicts = true;
         loop {
-            // Registers before it looks, so that no close in between is missed.
+            // Created before the count is read, so that a close in between is not missed.
             let closed = self.closed.notified();
-            if let Some(permit) = self.try_acquire(Instant::now()) {
+            if let Some(permit) = self.try_acquire(address, Instant::now()) {
                 return Some(permit);
             }
             if std::mem::take(&mut evicts) {
@@ -99,23 +108,20 @@ impl ConnectionLimiter {
         }
     }
 
-    fn try_acquire(self: &Arc<Self>, now: Instant) -> Option<Permit> {
+    fn try_acquire(self: &Arc<Self>, address: Option<IpAddr>, now: Instant) -> Option<Permit> {
         let mut state = self.state();
         if state.open.len() >= self.limit {
             return None;
         }
-        let activity = Arc::new(Activity::new(self.started, now));
+        let activity = Arc::new(Activity::new(address, self.started, now));
         state.open.push(Arc::clone(&activity));
         Some(Permit { limiter: Arc::clone(self), activity })
     }
 
-    /// Tells the connection that has been idle longest to close; of several, the oldest. Returns whether
-    /// there is one.
-    pub(crate) fn evict(&self, now: Instant) -> bool {
+    /// Closes an idle connection because the limit is reached. Returns whether there is one.
+    fn evict(&self, now: Instant) -> bool {
+        let is_evicted = self.close_idle(now);
         let mut state = self.state();
-        let idle = state.open.iter().filter_map(|open| Some((open.idle_since(now)?, open)));
-        let longest = idle.min_by_key(|(since, _)| *since);
-        let is_evicted = longest.inspect(|(_, open)| open.evict.notify_one()).is_some();
         match is_evicted {
             true => state.evicted += 1,
             false => state.refused += 1,
@@ -123,19 +129,34 @@ impl ConnectionLimiter {
         is_evicted
     }
 
+    /// Tells an idle connection of the address with the most connections to close: the one that has been
+    /// idle longest, of several the oldest. Returns whether there is one.
+    pub(crate) fn close_idle(&self, now: Instant) -> bool {
+        let state = self.state();
+        let mut counts: HashMap<_, usize> = HashMap::new();
+        for open in &state.open {
+            *counts.entry(open.network).or_default() += 1;
+        }
+        let idle = state.open.iter().filter_map(|open| {
+            let count = counts.get(&open.network).copied().unwrap_or_default();
+            Some(((Reverse(count), open.idle_since(now)?), open))
+        });
+        let first = idle.min_by_key(|(order, _)| *order);
+        first.inspect(|(_, open)| open.evict.notify_one()).is_some()
+    }
+
     /// Logs that the limit is reached, unless it did so recently.
     fn warn(&self, now: Instant) {
         let mut state = self.state();
-        if state.last_warning.is_some_and(|last| now - last < WARNING_INTERVAL) {
+        if !may_warn(&mut state.last_warning, now) {
             return;
         }
-        state.last_warning = Some(now);
         let (evicted, refused) = (state.evicted, state.refused);
         drop(state);
         tracing::warn!(
-            "the limit of {} HTTP connections is reached: the one that has been idle longest is \
-             closed for each new one; {evicted} so far, and {refused} new ones were refused because \
-             none was idle",
+            "the limit of {} HTTP connections is reached: for each new one, an idle one is closed, of \
+             the address that has the most; {evicted} so far, and {refused} new ones were refused \
+             because none was idle",
             self.limit
         );
     }
@@ -161,14 +182,34 @@ impl ConnectionLimiter {
     }
 }
 
+/// Whether the last warning was long enough ago for another one, which is noted.
+pub(crate) fn may_warn(last: &mut Option<Instant>, now: Instant) -> bool {
+    let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= WARNING_INTERVAL);
+    if is_due {
+        *last = Some(now);
+    }
+    is_due
+}
+
+/// The address, or, as one client of IPv6 has many, the first half of it.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => {
+            let half = u128::from(address) >> 64 << 64;
+            Ipv6Addr::from(half).into()
+        }
+        address => address,
+    }
+}
+
 impl Activity {
-    fn new(started: Instant, now: Instant) -> Self {
+    fn new(address: Option<IpAddr>, started: Instant, now: Instant) -> Self {
         let activity = Self {
+            network: address.map(network),
             started,
             last_active: AtomicU64::new(0),
             answering: AtomicU32::new(0),
-            unsent: AtomicU32::new(0),
-            unsent_since: AtomicU64::new(0),
+            unsent: Mutex::default(),
             is_blocked: AtomicBool::new(false),
             evict: Notify::new(),
         };
@@ -191,20 +232,25 @@ impl Activity {
         self.is_blocked.store(is_blocked, Ordering::Relaxed);
     }
 
-    /// Whether the client takes longer than it may to read its responses.
+    /// Whether the client takes longer than it may to read one of its responses.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
-        let since = self.unsent_since.load(Ordering::Relaxed);
-        self.unsent.load(Ordering::Relaxed) > 0
-            && self.millis(now).saturating_sub(since) > RESPONSE_TIMEOUT.as_millis() as u64
+        let now = self.millis(now);
+        let is_overdue =
+            |since: &u64| now.saturating_sub(*since) > RESPONSE_TIMEOUT.as_millis() as u64;
+        self.unsent().iter().any(is_overdue)
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Since when it has been idle, in milliseconds; `None` while a response is in progress.
     fn idle_since(&self, now: Instant) -> Option<u64> {
-        let is = |count: &AtomicU32| count.load(Ordering::Relaxed) > 0;
+        let is_answering = self.answering.load(Ordering::Relaxed) > 0;
         let last_active = self.last_active.load(Ordering::Relaxed);
-        let is_sending = is(&self.unsent) || self.is_blocked.load(Ordering::Relaxed);
+        let is_sending = !self.unsent().is_empty() || self.is_blocked.load(Ordering::Relaxed);
         let is_stalled = self.millis(now).saturating_sub(last_active) >= STALLED.as_millis() as u64;
-        (!is(&self.answering) && (!is_sending || is_stalled)).then_some(last_active)
+        (!is_answering && (!is_sending || is_stalled)).then_some(last_active)
     }
 
     fn touch(&self, now: Instant) {
@@ -219,13 +265,11 @@ impl Activity {
 
 impl Answering {
     /// The response is known, and is to be sent.
-    pub(crate) fn unsent(self) -> Unsent {
+    pub(crate) fn unsent(self, now: Instant) -> Unsent {
         let activity = Arc::clone(&self.0);
-        if activity.unsent.fetch_add(1, Ordering::Relaxed) == 0 {
-            let since = activity.last_active.load(Ordering::Relaxed);
-            activity.unsent_since.store(since, Ordering::Relaxed);
-        }
-        Unsent(activity)
+        let since = activity.millis(now);
+        activity.unsent().push(since);
+        Unsent { activity, since }
     }
 }
 
@@ -238,13 +282,15 @@ impl Drop for Answering {
 impl Unsent {
     /// Notes that the client takes a part.
     pub(crate) fn sent(&self, now: Instant) {
-        self.0.touch(now);
+        self.activity.touch(now);
     }
 }
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        self.0.unsent.fetch_sub(1, Ordering::Relaxed);
+        let mut unsent = self.activity.unsent();
+        let index = unsent.iter().position(|since| *since == self.since);
+        index.map(|index| unsent.swap_remove(index));
     }
 }
 
@@ -287,7 +333,8 @@ mod tests {
     /// A limiter at its limit; the connections were accepted one second after another.
     fn full(limit: usize) -> (Arc<ConnectionLimiter>, Vec<Permit>) {
         let limiter = ConnectionLimiter::new(limit);
-        let accept = |second| limiter.try_acquire(limiter.started + Duration::from_secs(second));
+        let accept =
+            |second| limiter.try_acquire(None, limiter.started + Duration::from_secs(second));
         let permits = (0..limit as u64).map(|second| accept(second).expect("a permit")).collect();
         (limiter, permits)
     }
@@ -296,7 +343,7 @@ mod tests {
     fn below_the_limit_no_connection_is_closed() {
         let (limiter, mut permits) = full(3);
         permits.remove(1);
-        assert!(is_ready(limiter.acquire()));
+        assert!(is_ready(limiter.acquire(None)));
         assert_eq!(evicted(&permits), [false, false]);
         assert_eq!(limiter.evicted(), 0);
     }
@@ -305,7 +352,7 @@ mod tests {
     fn at_the_limit_the_connection_idle_longest_is_closed() {
         let (limiter, mut permits) = full(3);
         permits[0].activity.touch(limiter.started + Duration::from_secs(10));
-        let mut new = pin!(limiter.acquire());
+        let mut new = pin!(limiter.acquire(None));
         let mut context = Context::from_waker(Waker::noop());
         assert!(new.as_mut().poll(&mut context).is_pending());
         assert_eq!(evicted(&permits), [false, true, false]);
@@ -334,9 +381,9 @@ mod tests {
         let now = limiter.started + Duration::from_secs(10);
         // The oldest waits for its response, the other has to read it.
         let first = permits[0].activity.answering(now);
-        let second = permits[1].activity.answering(now).unsent();
+        let second = permits[1].activity.answering(now).unsent(now);
         assert!(!limiter.evict(now));
-        assert!(is_ready(limiter.acquire()), "there is no room, and nothing to wait for");
+        assert!(is_ready(limiter.acquire(None)), "there is no room, and nothing to wait for");
         assert_eq!(evicted(&permits), [false, false]);
         drop(second);
         assert!(limiter.evict(now));
@@ -359,13 +406,65 @@ mod tests {
         assert_eq!([249, 250].map(|millis| limiter.evict(at(millis))), [false, true]);
         // HTTP/2: the socket can be written, and the client has no room for the response.
         activity.sent(false, at(300));
-        let unsent = activity.answering(at(300)).unsent();
+        let unsent = activity.answering(at(300)).unsent(at(300));
         assert_eq!([399, 400].map(|millis| limiter.evict(at(millis))), [false, true]);
         unsent.sent(at(500));
         assert!(!limiter.evict(at(500)));
-        assert_eq!([30_300, 30_301].map(|millis| activity.is_overdue(at(millis))), [false, true]);
+        assert_eq!([5300, 5301].map(|millis| activity.is_overdue(at(millis))), [false, true]);
         drop(unsent);
         assert!(!activity.is_overdue(at(90_000)));
+    }
+
+    #[test]
+    fn each_response_has_its_own_time_however_they_overlap() {
+        let (limiter, permits) = full(1);
+        let activity = &permits[0].activity;
+        let at = |second| limiter.started + Duration::from_secs(second);
+        let mut newest = activity.answering(at(0)).unsent(at(0));
+        for second in (4..300).step_by(4) {
+            // The next one begins before the last one ends.
+            newest = activity.answering(at(second)).unsent(at(second));
+            assert!(!activity.is_overdue(at(second + 4)), "{second}");
+        }
+        // One that stalls is overdue, whatever comes after it.
+        let _quick = activity.answering(at(302)).unsent(at(302));
+        assert!(activity.is_overdue(at(302)));
+        drop(newest);
+        assert!(!activity.is_overdue(at(302)));
+    }
+
+    #[test]
+    fn the_address_with_the_most_connections_loses_one() {
+        let limiter = ConnectionLimiter::new(6);
+        let address = |text: &str| Some(text.parse().expect("an address"));
+        let at = |second| limiter.started + Duration::from_secs(second);
+        let clients = [
+            address("192.0.2.1"),
+            None,
+            address("2001:db8::1"),
+            address("2001:db8::2"),
+            address("2001:db8::3"),
+            address("2001:db8:0:1::1"),
+        ];
+        let accept = |(second, client)| limiter.try_acquire(client, at(second)).expect("a permit");
+        let mut permits: Vec<Permit> = (0..).zip(clients).map(accept).collect();
+        // Others have been idle for longer.
+        assert!(limiter.close_idle(at(10)));
+        assert_eq!(evicted(&permits), [false, false, true, false, false, false]);
+        // None of it is idle.
+        permits.remove(2);
+        let _busy = [2, 3].map(|index| permits[index].activity.answering(at(10)));
+        assert!(limiter.close_idle(at(10)));
+        assert_eq!(evicted(&permits), [true, false, false, false, false]);
+        assert_eq!(limiter.evicted(), 0, "the limit was not reached");
+    }
+
+    #[test]
+    fn addresses_of_one_client_of_ipv6_count_as_one() {
+        let parse = |text: &str| network(text.parse().unwrap());
+        assert_eq!(parse("2001:db8::1"), parse("2001:db8::ffff:1"));
+        assert_ne!(parse("2001:db8::1"), parse("2001:db8:0:1::1"));
+        assert_ne!(parse("10.0.0.1"), parse("10.0.0.2"));
     }
 
     #[test]

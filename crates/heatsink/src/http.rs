@@ -6,7 +6,7 @@ mod responses;
 mod server;
 mod transport;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -17,8 +17,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use model::{Moment, When};
 use sampler::Sampler;
 use tokio::time::timeout;
-use tokio_rustls::rustls::ServerConfig;
-use web_config::{Access, Authentication};
+use web_config::{Access, Authentication, Encryption};
 
 pub(crate) use self::passwords::Passwords;
 use self::responses::{later, respond, retry_after, text};
@@ -39,6 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest wait that a scraper can ask for.
 const MAX_PATIENCE: Duration = Duration::from_secs(60);
 
+/// The least time between two reloads over HTTP.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The data of the endpoints.
 pub(crate) struct App {
     pub(crate) sampler: Sampler,
@@ -53,6 +55,8 @@ pub(crate) struct App {
     pub(crate) passwords: Passwords,
     /// What `POST /-/reload` asks for a reload; `None` if that endpoint is off.
     pub(crate) reload: Option<ReloadHandle>,
+    /// When that endpoint last asked for one.
+    pub(crate) last_reload: Mutex<Option<Instant>>,
     /// Further nodes, in a demo with several.
     pub(crate) fleet: Option<Fleet>,
     /// What makes `/health` fail.
@@ -64,12 +68,8 @@ impl Site for App {
         &self.connections
     }
 
-    fn tls(&self) -> Option<Arc<ServerConfig>> {
+    fn tls(&self) -> Option<Encryption> {
         self.access.tls()
-    }
-
-    fn verifies_clients(&self) -> bool {
-        self.access.verifies_clients()
     }
 
     fn headers(&self) -> Arc<[(HeaderName, HeaderValue)]> {
@@ -89,7 +89,8 @@ impl Site for App {
             Authentication::Refused => return unauthorized(),
             Authentication::Unknown(check) => {
                 let patience = patience(request.headers());
-                match self.passwords.check(|| check.run(), client.address, patience).await {
+                let tag = check.tag();
+                match self.passwords.check(tag, || check.run(), client.address, patience).await {
                     Ok(true) => true,
                     Ok(false) => return unauthorized(),
                     Err(_) => {
@@ -101,7 +102,7 @@ impl Site for App {
         };
         match &self.reload {
             Some(handle) if request.uri().path() == "/-/reload" => {
-                reload(handle, client, is_authenticated, request).await
+                reload(handle, &self.last_reload, client, is_authenticated, request).await
             }
             _ => get(self, request),
         }
@@ -140,6 +141,7 @@ fn refused_form(
 /// Reloads, for clients that may ask for it.
 async fn reload(
     handle: &ReloadHandle,
+    last: &Mutex<Option<Instant>>,
     client: &Client,
     is_authenticated: bool,
     request: &Request<Incoming>,
@@ -150,13 +152,36 @@ async fn reload(
     if !may_reload(client, is_authenticated, request.headers()) {
         return text(
             StatusCode::FORBIDDEN,
-            "a reload needs a client on this machine, a password or a certificate, and no browser\n",
+            "a reload needs a client on this machine, a password or a verified client certificate; it is \
+             refused to browsers\n",
         );
+    }
+    if let Err(wait) = admit_reload(last, Instant::now()) {
+        let mut response = text(StatusCode::TOO_MANY_REQUESTS, "too many reloads\n");
+        retry_after(response.headers_mut(), wait);
+        return response;
     }
     match timeout(patience(request.headers()), handle.reload("POST /-/reload")).await {
         Ok(Ok(())) => text(StatusCode::OK, "reloaded\n"),
         Ok(Err(_)) => text(StatusCode::INTERNAL_SERVER_ERROR, "reload failed; the log says why\n"),
         Err(_) => later("the reload takes long; the log will say how it ends\n", PATIENCE),
+    }
+}
+
+/// Counts a reload.
+///
+/// # Errors
+///
+/// The time until the next reload is admitted.
+fn admit_reload(last: &Mutex<Option<Instant>>, now: Instant) -> Result<(), Duration> {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = last.map_or(RELOAD_INTERVAL, |last| now.saturating_duration_since(last));
+    match RELOAD_INTERVAL.checked_sub(since).filter(|wait| !wait.is_zero()) {
+        Some(wait) => Err(wait),
+        None => {
+            *last = Some(now);
+            Ok(())
+        }
     }
 }
 
@@ -304,6 +329,15 @@ mod tests {
             headers.insert("x-prometheus-scrape-timeout-seconds", HeaderValue::from_static(value));
             assert_eq!(patience(&headers), Duration::from_millis(millis), "{value}");
         }
+    }
+
+    #[test]
+    fn a_reload_is_admitted_once_a_second() {
+        let (last, begin) = (Mutex::default(), Instant::now());
+        let at = |millis| admit_reload(&last, begin + Duration::from_millis(millis));
+        let wait = |millis| Err(Duration::from_millis(millis));
+        assert_eq!([at(0), at(0), at(999)], [Ok(()), wait(1000), wait(1)]);
+        assert_eq!([at(1000), at(1500), at(5000)], [Ok(()), wait(500), Ok(())]);
     }
 
     #[test]

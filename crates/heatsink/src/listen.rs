@@ -25,6 +25,9 @@ const SEND_BUFFER: usize = 256 * 1024;
 /// Who may connect to a Unix socket, whatever the umask is: its owner and its group.
 const SOCKET_MODE: u32 = 0o660;
 
+/// What else can be wrong if an address of several is in use.
+const OR_OVERLAPS: &str = ", or another --address overlaps";
+
 /// A listening socket.
 pub(crate) enum Listener {
     /// TCP over IPv4, IPv6 or both.
@@ -98,7 +101,15 @@ pub(crate) fn listeners(required: bool, addresses: &[String]) -> Result<Vec<List
     if !passed.is_empty() {
         return Ok(passed);
     }
-    let listeners: Result<_> = addresses.iter().map(|address| bind(address)).collect();
+    let mut distinct: Vec<&String> = Vec::new();
+    for address in addresses {
+        if !distinct.contains(&address) {
+            distinct.push(address);
+        }
+    }
+    let in_use = if distinct.len() > 1 { OR_OVERLAPS } else { "" };
+    let listeners: Result<_> =
+        distinct.into_iter().map(|address| bind_one(address, in_use)).collect();
     listeners.context(&ADDRESS)
 }
 
@@ -136,14 +147,19 @@ fn passed_socket(passed: &mut ListenFd, index: usize) -> Result<Listener> {
 ///
 /// What is wrong with the address, or why nothing can listen there; and what to do.
 pub(crate) fn bind(address: &str) -> Result<Listener> {
+    bind_one(address, "")
+}
+
+/// A listening socket. `in_use` is added to the message that another program listens there.
+fn bind_one(address: &str, in_use: &str) -> Result<Listener> {
     match address.strip_prefix("unix:") {
-        Some(path) => bind_unix(address, path),
-        None => bind_tcp(address).map(Listener::Tcp),
+        Some(path) => bind_unix(address, path, in_use),
+        None => bind_tcp(address, in_use).map(Listener::Tcp),
     }
 }
 
 /// A listening Unix socket. Removes the file of one that nothing listens on.
-fn bind_unix(address: &str, path: &str) -> Result<Listener> {
+fn bind_unix(address: &str, path: &str, in_use: &str) -> Result<Listener> {
     let path = unix_path(address, path)?;
     match fs::symlink_metadata(path) {
         Ok(file) if !file.file_type().is_socket() => {
@@ -151,7 +167,7 @@ fn bind_unix(address: &str, path: &str) -> Result<Listener> {
         }
         Ok(_) => match UnixStream::connect(path) {
             Ok(_) => bail!(
-                "another program listens on `{address}`; `ss -lxp src {}` shows which; stop it, or \
+                "another program listens on `{address}`{in_use}; `ss -lxp src {}` shows which; stop it, or \
                  choose another path",
                 path.display()
             ),
@@ -180,7 +196,7 @@ fn listen_unix(path: &Path) -> io::Result<Listener> {
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(&SockAddr::unix(path)?)?;
     let file = SocketFile { path: path.to_owned(), id: id(path)? };
-    // Before it listens, so that nobody else connects in between.
+    // Before it listens, so that no other user can connect in between.
     fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
     socket.listen(BACKLOG)?;
     Ok(Listener::Unix(socket.into(), Some(file)))
@@ -191,9 +207,9 @@ fn listen_unix(path: &Path) -> io::Result<Listener> {
 /// # Errors
 ///
 /// What is wrong with the address, or why nothing can listen there; and what to do.
-fn bind_tcp(address: &str) -> Result<TcpListener> {
+fn bind_tcp(address: &str, in_use: &str) -> Result<TcpListener> {
     let (host, port) = host_and_port(address)?;
-    let explain = |error: &io::Error| explain(error, address, port);
+    let explain = |error: &io::Error| explain(error, address, port, in_use);
     if host.is_empty() {
         // One socket for IPv6 and IPv4, or, where the machine has no IPv6, for IPv4.
         return listen((Ipv6Addr::UNSPECIFIED, port).into())
@@ -216,11 +232,11 @@ fn bind_tcp(address: &str) -> Result<TcpListener> {
 }
 
 /// Why nothing can listen there, and what to do.
-fn explain(error: &io::Error, address: &str, port: u16) -> anyhow::Error {
+fn explain(error: &io::Error, address: &str, port: u16, in_use: &str) -> anyhow::Error {
     let other = if port < u16::MAX { port + 1 } else { port - 1 };
     match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
-            "another program listens on `{address}`; `ss -ltnp 'sport = :{port}'` shows which; \
+            "another program listens on `{address}`{in_use}; `ss -ltnp 'sport = :{port}'` shows which; \
              stop it, or choose another port, as in -a :{other}"
         ),
         io::ErrorKind::PermissionDenied => anyhow!(
@@ -292,6 +308,21 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_given_twice_is_listened_on_once_and_an_overlap_is_named() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        let taken = address.to_string();
+        let alone = mistake(&[&taken, &taken]);
+        assert!(alone.contains(&format!("another program listens on `{taken}`; ")), "{alone}");
+        drop(free);
+        let twice = [taken.clone(), taken.clone()];
+        assert_eq!(listeners(false, &twice).unwrap().len(), 1);
+        let overlap = mistake(&[&taken, &format!("localhost:{}", address.port())]);
+        let expected = "`, or another --address overlaps; `ss";
+        assert!(overlap.contains(expected), "{overlap}");
+    }
+
+    #[test]
     fn a_printed_address_can_be_opened() {
         for (address, expected) in [
             ("[::]:9400", "localhost:9400"),
@@ -308,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_port_alone_listens_on_ipv4_and_ipv6() {
-        let listener = bind_tcp(":0").unwrap();
+        let listener = bind_tcp(":0", "").unwrap();
         let address = listener.local_addr().unwrap();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).is_ok());
         if address.is_ipv6() {

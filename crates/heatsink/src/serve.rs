@@ -1,6 +1,6 @@
 //! `heatsink serve`: read the settings, start, serve, drain.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -182,6 +182,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
         connections: ConnectionLimiter::new(setup.max_connections),
         access: Access::new(setup.loaded.web_config),
         passwords: Passwords::default(),
+        last_reload: Mutex::default(),
         reload: setup.web_reload.then(|| reload.clone()),
         health_rules: setup.health_rules,
     });

@@ -10,7 +10,8 @@
 //!   curve P-521, and client certificates of X.509 version 1.
 //! - Clients are verified only by the CAs that are named, never by those of the system.
 //! - What can let no client in is refused when it is read: a rate limit with a burst of 0, a list of
-//!   CAs without a certificate, a minimum version above the maximum.
+//!   CAs without a certificate, a minimum version above the maximum, suites that do not fit the key of
+//!   the certificate, a user name with a colon.
 //! - A bcrypt hash costs at most 2^16 rounds.
 //! - Sessions of TLS are not resumed, so that each connection is checked by the newest configuration.
 //!
@@ -35,7 +36,7 @@ use arc_swap::ArcSwap;
 use http::header::{HeaderName, HeaderValue};
 
 pub use file::read_file;
-pub use users::{Authentication, PasswordCheck};
+pub use users::{Authentication, PasswordCheck, PasswordTag};
 
 /// A web configuration that was read and checked, with the files that it names. The default one has
 /// neither TLS, users, headers nor a rate limit.
@@ -110,6 +111,7 @@ impl WebConfig {
             let warnings = &mut config.warnings;
             config.tls = tls::Reader { section, folder, has_http2, files, warnings }.read()?;
         }
+        config.warnings.extend(config.users.cost_warning());
         if config.tls.is_none() && !config.users.is_empty() {
             let warning = "passwords are sent without encryption; set cert_file and key_file";
             config.warnings.push(warning.to_owned());
@@ -138,6 +140,15 @@ impl WebConfig {
     }
 }
 
+/// How connections are encrypted.
+#[derive(Clone, Debug)]
+pub struct Encryption {
+    /// The settings of TLS. ALPN offers `h2` if HTTP/2 is on.
+    pub config: Arc<rustls::ServerConfig>,
+    /// Whether the certificate of a client that shows one is signed by a CA of the configuration.
+    pub verifies_clients: bool,
+}
+
 /// Answers who may read, by the newest web configuration. The default configuration lets everyone read.
 #[derive(Debug, Default)]
 pub struct Access {
@@ -154,7 +165,8 @@ impl Access {
     }
 
     /// Replaces the configuration. Passwords that are known to be right stay known if their hash is
-    /// still the same. Open connections stay open; each request on them is checked again.
+    /// still the same. Each request on an open connection is checked again; to close such connections is
+    /// left to the server.
     pub fn change(&self, config: WebConfig) {
         self.config.store(Arc::new(config));
     }
@@ -164,19 +176,13 @@ impl Access {
         self.config.load_full()
     }
 
-    /// The settings of TLS for a new connection; `None` if connections are not encrypted. ALPN offers
-    /// `h2` if HTTP/2 is on.
-    pub fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
-        self.config.load().tls.as_ref().map(|tls| Arc::clone(&tls.config))
-    }
-
-    /// Whether each new connection needs a client certificate that a CA of the configuration has signed.
-    pub fn verifies_clients(&self) -> bool {
-        self.config
-            .load()
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.clients.requires && tls.clients.verifies)
+    /// How a new connection is encrypted; `None` if it is not. Each configuration has its own, so a
+    /// connection with another one belongs to an older configuration.
+    pub fn tls(&self) -> Option<Encryption> {
+        self.config.load().tls.as_ref().map(|tls| Encryption {
+            config: Arc::clone(&tls.config),
+            verifies_clients: tls.clients.verifies,
+        })
     }
 
     /// Headers that every response has.

@@ -16,7 +16,13 @@ impl WebConfig {
             Some(tls) => self.tls_lines(tls),
         };
         let names: Vec<&str> = self.users.names().collect();
-        lines.push(format!("users: {}", list(&names, "none, everyone may read")));
+        let clients = self.tls.as_ref().map(|tls| tls.clients).unwrap_or_default();
+        let none = match (clients.requires, clients.verifies) {
+            (false, _) => "none, everyone may read",
+            (true, false) => "none, every client with a certificate may read",
+            (true, true) => "none, every client with a verified certificate may read",
+        };
+        lines.push(format!("users: {}", list(&names, none)));
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         lines.push(format!("headers: {}", list(&headers, "none")));
         lines.push(match self.limit {
@@ -29,7 +35,7 @@ impl WebConfig {
         lines
     }
 
-    /// What is accepted but may not be meant, and that the certificate expires within 30 days, is not
+    /// What is accepted but is probably a mistake, and that the certificate expires within 30 days, is not
     /// valid yet or not any more: a sentence each.
     pub fn warnings(&self, now: SystemTime) -> impl Iterator<Item = String> {
         let expiry = self.tls.as_ref().and_then(|tls| expiry_warning(tls, now));

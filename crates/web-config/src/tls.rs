@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{ServerConfig, SignatureAlgorithm, SupportedCipherSuite, SupportedProtocolVersion};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::time::Validity;
@@ -86,7 +86,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) has_http2: bool,
     /// Takes the names of files that it names, read or not.
     pub(crate) files: &'a mut Vec<PathBuf>,
-    /// Takes what is accepted but may not be meant.
+    /// Takes what is accepted but is probably a mistake.
     pub(crate) warnings: &'a mut Vec<String>,
 }
 
@@ -167,6 +167,7 @@ impl<'a> Reader<'a> {
         let certificate = certificate.ok_or_else(|| missing("cert"))?;
         let key = key.ok_or_else(|| missing("key"))?;
         let (certified, leaf) = certified(&certificate, &key, &provider)?;
+        self.assert_suites_fit(versions, &provider, &certified)?;
         let clients = self.clients(policy, ca, &provider)?;
         let allowed_names = clients.as_ref().map(|it| it.allowed.clone()).unwrap_or_default();
 
@@ -277,6 +278,35 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(TLS13_SUITES.iter().map(|(_, suite)| *suite).chain(old).collect())
+    }
+
+    /// Without TLS 1.3, a suite has to fit the certificate's key, or no client gets in.
+    fn assert_suites_fit(
+        &self,
+        versions: &[Version],
+        provider: &CryptoProvider,
+        certified: &CertifiedKey,
+    ) -> Result<(), Mistake> {
+        let fits = |suite: &SupportedCipherSuite| match suite {
+            SupportedCipherSuite::Tls12(suite) => certified.key.choose_scheme(suite.sign).is_some(),
+            SupportedCipherSuite::Tls13(_) => false,
+        };
+        let has_new = versions.iter().any(|(name, _)| *name == "TLS13");
+        if has_new || provider.cipher_suites.iter().any(fits) {
+            return Ok(());
+        }
+        let Some(first) = filled_list(&self.section.cipher_suites).and_then(<[Text]>::first) else {
+            return Ok(());
+        };
+        let (kind, name) = match certified.key.algorithm() {
+            SignatureAlgorithm::RSA => ("RSA", HTTP2_SUITES[1]),
+            _ => ("ECDSA", HTTP2_SUITES[0]),
+        };
+        let what = format!(
+            "no suite fits the certificate, whose key needs suites with {kind}, so no client gets in; \
+             add {name}"
+        );
+        Err(Mistake::new(first, "cipher_suites", what))
     }
 
     /// `None` if clients are not asked for certificates.

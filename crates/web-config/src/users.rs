@@ -53,10 +53,12 @@ impl Users {
         let mut max_cost = MIN_COST;
         for (name, text) in map {
             let hash = text.value.as_deref().unwrap_or_default();
-            let cost = cost_of(hash).map_err(|what| {
-                let key = format!("basic_auth_users: {name}");
-                Mistake::new(&text, &key, what)
-            })?;
+            let key = format!("basic_auth_users: {name}");
+            if name.contains(':') {
+                let what = "a name with a colon can never log in; leave the colon out";
+                return Err(Mistake::new(&text, &key, what));
+            }
+            let cost = cost_of(hash).map_err(|what| Mistake::new(&text, &key, what))?;
             max_cost = max_cost.max(cost);
             hashes.insert(name, hash.into());
         }
@@ -65,6 +67,18 @@ impl Users {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.hashes.is_empty()
+    }
+
+    /// That the time of a refusal tells which names exist, because it depends on the cost of the hash.
+    pub(crate) fn cost_warning(&self) -> Option<String> {
+        let costs = || self.hashes.values().filter_map(|hash| cost_of(hash).ok());
+        let (min, max) = (costs().min()?, costs().max()?);
+        (min < max).then(|| {
+            format!(
+                "bcrypt costs differ, from {min} to {max}, so the time of a refusal tells which users \
+                 exist; hash all passwords with the same cost"
+            )
+        })
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -166,6 +180,12 @@ impl fmt::Debug for PasswordCheck {
 }
 
 impl PasswordCheck {
+    /// What checks of the same name and password have in common; `None` if the system has no random
+    /// numbers.
+    pub fn tag(&self) -> Option<PasswordTag> {
+        self.tag.map(PasswordTag)
+    }
+
     /// Hashes the password, which takes from milliseconds to seconds of a processor, and remembers the
     /// result. Returns whether name and password are right.
     pub fn run(self) -> bool {
@@ -182,15 +202,26 @@ impl PasswordCheck {
     }
 }
 
+/// Equal for checks of the same name and password. Neither can be found from it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PasswordTag(Tag);
+
+impl fmt::Debug for PasswordTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PasswordTag").finish_non_exhaustive()
+    }
+}
+
 /// Stands for a name, a hash and a password.
 type Tag = [u8; 32];
 
 /// The results of former checks. Passwords cannot be found from it without the key, which never leaves
-/// the process; and as the time of a comparison depends only on tags, it tells nothing of a password.
+/// the process. The time of a lookup depends only on tags, so a client that measures it learns nothing
+/// about a password.
 pub(crate) struct Known {
     /// None without random numbers: then every password is hashed.
     key: Option<hmac::Key>,
-    /// Apart, so that no number of wrong passwords makes a right one unknown.
+    /// Right and wrong passwords have separate lists, so that many wrong ones do not push out a right one.
     right: Mutex<Recent>,
     wrong: Mutex<Recent>,
 }

@@ -232,6 +232,14 @@ const REFUSED: &[(&str, &str)] = &[
         ":4: curve_preferences: `X25519MLKEM768` is not supported; write one of X25519, CurveP256, CurveP384",
     ),
     (
+        "TLS  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
+        ":5: cipher_suites: no suite fits the certificate, whose key needs suites with ECDSA, so no client gets in; add TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    ),
+    (
+        "basic_auth_users:\n  'a:b': HASH\n",
+        ":2: basic_auth_users: a:b: a name with a colon can never log in; leave the colon out",
+    ),
+    (
         "TLS  prefer_server_cipher_suites: maybe\n",
         ":4: prefer_server_cipher_suites: `maybe` is not true or false; write one",
     ),
@@ -591,6 +599,46 @@ fn the_summary_says_what_is_on_and_no_secret() {
         WebConfig::default().summary(at(1)),
         ["TLS: off", "users: none, everyone may read", "headers: none", "rate limit: none"]
     );
+}
+
+#[test]
+fn the_summary_says_who_may_read_without_users() {
+    let site = Site::new();
+    for (more, expected) in [
+        ("", "users: none, everyone may read"),
+        ("  client_auth_type: RequestClientCert\n", "users: none, everyone may read"),
+        (
+            "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem\n",
+            "users: none, everyone may read",
+        ),
+        (
+            "  client_auth_type: RequireAnyClientCert\n",
+            "users: none, every client with a certificate may read",
+        ),
+        (
+            "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n",
+            "users: none, every client with a verified certificate may read",
+        ),
+    ] {
+        let text =
+            format!("tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n{more}");
+        let config = site.load(&text).expect("it is valid");
+        let summary = config.summary(SystemTime::now());
+        assert!(summary.iter().any(|line| line == expected), "{summary:?}");
+    }
+}
+
+#[test]
+fn different_costs_of_passwords_get_a_warning() {
+    let site = Site::new();
+    let warnings = |costs: [u32; 2]| {
+        let [a, b] = costs.map(|cost| HASH.replace("$04$", &format!("${cost:02}$")));
+        let config = site.load(&format!("basic_auth_users: {{a: '{a}', b: '{b}'}}"));
+        let config = config.expect("it is valid");
+        config.warnings(SystemTime::now()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(warnings([10, 4]).contains("bcrypt costs differ, from 4 to 10"));
+    assert!(!warnings([4, 4]).contains("cost"));
 }
 
 proptest! {

@@ -258,7 +258,7 @@ fn requests_during_changes_see_one_configuration_or_the_other() {
     let site = Site::new();
     let tls = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n";
     let [one, two] = [("alice", tls), ("bob", "")].map(|(name, tls)| {
-        format!("{}{tls}rate_limit: {{interval: 1ns, burst: 1000000}}\n", users(&[(name, SECRET)]))
+        format!("{}{tls}rate_limit: {{interval: 1us, burst: 1000000}}\n", users(&[(name, SECRET)]))
     });
     let access = Access::new(site.load(&one).expect("right"));
     let is_over = AtomicBool::new(false);

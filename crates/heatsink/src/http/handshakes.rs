@@ -39,10 +39,9 @@ impl Handshakes {
         let mut handshake = JoinSet::new();
         // The stream stays registered with the runtime that accepted it.
         handshake.spawn_on(TlsAcceptor::from(config).accept(stream), &handle);
-        let ended = || Err(io::Error::other("the thread for handshakes has ended"));
         match handshake.join_next().await {
             Some(Ok(result)) => result,
-            _ => ended(),
+            _ => Err(io::Error::other("the thread for handshakes has ended")),
         }
     }
 

@@ -20,14 +20,15 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ServerConfig;
+use web_config::Encryption;
 
 use super::handshakes::Handshakes;
 use super::responses::{later, text};
 use super::transport::{Transport, Wire};
-use crate::connections::{Activity, ConnectionLimiter, Permit, Unsent};
+use crate::connections::{Activity, ConnectionLimiter, Permit, Unsent, may_warn};
 use crate::listen::{Listener, SocketFile};
 
 /// How long a client may take to send the head of a request. The time between two requests of a
@@ -64,11 +65,9 @@ pub(crate) trait Site: Send + Sync + 'static {
     /// The open connections.
     fn connections(&self) -> &Arc<ConnectionLimiter>;
 
-    /// The settings of TLS for a new connection; `None` if it is not encrypted.
-    fn tls(&self) -> Option<Arc<ServerConfig>>;
-
-    /// Whether the certificate that a client shows is verified.
-    fn verifies_clients(&self) -> bool;
+    /// How a new connection is encrypted; `None` if it is not. If another one is used than when a
+    /// connection was accepted, that connection is closed after its current response.
+    fn tls(&self) -> Option<Encryption>;
 
     /// Headers that every response has, besides those that it has by default.
     fn headers(&self) -> Arc<[(HeaderName, HeaderValue)]>;
@@ -174,17 +173,14 @@ impl Stream {
         }
     }
 
-    /// Writes as much as the kernel takes at once, and closes the connection.
+    /// Writes as much as the kernel takes at once, and closes the connection. What has come is read
+    /// before the close: with unread bytes, the kernel resets the connection and the client may not see
+    /// the message.
     fn close_with(self, message: &[u8]) {
-        // What has come is read first: the kernel would take the message back otherwise.
         let mut buffer = [0; 4096];
         let _ = match &self {
-            Self::Tcp(stream, _) => {
-                stream.try_write(message).and_then(|_| stream.try_read(&mut buffer))
-            }
-            Self::Unix(stream) => {
-                stream.try_write(message).and_then(|_| stream.try_read(&mut buffer))
-            }
+            Self::Tcp(tcp, _) => tcp.try_write(message).and_then(|_| tcp.try_read(&mut buffer)),
+            Self::Unix(unix) => unix.try_write(message).and_then(|_| unix.try_read(&mut buffer)),
         };
     }
 }
@@ -197,10 +193,14 @@ pub(crate) async fn serve<S: Site>(
 ) {
     let handshakes = Arc::new(Handshakes::default());
     let mut stopping = stop.clone();
+    let mut last_warning = None;
     loop {
         let accepted = async {
             match listeners.accept().await {
-                Ok(stream) => Ok((stream, site.connections().acquire().await)),
+                Ok(stream) => {
+                    let permit = site.connections().acquire(stream.client().address).await;
+                    Ok((stream, permit))
+                }
                 Err(error) => Err(error),
             }
         };
@@ -228,9 +228,12 @@ pub(crate) async fn serve<S: Site>(
                 }
             }
             Err(error) => {
-                tracing::warn!("cannot accept a connection: {error}");
+                let now = Instant::now();
+                if may_warn(&mut last_warning, now) {
+                    tracing::warn!("cannot accept a connection: {error}");
+                }
                 // Out of file descriptors, most likely: that gives one back.
-                site.connections().evict(Instant::now());
+                site.connections().close_idle(now);
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -259,12 +262,14 @@ async fn serve_connection<S: Site>(
     stop: watch::Receiver<bool>,
 ) {
     let client = stream.client();
-    let session = Session { site, client, activity };
-    match session.site.tls() {
+    let tls = site.tls();
+    let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
+    let session = Session { site, client, activity, config, outdated: Notify::new() };
+    match tls {
         None => session.speak_http1(stream.into_wire(), stop).await,
         // In a box of its own: it is several times as large.
-        Some(config) => {
-            Box::pin(session.serve_encrypted(stream, config, handshakes, stop)).await;
+        Some(tls) => {
+            Box::pin(session.serve_encrypted(stream, tls, handshakes, stop)).await;
         }
     }
 }
@@ -274,17 +279,30 @@ struct Session<S> {
     site: Arc<S>,
     client: Client,
     activity: Arc<Activity>,
+    /// The settings of TLS that it was accepted with.
+    config: Option<Arc<ServerConfig>>,
+    /// Notified when the site has others.
+    outdated: Notify,
 }
 
 impl<S: Site> Session<S> {
+    /// Whether the settings of TLS have changed since it was accepted.
+    fn is_outdated(&self) -> bool {
+        match (&self.config, self.site.tls()) {
+            (None, None) => false,
+            (Some(config), Some(tls)) => !Arc::ptr_eq(config, &tls.config),
+            _ => true,
+        }
+    }
+
     async fn serve_encrypted(
         mut self,
         stream: Stream,
-        config: Arc<ServerConfig>,
+        encryption: Encryption,
         handshakes: Arc<Handshakes>,
         mut stop: watch::Receiver<bool>,
     ) {
-        let verifies = self.site.verifies_clients();
+        let Encryption { config, verifies_clients } = encryption;
         let encrypted = async {
             if let Stream::Tcp(tcp, _) = &stream {
                 let mut first = [0];
@@ -310,7 +328,7 @@ impl<S: Site> Session<S> {
             Err(_) => return tracing::debug!("no TLS with {:?} in time", self.client.address),
         };
         let (_, tls) = encrypted.get_ref();
-        self.client.is_verified = verifies && tls.peer_certificates().is_some();
+        self.client.is_verified = verifies_clients && tls.peer_certificates().is_some();
         let is_http2 = tls.alpn_protocol() == Some(b"h2");
         let wire: Wire = Box::new(encrypted);
         match is_http2 {
@@ -330,7 +348,8 @@ impl<S: Site> Session<S> {
                 TokioIo::new(transport),
                 service_fn(move |request| answer(Arc::clone(&session), request)),
             );
-        drive(connection, http1::Connection::graceful_shutdown, std::future::pending(), stop).await;
+        let (overdue, outdated) = (std::future::pending(), std::future::pending());
+        drive(connection, http1::Connection::graceful_shutdown, overdue, outdated, stop).await;
     }
 
     async fn speak_http2(self, wire: Wire, stop: watch::Receiver<bool>) {
@@ -338,10 +357,12 @@ impl<S: Site> Session<S> {
         let activity = Arc::clone(&self.activity);
         let overdue = async move {
             while !activity.is_overdue(Instant::now()) {
-                sleep(Duration::from_secs(5)).await;
+                sleep(Duration::from_secs(1)).await;
             }
         };
         let session = Arc::new(self);
+        let served = Arc::clone(&session);
+        let outdated = async move { served.outdated.notified().await };
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
@@ -355,15 +376,17 @@ impl<S: Site> Session<S> {
                 TokioIo::new(transport),
                 service_fn(move |request| answer(Arc::clone(&session), request)),
             );
-        drive(connection, http2::Connection::graceful_shutdown, overdue, stop).await;
+        drive(connection, http2::Connection::graceful_shutdown, overdue, outdated, stop).await;
     }
 }
 
-/// Runs a connection until it ends, is old, or the program stops; or, without a grace, is overdue.
+/// Runs a connection until it ends, is old or outdated, or the program stops; or, without a grace, is
+/// overdue.
 async fn drive<C: Future>(
     connection: C,
     shut_down: fn(Pin<&mut C>),
     overdue: impl Future<Output = ()>,
+    outdated: impl Future<Output = ()>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut connection = pin!(connection);
@@ -371,6 +394,7 @@ async fn drive<C: Future>(
         _ = connection.as_mut() => return,
         () = overdue => return,
         () = sleep(CONNECTION_AGE) => {}
+        () = outdated => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
     shut_down(connection.as_mut());
@@ -390,8 +414,12 @@ async fn answer<S: Site>(
     };
     let headers = response.headers_mut();
     add_headers(headers, session.site.as_ref());
-    if !is_http2 && !request.body().is_end_stream() {
-        // Without this, the body would have to be read to find the next request.
+    let is_outdated = session.is_outdated();
+    if is_outdated && is_http2 {
+        session.outdated.notify_one();
+    }
+    // With a body, all of it would have to be read to find the next request.
+    if !is_http2 && (is_outdated || !request.body().is_end_stream()) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let (mut head, mut bytes) = response.into_parts();
@@ -400,7 +428,7 @@ async fn answer<S: Site>(
         bytes.clear();
     }
     let chunk = if is_http2 { HTTP2_CHUNK } else { usize::MAX };
-    Ok(Response::from_parts(head, Body { bytes, chunk, unsent: answering.unsent() }))
+    Ok(Response::from_parts(head, Body { bytes, chunk, unsent: answering.unsent(Instant::now()) }))
 }
 
 /// Adds the headers that every response has.

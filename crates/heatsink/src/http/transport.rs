@@ -129,7 +129,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let (ours, theirs) = UnixStream::pair()?;
-            let permit = ConnectionLimiter::new(1).acquire().await.expect("there is room");
+            let permit = ConnectionLimiter::new(1).acquire(None).await.expect("there is room");
             let activity = Arc::clone(permit.activity());
             let timeout = Duration::from_millis(300);
             let mut transport = Transport::new(Box::new(ours), activity, timeout);

@@ -137,7 +137,7 @@ fn a_web_configuration_is_checked_without_a_driver() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
         String::from_utf8_lossy(&output.stdout).replace(&path, "web.yml"),
-        "web.yml is right\n\
+        "web.yml is valid\n\
          TLS: off\n\
          users: alice\n\
          headers: none\n\

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::rig::{BINARY, SCRAPE};
 use crate::web::load::Load;
-use crate::web::{RIGHT, Scraper, resident, with_password};
+use crate::web::{RIGHT, RIGHT_SLOWLY, Scraper, resident, with_password};
 use tempfile::TempDir;
 use testkit::exporter::Exporter;
 
@@ -64,6 +64,19 @@ fn honest_scrapers_are_answered_within_a_second() {
     );
     assert!(slowest < SCRAPE, "a scrape took {slowest:?}");
     assert!(most < LIMIT, "{most} bytes");
+}
+
+#[test]
+fn scrapers_that_log_in_at_once_are_all_answered() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let trust = with_password(folder.path(), RIGHT_SLOWLY);
+    let config = folder.path().join("web.yml").display().to_string();
+    let exporter = Exporter::start(BINARY, &["--source", "sim", "--web-config-file", &config], &[]);
+    std::thread::scope(|scope| {
+        for _ in 0..5 {
+            scope.spawn(|| Scraper::new(&trust, exporter.address_and_port()).scrape());
+        }
+    });
 }
 
 /// The time of a scrape, without the time in which this thread or the server's waited for a core: on one

@@ -146,11 +146,12 @@ pub(crate) fn put(folder: &Path, name: &str, text: &str) {
 pub(crate) struct Trust(Arc<ClientConfig>);
 
 impl Trust {
-    /// Trusts one authority. `shown` is a certificate and its key.
-    pub(crate) fn new(authority: &str, shown: Option<(&str, &str)>) -> Self {
+    /// Trusts the authorities of this PEM. `shown` is a certificate and its key.
+    pub(crate) fn new(authorities: &str, shown: Option<(&str, &str)>) -> Self {
         let mut roots = RootCertStore::empty();
-        let root = CertificateDer::from_pem_slice(authority.as_bytes()).expect("a certificate");
-        roots.add(root).expect("an authority");
+        for root in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
+            roots.add(root.expect("a certificate")).expect("an authority");
+        }
         let config = ClientConfig::builder().with_root_certificates(roots);
         let config = match shown {
             None => config.with_no_client_auth(),

@@ -18,7 +18,7 @@ use crate::listen;
 /// A site for tests.
 struct TestSite {
     connections: Arc<ConnectionLimiter>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Mutex<Option<Arc<ServerConfig>>>,
     /// Lets a request for `/held` be answered.
     release: Notify,
     clients: Mutex<Vec<Client>>,
@@ -29,12 +29,9 @@ impl Site for TestSite {
         &self.connections
     }
 
-    fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.tls.clone()
-    }
-
-    fn verifies_clients(&self) -> bool {
-        false
+    fn tls(&self) -> Option<Encryption> {
+        let config = self.tls.lock().unwrap().clone()?;
+        Some(Encryption { config, verifies_clients: false })
     }
 
     fn headers(&self) -> Arc<[(HeaderName, HeaderValue)]> {
@@ -72,7 +69,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let site = Arc::new(TestSite {
             connections: ConnectionLimiter::new(limit),
-            tls,
+            tls: Mutex::new(tls),
             release: Notify::new(),
             clients: Mutex::default(),
         });
@@ -316,4 +313,48 @@ fn at_the_limit_an_encrypted_connection_is_closed() {
     server.site.release.notify_one();
     let output = held.wait_with_output().expect("it ends");
     assert_eq!(output.stdout, b"released\n");
+}
+
+/// Reads one response of a connection that stays open.
+fn read_one(stream: &mut TcpStream) -> String {
+    let mut answer = String::new();
+    let mut buffer = [0; 1024];
+    while !answer.ends_with("page\n") {
+        let read = stream.read(&mut buffer).expect("in time");
+        assert!(read > 0, "closed after {answer}");
+        answer += &String::from_utf8_lossy(&buffer[..read]);
+    }
+    answer
+}
+
+#[test]
+fn a_change_of_tls_closes_open_connections_after_their_response() {
+    let server = Server::start(8, None, Vec::new());
+    let mut kept = server.connect();
+    for is_changed in [false, true] {
+        if is_changed {
+            *server.site.tls.lock().unwrap() = tls();
+        }
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let answer = read_one(&mut kept);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert_eq!(answer.contains("\r\nconnection: close\r\n"), is_changed, "{answer}");
+    }
+    assert_eq!(read_all(kept), "", "it is closed");
+    assert!(server.say(GET).starts_with("HTTP/1.1 400"), "only TLS is spoken");
+
+    // HTTP/2: the second request comes a while after the change, and needs a new connection.
+    let [held, page] = ["/held", "/"].map(|path| format!("https://{}{path}", server.address));
+    let held = Command::new("curl")
+        .args(["-sk", "--http2", "--rate", "1/s", "--max-time", "20"])
+        .args(["--write-out", "%{http_version} %{http_code} %{num_connects}\n", &held, &page])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl runs");
+    server.wait_until("it is asked", |server| server.answered() == 3);
+    *server.site.tls.lock().unwrap() = tls();
+    server.site.release.notify_one();
+    let output = held.wait_with_output().expect("it ends");
+    let output = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output, "released\n2 200 1\npage\n2 200 1\n");
 }
