@@ -410,7 +410,7 @@ mod tests {
         assert_eq!([399, 400].map(|millis| limiter.evict(at(millis))), [false, true]);
         unsent.sent(at(500));
         assert!(!limiter.evict(at(500)));
-        assert_eq!([5300, 5301].map(|millis| activity.is_overdue(at(millis))), [false, true]);
+        assert_eq!([10_300, 10_301].map(|millis| activity.is_overdue(at(millis))), [false, true]);
         drop(unsent);
         assert!(!activity.is_overdue(at(90_000)));
     }
@@ -427,10 +427,10 @@ mod tests {
             assert!(!activity.is_overdue(at(second + 4)), "{second}");
         }
         // One that stalls is overdue, whatever comes after it.
-        let _quick = activity.answering(at(302)).unsent(at(302));
-        assert!(activity.is_overdue(at(302)));
+        let _quick = activity.answering(at(307)).unsent(at(307));
+        assert!(activity.is_overdue(at(307)));
         drop(newest);
-        assert!(!activity.is_overdue(at(302)));
+        assert!(!activity.is_overdue(at(307)));
     }
 
     #[test]
