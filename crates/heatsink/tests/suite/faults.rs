@@ -130,7 +130,7 @@ fn enabling_and_disabling_mig_changes_the_series() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let utilization = metric("DCGM_FI_DEV_GPU_UTIL").label("gpu", "6");
-    utilization.assert_in(&exporter.page());
+    exporter.wait_for("utilisation is there", PATIENCE, |page| utilization.is_in(page));
     rig.control.set(&["gpu 6 mig on"]);
     exporter.wait_for("utilisation is gone", PATIENCE, |page| utilization.absent_from(page));
     assert!(is_present(&exporter.page(), 6));
