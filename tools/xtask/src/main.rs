@@ -232,7 +232,7 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
     let kmock = ["test", "--workspace", "--locked", "--lib", "--", "--ignored", "kmock"];
     steps.push(Step::cargo("kmock", &kmock).beside(Lane::Tests));
     // The formats of a page by parsers that are not ours.
-    let parsers = ["test", "--package", "exposition", "--locked", "--test", "exposition", "--"];
+    let parsers = ["test", "--workspace", "--locked", "--test", "exposition", "--"];
     let parsers = [&parsers[..], &["--ignored", "parsers"]].concat();
     steps.push(Step::cargo("parsers", &parsers).beside(Lane::Tests));
     steps.extend(with_servers().into_iter().map(|step| step.beside(Lane::Servers)));
