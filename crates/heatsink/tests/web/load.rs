@@ -18,9 +18,10 @@ const SLOW: usize = 200;
 /// Pause between two of these: up to a thousand new ones a second.
 const CONNECT_PAUSE: Duration = Duration::from_millis(1);
 
-/// Threads that try passwords, and the pause of each: a thousand passwords a second.
-const GUESSERS: u64 = 8;
-const GUESS_PAUSE: Duration = Duration::from_millis(8);
+/// Threads that try passwords, and the pause of each: a thousand passwords a second. More than can wait
+/// at the server, which would slow them down otherwise.
+const GUESSERS: u64 = 64;
+const GUESS_PAUSE: Duration = Duration::from_millis(64);
 
 /// The bytes of a body that is never accepted.
 const BODY: usize = 1 << 30;
