@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use model::HistoryView;
+
 use crate::show::Show;
 
 /// Settings of a page.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Settings {
     /// The host name on the series of every device; `None` leaves the label out.
     pub hostname: Option<Arc<str>>,
@@ -37,6 +39,8 @@ pub struct Settings {
     pub labels_since: Option<SystemTime>,
     /// HTTP connections that were closed because the limit was reached.
     pub connections_closed: u64,
+    /// The state of the history; `None` if nothing is recorded.
+    pub history: Option<Arc<HistoryView>>,
 }
 
 impl Settings {

@@ -27,11 +27,14 @@ const HIDDEN: [(Command, &str); 2] =
 
 /// The commands for users, each with its help.
 #[rustfmt::skip]
-const COMMANDS: [(Command, &str, &str); 5] = [
+const COMMANDS: [(Command, &str, &str); 8] = [
     (Command::Serve, "serve", "Serve this machine's GPUs (what heatsink does without a command)"),
     (Command::Demo, "demo", "Serve eight simulated H100s and the story of a training job; no GPU needed"),
     (Command::Check, "check", "Check whether data flows, what can be read here, and why not; exit status 0 only if data flows"),
     (Command::Config, "config", "Print the settings that serve would use, and where each comes from; exit status 2 on a mistake"),
+    (Command::Report, "report", "Tell what happened before a fault: the verdict, the story, charts, what to do"),
+    (Command::Incidents, "incidents", "List the incidents that were recorded"),
+    (Command::History, "history", "Write what was recorded for other programs: `heatsink history export`"),
     (Command::Fields, "fields", "List the fields that can be served, all or those that match a pattern"),
 ];
 

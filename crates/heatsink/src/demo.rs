@@ -19,6 +19,7 @@ use crate::flags::{
     DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
 };
 use crate::health::HealthRules;
+use crate::history::HistorySetup;
 use crate::listen::Listener;
 use crate::loaded::{Loaded, PageSettings};
 use crate::serve::{self, Replicas, Setup};
@@ -79,6 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         health_rules: HealthRules::default(),
         show: Show::default(),
         holders: Some(holders::simulated()),
+        history: HistorySetup::of_demo(args, speed)?,
         replicas,
         max_connections: flags::MAX_CONNECTIONS.parse(None)?,
         web_reload: false,

@@ -79,6 +79,10 @@ pub(crate) enum Command {
     Fields,
     /// Has the flags of `Serve`, too.
     Config,
+    Incidents,
+    Report,
+    /// `heatsink history export`.
+    History,
     /// Started by heatsink itself.
     ProbeGpu,
     /// A comparison with `nvidia-smi`, for developers.

@@ -17,16 +17,23 @@ use model::catalog::Generation;
 use sampler::LogLocation;
 
 pub(crate) use self::accepted::ACCEPTED;
-use crate::flag::Command::{Acceptance, Check, Config, Demo, Fields, ProbeGpu, Serve};
+use crate::flag::Command::{
+    Acceptance, Check, Config, Demo, Fields, History, Incidents, ProbeGpu, Report, Serve,
+};
 use crate::flag::{Flag, Form, Row, boolean, list, path, positional, switch, text};
 use crate::fleet::MAX_NODES;
 use crate::message::one_line;
-use crate::parse::{self, ConfigMapName, LogFormat, ScenarioName, SourceKind, number, optional};
+use crate::parse::{
+    self, ConfigMapName, ExportFormat, HistoryPlace, LogFormat, ScenarioName, SourceKind, number,
+    optional,
+};
 use crate::{address, devices};
 
 const SIMULATION: &str = "Simulation (with --source sim)";
 
 const HOLDERS: &str = "Who uses the GPUs";
+
+const HISTORY_HEADING: &str = "History";
 
 const WEB: &str = "Who may read";
 
@@ -344,6 +351,102 @@ flags! { HOLDER_FLAGS;
 }
 }
 
+flags! { HISTORY_FLAGS;
+[Serve] {
+    /// Record about 40 signals of each GPU and what happens, in memory for an hour and in
+    /// --history-dir
+    HISTORY: bool = boolean("history")
+        .variable("HEATSINK_HISTORY").default("true").heading(HISTORY_HEADING);
+
+    /// Folder for the history: `auto`, the state folder of the systemd unit or of the user, and in a
+    /// container /var/lib/heatsink if something is mounted there; `none`, only memory
+    HISTORY_DIR: HistoryPlace = path("history-dir", parse::history_dir)
+        .variable("HEATSINK_HISTORY_DIR").value("FOLDER").default("auto").heading(HISTORY_HEADING);
+
+    /// The most bytes in the folder; the oldest go first, those of incidents last
+    HISTORY_SIZE: u64 = text("history-size", parse::history_size)
+        .variable("HEATSINK_HISTORY_SIZE").value("SIZE").default("320MiB").heading(HISTORY_HEADING);
+
+    /// How long the history is kept
+    HISTORY_KEEP: Duration = text("history-keep", parse::history_keep)
+        .variable("HEATSINK_HISTORY_KEEP").value("DURATION").default("7d").heading(HISTORY_HEADING);
+
+    /// A command to run at each incident, with the report on its standard input; run by `sh -c`
+    ON_INCIDENT: Option<String> = text("on-incident", |text| optional(text, parse::text))
+        .variable("HEATSINK_ON_INCIDENT").value("COMMAND").heading(HISTORY_HEADING);
+
+    /// A URL that gets each incident in the JSON of Alertmanager's webhooks
+    INCIDENT_WEBHOOK: Option<String> = text("incident-webhook", |text| optional(text, parse::text))
+        .variable("HEATSINK_INCIDENT_WEBHOOK").value("URL").heading(HISTORY_HEADING);
+
+    /// Write an Event on the pods that hold a GPU of an incident; needs the right to create events
+    POD_EVENTS: bool = boolean("kubernetes-pod-events")
+        .variable("HEATSINK_KUBERNETES_POD_EVENTS").heading(HISTORY_HEADING);
+}
+[Demo] {
+    /// Folder for the history; `none`, only memory
+    DEMO_HISTORY_DIR: HistoryPlace = path("history-dir", parse::history_dir)
+        .value("FOLDER").default("none").heading(HISTORY_HEADING);
+}
+[Incidents, Report, History] {
+    /// The folder of the history, also one that was copied from another machine; `auto`,
+    /// /var/lib/heatsink, else the user's state folder
+    READ_HISTORY_DIR: HistoryPlace = path("history-dir", parse::history_dir)
+        .variable("HEATSINK_HISTORY_DIR").value("FOLDER").default("auto");
+}
+[Report] {
+    /// The number of an incident [default: the newest one]
+    REPORT_ID: Option<u64> = positional("id", |text| optional(text, parse::whole_number))
+        .value("ID");
+
+    /// The newest incident
+    REPORT_LAST: bool = switch("last");
+
+    /// The incident at this time, or the minutes around it: `03:12`, `2026-11-30 03:12:44`, `-2h`
+    REPORT_AT: Option<String> = text("at", |text| optional(text, parse::text)).value("TIME");
+
+    /// What happened to the GPUs of this job or pod while it had them: a job's id, or
+    /// `NAMESPACE/POD`
+    REPORT_JOB: Option<String> = text("job", |text| optional(text, parse::text)).value("ID");
+
+    /// Only this GPU
+    REPORT_GPU: Option<u32> = text("gpu", |text| optional(text, parse::whole_number)).value("N");
+}
+[History] {
+    /// What to do: `export`
+    HISTORY_ACTION: String = positional("action", parse::text).value("ACTION")
+        .choices(&[("export", "Write what was recorded to standard output")]);
+
+    /// `openmetrics`, for promtool tsdb create-blocks-from openmetrics; `csv` or `jsonl`
+    EXPORT_FORMAT: ExportFormat = text("format", |text| {
+        parse::one_of(text, &[
+            ("openmetrics", ExportFormat::OpenMetrics),
+            ("csv", ExportFormat::Csv),
+            ("jsonl", ExportFormat::JsonLines),
+        ])
+    })
+    .value("FORMAT").default("openmetrics");
+
+    /// Labels to add to each series, as `job=gpu`; several, separated by commas or in several flags
+    EXPORT_LABELS: Vec<String> = list("label", parse::list).value("NAME=VALUE");
+
+    /// Generation of metric names: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`
+    EXPORT_METRIC_NAMES: Generation = text("metric-names", parse::generation)
+        .value("GENERATION").default("4.8");
+}
+[Report, History] {
+    /// The first moment: `03:00`, `2026-11-30 03:00`, `-2h`
+    FROM: Option<String> = text("from", |text| optional(text, parse::text)).value("TIME");
+
+    /// The last moment [default: now]
+    TO: Option<String> = text("to", |text| optional(text, parse::text)).value("TIME");
+}
+[Incidents, Report] {
+    /// Print JSON
+    INCIDENT_JSON: bool = switch("json");
+}
+}
+
 flags! { SOURCES;
 [Serve, Check] {
     /// Source of readings: `nvml`, the driver library; `dcgm`, NVIDIA's DCGM; `sim`, simulated
@@ -466,6 +569,11 @@ flags! { SOURCES;
 }
 }
 
+/// Seconds that pass on the clock of the history per second: for tests, which cannot wait for an hour.
+/// Simulated GPUs have a clock of their own.
+pub(crate) static HISTORY_SPEED: Flag<f64> =
+    text("history-speed", parse::speed).default("1").of(&[Serve], "");
+
 /// Every row, in the order of `--help`.
 pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
     checked().map(|checked| checked.row)
@@ -473,7 +581,13 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
 
 /// Every row with the check of its texts, in the order of `--help`.
 pub(crate) fn checked() -> impl Iterator<Item = CheckedRow> {
-    let settings = [GENERAL, WEB_FLAGS, HOLDER_FLAGS, SOURCES].into_iter().flatten().copied();
+    let settings =
+        [GENERAL, WEB_FLAGS, HOLDER_FLAGS, HISTORY_FLAGS, SOURCES].into_iter().flatten().copied();
+    let hidden = CheckedRow {
+        row: &HISTORY_SPEED.row,
+        meaning: |text| HISTORY_SPEED.setting(text).map(|speed| speed.to_string()),
+    };
+    let settings = settings.chain([hidden]);
     settings.chain(ACCEPTED.iter().map(|row| CheckedRow { row, meaning: meaning_of_accepted(row) }))
 }
 

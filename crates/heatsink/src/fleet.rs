@@ -50,7 +50,7 @@ impl Fleet {
             }
         }
         let layout = Layout::new(&snapshot.watches, format);
-        let content = Content { snapshot: Arc::new(snapshot), attribution: None };
+        let content = Content { snapshot: Arc::new(snapshot), attribution: None, history: None };
         pages::rendered(&content, &settings, &layout, encoding)
     }
 

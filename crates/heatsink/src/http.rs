@@ -1,5 +1,6 @@
 //! What is served over HTTP: a few endpoints, and who may read them.
 
+mod api;
 mod handshakes;
 mod passwords;
 mod responses;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use exposition::Format;
+use history::history::History;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -20,12 +22,14 @@ use tokio::time::timeout;
 use web_config::{Access, Authentication, Encryption};
 
 pub(crate) use self::passwords::Passwords;
-use self::responses::{later, respond, retry_after, text};
+
+use self::responses::{later, refused_form, respond, retry_after, text};
 use self::server::{Client, Site};
 pub(crate) use self::server::{Listeners, serve};
 use crate::connections::ConnectionLimiter;
 use crate::fleet::Fleet;
 use crate::health::{HealthRules, health, readiness};
+
 use crate::holders::Holders;
 use crate::negotiate::{accepts_gzip, offer};
 use crate::overview::Overview;
@@ -45,7 +49,9 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct App {
     pub(crate) sampler: Sampler,
     /// Who uses the GPUs; `None` if nothing looks for that.
-    pub(crate) holders: Option<Holders>,
+    pub(crate) holders: Option<Arc<Holders>>,
+    /// What was recorded; `None` if nothing is.
+    pub(crate) history: Option<Arc<History>>,
     pub(crate) pages: PageCache,
     pub(crate) overview: Overview,
     pub(crate) connections: Arc<ConnectionLimiter>,
@@ -104,6 +110,9 @@ impl Site for App {
             Some(handle) if request.uri().path() == "/-/reload" => {
                 reload(handle, &self.last_reload, client, is_authenticated, request).await
             }
+            _ if request.uri().path().starts_with("/api/v1/") => {
+                api::answer(self.history.as_ref(), request).await
+            }
             _ => get(self, request),
         }
     }
@@ -121,21 +130,6 @@ fn unauthorized() -> Response<Bytes> {
     let mut response = text(StatusCode::UNAUTHORIZED, "Unauthorized\n");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
     response
-}
-
-/// Why a request is refused for its method or its body.
-fn refused_form(
-    request: &Request<Incoming>,
-    methods: &[Method],
-    allow: &'static str,
-) -> Option<Response<Bytes>> {
-    if !methods.contains(request.method()) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("use {allow}\n"));
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-        return Some(response);
-    }
-    let has_body = !request.body().is_end_stream();
-    has_body.then(|| text(StatusCode::PAYLOAD_TOO_LARGE, "no request has a body here\n"))
 }
 
 /// Reloads, for clients that may ask for it.
@@ -255,6 +249,7 @@ fn metrics(app: &App, request: &Request<Incoming>) -> Response<Bytes> {
         let content = Content {
             snapshot: app.sampler.snapshot(),
             attribution: app.holders.as_ref().map(|holders| holders.current(Moment::now())),
+            history: app.history.as_ref().map(|history| history.view()),
         };
         app.pages.get(content, app.connections.evicted(), format, encoding)
     })

@@ -20,6 +20,7 @@ mod flag;
 mod flags;
 mod fleet;
 mod health;
+mod history;
 mod holders;
 mod http;
 mod listen;
@@ -70,6 +71,9 @@ fn main() -> ExitCode {
         Command::Check => check::run(&args),
         Command::Fields => fields::run(&args),
         Command::Config => settings::run(&args),
+        Command::Incidents => history::incidents::run(&args),
+        Command::Report => history::report::run(&args),
+        Command::History => history::export::run(&args),
         Command::ProbeGpu => probe::run(&args),
         Command::Acceptance => acceptance::run(&args),
     };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use exposition::{Format, Layout, Settings};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use model::{Attribution, Snapshot};
+use model::{Attribution, HistoryView, Snapshot};
 
 /// How the bytes are encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,12 +26,17 @@ pub(crate) struct Content {
     pub(crate) snapshot: Arc<Snapshot>,
     /// Who uses the GPUs; `None` if nothing looks for that.
     pub(crate) attribution: Option<Arc<Attribution>>,
+    /// The state of the history; `None` if nothing is recorded.
+    pub(crate) history: Option<Arc<HistoryView>>,
 }
 
 impl Content {
     fn is(&self, other: &Self) -> bool {
         let attribution = |content: &Self| content.attribution.as_ref().map(Arc::as_ptr);
-        Arc::ptr_eq(&self.snapshot, &other.snapshot) && attribution(self) == attribution(other)
+        let history = |content: &Self| content.history.as_ref().map(Arc::as_ptr);
+        Arc::ptr_eq(&self.snapshot, &other.snapshot)
+            && attribution(self) == attribution(other)
+            && history(self) == history(other)
     }
 }
 
@@ -84,6 +89,7 @@ impl PageCache {
                 // Frees the old page before the new one is made.
                 *newest = None;
                 settings.connections_closed = connections_closed;
+                settings.history.clone_from(&content.history);
                 newest.insert(Page { content, made: Vec::new() })
             }
         };

@@ -78,6 +78,72 @@ pub(crate) fn config_map(text: &str) -> Result<Option<ConfigMapName>> {
     Ok(Some(ConfigMapName { namespace: namespace.to_owned(), name: name.to_owned() }))
 }
 
+/// Where the history is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum HistoryPlace {
+    /// Where this process or its user keeps state.
+    Auto,
+    /// Only in memory.
+    None,
+    /// In this folder.
+    Folder(PathBuf),
+}
+
+/// A form in which the history is written for other programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ExportFormat {
+    /// For `promtool tsdb create-blocks-from openmetrics`.
+    OpenMetrics,
+    /// A line per row.
+    Csv,
+    /// An object per row and per event.
+    JsonLines,
+}
+
+/// Where the history is kept.
+pub(crate) fn history_dir(path: Option<&Path>) -> Result<HistoryPlace> {
+    Ok(match path {
+        None => HistoryPlace::Auto,
+        Some(path) if path == Path::new("auto") => HistoryPlace::Auto,
+        Some(path) if path == Path::new("none") => HistoryPlace::None,
+        Some(path) => HistoryPlace::Folder(path.to_owned()),
+    })
+}
+
+/// A size: `320MiB`, `1GB`, at least 8 MiB.
+pub(crate) fn history_size(text: &str) -> Result<u64> {
+    const LEAST: u64 = 8 << 20;
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let unit: Option<u64> = match unit.trim() {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "kB" => Some(1000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        _ => None,
+    };
+    let size = unit.and_then(|unit| digits.parse::<u64>().ok()?.checked_mul(unit));
+    size.filter(|size| *size >= LEAST)
+        .with_context(|| format!("`{text}` is not a size of at least 8MiB; write 320MiB or 1GB"))
+}
+
+/// How long the history is kept: from an hour to ten years.
+pub(crate) fn history_keep(text: &str) -> Result<Duration> {
+    const DAY: u64 = 24 * 3600;
+    let text = text.trim();
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+    let keep = match days {
+        Some(days) => days.checked_mul(DAY).map(Duration::from_secs),
+        None => counters::duration(text),
+    };
+    keep.filter(|keep| (3600..=3650 * DAY).contains(&keep.as_secs()))
+        .with_context(|| format!("`{text}` is not between 1h and 3650d; write 7d"))
+}
+
 /// Any text.
 pub(crate) fn text(text: &str) -> Result<String> {
     Ok(text.to_owned())

@@ -17,6 +17,8 @@ use crate::exit::{EXIT_OK, Exit};
 use crate::file_watch::Stamps;
 use crate::fleet::Fleet;
 use crate::health::HealthRules;
+use crate::history::HistorySetup;
+use crate::history::recording::Recording;
 use crate::holders::Holders;
 use crate::http::{self, App, Listeners, Passwords};
 use crate::listen::Listener;
@@ -31,6 +33,9 @@ use crate::{checks, devices, flags, holders, listen, logging, source};
 
 /// How long the sampler's threads may take to end. A stop is over within two seconds.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
+
+/// How long the last of the recording may take to be written.
+const RECORDING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Everything that a server needs, checked.
 pub(crate) struct Setup {
@@ -60,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) show: Show,
     /// Who uses the GPUs; `None` if nothing looks for that.
     pub(crate) holders: Option<Holders>,
+    /// What is recorded; `None` for nothing.
+    pub(crate) history: Option<HistorySetup>,
     /// Further nodes to simulate.
     pub(crate) replicas: Option<Replicas>,
 }
@@ -114,6 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         },
         show,
         holders: holders::start(args)?,
+        history: HistorySetup::read(args)?,
         replicas: None,
         max_connections: args.get(&flags::MAX_CONNECTIONS)?,
         web_reload: args.get(&flags::WEB_RELOAD)?,
@@ -169,13 +177,19 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
         expected_gpus: page_settings.expected_gpus,
         labels_since: None,
         connections_closed: 0,
+        history: None,
         show: setup.show,
         holders: page_settings.holders,
     };
     let (reload, reload_requests) = ReloadHandle::new();
+    let holders = setup.holders.map(Arc::new);
+    let recording =
+        setup.history.map(|setup| Recording::start(setup, &sampler, holders.clone(), &page));
+    let recording = recording.transpose().context("cannot start to record")?;
     let app = Arc::new(App {
         sampler,
-        holders: setup.holders,
+        holders,
+        history: recording.as_ref().map(Recording::history),
         overview: Overview::new(page.hostname.clone(), page.expected_gpus),
         fleet: replicas.map(|(replica, nodes)| Fleet::new(replica, nodes, page.clone())),
         pages: PageCache::new(page),
@@ -212,6 +226,9 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
     drop(runtime);
     tracing::info!("stopped");
     let has_ended = Arc::into_inner(app).is_some_and(|app| app.sampler.stop(STOP_TIMEOUT));
+    if let Some(recording) = recording {
+        recording.finish(RECORDING_TIMEOUT);
+    }
     Ok(Exit { status: EXIT_OK, is_stuck: !has_ended })
 }
 

@@ -27,24 +27,6 @@ impl DriverError {
     }
 }
 
-/// A message in the kernel log about a GPU or an NVSwitch, with the details that counters lack.
-#[derive(Clone, PartialEq, Debug)]
-pub struct DriverEvent {
-    /// When it happened.
-    pub time: SystemTime,
-    /// The PCI address: `00000000:1A:00.0`.
-    pub pci_bus_id: String,
-    /// The event: `xid 79`, `sxid 20034`, `init_failed`.
-    pub what: String,
-    /// The process that the driver names, as id and name. For XID 119 it often has nothing to do with
-    /// the failure.
-    pub process: Option<(Option<u32>, Option<String>)>,
-    /// The number of the NVLink, if the message has one.
-    pub link: Option<u32>,
-    /// `fatal`, `nonfatal` or `correctable`, if the message has one.
-    pub severity: Option<&'static str>,
-}
-
 /// Counts from the kernel log, other than those of the XIDs of GPUs.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct DriverLog {

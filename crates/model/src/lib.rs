@@ -13,8 +13,10 @@ mod driver_log;
 mod entity;
 pub mod field;
 mod health;
+mod history;
 mod index;
 mod labels;
+mod log_message;
 mod moment;
 mod reading;
 mod readings;
@@ -29,11 +31,13 @@ pub use attribution::{
     Attribution, Claim, DeviceKey, DeviceUse, GpuKey, Holder, PartKey, Pod, RefresherView,
 };
 pub use clock::{CLOCK_REASONS, ClockEvent, ClockReason};
-pub use driver_log::{DriverError, DriverEvent, DriverLog};
+pub use driver_log::{DriverError, DriverLog};
 pub use entity::{Entity, Instance, MigDevice};
 pub use health::{Health, HealthStatus};
+pub use history::{HistoryView, StoreView};
 pub use index::{PartIndex, SlotIndex, WatchIndex};
 pub use labels::RESERVED_LABELS;
+pub use log_message::{LogMessage, LogMessageKind};
 pub use moment::Moment;
 pub use reading::{Down, Reading, Reason, Text, Value};
 pub use readings::{Part, Readings, TimedReading};

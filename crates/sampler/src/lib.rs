@@ -24,5 +24,5 @@ mod threads;
 pub use inputs::inputs;
 pub use kernel_log::KernelLog;
 pub use kernel_log::location::{LogError, LogLocation};
-pub use sampler::Sampler;
+pub use sampler::{Sampler, SnapshotWatcher};
 pub use settings::{DownGpu, GpuProbe, ProbeError, ProbeFn, Selection, Settings};

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use model::{DriverEvent, Moment, Snapshot, Source, Watch};
+use model::{LogMessage, Moment, Snapshot, Source, Watch};
 
 use crate::settings::Settings;
 use crate::state::plan::Plan;
@@ -88,10 +88,9 @@ impl Sampler {
         self.shared.forget_missing(Duration::ZERO);
     }
 
-    /// The newest events from the kernel log of GPUs and NVSwitches, oldest first: a few hundred at
-    /// most.
-    pub fn driver_events(&self) -> Vec<DriverEvent> {
-        self.shared.lock().driver_events.iter().cloned().collect()
+    /// A handle for a thread that follows the snapshots and the kernel log.
+    pub fn watcher(&self) -> SnapshotWatcher {
+        SnapshotWatcher { shared: Arc::clone(&self.shared), last: None, messages_seen: 0 }
     }
 
     /// Ends all threads, and returns whether all of them ended within `timeout`. Those that did not
@@ -116,6 +115,34 @@ impl Sampler {
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Follows the snapshots and the kernel log of a sampler. The sampler never waits for it.
+pub struct SnapshotWatcher {
+    shared: Arc<SharedState>,
+    last: Option<Arc<Snapshot>>,
+    messages_seen: u64,
+}
+
+impl SnapshotWatcher {
+    /// Waits for another snapshot than the last one, at most for `timeout`, and returns the newest one,
+    /// which may be the same; `None` once the sampler has stopped.
+    pub fn next(&mut self, timeout: Duration) -> Option<Arc<Snapshot>> {
+        let snapshot = self.shared.next_snapshot(self.last.as_ref(), timeout)?;
+        self.last = Some(Arc::clone(&snapshot));
+        Some(snapshot)
+    }
+
+    /// The messages of the kernel log since the last call, the oldest first. At most a few hundred are
+    /// kept from one call to the next.
+    pub fn log_messages(&mut self) -> Vec<LogMessage> {
+        let state = self.shared.lock();
+        let ever = state.log_messages_ever;
+        let new = usize::try_from(ever - self.messages_seen).unwrap_or(usize::MAX);
+        self.messages_seen = ever;
+        let skipped = state.log_messages.len().saturating_sub(new);
+        state.log_messages.iter().skip(skipped).cloned().collect()
     }
 }
 

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use model::{DriverEvent, DriverLog, Moment, Process, SourceView, Watch};
+use model::{DriverLog, LogMessage, Moment, Process, SourceView, Watch};
 
 use crate::settings::Settings;
 pub(crate) use availability::MAX_AGE;
@@ -66,8 +66,10 @@ pub(crate) struct State {
     pub(crate) events_counted_first: bool,
     /// Counts from the kernel log other than XIDs; `None` until the log is read.
     pub(crate) driver_log: Option<Arc<DriverLog>>,
-    /// The newest events from the kernel log, oldest first.
-    pub(crate) driver_events: VecDeque<DriverEvent>,
+    /// The newest messages of the kernel log, oldest first.
+    pub(crate) log_messages: VecDeque<LogMessage>,
+    /// How many there have been.
+    pub(crate) log_messages_ever: u64,
     /// Reader threads that were started again, or could not be started.
     pub(crate) reader_restarts: u64,
     pub(crate) process: Process,
@@ -127,7 +129,8 @@ impl State {
             xid_authority: XidAuthority::Events,
             events_counted_first: false,
             driver_log: None,
-            driver_events: VecDeque::new(),
+            log_messages: VecDeque::new(),
+            log_messages_ever: 0,
             reader_restarts: 0,
             unpublished: Unpublished::AtTick,
             published: process.started,

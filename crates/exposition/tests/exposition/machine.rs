@@ -156,6 +156,7 @@ pub(crate) fn settings() -> Settings {
         expected_gpus: None,
         labels_since: None,
         connections_closed: 0,
+        history: None,
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) fn parsed(command: Command, line: &[&str]) -> Result<Args, clap::Erro
         Command::Check => &["heatsink", "check"],
         Command::Fields => &["heatsink", "fields"],
         Command::Config => &["heatsink", "config"],
+        Command::Report => &["heatsink", "report"],
+        Command::Incidents => &["heatsink", "incidents"],
+        Command::History => &["heatsink", "history"],
         Command::ProbeGpu => &["heatsink", "probe-gpu"],
         Command::Acceptance => &["heatsink", "acceptance"],
     };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use model::{DriverError, DriverEvent, DriverLog, Moment, When, Xid, XidEvent};
+use model::{DriverError, DriverLog, LogMessage, LogMessageKind, Moment, When, Xid, XidEvent};
 
 use crate::kernel_log::batch::{Batch, MAX_BATCH, Message};
 use crate::kernel_log::line::{self, Event, XidLine};
@@ -25,8 +25,8 @@ const MAX_LOSSES: usize = 64;
 /// How long after an XID 79 the line that the GPU has fallen off the bus is part of the same event.
 const SAME_LOSS: Duration = Duration::from_secs(10);
 
-/// How many of the newest events are kept.
-const MAX_EVENTS: usize = 256;
+/// How many of the newest messages are kept.
+const MAX_MESSAGES: usize = 256;
 
 /// How far the clocks with and without suspend differ at least on a machine that was suspended.
 const SUSPENDED: Duration = Duration::from_secs(1);
@@ -80,8 +80,8 @@ struct WaitingXid {
 /// What a batch of messages reports, without XIDs that can be counted.
 #[derive(Default)]
 pub(crate) struct Reports {
-    /// All events, XIDs included.
-    events: Vec<DriverEvent>,
+    /// All messages, XIDs included.
+    messages: Vec<LogMessage>,
     /// Events to count, with the time of each if it is known.
     counted: Vec<(Event, Option<When>)>,
     /// Records that were lost before they could be read.
@@ -92,7 +92,7 @@ pub(crate) struct Reports {
 
 impl Reports {
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.counted.is_empty() && self.lost + self.uncounted == 0
+        self.messages.is_empty() && self.counted.is_empty() && self.lost + self.uncounted == 0
     }
 }
 
@@ -118,7 +118,9 @@ impl XidQueue {
             {
                 continue;
             }
-            reports.events.extend(at.and_then(|at| driver_event(&event, at.time)));
+            reports
+                .messages
+                .extend(at.and_then(|at| log_message(message, &event, at.time, is_old)));
             match event {
                 Event::Xid(xid) => {
                     self.note_loss(&xid, logged);
@@ -167,7 +169,7 @@ impl State {
 
     /// Counts the reports other than XIDs. Returns the lines for the log.
     pub(crate) fn apply_reports(&mut self, reports: Reports) -> Vec<LogLine> {
-        let Reports { events, counted, lost, uncounted } = reports;
+        let Reports { messages, counted, lost, uncounted } = reports;
         let published = self.published;
         let log = Arc::make_mut(self.driver_log.get_or_insert_default());
         log.lost += lost + uncounted;
@@ -175,9 +177,10 @@ impl State {
         let mut lines: Vec<_> =
             counted.filter_map(|(event, at)| count(log, event, birth(at, published))).collect();
         lines.extend((lost > 0).then_some(LogLine::Lost { records: lost }));
-        self.driver_events.extend(events);
-        let surplus = self.driver_events.len().saturating_sub(MAX_EVENTS);
-        self.driver_events.drain(..surplus);
+        self.log_messages_ever += messages.len() as u64;
+        self.log_messages.extend(messages);
+        let surplus = self.log_messages.len().saturating_sub(MAX_MESSAGES);
+        self.log_messages.drain(..surplus);
         lines
     }
 
@@ -271,25 +274,48 @@ fn count(log: &mut DriverLog, event: Event, birth: Option<SystemTime>) -> Option
     is_logged(count).then_some(LogLine::KernelLog { pci_bus_id, what, count })
 }
 
-fn driver_event(event: &Event, time: SystemTime) -> Option<DriverEvent> {
-    let new = |pci_bus_id: &String, what, process, link, severity| {
-        Some(DriverEvent { time, pci_bus_id: pci_bus_id.clone(), what, process, link, severity })
-    };
-    match event {
+/// The longest text of a message that is kept, in bytes.
+const MAX_TEXT: usize = 512;
+
+fn log_message(
+    message: &Message,
+    event: &Event,
+    time: SystemTime,
+    is_old: bool,
+) -> Option<LogMessage> {
+    let kind = match event {
         Event::Driver { pci_bus_id, kind } => {
-            new(pci_bus_id, kind.as_str().to_owned(), None, None, None)
+            LogMessageKind::DriverError { pci_bus_id: pci_bus_id.clone(), error: *kind }
         }
-        Event::Sxid { pci_bus_id, code, severity, link } => {
-            new(pci_bus_id, format!("sxid {code}"), None, *link, *severity)
+        Event::Sxid { pci_bus_id, code, severity, link } => LogMessageKind::Sxid {
+            pci_bus_id: pci_bus_id.clone(),
+            code: *code,
+            link: *link,
+            severity: *severity,
+        },
+        Event::Xid(XidLine { pci_bus_id, code, process, fault, .. }) => LogMessageKind::Xid {
+            pci_bus_id: pci_bus_id.clone(),
+            code: *code,
+            process: process.as_ref().map(|process| (process.pid, process.name.clone())),
+            link: fault.as_ref().and_then(|fault| fault.link),
+            severity: fault.as_ref().map(|fault| fault.severity),
+        },
+        Event::Boot => return None,
+    };
+    Some(LogMessage { time, is_old, text: one_line(&message.text), kind })
+}
+
+/// The text in one line of bounded length, without control characters.
+fn one_line(text: &str) -> Box<str> {
+    let mut line = String::new();
+    for c in text.trim().chars() {
+        let c = if c.is_control() { ' ' } else { c };
+        if line.len() + c.len_utf8() > MAX_TEXT {
+            break;
         }
-        Event::Xid(XidLine { pci_bus_id, code, process, fault, .. }) => {
-            let process = process.as_ref().map(|process| (process.pid, process.name.clone()));
-            let link = fault.as_ref().and_then(|fault| fault.link);
-            let severity = fault.as_ref().map(|fault| fault.severity);
-            new(pci_bus_id, format!("xid {code}"), process, link, severity)
-        }
-        Event::Boot => None,
+        line.push(c);
     }
+    line.into()
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub(crate) struct SharedState {
     /// How many readers of earlier sessions are still inside the driver.
     pub(crate) stuck_readers: AtomicUsize,
     pub(crate) current: ArcSwap<Snapshot>,
+    /// Wakes the threads that wait for a snapshot.
+    published: Condvar,
 }
 
 impl SharedState {
@@ -52,6 +54,7 @@ impl SharedState {
             stopping: AtomicBool::new(false),
             stuck_readers: AtomicUsize::new(0),
             current: ArcSwap::from_pointee(snapshot),
+            published: Condvar::new(),
         }
     }
 
@@ -76,7 +79,24 @@ impl SharedState {
         let snapshot = Arc::new(state.publish(When { time: SystemTime::now(), moment: now }));
         // Stored under the lock, so that an older snapshot never replaces a newer one.
         self.current.store(Arc::clone(&snapshot));
+        drop(state);
+        self.published.notify_all();
         snapshot
+    }
+
+    /// Waits for another snapshot than `last`, at most for `timeout`, and returns the newest one; `None`
+    /// once the sampler stops.
+    pub(crate) fn next_snapshot(
+        &self,
+        last: Option<&Arc<Snapshot>>,
+        timeout: Duration,
+    ) -> Option<Arc<Snapshot>> {
+        let is_last = |_: &mut State| {
+            let is_same = |last: &Arc<_>| Arc::ptr_eq(&self.current.load(), last);
+            !self.is_stopping() && last.is_some_and(is_same)
+        };
+        drop(self.published.wait_timeout_while(self.lock(), timeout, is_last));
+        (!self.is_stopping()).then(|| self.current.load_full())
     }
 
     /// Forgets GPUs that have been missing for this long.
@@ -95,6 +115,7 @@ impl SharedState {
     /// Asks all threads to end.
     pub(crate) fn stop(&self) {
         self.change(|_| self.stopping.store(true, Ordering::SeqCst));
+        self.published.notify_all();
         let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         parked.iter().for_each(Thread::unpark);
     }

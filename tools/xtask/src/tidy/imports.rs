@@ -6,8 +6,17 @@ use super::{Finding, manifests};
 use crate::tree::File;
 
 /// The libraries that ship.
-const PRODUCT: &[&str] =
-    &["model", "nvml", "dcgm", "sim", "sampler", "attribution", "exposition", "web-config"];
+const PRODUCT: &[&str] = &[
+    "model",
+    "nvml",
+    "dcgm",
+    "sim",
+    "sampler",
+    "attribution",
+    "exposition",
+    "history",
+    "web-config",
+];
 
 /// Each crate, and the crates it may import. Everything points towards `model`, and nothing imports
 /// the binary. Tests may use more, so `[dev-dependencies]` may name any crate but xtask.
@@ -19,6 +28,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sampler", &["model"]),
     ("attribution", &["model"]),
     ("exposition", &["model"]),
+    ("history", &["model"]),
     ("web-config", &[]),
     ("heatsink", PRODUCT),
     ("fake-clock", &["fake-nvml"]),

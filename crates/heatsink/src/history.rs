@@ -1,0 +1,99 @@
+//! The history: recorded by `serve` and `demo`, read by `report`, `incidents`, `history export` and the API.
+
+mod clock;
+pub(crate) mod export;
+pub(crate) mod incidents;
+mod place;
+mod pod_events;
+mod read;
+pub(crate) mod recording;
+pub(crate) mod report;
+mod tell;
+mod when;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use history::history::Settings;
+use history::store::StoreSettings;
+
+use self::clock::RecordingClock;
+use self::pod_events::PodEventSettings;
+use self::tell::TellSettings;
+use crate::cli::Args;
+use crate::flags;
+use crate::parse::SourceKind;
+use crate::source;
+
+/// What is recorded, and who is told of incidents.
+pub(crate) struct HistorySetup {
+    settings: Settings,
+    clock: RecordingClock,
+    /// The time from one row to the next.
+    interval: Duration,
+    /// The folder that `proc` is in.
+    root: PathBuf,
+    tell: TellSettings,
+    pod_events: Option<PodEventSettings>,
+}
+
+/// How much is kept of a demo.
+const DEMO_BYTES: u64 = 320 << 20;
+
+/// The same, as time.
+const DEMO_KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl HistorySetup {
+    /// Reads the settings of `serve`; `None` if nothing is recorded.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake.
+    pub(crate) fn read(args: &Args) -> Result<Option<Self>> {
+        let (max_bytes, keep) = (args.get(&flags::HISTORY_SIZE)?, args.get(&flags::HISTORY_KEEP)?);
+        let directory = place::to_write(args.get(&flags::HISTORY_DIR)?);
+        let (tell, pod_events) = (TellSettings::read(args)?, PodEventSettings::read(args)?);
+        let speed = match source::kind(args)? {
+            SourceKind::Sim => args.get(&flags::SIM_SPEED)?.unwrap_or(1.0),
+            SourceKind::Nvml | SourceKind::Dcgm => args.get(&flags::HISTORY_SPEED)?,
+        };
+        let store = directory.map(|directory| StoreSettings { directory, max_bytes, keep });
+        Ok(args.get(&flags::HISTORY)?.then(|| Self {
+            settings: Settings { store, boot_id: boot_id() },
+            clock: RecordingClock::new(speed),
+            interval: args.get(&flags::COLLECT_INTERVAL).unwrap_or(Duration::from_secs(1)),
+            root: args.get(&flags::ROOTFS).unwrap_or_else(|_| "/".into()),
+            tell,
+            pod_events,
+        }))
+    }
+
+    /// Reads the settings of `demo`, whose time passes `speed` times as fast.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake.
+    pub(crate) fn of_demo(args: &Args, speed: f64) -> Result<Option<Self>> {
+        let directory = place::to_write(args.get(&flags::DEMO_HISTORY_DIR)?);
+        let store = directory.map(|directory| StoreSettings {
+            directory,
+            max_bytes: DEMO_BYTES,
+            keep: DEMO_KEEP,
+        });
+        Ok(Some(Self {
+            settings: Settings { store, boot_id: boot_id() },
+            clock: RecordingClock::new(speed),
+            interval: Duration::from_secs(1),
+            root: "/".into(),
+            tell: TellSettings::default(),
+            pod_events: None,
+        }))
+    }
+}
+
+/// The kernel's id of this boot.
+fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}

@@ -1,0 +1,33 @@
+//! The clock of a recording: the wall clock, or simulated time.
+
+use std::time::SystemTime;
+
+use history::time::Time;
+use model::Moment;
+
+/// The clock of a recording.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordingClock {
+    /// When simulated time began, on both clocks, and how fast it passes; `None` for the wall clock.
+    simulated: Option<(SystemTime, Moment, f64)>,
+}
+
+impl RecordingClock {
+    /// A clock that begins now and passes `speed` times as fast as the wall clock.
+    pub(crate) fn new(speed: f64) -> Self {
+        let is_real = (speed - 1.0).abs() < f64::EPSILON;
+        Self { simulated: (!is_real).then(|| (SystemTime::now(), Moment::now(), speed)) }
+    }
+
+    /// The time of a wall clock that shows `time` at `moment`.
+    pub(crate) fn at(&self, time: SystemTime, moment: Moment) -> Time {
+        match self.simulated {
+            None => Time::of(time),
+            Some((began, at, speed)) => {
+                let passed = (moment - at).as_secs_f64() * speed;
+                Time::of(began)
+                    .after(std::time::Duration::try_from_secs_f64(passed).unwrap_or_default())
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The thread that records: follows the snapshots, finds incidents, and tells of them. Nothing waits for
+//! it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use history::event::{Event, What};
+use history::history::History;
+use history::host::HostReading;
+use history::layout::HostInfo;
+use history::recorder::{Observation, Recorded, Recorder};
+use history::tracker::Tracker;
+use model::Moment;
+use sampler::{Sampler, SnapshotWatcher};
+
+use super::HistorySetup;
+use super::clock::RecordingClock;
+use super::pod_events::PodEvents;
+use super::tell::Teller;
+use crate::holders::Holders;
+
+/// How long the thread waits for a snapshot at most, so that what was recorded is written in time.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// The thread that records.
+pub(crate) struct Recording {
+    history: Arc<History>,
+    /// Ends when the thread does.
+    ended: Receiver<()>,
+}
+
+impl Recording {
+    /// Starts to record.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no more threads.
+    pub(crate) fn start(
+        setup: HistorySetup,
+        sampler: &Sampler,
+        holders: Option<Arc<Holders>>,
+        page: &exposition::Settings,
+    ) -> io::Result<Self> {
+        let HistorySetup { settings, clock, interval, root, tell, pod_events } = setup;
+        let host = HostInfo {
+            hostname: page.hostname.as_deref().map(str::to_owned),
+            heatsink_version: page.version.to_owned(),
+            boot_id: settings.boot_id.clone(),
+            ..HostInfo::default()
+        };
+        let history = Arc::new(History::open(settings));
+        let writer = Writer {
+            watcher: sampler.watcher(),
+            holders,
+            clock,
+            root,
+            recorder: Recorder::new(host, interval),
+            tracker: Tracker::new(history.next_incident()),
+            teller: Teller::new(tell, Arc::clone(&history)),
+            pod_events: pod_events.map(PodEvents::new),
+            history: Arc::clone(&history),
+        };
+        let (end, ended) = mpsc::channel();
+        thread::Builder::new().name("history".to_owned()).spawn(move || {
+            writer.run();
+            drop(end);
+        })?;
+        Ok(Self { history, ended })
+    }
+
+    /// What was recorded.
+    pub(crate) fn history(&self) -> Arc<History> {
+        Arc::clone(&self.history)
+    }
+
+    /// Waits until the last of it is written, after the sampler was stopped; at most for `timeout`.
+    pub(crate) fn finish(self, timeout: Duration) {
+        if self.ended.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("the last seconds of the history are still being written");
+        }
+    }
+}
+
+/// What the thread has.
+struct Writer {
+    watcher: SnapshotWatcher,
+    holders: Option<Arc<Holders>>,
+    clock: RecordingClock,
+    root: PathBuf,
+    recorder: Recorder,
+    tracker: Tracker,
+    teller: Teller,
+    pod_events: Option<PodEvents>,
+    history: Arc<History>,
+}
+
+impl Writer {
+    /// Records until the sampler stops.
+    fn run(mut self) {
+        let before = self.history.previous_run();
+        let mut pending = vec![What::Started { before }];
+        let mut layout = None;
+        while let Some(snapshot) = self.watcher.next(WAIT) {
+            let moment = Moment::now();
+            let time = self.clock.at(SystemTime::now(), moment);
+            let attribution = self.holders.as_ref().map(|holders| holders.current(moment));
+            let messages = self.watcher.log_messages();
+            let Recorded { layout: of_row, row, mut events } = self.recorder.observe(Observation {
+                time,
+                moment,
+                snapshot: &snapshot,
+                attribution: attribution.as_deref(),
+                messages: &messages,
+                host: HostReading::now(&self.root),
+            });
+            let started = pending.drain(..).map(|what| Event { time, gpu: None, what });
+            events.splice(0..0, started);
+            let incidents = self.tracker.observe(time, &of_row, row.as_ref(), &events);
+            let is_urgent = !events.is_empty() || !incidents.is_empty();
+            self.history.append(moment, &of_row, row.as_ref(), &events, is_urgent);
+            for incident in &incidents {
+                self.history.put_incident(incident);
+                self.teller.tell(incident);
+                if let Some(pod_events) = &self.pod_events {
+                    pod_events.tell(incident);
+                }
+            }
+            layout = Some(of_row);
+        }
+        if let Some(layout) = layout {
+            let moment = Moment::now();
+            let time = self.clock.at(SystemTime::now(), moment);
+            let stopped = [Event { time, gpu: None, what: What::Stopped }];
+            self.history.append(moment, &layout, None, &stopped, true);
+        }
+        self.history.close();
+    }
+}

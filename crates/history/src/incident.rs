@@ -1,0 +1,69 @@
+//! Incidents: one fault with everything that belongs to it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, HolderInfo};
+use crate::layout::{GpuInfo, HostInfo};
+use crate::sign::{Sign, SignKind};
+use crate::time::{Range, Time};
+
+/// One fault: what was seen, in order, and the most likely cause. It is updated until it is closed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number in this directory, from 1; in memory alone, in this run.
+    pub number: u64,
+    /// The kind of the first trigger.
+    pub kind: SignKind,
+    /// When the first trigger was seen.
+    pub began: Time,
+    /// When the last trigger was seen.
+    pub last: Time,
+    /// What is kept at full resolution: ten minutes before the first trigger to two after the last.
+    pub window: Range,
+    /// Whether nothing joins it any more.
+    pub is_closed: bool,
+    /// The machine and the programs.
+    pub host: HostInfo,
+    /// The GPUs of its triggers.
+    pub gpus: Vec<GpuInfo>,
+    /// Who had these GPUs then, with the position in `gpus`.
+    pub holders: Vec<(usize, HolderInfo)>,
+    /// Triggers and other signs, in order of time.
+    pub signs: Vec<Sign>,
+    /// The events of the window, in order of time; at most a few hundred.
+    pub events: Vec<Event>,
+    /// The most likely cause.
+    pub verdict: Verdict,
+}
+
+/// The most likely cause of an incident, and what to do.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The name of the row in the table of verdicts: `heat`, `off_bus`, `not_known`.
+    pub name: String,
+    /// The cause in a sentence: the first line of a report.
+    pub cause: String,
+    /// What speaks for it, a sentence each.
+    pub evidence: Vec<String>,
+    /// What to do, a sentence each, the first one first.
+    pub actions: Vec<String>,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// The name of a page in `docs/runbooks`, without `.md`.
+    #[serde(default)]
+    pub runbook: Option<String>,
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// Nothing that was recorded explains it.
+    None,
+    /// It fits, and so do other causes.
+    Possible,
+    /// Other causes are unlikely.
+    Likely,
+    /// The hardware or the kernel said so.
+    Certain,
+}
