@@ -125,6 +125,23 @@ pub(crate) async fn get<K: DeserializeOwned>(
     }
 }
 
+/// Posts an object.
+pub(crate) async fn create(
+    server: &ApiServer,
+    path: &str,
+    object: Vec<u8>,
+    permission: &'static str,
+) -> Result<(), RefreshError> {
+    let client = client::connect(server)?;
+    match client::create(&client, path, object, &Request { server, permission }).await {
+        Ok(()) => Ok(()),
+        Err(Failure::Error(error)) => Err(error),
+        Err(Failure::Gone) => {
+            Err(RefreshError::new(ErrorReason::Failed, "the API server answers with 410"))
+        }
+    }
+}
+
 /// Waits until the refreshers are asked to end.
 async fn stopped(shared: &Shared) {
     while !shared.is_stopping() {

@@ -26,6 +26,7 @@ mod kubelet;
 mod merge;
 mod node;
 mod parts;
+mod pod_events;
 mod pod_labels;
 mod pods;
 mod refresher;
@@ -39,6 +40,7 @@ pub use model::Attribution;
 
 pub use crate::attributor::{Attributor, StartError};
 pub use crate::config_map::{ConfigMapError, ConfigMapText, config_map_text};
+pub use crate::pod_events::{PodEvent, PodEventError, create_pod_event};
 pub use crate::pod_labels::{AllowList, AllowListError, NoValidPattern};
 pub use crate::settings::{
     ApiServer, DraSettings, JobSettings, KubeletSettings, NodeSettings, PodLabelSettings,

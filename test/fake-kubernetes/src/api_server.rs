@@ -51,7 +51,7 @@ use self::store::{Lasts, Store};
 /// How long a test waits for something. Generous: the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A list, a watch, or a look at one object.
+/// A list, a watch, a look at one object, or a new object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
     /// A list.
@@ -60,6 +60,8 @@ pub enum Verb {
     Watch,
     /// One object by its name.
     Get,
+    /// A new object.
+    Create,
 }
 
 /// What goes wrong. The table is at the top of this file.
@@ -91,7 +93,7 @@ pub enum Fault {
 pub struct Request {
     /// `/api/v1/pods`.
     pub path: String,
-    /// `pods`, `resourceslices` or `configmaps`.
+    /// `pods`, `resourceslices`, `configmaps` or `events`.
     pub resource: String,
     /// What is done.
     pub verb: Verb,
@@ -191,6 +193,11 @@ impl ApiServer {
     /// The folder with `ca.crt` and `token`.
     pub fn service_account(&self) -> &Path {
         &self.folder
+    }
+
+    /// The objects of a resource, by namespace and name.
+    pub fn objects(&self, resource: &str) -> Vec<Value> {
+        self.shared.lock().list(resource, "")
     }
 
     /// Adds an object, or replaces the one of this name.

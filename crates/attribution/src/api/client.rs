@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::AsyncReadExt as _;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Uri};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::{self, connect::HttpConnector};
@@ -162,6 +162,22 @@ pub(super) async fn get<K: DeserializeOwned>(
     let call = http::Request::get(path).body(Vec::new());
     let call = call.map_err(|error| request.malformed(&error))?;
     answer(client, call, MAX_OBJECT_BYTES, "the object", request).await
+}
+
+/// Posts an object to a path. One of this name that is there already is as good.
+pub(super) async fn create(
+    client: &Client,
+    path: &str,
+    object: Vec<u8>,
+    request: &Request<'_>,
+) -> Result<(), Failure> {
+    let call = http::Request::post(path).header(CONTENT_TYPE, "application/json").body(object);
+    let call = call.map_err(|error| request.malformed(&error))?;
+    match client.request_text(call).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(request.failure(&error)),
+    }
 }
 
 /// Sends a request, and reads an answer of at most this many bytes.

@@ -47,7 +47,7 @@ pub(super) async fn accept(
             let Ok(stream) = tls.accept(stream).await else { return };
             let service = service_fn(|request| {
                 let shared = Arc::clone(&shared);
-                async move { Ok::<_, Infallible>(answer(&shared, &request).await) }
+                async move { Ok::<_, Infallible>(answer(&shared, request).await) }
             });
             // A client that goes away, and a connection that a fault breaks, are no errors here.
             let http = hyper::server::conn::http1::Builder::new();
@@ -56,18 +56,20 @@ pub(super) async fn accept(
     }
 }
 
-async fn answer(shared: &Arc<Shared>, request: &hyper::Request<Incoming>) -> Response {
-    let request = read(request);
+async fn answer(shared: &Arc<Shared>, request: hyper::Request<Incoming>) -> Response {
+    let (head, body) = request.into_parts();
+    let request = read(&head);
     let (resource, verb) = (request.resource.as_str(), request.verb);
     let (is_known, is_authorized, fault) = {
         let mut store = shared.lock();
         store.requests.push(request.clone());
         let is_known = match resource {
-            "pods" => request.path == "/api/v1/pods",
+            "pods" => request.path == "/api/v1/pods" || request.verb == Verb::Get,
             "resourceslices" => store.dra_versions.iter().any(|version| {
                 request.path == format!("/apis/resource.k8s.io/{version}/resourceslices")
             }),
             "configmaps" => request.verb == Verb::Get,
+            "events" => request.verb == Verb::Create,
             _ => false,
         };
         let is_authorized = request.token.as_ref() == Some(&store.token);
@@ -103,21 +105,65 @@ async fn answer(shared: &Arc<Shared>, request: &hyper::Request<Incoming>) -> Res
         Verb::List => list(shared, &request),
         Verb::Watch => watch(shared, request),
         Verb::Get => get(shared, &request),
+        Verb::Create => match body.collect().await {
+            Ok(body) => create(shared, &request, &body.to_bytes()),
+            Err(error) => status(400, &error.to_string()),
+        },
     }
 }
 
 fn get(shared: &Shared, request: &Request) -> Response {
     let object = name_of(&request.path)
-        .and_then(|(namespace, name)| shared.lock().get(&request.resource, namespace, name));
+        .and_then(|(namespace, _, name)| shared.lock().get(&request.resource, namespace, name?));
     match object {
         Some(object) => respond(200, "application/json", full(object.to_string())),
         None => status(404, "not found"),
     }
 }
 
-/// Namespace and name of the ConfigMap of a path.
-fn name_of(path: &str) -> Option<(&str, &str)> {
-    path.strip_prefix("/api/v1/namespaces/")?.split_once("/configmaps/")
+/// Adds an Event, if the API server of Kubernetes would take it.
+fn create(shared: &Shared, request: &Request, body: &[u8]) -> Response {
+    let Ok(event) = serde_json::from_slice::<Value>(body) else {
+        return status(400, "the body is no JSON");
+    };
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (namespace, _, _) = name_of(&request.path).unwrap_or_default();
+    let is_time = |pointer: &str| text(pointer).len() == 20 && text(pointer).ends_with('Z');
+    let is_name = |name: &str| {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        (1..=253).contains(&name.len()) && name.chars().all(is_plain)
+    };
+    let mistake = [
+        (text("/kind") == "Event" && text("/apiVersion") == "v1", "this is no v1 Event"),
+        (is_name(text("/metadata/name")), "metadata.name: Invalid value"),
+        (text("/metadata/namespace") == namespace, "the namespace does not match the path"),
+        (
+            text("/involvedObject/namespace") == namespace,
+            "involvedObject.namespace: Invalid value: does not match event.namespace",
+        ),
+        (is_time("/firstTimestamp") && is_time("/lastTimestamp"), "a timestamp is no time"),
+        (text("/message").len() <= 1024, "message: can have at most 1024 bytes"),
+        (text("/reason").len() <= 128, "reason: can have at most 128 bytes"),
+        (matches!(text("/type"), "Normal" | "Warning"), "type: Invalid value"),
+    ];
+    if let Some((_, mistake)) = mistake.into_iter().find(|(is_right, _)| !is_right) {
+        return status(422, mistake);
+    }
+    let name = text("/metadata/name").to_owned();
+    if shared.lock().get("events", namespace, &name).is_some() {
+        return status(409, "already exists");
+    }
+    shared.change(|store| store.set("events", event.clone()));
+    respond(201, "application/json", full(event.to_string()))
+}
+
+/// Namespace, resource and name of a path: that of one object, or of all objects of a namespace.
+fn name_of(path: &str) -> Option<(&str, &str, Option<&str>)> {
+    let (namespace, rest) = path.strip_prefix("/api/v1/namespaces/")?.split_once('/')?;
+    match rest.split_once('/') {
+        Some((resource, name)) => Some((namespace, resource, Some(name))),
+        None => Some((namespace, rest, None)),
+    }
 }
 
 fn list(shared: &Shared, request: &Request) -> Response {
@@ -242,22 +288,25 @@ fn names(request: &Request) -> (&'static str, String) {
 }
 
 /// What is asked for.
-fn read(request: &hyper::Request<Incoming>) -> Request {
+fn read(request: &hyper::http::request::Parts) -> Request {
     let query: BTreeMap<String, String> = request
-        .uri()
+        .uri
         .query()
         .unwrap_or_default()
         .split('&')
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (decoded(name), decoded(value)))
         .collect();
-    let path = request.uri().path().to_owned();
-    let token = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let path = request.uri.path().to_owned();
+    let token = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let is_watch = query.get("watch").is_some_and(|watch| watch == "true" || watch == "1");
     let list = if is_watch { Verb::Watch } else { Verb::List };
     let (resource, verb) = match name_of(&path) {
-        Some(_) => ("configmaps", Verb::Get),
-        None => (path.rsplit('/').next().unwrap_or_default(), list),
+        Some((_, resource, Some(_))) => (resource, Verb::Get),
+        Some((_, resource, None)) if request.method == hyper::Method::POST => {
+            (resource, Verb::Create)
+        }
+        _ => (path.rsplit('/').next().unwrap_or_default(), list),
     };
     Request {
         resource: resource.to_owned(),
@@ -295,6 +344,8 @@ fn status(code: u16, message: &str) -> Response {
         403 => "Forbidden",
         404 => "NotFound",
         410 => "Expired",
+        409 => "AlreadyExists",
+        422 => "Invalid",
         _ => "InternalError",
     };
     let body = json!({
