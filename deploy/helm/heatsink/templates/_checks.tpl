@@ -56,7 +56,7 @@
 {{- end -}}
 
 {{- if and (include "heatsink.usesApi" .) (not .Values.kubernetes.rbac.create) (not .Values.serviceAccount.name) -}}
-{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs, kubernetesDRA and configMapData need permissions in the API: set serviceAccount.name to a ServiceAccount that has them, or set kubernetes.rbac.create to true" -}}
+{{- fail "kubernetes.rbac.create is false, and pod labels, pod UIDs, pod Events, kubernetesDRA and configMapData need permissions in the API: set serviceAccount.name to a ServiceAccount that has them, or set kubernetes.rbac.create to true" -}}
 {{- end -}}
 
 {{- range .Values.kubernetes.podLabelAllowlistRegex -}}
@@ -132,6 +132,7 @@ refused wherever else they can be set. Each has the flag, its short form, its va
   (list "kubernetes-enable-pod-labels" "" "DCGM_EXPORTER_KUBERNETES_ENABLE_POD_LABELS" $pods "kubernetes.enablePodLabels")
   (list "kubernetes-enable-pod-uid" "" "DCGM_EXPORTER_KUBERNETES_ENABLE_POD_UID" $pods "kubernetes.enablePodUID")
   (list "kubernetes-node-files" "" "HEATSINK_KUBERNETES_NODE_FILES" "needs folders of the node, and root" "kubernetes.nodeFiles")
+  (list "kubernetes-pod-events" "" "HEATSINK_KUBERNETES_POD_EVENTS" "needs the right to create Events" "kubernetes.podEvents")
   (list "kubernetes-enable-dra" "" "KUBERNETES_ENABLE_DRA" $slices "kubernetesDRA.enabled")
   (list "hpc-job-mapping-dir" "" "DCGM_HPC_JOB_MAPPING_DIR" "needs this folder of the node" "hpcJobMappingDir")
 -}}

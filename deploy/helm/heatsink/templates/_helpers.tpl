@@ -58,7 +58,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* Does it need rights in the whole cluster? */}}
 {{- define "heatsink.readsCluster" -}}
-{{- if or (include "heatsink.readsPods" .) .Values.kubernetesDRA.enabled -}}true{{- end -}}
+{{- if or (include "heatsink.readsPods" .) .Values.kubernetesDRA.enabled .Values.kubernetes.podEvents -}}true{{- end -}}
 {{- end -}}
 
 {{/* Does it need the API server? */}}
@@ -150,7 +150,7 @@ httpGet:
 {{/* Does it need the kubelet? mapPodsMetrics is the name in dcgm-exporter's chart 2.x. */}}
 {{- define "heatsink.usesKubelet" -}}
 {{- with .Values.kubernetes -}}
-{{- if or .enabled .enablePodLabels .enablePodUID .nodeFiles .virtualGPUs $.Values.mapPodsMetrics $.Values.kubernetesDRA.enabled -}}true{{- end -}}
+{{- if or .enabled .enablePodLabels .enablePodUID .nodeFiles .virtualGPUs .podEvents $.Values.mapPodsMetrics $.Values.kubernetesDRA.enabled -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 
