@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::page::Page;
-use crate::pauses::Stopwatch;
+use crate::pauses::{Stopwatch, in_time};
 
 /// How long the binary may take to log its address. Generous: the machine may be busy.
 const START: Duration = Duration::from_secs(60);
@@ -195,12 +195,17 @@ impl Exporter {
         }
     }
 
-    /// The metrics page, which must be there and well-formed.
+    /// The metrics page, which must be there and well-formed. No reading is late because the machine stood
+    /// still.
     ///
     /// # Panics
     ///
     /// When it is not.
     pub fn page(&self) -> Page {
+        in_time(|| self.page_now()).0
+    }
+
+    fn page_now(&self) -> Page {
         let answer = self.get("/metrics");
         assert_eq!(answer.status, 200, "{}", answer.body);
         Page::parse(&answer.body).unwrap_or_else(|error| panic!("{error}\n{}", answer.body))
@@ -218,19 +223,22 @@ impl Exporter {
         patience: Duration,
         condition: impl Fn(&Page) -> bool,
     ) -> (Page, Duration) {
-        let began = Stopwatch::start();
+        let mut took = Duration::ZERO;
         loop {
-            let page = self.page();
+            let (page, since) = in_time(|| self.page_now());
+            took += since;
             if condition(&page) {
-                return (page, began.elapsed());
+                return (page, took);
             }
             assert!(
-                began.elapsed() < patience,
+                took < patience,
                 "not within {patience:?}: {what}\n{}\n{}",
                 self.get("/metrics").body,
                 self.log()
             );
+            let pause = Stopwatch::start();
             thread::sleep(Duration::from_millis(20));
+            took += pause.elapsed();
         }
     }
 

@@ -14,13 +14,22 @@ const SLEEP: Duration = Duration::from_millis(20);
 /// The machine stood still if the thread wakes later than this.
 const LATE: Duration = Duration::from_millis(100);
 
+/// After a pause of this length, readings may be late.
+const LONG: Duration = Duration::from_millis(500);
+
+/// So long after such a pause, none is late any more.
+const AFTER: Duration = Duration::from_secs(3);
+
+/// The longest wait for that, on a machine that stands still again and again.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What the thread has noticed.
 struct Pauses {
     /// When the thread woke last.
     woke: Instant,
     /// How long the machine has stood still until then.
     total: Duration,
-    /// When the last pause ended.
+    /// When the last long pause ended.
     last: Option<Instant>,
 }
 
@@ -30,6 +39,8 @@ impl Pauses {
         let late = now.saturating_duration_since(self.woke).saturating_sub(SLEEP);
         if late > LATE {
             self.total += late;
+        }
+        if late > LONG {
             self.last = Some(now);
         }
         self.woke = self.woke.max(now);
@@ -60,9 +71,26 @@ fn lock(pauses: &Mutex<Pauses>) -> MutexGuard<'_, Pauses> {
     pauses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the machine stood still within this time.
-pub fn was_paused_within(time: Duration) -> bool {
-    pauses().last.is_some_and(|at| at.elapsed() < time)
+/// Whether the machine stood still so lately that readings may be late.
+pub fn may_be_late() -> bool {
+    pauses().last.is_some_and(|at| at.elapsed() < AFTER)
+}
+
+/// Does something when no reading may be late because the machine stood still, and again if it stood still
+/// meanwhile. Returns what it did last, and the time of that.
+pub fn in_time<T>(action: impl Fn() -> T) -> (T, Duration) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        while may_be_late() && Instant::now() < until {
+            thread::sleep(SLEEP);
+        }
+        let watch = Stopwatch::start();
+        let result = action();
+        let was_paused = pauses().last.is_some_and(|at| at > watch.began);
+        if !was_paused && !may_be_late() || Instant::now() >= until {
+            return (result, watch.elapsed());
+        }
+    }
 }
 
 /// Measures a time without the pauses of the machine in it.
@@ -94,15 +122,18 @@ mod tests {
     fn a_pause_is_what_is_longer_than_a_sleep_and_counted_once() {
         let at = Instant::now();
         let mut pauses = Pauses { woke: at, total: Duration::ZERO, last: None };
-        pauses.note(at + Duration::from_millis(60));
+        let millis = Duration::from_millis;
+        pauses.note(at + millis(60));
         assert_eq!((pauses.total, pauses.last), (Duration::ZERO, None));
-        let end = at + Duration::from_millis(3080);
+        pauses.note(at + millis(380));
+        assert_eq!((pauses.total, pauses.last), (millis(300), None));
+        let end = at + millis(3400);
         pauses.note(end);
-        assert_eq!((pauses.total, pauses.last), (Duration::from_secs(3), Some(end)));
+        assert_eq!((pauses.total, pauses.last), (millis(3300), Some(end)));
         // Two threads note it, the second with an earlier time.
-        pauses.note(at + Duration::from_millis(3070));
+        pauses.note(at + millis(3390));
         pauses.note(end);
-        assert_eq!(pauses.total, Duration::from_secs(3));
+        assert_eq!(pauses.total, millis(3300));
     }
 
     #[test]
@@ -110,6 +141,5 @@ mod tests {
         let (began, watch) = (Instant::now(), Stopwatch::start());
         thread::sleep(Duration::from_millis(30));
         assert!(watch.elapsed() <= began.elapsed());
-        assert!(!was_paused_within(Duration::ZERO));
     }
 }

@@ -15,7 +15,7 @@ use fake_nvml::control::{Control, Host, HostGpu};
 use tempfile::TempDir;
 use testkit::exporter::{Exporter, repository_file};
 use testkit::page::{Page, metric};
-use testkit::pauses::{Stopwatch, was_paused_within};
+use testkit::pauses::{Stopwatch, may_be_late};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_heatsink");
@@ -256,9 +256,6 @@ fn open(path: &Path, mode: u32) {
 /// Longest allowed time of a scrape, also with faults.
 pub(crate) const SCRAPE: Duration = Duration::from_secs(1);
 
-/// After the machine stood still, readings may be late for this time.
-const AFTER_PAUSE: Duration = Duration::from_secs(3);
-
 /// Scrapes an exporter for `time`. Each page must satisfy `always`, except for those that may have late
 /// readings because the machine stood still: for each of these, another is looked at.
 pub(crate) fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page)) {
@@ -270,7 +267,7 @@ pub(crate) fn watch(exporter: &Exporter, time: Duration, always: impl Fn(&Page))
         assert!(answer.took < SCRAPE, "a scrape took {:?}", answer.took);
         assert_eq!(answer.status, 200);
         let page = Page::parse(&answer.body).expect("a well-formed page");
-        let is_judged = !was_paused_within(AFTER_PAUSE);
+        let is_judged = !may_be_late();
         if is_judged {
             always(&page);
         }
