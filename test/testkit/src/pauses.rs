@@ -114,6 +114,18 @@ impl Stopwatch {
     }
 }
 
+/// Sleeps until the machine has run for this time.
+pub fn sleep(time: Duration) {
+    let watch = Stopwatch::start();
+    loop {
+        let left = time.saturating_sub(watch.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        thread::sleep(left);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

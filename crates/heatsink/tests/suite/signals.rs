@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use testkit::page::{FamilyKind, Page, metric};
-use testkit::pauses::Stopwatch;
+use testkit::pauses::{self, Stopwatch};
 
 use crate::rig::{PATIENCE, Rig};
 
@@ -44,7 +44,7 @@ fn missing_counters_are_integrated() {
     let (page, _) = exporter.wait_for("it is idle", PATIENCE, |page| seconds(page).is_some());
     let before = seconds(&page).expect("it is idle");
     let (began, running) = (Instant::now(), Stopwatch::start());
-    std::thread::sleep(Duration::from_secs(3));
+    pauses::sleep(Duration::from_secs(3));
     let grown = seconds(&exporter.page()).expect("still") - before;
     // Time in which the machine stands still may count or not.
     let (most, least) = (began.elapsed().as_secs_f64(), running.elapsed().as_secs_f64());
@@ -95,7 +95,7 @@ fn every_watch_has_its_own_interval() {
     let mut seen: Vec<f64> = Vec::new();
     for _ in 0..20 {
         seen.extend(exporter.page().value_of(&energy));
-        std::thread::sleep(Duration::from_millis(100));
+        pauses::sleep(Duration::from_millis(100));
     }
     seen.dedup();
     assert!(seen.len() > 5, "energy was read {} times in 2 s", seen.len());
