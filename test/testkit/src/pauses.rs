@@ -18,7 +18,7 @@ const LATE: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_millis(500);
 
 /// So long after such a pause, none is late any more.
-const AFTER: Duration = Duration::from_secs(3);
+const AFTER: Duration = Duration::from_secs(5);
 
 /// The longest wait for that, on a machine that stands still again and again.
 const PATIENCE: Duration = Duration::from_secs(30);
