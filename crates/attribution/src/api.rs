@@ -360,8 +360,9 @@ mod tests {
         }
     }
 
-    /// The results of one step after another, of a follower that waits only for this time.
-    fn steps(server: &Server, limits: Limits, count: usize) -> Vec<Result<(), Failure>> {
+    /// The results of steps with these limits, one after another. A step that has to succeed has those of
+    /// the real follower, because the machine may be busy.
+    fn steps(server: &Server, limits: &[Limits]) -> Vec<Result<(), Failure>> {
         let mut follower = Follower {
             shared: Shared::of(PartKind::Pods, MIN_WATCH),
             server: ApiServer {
@@ -369,7 +370,7 @@ mod tests {
                 service_account: server.service_account().to_owned(),
                 node_name: "node-a".into(),
             },
-            limits,
+            limits: LIMITS,
             kept: Nothing,
             client: None,
             place: None,
@@ -377,7 +378,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut results = Vec::new();
-            for _ in 0..count {
+            for limits in limits {
+                follower.limits = *limits;
                 results.push(follower.step().await);
             }
             results
@@ -396,13 +398,13 @@ mod tests {
     fn an_answer_that_does_not_come_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(folder.path());
-        let limits = Limits { answer: Duration::from_millis(200), watch: LIMITS.watch };
-        for (verb, expected) in [
-            (Verb::List, [Some(ErrorReason::Timeout), Some(ErrorReason::Timeout)]),
-            (Verb::Watch, [None, Some(ErrorReason::Timeout)]),
+        let brief = Limits { answer: Duration::from_millis(200), watch: LIMITS.watch };
+        for (verb, limits, expected) in [
+            (Verb::List, [brief; 2], [Some(ErrorReason::Timeout), Some(ErrorReason::Timeout)]),
+            (Verb::Watch, [LIMITS, brief], [None, Some(ErrorReason::Timeout)]),
         ] {
             server.inject("pods", verb, Fault::Hang);
-            let results = steps(&server, limits, 2);
+            let results = steps(&server, &limits);
             assert_eq!(results.iter().map(reason).collect::<Vec<_>>(), expected);
             server.heal();
         }
@@ -414,7 +416,7 @@ mod tests {
         let server = Server::start(folder.path());
         server.inject("pods", Verb::Watch, Fault::Silent);
         let limits = Limits { answer: LIMITS.answer, watch: Duration::from_millis(200) };
-        let results = steps(&server, limits, 3);
+        let results = steps(&server, &[limits; 3]);
         let timeout = Some(ErrorReason::Timeout);
         assert_eq!(results.iter().map(reason).collect::<Vec<_>>(), [None, timeout, timeout]);
         let verbs: Vec<Verb> = server.requests().iter().map(|request| request.verb).collect();

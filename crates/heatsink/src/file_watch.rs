@@ -280,7 +280,7 @@ mod tests {
         }
 
         fn assert_reloads(&self, what: &str) {
-            let request = self.reloads.recv_timeout(Duration::from_secs(20));
+            let request = self.reloads.recv_timeout(Duration::from_secs(60));
             let request = request.unwrap_or_else(|_| panic!("no reload: {what}"));
             assert_eq!(request.trigger, format!("{} changed", self.path.display()), "{what}");
         }
@@ -362,7 +362,7 @@ mod tests {
         let (handle, reloads) = ReloadHandle::new();
         let watch = FileWatch::start(before, handle).expect("a thread");
         let reload = |what: &str| {
-            let request = reloads.recv_timeout(Duration::from_secs(20));
+            let request = reloads.recv_timeout(Duration::from_secs(60));
             request.unwrap_or_else(|_| panic!("no reload: {what}")).trigger
         };
         assert_eq!(reload("at the start"), format!("{} changed", first.display()));
@@ -379,11 +379,24 @@ mod tests {
         let path = folder.path().join("a.csv");
         fs::write(&path, "").unwrap();
         let watched = Watched::new(path.clone());
-        for size in 1..20 {
-            fs::write(&path, "x".repeat(size)).unwrap();
-            thread::sleep(Duration::from_millis(20));
-        }
-        watched.assert_reloads("written slowly");
+        let attempt = || {
+            let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+            for size in 1..20 {
+                fs::write(&path, "x".repeat(size)).unwrap();
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+                thread::sleep(Duration::from_millis(20));
+            }
+            watched.assert_reloads("written slowly");
+            longest < QUIET / 2
+        };
+        // After a longer pause, as on a machine that stands still, a second reload is right.
+        let is_quick = |_| {
+            let is_quick = attempt();
+            while !is_quick && watched.reloads.recv_timeout(4 * QUIET).is_ok() {}
+            is_quick
+        };
+        assert!((0..20).any(is_quick), "a machine that is quick once");
         watched.assert_quiet();
     }
 }

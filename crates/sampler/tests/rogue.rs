@@ -140,14 +140,26 @@ fn up(snapshot: &Snapshot) -> Vec<bool> {
     snapshot.gpus.iter().map(|view| view.up.is_ok()).collect()
 }
 
-/// Waits until the snapshot is as expected. GPU 1 shows its reading all the time, once it has.
+/// Longer than anything takes, also on a machine that stands still for seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A pause of the thread that waits from which others may have paused so long that readings are late.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Waits until the snapshot is as expected. GPU 1 shows its reading all the time, once it has, except for
+/// two seconds after the machine stood still.
 fn wait_for(sampler: &Sampler, expected: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
-    let until = Instant::now() + Duration::from_secs(15);
-    let mut was_up = false;
+    let until = Instant::now() + PATIENCE;
+    let (mut was_up, mut last, mut paused) = (false, Instant::now(), None);
     loop {
+        if last.elapsed() > PAUSE {
+            paused = Some(Instant::now());
+        }
+        last = Instant::now();
         let snapshot = sampler.snapshot();
         let is_up = snapshot.gpus.get(1).is_some_and(|view| view.readings[0].is_ok());
-        assert!(is_up || !was_up, "GPU 1 suffers with GPU 0");
+        let may_be_late = paused.is_some_and(|at| at.elapsed() < Duration::from_secs(2));
+        assert!(is_up || !was_up || may_be_late, "GPU 1 suffers with GPU 0");
         was_up = is_up;
         if expected(&snapshot) {
             return snapshot;
@@ -166,25 +178,30 @@ fn a_panic_costs_its_own_gpu_until_it_stops() {
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
     rogue.faults.panics.store(false, Ordering::SeqCst);
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
-    assert!(sampler.stop(Duration::from_secs(2)));
+    assert!(sampler.stop(PATIENCE));
 }
 
 #[test]
 fn a_thread_that_ends_is_named_and_started_again() {
-    let rogue = Rogue::default();
-    let sampler = start(&rogue, settings());
-    let before = wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
-    assert_eq!(before.reader_restarts, 0);
-    rogue.faults.dies.store(true, Ordering::SeqCst);
-    let ended = Instant::now();
-    let is_named = |snapshot: &Snapshot| snapshot.gpus[0].up == Err(Down::NoThread);
-    wait_for(&sampler, is_named);
-    assert!(ended.elapsed() < Duration::from_millis(500), "it took {:?}", ended.elapsed());
-    rogue.faults.dies.store(false, Ordering::SeqCst);
-    let after = wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
-    assert!(after.reader_restarts > 0);
-    assert_eq!(rogue.faults.opened.load(Ordering::SeqCst), 1, "the session stays");
-    assert!(sampler.stop(Duration::from_secs(2)));
+    let time_until_named = || {
+        let rogue = Rogue::default();
+        let sampler = start(&rogue, settings());
+        let before = wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+        assert_eq!(before.reader_restarts, 0);
+        rogue.faults.dies.store(true, Ordering::SeqCst);
+        let ended = Instant::now();
+        wait_for(&sampler, |snapshot| snapshot.gpus[0].up == Err(Down::NoThread));
+        let took = ended.elapsed();
+        rogue.faults.dies.store(false, Ordering::SeqCst);
+        let after = wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+        assert!(after.reader_restarts > 0);
+        assert_eq!(rogue.faults.opened.load(Ordering::SeqCst), 1, "the session stays");
+        assert!(sampler.stop(PATIENCE));
+        took
+    };
+    // Long before its reading is late, unless the machine stands still.
+    let is_soon = |_| time_until_named() < Duration::from_millis(500);
+    assert!((0..10).any(is_soon), "it is named late each time");
 }
 
 #[test]
@@ -194,7 +211,7 @@ fn an_unsupported_reader_is_not_opened_every_second() {
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
     thread::sleep(Duration::from_millis(2500));
     assert_eq!(rogue.faults.events_opened.load(Ordering::SeqCst), 2, "once for each GPU");
-    assert!(sampler.stop(Duration::from_secs(2)));
+    assert!(sampler.stop(PATIENCE));
 }
 
 #[test]
@@ -220,7 +237,7 @@ fn a_session_is_replaced_only_if_a_probe_succeeds() {
     wait_for(&sampler, |snapshot| snapshot.gpus[0].up == Err(Down::Lost));
     rogue.faults.hangs.store(false, Ordering::SeqCst);
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
-    assert!(sampler.stop(Duration::from_secs(2)));
+    assert!(sampler.stop(PATIENCE));
 }
 
 #[test]
@@ -232,7 +249,7 @@ fn without_a_probe_the_session_stays() {
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
     thread::sleep(Duration::from_secs(2));
     assert_eq!(rogue.faults.opened.load(Ordering::SeqCst), 1);
-    assert!(sampler.stop(Duration::from_secs(2)));
+    assert!(sampler.stop(PATIENCE));
 }
 
 #[test]
@@ -254,5 +271,5 @@ fn other_watches_are_in_force_only_once_they_are_read() {
     let is_in_force = |snapshot: &Snapshot| snapshot.watches.iter().any(|it| it.field.0 == 203);
     wait_for(&sampler, is_in_force);
     wait_for(&sampler, |_| called.lock().expect("whole").last() == Some(&203));
-    assert!(sampler.stop(Duration::from_secs(2)));
+    assert!(sampler.stop(PATIENCE));
 }

@@ -35,6 +35,7 @@ use std::sync::Arc;
 use self::counts::Counts;
 pub use self::fault::{Call, Fault};
 pub use self::reply::{Claim, Container, Pod, Reply, gpu_uuid};
+pub use self::server::REQUESTS_PER_SECOND;
 use self::server::Server;
 
 /// A kubelet. It ends when it is dropped.
@@ -78,6 +79,14 @@ impl FakeKubelet {
     pub fn set_fault(&self, call: Call, fault: Fault) {
         if let Some(server) = &self.server {
             server.set_fault(call, fault);
+        }
+    }
+
+    /// Sets how many requests are admitted each second from now on, after those that are admitted at once.
+    /// One that comes back or restarts admits as many as a real one, [`REQUESTS_PER_SECOND`].
+    pub fn admit_each_second(&self, requests: f64) {
+        if let Some(server) = &self.server {
+            server.admit_each_second(requests);
         }
     }
 

@@ -8,9 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::page::Page;
+use crate::pauses::{Stopwatch, in_time};
 
 /// How long the binary may take to log its address. Generous: the machine may be busy.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
+
+/// How long an answer may take, and the end after SIGTERM. As generous.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// A running exporter. Killed when dropped.
 pub struct Exporter {
@@ -29,7 +33,7 @@ pub struct Answer {
     pub body: String,
     /// The headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// From the request to the last byte.
+    /// From the request to the last byte, without pauses of the machine.
     pub took: Duration,
 }
 
@@ -111,7 +115,7 @@ impl Exporter {
         keep(child.stderr.take().expect("stderr is piped"), &log);
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(10)))
+            .timeout_global(Some(ANSWER))
             .build();
         let mut exporter = Self { child, url: String::new(), log, agent: config.into() };
         let until = Instant::now() + START;
@@ -160,7 +164,7 @@ impl Exporter {
     ///
     /// # Panics
     ///
-    /// When there is no answer within ten seconds.
+    /// When there is no answer within a minute.
     pub fn get(&self, path: &str) -> Answer {
         self.get_with(path, &[])
     }
@@ -169,9 +173,9 @@ impl Exporter {
     ///
     /// # Panics
     ///
-    /// When there is no answer within ten seconds.
+    /// When there is no answer within a minute.
     pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let mut request = self.agent.get(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -191,18 +195,24 @@ impl Exporter {
         }
     }
 
-    /// The metrics page, which must be there and well-formed.
+    /// The metrics page, which must be there and well-formed. No reading is late because the machine stood
+    /// still.
     ///
     /// # Panics
     ///
     /// When it is not.
     pub fn page(&self) -> Page {
+        in_time(|| self.page_now()).0
+    }
+
+    fn page_now(&self) -> Page {
         let answer = self.get("/metrics");
         assert_eq!(answer.status, 200, "{}", answer.body);
         Page::parse(&answer.body).unwrap_or_else(|error| panic!("{error}\n{}", answer.body))
     }
 
-    /// Gets pages until one fulfils a condition, and returns it with the time that took.
+    /// Gets pages until one fulfils a condition, and returns it with the time that took. Pauses of the machine
+    /// do not count.
     ///
     /// # Panics
     ///
@@ -213,19 +223,22 @@ impl Exporter {
         patience: Duration,
         condition: impl Fn(&Page) -> bool,
     ) -> (Page, Duration) {
-        let began = Instant::now();
+        let mut took = Duration::ZERO;
         loop {
-            let page = self.page();
+            let (page, since) = in_time(|| self.page_now());
+            took += since;
             if condition(&page) {
-                return (page, began.elapsed());
+                return (page, took);
             }
             assert!(
-                began.elapsed() < patience,
+                took < patience,
                 "not within {patience:?}: {what}\n{}\n{}",
                 self.get("/metrics").body,
                 self.log()
             );
+            let pause = Stopwatch::start();
             thread::sleep(Duration::from_millis(20));
+            took += pause.elapsed();
         }
     }
 
@@ -240,19 +253,20 @@ impl Exporter {
         assert!(sent.success(), "cannot send {name}");
     }
 
-    /// Sends SIGTERM, and returns its exit status, the time until it ended, and its log.
+    /// Sends SIGTERM, and returns its exit status, the time until it ended without pauses of the machine, and
+    /// its log.
     ///
     /// # Panics
     ///
-    /// When it has not ended after ten seconds.
+    /// When it has not ended after a minute.
     pub fn terminate(mut self) -> (ExitStatus, Duration, String) {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         self.signal("TERM");
         loop {
             if let Some(status) = self.child.try_wait().expect("the child can be asked") {
                 return (status, began.elapsed(), self.log());
             }
-            assert!(began.elapsed() < Duration::from_secs(10), "does not end:\n{}", self.log());
+            assert!(began.elapsed() < ANSWER, "does not end:\n{}", self.log());
             thread::sleep(Duration::from_millis(5));
         }
     }

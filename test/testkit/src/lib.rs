@@ -9,5 +9,6 @@
 pub mod exporter;
 pub mod golden;
 pub mod page;
+pub mod pauses;
 pub mod promtool;
 pub mod server;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long one may take until it is ready. Generous: the machine may be busy.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 
 /// A running server. Killed when dropped.
 pub struct Server {

@@ -1,6 +1,7 @@
 //! NVSwitches, their links, CPUs and their cores, which only DCGM reads.
 
 use testkit::page::metric;
+use testkit::pauses;
 
 use crate::rig::{BINARY, PATIENCE, Rig};
 
@@ -94,7 +95,7 @@ fn switches_and_cpus_can_be_selected() {
     let heat = metric("DCGM_FI_DEV_NVSWITCH_TEMPERATURE_CURRENT");
     let (page, _) = exporter.wait_for("one switch", PATIENCE, |page| heat.find_in(page).len() == 1);
     heat.label("nvswitch", "nvswitch1").assert_in(&page);
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    pauses::sleep(std::time::Duration::from_secs(1));
     let page = exporter.page();
     metric("DCGM_FI_DEV_NVSWITCH_LINK_CRC_ERRORS").assert_absent_from(&page);
     metric("DCGM_FI_DEV_CPU_TEMP_CURRENT").assert_absent_from(&page);

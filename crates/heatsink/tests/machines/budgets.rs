@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use testkit::page::Page;
+use testkit::pauses;
 
 use crate::rig::{PATIENCE, Rig};
 
@@ -16,7 +17,7 @@ fn per_gpu(args: &[&str]) -> (f64, Page) {
     let last = Cell::new(0);
     let (page, _) = exporter.wait_for("the page is complete", PATIENCE, |page| {
         let before = last.replace(count(page));
-        std::thread::sleep(Duration::from_millis(700));
+        pauses::sleep(Duration::from_millis(700));
         before == last.get()
     });
     (count(&page) as f64 / 8.0, page)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::rig::{self, PATIENCE, Rig, SCRAPE, down, is_absent, is_present, up, watch};
 use testkit::page::{Page, metric};
+use testkit::pauses::{self, in_time};
 
 #[test]
 fn a_hung_gpu_is_absent_alone_and_comes_back() {
@@ -42,9 +43,11 @@ fn other_gpus_keep_their_interval_while_one_hangs() {
         page.value_of(&series).expect("GPU 7 has succeeded")
     };
     let first = stamp(&exporter.page());
-    std::thread::sleep(Duration::from_secs(3));
+    let began = Instant::now();
+    pauses::sleep(Duration::from_secs(3));
     let passed = stamp(&exporter.page()) - first;
-    assert!((2.0..4.5).contains(&passed), "GPU 7 was read for {passed} s in 3 s");
+    let took = began.elapsed().as_secs_f64();
+    assert!((took - 1.0..took + 1.5).contains(&passed), "read for {passed} s in {took} s");
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn a_driver_mismatch_is_logged_once_and_heatsink_goes_on() {
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until {
         metric("heatsink_source_up").value(0.0).assert_in(&exporter.page());
-        std::thread::sleep(Duration::from_millis(200));
+        pauses::sleep(Duration::from_millis(200));
     }
     assert_eq!(exporter.log().matches("different versions").count(), 1, "{}", exporter.log());
     rig.control.clear();
@@ -249,14 +252,14 @@ fn an_unread_log_blocks_no_scrape() {
         let end = Instant::now() + PATIENCE;
         while !page().is_some_and(|page| condition(&page)) {
             assert!(Instant::now() < end, "not in time: {what}");
-            std::thread::sleep(Duration::from_millis(50));
+            pauses::sleep(Duration::from_millis(50));
         }
     };
     until("all GPUs answer", &|page| up(page) == 8);
     let storm: Vec<String> = (1..=160).map(|code| format!("gpu 0 xid {code}")).collect();
     let mut lines: Vec<&str> = storm.iter().map(String::as_str).collect();
     rig.control.set(&lines);
-    std::thread::sleep(Duration::from_secs(2));
+    pauses::sleep(Duration::from_secs(2));
     // For each of these, the reader of GPU 6 logs a line.
     lines.extend([
         "gpu 5 lost",
@@ -267,9 +270,10 @@ fn an_unread_log_blocks_no_scrape() {
     until("GPU 5 is lost", &|page| down(page, 5).as_deref() == Some("lost"));
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
-        let page = page().expect("every scrape is answered");
+        let (page, _) = in_time(&page);
+        let page = page.expect("every scrape is answered");
         assert!(is_present(&page, 1) && is_absent(&page, 5) && is_present(&page, 6));
-        std::thread::sleep(Duration::from_millis(50));
+        pauses::sleep(Duration::from_millis(50));
     }
     child.kill().and_then(|()| child.wait()).expect("it can be ended");
     drop(reader);
@@ -306,7 +310,7 @@ fn unsupported_fields_are_absent_and_logged_once() {
         .label("reason", "failed")
         .assert_in(&page);
     metric("heatsink_read_errors_total").label("gpu", "0").assert_absent_from(&page);
-    std::thread::sleep(Duration::from_secs(1));
+    pauses::sleep(Duration::from_secs(1));
     let log = exporter.log();
     assert_eq!(log.matches("DCGM_FI_DEV_ENC_UTIL").count(), 1, "{log}");
     assert_eq!(log.matches("DCGM_FI_DEV_POWER_USAGE").count(), 1, "{log}");
@@ -322,10 +326,11 @@ fn slow_calls_delay_only_their_gpu() {
     });
     let took = metric("heatsink_driver_call_duration_seconds");
     let took = took.label("call", "nvmlDeviceGetPowerUsage");
-    let page = exporter.page();
-    let slow = page.value_of(&took.clone().label("gpu", "1")).expect("a duration");
-    let quick = page.value_of(&took.label("gpu", "0")).expect("a duration");
-    assert!(slow > 0.1 && quick < 0.1, "{slow} s and {quick} s");
+    let of = |page: &Page, gpu: &str| page.value_of(&took.clone().label("gpu", gpu));
+    exporter.wait_for("the call is slow on one GPU", PATIENCE, |page| {
+        of(page, "1").is_some_and(|slow| slow > 0.1)
+            && of(page, "0").is_some_and(|quick| quick < 0.1)
+    });
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::rig::{BINARY, PATIENCE, up};
 use tempfile::TempDir;
 use testkit::exporter::{Exporter, run};
 use testkit::page::metric;
+use testkit::pauses::{self, Stopwatch};
 use testkit::promtool;
 
 pub(crate) fn simulated() -> Exporter {
@@ -27,7 +28,7 @@ fn simulated_with(args: &[&str]) -> Exporter {
 pub(crate) fn connect(exporter: &Exporter) -> TcpStream {
     let address = exporter.url().trim_start_matches("http://");
     let stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time-out can be set");
+    stream.set_read_timeout(Some(Duration::from_secs(15))).expect("a time-out can be set");
     stream
 }
 
@@ -252,7 +253,7 @@ fn reload(exporter: &Exporter) -> String {
             return answer;
         }
         assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
-        std::thread::sleep(Duration::from_millis(100));
+        pauses::sleep(Duration::from_millis(100));
     }
 }
 
@@ -291,7 +292,7 @@ fn a_post_reloads_if_that_is_on() {
     let until = Instant::now() + PATIENCE;
     while !exporter.log().contains(&path) {
         assert!(Instant::now() < until, "{}", exporter.log());
-        std::thread::sleep(Duration::from_millis(10));
+        pauses::sleep(Duration::from_millis(10));
     }
     std::fs::write(&counters, row).expect("the folder can be written");
     assert!(reload(&exporter).starts_with("HTTP/1.1 200"));
@@ -431,7 +432,7 @@ fn idle_clients(exporter: &Exporter) -> Vec<TcpStream> {
 pub(crate) fn assert_prompt(exporter: &Exporter) {
     for path in ["/health", "/metrics"] {
         for _ in 0..10 {
-            let began = Instant::now();
+            let began = Stopwatch::start();
             let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
             let answer = say(exporter, ask.as_bytes());
             assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
@@ -483,8 +484,13 @@ fn clients_that_do_not_read_do_not_block_others() {
             stream
         })
         .collect();
-    // Until each has not read for long enough.
-    std::thread::sleep(Duration::from_millis(300));
+    // Until one has not read for long enough.
+    let until = Instant::now() + PATIENCE;
+    let ask = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    while !say(&exporter, ask).starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < until, "{}", exporter.log());
+        pauses::sleep(Duration::from_millis(50));
+    }
     assert_prompt(&exporter);
     drop(deaf);
 }

@@ -11,11 +11,12 @@ use crate::counted::{counted, total};
 use crate::rig::{PATIENCE, Rig, down, is_present, up};
 use testkit::exporter::Exporter;
 use testkit::page::{Page, metric};
+use testkit::pauses;
 
 /// Waits until this many XIDs are counted, and then checks that there are no more.
 fn settled(exporter: &Exporter, expected: u64) -> Page {
     exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= expected);
-    std::thread::sleep(Duration::from_millis(800));
+    pauses::sleep(Duration::from_millis(800));
     let page = exporter.page();
     assert_eq!(total(&counted(&page)), expected, "{:?}", counted(&page));
     page
@@ -102,7 +103,7 @@ fn lines_that_root_writes_to_the_device_are_ignored() {
         Ok(mut kmsg) => writeln!(kmsg, "<4>{line}").expect("it can be written"),
         Err(error) => println!("/dev/kmsg cannot be written here: {error}"),
     }
-    std::thread::sleep(Duration::from_secs(1));
+    pauses::sleep(Duration::from_secs(1));
     assert_eq!(total(&counted(&exporter.page())), 0);
 }
 
@@ -151,7 +152,7 @@ fn a_rotated_or_truncated_log_loses_and_repeats_no_xid() {
     settled(&exporter, 3);
     // Copied and truncated.
     File::create(rig.kernel_log()).expect("it can be cut");
-    std::thread::sleep(Duration::from_millis(500));
+    pauses::sleep(Duration::from_millis(500));
     rig.log(&[&line(45), &line(45)]);
     let page = settled(&exporter, 5);
     let expected = [(13, 1), (31, 1), (43, 1), (45, 2)].map(|(code, count)| ((3, code), count));

@@ -10,6 +10,7 @@ use crate::rig::{self, BINARY, PATIENCE, Rig};
 use testkit::exporter::{Exporter, repository_file};
 use testkit::golden::{check_golden, normalise};
 use testkit::page::{Page, metric};
+use testkit::pauses;
 use testkit::promtool;
 
 /// The arguments of a simulation that is frozen ten minutes into the story.
@@ -30,7 +31,7 @@ fn settled(exporter: &Exporter) -> String {
     // Rates of some GPUs may come later, and background readers may have been between two passes.
     let before = Cell::new(0);
     exporter.wait_for("the page does not grow", PATIENCE, |page| {
-        std::thread::sleep(std::time::Duration::from_millis(700));
+        pauses::sleep(std::time::Duration::from_millis(700));
         let count = page.all_samples().count();
         before.replace(count) == count
     });

@@ -14,6 +14,7 @@ use fake_kubernetes::api_server::{ApiServer, Fault, Verb};
 use serde_json::json;
 use testkit::exporter::{Exporter, run};
 use testkit::page::{Page, metric};
+use testkit::pauses;
 
 const HEAT: &str = "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n";
 const POWER: &str = "DCGM_FI_DEV_POWER_USAGE, gauge, Power.\n";
@@ -82,7 +83,7 @@ fn changed_files_are_read_again_and_bad_ones_change_nothing() {
     fs::remove_file(&later).expect("it is there");
     wait_for_refusal(&exporter, "cannot read the counters file");
     rig.file("later.csv", "DCGM_FI_DEV_GPU_T");
-    thread::sleep(Duration::from_millis(700));
+    pauses::sleep(Duration::from_millis(700));
     assert_eq!(up(&exporter.page()), 8);
     assert!(!is_reloaded(&exporter.page()));
     rig.file("later.csv", [HEAT, POWER].concat());
@@ -120,7 +121,7 @@ fn files_are_not_watched_if_that_is_not_wanted() {
     let exporter = rig.started(&args, 8);
     assert!(!watches_files(&exporter));
     rig.file("counters.csv", [HEAT, POWER].concat());
-    thread::sleep(Duration::from_secs(2));
+    pauses::sleep(Duration::from_secs(2));
     assert!(!has_power(&exporter.page()));
     exporter.signal("HUP");
     exporter.wait_for("SIGHUP reads it", PATIENCE, has_power);
@@ -202,7 +203,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(50));
+        pauses::sleep(Duration::from_millis(50));
     }
 }
 
@@ -379,7 +380,7 @@ fn a_thousand_reloads_leave_no_gap_and_no_memory() {
                 _ => drop(rig.file("heatsink.yaml", format!("collectors: {counters}\n"))),
             }
             exporter.signal("HUP");
-            thread::sleep(Duration::from_millis(50));
+            pauses::sleep(Duration::from_millis(50));
             if round == count / 4 {
                 after_some = Some(memory(&exporter.page()));
             }

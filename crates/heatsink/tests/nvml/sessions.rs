@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::rig::{PATIENCE, Rig, down, is_present, up, watch};
 use testkit::page::{Page, metric};
+use testkit::pauses;
 
 /// Longer than a GPU is down before a new session is tried for it.
 const TRIAL: Duration = Duration::from_secs(38);
@@ -51,7 +52,7 @@ fn a_lost_gpu_does_not_affect_the_others() {
             let page = exporter.page();
             others_are_read(&page, 2);
             back = up(&page) == 8;
-            thread::sleep(Duration::from_millis(20));
+            pauses::sleep(Duration::from_millis(20));
         }
         assert!(back, "{}", exporter.log());
         watch(&exporter, Duration::from_secs(3), |page| {
@@ -93,12 +94,12 @@ fn a_restart_is_requested_if_nothing_else_helps() {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(50) {
         assert_eq!(upgraded.get("/health").status, 200, "not within the minute");
-        thread::sleep(Duration::from_millis(500));
+        pauses::sleep(Duration::from_millis(500));
     }
     let failing = || upgraded.get("/health").status == 503;
     while !failing() {
-        assert!(began.elapsed() < Duration::from_secs(80), "{}", upgraded.log());
-        thread::sleep(Duration::from_millis(200));
+        assert!(began.elapsed() < Duration::from_secs(150), "{}", upgraded.log());
+        pauses::sleep(Duration::from_millis(200));
     }
     let why = upgraded.get("/health").body;
     assert!(why.contains("a restart of the container"), "{why}");
@@ -189,7 +190,7 @@ fn a_reload_is_reported_when_it_is_applied() {
     let exporter = rig.start(&["-c", "200", "-f", &counters]);
     rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, H.\nDCGM_FI_DEV_PSTATE, gauge, P.\n?\n");
     exporter.signal("HUP");
-    thread::sleep(Duration::from_secs(2));
+    pauses::sleep(Duration::from_secs(2));
     let skipped = metric("heatsink_config_rows_skipped");
     assert_eq!(exporter.page().value_of(&skipped), Some(0.0), "nothing is in force yet");
     assert!(!exporter.log().contains("serving 2 rows"), "{}", exporter.log());

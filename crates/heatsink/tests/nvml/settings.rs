@@ -1,13 +1,16 @@
 //! Valid and invalid settings: command line, environment and counters files.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
 use testkit::exporter::{Exporter, run};
 use testkit::page::{Page, metric};
+use testkit::pauses;
 
 /// Starts the binary with invalid settings.
 fn refused(args: &[&str], environment: &[(&str, &str)]) -> String {
@@ -80,7 +83,7 @@ fn the_library_can_be_set_by_a_variable() {
 #[test]
 fn auto_never_serves_simulated_gpus() {
     let exporter = Exporter::start(BINARY, &["-c", "200"], &[]);
-    std::thread::sleep(Duration::from_secs(1));
+    pauses::sleep(Duration::from_secs(1));
     let page = exporter.page();
     assert!(page.all_samples().all(|sample| !sample.name.starts_with("DCGM")));
     metric("heatsink_source_up").label("source", "nvml").value(0.0).assert_in(&page);
@@ -91,7 +94,7 @@ fn a_selected_gpu_that_is_missing_is_logged_once_and_served_later() {
     let rig = Rig::new();
     rig.control.set(&["gpus 6"]);
     let exporter = rig.started(&["-c", "200", "-d", "g:1,7"], 1);
-    std::thread::sleep(Duration::from_secs(2));
+    pauses::sleep(Duration::from_secs(2));
     let page = exporter.page();
     assert_eq!(down(&page, 7).as_deref(), Some("missing"));
     metric("heatsink_gpu_up").label("gpu", "7").value(0.0).assert_in(&page);
@@ -177,7 +180,7 @@ fn a_reload_without_a_valid_row_keeps_the_current_rows() {
         exporter.signal("HUP");
         exporter.wait_for("it is refused", PATIENCE, |page| reloaded(0.0).is_in(page));
         // Longer than the time after which readings are late.
-        std::thread::sleep(Duration::from_millis(1500));
+        pauses::sleep(Duration::from_millis(1500));
         let page = exporter.page();
         assert!(is_present(&page, 0) && is_present(&page, 7));
         metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7").assert_in(&page);
@@ -223,7 +226,7 @@ fn wait_for_health(address: &str) {
     let until = Instant::now() + PATIENCE;
     while ureq::get(&url).call().is_err() {
         assert!(Instant::now() < until, "no answer on {url}");
-        std::thread::sleep(Duration::from_millis(20));
+        pauses::sleep(Duration::from_millis(20));
     }
 }
 
@@ -313,7 +316,7 @@ fn a_search_without_results_suggests_similar_names() {
 
 #[test]
 fn the_demo_prints_its_addresses() {
-    let child = testkit::exporter::command(
+    let mut child = testkit::exporter::command(
         BINARY,
         &["demo", "--address", "127.0.0.1:0", "--speed", "600"],
         &[],
@@ -322,15 +325,26 @@ fn the_demo_prints_its_addresses() {
     .stderr(Stdio::null())
     .spawn()
     .expect("the binary runs");
-    std::thread::sleep(Duration::from_secs(3));
-    let output = terminated(child);
-    child_ended_well(&output);
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let stdout = child.stdout.take().expect("it is piped");
+    let (sender, lines) = mpsc::channel();
+    let read = move || {
+        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        // Nobody listens any more once the last one is there.
+        lines.map(|line| sender.send(line)).take_while(Result::is_ok).count()
+    };
+    let reader = std::thread::Builder::new().spawn(read).expect("a thread");
+    let mut text = String::new();
+    while !text.contains("XID 79") {
+        let line = lines.recv_timeout(PATIENCE);
+        text += &line.unwrap_or_else(|error| panic!("{error}, no XID 79 in {text}"));
+        text += "\n";
+    }
+    child_ended_well(&terminated(child));
+    reader.join().expect("no panic");
     let mut links = text.split_whitespace().filter(|word| word.starts_with("http://"));
     let page = links.next().expect("the link of the page for people");
     assert_eq!(links.next(), Some(&*format!("{page}metrics")), "{text}");
     assert!(page.ends_with('/'), "{text}");
-    assert!(text.contains("XID 79"), "{text}");
 }
 
 /// The page of the demo, once all eight GPUs have a sample of the family.
@@ -353,7 +367,7 @@ fn page_of_the_demo(args: &[&str], family: &str) -> Page {
             break page;
         }
         assert!(Instant::now() < until, "no {family} of eight GPUs:\n{text}");
-        std::thread::sleep(Duration::from_millis(20));
+        pauses::sleep(Duration::from_millis(20));
     };
     child_ended_well(&terminated(child));
     page

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::rig::{PATIENCE, Rig, is_present, up};
 use testkit::page::{Page, metric};
+use testkit::pauses;
 
 #[test]
 fn a_spike_between_two_scrapes_is_in_the_maximum() {
@@ -22,7 +23,7 @@ fn a_spike_between_two_scrapes_is_in_the_maximum() {
     let (page, _) =
         exporter.wait_for("the spike", PATIENCE, |page| value(page, "max") == Some(912.345));
     // Some time later, as with a scrape interval of a minute: the peak is over, but still in the window.
-    std::thread::sleep(Duration::from_secs(5));
+    pauses::sleep(Duration::from_secs(5));
     let later = exporter.page();
     assert_eq!(value(&later, "max"), Some(912.345));
     let now = metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "4");
@@ -92,7 +93,7 @@ fn slow_calls_run_less_often_and_are_logged_once() {
     exporter.wait_for("the call is timed", PATIENCE, |page| {
         page.value_of(&took).is_some_and(|seconds| seconds > 0.05)
     });
-    std::thread::sleep(Duration::from_secs(3));
+    pauses::sleep(Duration::from_secs(3));
     let log = exporter.log();
     let lines = log.lines().filter(|line| line.contains("nvmlDeviceGetEncoderUtilization"));
     assert_eq!(lines.count(), 1, "{log}");

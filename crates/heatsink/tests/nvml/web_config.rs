@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use testkit::exporter::{command, repository_file};
+use testkit::pauses::Stopwatch;
 
 use crate::rig::{BINARY, PATIENCE};
 use crate::web::{Authority, Flaw, RIGHT, Side, put};
@@ -405,7 +406,7 @@ impl Program {
         program.stdout(Stdio::null()).stderr(output);
         let mut child = program.spawn().expect("the program starts");
         let read = || fs::read_to_string(&log).unwrap_or_default();
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let refuses = row.heatsink_s_answer().starts_with("no start") || row.answer == "no start";
         let ended = loop {
             if let Some(status) = child.try_wait().expect("the child can be asked") {

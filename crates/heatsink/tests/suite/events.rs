@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use testkit::page::{Page, metric};
+use testkit::pauses;
 
 use crate::counted::{counted, total};
 
@@ -33,7 +34,7 @@ fn a_thousand_events_within_a_second_are_counted_exactly() {
     assert_eq!(counted(&page), expected);
     assert!(took < Duration::from_secs(5), "it took {took:?}");
     // No more events follow.
-    std::thread::sleep(Duration::from_secs(2));
+    pauses::sleep(Duration::from_secs(2));
     assert_eq!(counted(&exporter.page()), expected);
 }
 
@@ -48,7 +49,7 @@ fn a_repeated_xid_counts_two_and_has_a_time() {
     let (page, _) =
         exporter.wait_for("the first", PATIENCE, |page| page.value_of(&of_31) == Some(1.0));
     let first = page.value_of(&stamp).expect("it has a time");
-    std::thread::sleep(Duration::from_millis(1100));
+    pauses::sleep(Duration::from_millis(1100));
     rig.control.add(&["gpu 0 xid 31"]);
     let (page, _) =
         exporter.wait_for("the second", PATIENCE, |page| page.value_of(&of_31) == Some(2.0));
@@ -100,7 +101,7 @@ fn events_during_a_reload_are_counted_exactly() {
         let name = names.next().expect("they go round");
         rig.file("counters.csv", format!("{COUNTED}{name}, gauge, N.\n"));
         exporter.signal("HUP");
-        std::thread::sleep(Duration::from_millis(60));
+        pauses::sleep(Duration::from_millis(60));
     }
     let (page, _) =
         exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= 1000);
@@ -122,12 +123,12 @@ fn a_reload_makes_no_gap_and_a_broken_file_changes_nothing() {
         exporter.signal("HUP");
         for _ in 0..20 {
             assert_eq!(temperatures(&exporter.page()), 8, "a gap in round {round}");
-            std::thread::sleep(Duration::from_millis(20));
+            pauses::sleep(Duration::from_millis(20));
         }
     }
     std::fs::remove_file(&counters).expect("it is there");
     exporter.signal("HUP");
-    std::thread::sleep(Duration::from_millis(300));
+    pauses::sleep(Duration::from_millis(300));
     let page = exporter.page();
     assert_eq!(temperatures(&page), 8);
     assert!(exporter.log().contains("the configuration stays as it was"));
@@ -145,7 +146,7 @@ fn an_endless_log_file_delays_no_scrape_and_no_stop() {
     assert!(made.expect("mkfifo is there").success());
     for _ in 0..3 {
         exporter.signal("HUP");
-        std::thread::sleep(Duration::from_millis(100));
+        pauses::sleep(Duration::from_millis(100));
         metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "7").assert_in(&exporter.page());
     }
     let (status, took, _) = exporter.terminate();
@@ -179,6 +180,6 @@ fn xids_from_before_the_start_are_counted() {
         fault.is_in(page) && total(&counted(page)) == 3
     });
     assert_eq!(counted(&page)[&(1, 149)], 1);
-    std::thread::sleep(Duration::from_secs(1));
+    pauses::sleep(Duration::from_secs(1));
     assert_eq!(counted(&exporter.page())[&(1, 149)], 1, "counted once");
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use testkit::page::{Page, metric};
+use testkit::pauses;
 
 use crate::rig::{PATIENCE, Rig, down, is_absent, is_present, up, watch};
 
@@ -103,7 +104,7 @@ fn a_new_session_makes_no_gap() {
             assert!(page.samples(name).len() >= 7, "a gap in {name}");
         }
         grown |= up(&page) == 8;
-        std::thread::sleep(Duration::from_millis(10));
+        pauses::sleep(Duration::from_millis(10));
     }
     assert!(grown, "GPU 7 never came");
 }
@@ -113,14 +114,14 @@ fn served_readings_are_recent() {
     let rig = Rig::new();
     let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
     // Long enough to detect a source whose readings are one interval old when they are served.
-    std::thread::sleep(Duration::from_secs(3));
+    pauses::sleep(Duration::from_secs(3));
     let stamp = metric("heatsink_gpu_last_success_timestamp_seconds").label("gpu", "4");
     let mut youngest = f64::MAX;
     for _ in 0..40 {
         let timestamp = exporter.page().value_of(&stamp).expect("GPU 4 has succeeded");
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         youngest = youngest.min(now.expect("after 1970").as_secs_f64() - timestamp);
-        std::thread::sleep(Duration::from_millis(50));
+        pauses::sleep(Duration::from_millis(50));
     }
     assert!(youngest < 0.5, "no reading was ever younger than {youngest} s");
 }
@@ -158,7 +159,7 @@ fn a_burst_of_xids_is_counted() {
         page.samples("heatsink_xid_errors_total").iter().map(|sample| sample.value).sum()
     };
     exporter.wait_for("a thousand events", PATIENCE, |page| total(page) == 1000.0);
-    std::thread::sleep(Duration::from_millis(500));
+    pauses::sleep(Duration::from_millis(500));
     let page = exporter.page();
     assert_eq!(total(&page), 1000.0);
     for gpu in 0..8u32 {
@@ -187,7 +188,7 @@ fn xids_are_counted_once_across_sessions() {
     rig.control.set(&["gpu 3 xid 94", "gpu 3 xid 94", "gpu 3 xid 94"]);
     exporter.wait_for("one more event", PATIENCE, is(3.0));
     exporter.wait_for("another session", PATIENCE, |page| up(page) == 8);
-    std::thread::sleep(Duration::from_secs(1));
+    pauses::sleep(Duration::from_secs(1));
     assert_eq!(exporter.page().value_of(&count), Some(3.0), "{}", exporter.log());
 }
 
@@ -204,7 +205,7 @@ fn heatsink_stops_within_two_seconds_with_a_stuck_reader() {
         }
         if let Some(line) = fault {
             rig.control.set(&[line]);
-            std::thread::sleep(Duration::from_millis(500));
+            pauses::sleep(Duration::from_millis(500));
         }
         let (status, took, log) = exporter.terminate();
         assert!(status.success(), "{fault:?}: {status}\n{log}");
@@ -220,7 +221,7 @@ fn a_resumed_process_serves_no_old_readings() {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     exporter.signal("STOP");
     rig.control.set(&lines);
-    std::thread::sleep(Duration::from_secs(3));
+    pauses::sleep(Duration::from_secs(3));
     exporter.signal("CONT");
     let page = exporter.page();
     assert!((0..8).all(|gpu| is_absent(&page, gpu)), "old readings after a standstill");

@@ -2,6 +2,7 @@
 
 use crate::rig::{PATIENCE, Rig, up};
 use testkit::page::{Page, Sample, metric};
+use testkit::pauses;
 
 /// The instances with a memory series, by GPU and instance.
 fn instances(page: &Page, name: &str) -> Vec<(String, String)> {
@@ -66,7 +67,7 @@ fn device_lists_select_gpus_and_instances() {
         let name = "DCGM_FI_DEV_GPU_TEMP";
         exporter.wait_for(devices, PATIENCE, |page| page.samples(name).len() == count);
         // The number of series stays constant.
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        pauses::sleep(std::time::Duration::from_millis(500));
         let page = exporter.page();
         assert_eq!(page.samples(name).len(), count, "{devices}");
         instances(&page, name)

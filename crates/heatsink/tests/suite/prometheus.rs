@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testkit::exporter::{Exporter, repository_file};
+use testkit::pauses;
 use testkit::server::{self, Server};
 
 use crate::rig::{PATIENCE, Rig, up};
@@ -81,7 +82,7 @@ impl Prometheus {
                 return (text("health"), text("lastError"));
             }
             assert!(Instant::now() < until, "Prometheus has not scraped: {target}");
-            std::thread::sleep(Duration::from_millis(100));
+            pauses::sleep(Duration::from_millis(100));
         }
     }
 
@@ -117,7 +118,7 @@ pub(crate) fn reads_back_with(release: Release, exporter: &Exporter, gpus: usize
         up(page) == gpus && !page.samples("DCGM_FI_PROF_SM_ACTIVE").is_empty()
     });
     // Background readers may have been between two passes.
-    std::thread::sleep(Duration::from_secs(1));
+    pauses::sleep(Duration::from_secs(1));
     let prometheus = Prometheus::scraping(exporter, release);
     let everything = "{__name__=~\"DCGM_.*|heatsink_.*\"}";
     let until = Instant::now() + Duration::from_secs(30);
@@ -125,7 +126,7 @@ pub(crate) fn reads_back_with(release: Release, exporter: &Exporter, gpus: usize
         || prometheus.query(everything).is_empty()
     {
         assert!(Instant::now() < until, "Prometheus has not scraped");
-        std::thread::sleep(Duration::from_millis(200));
+        pauses::sleep(Duration::from_millis(200));
     }
     let page = exporter.page();
     let changing = |name: &str| {

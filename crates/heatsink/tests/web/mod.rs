@@ -261,7 +261,7 @@ pub(crate) struct Scraper {
 }
 
 /// How long a scraper waits for an answer: longer than a test allows.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Scraper {
     pub(crate) fn new(trust: &Trust, address: &str) -> Self {

@@ -17,6 +17,9 @@ use tempfile::TempDir;
 /// The tests share the environment, and so the control files: one runs at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// The engine has not done what it was asked for.
+pub(crate) const TIMEOUT: i32 = -11;
+
 /// The files that the environment names, set before any library is opened.
 struct Place {
     folder: TempDir,
@@ -317,6 +320,15 @@ impl Client {
         state
     }
 
+    /// Lets the engine sample everything, and waits for that, also on a machine that stands still meanwhile.
+    pub(crate) fn updated(&self) {
+        until("everything is sampled", || match self.update() {
+            Ok(()) => true,
+            Err(TIMEOUT) => false,
+            Err(other) => panic!("{other}"),
+        });
+    }
+
     /// The version of the host engine.
     pub(crate) fn version(&self) -> Result<String, i32> {
         let mut info = versioned(0x0200_0204);
@@ -351,7 +363,7 @@ pub(crate) fn done(code: i32) -> Result<(), i32> {
 pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(10), "still not: {what}");
+        assert!(began.elapsed() < Duration::from_secs(60), "still not: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }

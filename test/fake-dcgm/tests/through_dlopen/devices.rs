@@ -50,7 +50,7 @@ fn a_lost_gpu_has_blanks_that_are_fresh() {
     client.watch(group, fields, EVERY).unwrap();
     client.driver.set(&["gpu 1 lost"]);
     until("it is lost", || client.gpu_state(1) == 4);
-    client.update().unwrap();
+    client.updated();
     let values = client.latest(group, fields).unwrap();
     assert_eq!((values[1].status, values[1].int()), (0, 0x7FFF_FFFF_FFFF_FFF0));
     assert!(values[1].at.abs_diff(values[0].at) < 500_000);
@@ -85,7 +85,7 @@ fn instances_are_listed_with_what_they_are_in() {
     let group = client.group(&[(4, whole), (5, inside)]).unwrap();
     let fields = client.field_group("some", &[50, 250, 150, 230]).unwrap();
     client.watch(group, fields, EVERY).unwrap();
-    client.update().unwrap();
+    client.updated();
     let values = client.latest(group, fields).unwrap();
     assert_eq!((values[0].text(), values[4].text()), ("1g.10gb", "1g.10gb"));
     assert!(values[1].int() > 0 && values[1].int() < 20_000, "{}", values[1].int());
@@ -106,7 +106,7 @@ fn links_and_peers_are_known() {
     let group = client.group(&[(6, links[0])]).unwrap();
     let fields = client.field_group("some", &[1525, 150]).unwrap();
     client.watch(group, fields, EVERY).unwrap();
-    client.update().unwrap();
+    client.updated();
     let values = client.latest(group, fields).unwrap();
     assert_eq!((values[0].entity, values[0].status), ((6, links[0]), 0));
     assert!(values[0].int() < 1_000_000, "{}", values[0].int());
@@ -125,7 +125,7 @@ fn equipment_is_sampled_too() {
     let group = client.group(&[(3, 0), (8, 65)]).unwrap();
     let fields = client.field_group("some", &[858, 1110]).unwrap();
     client.watch(group, fields, EVERY).unwrap();
-    client.update().unwrap();
+    client.updated();
     let values = client.latest(group, fields).unwrap();
     assert_eq!((values[0].int(), values[3].float()), (42, 0.5));
     assert_eq!(values[2].int(), 0x7FFF_FFFF_FFFF_FFF2);

@@ -22,7 +22,7 @@ use super::fault::{Call, Fault};
 use super::reply::Reply;
 
 /// The real kubelet's limit.
-const REQUESTS_PER_SECOND: f64 = 100.0;
+pub const REQUESTS_PER_SECOND: f64 = 100.0;
 const REQUESTS_AT_ONCE: f64 = 10.0;
 
 /// A server. It ends when it is dropped, and closes its connections.
@@ -56,7 +56,11 @@ impl Server {
             reply: Arc::new(reply.clone()),
             list: Fault::None,
             allocatable: Fault::None,
-            limit: Limit { left: REQUESTS_AT_ONCE, at: Instant::now() },
+            limit: Limit {
+                left: REQUESTS_AT_ONCE,
+                at: Instant::now(),
+                each_second: REQUESTS_PER_SECOND,
+            },
         };
         let service = Service { state: Arc::new(Mutex::new(state)), counts: Arc::clone(counts) };
         let (stop, stopped) = oneshot::channel();
@@ -74,6 +78,10 @@ impl Server {
 
     pub(crate) fn set_fault(&self, call: Call, fault: Fault) {
         *self.service.lock().fault(call) = fault;
+    }
+
+    pub(crate) fn admit_each_second(&self, requests: f64) {
+        self.service.lock().limit.each_second = requests;
     }
 }
 
@@ -167,12 +175,13 @@ impl PodResourcesLister for Service {
 struct Limit {
     left: f64,
     at: Instant,
+    each_second: f64,
 }
 
 impl Limit {
     fn admits(&mut self) -> bool {
         let now = Instant::now();
-        let more = now.duration_since(self.at).as_secs_f64() * REQUESTS_PER_SECOND;
+        let more = now.duration_since(self.at).as_secs_f64() * self.each_second;
         self.left = (self.left + more).min(REQUESTS_AT_ONCE);
         self.at = now;
         let admits = self.left >= 1.0;

@@ -57,9 +57,10 @@ fn a_hung_gpu_blocks_its_own_calls_and_nobody_elses() {
         // Nothing is asserted before they are let go: the scope would wait for them for ever.
         driver.control.clear();
         assert!(hung);
-        assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+        // If each waited for a look at the file, it would be longer: 7000 times 5 ms.
+        assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
         for _ in 0..3 {
-            is_done.recv_timeout(Duration::from_secs(5)).unwrap();
+            is_done.recv_timeout(Duration::from_secs(60)).unwrap();
         }
     });
 }
@@ -106,11 +107,13 @@ fn a_slow_gpu_takes_longer_by_what_is_said() {
         driver.power(gpu).unwrap();
         began.elapsed()
     };
+    // Some of the calls may be longer, on a machine that stands still.
+    let is_quick = |gpu| (0..10).any(|_| time(gpu) < Duration::from_millis(60));
     set(&driver, &["gpu 1 slow 60"]);
-    assert!(time(slow) >= Duration::from_millis(60));
-    assert!(time(quick) < Duration::from_millis(60));
+    assert!(!is_quick(slow));
+    assert!(is_quick(quick));
     set(&driver, &["gpu 1 slow 60 nvmlDeviceGetName"]);
-    assert!(time(slow) < Duration::from_millis(60));
+    assert!(is_quick(slow));
 }
 
 #[test]

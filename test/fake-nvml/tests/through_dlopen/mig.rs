@@ -10,7 +10,7 @@ use nvml_wrapper_sys::bindings::{
 use crate::driver::*;
 
 const BRIEF: Duration = Duration::from_millis(30);
-const SOON: Duration = Duration::from_millis(500);
+const SOON: Duration = Duration::from_secs(60);
 
 fn mig_device(driver: &Driver, gpu: Device, index: u32) -> Answer<Device> {
     let nvml = &driver.nvml;

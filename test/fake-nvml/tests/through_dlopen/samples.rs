@@ -58,10 +58,14 @@ fn now_us() -> u64 {
 fn a_fixture_tells_its_values_in_turn() {
     let driver = Driver::with_example();
     let gpu = driver.device(0).unwrap();
+    let asked = now_us();
     let all = samples(&driver, gpu, POWER, 0).unwrap();
     assert_eq!(all.len(), 120);
-    let age = now_us() - all[119].0;
-    assert!(age < 1_000_000, "the newest is {age} µs old");
+    let newest = all[119].0;
+    assert!(
+        (asked - 1_000_000..=now_us()).contains(&newest),
+        "the newest is of {newest}, not {asked}"
+    );
     for pair in all.windows(2) {
         assert_eq!(pair[1].0 - pair[0].0, 20_000);
         let next = if pair[0].1 == 303_003 { 301_001 } else { pair[0].1 + 1_001 };
@@ -77,13 +81,19 @@ fn a_fixture_tells_its_values_in_turn() {
 fn only_newer_samples_are_returned() {
     let driver = Driver::with_example();
     let gpu = driver.device(0).unwrap();
-    let all = samples(&driver, gpu, POWER, 0).unwrap();
-    let newest = all[119].0;
-    assert_eq!(samples(&driver, gpu, POWER, newest + 60_000_000), Err(NOT_FOUND));
-    thread::sleep(Duration::from_millis(60));
-    let newer = samples(&driver, gpu, POWER, newest).unwrap();
-    assert_eq!(newer[0].0, newest + 20_000);
-    let some = samples_into(&driver, gpu, POWER, all[116].0, 2).unwrap();
+    let attempt = || {
+        let all = samples(&driver, gpu, POWER, 0).unwrap();
+        let newest = all[119].0;
+        assert_eq!(samples(&driver, gpu, POWER, newest + 60_000_000), Err(NOT_FOUND));
+        thread::sleep(Duration::from_millis(60));
+        let newer = samples(&driver, gpu, POWER, newest).unwrap();
+        let some = samples_into(&driver, gpu, POWER, all[116].0, 2).unwrap();
+        let is_kept = now_us() - newest < 2_000_000;
+        is_kept.then_some((all, newer, some))
+    };
+    // The buffer holds 2.4 seconds, and the machine may stand still for longer.
+    let (all, newer, some) = (0..10).find_map(|_| attempt()).expect("a machine that is quick once");
+    assert_eq!(newer[0].0, all[119].0 + 20_000);
     assert_eq!(some, all[117..119], "the oldest of them, where there is no room for all");
 }
 
@@ -108,10 +118,16 @@ fn without_a_place_for_samples_it_tells_how_many_there_are() {
 fn a_simulated_gpu_keeps_what_it_told() {
     let driver = Driver::start(&[("FAKE_NVML_GPUS", "1"), ("FAKE_NVML_SPEED", "20")]);
     let gpu = driver.device(0).unwrap();
-    let before = samples(&driver, gpu, POWER, 0).unwrap();
+    let attempt = || {
+        let began = Instant::now();
+        let before = samples(&driver, gpu, POWER, 0).unwrap();
+        thread::sleep(Duration::from_millis(350));
+        let after = samples(&driver, gpu, POWER, 0).unwrap();
+        (began.elapsed() < Duration::from_millis(480)).then_some((before, after))
+    };
+    // The buffer holds 0.6 seconds at this speed, and the machine may stand still for longer.
+    let (before, after) = (0..100).find_map(|_| attempt()).expect("a machine that is quick once");
     assert_eq!((before.len(), before[1].0 - before[0].0), (120, 100_000));
-    thread::sleep(Duration::from_millis(350));
-    let after = samples(&driver, gpu, POWER, 0).unwrap();
     let kept = after.iter().position(|sample| *sample == before[119]).unwrap();
     assert_eq!(after[..=kept], before[119 - kept..], "they move up and stay as they are");
     assert!((2..100).contains(&(119 - kept)), "{kept}");
@@ -126,6 +142,12 @@ fn a_simulated_gpu_keeps_what_it_told() {
 
 #[test]
 fn a_spike_is_in_the_samples_alone() {
+    // The buffer holds 2.4 seconds, and the machine may stand still for longer.
+    assert!((0..10).any(|_| a_spike_is_seen()), "a machine that is quick once");
+}
+
+/// False if it may have left the buffer before it was looked for.
+fn a_spike_is_seen() -> bool {
     let driver = Driver::with_example();
     let gpu = driver.device(0).unwrap();
     let seen = |kind, value| {
@@ -139,8 +161,14 @@ fn a_spike_is_in_the_samples_alone() {
         assert_eq!(driver.power(gpu), Ok(299_999), "no reading but a sample shows it");
         thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!((seen(POWER, 900_000), seen(GPU_UTILIZATION, 100)), (5, 2));
+    let first = (seen(POWER, 900_000), seen(GPU_UTILIZATION, 100));
     driver.control.clear();
     thread::sleep(Duration::from_millis(40));
-    assert_eq!(seen(POWER, 900_000), 5, "what was sampled stays");
+    let second = seen(POWER, 900_000);
+    if began.elapsed() > Duration::from_secs(2) {
+        return false;
+    }
+    assert_eq!(first, (5, 2));
+    assert_eq!(second, 5, "what was sampled stays");
+    true
 }

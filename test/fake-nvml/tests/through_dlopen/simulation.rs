@@ -82,35 +82,51 @@ fn running_time_passes_for_all_readings() {
 
 #[test]
 fn the_story_loses_a_gpu_and_no_event_says_so() {
+    // A machine that stands still for a while misses the time in which it is lost.
+    assert!((0..10).any(|_| the_story_is_seen_to_lose_a_gpu()), "a machine that is in time once");
+}
+
+/// False if the time in which the GPU is lost was missed.
+fn the_story_is_seen_to_lose_a_gpu() -> bool {
+    let began = Instant::now();
     let driver = Driver::start(&[("FAKE_NVML_SCENARIO", "story"), ("FAKE_NVML_SPEED", "300")]);
     assert_eq!(driver.count(), Ok(8));
     let gpu = driver.device(7).unwrap();
     let set = driver.event_set(&[gpu]);
     // It is lost from 480 s to 1200 s, which are 1.6 s and 4 s here. The driver prints its XID 79.
-    assert_eq!(set.wait(Duration::from_secs(2)), Err(GPU_IS_LOST));
-    assert_eq!(driver.power(gpu), Err(GPU_IS_LOST));
-    assert!(driver.power(driver.device(0).unwrap()).is_ok());
+    let event = set.wait(Duration::from_secs(2));
+    let (lost, other) = (driver.power(gpu), driver.power(driver.device(0).unwrap()));
+    if began.elapsed() >= Duration::from_secs(4) {
+        return false;
+    }
+    assert_eq!(event, Err(GPU_IS_LOST));
+    assert_eq!(lost, Err(GPU_IS_LOST));
+    assert!(other.is_ok());
+    true
 }
 
 #[test]
 fn threads_share_a_session_and_calls_are_cheap() {
     let driver = Driver::start(&[]);
     let calls = 20_000;
-    let began = Instant::now();
-    thread::scope(|scope| {
-        for index in 0..8 {
-            let driver = &driver;
-            let read = move || {
-                let gpu = driver.device(index).unwrap();
-                for _ in 0..calls {
-                    driver.power(gpu).unwrap();
-                }
-            };
-            thread::Builder::new().spawn_scoped(scope, read).unwrap();
-        }
-    });
-    let each = began.elapsed() / (8 * calls);
-    // Far above what it takes, so that a busy machine passes too; a lock held too long does not.
-    assert!(each < Duration::from_micros(50), "{each:?}");
-    println!("{each:?} a call");
+    let time = |_| {
+        let began = Instant::now();
+        thread::scope(|scope| {
+            for index in 0..8 {
+                let driver = &driver;
+                let read = move || {
+                    let gpu = driver.device(index).unwrap();
+                    for _ in 0..calls {
+                        driver.power(gpu).unwrap();
+                    }
+                };
+                thread::Builder::new().spawn_scoped(scope, read).unwrap();
+            }
+        });
+        began.elapsed() / (8 * calls)
+    };
+    // Far above what it takes, so that a busy machine passes too, if not each time; a lock that is held too
+    // long does not.
+    let each = (0..5).map(time).find(|each| *each < Duration::from_micros(50));
+    println!("{:?} a call", each.expect("calls that are cheap"));
 }

@@ -55,6 +55,9 @@ impl Site for TestSite {
     }
 }
 
+/// Longer than anything takes, also on a machine that stands still for seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A running server.
 struct Server {
     address: SocketAddr,
@@ -87,7 +90,7 @@ impl Server {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("it listens");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         stream
     }
 
@@ -102,7 +105,7 @@ impl Server {
     fn curl(&self, args: &[&str], path: &str) -> String {
         let url = format!("https://{}{path}", self.address);
         let output = Command::new("curl")
-            .args(["--silent", "--show-error", "--insecure", "--include", "--max-time", "20"])
+            .args(["--silent", "--show-error", "--insecure", "--include", "--max-time", "60"])
             .args(args)
             .arg(url)
             .output()
@@ -112,7 +115,7 @@ impl Server {
     }
 
     fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + PATIENCE;
         while !is_so(self) {
             assert!(Instant::now() < until, "not in time: {what}");
             thread::sleep(Duration::from_millis(5));
@@ -229,8 +232,8 @@ fn a_client_that_does_not_read_makes_room_for_others() {
     let mut deaf = server.connect();
     deaf.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     server.wait_until("it is asked", |server| server.answered() == 1);
-    thread::sleep(Duration::from_millis(200));
-    assert!(server.say(GET).ends_with("page\n"));
+    // Until it has read nothing for 100 ms, others get a 503.
+    server.wait_until("there is room", |server| server.say(GET).ends_with("page\n"));
     assert_eq!(server.site.connections.evicted(), 1);
     assert!(read_all(deaf).len() < 8 << 20);
 }
@@ -282,7 +285,8 @@ fn handshakes_that_do_not_end_delay_no_other_and_are_evicted() {
         .collect();
     let began = Instant::now();
     assert!(server.curl(&[], "/").ends_with("page\n"));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Those that it would wait for have this much time.
+    assert!(began.elapsed() < HANDSHAKE_TIMEOUT, "{:?}", began.elapsed());
     assert!(server.site.connections.evicted() >= 84, "{}", server.site.connections.evicted());
     // What is no TLS ends at once.
     assert!(!server.say(&[0; 64]).starts_with("HTTP"));
@@ -343,18 +347,24 @@ fn a_change_of_tls_closes_open_connections_after_their_response() {
     assert_eq!(read_all(kept), "", "it is closed");
     assert!(server.say(GET).starts_with("HTTP/1.1 400"), "only TLS is spoken");
 
-    // HTTP/2: the second request comes a while after the change, and needs a new connection.
+    // HTTP/2: the second request comes a while after the change, and needs a new connection. curl sends it a
+    // second after the first, so that of a machine that stands still for that long is none.
     let [held, page] = ["/held", "/"].map(|path| format!("https://{}{path}", server.address));
-    let held = Command::new("curl")
-        .args(["-sk", "--http2", "--rate", "1/s", "--max-time", "20"])
-        .args(["--write-out", "%{http_version} %{http_code} %{num_connects}\n", &held, &page])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("curl runs");
-    server.wait_until("it is asked", |server| server.answered() == 3);
-    *server.site.tls.lock().unwrap() = tls();
-    server.site.release.notify_one();
-    let output = held.wait_with_output().expect("it ends");
-    let output = String::from_utf8_lossy(&output.stdout);
+    let attempt = || {
+        let (began, answered) = (Instant::now(), server.answered());
+        let curl = Command::new("curl")
+            .args(["-sk", "--http2", "--rate", "1/s", "--max-time", "60"])
+            .args(["--write-out", "%{http_version} %{http_code} %{num_connects}\n", &held, &page])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("curl runs");
+        server.wait_until("it is asked", |server| server.answered() == answered + 1);
+        *server.site.tls.lock().unwrap() = tls();
+        server.site.release.notify_one();
+        let in_time = began.elapsed() < Duration::from_millis(800);
+        let output = curl.wait_with_output().expect("it ends");
+        in_time.then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let output = (0..10).find_map(|_| attempt()).expect("a machine that is quick once");
     assert_eq!(output, "released\n2 200 1\npage\n2 200 1\n");
 }

@@ -480,26 +480,35 @@ fn order_does_not_depend_on_the_wall_clock() {
     expect(&mut journal, &kernels(&lines[60..]));
 }
 
+/// The shortest of some times: the machine may stand still in one of them.
+fn quickest(mut action: impl FnMut()) -> Duration {
+    let time = |_| {
+        let start = Instant::now();
+        action();
+        start.elapsed()
+    };
+    (0..5).map(time).min().unwrap()
+}
+
 #[test]
 fn ten_thousand_messages_are_read_at_once() {
     let folders = Folders::new();
     let lines = mixed(1..10_001);
     write(&folders.var("system.journal"), &COMPACT, &lines);
     let mut journal = folders.open();
-    let start = Instant::now();
     let batch = journal.read(10).unwrap();
     assert!(batch.is_behind);
     assert_eq!(batch.messages.len(), 10);
     let rest = read_all(&mut journal).0;
-    let took = start.elapsed();
     assert_eq!(rest.len(), 9990);
     // Some 5 ms with optimizations.
+    let took = quickest(|| assert_eq!(read_all(&mut folders.open()).0.len(), 10_000));
     assert!(took < Duration::from_secs(2), "{took:?}");
-    let start = Instant::now();
-    for _ in 0..1000 {
-        assert_eq!(journal.read(1000).unwrap(), Batch::default());
-    }
-    let took = start.elapsed();
+    let took = quickest(|| {
+        for _ in 0..1000 {
+            assert_eq!(journal.read(1000).unwrap(), Batch::default());
+        }
+    });
     assert!(took < Duration::from_secs(1), "{took:?} for 1000 reads of nothing");
 }
 
@@ -760,7 +769,8 @@ fn read_damaged(folders: &Folders) -> usize {
     // Another look finds nothing more.
     assert!(read_all(&mut journal).0.is_empty());
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // Some ms, but the machine may stand still.
+    assert!(took < Duration::from_secs(30), "{took:?}");
     messages.len()
 }
 
