@@ -16,8 +16,10 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod codec;
 pub mod detector;
 pub mod event;
+mod frame;
 pub mod history;
 pub mod host;
 pub mod incident;
