@@ -173,9 +173,7 @@ impl Decoder {
         })?;
         for (position, column) in self.columns.iter_mut().enumerate() {
             column.decode(count, &mut reader, |row, value| {
-                if let Some(cell) =
-                    rows.get_mut(row).and_then(|row| row.values.get_mut(position))
-                {
+                if let Some(cell) = rows.get_mut(row).and_then(|row| row.values.get_mut(position)) {
                     *cell = value;
                 }
             })?;

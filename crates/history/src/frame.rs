@@ -45,13 +45,8 @@ pub(crate) enum Kind {
     Summary,
 }
 
-const KINDS: [(Kind, u8); 5] = [
-    (Kind::Layout, 1),
-    (Kind::Rows, 2),
-    (Kind::Event, 3),
-    (Kind::Incident, 4),
-    (Kind::Summary, 5),
-];
+const KINDS: [(Kind, u8); 5] =
+    [(Kind::Layout, 1), (Kind::Rows, 2), (Kind::Event, 3), (Kind::Incident, 4), (Kind::Summary, 5)];
 
 /// What names a frame, and its place in the order of everything recorded.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -126,8 +121,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Found<'_>> {
     let ([version, kind, _, _], rest) = checked.get(MARK.len()..)?.split_first_chunk()?;
     let (run, rest) = rest.split_first_chunk()?;
     let (sequence, _) = rest.split_first_chunk()?;
-    let key =
-        Key { run: u64::from_le_bytes(*run), sequence: u64::from_le_bytes(*sequence) };
+    let key = Key { run: u64::from_le_bytes(*run), sequence: u64::from_le_bytes(*sequence) };
     let kind = KINDS.iter().find(|(_, number)| number == kind).map(|(kind, _)| *kind);
     Some(Found { envelope: Envelope { version: *version, kind, key }, bytes, payload })
 }

@@ -19,6 +19,8 @@ pub mod archive;
 mod codec;
 pub mod detector;
 pub mod event;
+#[cfg(test)]
+mod fixture;
 mod frame;
 pub mod history;
 pub mod host;
@@ -28,6 +30,7 @@ pub mod memory;
 pub mod query;
 pub mod recorder;
 pub mod recording;
+mod replay;
 pub mod report;
 pub mod sign;
 pub mod signal;
