@@ -19,6 +19,7 @@ pub mod archive;
 mod codec;
 pub mod detector;
 pub mod event;
+mod files;
 #[cfg(test)]
 mod fixture;
 mod frame;
