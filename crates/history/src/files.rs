@@ -172,6 +172,20 @@ pub(crate) fn owner(path: &Path) -> io::Result<Owner> {
     Ok(Scanner::new(&head).next().map_or(Owner::Nobody, first))
 }
 
+/// Whether a file begins as ours do, be it whole or not.
+pub(crate) fn is_begun(path: &Path) -> bool {
+    let mut begin = Vec::new();
+    let is_read = open(path).is_ok_and(|file| file.take(4).read_to_end(&mut begin).is_ok());
+    is_read && frame::has_mark(&begin)
+}
+
+/// Whether a file is a marker that is not whole.
+pub(crate) fn is_unfinished_marker(path: &Path) -> bool {
+    let mut begin = Vec::new();
+    let is_read = open(path).is_ok_and(|file| file.take(100).read_to_end(&mut begin).is_ok());
+    is_read && marker_text().as_bytes().starts_with(&begin)
+}
+
 /// The frame at the begin of a file, if it is whole.
 fn first_frame(file: &mut fs::File) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();

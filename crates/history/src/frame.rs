@@ -110,6 +110,11 @@ pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
     (payload <= MAX_PAYLOAD).then_some(ENVELOPE + payload)
 }
 
+/// Whether these bytes begin with the mark of frames.
+pub(crate) fn has_mark(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MARK)
+}
+
 /// Whether these bytes may be the begin of a frame that goes on after them.
 fn is_cut(bytes: &[u8]) -> bool {
     let mark = bytes.get(..MARK.len()).unwrap_or(bytes);
