@@ -6,8 +6,10 @@ use std::time::Duration;
 use model::Moment;
 
 use crate::event::{Event, What};
+use crate::incident::{Confidence, Incident, Verdict};
 use crate::layout::{GpuInfo, HostInfo, Layout, SignalInfo};
 use crate::recording::{Damage, Item, Recording, Row};
+use crate::sign::SignKind;
 use crate::time::{Range, Time};
 
 /// When the tests begin.
@@ -91,4 +93,29 @@ pub(crate) fn read(recording: &dyn Recording, range: Range) -> Contents {
     contents.damage = damage.expect("it can be read");
     (contents.layouts, contents.rows, contents.events) = (layouts, rows, events);
     contents
+}
+
+/// An incident that began at this second, with a window of a minute before and after.
+pub(crate) fn incident(number: u64, second: i64, is_closed: bool) -> Incident {
+    Incident {
+        number,
+        kind: SignKind::Xid,
+        began: at(second),
+        last: at(second),
+        window: Range { from: at(second - 60), to: at(second + 60) },
+        is_closed,
+        host: HostInfo::default(),
+        gpus: Vec::new(),
+        holders: Vec::new(),
+        signs: Vec::new(),
+        events: Vec::new(),
+        verdict: Verdict {
+            name: "not_known".to_owned(),
+            cause: "The cause is not known.".to_owned(),
+            evidence: Vec::new(),
+            actions: Vec::new(),
+            confidence: Confidence::None,
+            runbook: None,
+        },
+    }
 }

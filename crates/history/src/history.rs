@@ -146,8 +146,7 @@ impl History {
         };
         if let Some(store) = &self.store {
             let mut store = lock(store);
-            store.put_incident(&incident);
-            store.write(Moment::now(), &memory, false);
+            store.put_incident(&incident, &memory);
         }
         lock(&self.counts).add(&incident);
         self.publish(&memory);
@@ -155,11 +154,10 @@ impl History {
 
     /// Writes and syncs what is left.
     pub fn close(&self) {
-        let now = Moment::now();
-        lock(&self.ring).finish_frame(now);
+        lock(&self.ring).finish_frame(Moment::now());
         let memory = self.memory();
         if let Some(store) = &self.store {
-            lock(store).close(now, &memory);
+            lock(store).close(&memory);
         }
         self.publish(&memory);
     }
@@ -175,7 +173,10 @@ impl History {
     }
 
     fn publish(&self, memory: &Memory) {
-        let store = self.store.as_ref().map(|store| lock(store).view().clone());
+        let mut store = self.store.as_ref().map(|store| lock(store).view().clone());
+        if let Some(store) = store.as_mut().filter(|_| memory.dropped_events > 0) {
+            store.errors.insert("too_many_events", memory.dropped_events);
+        }
         let counts = lock(&self.counts);
         let view = HistoryView {
             incidents: counts.by_kind.clone(),

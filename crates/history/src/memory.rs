@@ -76,6 +76,8 @@ pub struct Memory {
     pub(crate) pending: Option<(Arc<Layout>, Vec<Row>)>,
     /// In the order of their numbers.
     pub(crate) incidents: Vec<Arc<Incident>>,
+    /// Events that were dropped, because there were too many.
+    pub(crate) dropped_events: u64,
 }
 
 impl Memory {

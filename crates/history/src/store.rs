@@ -15,6 +15,8 @@ mod disk;
 mod previous;
 mod retention;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +31,7 @@ pub(crate) use self::disk::Disk;
 use self::disk::Failure;
 pub(crate) use self::previous::{Previous, previous};
 use self::retention::{InUse, Retention};
-use self::segment::{CUT, Segment};
+use self::segment::Segment;
 use crate::files::{self, Marker, Name, UNFINISHED};
 use crate::incident::Incident;
 use crate::memory::{Block, Memory};
@@ -68,6 +70,8 @@ pub(crate) struct Store {
     /// The directory, while it is locked.
     open: Option<Open>,
     retention: Retention,
+    /// The time of the last call.
+    now: Moment,
     /// The last frame that was written, and the last one that was synced.
     written: u64,
     synced: u64,
@@ -104,6 +108,7 @@ impl Store {
             disk,
             open: None,
             retention,
+            now: Moment::BOOT,
             written: 0,
             synced: 0,
             last_sync: None,
@@ -115,9 +120,8 @@ impl Store {
             failing: None,
             view: StoreView::default(),
         };
-        let now = Moment::now();
         let opened = store.open_directory();
-        store.finish(now, opened);
+        store.finish(store.now, opened);
         // What was wrong is tried again with the first rows.
         store.retry_at = None;
         store
@@ -130,6 +134,7 @@ impl Store {
 
     /// Writes what of the memory was not written yet.
     pub(crate) fn write(&mut self, now: Moment, memory: &Memory, is_urgent: bool) {
+        self.now = now;
         if self.retry_at.is_some_and(|at| now < at) {
             return;
         }
@@ -137,14 +142,15 @@ impl Store {
         self.finish(now, result);
     }
 
-    /// Takes the newest state of an incident, to be written with the next call of `write`.
-    pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>) {
+    /// Writes the newest state of an incident.
+    pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>, memory: &Memory) {
         let number = incident.number;
         match incident.is_closed {
             true => self.windows.remove(&number),
             false => self.windows.insert(number, incident.window),
         };
         self.incidents.insert(number, Arc::clone(incident));
+        self.write(self.now, memory, false);
     }
 
     /// Counts the rows of a block that memory drops, if they were not written.
@@ -154,15 +160,14 @@ impl Store {
     }
 
     /// Writes and syncs all, ends the segment and gives the directory free.
-    pub(crate) fn close(&mut self, now: Moment, memory: &Memory) {
-        let mut result = self.try_write(now, memory, true);
+    pub(crate) fn close(&mut self, memory: &Memory) {
+        let result = self.try_write(self.now, memory, true);
+        self.finish(self.now, result);
         if let Some(open) = self.open.take() {
-            let ended = open.current.map_or(Ok(0), |segment| segment.end(&self.disk));
-            self.count(ended.as_ref().copied().unwrap_or_default());
-            result = result.and(ended.map(drop));
+            let ended = open.current.map_or(0, |segment| segment.end(&self.disk));
+            self.count(ended);
             drop(open.lock);
         }
-        self.finish(now, result);
         memory.blocks.iter().for_each(|block| self.forget(block));
     }
 
@@ -285,12 +290,13 @@ impl Store {
                 continue;
             }
             let max_bytes = self.settings.max_bytes;
-            let is_full = |segment: &mut Segment| segment.is_full(block, max_bytes);
+            let is_full = |segment: &Segment| segment.is_full(block, max_bytes);
             let open = self.open.as_mut().ok_or_else(not_open)?;
             if first > self.written {
-                if let Some(full) = open.current.take_if(is_full) {
-                    let ended = full.end(&self.disk)?;
+                if let Some(full) = open.current.as_mut().filter(|segment| is_full(segment)) {
+                    full.sync(&self.disk)?;
                     self.synced = self.written;
+                    let ended = open.current.take().map_or(0, |full| full.end(&self.disk));
                     self.count(ended);
                 }
             }
@@ -413,24 +419,15 @@ impl Store {
         if self.failing.replace(reason) != Some(reason) {
             tracing::warn!("{what}; the history is kept in memory alone until it can be written");
         }
-        match reason {
+        let current = self.open.as_mut().map(|open| &mut open.current);
+        if reason == "missing" {
             // What was in the directory is gone with it. Memory has the last hour.
-            "missing" => {
-                self.open = None;
-                (self.written, self.synced) = (0, 0);
-            }
-            // The disk has room again some time, and the segment ends with a whole frame.
-            "full" => {}
-            // After a failed sync nobody knows what is on the medium: it is written again to a new segment.
-            _ => {
-                if let Some(open) = &mut self.open {
-                    let is_unknown =
-                        open.current.as_ref().is_some_and(|current| !current.is_synced);
-                    if is_unknown || reason == CUT {
-                        open.current = None;
-                        self.written = self.synced;
-                    }
-                }
+            self.open = None;
+            (self.written, self.synced) = (0, 0);
+        } else if let Some(current) = current {
+            // It is written again to a new segment, from what was synced on.
+            if current.take_if(|segment| segment.is_broken).is_some() {
+                self.written = self.synced;
             }
         }
     }

@@ -85,6 +85,7 @@ impl Ring {
             blocks: self.blocks.iter().map(Arc::clone).collect(),
             pending: pending.map(|frame| (Arc::clone(&frame.layout), self.pending.clone())),
             incidents: self.incidents.iter().map(Arc::clone).collect(),
+            dropped_events: self.dropped_events,
         }
     }
 
@@ -151,11 +152,6 @@ impl Ring {
         }
     }
 
-    /// How many events were dropped, because there were too many.
-    pub(crate) fn dropped_events(&self) -> u64 {
-        self.dropped_events
-    }
-
     fn use_layout(&mut self, now: Moment, layout: &Arc<Layout>) {
         let last = self.layout.as_ref().map(|frame| &frame.layout);
         if last.is_some_and(|last| Arc::ptr_eq(last, layout) || last == layout) {
@@ -202,6 +198,11 @@ impl Ring {
 
     fn push_event(&mut self, now: Moment, event: &Event) {
         if self.open.is_some_and(|(_, events)| events >= EVENTS) {
+            if self.dropped_events == 0 {
+                tracing::warn!(
+                    "more than {EVENTS} events a minute: the history leaves out the rest"
+                );
+            }
             self.dropped_events += 1;
             return;
         }

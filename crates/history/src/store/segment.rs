@@ -1,6 +1,7 @@
 //! The segment that is being written.
 
 use std::fs::File;
+use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Failure};
@@ -31,7 +32,9 @@ pub(crate) struct Segment {
     /// Bytes that were written whole.
     length: u64,
     /// Whether all of them are on the medium.
-    pub(crate) is_synced: bool,
+    is_synced: bool,
+    /// Whether nobody knows what is on the medium: nothing is added then.
+    pub(crate) is_broken: bool,
     start: Time,
     /// The layout that was written last, and blocks since.
     layout: u64,
@@ -70,6 +73,7 @@ impl Segment {
             run,
             length: bytes.len() as u64,
             is_synced: true,
+            is_broken: false,
             start: block.range.from,
             layout: *layout,
             blocks_since: 0,
@@ -129,7 +133,7 @@ impl Segment {
     /// Appends bytes. If that fails, what was written of them is cut off again.
     fn write(&mut self, disk: &Disk, bytes: &[u8]) -> Result<(), Failure> {
         if let Err(failure) = disk.append(&mut self.file, &self.path, bytes) {
-            self.cut()?;
+            self.cut();
             return Err(failure);
         }
         self.length += bytes.len() as u64;
@@ -137,31 +141,33 @@ impl Segment {
         Ok(())
     }
 
-    fn cut(&mut self) -> Result<(), Failure> {
-        use std::io::{Seek as _, SeekFrom};
+    fn cut(&mut self) {
         let cut = self.file.set_len(self.length);
         let cut = cut.and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
-        let failed = |error| Failure { reason: CUT, ..Failure::of(&error, "cut", &self.path) };
-        cut.map(drop).map_err(failed)
+        self.is_broken |= cut.is_err();
     }
 
     /// Puts it on the medium.
     pub(crate) fn sync(&mut self, disk: &Disk) -> Result<(), Failure> {
         if !self.is_synced {
+            // The kernel forgets what it could not write, so that another attempt would prove nothing.
+            self.is_broken = true;
             disk.sync(&self.file, &self.path)?;
-            self.is_synced = true;
+            (self.is_broken, self.is_synced) = (false, true);
         }
         Ok(())
     }
 
-    /// Ends it: nothing is added any more. Returns its last bytes.
-    pub(crate) fn end(mut self, disk: &Disk) -> Result<u64, Failure> {
+    /// Ends it: nothing is added any more. Returns how many bytes that took: without them, readers look at
+    /// all of it.
+    pub(crate) fn end(mut self, disk: &Disk) -> u64 {
         let key = Key { run: self.run, sequence: 0 };
         let payload = self.summary.payload();
         let summary = frame::encode(Kind::Summary, key, &payload).unwrap_or_default();
-        self.write(disk, &summary)?;
-        self.sync(disk)?;
-        Ok(summary.len() as u64)
+        match self.write(disk, &summary).and_then(|()| self.sync(disk)) {
+            Ok(()) => summary.len() as u64,
+            Err(_) => 0,
+        }
     }
 
     /// Whether the file of its name is still this one.
@@ -169,6 +175,3 @@ impl Segment {
         disk.is_there(&self.file, &self.path)
     }
 }
-
-/// The reason of a failure after which the end of a segment is not known.
-pub(crate) const CUT: &str = "cut";
