@@ -17,6 +17,8 @@
 
 pub mod archive;
 mod codec;
+#[cfg(test)]
+mod crashes;
 pub mod detector;
 pub mod event;
 mod files;
