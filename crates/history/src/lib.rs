@@ -16,8 +16,15 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod codec;
+#[cfg(test)]
+mod crashes;
 pub mod detector;
 pub mod event;
+mod files;
+#[cfg(test)]
+mod fixture;
+mod frame;
 pub mod history;
 pub mod host;
 pub mod incident;
@@ -26,6 +33,7 @@ pub mod memory;
 pub mod query;
 pub mod recorder;
 pub mod recording;
+mod replay;
 pub mod report;
 pub mod sign;
 pub mod signal;

@@ -1,14 +1,126 @@
 //! The last hour, in memory.
 
+mod ring;
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use model::Moment;
+
+use crate::frame::{ENVELOPE, Kind};
 use crate::incident::Incident;
-use crate::recording::{Damage, Item, ReadError, Recording};
-use crate::time::Range;
+use crate::layout::Layout;
+use crate::recording::{Damage, Item, ReadError, Recording, Row};
+use crate::replay::Replay;
+use crate::time::{Range, Time};
 
-/// The newest frames, as many as fit, and the newest incidents.
-#[derive(Debug, Default)]
-pub struct Memory {}
+pub(crate) use self::ring::Ring;
+
+/// A frame, and what is asked of it often.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Its sequence number in this run.
+    pub(crate) sequence: u64,
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Envelope and payload.
+    pub(crate) bytes: Box<[u8]>,
+    /// Its first and last time.
+    pub(crate) range: Range,
+    /// The number of rows in it.
+    pub(crate) rows: u32,
+}
+
+impl Frame {
+    /// Its payload.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.bytes.get(ENVELOPE..).unwrap_or_default()
+    }
+}
+
+/// A layout, and the frame that has it.
+#[derive(Debug)]
+pub(crate) struct LayoutFrame {
+    /// The layout.
+    pub(crate) layout: Arc<Layout>,
+    /// Its frame, whose range means nothing.
+    pub(crate) frame: Frame,
+}
+
+/// A minute of frames, which depend on nothing before them. All rows have one layout, and their times only
+/// grow.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    /// The layout of its rows.
+    pub(crate) layout: Arc<LayoutFrame>,
+    /// In the order of their sequence numbers; never empty.
+    pub(crate) frames: Vec<Arc<Frame>>,
+    /// Bytes of the frames.
+    pub(crate) bytes: usize,
+    /// The earliest and the latest time.
+    pub(crate) range: Range,
+    /// When it was last added to.
+    pub(crate) ended: Moment,
+}
+
+/// The newest frames, as many as fit, and the newest incidents, as they were at one moment.
+#[derive(Clone, Default, Debug)]
+pub struct Memory {
+    /// The run that recorded them.
+    pub(crate) run: u64,
+    /// The oldest first.
+    pub(crate) blocks: Vec<Arc<Block>>,
+    /// Rows that are in no frame yet, and their layout.
+    pub(crate) pending: Option<(Arc<Layout>, Vec<Row>)>,
+    /// In the order of their numbers.
+    pub(crate) incidents: Vec<Arc<Incident>>,
+    /// Events that were dropped, because there were too many.
+    pub(crate) dropped_events: u64,
+}
+
+impl Memory {
+    /// The sequence number of its first frame; `None` without one.
+    pub(crate) fn first_sequence(&self) -> Option<u64> {
+        self.blocks.first()?.frames.first().map(|frame| frame.sequence)
+    }
+
+    /// Bytes of frames.
+    pub(crate) fn bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.bytes).sum()
+    }
+
+    /// The time of the oldest row.
+    pub(crate) fn oldest_row(&self) -> Option<Time> {
+        let frames = self.blocks.iter().flat_map(|block| &block.frames);
+        let of_frames =
+            frames.filter(|frame| frame.kind == Kind::Rows).map(|frame| frame.range.from);
+        let pending = self.pending.iter().flat_map(|(_, rows)| rows).map(|row| row.time);
+        of_frames.chain(pending).next()
+    }
+
+    /// Hands out what is in memory.
+    pub(crate) fn replay(&self, replay: &mut Replay<'_>) -> ControlFlow<()> {
+        let range = replay.range();
+        for block in self.blocks.iter().filter(|block| block.range.overlaps(&range)) {
+            for frame in &block.frames {
+                match frame.kind {
+                    Kind::Rows => {
+                        replay.rows(self.run, frame.payload(), Some(&block.layout.layout))?;
+                    }
+                    Kind::Event => replay.event(frame.payload())?,
+                    Kind::Layout | Kind::Incident | Kind::Summary => {}
+                }
+            }
+        }
+        let pending = self
+            .pending
+            .iter()
+            .flat_map(|(layout, rows)| rows.iter().map(move |row| (layout, row)));
+        pending.into_iter().try_for_each(|(layout, row)| replay.row(layout, row))
+    }
+}
 
 impl Recording for Memory {
     fn read(
@@ -16,15 +128,20 @@ impl Recording for Memory {
         range: Range,
         take: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> Result<Damage, ReadError> {
-        let _ = (range, take);
-        Ok(Damage::default())
+        let mut replay = Replay::new(range, take);
+        // Ended early or not: what was read until then was read.
+        let _ = self.replay(&mut replay);
+        Ok(replay.damage)
     }
 
     fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
-        Ok(Vec::new())
+        Ok(self.incidents.iter().map(|incident| Incident::clone(incident)).collect())
     }
 
     fn extent(&self) -> Result<Option<Range>, ReadError> {
-        Ok(None)
+        let blocks = self.blocks.iter().map(|block| block.range);
+        let pending = self.pending.iter().flat_map(|(_, rows)| rows);
+        let rows = pending.map(|row| Range { from: row.time, to: row.time });
+        Ok(blocks.chain(rows).reduce(Range::joined))
     }
 }

@@ -1,7 +1,41 @@
 //! Writes segments and incidents to a directory, and removes the oldest ones.
+//!
+//! | name | content |
+//! |---|---|
+//! | `heatsink-history` | the version of the directory |
+//! | `lock` | locked by the process that writes |
+//! | `segment-START-NUMBER.heatsink` | an hour of frames; START is a time in milliseconds |
+//! | `incident-NUMBER.heatsink` | an incident, and the frames of its window once it is closed |
+//!
+//! A file gets its name when its begin is on the medium. A segment is only appended to, and only by the
+//! process that began it. What cannot be written stays in memory and is written later, as far as it is still
+//! there.
 
+mod disk;
+mod previous;
+mod retention;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use model::{Moment, StoreView};
+
+pub(crate) use self::disk::Disk;
+use self::disk::Failure;
+pub(crate) use self::previous::{Previous, previous};
+use self::retention::{InUse, Retention};
+use self::segment::Segment;
+use crate::files::{self, Marker, Name, UNFINISHED};
+use crate::incident::Incident;
+use crate::memory::{Block, Memory};
+use crate::time::{Range, Time};
 
 /// Where and how much.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,4 +46,394 @@ pub struct StoreSettings {
     pub max_bytes: u64,
     /// The age at which segments are removed.
     pub keep: Duration,
+}
+
+/// What is not urgent is synced this often.
+const SYNC: Duration = Duration::from_secs(60);
+
+/// The pause after a failure.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// How often it is looked for what is too old.
+const RETAIN: Duration = Duration::from_secs(60);
+
+/// The window of an incident takes at most this share of the directory, and at most as many bytes.
+const WINDOW_SHARE: u64 = 4;
+const WINDOW_BYTES: u64 = 64 << 20;
+
+/// The directory.
+#[derive(Debug)]
+pub(crate) struct Store {
+    settings: StoreSettings,
+    run: u64,
+    disk: Disk,
+    /// The directory, while it is locked.
+    open: Option<Open>,
+    retention: Retention,
+    /// The time of the last call.
+    now: Moment,
+    /// The last frame that was written, and the last one that was synced.
+    written: u64,
+    synced: u64,
+    last_sync: Option<Moment>,
+    last_retention: Option<Moment>,
+    retry_at: Option<Moment>,
+    /// Incidents that have to be written.
+    incidents: BTreeMap<u64, Arc<Incident>>,
+    /// The numbers of this run's incidents, and the windows of those that are open.
+    own_incidents: BTreeSet<u64>,
+    windows: BTreeMap<u64, Range>,
+    /// The reason of the last failure, until something succeeds.
+    failing: Option<&'static str>,
+    view: StoreView,
+}
+
+/// A directory that is locked.
+#[derive(Debug)]
+struct Open {
+    /// Holds the lock.
+    lock: File,
+    /// The number of the next segment.
+    next_segment: u64,
+    current: Option<Segment>,
+}
+
+impl Store {
+    /// A store for this run. Nothing is written before something was recorded.
+    pub(crate) fn new(settings: StoreSettings, run: u64, disk: Disk) -> Self {
+        let retention = Retention::new(settings.max_bytes, settings.keep);
+        let mut store = Self {
+            settings,
+            run,
+            disk,
+            open: None,
+            retention,
+            now: Moment::BOOT,
+            written: 0,
+            synced: 0,
+            last_sync: None,
+            last_retention: None,
+            retry_at: None,
+            incidents: BTreeMap::new(),
+            own_incidents: BTreeSet::new(),
+            windows: BTreeMap::new(),
+            failing: None,
+            view: StoreView::default(),
+        };
+        let opened = store.open_directory();
+        store.finish(store.now, opened);
+        // What was wrong is tried again with the first rows.
+        store.retry_at = None;
+        store
+    }
+
+    /// What the page shows.
+    pub(crate) fn view(&self) -> &StoreView {
+        &self.view
+    }
+
+    /// Writes what of the memory was not written yet.
+    pub(crate) fn write(&mut self, now: Moment, memory: &Memory, is_urgent: bool) {
+        self.now = now;
+        if self.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let result = self.try_write(now, memory, is_urgent);
+        self.finish(now, result);
+    }
+
+    /// Writes the newest state of an incident.
+    pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>, memory: &Memory) {
+        let number = incident.number;
+        match incident.is_closed {
+            true => self.windows.remove(&number),
+            false => self.windows.insert(number, incident.window),
+        };
+        self.incidents.insert(number, Arc::clone(incident));
+        self.write(self.now, memory, false);
+    }
+
+    /// Counts the rows of a block that memory drops, if they were not written.
+    pub(crate) fn forget(&mut self, block: &Block) {
+        let lost = block.frames.iter().filter(|frame| frame.sequence > self.written);
+        self.view.rows_lost += lost.map(|frame| u64::from(frame.rows)).sum::<u64>();
+    }
+
+    /// Writes and syncs all, ends the segment and gives the directory free.
+    pub(crate) fn close(&mut self, memory: &Memory) {
+        let result = self.try_write(self.now, memory, true);
+        self.finish(self.now, result);
+        if let Some(open) = self.open.take() {
+            let ended = open.current.map_or(0, |segment| segment.end(&self.disk));
+            self.count(ended);
+            drop(open.lock);
+        }
+        memory.blocks.iter().for_each(|block| self.forget(block));
+    }
+
+    fn try_write(&mut self, now: Moment, memory: &Memory, is_urgent: bool) -> Result<(), Failure> {
+        self.check_directory()?;
+        self.write_frames(memory)?;
+        let is_due = self.last_sync.is_none_or(|last| now - last >= SYNC);
+        if is_urgent || is_due {
+            self.sync(now)?;
+        }
+        self.write_incidents(memory)?;
+        if let Some(range) = memory.blocks.last().map(|block| block.range) {
+            self.retention.observe(now, range.to);
+        }
+        let is_due = self.last_retention.is_none_or(|last| now - last >= RETAIN);
+        if is_due || self.view.bytes > self.settings.max_bytes {
+            self.retain(now, memory)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the directory, unless it is open and still the one of its name.
+    fn check_directory(&mut self) -> Result<(), Failure> {
+        if let Some(open) = &self.open {
+            let lock = self.settings.directory.join("lock");
+            let current = open.current.as_ref();
+            let is_there = self.disk.is_there(&open.lock, &lock)
+                && current.is_none_or(|segment| segment.is_there(&self.disk));
+            if !is_there {
+                let directory = self.settings.directory.display();
+                return Err(Failure::new(
+                    "missing",
+                    format!("{directory} was removed or replaced while it was written"),
+                ));
+            }
+            return Ok(());
+        }
+        self.open_directory()
+    }
+
+    fn open_directory(&mut self) -> Result<(), Failure> {
+        let directory = self.settings.directory.clone();
+        if files::marker(&directory) == Marker::Newer {
+            let what = "is a history of a later version of heatsink";
+            return Err(Failure::new("newer_version", format!("{} {what}", directory.display())));
+        }
+        self.disk.make_directory(&directory)?;
+        let lock = self.disk.lock(&directory.join("lock"))?;
+        let failed = |error| Failure::of(&error, "read", &directory);
+        let listed = files::list(&directory).map_err(failed)?;
+        self.remove_unfinished()?;
+        if files::marker(&directory) == Marker::None {
+            let path = directory.join(files::MARKER);
+            let unfinished = directory.join(format!("{}{UNFINISHED}", files::MARKER));
+            let mut file = self.disk.create(&unfinished)?;
+            let made = self
+                .disk
+                .append(&mut file, &unfinished, files::marker_text().as_bytes())
+                .and_then(|()| self.disk.sync(&file, &unfinished))
+                .and_then(|()| self.disk.rename_new(&unfinished, &path))
+                .and_then(|()| self.disk.sync_directory(&directory));
+            if let Err(failure) = made {
+                let _ = self.disk.remove(&unfinished);
+                return Err(failure);
+            }
+        }
+        let numbers = listed.iter().filter_map(|file| match file.name {
+            Name::Segment { number, .. } => Some(number),
+            Name::Incident { .. } => None,
+        });
+        let next_segment = numbers.max().unwrap_or_default().saturating_add(1);
+        self.open = Some(Open { lock, next_segment, current: None });
+        self.view.bytes = listed.iter().map(|file| file.bytes).sum();
+        self.close_incidents();
+        Ok(())
+    }
+
+    /// Removes what a killed process left half written.
+    fn remove_unfinished(&self) -> Result<(), Failure> {
+        let directory = &self.settings.directory;
+        let listed = files::list_unfinished(directory);
+        let listed = listed.map_err(|error| Failure::of(&error, "read", directory))?;
+        for file in listed {
+            let is_ours = file.bytes == 0 || files::is_begun(&file.path);
+            if is_ours {
+                self.disk.remove(&file.path)?;
+            }
+        }
+        let marker = directory.join(format!("{}{UNFINISHED}", files::MARKER));
+        if files::is_unfinished_marker(&marker) {
+            self.disk.remove(&marker)?;
+        }
+        Ok(())
+    }
+
+    /// Closes incidents that a killed run left open.
+    fn close_incidents(&mut self) {
+        for file in files::list(&self.settings.directory).unwrap_or_default() {
+            let Name::Incident { number } = file.name else {
+                continue;
+            };
+            let Ok(Some((run, incident))) = files::incident(&file.path) else {
+                continue;
+            };
+            if run != self.run && !incident.is_closed && incident.number == number {
+                self.own_incidents.insert(number);
+                let closed = Incident { is_closed: true, ..incident };
+                self.incidents.insert(number, Arc::new(closed));
+            }
+        }
+    }
+
+    fn write_frames(&mut self, memory: &Memory) -> Result<(), Failure> {
+        for block in &memory.blocks {
+            let (Some(first), Some(last)) = (block.frames.first(), block.frames.last()) else {
+                continue;
+            };
+            let (first, last) = (first.sequence, last.sequence);
+            if last <= self.written {
+                continue;
+            }
+            let max_bytes = self.settings.max_bytes;
+            let is_full = |segment: &Segment| segment.is_full(block, max_bytes);
+            let open = self.open.as_mut().ok_or_else(not_open)?;
+            if first > self.written {
+                if let Some(full) = open.current.as_mut().filter(|segment| is_full(segment)) {
+                    full.sync(&self.disk)?;
+                    self.synced = self.written;
+                    let ended = open.current.take().map_or(0, |full| full.end(&self.disk));
+                    self.count(ended);
+                }
+            }
+            // A new segment has all of the block, which cannot be read from its middle on.
+            let open = self.open.as_mut().ok_or_else(not_open)?;
+            let from = if open.current.is_some() { self.written } else { 0 };
+            if open.current.is_none() {
+                let number = open.next_segment;
+                open.next_segment = number.saturating_add(1);
+                let name = Name::Segment { number, start: block.range.from };
+                let directory = &self.settings.directory;
+                let segment = Segment::create(&self.disk, directory, name, self.run, block)?;
+                let begun = segment.length();
+                open.current = Some(segment);
+                self.count(begun);
+            }
+            let open = self.open.as_mut().ok_or_else(not_open)?;
+            let segment = open.current.as_mut().ok_or_else(not_open)?;
+            let bytes = segment.append(&self.disk, block, from)?;
+            self.written = last;
+            self.count(bytes);
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, now: Moment) -> Result<(), Failure> {
+        if let Some(segment) = self.open.as_mut().and_then(|open| open.current.as_mut()) {
+            segment.sync(&self.disk)?;
+        }
+        self.synced = self.written;
+        self.last_sync = Some(now);
+        self.view.last_sync = Some(SystemTime::now());
+        Ok(())
+    }
+
+    fn write_incidents(&mut self, memory: &Memory) -> Result<(), Failure> {
+        while let Some((number, incident)) = self
+            .incidents
+            .first_key_value()
+            .map(|(number, incident)| (*number, Arc::clone(incident)))
+        {
+            self.write_incident(&incident, memory)?;
+            self.incidents.remove(&number);
+        }
+        Ok(())
+    }
+
+    fn write_incident(&mut self, incident: &Incident, memory: &Memory) -> Result<(), Failure> {
+        let directory = &self.settings.directory;
+        let name = Name::Incident { number: incident.number };
+        let path = directory.join(name.text());
+        if !self.own_incidents.contains(&incident.number) {
+            // Another process took the number, before this one got the directory. What is no file of ours
+            // is not replaced either.
+            let is_taken = std::fs::symlink_metadata(&path).is_ok()
+                && !matches!(files::incident(&path), Ok(Some((run, _))) if run == self.run);
+            if is_taken {
+                tracing::warn!(
+                    "incident {} is kept in memory alone: {} is of another run",
+                    incident.number,
+                    path.display()
+                );
+                *self.view.errors.entry("number_taken").or_default() += 1;
+                return Ok(());
+            }
+        }
+        let most = (self.settings.max_bytes / WINDOW_SHARE).min(WINDOW_BYTES);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let memory = incident.is_closed.then_some(memory);
+        let Some(bytes) = window::file(incident, self.run, directory, memory, most) else {
+            return Ok(());
+        };
+        let unfinished = directory.join(name.text() + UNFINISHED);
+        let mut file = self.disk.create(&unfinished)?;
+        let made = self
+            .disk
+            .append(&mut file, &unfinished, &bytes)
+            .and_then(|()| self.disk.sync(&file, &unfinished))
+            .and_then(|()| self.disk.rename_over(&unfinished, &path))
+            .and_then(|()| self.disk.sync_directory(directory));
+        if let Err(failure) = made {
+            let _ = self.disk.remove(&unfinished);
+            return Err(failure);
+        }
+        self.own_incidents.insert(incident.number);
+        self.count(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn retain(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
+        let current = self.open.as_ref().and_then(|open| open.current.as_ref());
+        let in_use = InUse { current: current.map(|segment| segment.name), windows: &self.windows };
+        let time = memory.blocks.last().map(|block| block.range.to);
+        let directory = &self.settings.directory;
+        let kept = self.retention.run(&self.disk, directory, now, time, in_use)?;
+        self.view.bytes = kept.bytes;
+        self.view.oldest = kept.oldest.map(Time::to_system);
+        self.last_retention = Some(now);
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.view.bytes += bytes;
+        self.view.bytes_written += bytes;
+    }
+
+    /// Takes note of how an attempt ended.
+    fn finish(&mut self, now: Moment, result: Result<(), Failure>) {
+        let directory = self.settings.directory.display();
+        let Err(Failure { reason, what }) = result else {
+            if self.failing.take().is_some() {
+                tracing::info!("the history is written to {directory} again");
+            }
+            (self.retry_at, self.view.is_writable) = (None, true);
+            return;
+        };
+        self.retry_at = Some(now + RETRY);
+        self.view.is_writable = false;
+        *self.view.errors.entry(reason).or_default() += 1;
+        if self.failing.replace(reason) != Some(reason) {
+            tracing::warn!("{what}; the history is kept in memory alone until it can be written");
+        }
+        let current = self.open.as_mut().map(|open| &mut open.current);
+        if reason == "missing" {
+            // What was in the directory is gone with it. Memory has the last hour.
+            self.open = None;
+            (self.written, self.synced) = (0, 0);
+        } else if let Some(current) = current {
+            // It is written again to a new segment, from what was synced on.
+            if current.take_if(|segment| segment.is_broken).is_some() {
+                self.written = self.synced;
+            }
+        }
+    }
+}
+
+/// The directory is opened before anything is written: this is not returned.
+fn not_open() -> Failure {
+    Failure::new("io", "the directory is not open")
 }

@@ -68,6 +68,12 @@ impl Range {
         self.from <= time && time <= self.to
     }
 
+    /// From the earlier begin to the later end.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        Self { from: self.from.min(other.from), to: self.to.max(other.to) }
+    }
+
     /// Whether both have a time in common.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.from <= other.to && other.from <= self.to

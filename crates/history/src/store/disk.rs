@@ -1,0 +1,179 @@
+//! What is done to a directory, and how it fails.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::io::Errno;
+
+/// For its owner and its group.
+const DIRECTORY_MODE: u32 = 0o750;
+const FILE_MODE: u32 = 0o640;
+
+/// Why something could not be written.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The word that it is counted under.
+    pub(crate) reason: &'static str,
+    /// What failed, in a sentence without its end.
+    pub(crate) what: String,
+}
+
+impl Failure {
+    /// One that is no error of the system.
+    pub(crate) fn new(reason: &'static str, what: impl Into<String>) -> Self {
+        Self { reason, what: what.into() }
+    }
+
+    /// An error of the system with this file.
+    pub(crate) fn of(error: &io::Error, doing: &str, path: &Path) -> Self {
+        let reason = match Errno::from_io_error(error) {
+            Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => "full",
+            Some(Errno::ROFS) => "read_only",
+            Some(Errno::ACCESS | Errno::PERM) => "not_permitted",
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::STALE) => "missing",
+            _ => "io",
+        };
+        Self { reason, what: format!("cannot {doing} {}: {error}", path.display()) }
+    }
+}
+
+/// The file system; in tests it fails on demand.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Disk {
+    #[cfg(test)]
+    pub(crate) faults: std::sync::Arc<std::sync::Mutex<Faults>>,
+}
+
+/// What fails.
+#[cfg(test)]
+#[derive(Default, Debug)]
+pub(crate) struct Faults {
+    /// The bytes that can still be written, and the error after them.
+    pub(crate) write: Option<(usize, Errno)>,
+    /// The error of the next sync.
+    pub(crate) sync: Option<Errno>,
+    /// The error of changes to the directory.
+    pub(crate) directory: Option<Errno>,
+}
+
+#[cfg(test)]
+impl Disk {
+    fn faults(&self) -> std::sync::MutexGuard<'_, Faults> {
+        self.faults.lock().expect("no test panics meanwhile")
+    }
+}
+
+impl Disk {
+    /// Makes a directory and those above it, if they are not there.
+    pub(crate) fn make_directory(&self, path: &Path) -> Result<(), Failure> {
+        self.check_directory()
+            .and_then(|()| DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path))
+            .map_err(|error| Failure::of(&error, "make", path))
+    }
+
+    /// Locks a file for this process; it is made if it is not there. The lock ends with the file that is
+    /// returned.
+    pub(crate) fn lock(&self, path: &Path) -> Result<File, Failure> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        let file = self.check_directory().and_then(|()| options.open(path));
+        let file = file.map_err(|error| Failure::of(&error, "open", path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(Errno::WOULDBLOCK) => {
+                let directory = path.parent().unwrap_or(path).display();
+                Err(Failure::new("locked", format!("another process writes to {directory}")))
+            }
+            Err(error) => Err(Failure::of(&error.into(), "lock", path)),
+        }
+    }
+
+    /// Makes a file that is not there yet.
+    pub(crate) fn create(&self, path: &Path) -> Result<File, Failure> {
+        self.check_directory()
+            .and_then(|()| {
+                OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
+            })
+            .map_err(|error| Failure::of(&error, "make", path))
+    }
+
+    /// Appends to a file.
+    pub(crate) fn append(&self, file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        self.write(file, bytes).map_err(|error| Failure::of(&error, "write", path))
+    }
+
+    #[cfg(not(test))]
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    #[cfg(test)]
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        if let Some((left, error)) = &mut self.faults().write {
+            let count = bytes.len().min(*left);
+            file.write_all(&bytes[..count])?;
+            *left -= count;
+            return if count < bytes.len() { Err((*error).into()) } else { Ok(()) };
+        }
+        file.write_all(bytes)
+    }
+
+    /// Puts what was written to a file on the medium.
+    pub(crate) fn sync(&self, file: &File, path: &Path) -> Result<(), Failure> {
+        #[cfg(test)]
+        if let Some(error) = self.faults().sync.take() {
+            return Err(Failure::of(&error.into(), "sync", path));
+        }
+        file.sync_data().map_err(|error| Failure::of(&error, "sync", path))
+    }
+
+    /// Puts the names of a directory on the medium.
+    pub(crate) fn sync_directory(&self, path: &Path) -> Result<(), Failure> {
+        let file = File::open(path).map_err(|error| Failure::of(&error, "open", path))?;
+        file.sync_all().map_err(|error| Failure::of(&error, "sync", path))
+    }
+
+    /// Gives a file its name, and replaces nothing.
+    pub(crate) fn rename_new(&self, from: &Path, to: &Path) -> Result<(), Failure> {
+        let renamed = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Some file systems have no such call.
+            Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => fs::rename(from, to),
+            result => result.map_err(io::Error::from),
+        };
+        renamed.map_err(|error| Failure::of(&error, "make", to))
+    }
+
+    /// Gives a file its name, in place of the one that had it.
+    pub(crate) fn rename_over(&self, from: &Path, to: &Path) -> Result<(), Failure> {
+        fs::rename(from, to).map_err(|error| Failure::of(&error, "replace", to))
+    }
+
+    /// Removes a file.
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), Failure> {
+        self.check_directory()
+            .and_then(|()| fs::remove_file(path))
+            .map_err(|error| Failure::of(&error, "remove", path))
+    }
+
+    /// Whether the file is still the one of this name.
+    pub(crate) fn is_there(&self, file: &File, path: &Path) -> bool {
+        let of_file = file.metadata().ok();
+        let of_path = fs::symlink_metadata(path).ok();
+        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        of_file.is_some() && of_file.map(id) == of_path.map(id)
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "the same as in tests")]
+    fn check_directory(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn check_directory(&self) -> io::Result<()> {
+        self.faults().directory.map_or(Ok(()), |error| Err(error.into()))
+    }
+}

@@ -1,0 +1,69 @@
+//! What earlier runs left in a directory.
+
+use std::path::Path;
+
+use crate::archive::{Archive, Source};
+use crate::event::{Event, PreviousRun, What};
+use crate::files::{self, Name};
+use crate::frame::{self, Kind};
+use crate::incident::Incident;
+use crate::time::Time;
+
+/// What earlier runs left.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(crate) struct Previous {
+    /// How the last one ended.
+    pub(crate) run: Option<PreviousRun>,
+    /// Its number; 0 without one.
+    pub(crate) number: u64,
+    /// The largest number of an incident; 0 without one.
+    pub(crate) incident: u64,
+    /// When the newest incident began.
+    pub(crate) last_incident: Option<Time>,
+}
+
+/// Looks at a directory. What cannot be read is as if it were not there.
+pub(crate) fn previous(directory: &Path, boot_id: Option<&str>) -> Previous {
+    let mut previous = Previous::default();
+    let listed = files::list(directory).unwrap_or_default();
+    let numbers = listed.iter().filter_map(|file| match file.name {
+        Name::Incident { number } => Some(number),
+        Name::Segment { .. } => None,
+    });
+    previous.incident = numbers.max().unwrap_or_default();
+    if let Ok(archive) = Archive::open(directory) {
+        let incidents = archive.incidents_by_number().unwrap_or_default();
+        let newest = incidents.values().next_back();
+        previous.last_incident = newest.map(|(_, Incident { began, .. })| *began);
+    }
+    let segments = listed.iter().filter(|file| matches!(file.name, Name::Segment { .. }));
+    for segment in segments.rev() {
+        // One that is damaged as a whole says nothing; the one before it may.
+        let Ok(source) = Source::load(&segment.path) else {
+            continue;
+        };
+        if let Some((number, run)) = of_segment(&source, boot_id) {
+            (previous.number, previous.run) = (number, Some(run));
+            break;
+        }
+    }
+    previous
+}
+
+/// The number of the run that wrote a segment, and how it ended.
+fn of_segment(source: &Source, boot_id: Option<&str>) -> Option<(u64, PreviousRun)> {
+    let last = source.entries.last()?;
+    let run = last.key.run;
+    let was_stopped = last.kind == Kind::Event && {
+        let json = frame::event_time(source.payload(last)).map(|(_, json)| json);
+        let event = json.and_then(|json| serde_json::from_slice::<Event>(json).ok());
+        event.is_some_and(|event| event.what == What::Stopped)
+    };
+    let layouts = source.layouts.iter().filter(|(key, _)| key.run == run);
+    let (_, (layout, _)) = layouts.last()?;
+    let machine_restarted = match (layout.host.boot_id.as_deref(), boot_id) {
+        (Some(then), Some(now)) => then != now,
+        _ => false,
+    };
+    Some((run, PreviousRun { was_stopped, machine_restarted, last: last.range.to }))
+}
