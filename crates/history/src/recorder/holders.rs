@@ -119,7 +119,7 @@ mod tests {
         );
         assert_eq!(observe(&[], false), [""; 0], "a refresher has failed");
         assert_eq!(observe(&[pod("b", None)], false), ["+pod ml/b"]);
-        assert_eq!(observe(&[pod("a", None), pod("b", None), job.clone()], true), [""; 0]);
+        assert_eq!(observe(&[pod("a", None), pod("b", None), job], true), [""; 0]);
         let ended = ["-pod ml/a", "-job 4711", "+pod ml/a"];
         assert_eq!(
             observe(&[pod("a", Some("2")), pod("b", None)], true),
