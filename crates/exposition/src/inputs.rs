@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{Attribution, FieldId, GpuView, Kind, Snapshot, WatchIndex};
+use model::{Attribution, FieldId, GpuView, Snapshot, WatchIndex};
 
 use crate::gpus::GpuRow;
 use crate::layout::Layout;
@@ -24,16 +24,7 @@ impl Inputs<'_> {
     /// The watch of a field from which other families are derived: a hidden watch, else one of a
     /// counters file, which may have another interval.
     pub(crate) fn watch(&self, field: FieldId) -> Option<WatchIndex> {
-        let mut found = None;
-        for (index, watch) in WatchIndex::enumerate(&self.snapshot.watches) {
-            if watch.field == field {
-                if watch.kind == Kind::Hidden {
-                    return Some(index);
-                }
-                found = found.or(Some(index));
-            }
-        }
-        found
+        model::watch_of(&self.snapshot.watches, field)
     }
 }
 

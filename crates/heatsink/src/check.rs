@@ -161,6 +161,7 @@ fn health_watches(windows: Windows) -> Result<Arc<[Watch]>> {
         groups: Arc::new([]),
         has_own_groups: true,
         known_files: Vec::new(),
+        is_recorded: false,
     };
     Ok(config.read()?.watches)
 }

@@ -46,6 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         groups: Arc::new([]),
         has_own_groups: true,
         known_files: Vec::new(),
+        is_recorded: true,
     };
     let nodes = args.get(&DEMO_NODES)?;
     let replicas = (nodes > 1).then(|| {

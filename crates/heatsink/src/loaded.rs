@@ -208,6 +208,7 @@ pub(crate) fn watch_config(args: &Args) -> Result<WatchConfig> {
         groups: args.file().map(|file| Arc::clone(&file.groups)).unwrap_or_default(),
         has_own_groups: matches!(origin, Origin::Default | Origin::File(..)),
         known_files: Vec::new(),
+        is_recorded: args.get(&flags::HISTORY)?,
     })
 }
 

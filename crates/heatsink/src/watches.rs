@@ -1,5 +1,10 @@
 //! The watches of a configuration: counters files and a generation of names, with the families of
-//! every page and the fields that other families are derived from.
+//! every page, the fields that other families are derived from, and those that are recorded.
+//!
+//! To the default set, the history adds a field that it reads once per interval (the performance state) and
+//! some that it reads every ten seconds: the power limit, the state of the PCIe link, the NVLinks with
+//! their errors, the serial number. Through NVML that is one call more in each pass, and five more every
+//! ten seconds; fields that are asked for in one call (`nvmlDeviceGetFieldValues`) stay one call.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -10,7 +15,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use model::catalog::builtin::Set;
 use model::catalog::counters::{self, Counters, Skipped};
 use model::catalog::{Field, Generation, generation};
-use model::{Kind, Watch, Windows};
+use model::{FieldId, Kind, Pace, Watch, Windows};
 
 use crate::pace_groups::PaceGroup;
 
@@ -33,6 +38,8 @@ pub(crate) struct WatchConfig {
     pub(crate) has_own_groups: bool,
     /// Files that were read before: no built-in set stands in for one of them when it is missing.
     pub(crate) known_files: Vec<PathBuf>,
+    /// Whether the fields of the history are read too.
+    pub(crate) is_recorded: bool,
 }
 
 /// The source of rows.
@@ -144,6 +151,9 @@ impl WatchConfig {
         let health: Vec<Watch> = Set::Health.watches().into_iter().filter(is_new).collect();
         watches.extend(health);
         watches.extend(self.hidden(&watches));
+        if self.is_recorded {
+            add_recorded(&mut watches, self.interval);
+        }
         let rows_skipped = rows_skipped as u64;
         Ok(LoadedWatches { watches: watches.into(), rows, rows_skipped, files })
     }
@@ -186,20 +196,37 @@ impl WatchConfig {
     /// Watches on the fields that `watches` are derived from.
     fn hidden(&self, watches: &[Watch]) -> Vec<Watch> {
         let inputs = sampler::inputs(watches, self.interval, &self.windows);
-        inputs
-            .into_iter()
-            .map(|(field, pace)| {
-                let row = model::catalog::by_id(field);
-                Watch {
-                    field,
-                    name: row.map_or("highest_sm_clock_of_the_power_state", |row| row.name).into(),
-                    kind: Kind::Hidden,
-                    help: "".into(),
-                    pace,
-                    cumulative: row.is_some_and(Field::is_cumulative),
-                }
-            })
-            .collect()
+        inputs.into_iter().map(|(field, pace)| hidden(field, pace)).collect()
+    }
+}
+
+/// Adds hidden watches on the fields that are recorded. A field that is read as often already has one
+/// watch; one that is read less often is read as often as it is recorded from now on.
+fn add_recorded(watches: &mut Vec<Watch>, interval: Duration) {
+    for (field, pace) in history::recorder::inputs(watches) {
+        let period = pace.period(interval);
+        let is_often_enough = |watch: &Watch| watch.pace.period(interval) <= period;
+        let mut of_field = watches.iter_mut().filter(|watch| watch.field == field);
+        if of_field.any(|watch| is_often_enough(watch)) {
+            continue;
+        }
+        let is_hidden = |watch: &&mut Watch| watch.field == field && watch.kind == Kind::Hidden;
+        match watches.iter_mut().find(is_hidden) {
+            Some(watch) => watch.pace = pace,
+            None => watches.push(hidden(field, pace)),
+        }
+    }
+}
+
+fn hidden(field: FieldId, pace: Pace) -> Watch {
+    let row = model::catalog::by_id(field);
+    Watch {
+        field,
+        name: row.map_or("highest_sm_clock_of_the_power_state", |row| row.name).into(),
+        kind: Kind::Hidden,
+        help: "".into(),
+        pace,
+        cumulative: row.is_some_and(Field::is_cumulative),
     }
 }
 
@@ -248,6 +275,7 @@ mod tests {
             groups: Arc::new([]),
             has_own_groups: true,
             known_files: Vec::new(),
+            is_recorded: false,
         }
     }
 

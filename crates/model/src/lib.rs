@@ -9,6 +9,7 @@
 mod attribution;
 pub mod catalog;
 mod clock;
+mod derived;
 mod driver_log;
 mod entity;
 pub mod field;
@@ -31,6 +32,7 @@ pub use attribution::{
     Attribution, Claim, DeviceKey, DeviceUse, GpuKey, Holder, PartKey, Pod, RefresherView,
 };
 pub use clock::{CLOCK_REASONS, ClockEvent, ClockReason};
+pub use derived::{SlowdownWatches, active_links, watch_of};
 pub use driver_log::{DriverError, DriverLog};
 pub use entity::{Entity, Instance, MigDevice};
 pub use health::{Health, HealthStatus};

@@ -6,7 +6,7 @@
 //! so it is never both.
 //!
 //! - `location`, `log`: where the log is read from. `journal`, `kmsg` and `text_file` read its forms.
-//! - `line`: what one message means.
+//! - `line`: what one message means. `oom`: what several messages say of an OOM kill.
 
 pub(crate) mod batch;
 mod journal;
@@ -14,6 +14,7 @@ mod kmsg;
 pub(crate) mod line;
 pub(crate) mod location;
 pub(crate) mod log;
+pub(crate) mod oom;
 mod text;
 mod text_file;
 

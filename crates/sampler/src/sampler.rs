@@ -129,9 +129,19 @@ impl SnapshotWatcher {
     /// Waits for another snapshot than the last one, at most for `timeout`, and returns the newest one,
     /// which may be the same; `None` once the sampler has stopped.
     pub fn next(&mut self, timeout: Duration) -> Option<Arc<Snapshot>> {
-        let snapshot = self.shared.next_snapshot(self.last.as_ref(), timeout)?;
+        let mut snapshot = self.shared.next_snapshot(self.last.as_ref(), timeout)?;
+        let now = Moment::now();
+        // The publisher is late, as after the whole process was stopped for a while.
+        if now > snapshot.good_until {
+            snapshot = self.shared.publish(now);
+        }
         self.last = Some(Arc::clone(&snapshot));
         Some(snapshot)
+    }
+
+    /// The moment from which ticks are counted.
+    pub fn epoch(&self) -> Moment {
+        self.shared.epoch
     }
 
     /// The messages of the kernel log since the last call, the oldest first. At most a few hundred are

@@ -1,6 +1,6 @@
 //! Families about clocks: why they are reduced, for how long, and by how much.
 
-use model::{CLOCK_REASONS, FieldId, GpuView, Value, WatchIndex, field};
+use model::{CLOCK_REASONS, FieldId, SlowdownWatches, field};
 
 use crate::inputs::{Inputs, Samples, per_gpu};
 use crate::per_device::known_clock_events;
@@ -34,21 +34,6 @@ fn seconds(inputs: &Inputs<'_>, family: &mut Family<'_>) {
 }
 
 fn slowdown(inputs: &Inputs<'_>, family: &mut Family<'_>) {
-    const HERTZ_PER_MEGAHERTZ: f64 = 1e6;
-    let Some(highest) = inputs.watch(field::MAX_SM_CLOCK_OF_PSTATE) else { return };
-    let (hertz, megahertz) = (inputs.watch(field::SM_CLOCK_HERTZ), inputs.watch(field::SM_CLOCK));
-    per_gpu(inputs, family, |gpu| {
-        let highest = number(gpu, highest).filter(|highest| *highest > 0.0)?;
-        let from_hertz = || Some(number(gpu, hertz?)? / HERTZ_PER_MEGAHERTZ);
-        let now = from_hertz().or_else(|| number(gpu, megahertz?))?;
-        Number::finite(now / highest)
-    });
-}
-
-fn number(gpu: &GpuView, watch: WatchIndex) -> Option<f64> {
-    match gpu.reading(watch).filter(|_| gpu.up.is_ok())? {
-        Ok(Value::Int(int)) => Some(*int as f64),
-        Ok(Value::Float(float)) => Some(*float),
-        Ok(Value::Text(_)) | Err(_) => None,
-    }
+    let Some(watches) = SlowdownWatches::among(&inputs.snapshot.watches) else { return };
+    per_gpu(inputs, family, |gpu| Number::finite(watches.ratio(gpu)?));
 }

@@ -1,6 +1,6 @@
 //! Families about each GPU: whether it answers, and the durations of its passes.
 
-use model::{Entity, FieldId, Value, field};
+use model::{FieldId, field};
 
 use crate::inputs::{Inputs, Samples, per_gpu, since_1970};
 use crate::text::{Family, Labels};
@@ -26,18 +26,7 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
 /// A GPU whose links cannot be read has no sample; a GPU with links of which none is active has 0.
 fn active_links(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     let Some(state) = inputs.watch(field::NVLINK_GET_STATE) else { return };
-    per_gpu(inputs, family, |gpu| {
-        let parts = gpu.parts.iter().filter(|part| gpu.up.is_ok() && is_link(&part.entity));
-        let states = parts.filter_map(|part| match part.reading(state) {
-            Some(Ok(Value::Int(state))) => Some(*state),
-            _ => None,
-        });
-        states.fold(None, |active, state| Some(active.unwrap_or(0_u64) + u64::from(state > 0)))
-    });
-}
-
-fn is_link(entity: &Entity) -> bool {
-    matches!(entity, Entity::Link(_))
+    per_gpu(inputs, family, |gpu| model::active_links(gpu, state));
 }
 
 fn down_info(inputs: &Inputs<'_>, family: &mut Family<'_>) {

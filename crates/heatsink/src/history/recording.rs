@@ -14,7 +14,7 @@ use history::host::HostReading;
 use history::layout::HostInfo;
 use history::recorder::{Observation, Recorded, Recorder};
 use history::tracker::Tracker;
-use model::Moment;
+use model::{Moment, Snapshot};
 use sampler::{Sampler, SnapshotWatcher};
 
 use super::HistorySetup;
@@ -53,12 +53,14 @@ impl Recording {
             ..HostInfo::default()
         };
         let history = Arc::new(History::open(settings));
+        let watcher = sampler.watcher();
+        let since = history.previous_run().map(|run| run.last);
         let writer = Writer {
-            watcher: sampler.watcher(),
+            recorder: Recorder::new(host, interval, watcher.epoch(), since),
+            watcher,
             holders,
             clock,
             root,
-            recorder: Recorder::new(host, interval),
             tracker: Tracker::new(history.next_incident()),
             teller: Teller::new(tell, Arc::clone(&history)),
             pod_events: pod_events.map(PodEvents::new),
@@ -104,13 +106,14 @@ impl Writer {
         let before = self.history.previous_run();
         let mut pending = vec![What::Started { before }];
         let mut layout = None;
-        while let Some(snapshot) = self.watcher.next(WAIT) {
-            let moment = Moment::now();
-            let time = self.clock.at(SystemTime::now(), moment);
+        while let Some(snapshot) = self.next_snapshot() {
+            let (wall, moment) = (SystemTime::now(), Moment::now());
+            let time = self.clock.at(wall, moment);
             let attribution = self.holders.as_ref().map(|holders| holders.current(moment));
             let messages = self.watcher.log_messages();
             let Recorded { layout: of_row, row, mut events } = self.recorder.observe(Observation {
                 time,
+                wall,
                 moment,
                 snapshot: &snapshot,
                 attribution: attribution.as_deref(),
@@ -138,5 +141,11 @@ impl Writer {
             self.history.append(moment, &layout, None, &stopped, true);
         }
         self.history.close();
+    }
+
+    /// The next snapshot, or the same again when a row must not wait any longer.
+    fn next_snapshot(&mut self) -> Option<Arc<Snapshot>> {
+        let patience = self.recorder.patience(Moment::now());
+        self.watcher.next(WAIT.min(patience))
     }
 }

@@ -9,6 +9,7 @@ use model::{DriverError, DriverLog, LogMessage, LogMessageKind, Moment, When, Xi
 
 use crate::kernel_log::batch::{Batch, MAX_BATCH, Message};
 use crate::kernel_log::line::{self, Event, XidLine};
+use crate::kernel_log::oom::{OomFollower, OomKill};
 use crate::state::history::History;
 use crate::state::log_line::{LogLine, is_logged};
 use crate::state::{State, Unpublished};
@@ -27,6 +28,12 @@ const SAME_LOSS: Duration = Duration::from_secs(10);
 
 /// How many of the newest messages are kept.
 const MAX_MESSAGES: usize = 256;
+
+/// How many lines of the driver that are none of the known events are kept of one minute, so that a flood
+/// of them does not take the place of XIDs.
+const MAX_DRIVER_LINES: u32 = 30;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How far the clocks with and without suspend differ at least on a machine that was suspended.
 const SUSPENDED: Duration = Duration::from_secs(1);
@@ -60,13 +67,35 @@ impl Clocks {
     }
 }
 
-/// XIDs from the kernel log that are not counted yet, since their GPU is not identified.
+/// XIDs from the kernel log that are not counted yet, since their GPU is not identified, and what has to be
+/// remembered of one message for the next.
 #[derive(Default)]
 pub(crate) struct XidQueue {
     /// In the order of the log.
     waiting: VecDeque<WaitingXid>,
     /// When the last XID 79 of each GPU was logged, by the clock of the log.
     losses: BTreeMap<String, Duration>,
+    oom: OomFollower,
+    driver_lines: DriverLines,
+}
+
+/// Counts lines of the driver.
+#[derive(Default)]
+struct DriverLines {
+    /// When the minute began, by the clock of the log.
+    since: Duration,
+    count: u32,
+}
+
+impl DriverLines {
+    /// Whether there is room for a line that was logged at this time.
+    fn take(&mut self, at: Duration) -> bool {
+        if at.abs_diff(self.since) >= MINUTE {
+            *self = Self { since: at, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= MAX_DRIVER_LINES
+    }
 }
 
 struct WaitingXid {
@@ -110,17 +139,23 @@ impl XidQueue {
     pub(crate) fn parse(&mut self, batch: &Batch, is_old: bool, clocks: Clocks) -> Reports {
         let mut reports = Reports { lost: batch.lost, ..Reports::default() };
         for message in &batch.messages {
-            let Some(event) = line::event(&message.text) else { continue };
             let at = clocks.time_of(message, is_old);
             let logged = message.at.unwrap_or(clocks.awake);
+            let Some(event) = line::event(&message.text) else {
+                let kind = self.other(message, logged);
+                let kind = kind.and_then(|kind| Some((kind, at?.time)));
+                let message = kind.map(|(kind, time)| log_message(message, kind, time, is_old));
+                reports.messages.extend(message);
+                continue;
+            };
             if let Event::Driver { pci_bus_id, kind: DriverError::FallenOffBus } = &event
                 && self.is_known_loss(pci_bus_id, logged)
             {
                 continue;
             }
-            reports
-                .messages
-                .extend(at.and_then(|at| log_message(message, &event, at.time, is_old)));
+            let kind = kind_of(&event).and_then(|kind| Some((kind, at?.time)));
+            let kept = kind.map(|(kind, time)| log_message(message, kind, time, is_old));
+            reports.messages.extend(kept);
             match event {
                 Event::Xid(xid) => {
                     self.note_loss(&xid, logged);
@@ -135,6 +170,22 @@ impl XidQueue {
             }
         }
         reports
+    }
+
+    /// What a message says that is no event to count.
+    fn other(&mut self, message: &Message, logged: Duration) -> Option<LogMessageKind> {
+        if let Some(kill) = self.oom.follow(message) {
+            let OomKill { pid, name, limited_cgroup, cgroup, anonymous_kb } = kill;
+            return Some(LogMessageKind::OomKill {
+                pid,
+                name,
+                limited_cgroup,
+                cgroup,
+                anonymous_kb,
+            });
+        }
+        let is_of_driver = message.text.trim_start().starts_with("NVRM: ");
+        (is_of_driver && self.driver_lines.take(logged)).then_some(LogMessageKind::Driver)
     }
 
     /// Adds an XID. Returns whether there was room.
@@ -277,32 +328,36 @@ fn count(log: &mut DriverLog, event: Event, birth: Option<SystemTime>) -> Option
 /// The longest text of a message that is kept, in bytes.
 const MAX_TEXT: usize = 512;
 
-fn log_message(
-    message: &Message,
-    event: &Event,
-    time: SystemTime,
-    is_old: bool,
-) -> Option<LogMessage> {
-    let kind = match event {
+/// What a message says that has an event; `None` of one that is not about the driver.
+fn kind_of(event: &Event) -> Option<LogMessageKind> {
+    match event {
         Event::Driver { pci_bus_id, kind } => {
-            LogMessageKind::DriverError { pci_bus_id: pci_bus_id.clone(), error: *kind }
+            Some(LogMessageKind::DriverError { pci_bus_id: pci_bus_id.clone(), error: *kind })
         }
-        Event::Sxid { pci_bus_id, code, severity, link } => LogMessageKind::Sxid {
+        Event::Sxid { pci_bus_id, code, severity, link } => Some(LogMessageKind::Sxid {
             pci_bus_id: pci_bus_id.clone(),
             code: *code,
             link: *link,
             severity: *severity,
-        },
-        Event::Xid(XidLine { pci_bus_id, code, process, fault, .. }) => LogMessageKind::Xid {
+        }),
+        Event::Xid(XidLine { pci_bus_id, code, process, fault, .. }) => Some(LogMessageKind::Xid {
             pci_bus_id: pci_bus_id.clone(),
             code: *code,
             process: process.as_ref().map(|process| (process.pid, process.name.clone())),
             link: fault.as_ref().and_then(|fault| fault.link),
             severity: fault.as_ref().map(|fault| fault.severity),
-        },
-        Event::Boot => return None,
-    };
-    Some(LogMessage { time, is_old, text: one_line(&message.text), kind })
+        }),
+        Event::Boot => None,
+    }
+}
+
+fn log_message(
+    message: &Message,
+    kind: LogMessageKind,
+    time: SystemTime,
+    is_old: bool,
+) -> LogMessage {
+    LogMessage { time, is_old, text: one_line(&message.text), kind }
 }
 
 /// The text in one line of bounded length, without control characters.
@@ -333,5 +388,80 @@ mod tests {
         assert_eq!(birth(at(0), now - second), Some(now - second), "seen live");
         assert_eq!(birth(at(500), now), Some(now - 500 * second), "logged before the start");
         assert_eq!(birth(None, now), None, "logged before a suspend");
+    }
+
+    fn parse(queue: &mut XidQueue, messages: &[(u64, &str)], is_old: bool) -> Vec<LogMessage> {
+        let now = When {
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(10_000),
+            moment: Moment::BOOT + Duration::from_secs(1_000),
+        };
+        let clocks = Clocks { now, awake: Duration::from_secs(1_000) };
+        let messages = messages.iter().map(|(seconds, text)| Message {
+            at: Some(Duration::from_secs(*seconds)),
+            text: (*text).to_owned(),
+        });
+        let batch = Batch { messages: messages.collect(), lost: 0, is_behind: false };
+        queue.parse(&batch, is_old, clocks).messages
+    }
+
+    #[test]
+    fn messages_are_kept_in_order_with_what_they_say() {
+        let mut queue = XidQueue::default();
+        let messages = parse(
+            &mut queue,
+            &[
+                (1, "Linux version 6.8.0-45-generic"),
+                (2, "usb 1-1: new high-speed USB device"),
+                (3, "NVRM: GPU at PCI:0000:0a:00: GPU-8ac0b1ff"),
+                (3, "NVRM: Xid (PCI:0000:0a:00): 48, pid=7, name=a, DBE\nx"),
+                (
+                    4,
+                    "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/a,task_memcg=/a/b,task=x,pid=7,uid=0",
+                ),
+                (4, "Memory cgroup out of memory: Killed process 7 (x) total-vm:1kB, anon-rss:2kB"),
+                (5, "NVRM: GPU 0000:0a:00.0: RmInitAdapter failed! (0x62:0x65:1860)"),
+                (6, "x NVRM: said"),
+            ],
+            true,
+        );
+        let of: Vec<(u64, &str)> = messages
+            .iter()
+            .map(|message| {
+                let age = message.time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+                (age.as_secs(), &*message.text)
+            })
+            .collect();
+        assert_eq!(
+            of,
+            [
+                (9_003, "NVRM: GPU at PCI:0000:0a:00: GPU-8ac0b1ff"),
+                (9_003, "NVRM: Xid (PCI:0000:0a:00): 48, pid=7, name=a, DBE x"),
+                (
+                    9_004,
+                    "Memory cgroup out of memory: Killed process 7 (x) total-vm:1kB, anon-rss:2kB"
+                ),
+                (9_005, "NVRM: GPU 0000:0a:00.0: RmInitAdapter failed! (0x62:0x65:1860)"),
+            ]
+        );
+        assert!(messages.iter().all(|message| message.is_old));
+        assert_eq!(messages[0].kind, LogMessageKind::Driver);
+        let limited_cgroup = Some("/a".to_owned());
+        let (name, cgroup, anonymous_kb) = ("x".to_owned(), Some("/a/b".to_owned()), Some(2));
+        let kill = LogMessageKind::OomKill { pid: 7, name, limited_cgroup, cgroup, anonymous_kb };
+        assert_eq!(messages[2].kind, kill);
+        assert!(matches!(messages[3].kind, LogMessageKind::DriverError { .. }));
+    }
+
+    #[test]
+    fn a_flood_of_lines_of_the_driver_is_cut_and_xids_are_not() {
+        let mut queue = XidQueue::default();
+        let mut lines = vec![(100, "NVRM: nvAssertFailed: Assertion failed"); 100];
+        lines.push((101, "NVRM: Xid (PCI:0000:0a:00): 48, DBE"));
+        lines.push((159, "NVRM: still the same minute"));
+        lines.push((161, "NVRM: another minute"));
+        let messages = parse(&mut queue, &lines, false);
+        assert_eq!(messages.len(), MAX_DRIVER_LINES as usize + 2);
+        let last: Vec<&str> = messages.iter().rev().take(2).map(|message| &*message.text).collect();
+        assert_eq!(last, ["NVRM: another minute", "NVRM: Xid (PCI:0000:0a:00): 48, DBE"]);
     }
 }

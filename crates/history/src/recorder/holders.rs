@@ -1,0 +1,131 @@
+//! Events about who has a GPU: pods and jobs that begin and end.
+
+use std::collections::BTreeSet;
+
+use model::{Attribution, GpuView, Holder, Identity};
+
+use crate::event::{HolderInfo, What};
+
+/// The most holders of one GPU that are followed.
+const MOST: usize = 256;
+
+/// Who has a GPU or a part of it.
+pub(super) fn of(
+    attribution: &Attribution,
+    identity: &Identity,
+    view: &GpuView,
+) -> BTreeSet<HolderInfo> {
+    let of_gpu = attribution.uses_of(identity, None);
+    let instances = view.instances();
+    let of_parts =
+        instances.flat_map(|(instance, _)| attribution.uses_of(identity, Some(instance)));
+    of_gpu.into_iter().chain(of_parts).map(|one| info(&one.holder)).take(MOST).collect()
+}
+
+fn info(holder: &Holder) -> HolderInfo {
+    match holder {
+        Holder::Pod(pod) => HolderInfo::Pod {
+            namespace: pod.namespace.to_string(),
+            pod: pod.name.to_string(),
+            container: pod.container.to_string(),
+            uid: pod.uid.as_deref().map(str::to_owned),
+        },
+        Holder::Job { id } => HolderInfo::Job { id: id.to_string() },
+    }
+}
+
+/// The holders of a GPU, as far as they were recorded.
+#[derive(Default, Debug)]
+pub(super) struct KnownHolders(Vec<HolderInfo>);
+
+impl KnownHolders {
+    /// The events of holders that are new or gone. Unless all holders are known, one that is not found may
+    /// still be there, as while the kubelet does not answer, so none ends then.
+    pub(super) fn observe(&mut self, now: BTreeSet<HolderInfo>, is_complete: bool) -> Vec<What> {
+        let mut changes = Vec::new();
+        if is_complete {
+            let is_gone = |known: &HolderInfo| !now.iter().any(|holder| is_same(known, holder));
+            for holder in self.0.extract_if(.., |known| is_gone(known)) {
+                changes.push(What::HolderEnded { holder });
+            }
+        }
+        for holder in now {
+            if let Some(known) = self.0.iter_mut().find(|known| is_same(known, &holder)) {
+                // Its UID may be known by now.
+                if has_uid(&holder) {
+                    *known = holder;
+                }
+            } else if self.0.len() < MOST {
+                self.0.push(holder.clone());
+                changes.push(What::HolderBegan { holder });
+            }
+        }
+        changes
+    }
+}
+
+/// Whether both are the same. The UID of a pod may be known to one refresher only.
+fn is_same(one: &HolderInfo, other: &HolderInfo) -> bool {
+    let without_uid = |holder: &HolderInfo| match holder.clone() {
+        HolderInfo::Pod { namespace, pod, container, .. } => {
+            HolderInfo::Pod { namespace, pod, container, uid: None }
+        }
+        job @ HolderInfo::Job { .. } => job,
+    };
+    match has_uid(one) && has_uid(other) {
+        true => one == other,
+        false => without_uid(one) == without_uid(other),
+    }
+}
+
+fn has_uid(holder: &HolderInfo) -> bool {
+    matches!(holder, HolderInfo::Pod { uid: Some(_), .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, uid: Option<&str>) -> HolderInfo {
+        HolderInfo::Pod {
+            namespace: "ml".to_owned(),
+            pod: name.to_owned(),
+            container: "main".to_owned(),
+            uid: uid.map(str::to_owned),
+        }
+    }
+
+    fn words(changes: Vec<What>) -> Vec<String> {
+        let word = |change: &What| match change {
+            What::HolderBegan { holder } => format!("+{}", holder.name()),
+            What::HolderEnded { holder } => format!("-{}", holder.name()),
+            other => panic!("{other:?}"),
+        };
+        changes.iter().map(word).collect()
+    }
+
+    #[test]
+    fn holders_begin_and_end_once() {
+        let mut known = KnownHolders::default();
+        let mut observe = |holders: &[HolderInfo], is_complete| {
+            words(known.observe(holders.iter().cloned().collect(), is_complete))
+        };
+        let job = HolderInfo::Job { id: "4711".to_owned() };
+        assert_eq!(observe(&[pod("a", None), job.clone()], true), ["+pod ml/a", "+job 4711"]);
+        assert_eq!(
+            observe(&[job.clone(), pod("a", Some("1"))], true),
+            [""; 0],
+            "its UID is known now"
+        );
+        assert_eq!(observe(&[], false), [""; 0], "a refresher has failed");
+        assert_eq!(observe(&[pod("b", None)], false), ["+pod ml/b"]);
+        assert_eq!(observe(&[pod("a", None), pod("b", None), job], true), [""; 0]);
+        let ended = ["-pod ml/a", "-job 4711", "+pod ml/a"];
+        assert_eq!(
+            observe(&[pod("a", Some("2")), pod("b", None)], true),
+            ended,
+            "a new pod of this name"
+        );
+        assert_eq!(observe(&[], true), ["-pod ml/b", "-pod ml/a"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! What the recorder makes of snapshots.
+
+mod events;
+mod layout;
+mod machine;
+mod rows;
+mod truth;
