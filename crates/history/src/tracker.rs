@@ -94,7 +94,7 @@ impl Tracker {
         found: &Found,
         told: &mut Vec<Incident>,
     ) -> Option<u64> {
-        let holds = holds_at(&self.detector, found.at);
+        let holds = holds_at(&self.detector, found);
         if let Some(open) = self.open.iter_mut().find(|open| joining::joins(found, open)) {
             open.join(found, &holds);
             return Some(open.number());
@@ -175,10 +175,10 @@ fn order(found: &Found) -> (Time, Time, SignKind, Option<u32>, &str) {
     (found.at, found.sign.from, found.sign.kind, found.sign.xid, &found.sign.text)
 }
 
-/// Who had a GPU at this time, or until a moment before.
-fn holds_at(detector: &Detector, time: Time) -> Vec<&Hold> {
-    let time = detector.steady(time);
-    let earliest = time.before(GIVEN_BACK);
+/// Who had a GPU when the trigger was seen, or until a moment before it began.
+fn holds_at<'a>(detector: &'a Detector, found: &Found) -> Vec<&'a Hold> {
+    let at = detector.steady(found.at);
+    let earliest = detector.steady(found.sign.from).min(at).before(GIVEN_BACK);
     let all = detector.holders().all().iter();
-    all.filter(|hold| hold.from <= time && hold.to.is_none_or(|to| to >= earliest)).collect()
+    all.filter(|hold| hold.from <= at && hold.to.is_none_or(|to| to >= earliest)).collect()
 }

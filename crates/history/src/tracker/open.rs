@@ -9,7 +9,7 @@ use crate::incident::Incident;
 use crate::layout::{GpuInfo, HostInfo};
 use crate::sign::{Sign, SignKind};
 use crate::time::{Range, Time};
-use crate::verdict;
+use crate::verdict::{self, Seen};
 
 /// What is kept before the first trigger.
 pub(crate) const BEFORE: Duration = Duration::from_secs(600);
@@ -139,7 +139,7 @@ impl OpenIncident {
 
     /// Whether its verdict is another one than the one that was last told.
     pub(crate) fn has_news(&self) -> bool {
-        verdict::of(&self.signs()).name != self.told
+        verdict::judge(&self.signs()).name != self.told
     }
 
     /// As it is now, with the signs that go on.
@@ -147,8 +147,9 @@ impl OpenIncident {
         for found in ongoing {
             self.explain(found);
         }
-        let signs = self.signs();
-        let verdict = verdict::of(&signs);
+        let seen = self.signs();
+        let verdict = verdict::judge(&seen);
+        let signs = seen.into_iter().map(|seen| seen.sign).collect();
         self.told.clone_from(&verdict.name);
         let mut events = self.events.clone();
         events.sort_by_key(|event| event.time);
@@ -168,12 +169,12 @@ impl OpenIncident {
         }
     }
 
-    fn signs(&self) -> Vec<Sign> {
-        let mut signs: Vec<_> = self.signs.iter().map(Kept::told).collect();
-        signs.sort_by(|one, other| {
-            (one.from, one.kind, one.xid, &one.text).cmp(&(other.from, other.kind, other.xid, &other.text))
-        });
-        signs
+    /// Its signs in order of time, whatever the order in which they came.
+    fn signs(&self) -> Vec<Seen> {
+        let told = |kept: &Kept| Seen { sign: kept.told(), gpus: kept.gpus.clone() };
+        let mut seen: Vec<_> = self.signs.iter().map(told).collect();
+        seen.sort_by(|one, other| one.order().cmp(&other.order()));
+        seen
     }
 
     fn add_gpu(&mut self, gpu: &GpuInfo, holds: &[&Hold]) {
@@ -193,12 +194,10 @@ impl OpenIncident {
 
     fn add(&mut self, found: &Found, is_trigger: bool) {
         let sign = Sign { is_trigger, ..found.sign.clone() };
-        match self.signs.iter_mut().find(|kept| kept.is_same(&sign)) {
-            Some(kept) => kept.take(sign),
-            None if self.signs.len() < MOST_SIGNS => {
-                self.signs.push(Kept { sign, gpus: found.gpus.clone(), count: 1 });
-            }
-            None => {}
+        if let Some(kept) = self.signs.iter_mut().find(|kept| kept.is_same(&sign)) {
+            kept.take(sign);
+        } else if self.signs.len() < MOST_SIGNS {
+            self.signs.push(Kept { sign, gpus: found.gpus.clone(), count: 1 });
         }
     }
 }
