@@ -31,6 +31,8 @@ pub mod report;
 pub mod sign;
 pub mod signal;
 pub mod store;
+#[cfg(test)]
+mod story;
 pub mod time;
 pub mod tracker;
 pub mod verdict;

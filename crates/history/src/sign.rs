@@ -134,8 +134,8 @@ const fn row(
 #[rustfmt::skip]
 pub static KINDS: &[KindRow] = &[
     row(SignKind::Xid,                 "xid",                    true,  false, "XID"),
-    row(SignKind::GpuLost,             "gpu_lost",               true,  false, "GPU that fell off the bus"),
-    row(SignKind::GpuHung,             "gpu_hung",               true,  false, "GPU that hung"),
+    row(SignKind::GpuLost,             "gpu_lost",               true,  false, "lost GPU"),
+    row(SignKind::GpuHung,             "gpu_hung",               true,  false, "hung GPU"),
     row(SignKind::GpuMissing,          "gpu_missing",            true,  false, ""),
     row(SignKind::EccUncorrected,      "ecc_uncorrected",        true,  true,  "uncorrected memory error"),
     row(SignKind::HeatSlowdown,        "heat_slowdown",          true,  true,  "slowdown by heat"),

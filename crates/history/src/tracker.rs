@@ -182,3 +182,6 @@ fn holds_at<'a>(detector: &'a Detector, found: &Found) -> Vec<&'a Hold> {
     let all = detector.holders().all().iter();
     all.filter(|hold| hold.from <= at && hold.to.is_none_or(|to| to >= earliest)).collect()
 }
+
+#[cfg(test)]
+mod tests;
