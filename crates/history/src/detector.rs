@@ -209,7 +209,9 @@ impl Detector {
         let silences = self.gpus.iter().filter_map(|state| Some((state, state.activity.silence?)));
         let idle: Vec<_> = silences
             .filter(|(_, silence)| {
-                silence.was_busy() && silence.seen >= IDLE && silence.seen.saturating_sub(passed) < IDLE
+                silence.was_busy()
+                    && silence.seen >= IDLE
+                    && silence.seen.saturating_sub(passed) < IDLE
             })
             .collect();
         let from = idle.iter().map(|(_, silence)| silence.since).min()?;
@@ -236,7 +238,8 @@ impl Detector {
         let surplus = self.harms.len().saturating_sub(MOST_HARMS);
         self.harms.drain(..surplus);
         let now = self.now;
-        self.harms.retain(|harm| harm.to.is_none_or(|to| now.since(to) <= Duration::from_secs(1200)));
+        self.harms
+            .retain(|harm| harm.to.is_none_or(|to| now.since(to) <= Duration::from_secs(1200)));
     }
 
     fn ongoing_steady(&self) -> Vec<Found> {

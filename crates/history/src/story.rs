@@ -165,14 +165,21 @@ impl Story {
 
     /// The GPU is cool again.
     pub(crate) fn cool(self, gpu: u32) -> Self {
-        self.set(&[gpu], "gpu_temperature", 62.0)
-            .set(&[gpu], "clock_reasons", 0.0)
-            .set(&[gpu], "sm_clock", 1980.0)
+        self.set(&[gpu], "gpu_temperature", 62.0).set(&[gpu], "clock_reasons", 0.0).set(
+            &[gpu],
+            "sm_clock",
+            1980.0,
+        )
     }
 
     /// The GPUs do nothing, and nothing on them is freed: as if their processes hung.
     pub(crate) fn idle(self, gpus: &[u32]) -> Self {
         self.set(gpus, "gpu_utilization", 0.0).set(gpus, "sm_active", 0.0)
+    }
+
+    /// The GPUs work again.
+    pub(crate) fn work(self, gpus: &[u32]) -> Self {
+        self.set(gpus, "gpu_utilization", 97.0).set(gpus, "sm_active", 0.8)
     }
 
     /// The processes on the GPUs end.

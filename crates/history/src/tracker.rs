@@ -69,7 +69,8 @@ impl Tracker {
         self.remember_events(now, events);
         let mut changed = Vec::new();
         for found in found {
-            let joined = opens(&found).then(|| self.trigger(now, layout, &found, &mut told)).flatten();
+            let joined =
+                opens(&found).then(|| self.trigger(now, layout, &found, &mut told)).flatten();
             changed.extend(joined);
             for open in self.open.iter_mut().filter(|open| Some(open.number()) != joined) {
                 open.explain(&found);

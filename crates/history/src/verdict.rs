@@ -148,7 +148,8 @@ fn of_row(row: &Row, trigger: &Seen, seen: &[Seen]) -> Verdict {
         .collect();
     let filling = Filling::of(row, trigger, &needed, seen);
     let is_evidence = |sign: &&Seen| {
-        let is_related = Need { what: row.supports, place: Place::Shared, is_before: false, gpus: 1 };
+        let is_related =
+            Need { what: row.supports, place: Place::Shared, is_before: false, gpus: 1 };
         let also_decides = sign.sign.is_trigger && row.decides.matches(&sign.sign);
         std::ptr::eq(*sign, trigger)
             || also_decides
@@ -219,7 +220,8 @@ struct Filling {
 impl Filling {
     fn of(row: &Row, trigger: &Seen, needed: &[&Seen], seen: &[Seen]) -> Self {
         let mut gpus = trigger.gpus.clone();
-        let deciding = seen.iter().filter(|seen| seen.sign.is_trigger && row.decides.matches(&seen.sign));
+        let deciding =
+            seen.iter().filter(|seen| seen.sign.is_trigger && row.decides.matches(&seen.sign));
         for gpu in deciding.chain(needed.iter().copied()).flat_map(|seen| &seen.gpus) {
             let is_new = !gpus.iter().any(|known| known.is_same(gpu));
             // A job has many GPUs; the fault that stopped it is on some of them.
@@ -227,7 +229,9 @@ impl Filling {
                 gpus.push(gpu.clone());
             }
         }
-        let length = |seen: &&&Seen| seen.sign.to.map_or(i64::MAX, |to| to.0.saturating_sub(seen.sign.from.0));
+        let length = |seen: &&&Seen| {
+            seen.sign.to.map_or(i64::MAX, |to| to.0.saturating_sub(seen.sign.from.0))
+        };
         // Of equally long ones the earliest.
         let need = needed.iter().rev().max_by_key(length);
         Self {

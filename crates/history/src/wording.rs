@@ -30,7 +30,9 @@ pub(crate) fn gpus(gpus: &[GpuInfo]) -> String {
     match (gpus, indexes.as_slice()) {
         ([], _) => "no GPU".to_owned(),
         ([gpu], _) => gpu.name(),
-        (_, _) if indexes.len() != gpus.len() || indexes.len() > 4 => format!("{} GPUs", gpus.len()),
+        (_, _) if indexes.len() != gpus.len() || indexes.len() > 4 => {
+            format!("{} GPUs", gpus.len())
+        }
         (_, [first @ .., last]) => {
             let first: Vec<_> = first.iter().map(u32::to_string).collect();
             format!("GPUs {} and {last}", first.join(", "))

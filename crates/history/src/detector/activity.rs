@@ -67,7 +67,8 @@ impl Activity {
                 });
             }
         }
-        let busy = reading.get(Input::Utilization).or(reading.get(Input::SmActive).map(|sm| sm * 100.0));
+        let busy =
+            reading.get(Input::Utilization).or(reading.get(Input::SmActive).map(|sm| sm * 100.0));
         self.add(time, busy.filter(|_| !is_silent).unwrap_or_default());
     }
 

@@ -56,7 +56,13 @@ impl DownGpus {
             Some(down) if down.is_told => {}
             Some(down) => (down.kind, down.text) = (kind, text),
             None => {
-                self.down.push(DownGpu { gpu: gpu.clone(), since: time, kind, text, is_told: false });
+                self.down.push(DownGpu {
+                    gpu: gpu.clone(),
+                    since: time,
+                    kind,
+                    text,
+                    is_told: false,
+                });
             }
         }
     }

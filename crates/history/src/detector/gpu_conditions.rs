@@ -35,7 +35,8 @@ impl Best {
     /// Takes a row.
     pub(crate) fn add(&mut self, reading: &GpuReading) {
         self.width = self.width.max(reading.get(Input::PcieWidth).unwrap_or_default());
-        self.generation = self.generation.max(reading.get(Input::PcieGeneration).unwrap_or_default());
+        self.generation =
+            self.generation.max(reading.get(Input::PcieGeneration).unwrap_or_default());
     }
 }
 
@@ -148,7 +149,8 @@ fn limit_number(seen: &Extremes) -> String {
 
 fn pcie_numbers(seen: &Extremes) -> String {
     let width = seen.min(Input::PcieWidth).map(|width| format!("{} lanes", whole(width)));
-    let generation = seen.min(Input::PcieGeneration).map(|number| format!("generation {}", whole(number)));
+    let generation =
+        seen.min(Input::PcieGeneration).map(|number| format!("generation {}", whole(number)));
     let parts: Vec<_> = width.into_iter().chain(generation).collect();
     if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
 }

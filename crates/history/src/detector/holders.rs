@@ -37,7 +37,8 @@ impl Holders {
         match &event.what {
             What::HolderBegan { holder } => {
                 if self.current(gpu, holder).is_none() {
-                    let hold = Hold { gpu: gpu.clone(), holder: holder.clone(), from: time, to: None };
+                    let hold =
+                        Hold { gpu: gpu.clone(), holder: holder.clone(), from: time, to: None };
                     self.holds.push(hold);
                 }
             }
@@ -90,7 +91,8 @@ fn is_cgroup_of(path: &str, holder: &HolderInfo) -> bool {
         HolderInfo::Job { id } => {
             !id.is_empty()
                 && path.split('/').any(|part| {
-                    let rest = part.strip_prefix("job").map(|rest| rest.trim_start_matches(['_', '-']));
+                    let rest =
+                        part.strip_prefix("job").map(|rest| rest.trim_start_matches(['_', '-']));
                     rest.map(|rest| rest.split('.').next().unwrap_or(rest)) == Some(id)
                 })
         }
@@ -110,7 +112,8 @@ mod tests {
             container: "main".to_owned(),
             uid: Some(uid),
         };
-        let slice = "/kubepods.slice/kubepods-pod12345678_9abc_def0_1234_56789abcdef0.slice/cri-1.scope";
+        let slice =
+            "/kubepods.slice/kubepods-pod12345678_9abc_def0_1234_56789abcdef0.slice/cri-1.scope";
         assert!(is_cgroup_of(slice, &pod));
         assert!(!is_cgroup_of("/kubepods.slice/kubepods-pod22345678_9abc.slice", &pod));
         let job = HolderInfo::Job { id: "4711".to_owned() };

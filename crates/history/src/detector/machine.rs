@@ -105,7 +105,13 @@ impl Machine {
         if let Some(least) = self.worst.1 {
             text += &format!(", with at least {} MiB available", whole(least));
         }
-        Found::lasting(SignKind::HostMemoryPressure, None, range, time, crate::wording::sentence(&text))
+        Found::lasting(
+            SignKind::HostMemoryPressure,
+            None,
+            range,
+            time,
+            crate::wording::sentence(&text),
+        )
     }
 
     fn source(&self, time: Time, to: Option<Time>) -> Option<Found> {

@@ -47,7 +47,9 @@ impl MemoryUse {
             self.recent.clear();
         }
         // The row before is kept, however far apart rows are.
-        while self.recent.len() > 1 && self.recent.front().is_some_and(|(at, ..)| time.since(*at) > AT_ONCE) {
+        while self.recent.len() > 1
+            && self.recent.front().is_some_and(|(at, ..)| time.since(*at) > AT_ONCE)
+        {
             self.recent.pop_front();
         }
         let largest = self.recent.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1));
@@ -56,7 +58,9 @@ impl MemoryUse {
             self.recent.clear();
         }
         match self.recent.back_mut() {
-            Some(last) if time.since(last.0) < Duration::from_millis(PIECE_MS) && used >= last.1 => {
+            Some(last)
+                if time.since(last.0) < Duration::from_millis(PIECE_MS) && used >= last.1 =>
+            {
                 *last = (last.0, used, share);
             }
             _ => self.recent.push_back((time, used, share)),

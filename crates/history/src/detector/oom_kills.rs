@@ -23,7 +23,8 @@ pub(crate) struct OomKills {
 impl OomKills {
     /// Takes an event at its time on the detector's clock.
     pub(crate) fn event(&mut self, time: Time, event: &Event, holders: &Holders) -> Vec<Found> {
-        let What::OomKill { process, limited_cgroup, cgroup, anonymous_kb, .. } = &event.what else {
+        let What::OomKill { process, limited_cgroup, cgroup, anonymous_kb, .. } = &event.what
+        else {
             return Vec::new();
         };
         let name = match (&process.name, process.pid) {

@@ -52,7 +52,8 @@ pub(crate) fn find(
             continue;
         }
         for position in &stop.members {
-            let silence = states.get_mut(*position).and_then(|state| state.activity.silence.as_mut());
+            let silence =
+                states.get_mut(*position).and_then(|state| state.activity.silence.as_mut());
             if let Some(silence) = silence {
                 silence.is_told = true;
             }
@@ -77,8 +78,11 @@ fn groups<'a>(now: Time, states: &[GpuState], holders: &'a Holders) -> Vec<Group
     let mut is_held = vec![false; states.len()];
     let mut groups = Vec::new();
     for holder in holders.since(recent) {
-        let holds: Vec<_> =
-            holders.all().iter().filter(|hold| hold.holder == *holder && hold.to.is_none_or(|to| to >= recent)).collect();
+        let holds: Vec<_> = holders
+            .all()
+            .iter()
+            .filter(|hold| hold.holder == *holder && hold.to.is_none_or(|to| to >= recent))
+            .collect();
         let is_member = |state: &GpuState| holds.iter().any(|hold| hold.gpu.is_same(&state.gpu));
         let mut members = Vec::new();
         for (position, state) in states.iter().enumerate() {
@@ -102,6 +106,8 @@ fn groups<'a>(now: Time, states: &[GpuState], holders: &'a Holders) -> Vec<Group
 struct Stop {
     members: Vec<usize>,
     gpus: Vec<GpuInfo>,
+    /// All GPUs of the job, also those that did nothing before, or are down.
+    gpus_of_job: Vec<GpuInfo>,
     since: Time,
     seen: Duration,
     /// The mean utilization before, in percent.
@@ -124,19 +130,29 @@ impl Stop {
         }
         let last = silent.iter().map(|(_, _, silence)| silence.since).max()?;
         let slack = TOGETHER.saturating_add(interval);
-        let together: Vec<_> =
-            silent.into_iter().filter(|(_, _, silence)| last.since(silence.since) <= slack).collect();
+        let together: Vec<_> = silent
+            .into_iter()
+            .filter(|(_, _, silence)| last.since(silence.since) <= slack)
+            .collect();
         let since = together.iter().map(|(_, _, silence)| silence.since).min()?;
         let seen = together.iter().map(|(_, _, silence)| silence.seen).min()?;
         let sum: f64 = together.iter().map(|(_, _, silence)| silence.before).sum();
         let freed_since = since.before(slack);
+        let gpus: Vec<_> = together.iter().map(|(_, state, _)| state.gpu.clone()).collect();
+        let gpus_of_job = match group.holder {
+            Some(_) => members().map(|(_, state)| state.gpu.clone()).collect(),
+            None => gpus.clone(),
+        };
         Some(Self {
             members: together.iter().map(|(position, ..)| *position).collect(),
-            gpus: together.iter().map(|(_, state, _)| state.gpu.clone()).collect(),
+            gpus,
+            gpus_of_job,
             since,
             seen,
             before: sum / together.len() as f64,
-            is_freed: together.iter().all(|(_, state, _)| state.freed.is_some_and(|at| at >= freed_since)),
+            is_freed: together
+                .iter()
+                .all(|(_, state, _)| state.freed.is_some_and(|at| at >= freed_since)),
         })
     }
 
@@ -144,7 +160,8 @@ impl Stop {
     fn is_harmed_by(&self, harms: &[Sign]) -> bool {
         let (first, last) = (self.since.before(SUSPECTED), self.since.after(SHORT));
         harms.iter().any(|harm| {
-            let is_mine = harm.gpu.as_ref().is_none_or(|gpu| self.gpus.iter().any(|mine| mine.is_same(gpu)));
+            let mut mine = self.gpus_of_job.iter();
+            let is_mine = harm.gpu.as_ref().is_none_or(|gpu| mine.any(|mine| mine.is_same(gpu)));
             is_mine && harm.overlaps(first, last)
         })
     }
@@ -153,13 +170,15 @@ impl Stop {
         let who = match (self.gpus.as_slice(), holder) {
             ([gpu], Some(holder)) => format!("{} of {}", gpu.name(), holder.name()),
             (gpus, Some(holder)) => format!("all {} busy GPUs of {}", gpus.len(), holder.name()),
-            (gpus_without, None) => gpus(gpus_without),
+            (several, None) => gpus(several),
         };
         let together = if self.gpus.len() > 1 { " together" } else { "" };
         let memory = if self.is_freed { ", and its memory was freed" } else { "" };
         let before = whole(self.before);
-        let text = format!("{who} stopped working{together}: utilization fell from {before} % to 0{memory}");
+        let text = format!(
+            "{who} stopped working{together}: utilization fell from {before} % to 0{memory}"
+        );
         let found = Found::once(SignKind::JobSilent, None, self.since, sentence(&text));
-        Found { at: now, ..found.on_gpus(&self.gpus) }
+        Found { at: now, ..found.on_gpus(&self.gpus_of_job) }
     }
 }

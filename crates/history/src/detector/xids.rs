@@ -18,9 +18,10 @@ const RECOVERY: u32 = 154;
 /// The sign of an XID; of any code, as each may explain another.
 pub(crate) fn found(time: Time, event: &Event) -> Option<Found> {
     let What::Xid { code, process, link, line, count, .. } = &event.what else { return None };
-    let place = event.gpu.as_ref().map_or("an unknown GPU".to_owned(), |gpu| {
-        gpus(std::slice::from_ref(gpu))
-    });
+    let place = event
+        .gpu
+        .as_ref()
+        .map_or("an unknown GPU".to_owned(), |gpu| gpus(std::slice::from_ref(gpu)));
     let mut text = format!("XID {code} ({}) on {place}", xid::lookup(*code).message);
     if let Some(link) = link {
         text += &format!(", link {link}");

@@ -51,9 +51,17 @@ static FOLLOWS: &[Follows] = &[
     follows(LINKS, LINKS, ANYWHERE),
     follows(LINKS, GONE, ANYWHERE),
     // One power supply or one cooling for all.
-    follows(Pattern::Kinds(&[SignKind::PowerBrake]), Pattern::Kinds(&[SignKind::PowerBrake]), ANYWHERE),
+    follows(
+        Pattern::Kinds(&[SignKind::PowerBrake]),
+        Pattern::Kinds(&[SignKind::PowerBrake]),
+        ANYWHERE,
+    ),
     follows(GONE, Pattern::Kinds(&[SignKind::PowerBrake]), ANYWHERE),
-    follows(Pattern::Kinds(&[SignKind::HeatSlowdown]), Pattern::Kinds(&[SignKind::HeatSlowdown]), ANYWHERE),
+    follows(
+        Pattern::Kinds(&[SignKind::HeatSlowdown]),
+        Pattern::Kinds(&[SignKind::HeatSlowdown]),
+        ANYWHERE,
+    ),
 ];
 
 /// Whether a trigger belongs to the incident.
@@ -63,8 +71,9 @@ pub(crate) fn joins(found: &Found, open: &OpenIncident) -> bool {
     is_near(found.at)
         || is_near(found.sign.from)
         || open.triggers().any(|(earlier, gpus)| {
-            let on_same_gpu = found.gpus.iter().any(|gpu| gpus.iter().any(|other| other.is_same(gpu)))
-                || (found.gpus.is_empty() && gpus.is_empty());
+            let on_same_gpu =
+                found.gpus.iter().any(|gpu| gpus.iter().any(|other| other.is_same(gpu)))
+                    || (found.gpus.is_empty() && gpus.is_empty());
             repeats(&found.sign, earlier, on_same_gpu)
                 || FOLLOWS.iter().any(|row| {
                     row.later.matches(&found.sign)

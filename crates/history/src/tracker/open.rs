@@ -216,7 +216,8 @@ impl Kept {
         let says_the_same = mine.gpu.is_some() || mine.text == other.text;
         (mine.kind, mine.xid) == (other.kind, other.xid)
             && has_same_gpu
-            && (mine.from == other.from && mine.to != Some(mine.from) || happens_again && says_the_same)
+            && (mine.from == other.from && mine.to != Some(mine.from)
+                || happens_again && says_the_same)
     }
 
     fn is_at_once(&self) -> bool {

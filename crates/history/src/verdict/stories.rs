@@ -119,7 +119,7 @@ const STORIES: &[Pair] = &[
         || busy().xid(2, 63).run(20)),
     ("not_known",
         || busy().idle(&ALL).run(90),
-        || busy().idle(&ALL).run(40).set(&ALL, "gpu_utilization", 97.0).set(&ALL, "sm_active", 0.8).run(90)),
+        || busy().idle(&ALL).run(40).work(&ALL).run(90)),
 ];
 
 fn name(incident: Option<&Incident>) -> Option<&str> {

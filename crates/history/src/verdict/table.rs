@@ -215,7 +215,10 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Xids(&[119, 120]),
         needs: &[],
         lacks: &[before(OFF_BUS)],
-        supports: Pattern::Either(&[Kind::GpuHung, Kind::GpuLost, Kind::JobSilent], &[43, 45, 79, 154]),
+        supports: Pattern::Either(
+            &[Kind::GpuHung, Kind::GpuLost, Kind::JobSilent],
+            &[43, 45, 79, 154],
+        ),
         cause: "The firmware of {gpus} stopped to answer the driver. {sign}.",
         actions: &["{action}"],
         confidence: Confidence::Certain,
@@ -420,7 +423,10 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Kinds(&[Kind::MemoryFull]),
         needs: &[],
         lacks: &[],
-        supports: Pattern::Either(&[Kind::GpuMemoryAlmostFull, Kind::JobSilent, Kind::HolderEnded], &[45]),
+        supports: Pattern::Either(
+            &[Kind::GpuMemoryAlmostFull, Kind::JobSilent, Kind::HolderEnded],
+            &[45],
+        ),
         cause: "The application ran out of GPU memory. {sign}.",
         actions: &[
             "Use less memory: smaller batches, shorter sequences, checkpointed activations; or look for a leak.",
