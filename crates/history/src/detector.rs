@@ -25,7 +25,7 @@ use crate::layout::{GpuInfo, Layout};
 use crate::recording::Row;
 use crate::sign::{Sign, SignKind};
 use crate::time::Time;
-use crate::wording::{gpus, sentence, whole};
+use crate::wording::{gpus, mib, sentence};
 use down_gpus::DownGpus;
 use found::Found;
 use gpu_state::GpuState;
@@ -155,6 +155,11 @@ impl Detector {
         }
         let time = self.steady(event.time);
         self.now = self.now.max(time);
+        if matches!(event.what, What::Started { .. }) {
+            // What the run before it knew may have changed since; what is so is told again.
+            self.holders.end_all(time);
+            self.down_gpus = DownGpus::default();
+        }
         self.holders.step(time, event);
         found.extend(xids::found(time, event));
         found.extend(self.oom_kills.event(time, event, &self.holders));
@@ -267,11 +272,11 @@ fn of_freed(time: Time, freed: &[(GpuInfo, Freed)]) -> Vec<Found> {
         .iter()
         .map(|(gpu, freed)| {
             let text = format!(
-                "The memory of {} was {:.1} % full, and {} of {} MiB in use were freed at once",
+                "The memory of {} was {:.1} % full, and {} of {} in use were freed at once",
                 gpu.name(),
                 freed.share * 100.0,
-                whole(freed.before - freed.now),
-                whole(freed.before),
+                mib(freed.before - freed.now),
+                mib(freed.before),
             );
             Found::once(SignKind::MemoryFull, Some(gpu), time, text)
         })
@@ -279,7 +284,7 @@ fn of_freed(time: Time, freed: &[(GpuInfo, Freed)]) -> Vec<Found> {
     if !others.is_empty() {
         let list: Vec<_> = others.iter().map(|(gpu, _)| gpu.clone()).collect();
         let sum: f64 = others.iter().map(|(_, freed)| freed.before - freed.now).sum();
-        let text = format!("{} MiB of memory of {} were freed at once", whole(sum), gpus(&list));
+        let text = format!("{} of memory of {} were freed at once", mib(sum), gpus(&list));
         found.push(Found::once(SignKind::GpuMemoryFreed, None, time, text).on_gpus(&list));
     }
     found

@@ -86,6 +86,15 @@ impl Tracker {
         told
     }
 
+    /// Takes what was recorded before this run, in order, so that it may explain what comes. Opens no incident.
+    pub fn recall(&mut self, now: Time, layout: &Arc<Layout>, row: Option<&Row>, events: &[Event]) {
+        let found = self.detector.find(layout, row, events);
+        self.remember_events(now, events);
+        for found in found {
+            self.remember_sign(now, found);
+        }
+    }
+
     /// Adds a trigger to the incident that it belongs to, and returns its number. Opens one if there is none, or
     /// counts it if there were too many.
     fn trigger(

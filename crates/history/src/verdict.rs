@@ -1,118 +1,18 @@
 //! Which signs together mean which cause: the first row of the table that fits.
 
+mod row;
 mod table;
-
-use std::time::Duration;
 
 use model::catalog::xid;
 
 use crate::incident::{Confidence, Verdict};
-use crate::layout::GpuInfo;
-use crate::pattern::Pattern;
-use crate::sign::{KINDS, Sign, SignKind};
-use crate::time::Time;
+use crate::sign::{KINDS, Sign};
 use crate::wording;
+pub(crate) use row::Seen;
+use row::{Need, Place, Row};
 
 /// Sentences of evidence.
 const MOST_EVIDENCE: usize = 8;
-/// A sign that was over for longer explains nothing.
-const RECENT: Duration = Duration::from_secs(300);
-
-/// A sign, with all GPUs that it is about.
-#[derive(Clone, Debug)]
-pub(crate) struct Seen {
-    /// The sign.
-    pub(crate) sign: Sign,
-    /// The GPUs; none if it is about the machine.
-    pub(crate) gpus: Vec<GpuInfo>,
-}
-
-impl Seen {
-    /// By what signs are ordered, so that the order in which they came does not matter.
-    pub(crate) fn order(&self) -> (Time, SignKind, Option<u32>, &str) {
-        (self.sign.from, self.sign.kind, self.sign.xid, &self.sign.text)
-    }
-
-    fn shares_gpu(&self, other: &Self) -> bool {
-        self.gpus.iter().any(|gpu| other.gpus.iter().any(|other| other.is_same(gpu)))
-    }
-}
-
-/// A row of the table of verdicts. It fits if a trigger matches `decides`, each of `needs` is met by a sign, and none
-/// of `lacks` is.
-#[derive(Debug)]
-struct Row {
-    /// [`Verdict::name`].
-    name: &'static str,
-    /// The trigger that decides.
-    decides: Pattern,
-    /// Signs that there must be.
-    needs: &'static [Need],
-    /// Signs that there must not be.
-    lacks: &'static [Need],
-    /// Signs that are told as evidence if they are there, beside those above.
-    supports: Pattern,
-    /// The cause, with places to fill in: see [`Filling`].
-    cause: &'static str,
-    /// What to do, with the same places.
-    actions: &'static [&'static str],
-    /// How sure it is.
-    confidence: Confidence,
-    /// [`Verdict::runbook`].
-    runbook: Option<&'static str>,
-}
-
-/// A sign that a row needs or lacks. It may be the trigger that decides.
-#[derive(Clone, Copy, Debug)]
-struct Need {
-    what: Pattern,
-    place: Place,
-    /// Whether it has to begin no later than the trigger that decides.
-    is_before: bool,
-    /// On how many GPUs there have to be some.
-    gpus: usize,
-}
-
-/// Where a sign has to be, as seen from the trigger that decides.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Place {
-    /// On one of its GPUs.
-    SameGpu,
-    /// On one of its GPUs, or of the machine; anywhere if the trigger is of the machine.
-    Shared,
-    /// Anywhere.
-    Anywhere,
-}
-
-impl Need {
-    fn is_met_by(&self, sign: &Seen, trigger: &Seen) -> bool {
-        let is_place = match self.place {
-            Place::SameGpu => sign.shares_gpu(trigger),
-            Place::Shared => {
-                sign.gpus.is_empty() || trigger.gpus.is_empty() || sign.shares_gpu(trigger)
-            }
-            Place::Anywhere => true,
-        };
-        let begin = trigger.sign.from;
-        let is_recent = sign.sign.to.is_none_or(|to| to >= begin.before(RECENT));
-        let is_time = is_recent && (!self.is_before || sign.sign.from <= begin);
-        is_place && is_time && self.what.matches(&sign.sign)
-    }
-
-    fn is_met(&self, seen: &[Seen], trigger: &Seen) -> bool {
-        let mut signs = seen.iter().filter(|sign| self.is_met_by(sign, trigger)).peekable();
-        if self.gpus <= 1 {
-            return signs.peek().is_some();
-        }
-        let mut gpus: Vec<&GpuInfo> = Vec::new();
-        for gpu in signs.flat_map(|sign| &sign.gpus) {
-            if !gpus.iter().any(|known| known.is_same(gpu)) {
-                gpus.push(gpu);
-            }
-        }
-        gpus.len() >= self.gpus
-    }
-}
 
 /// The verdict on these signs.
 pub fn of(signs: &[Sign]) -> Verdict {
@@ -235,7 +135,7 @@ impl Filling {
         // Of equally long ones the earliest.
         let need = needed.iter().rev().max_by_key(length);
         Self {
-            gpus: wording::gpus(&gpus),
+            gpus: if gpus.is_empty() { "a GPU".to_owned() } else { wording::gpus(&gpus) },
             sign: trigger.sign.text.clone(),
             need: need.map_or_else(String::new, |need| need.sign.text.clone()),
             xid: trigger.sign.xid.map(xid::lookup),

@@ -41,6 +41,11 @@ pub(crate) fn gpus(gpus: &[GpuInfo]) -> String {
     }
 }
 
+/// `512 MiB`, `46 GiB`.
+pub(crate) fn mib(mib: f64) -> String {
+    if mib < 10_240.0 { format!("{mib:.0} MiB") } else { format!("{:.0} GiB", mib / 1024.0) }
+}
+
 /// A whole number in a sentence.
 pub(crate) fn whole(value: f64) -> String {
     format!("{value:.0}")

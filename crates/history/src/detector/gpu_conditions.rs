@@ -6,7 +6,7 @@ use super::condition::Timing;
 use super::extremes::Extremes;
 use super::input::{GpuReading, Input};
 use crate::sign::SignKind;
-use crate::wording::whole;
+use crate::wording::{mib, whole};
 
 /// A condition of a GPU.
 pub(crate) struct GpuCondition {
@@ -157,7 +157,7 @@ fn pcie_numbers(seen: &Extremes) -> String {
 
 fn memory_number(seen: &Extremes) -> String {
     let used = seen.max(Input::MemoryUsed).zip(seen.max(Input::MemoryTotal));
-    let text = |(used, total)| format!(": {} of {} MiB", whole(used), whole(total));
+    let text = |(used, total)| format!(": {} of {}", mib(used), mib(total));
     used.map(text).unwrap_or_default()
 }
 

@@ -54,6 +54,13 @@ impl Holders {
         self.holds.drain(..surplus);
     }
 
+    /// Nothing is known of who has GPUs from now on.
+    pub(crate) fn end_all(&mut self, time: Time) {
+        for hold in &mut self.holds {
+            hold.to.get_or_insert(time);
+        }
+    }
+
     /// All holds, those of a while ago too.
     pub(crate) fn all(&self) -> &[Hold] {
         &self.holds

@@ -8,7 +8,7 @@ use super::input::HostReading;
 use crate::event::{PreviousRun, What};
 use crate::sign::SignKind;
 use crate::time::Time;
-use crate::wording::{duration, whole};
+use crate::wording::{duration, mib, whole};
 
 const PRESSURE: Timing =
     Timing { begin: Duration::from_secs(5), rows: 2, end: Duration::from_secs(30) };
@@ -56,7 +56,8 @@ impl Machine {
             || pressure_full.is_some_and(|share| share >= FULL);
         let change = self.pressure.step(&PRESSURE, time, passed, is_known.then_some(is_short));
         if self.pressure.is_on() {
-            self.worst.0 = self.worst.0.max(pressure_some.unwrap_or_default());
+            let shares = pressure_some.into_iter().chain(pressure_full);
+            self.worst.0 = shares.fold(self.worst.0, f64::max);
             let least = self.worst.1.into_iter().chain(memory_available).reduce(f64::min);
             self.worst.1 = least;
         }
@@ -79,7 +80,10 @@ impl Machine {
                 self.source_down = None;
                 up.into_iter().chain(self.driver(time, driver_version.as_deref())).collect()
             }
-            What::Started { before: Some(before) } => restart(time, before).into_iter().collect(),
+            What::Started { before } => {
+                self.source_down = None;
+                before.and_then(|before| restart(time, &before)).into_iter().collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -103,7 +107,7 @@ impl Machine {
             text += &format!(", up to {} % of the time", whole(self.worst.0));
         }
         if let Some(least) = self.worst.1 {
-            text += &format!(", with at least {} MiB available", whole(least));
+            text += &format!(", with as little as {} available", mib(least));
         }
         Found::lasting(
             SignKind::HostMemoryPressure,

@@ -10,6 +10,7 @@ use crate::event::{Event, What};
 use crate::layout::GpuInfo;
 use crate::sign::SignKind;
 use crate::time::Time;
+use crate::wording::mib;
 
 /// Kills that wait at once; a storm of more is told without waiting.
 const MOST: usize = 64;
@@ -33,15 +34,14 @@ impl OomKills {
             (None, Some(pid)) => format!("the process {pid}"),
             (None, None) => "a process".to_owned(),
         };
-        let memory = match anonymous_kb {
-            Some(kb) => format!(", which used {} MiB of memory", kb / 1024),
-            None => String::new(),
-        };
+        let memory =
+            anonymous_kb.map(|kb| format!(", which used {} of memory", mib(kb as f64 / 1024.0)));
+        let memory = memory.unwrap_or_default();
         let why = match limited_cgroup {
-            Some(limited) => format!("the memory limit of {limited} was reached"),
-            None => "the machine was out of memory".to_owned(),
+            Some(_) => "",
+            None => ": the machine was out of memory",
         };
-        let text = format!("The kernel killed {name}{memory}: {why}");
+        let text = format!("The kernel killed {name}{memory}{why}");
         let limit = limited_cgroup.as_ref().map(|limited| {
             let text = format!("The memory limit of {limited} was reached");
             Found::once(SignKind::CgroupMemoryLimit, None, time, text)

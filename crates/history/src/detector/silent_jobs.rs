@@ -173,7 +173,11 @@ impl Stop {
             (several, None) => gpus(several),
         };
         let together = if self.gpus.len() > 1 { " together" } else { "" };
-        let memory = if self.is_freed { ", and its memory was freed" } else { "" };
+        let memory = match (self.is_freed, self.gpus.len()) {
+            (false, _) => "",
+            (true, 1) => ", and its memory was freed",
+            (true, _) => ", and their memory was freed",
+        };
         let before = whole(self.before);
         let text = format!(
             "{who} stopped working{together}: utilization fell from {before} % to 0{memory}"

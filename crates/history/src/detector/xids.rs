@@ -39,8 +39,9 @@ pub(crate) fn found(time: Time, event: &Event) -> Option<Found> {
         Some(name) if BYSTANDER.contains(code) => {
             text += &format!("; the process that it names, {name}, is often a bystander");
         }
-        Some(name) => text += &format!(", process {name}"),
-        None => {}
+        Some(name) if is_of_application(*code) => text += &format!(", process {name}"),
+        // The driver names the process that called it at that moment, whatever that did.
+        _ => {}
     }
     let mut found = Found::once(SignKind::Xid, event.gpu.as_ref(), time, sentence(&text));
     found.sign.xid = Some(*code);
@@ -55,10 +56,13 @@ pub(crate) fn opens(code: u32, line: Option<&str>) -> bool {
     }
     match xid::severity(code) {
         Severity::Critical | Severity::Warning => code != 0,
-        Severity::Info => {
-            xid::class(code) == Some(Class::RestartApplication) || ENDED_APPLICATION.contains(&code)
-        }
+        Severity::Info => is_of_application(code),
     }
+}
+
+/// Whether the code is about what one application did on the GPU.
+fn is_of_application(code: u32) -> bool {
+    xid::class(code) == Some(Class::RestartApplication) || ENDED_APPLICATION.contains(&code)
 }
 
 #[cfg(test)]

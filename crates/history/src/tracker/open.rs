@@ -49,6 +49,8 @@ pub(crate) struct OpenIncident {
     events: Vec<Event>,
     /// The name of the verdict that was last told.
     told: String,
+    /// Whether a sign came or changed since.
+    is_changed: bool,
 }
 
 impl OpenIncident {
@@ -66,6 +68,7 @@ impl OpenIncident {
             signs: Vec::new(),
             events: Vec::new(),
             told: String::new(),
+            is_changed: false,
         }
     }
 
@@ -139,7 +142,7 @@ impl OpenIncident {
 
     /// Whether its verdict is another one than the one that was last told.
     pub(crate) fn has_news(&self) -> bool {
-        verdict::judge(&self.signs()).name != self.told
+        self.is_changed && verdict::judge(&self.signs()).name != self.told
     }
 
     /// As it is now, with the signs that go on.
@@ -151,6 +154,7 @@ impl OpenIncident {
         let verdict = verdict::judge(&seen);
         let signs = seen.into_iter().map(|seen| seen.sign).collect();
         self.told.clone_from(&verdict.name);
+        self.is_changed = false;
         let mut events = self.events.clone();
         events.sort_by_key(|event| event.time);
         Incident {
@@ -193,6 +197,7 @@ impl OpenIncident {
     }
 
     fn add(&mut self, found: &Found, is_trigger: bool) {
+        self.is_changed = true;
         let sign = Sign { is_trigger, ..found.sign.clone() };
         if let Some(kept) = self.signs.iter_mut().find(|kept| kept.is_same(&sign)) {
             kept.take(sign);

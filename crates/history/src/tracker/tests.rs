@@ -175,6 +175,31 @@ fn a_machine_that_was_cut_off_has_the_time_before_in_its_window() {
     assert_eq!(kinds(killed), []);
 }
 
+#[test]
+fn what_was_recorded_before_a_restart_explains_it() {
+    let before = busy().hot(2, 89).run(300);
+    let after = before.clone().run(240).started(false, true, 240).run(20);
+    let layout = before.layout();
+    let mut tracker = Tracker::new(7);
+    for Step { row, events } in &before.steps {
+        tracker.recall(row.time, &layout, Some(row), events);
+    }
+    let Step { row, events } = after.steps.iter().rfind(|step| !step.events.is_empty()).unwrap();
+    let incidents = tracker.observe(row.time, &layout, Some(row), events);
+    let [incident] = incidents.as_slice() else { panic!("{incidents:#?}") };
+    assert_eq!((incident.number, incident.kind), (7, SignKind::MachineRestart));
+    let heat = incident.signs.iter().find(|sign| sign.kind == SignKind::HeatSlowdown).unwrap();
+    assert!(!heat.is_trigger && heat.from < incident.began);
+    assert!(incident.events.iter().any(|event| matches!(event.what, What::HolderBegan { .. })));
+}
+
+#[test]
+fn an_xid_of_an_unknown_gpu_and_of_an_unknown_code_has_a_verdict() {
+    let incident = busy().event(None, xid(9999)).ends().unwrap();
+    assert_eq!(incident.verdict.cause, "A GPU reported a fault: Unknown XID (XID 9999).");
+    assert!(incident.gpus.is_empty());
+}
+
 /// Any event of a GPU or of the machine.
 fn any_what() -> impl Strategy<Value = What> {
     let holder = || (0..3_u32).prop_map(|id| HolderInfo::Job { id: id.to_string() });

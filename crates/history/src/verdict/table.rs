@@ -4,7 +4,7 @@
 
 use model::catalog::xid::Class;
 
-use super::{Need, Place, Row};
+use super::row::{Need, Place, Row};
 use crate::incident::Confidence;
 use crate::pattern::Pattern;
 use crate::sign::SignKind as Kind;
@@ -79,7 +79,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[on_several(BRAKE), shared(BRAKE)],
         lacks: &[],
         supports: CONSEQUENCES,
-        cause: "Power: several GPUs were slowed by the power brake of the machine. {need}.",
+        cause: "Power: {gpus} were slowed by the power brake of the machine.",
         actions: &[
             "Check the power supplies of the machine, their inputs, and the limit of the rack.",
             "Lower the power limit of the GPUs until that is done, so that the machine does not go down: nvidia-smi -pl.",
@@ -219,7 +219,7 @@ pub(super) static ROWS: &[Row] = &[
             &[Kind::GpuHung, Kind::GpuLost, Kind::JobSilent],
             &[43, 45, 79, 154],
         ),
-        cause: "The firmware of {gpus} stopped to answer the driver. {sign}.",
+        cause: "The firmware of {gpus} stopped answering the driver. {sign}.",
         actions: &["{action}"],
         confidence: Confidence::Certain,
         runbook: Some("GpuXidCritical"),
@@ -228,7 +228,8 @@ pub(super) static ROWS: &[Row] = &[
         name: "off_bus",
         decides: OFF_BUS,
         needs: &[],
-        lacks: &[],
+        // Of XIDs on one GPU the first is the cause.
+        lacks: &[before(Pattern::Classes(&[Class::ResetGpu, Class::CheckNvlink]))],
         supports: Pattern::Either(&[Kind::LinkDown, Kind::JobSilent], &[43, 45, 119, 154]),
         cause: "{gpus} fell off the bus.",
         actions: &[
@@ -280,7 +281,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         lacks: &[],
         supports: CONSEQUENCES,
-        cause: "The driver does not list {gpus} any more. {sign}.",
+        cause: "The driver does not list {gpus} any more.",
         actions: &[
             "Look for it with lspci: if it is not there either, treat it as fallen off the bus.",
             "Read the kernel's log for RmInitAdapter; then start the machine again.",
@@ -410,7 +411,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[shared(Pattern::Kinds(&[Kind::HostMemoryPressure]))],
         lacks: &[],
         supports: Pattern::Kinds(&[Kind::HolderEnded, Kind::GpuMemoryFreed]),
-        cause: "The machine was short of memory, and the job stopped to work. {need}.",
+        cause: "The machine was short of memory, and the job stopped working. {need}.",
         actions: &[
             "Find what uses the memory of the machine: ps aux --sort -rss.",
             "Set memory limits for pods and jobs.",
