@@ -30,6 +30,7 @@ pub mod host;
 pub mod incident;
 pub mod layout;
 pub mod memory;
+mod pattern;
 pub mod query;
 pub mod recorder;
 pub mod recording;
@@ -38,6 +39,9 @@ pub mod report;
 pub mod sign;
 pub mod signal;
 pub mod store;
+#[cfg(test)]
+mod story;
 pub mod time;
 pub mod tracker;
 pub mod verdict;
+mod wording;

@@ -28,6 +28,18 @@ pub struct Sign {
     pub text: String,
 }
 
+impl Sign {
+    /// Whether both are about the same GPU; `false` if one of them is about none.
+    pub fn is_on_same_gpu(&self, other: &Self) -> bool {
+        matches!((&self.gpu, &other.gpu), (Some(one), Some(other)) if one.is_same(other))
+    }
+
+    /// Whether it was there at a time between these two, both included.
+    pub fn overlaps(&self, from: Time, to: Time) -> bool {
+        self.from <= to && self.to.is_none_or(|end| end >= from)
+    }
+}
+
 /// The kinds of signs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,25 +68,121 @@ pub enum SignKind {
     JobSilent,
     /// The machine was restarted while heatsink ran.
     MachineRestart,
+    /// Corrected memory errors were counted.
+    EccCorrected,
+    /// A faulty row of GPU memory is replaced at the next reset.
+    RemapPending,
+    /// A faulty row of GPU memory could not be replaced.
+    RemapFailed,
+    /// The PCIe link sends packets again, or has fewer lanes or a lower generation than before.
+    PcieDegraded,
+    /// Errors on NVLinks were counted.
+    NvlinkErrors,
+    /// Programs wait for memory of the machine.
+    HostMemoryPressure,
+    /// The memory limit of a cgroup was reached.
+    CgroupMemoryLimit,
+    /// GPU memory is almost full.
+    GpuMemoryAlmostFull,
+    /// Most of the GPU memory in use was freed at once.
+    GpuMemoryFreed,
+    /// Busy GPUs became idle at once.
+    GpuIdle,
+    /// Nothing can be read of any GPU.
+    SourceDown,
+    /// The driver has another version than before.
+    DriverChanged,
+    /// A pod or a job gave its GPUs back.
+    HolderEnded,
+    /// Clocks were lowered by the power limit for long.
+    PowerCapped,
+    /// The fan stands still or runs at full speed, and the GPU is hot.
+    FanFailing,
+    /// heatsink was killed, and started again.
+    HeatsinkKilled,
+    /// More incidents began than are kept one by one.
+    MoreIncidents,
 }
 
+/// A row of the table of kinds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KindRow {
+    /// The kind.
+    pub kind: SignKind,
+    /// Its word in labels and JSON.
+    pub word: &'static str,
+    /// Whether it opens incidents; an XID and an OOM kill only if [`Sign::is_trigger`] says so.
+    pub opens: bool,
+    /// Whether a job that ends while it goes on, or within two minutes after, is suspected to end because of
+    /// it.
+    pub harms_jobs: bool,
+    /// What is said of it where nothing of it was seen: `no heat slowdown`; empty if it is not mentioned.
+    pub absent: &'static str,
+}
+
+const fn row(
+    kind: SignKind,
+    word: &'static str,
+    opens: bool,
+    harms_jobs: bool,
+    absent: &'static str,
+) -> KindRow {
+    KindRow { kind, word, opens, harms_jobs, absent }
+}
+
+/// All kinds, in the order of [`SignKind`].
+#[rustfmt::skip]
+pub static KINDS: &[KindRow] = &[
+    row(SignKind::Xid,                 "xid",                    true,  false, "XID"),
+    row(SignKind::GpuLost,             "gpu_lost",               true,  false, "lost GPU"),
+    row(SignKind::GpuHung,             "gpu_hung",               true,  false, "hung GPU"),
+    row(SignKind::GpuMissing,          "gpu_missing",            true,  false, ""),
+    row(SignKind::EccUncorrected,      "ecc_uncorrected",        true,  true,  "uncorrected memory error"),
+    row(SignKind::HeatSlowdown,        "heat_slowdown",          true,  true,  "slowdown by heat"),
+    row(SignKind::PowerBrake,          "power_brake",            true,  true,  "power brake"),
+    row(SignKind::OomKill,             "oom_kill",               true,  true,  "OOM kill"),
+    row(SignKind::MemoryFull,          "memory_full",            true,  true,  "full GPU memory"),
+    row(SignKind::LinkDown,            "link_down",              true,  true,  "NVLink that went down"),
+    row(SignKind::JobSilent,           "job_silent",             true,  false, ""),
+    row(SignKind::MachineRestart,      "machine_restart",        true,  false, ""),
+    row(SignKind::EccCorrected,        "ecc_corrected",          false, false, ""),
+    row(SignKind::RemapPending,        "remap_pending",          false, false, ""),
+    row(SignKind::RemapFailed,         "remap_failed",           false, false, ""),
+    row(SignKind::PcieDegraded,        "pcie_degraded",          false, false, "degraded PCIe link"),
+    row(SignKind::NvlinkErrors,        "nvlink_errors",          false, false, ""),
+    row(SignKind::HostMemoryPressure,  "host_memory_pressure",   false, true,  "memory pressure on the machine"),
+    row(SignKind::CgroupMemoryLimit,   "cgroup_memory_limit",    false, false, ""),
+    row(SignKind::GpuMemoryAlmostFull, "gpu_memory_almost_full", false, false, ""),
+    row(SignKind::GpuMemoryFreed,      "gpu_memory_freed",       false, false, ""),
+    row(SignKind::GpuIdle,             "gpu_idle",               false, false, ""),
+    row(SignKind::SourceDown,          "source_down",            false, false, ""),
+    row(SignKind::DriverChanged,       "driver_changed",         false, true,  ""),
+    row(SignKind::HolderEnded,         "holder_ended",           false, false, ""),
+    row(SignKind::PowerCapped,         "power_capped",           false, false, ""),
+    row(SignKind::FanFailing,          "fan_failing",            false, false, ""),
+    row(SignKind::HeatsinkKilled,      "heatsink_killed",        false, false, ""),
+    row(SignKind::MoreIncidents,       "more_incidents",         false, false, ""),
+];
+
 impl SignKind {
+    /// Its row in the table.
+    fn row(self) -> Option<&'static KindRow> {
+        KINDS.iter().find(|row| row.kind == self)
+    }
+
     /// Its word in labels and JSON.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Xid => "xid",
-            Self::GpuLost => "gpu_lost",
-            Self::GpuHung => "gpu_hung",
-            Self::GpuMissing => "gpu_missing",
-            Self::EccUncorrected => "ecc_uncorrected",
-            Self::HeatSlowdown => "heat_slowdown",
-            Self::PowerBrake => "power_brake",
-            Self::OomKill => "oom_kill",
-            Self::MemoryFull => "memory_full",
-            Self::LinkDown => "link_down",
-            Self::JobSilent => "job_silent",
-            Self::MachineRestart => "machine_restart",
-        }
+        self.row().map_or("", |row| row.word)
+    }
+
+    /// Whether it opens incidents; an XID and an OOM kill only if [`Sign::is_trigger`] says so.
+    pub fn opens(self) -> bool {
+        self.row().is_some_and(|row| row.opens)
+    }
+
+    /// Whether a job that ends while it goes on, or within two minutes after, is suspected to end because of it.
+    pub fn harms_jobs(self) -> bool {
+        self.row().is_some_and(|row| row.harms_jobs)
     }
 
     /// The kinds that open incidents, in the order of tables.
@@ -92,4 +200,25 @@ impl SignKind {
         Self::JobSilent,
         Self::MachineRestart,
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_each_kind_once_with_the_word_of_json() {
+        for (row, number) in KINDS.iter().zip(0..) {
+            assert_eq!(row.kind as usize, number, "{} is out of order", row.word);
+            let json = serde_json::to_string(&row.kind).unwrap();
+            assert_eq!(json, format!("\"{}\"", row.word));
+        }
+        assert_eq!(KINDS.len(), SignKind::MoreIncidents as usize + 1);
+    }
+
+    #[test]
+    fn the_kinds_that_open_are_the_triggers() {
+        let opening: Vec<_> = KINDS.iter().filter(|row| row.opens).map(|row| row.kind).collect();
+        assert_eq!(opening, SignKind::TRIGGERS);
+    }
 }

@@ -1,0 +1,34 @@
+//! The largest and smallest values while a condition goes on: the numbers of its sentence.
+
+use super::input::{GpuReading, Input};
+
+/// The smallest and the largest value of each input.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Extremes(Vec<Option<(f64, f64)>>);
+
+impl Extremes {
+    /// Takes a row.
+    pub(crate) fn add(&mut self, reading: &GpuReading) {
+        self.0.resize(reading.values().len(), None);
+        for (extreme, value) in self.0.iter_mut().zip(reading.values()) {
+            let Some(value) = *value else { continue };
+            let (min, max) = extreme.unwrap_or((value, value));
+            *extreme = Some((min.min(value), max.max(value)));
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The largest value.
+    pub(crate) fn max(&self, input: Input) -> Option<f64> {
+        self.0.get(input as usize).copied().flatten().map(|(_, max)| max)
+    }
+
+    /// The smallest value.
+    pub(crate) fn min(&self, input: Input) -> Option<f64> {
+        self.0.get(input as usize).copied().flatten().map(|(min, _)| min)
+    }
+}

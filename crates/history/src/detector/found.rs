@@ -1,0 +1,46 @@
+//! What a detector hands on: a sign, and what its sentence does not tell a program.
+
+use crate::layout::GpuInfo;
+use crate::sign::{Sign, SignKind};
+use crate::time::Time;
+
+/// A sign that is new or has changed.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Found {
+    /// The sign.
+    pub(crate) sign: Sign,
+    /// All GPUs that it is about; more than one only where the sign itself names none.
+    pub(crate) gpus: Vec<GpuInfo>,
+    /// When it was found out, which may be later than it began.
+    pub(crate) at: Time,
+}
+
+impl Found {
+    /// Something that happened at once.
+    pub(crate) fn once(kind: SignKind, gpu: Option<&GpuInfo>, at: Time, text: String) -> Self {
+        Self::lasting(kind, gpu, (at, Some(at)), at, text)
+    }
+
+    /// Something that goes on, or has gone on.
+    pub(crate) fn lasting(
+        kind: SignKind,
+        gpu: Option<&GpuInfo>,
+        (from, to): (Time, Option<Time>),
+        at: Time,
+        text: String,
+    ) -> Self {
+        let is_trigger = kind.opens();
+        let sign = Sign { kind, gpu: gpu.cloned(), xid: None, from, to, is_trigger, text };
+        Self { sign, gpus: gpu.cloned().into_iter().collect(), at }
+    }
+
+    /// The same, about several GPUs at once.
+    pub(crate) fn on_gpus(mut self, gpus: &[GpuInfo]) -> Self {
+        self.gpus = gpus.to_vec();
+        self.sign.gpu = match gpus {
+            [gpu] => Some(gpu.clone()),
+            _ => None,
+        };
+        self
+    }
+}

@@ -1,0 +1,188 @@
+//! Jobs whose GPUs stop to work together.
+
+use std::time::Duration;
+
+use super::activity::Silence;
+use super::found::Found;
+use super::gpu_state::GpuState;
+use super::holders::Holders;
+use crate::event::HolderInfo;
+use crate::layout::GpuInfo;
+use crate::sign::{Sign, SignKind};
+use crate::time::Time;
+use crate::wording::{gpus, sentence, whole};
+
+/// Silence of a job that still has its GPUs: no pause of a healthy job is as long.
+const LONG: Duration = Duration::from_secs(60);
+/// Silence after which a job is looked at that may have ended because of something harmful.
+const SHORT: Duration = Duration::from_secs(5);
+/// The GPUs of a job become silent within this time.
+const TOGETHER: Duration = Duration::from_secs(30);
+/// Something harmful is suspected this long after it ended.
+const SUSPECTED: Duration = Duration::from_secs(120);
+
+/// Silence that is no longer looked at: the job has ended, and nobody was harmed.
+const LOOKED_AT: Duration = Duration::from_secs(300);
+
+/// GPUs that one job uses, as far as that is known.
+struct Group<'a> {
+    /// `None` for the GPUs that nobody is known to have.
+    holder: Option<&'a HolderInfo>,
+    /// Whether the holder gave one of them back a moment ago.
+    has_ended: bool,
+    /// Positions of states.
+    members: Vec<usize>,
+}
+
+/// Jobs that stopped to work. `harms` are signs that harm jobs, at least those of the last minutes.
+pub(crate) fn find(
+    now: Time,
+    interval: Duration,
+    states: &mut [GpuState],
+    holders: &Holders,
+    harms: &[Sign],
+) -> Vec<Found> {
+    let mut found = Vec::new();
+    for group in groups(now, states, holders) {
+        let Some(stop) = Stop::of(now, interval, states, &group) else { continue };
+        let is_long = group.holder.is_some() && !group.has_ended && stop.seen >= LONG;
+        let gave_up = stop.is_freed || group.has_ended;
+        let is_harmed = stop.seen >= SHORT && gave_up && stop.is_harmed_by(harms);
+        if !is_long && !is_harmed {
+            continue;
+        }
+        for position in &stop.members {
+            let silence =
+                states.get_mut(*position).and_then(|state| state.activity.silence.as_mut());
+            if let Some(silence) = silence {
+                silence.is_told = true;
+            }
+        }
+        found.push(stop.found(now, group.holder));
+    }
+    found
+}
+
+/// Whether a GPU stopped to work a moment ago, so that there is something to look for. In almost all rows there
+/// is none.
+pub(crate) fn is_any(states: &[GpuState]) -> bool {
+    states.iter().any(|state| state.activity.silence.is_some_and(is_open))
+}
+
+fn is_open(silence: Silence) -> bool {
+    silence.was_busy() && !silence.is_told && silence.seen <= LOOKED_AT
+}
+
+fn groups<'a>(now: Time, states: &[GpuState], holders: &'a Holders) -> Vec<Group<'a>> {
+    let recent = now.before(LONG);
+    let mut is_held = vec![false; states.len()];
+    let mut groups = Vec::new();
+    for holder in holders.since(recent) {
+        let holds: Vec<_> = holders
+            .all()
+            .iter()
+            .filter(|hold| hold.holder == *holder && hold.to.is_none_or(|to| to >= recent))
+            .collect();
+        let is_member = |state: &GpuState| holds.iter().any(|hold| hold.gpu.is_same(&state.gpu));
+        let mut members = Vec::new();
+        for (position, state) in states.iter().enumerate() {
+            if is_member(state) {
+                members.push(position);
+                if let Some(is_held) = is_held.get_mut(position) {
+                    *is_held = true;
+                }
+            }
+        }
+        let has_ended = holds.iter().any(|hold| hold.to.is_some());
+        groups.push(Group { holder: Some(holder), has_ended, members });
+    }
+    let free = is_held.iter().enumerate().filter(|(_, is_held)| !**is_held);
+    let members = free.map(|(position, _)| position).collect();
+    groups.push(Group { holder: None, has_ended: false, members });
+    groups
+}
+
+/// GPUs of a group that stopped together.
+struct Stop {
+    members: Vec<usize>,
+    gpus: Vec<GpuInfo>,
+    /// All GPUs of the job, also those that did nothing before, or are down.
+    gpus_of_job: Vec<GpuInfo>,
+    since: Time,
+    seen: Duration,
+    /// The mean utilization before, in percent.
+    before: f64,
+    is_freed: bool,
+}
+
+impl Stop {
+    fn of(now: Time, interval: Duration, states: &[GpuState], group: &Group<'_>) -> Option<Self> {
+        let members = || {
+            group.members.iter().filter_map(|position| Some((*position, states.get(*position)?)))
+        };
+        let silent: Vec<_> = members()
+            .filter_map(|(position, state)| Some((position, state, state.activity.silence?)))
+            .filter(|(_, _, silence)| is_open(*silence))
+            .collect();
+        let is_working = members().any(|(_, state)| state.activity.works_at(now));
+        if group.holder.is_some() && is_working {
+            return None;
+        }
+        let last = silent.iter().map(|(_, _, silence)| silence.since).max()?;
+        let slack = TOGETHER.saturating_add(interval);
+        let together: Vec<_> = silent
+            .into_iter()
+            .filter(|(_, _, silence)| last.since(silence.since) <= slack)
+            .collect();
+        let since = together.iter().map(|(_, _, silence)| silence.since).min()?;
+        let seen = together.iter().map(|(_, _, silence)| silence.seen).min()?;
+        let sum: f64 = together.iter().map(|(_, _, silence)| silence.before).sum();
+        let freed_since = since.before(slack);
+        let gpus: Vec<_> = together.iter().map(|(_, state, _)| state.gpu.clone()).collect();
+        let gpus_of_job = match group.holder {
+            Some(_) => members().map(|(_, state)| state.gpu.clone()).collect(),
+            None => gpus.clone(),
+        };
+        Some(Self {
+            members: together.iter().map(|(position, ..)| *position).collect(),
+            gpus,
+            gpus_of_job,
+            since,
+            seen,
+            before: sum / together.len() as f64,
+            is_freed: together
+                .iter()
+                .all(|(_, state, _)| state.freed.is_some_and(|at| at >= freed_since)),
+        })
+    }
+
+    /// Whether something harmful was going on when it stopped, on one of its GPUs or on the whole machine.
+    fn is_harmed_by(&self, harms: &[Sign]) -> bool {
+        let (first, last) = (self.since.before(SUSPECTED), self.since.after(SHORT));
+        harms.iter().any(|harm| {
+            let mut mine = self.gpus_of_job.iter();
+            let is_mine = harm.gpu.as_ref().is_none_or(|gpu| mine.any(|mine| mine.is_same(gpu)));
+            is_mine && harm.overlaps(first, last)
+        })
+    }
+
+    fn found(&self, now: Time, holder: Option<&HolderInfo>) -> Found {
+        let who = match (self.gpus.as_slice(), holder) {
+            ([gpu], Some(holder)) => format!("{} of {}", gpu.name(), holder.name()),
+            (gpus, Some(holder)) => format!("all {} busy GPUs of {}", gpus.len(), holder.name()),
+            (several, None) => gpus(several),
+        };
+        let together = if self.gpus.len() > 1 { " together" } else { "" };
+        let memory = match (self.is_freed, self.gpus.len()) {
+            (false, _) => "",
+            (true, 1) => ", and its memory was freed",
+            (true, _) => ", and their memory was freed",
+        };
+        let before = whole(self.before);
+        let text = format!(
+            "{who} stopped working{together}: utilization fell from {before} % to 0{memory}"
+        );
+        let found = Found::once(SignKind::JobSilent, None, self.since, sentence(&text));
+        Found { at: now, ..found.on_gpus(&self.gpus_of_job) }
+    }
+}

@@ -1,0 +1,38 @@
+//! Which signs a row of a table means.
+
+use model::catalog::xid::{self, Class};
+
+use crate::sign::{Sign, SignKind};
+
+/// Some signs.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Pattern {
+    /// Any sign.
+    Any,
+    /// Signs of these kinds.
+    Kinds(&'static [SignKind]),
+    /// XIDs with these codes.
+    Xids(&'static [u32]),
+    /// XIDs of these classes.
+    Classes(&'static [Class]),
+    /// Signs of these kinds, and XIDs with these codes.
+    Either(&'static [SignKind], &'static [u32]),
+}
+
+impl Pattern {
+    /// Whether it means this sign.
+    pub(crate) fn matches(self, sign: &Sign) -> bool {
+        let has_kind = |kinds: &[SignKind]| kinds.contains(&sign.kind);
+        let has_code = |codes: &[u32]| sign.xid.is_some_and(|code| codes.contains(&code));
+        match self {
+            Self::Any => true,
+            Self::Kinds(kinds) => has_kind(kinds),
+            Self::Xids(codes) => has_code(codes),
+            Self::Classes(classes) => sign.xid.is_some_and(|code| {
+                let class = xid::class(code).unwrap_or(Class::Unclassified);
+                classes.contains(&class)
+            }),
+            Self::Either(kinds, codes) => has_kind(kinds) || has_code(codes),
+        }
+    }
+}

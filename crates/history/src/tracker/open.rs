@@ -1,0 +1,255 @@
+//! An incident while triggers may still join it.
+
+use std::time::Duration;
+
+use crate::detector::found::Found;
+use crate::detector::holders::Hold;
+use crate::event::{Event, HolderInfo};
+use crate::incident::Incident;
+use crate::layout::{GpuInfo, HostInfo};
+use crate::sign::{Sign, SignKind};
+use crate::time::{Range, Time};
+use crate::verdict::{self, Seen};
+
+/// What is kept before the first trigger.
+pub(crate) const BEFORE: Duration = Duration::from_secs(600);
+/// What is kept after the last trigger; and the time in which another one may join.
+pub(crate) const AFTER: Duration = Duration::from_secs(120);
+/// An incident is closed at the latest after this time, so that one which repeats itself for days is told.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Signs of one incident.
+const MOST_SIGNS: usize = 256;
+/// Events of one incident.
+pub(crate) const MOST_EVENTS: usize = 512;
+/// GPUs and holders of one incident.
+const MOST_GPUS: usize = 256;
+
+/// A sign of an incident.
+#[derive(Clone, Debug)]
+struct Kept {
+    sign: Sign,
+    gpus: Vec<GpuInfo>,
+    /// How often it happened.
+    count: u64,
+}
+
+/// An incident that is open.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenIncident {
+    number: u64,
+    kind: SignKind,
+    began: Time,
+    last: Time,
+    /// When the first trigger began, which may be before it was seen.
+    first: Time,
+    host: HostInfo,
+    gpus: Vec<GpuInfo>,
+    holders: Vec<(usize, HolderInfo)>,
+    signs: Vec<Kept>,
+    events: Vec<Event>,
+    /// The name of the verdict that was last told.
+    told: String,
+    /// Whether a sign came or changed since.
+    is_changed: bool,
+}
+
+impl OpenIncident {
+    /// An incident that this trigger opens.
+    pub(crate) fn new(number: u64, host: HostInfo, trigger: &Found) -> Self {
+        Self {
+            number,
+            kind: trigger.sign.kind,
+            began: trigger.at,
+            last: trigger.at,
+            first: trigger.sign.from.min(trigger.at),
+            host,
+            gpus: Vec::new(),
+            holders: Vec::new(),
+            signs: Vec::new(),
+            events: Vec::new(),
+            told: String::new(),
+            is_changed: false,
+        }
+    }
+
+    /// Its number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// When the first trigger was seen.
+    pub(crate) fn began(&self) -> Time {
+        self.began
+    }
+
+    /// When the last trigger was seen.
+    pub(crate) fn last(&self) -> Time {
+        self.last
+    }
+
+    /// What is kept.
+    pub(crate) fn window(&self) -> Range {
+        Range { from: self.first.before(BEFORE), to: self.last.after(AFTER) }
+    }
+
+    /// Whether nothing joins it any more.
+    pub(crate) fn is_over(&self, now: Time) -> bool {
+        now > self.last.after(AFTER) || now > self.began.after(LONGEST)
+    }
+
+    /// Its triggers, with all GPUs that each is about.
+    pub(crate) fn triggers(&self) -> impl Iterator<Item = (&Sign, &[GpuInfo])> {
+        let triggers = self.signs.iter().filter(|kept| kept.sign.is_trigger);
+        triggers.map(|kept| (&kept.sign, kept.gpus.as_slice()))
+    }
+
+    /// Adds a trigger.
+    pub(crate) fn join(&mut self, trigger: &Found, holds: &[&Hold]) {
+        self.began = self.began.min(trigger.at);
+        self.last = self.last.max(trigger.at);
+        self.first = self.first.min(trigger.sign.from).min(trigger.at);
+        for gpu in &trigger.gpus {
+            self.add_gpu(gpu, holds);
+        }
+        self.add(trigger, true);
+    }
+
+    /// Adds a sign that only explains, or the newer state of one that it has.
+    pub(crate) fn explain(&mut self, found: &Found) {
+        let window = self.window();
+        if found.sign.overlaps(window.from, window.to) {
+            self.add(found, false);
+        }
+    }
+
+    /// Adds events of its window.
+    pub(crate) fn add_events<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>) {
+        let from = self.window().from;
+        for event in events {
+            if event.time >= from && self.events.len() < MOST_EVENTS {
+                self.events.push(event.clone());
+            }
+        }
+    }
+
+    /// Counts an incident that is not kept by itself.
+    pub(crate) fn count_more(&mut self, at: Time) -> u64 {
+        let text = "Another incident began, and is not kept by itself".to_owned();
+        self.add(&Found::once(SignKind::MoreIncidents, None, at, text), false);
+        let more = self.signs.iter().find(|kept| kept.sign.kind == SignKind::MoreIncidents);
+        more.map_or(0, |kept| kept.count)
+    }
+
+    /// Whether its verdict is another one than the one that was last told.
+    pub(crate) fn has_news(&self) -> bool {
+        self.is_changed && verdict::judge(&self.signs()).name != self.told
+    }
+
+    /// As it is now, with the signs that go on.
+    pub(crate) fn tell(&mut self, ongoing: &[Found], is_closed: bool) -> Incident {
+        for found in ongoing {
+            self.explain(found);
+        }
+        let seen = self.signs();
+        let verdict = verdict::judge(&seen);
+        let signs = seen.into_iter().map(|seen| seen.sign).collect();
+        self.told.clone_from(&verdict.name);
+        self.is_changed = false;
+        let mut events = self.events.clone();
+        events.sort_by_key(|event| event.time);
+        Incident {
+            number: self.number,
+            kind: self.kind,
+            began: self.began,
+            last: self.last,
+            window: self.window(),
+            is_closed,
+            host: self.host.clone(),
+            gpus: self.gpus.clone(),
+            holders: self.holders.clone(),
+            signs,
+            events,
+            verdict,
+        }
+    }
+
+    /// Its signs in order of time, whatever the order in which they came.
+    fn signs(&self) -> Vec<Seen> {
+        let told = |kept: &Kept| Seen { sign: kept.told(), gpus: kept.gpus.clone() };
+        let mut seen: Vec<_> = self.signs.iter().map(told).collect();
+        seen.sort_by(|one, other| one.order().cmp(&other.order()));
+        seen
+    }
+
+    fn add_gpu(&mut self, gpu: &GpuInfo, holds: &[&Hold]) {
+        if self.gpus.len() >= MOST_GPUS || self.gpus.iter().any(|other| other.is_same(gpu)) {
+            return;
+        }
+        let position = self.gpus.len();
+        self.gpus.push(gpu.clone());
+        let of_it = holds.iter().filter(|hold| hold.gpu.is_same(gpu));
+        for hold in of_it.take(MOST_GPUS) {
+            let holder = (position, hold.holder.clone());
+            if !self.holders.contains(&holder) {
+                self.holders.push(holder);
+            }
+        }
+    }
+
+    fn add(&mut self, found: &Found, is_trigger: bool) {
+        self.is_changed = true;
+        let sign = Sign { is_trigger, ..found.sign.clone() };
+        if let Some(kept) = self.signs.iter_mut().find(|kept| kept.is_same(&sign)) {
+            kept.take(sign);
+        } else if self.signs.len() < MOST_SIGNS {
+            self.signs.push(Kept { sign, gpus: found.gpus.clone(), count: 1 });
+        }
+    }
+}
+
+impl Kept {
+    /// Whether the other is a newer state of this one, or happened again.
+    fn is_same(&self, other: &Sign) -> bool {
+        let mine = &self.sign;
+        let has_same_gpu = match (&mine.gpu, &other.gpu) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (None, None) => true,
+            _ => false,
+        };
+        let happens_again = self.is_at_once() && other.to == Some(other.from);
+        // Signs without a GPU are told apart by their sentences: they name GPUs, holders and processes.
+        let says_the_same = mine.gpu.is_some() || mine.text == other.text;
+        (mine.kind, mine.xid) == (other.kind, other.xid)
+            && has_same_gpu
+            && (mine.from == other.from && mine.to != Some(mine.from)
+                || happens_again && says_the_same)
+    }
+
+    fn is_at_once(&self) -> bool {
+        self.count > 1 || self.sign.to == Some(self.sign.from)
+    }
+
+    fn take(&mut self, newer: Sign) {
+        let is_trigger = self.sign.is_trigger || newer.is_trigger;
+        if self.is_at_once() {
+            self.count = self.count.saturating_add(1);
+            let to = self.sign.to.max(newer.to);
+            // The first one is told, whichever came first.
+            if (newer.from, &newer.text) < (self.sign.from, &self.sign.text) {
+                self.sign = newer;
+            }
+            self.sign.to = to;
+        } else {
+            self.sign = newer;
+        }
+        self.sign.is_trigger = is_trigger;
+    }
+
+    fn told(&self) -> Sign {
+        let mut sign = self.sign.clone();
+        if self.count > 1 {
+            sign.text += &format!(" ({} times)", self.count);
+        }
+        sign
+    }
+}

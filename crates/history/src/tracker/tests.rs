@@ -1,0 +1,346 @@
+//! Which signs become one incident, which open none, and what holds for any recording.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::{HolderInfo, PreviousRun, Process};
+use crate::layout::{GpuInfo, HostInfo, SignalInfo};
+use crate::story::{Step, Story, gpu_info, xid};
+
+const ALL: [u32; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+
+fn busy() -> Story {
+    Story::of(8).job("4711", &ALL).run(120)
+}
+
+/// The kinds of all incidents, in order.
+fn kinds(story: Story) -> Vec<SignKind> {
+    story.run(180).incidents().iter().map(|incident| incident.kind).collect()
+}
+
+#[test]
+fn what_happens_on_healthy_machines_opens_no_incident() {
+    let healthy: [(&str, Story); 12] = [
+        ("a steady job", busy().run(600)),
+        (
+            "a job that ends, and gives its GPUs back",
+            busy().exit(&ALL).run(2).job_ends("4711", &ALL).run(600),
+        ),
+        ("a job that ends, where holders are not known", Story::of(8).run(120).exit(&ALL).run(600)),
+        ("a checkpoint", busy().idle(&ALL).run(8).work(&ALL).run(60)),
+        ("one GPU of a job that idles", busy().idle(&[0]).run(300)),
+        ("GPUs that nobody uses", Story::of(8).exit(&ALL).run(600)),
+        ("a short heat slowdown", busy().hot(0, 89).run(25).cool(0).run(60)),
+        ("the slowdown bit of a cool GPU", busy().set(&[0], "clock_reasons", 8.0).run(120)),
+        ("the power limit", busy().set(&ALL, "clock_reasons", 4.0).run(1200)),
+        ("a driver call that is slow", busy().down(0, "late").run(3).up(0).run(60)),
+        ("an XID that is information", busy().xid(0, 63).run(60)),
+        ("GPUs that are slow to start", Story::of(2).down(0, "starting").run(20).up(0).run(60)),
+    ];
+    for (name, story) in healthy {
+        assert_eq!(kinds(story), [], "{name}");
+    }
+}
+
+#[test]
+fn an_upgrade_of_the_driver_is_no_fault_of_a_gpu() {
+    let gone = |story: Story| ALL.iter().fold(story, |story, gpu| story.down(*gpu, "lost"));
+    let back = |story: Story| ALL.iter().fold(story, |story, gpu| story.up(*gpu));
+    // The GPUs go before the source does, and come back with it.
+    let idle = || Story::of(8).exit(&ALL).run(120);
+    let down = gone(idle()).run(3).source_down().run(60).source_up("580.2");
+    assert_eq!(kinds(back(down).run(60)), []);
+    let all_lost = gone(idle()).run(60);
+    assert_eq!(kinds(all_lost), [SignKind::GpuLost]);
+}
+
+#[test]
+fn a_power_brake_on_all_gpus_is_one_incident() {
+    let incident = busy().set(&ALL, "clock_reasons", 128.0).run(30).ends().unwrap();
+    assert_eq!(incident.gpus.len(), 8);
+    assert_eq!(incident.signs.iter().filter(|sign| sign.is_trigger).count(), 8);
+}
+
+#[test]
+fn what_follows_from_a_fault_joins_it() {
+    for (name, story) in [
+        ("79 a minute after 48", busy().xid(5, 48).run(60).xid(5, 79).down(5, "lost").run(9)),
+        ("45 after 31", busy().xid(5, 31).run(30).xid(5, 45).run(9)),
+        ("the job stops after a hang", busy().down(5, "late").run(10).idle(&ALL).run(90)),
+        ("the same again", busy().xid(5, 31).run(90).xid(5, 31).run(90).xid(5, 31).run(9)),
+        ("a second GPU within five seconds", busy().xid(5, 31).run(4).xid(6, 13).run(9)),
+    ] {
+        assert_eq!(story.run(180).incidents().len(), 1, "{name}");
+    }
+    let apart = busy().xid(5, 31).run(30).xid(6, 13).run(9);
+    assert_eq!(kinds(apart), [SignKind::Xid, SignKind::Xid]);
+    let later = busy().xid(5, 31).run(130).xid(5, 31).run(9);
+    assert_eq!(kinds(later), [SignKind::Xid, SignKind::Xid]);
+}
+
+#[test]
+fn an_incident_has_ten_minutes_before_and_two_after() {
+    let story = busy().xid(5, 31).run(60).xid(5, 45);
+    let open = story.clone().run(10).incidents().pop().unwrap();
+    assert!(!open.is_closed);
+    let closed = story.ends().unwrap();
+    assert!(closed.is_closed);
+    let Incident { began, last, window, .. } = &closed;
+    assert_eq!(last.since(*began), Duration::from_secs(60));
+    assert_eq!(began.since(window.from), Duration::from_secs(600));
+    assert_eq!(window.to.since(*last), Duration::from_secs(120));
+    // The job began before, and that is an event of the window.
+    assert!(closed.events.iter().any(|event| matches!(event.what, What::HolderBegan { .. })));
+    assert_eq!(closed.holders, [(0, HolderInfo::Job { id: "4711".to_owned() })]);
+}
+
+#[test]
+fn the_same_xid_many_times_is_one_sign() {
+    let story = (0..50).fold(busy(), |story, _| story.xid(5, 45)).run(1);
+    let incident = story.ends().unwrap();
+    assert_eq!(incident.signs.len(), 1);
+    assert!(incident.signs[0].text.ends_with("(50 times)"), "{:?}", incident.signs[0].text);
+}
+
+#[test]
+fn an_oom_kill_is_a_trigger_only_if_it_has_to_do_with_a_gpu() {
+    let kills = |story: Story| kinds(story.run(20));
+    let other = Some("/system.slice/cron.service");
+    assert_eq!(kills(busy().oom_kill(other, None)), []);
+    assert_eq!(kills(busy().oom_kill(Some("/slurm/job_4711/step_0"), None)), [SignKind::OomKill]);
+    // The line may come before or after memory is seen to be freed.
+    assert_eq!(kills(busy().oom_kill(other, None).run(3).exit(&[2])), [SignKind::OomKill]);
+    assert_eq!(kills(busy().exit(&[2]).run(3).oom_kill(other, None)), [SignKind::OomKill]);
+    let unreadable = busy().set(&ALL, "memory_used", None).run(5);
+    assert_eq!(kills(unreadable.oom_kill(other, None)), [SignKind::OomKill]);
+    // But it explains what comes after it.
+    let silent = busy().oom_kill(other, None).run(30).idle(&ALL).run(90).ends().unwrap();
+    assert!(silent.signs.iter().any(|sign| sign.kind == SignKind::OomKill && !sign.is_trigger));
+}
+
+#[test]
+fn rows_may_be_close_together_or_far_apart() {
+    for interval_ms in [100, 500, 1000, 10_000, 30_000, 60_000] {
+        let machine = || Story::of(2).every_ms(interval_ms).job("1", &[0, 1]).run(300);
+        let heat = machine().hot(1, 89).run(600).idle(&[0, 1]).run(300).ends().unwrap();
+        assert_eq!((heat.kind, heat.verdict.name.as_str()), (SignKind::JobSilent, "heat"));
+        assert_eq!(machine().run(600).incidents(), [], "{interval_ms} ms");
+        let full = machine().set(&[1], "memory_used", 81_000.0).run(120).exit(&[1]).run(60);
+        let full = full.incidents().pop().map(|incident| incident.kind);
+        assert_eq!(full, Some(SignKind::MemoryFull), "{interval_ms} ms");
+    }
+}
+
+#[test]
+fn at_most_32_incidents_an_hour_are_kept_and_the_others_are_counted() {
+    let mut story = busy();
+    for number in 0..60 {
+        story = story.xid(number % 8, 31).run(20).xid((number + 4) % 8, 13).run(20);
+    }
+    let incidents = story.run(300).incidents();
+    assert_eq!(incidents.len(), 32);
+    let counted = |incident: &Incident| {
+        incident.signs.iter().any(|sign| sign.kind == SignKind::MoreIncidents)
+    };
+    assert!(incidents.iter().any(counted));
+}
+
+#[test]
+fn a_clock_that_is_set_closes_incidents_and_changes_no_duration() {
+    let shifted = |seconds: i64| {
+        let mut story = busy().hot(2, 89).run(600);
+        let by_ms = seconds * 1000;
+        story = story.event(None, What::ClockSet { by_ms });
+        let first = story.steps.len();
+        story = story.run(600).idle(&ALL).run(90);
+        for Step { row, events } in &mut story.steps[first..] {
+            row.time.0 += by_ms;
+            events.iter_mut().for_each(|event| event.time.0 += by_ms);
+        }
+        story.incidents().pop().unwrap()
+    };
+    for seconds in [0, 3600, -3600, 30, -30] {
+        let incident = shifted(seconds);
+        assert_eq!(incident.kind, SignKind::JobSilent);
+        assert!(incident.verdict.cause.contains("for 21 min so far"), "{}", incident.verdict.cause);
+    }
+}
+
+#[test]
+fn a_machine_that_was_cut_off_has_the_time_before_in_its_window() {
+    let incident = Story::of(8).started(false, true, 240).run(20).ends().unwrap();
+    assert_eq!(incident.kind, SignKind::MachineRestart);
+    assert_eq!(incident.began.since(incident.window.from), Duration::from_secs(840));
+    let killed = Story::of(8).started(false, false, 240).run(20);
+    assert_eq!(kinds(killed), []);
+}
+
+#[test]
+fn what_was_recorded_before_a_restart_explains_it() {
+    let before = busy().hot(2, 89).run(300);
+    let after = before.clone().run(240).started(false, true, 240).run(20);
+    let layout = before.layout();
+    let mut tracker = Tracker::new(7);
+    for Step { row, events } in &before.steps {
+        tracker.recall(row.time, &layout, Some(row), events);
+    }
+    let Step { row, events } = after.steps.iter().rfind(|step| !step.events.is_empty()).unwrap();
+    let incidents = tracker.observe(row.time, &layout, Some(row), events);
+    let [incident] = incidents.as_slice() else { panic!("{incidents:#?}") };
+    assert_eq!((incident.number, incident.kind), (7, SignKind::MachineRestart));
+    let heat = incident.signs.iter().find(|sign| sign.kind == SignKind::HeatSlowdown).unwrap();
+    assert!(!heat.is_trigger && heat.from < incident.began);
+    assert!(incident.events.iter().any(|event| matches!(event.what, What::HolderBegan { .. })));
+}
+
+#[test]
+fn an_xid_of_an_unknown_gpu_and_of_an_unknown_code_has_a_verdict() {
+    let incident = busy().event(None, xid(9999)).ends().unwrap();
+    assert_eq!(incident.verdict.cause, "A GPU reported a fault: Unknown XID (XID 9999).");
+    assert!(incident.gpus.is_empty());
+}
+
+/// Any event of a GPU or of the machine.
+fn any_what() -> impl Strategy<Value = What> {
+    let holder = || (0..3_u32).prop_map(|id| HolderInfo::Job { id: id.to_string() });
+    let process = Process { pid: Some(7), name: None };
+    prop_oneof![
+        any::<(bool, bool, i64)>().prop_map(|(was_stopped, machine_restarted, last)| {
+            let before = Some(PreviousRun { was_stopped, machine_restarted, last: Time(last) });
+            What::Started { before }
+        }),
+        Just(What::Stopped),
+        any::<i64>().prop_map(|by_ms| What::ClockSet { by_ms }),
+        Just(What::SourceDown { why: String::new() }),
+        ".{0,4}".prop_map(|version| What::SourceUp { driver_version: Some(version) }),
+        prop_oneof![Just("lost"), Just("late"), Just("missing"), Just("failed")]
+            .prop_map(|reason| What::GpuDown { reason: reason.to_owned() }),
+        Just(What::GpuUp),
+        prop_oneof![0..200_u32, any::<u32>()].prop_map(xid),
+        (".{0,9}", any::<Option<u64>>()).prop_map(move |(path, anonymous_kb)| What::OomKill {
+            process: process.clone(),
+            limited_cgroup: None,
+            cgroup: Some(path),
+            anonymous_kb,
+            line: String::new(),
+        }),
+        holder().prop_map(|holder| What::HolderBegan { holder }),
+        holder().prop_map(|holder| What::HolderEnded { holder }),
+    ]
+}
+
+fn any_time() -> impl Strategy<Value = Time> {
+    prop_oneof![4 => (0..4_000_000_i64).prop_map(Time), 1 => any::<i64>().prop_map(Time)]
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let gpu = prop_oneof![
+        (0..9_u32).prop_map(|index| Some(gpu_info(index))),
+        Just(None),
+        Just(Some(GpuInfo::default()))
+    ];
+    (any_time(), gpu, any_what()).prop_map(|(time, gpu, what)| Event { time, gpu, what })
+}
+
+/// A layout that the rows may fit or not.
+fn any_layout() -> impl Strategy<Value = Arc<Layout>> {
+    let story = Story::of(4).layout();
+    let of_story = story.signals.clone();
+    let signal = (prop::sample::select(of_story), any::<(u8, u32, bool)>()).prop_map(
+        |(signal, (digits, step, is_of_host))| SignalInfo { digits, step, is_of_host, ..signal },
+    );
+    let odd = (prop::collection::vec(signal, 0..30), 0..6_u32, any::<u64>()).prop_map(
+        |(signals, gpus, interval_ms)| {
+            let host = HostInfo { interval_ms, ..HostInfo::default() };
+            Arc::new(Layout { host, gpus: (0..gpus).map(gpu_info).collect(), signals })
+        },
+    );
+    prop_oneof![Just(story), odd]
+}
+
+fn any_row() -> impl Strategy<Value = Option<Row>> {
+    let value =
+        prop_oneof![Just(None), (0..200_000_i64).prop_map(Some), any::<i64>().prop_map(Some)];
+    prop::option::of(
+        (any_time(), prop::collection::vec(value, 0..100))
+            .prop_map(|(time, values)| Row { time, values }),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_recording_ends_in_a_panic(
+        steps in prop::collection::vec(
+            (any_time(), any_layout(), any_row(), prop::collection::vec(any_event(), 0..5)),
+            0..40,
+        )
+    ) {
+        let mut tracker = Tracker::new(u64::MAX - 2);
+        for (now, layout, row, events) in &steps {
+            for incident in tracker.observe(*now, layout, row.as_ref(), events) {
+                prop_assert!(incident.window.from <= incident.window.to);
+                prop_assert!(!incident.verdict.cause.is_empty());
+                prop_assert!(incident.signs.iter().any(|sign| sign.is_trigger));
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_triggers_come_does_not_change_the_verdict(
+        codes in prop::sample::subsequence(vec![13, 31, 45, 48, 61, 62, 74, 79, 94, 95, 119], 1..6),
+        gpus in prop::collection::vec(0..2_u32, 6),
+        times in prop::collection::vec(0..4000_i64, 6),
+        order in Just((0..6_usize).collect::<Vec<_>>()).prop_shuffle(),
+        later in prop::collection::vec(0..3_usize, 6),
+    ) {
+        let begin = busy().steps.last().map_or(0, |step| step.row.time.0);
+        let mut events = Vec::new();
+        for ((code, gpu), time) in codes.iter().zip(&gpus).zip(&times) {
+            events.push(Event { time: Time(begin + time), gpu: Some(gpu_info(*gpu)), what: xid(*code) });
+        }
+        // All at once in order of time; and shuffled, in three portions.
+        let mut sorted = events.clone();
+        sorted.sort_by_key(|event| event.time);
+        let mut straight = busy().run(8);
+        let mut shuffled = straight.clone();
+        let first = straight.steps.len() - 4;
+        straight.steps[first].events = sorted;
+        for position in order.iter().filter(|position| **position < events.len()) {
+            let step = first + later[*position];
+            shuffled.steps[step].events.push(events[*position].clone());
+        }
+        let told = |story: Story| {
+            let incidents = story.run(180).incidents();
+            incidents.into_iter().map(|incident| incident.verdict).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(told(straight), told(shuffled));
+    }
+}
+
+#[test]
+fn memory_is_bounded_whatever_happens() {
+    let mut story = busy();
+    let holder = |number: u32| HolderInfo::Job { id: number.to_string() };
+    for number in 0..400_u32 {
+        for more in 0..8 {
+            story =
+                story.xid(more, number).oom_kill(Some("/a"), Some(&format!("/{number}/{more}")));
+            story =
+                story.event(Some(more), What::HolderBegan { holder: holder(number * 8 + more) });
+        }
+        story = story.run(1);
+    }
+    let mut tracker = Tracker::new(1);
+    let layout = story.layout();
+    for Step { row, events } in &story.steps {
+        for incident in tracker.observe(row.time, &layout, Some(row), events) {
+            assert!(incident.signs.len() <= 256 && incident.events.len() <= MOST_EVENTS);
+        }
+        assert!(tracker.events.len() <= MOST_EVENTS);
+        assert!(tracker.signs.len() <= MOST_SIGNS);
+        assert!(tracker.open.len() <= MOST_AN_HOUR && tracker.begun.len() <= MOST_AN_HOUR);
+        assert!(tracker.detector.holders().all().len() <= 1024);
+    }
+}
