@@ -1,0 +1,1 @@
+//! Whole reports, and what is true of all of them.
