@@ -88,10 +88,10 @@ mod tests {
         let begin = Time(1_796_000_000_000);
         let hour = Time(begin.0 + 3_600_000);
         let day = Time(begin.0 + 86_400_000);
-        assert_eq!(local(begin, &zone), "2026-11-30 02:53:20 CET");
+        assert_eq!(local(begin, &zone), "2026-11-30 01:53:20 CET");
         let range = |to| local_range(Range { from: begin, to }, &zone);
-        assert_eq!(range(hour), "2026-11-30 02:53:20 to 03:53:20 CET");
-        assert_eq!(range(day), "2026-11-30 02:53:20 to 2026-12-01 02:53:20 CET");
+        assert_eq!(range(hour), "2026-11-30 01:53:20 to 02:53:20 CET");
+        assert_eq!(range(day), "2026-11-30 01:53:20 to 2026-12-01 01:53:20 CET");
         assert_eq!(local(Time(i64::MAX), &zone), format!("{} ms after 1970", i64::MAX));
     }
 

@@ -122,10 +122,8 @@ mod tests {
         page.line(&[(Role::Plain, &"x".repeat(50))]);
         page.wrapped(Role::Plain, &[(Role::Quiet, "one")], 6, &"word ".repeat(9));
         let cut = format!("{}…", "x".repeat(39));
-        let expected = format!(
-            "a\\u{{1b}}[0m\n{cut}\none   {}\n      word word word\n",
-            ["word"; 6].join(" ")
-        );
+        let expected =
+            format!("a\\u{{1b}}[0m\n{cut}\none   {}\n      word word\n", ["word"; 7].join(" "));
         assert_eq!(page.into_text(), expected);
     }
 

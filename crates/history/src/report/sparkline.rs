@@ -67,7 +67,7 @@ pub(super) fn charts(page: &mut Page, report: &Report) {
         let note = format!("  {}", row.note);
         let (before, after) = ([(Role::Plain, label.as_str())], [(Role::Quiet, note.as_str())]);
         if frame.label == 0 {
-            page.line(&[before, after].concat());
+            page.wrapped(Role::Plain, &[], 2, &format!("{}: {}", row.label, row.note));
             page.line(&std::iter::once((Role::Plain, "  ")).chain(cells).collect::<Vec<_>>());
         } else {
             page.line(&before.into_iter().chain(cells).chain(after).collect::<Vec<_>>());

@@ -185,13 +185,15 @@ fn of_sign(sign: &Sign) -> Vec<Entry> {
     let told = |time| entry(time, None, Form::Plain(sign.text.clone()));
     let mut entries = match (begins(sign.kind), sign.to) {
         (Some((one, several)), Some(to)) if to > sign.from => {
-            vec![entry(sign.from, sign.gpu.as_ref(), Form::of_gpus(one, several)), told(to)]
+            vec![entry(sign.from, None, Form::of_gpus(one, several)), told(to)]
         }
         _ => vec![told(sign.from)],
     };
-    if let Some(last) = entries.last_mut() {
-        last.is_trigger = sign.is_trigger;
-        last.gpus = sign.gpu.clone().into_iter().collect();
+    if let Some(first) = entries.first_mut() {
+        first.is_trigger = sign.is_trigger;
+    }
+    for entry in &mut entries {
+        entry.gpus = sign.gpu.clone().into_iter().collect();
     }
     entries
 }
@@ -331,7 +333,7 @@ mod tests {
             from: Time(from),
             to: to.map(Time),
             is_trigger: true,
-            text: "a sentence".to_owned(),
+            text: format!("a sign of {}", kind.as_str()),
         }
     }
 
@@ -368,14 +370,14 @@ mod tests {
         assert_eq!(
             told,
             [
-                (500, false, "GPU 0 begins to be slowed by heat"),
-                (700, true, "a sentence"),
+                (500, true, "GPU 0 begins to be slowed by heat"),
+                (700, true, "a sign of power_brake"),
                 (
                     1000,
                     true,
                     "XID 48 on GPU 0: Preemptive cleanup (the driver names python, pid 7)"
                 ),
-                (9000, true, "a sentence"),
+                (9000, false, "a sign of heat_slowdown"),
             ]
         );
     }
