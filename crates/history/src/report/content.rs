@@ -1,0 +1,243 @@
+//! What there is to tell, as data.
+
+use serde::Serialize;
+
+use super::chart::{Chart, Others};
+use super::interest;
+use super::names::gpus_of;
+use super::reading::{Reading, read};
+use super::story::{self, Entry};
+use crate::event::{Event, HolderInfo, What};
+use crate::incident::{Incident, Verdict};
+use crate::layout::{GpuInfo, HostInfo};
+use crate::recording::{Damage, ReadError, Recording};
+use crate::sign::{Sign, SignKind};
+use crate::time::{Range, Time};
+
+/// What there is to tell of an incident, or of a range of time. All times are milliseconds since 1970.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Report {
+    /// The verdict in one line, with GPUs and XID, without the time.
+    pub headline: String,
+    /// Whether nothing here was measured.
+    pub is_simulated: bool,
+    /// The number of the incident; `None` of a range.
+    pub incident: Option<u64>,
+    /// The kind of the incident's first trigger.
+    pub kind: Option<SignKind>,
+    /// Whether nothing joins the incident any more.
+    pub is_closed: bool,
+    /// From the first to the last trigger; of a range, the whole range.
+    pub fault: Range,
+    /// The time that the charts show.
+    pub range: Range,
+    /// The time from which `relative_ms` of the story counts.
+    pub end: Time,
+    /// When triggers were seen.
+    pub triggers: Vec<Time>,
+    /// The machine and the programs.
+    pub host: HostInfo,
+    /// The GPUs that it is about.
+    pub gpus: Vec<GpuInfo>,
+    /// Who had these GPUs.
+    pub holders: Vec<Held>,
+    /// The most likely cause; `None` of a range.
+    pub verdict: Option<Verdict>,
+    /// What happened, in order, with what repeats folded.
+    pub story: Vec<Entry>,
+    /// The signs, each as it was found.
+    pub signs: Vec<Sign>,
+    /// The events, each as it was recorded.
+    pub events: Vec<Event>,
+    /// The signals that matter for the verdict.
+    pub charts: Vec<Chart>,
+    /// What was not recorded, or cannot be read.
+    pub missing: Missing,
+}
+
+/// A holder and its GPUs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Held {
+    /// Who.
+    pub holder: HolderInfo,
+    /// Positions in [`Report::gpus`].
+    pub gpus: Vec<usize>,
+}
+
+/// What a report lacks.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Missing {
+    /// The longest times of the range without a row.
+    pub gaps: Vec<Range>,
+    /// Bytes that could not be read.
+    pub damaged_bytes: u64,
+    /// Rows that were lost with them, as far as that is known.
+    pub damaged_rows: u64,
+    /// Files of a later version of heatsink.
+    pub newer_files: Vec<String>,
+    /// Events of the range beyond the most that a report has.
+    pub events_left_out: u64,
+}
+
+/// What a report of a range is about.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scope {
+    /// The time that is told.
+    pub range: Range,
+    /// The time from which distances count: a time of interest, or the end of the range.
+    pub end: Time,
+    /// Only the GPU with this index.
+    pub gpu: Option<u32>,
+    /// Only the GPUs of this job or pod: they are known to be these.
+    pub gpus: Option<Vec<GpuInfo>>,
+    /// The first line, without the time.
+    pub headline: String,
+}
+
+impl Report {
+    /// What there is to tell of an incident.
+    ///
+    /// # Errors
+    ///
+    /// If the recording cannot be read.
+    pub fn of_incident(incident: &Incident, recording: &dyn Recording) -> Result<Self, ReadError> {
+        let range = drawn_range(incident, recording.extent()?);
+        let signals = interest::signals(&incident.verdict.name, incident.kind);
+        let Reading { charts, coverage, damage, .. } =
+            read(recording, range, signals, &incident.gpus, Others::None)?;
+        // An incident whose rows are gone is told without charts; all of them are missing.
+        let missing = Missing::of(coverage.gaps(range), damage, 0);
+        let triggers = incident.signs.iter().filter(|sign| sign.is_trigger);
+        Ok(Self {
+            headline: headline(incident),
+            is_simulated: incident.host.is_simulated(),
+            incident: Some(incident.number),
+            kind: Some(incident.kind),
+            is_closed: incident.is_closed,
+            fault: Range { from: incident.began, to: incident.last.max(incident.began) },
+            range,
+            end: incident.last,
+            triggers: triggers.map(|sign| sign.from).collect(),
+            host: incident.host.clone(),
+            gpus: incident.gpus.clone(),
+            holders: held(incident.holders.iter().cloned()),
+            verdict: Some(incident.verdict.clone()),
+            story: story::tell(&incident.events, &incident.signs, incident.last),
+            signs: incident.signs.clone(),
+            events: incident.events.clone(),
+            charts,
+            missing,
+        })
+    }
+
+    /// What there is to tell of a range of time.
+    ///
+    /// # Errors
+    ///
+    /// If the recording cannot be read.
+    pub fn of_range(scope: Scope, recording: &dyn Recording) -> Result<Self, ReadError> {
+        let Scope { range, end, gpu, gpus, headline } = scope;
+        let others = match (&gpus, gpu) {
+            (Some(_), _) => Others::None,
+            (None, Some(index)) => Others::Index(index),
+            (None, None) => Others::All,
+        };
+        let named = gpus.unwrap_or_default();
+        let reading = read(recording, range, interest::signals_of_range(), &named, others)?;
+        let Reading { charts, gpus, host, mut events, mut signs, coverage, damage, left_out } =
+            reading;
+        let is_of = |gpu: Option<&GpuInfo>| {
+            gpu.is_none_or(|gpu| gpus.iter().any(|known| known.is_same(gpu)))
+        };
+        if others != Others::All {
+            events.retain(|event| is_of(event.gpu.as_ref()));
+            signs.retain(|sign| is_of(sign.gpu.as_ref()));
+        }
+        let holders = events.iter().filter_map(|event| match (&event.what, &event.gpu) {
+            (What::HolderBegan { holder } | What::HolderEnded { holder }, Some(gpu)) => {
+                let position = gpus.iter().position(|known| known.is_same(gpu))?;
+                Some((position, holder.clone()))
+            }
+            _ => None,
+        });
+        let holders = held(holders);
+        let triggers = signs.iter().filter(|sign| sign.is_trigger).map(|sign| sign.from);
+        Ok(Self {
+            headline,
+            is_simulated: host.is_simulated(),
+            incident: None,
+            kind: None,
+            is_closed: true,
+            fault: range,
+            range,
+            end,
+            triggers: triggers.collect(),
+            host,
+            gpus,
+            holders,
+            verdict: None,
+            story: story::tell(&events, &signs, end),
+            signs,
+            events,
+            charts,
+            missing: Missing::of(coverage.gaps(range), damage, left_out),
+        })
+    }
+
+    /// Whether nothing was recorded: no row and no event.
+    pub fn is_empty(&self) -> bool {
+        self.charts.is_empty() && self.events.is_empty()
+    }
+}
+
+impl Missing {
+    fn of(gaps: Vec<Range>, damage: Damage, events_left_out: u64) -> Self {
+        let Damage { bytes, rows, newer_files } = damage;
+        Self { gaps, damaged_bytes: bytes, damaged_rows: rows, newer_files, events_left_out }
+    }
+}
+
+/// What the charts of an incident show: its window and, if a sign began earlier, the time from a minute before
+/// it; no more than was recorded.
+fn drawn_range(incident: &Incident, extent: Option<Range>) -> Range {
+    let first = incident.signs.iter().map(|sign| sign.from).min().unwrap_or(incident.began);
+    let before = Time(first.0.saturating_sub(60_000));
+    let mut range =
+        Range { from: incident.window.from.min(before), to: incident.window.to.max(incident.last) };
+    if let Some(extent) = extent {
+        range.to = range.to.min(extent.to).max(incident.last);
+    }
+    range
+}
+
+/// The cause, and what it does not name: the GPUs and the XID.
+fn headline(incident: &Incident) -> String {
+    let cause = incident.verdict.cause.trim_end().trim_end_matches('.');
+    let gpus = gpus_of(&incident.gpus).filter(|_| !cause.contains("GPU"));
+    let xid = xid(incident).filter(|_| !cause.contains("XID"));
+    let parts: Vec<String> = gpus.into_iter().chain(xid).collect();
+    match parts.as_slice() {
+        [] => cause.to_owned(),
+        parts => format!("{cause} ({})", parts.join("; ")),
+    }
+}
+
+/// The first XID among the triggers that is a cause: 45 follows others.
+fn xid(incident: &Incident) -> Option<String> {
+    let codes = || incident.signs.iter().filter(|sign| sign.is_trigger).filter_map(|sign| sign.xid);
+    let code = codes().find(|code| *code != 45).or_else(|| codes().next())?;
+    Some(format!("XID {code}"))
+}
+
+/// Each holder once, in order.
+fn held(holders: impl Iterator<Item = (usize, HolderInfo)>) -> Vec<Held> {
+    let mut all: Vec<Held> = Vec::new();
+    for (gpu, holder) in holders {
+        match all.iter_mut().find(|held| held.holder == holder) {
+            Some(held) if held.gpus.contains(&gpu) => {}
+            Some(held) => held.gpus.push(gpu),
+            None => all.push(Held { holder, gpus: vec![gpu] }),
+        }
+    }
+    all
+}

@@ -1,0 +1,79 @@
+//! Whole reports, and what is true of all of them.
+
+mod double;
+mod properties;
+mod stories;
+
+use testkit::golden::check_golden;
+
+use self::stories::{Story, eight, heat, not_known, quiet};
+use super::{Style, json};
+
+fn style(width: usize) -> Style {
+    let time_zone = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+    Style { width, has_colour: false, time_zone }
+}
+
+/// Compares the text of a story at both widths with `test/fixtures/report/NAME-WIDTH.txt`.
+fn check(name: &str, story: &Story) {
+    for width in [80, 40] {
+        let text = story.report().text(&style(width));
+        check_golden(format!("report/{name}-{width}.txt"), &text);
+    }
+}
+
+#[test]
+fn an_incident_of_one_gpu() {
+    check("heat", &heat());
+}
+
+#[test]
+fn an_incident_of_eight_gpus_with_repeated_lines() {
+    check("eight", &eight());
+}
+
+#[test]
+fn an_incident_whose_cause_is_not_known() {
+    check("not-known", &not_known());
+}
+
+#[test]
+fn a_range_without_an_incident() {
+    check("quiet", &quiet());
+}
+
+#[test]
+fn json_has_everything() {
+    let report = heat().report();
+    let value: serde_json::Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
+    assert_eq!(value["incident"], 17);
+    assert_eq!(value["verdict"]["name"], "heat");
+    assert_eq!(value["kind"], "heat_slowdown");
+    assert_eq!(value["gpus"][0]["serial"], "1650923000002");
+    assert_eq!(value["holders"][0]["holder"]["id"], "4711");
+    assert_eq!(value["holders"][0]["gpus"][0], 0);
+    let story = value["story"].as_array().unwrap();
+    assert!(story.iter().any(|entry| entry["relative_ms"] == 0), "{story:?}");
+    let chart = &value["charts"][0];
+    assert_eq!((&chart["signal"], &chart["unit"]), (&"gpu_temperature".into(), &"°C".into()));
+    assert_eq!((&chart["limit"], &chart["max"]), (&87.0.into(), &89.0.into()));
+    let points = chart["points"].as_array().unwrap();
+    assert!(points.len() > 100, "{}", points.len());
+    // The three minutes without rows.
+    let step = chart["step_ms"].as_i64().unwrap();
+    let times: Vec<i64> = points.iter().filter_map(|point| point["time"].as_i64()).collect();
+    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!((180_000 - 2 * step..180_000 + 2 * step).contains(&longest), "{longest}");
+    assert_eq!(value["missing"]["gaps"].as_array().unwrap().len(), 1);
+    assert_eq!(value["missing"]["newer_files"][0], "00000042.segment");
+}
+
+#[test]
+fn a_repeated_story_without_rows_is_told() {
+    let mut story = eight();
+    story.recording.rows.clear();
+    let text = story.report().text(&style(80));
+    assert!(text.contains("XID 45 ×31 on GPU 0-7"), "{text}");
+    assert!(!text.contains("Charts"), "{text}");
+    assert!(text.contains("Nothing was recorded for 12 min"), "{text}");
+}
