@@ -11,7 +11,7 @@ mod survey;
 mod value;
 
 #[cfg(test)]
-mod made;
+pub(crate) mod made;
 
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
