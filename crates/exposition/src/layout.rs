@@ -57,6 +57,12 @@ impl Layout {
         Arc::ptr_eq(&self.watches, &snapshot.watches)
     }
 
+    /// The watches that are families of a page, in page order, each with the HELP and TYPE lines of its family,
+    /// if the format has such.
+    pub fn heads(&self) -> impl Iterator<Item = (&Watch, &str)> {
+        self.families().map(|(_, watch, head)| (watch, head))
+    }
+
     /// The families in page order, each with its HELP and TYPE lines, if the format has such.
     pub(crate) fn families(&self) -> impl Iterator<Item = (WatchIndex, &Watch, &str)> + Clone {
         let families = self.families.iter();

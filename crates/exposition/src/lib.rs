@@ -22,6 +22,7 @@ mod layout;
 mod naming;
 mod openmetrics;
 mod parts;
+pub mod past;
 mod per_device;
 mod protobuf;
 mod reserved;

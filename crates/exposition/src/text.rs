@@ -30,7 +30,8 @@ impl Number {
         float.is_finite().then_some(Self::Float(float))
     }
 
-    fn push_to(self, out: &mut String) {
+    /// Appends it.
+    pub(crate) fn push_to(self, out: &mut String) {
         match self {
             Self::Int(int) => out.push_str(itoa::Buffer::new().format(int)),
             Self::Count(count) => out.push_str(itoa::Buffer::new().format(count)),
@@ -90,6 +91,16 @@ impl Labels {
     pub(crate) fn number(&mut self, name: &str, value: impl Into<Number>) {
         self.separate();
         push_number(&mut self.0, name, value.into());
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As they stand between the braces.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 
     fn separate(&mut self) {

@@ -21,6 +21,7 @@ use sampler::Sampler;
 use tokio::time::timeout;
 use web_config::{Access, Authentication, Encryption};
 
+pub(crate) use self::api::HistoryReaders;
 pub(crate) use self::passwords::Passwords;
 
 use self::responses::{later, refused_form, respond, retry_after, text};
@@ -52,6 +53,8 @@ pub(crate) struct App {
     pub(crate) holders: Option<Arc<Holders>>,
     /// What was recorded; `None` if nothing is.
     pub(crate) history: Option<Arc<History>>,
+    /// Limits how many requests read it at the same time.
+    pub(crate) history_readers: HistoryReaders,
     pub(crate) pages: PageCache,
     pub(crate) overview: Overview,
     pub(crate) connections: Arc<ConnectionLimiter>,
@@ -111,7 +114,7 @@ impl Site for App {
                 reload(handle, &self.last_reload, client, is_authenticated, request).await
             }
             _ if request.uri().path().starts_with("/api/v1/") => {
-                api::answer(self.history.as_ref(), request).await
+                api::answer(self.history.as_ref(), &self.history_readers, request).await
             }
             _ => get(self, request),
         }

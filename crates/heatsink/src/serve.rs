@@ -20,7 +20,7 @@ use crate::health::HealthRules;
 use crate::history::HistorySetup;
 use crate::history::recording::Recording;
 use crate::holders::Holders;
-use crate::http::{self, App, Listeners, Passwords};
+use crate::http::{self, App, HistoryReaders, Listeners, Passwords};
 use crate::listen::Listener;
 use crate::loaded::{self, Loaded};
 use crate::overview::Overview;
@@ -190,6 +190,7 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
         sampler,
         holders,
         history: recording.as_ref().map(Recording::history),
+        history_readers: HistoryReaders::default(),
         overview: Overview::new(page.hostname.clone(), page.expected_gpus),
         fleet: replicas.map(|(replica, nodes)| Fleet::new(replica, nodes, page.clone())),
         pages: PageCache::new(page),
@@ -222,8 +223,9 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
         http::serve(listeners, served, stopped).await;
         std::io::Result::Ok(())
     })?;
-    // Drops the connections that are left, which hold the sampler.
-    drop(runtime);
+    // Drops the connections that are left, which hold the sampler. A thread that reads the history may be stuck
+    // in a call to a disk, and is not waited for.
+    runtime.shutdown_background();
     tracing::info!("stopped");
     let has_ended = Arc::into_inner(app).is_some_and(|app| app.sampler.stop(STOP_TIMEOUT));
     if let Some(recording) = recording {

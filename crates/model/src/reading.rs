@@ -87,7 +87,7 @@ impl fmt::Display for Reason {
 pub type Reading = Result<Value, Reason>;
 
 /// Why a whole GPU has no readings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Down {
     /// A call to it did not return, or its readings are too old.
     Late,

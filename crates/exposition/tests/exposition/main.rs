@@ -8,6 +8,7 @@ mod holders;
 mod machine;
 mod page;
 mod parts;
+mod past;
 mod per_device;
 mod promtool;
 mod properties;

@@ -1,13 +1,205 @@
 //! `heatsink history export`: writes what was recorded for other programs.
 
-use anyhow::Result;
+mod csv;
+mod holders;
+mod json_lines;
+mod labels;
+mod openmetrics;
+mod page;
+mod progress;
+mod survey;
+mod value;
 
-use super::read;
+#[cfg(test)]
+pub(crate) mod made;
+
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use history::recording::{Item, Recording};
+use history::time::{Range, Time};
+use model::catalog::Generation;
+
+use self::page::PastPage;
+use self::progress::Progress;
+use self::survey::Survey;
+use super::{read, when};
 use crate::cli::Args;
-use crate::exit::{EXIT_OK, Exit};
+use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
+use crate::flags;
+use crate::parse::ExportFormat;
 
 /// Writes the recording to standard output.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let _ = read::open(args)?;
-    Ok(Exit::with(EXIT_OK))
+    let settings = Settings::read(args, Time::of(SystemTime::now()))?;
+    let archive = read::open(args)?;
+    let out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    match write(&archive, &settings, &mut Progress::on_terminal(), out) {
+        Ok(Outcome::Written(notes)) => {
+            for note in notes {
+                tell(&note);
+            }
+            Ok(Exit::with(EXIT_OK))
+        }
+        Ok(Outcome::Nothing(why)) => {
+            tell(&why);
+            Ok(Exit::with(EXIT_UNHEALTHY))
+        }
+        Err(error) if is_closed_pipe(&error) => Ok(Exit::with(EXIT_OK)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a line to standard error.
+fn tell(line: &str) {
+    // A failure to print leaves nothing to do about it.
+    let _ = writeln!(io::stderr(), "heatsink: {line}");
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What is exported, and how.
+#[derive(Clone, Debug)]
+struct Settings {
+    format: ExportFormat,
+    range: Range,
+    /// Labels to add.
+    labels: Vec<(String, String)>,
+    names: Generation,
+}
+
+impl Settings {
+    /// Reads the flags.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake.
+    fn read(args: &Args, now: Time) -> Result<Self> {
+        let format = args.get(&flags::EXPORT_FORMAT)?;
+        let names = args.get(&flags::EXPORT_METRIC_NAMES)?;
+        let typed = args.get(&flags::EXPORT_LABELS)?;
+        let labels = labels::parse(&typed, &page::names_of_label_rows(names))
+            .with_context(|| args.place(&flags::EXPORT_LABELS.row))?;
+        if format != ExportFormat::OpenMetrics && !labels.is_empty() {
+            bail!("{} is for --format openmetrics only", flags::EXPORT_LABELS.row);
+        }
+        let time = |flag: &'static crate::flag::Flag<Option<String>>, default| {
+            let typed = args.get(flag)?;
+            let time = typed.map(|text| when::parse(&text, now)).transpose();
+            anyhow::Ok(time.with_context(|| args.place(&flag.row))?.unwrap_or(default))
+        };
+        let range = Range {
+            from: time(&flags::FROM, Range::ALL.from)?,
+            to: time(&flags::TO, Range::ALL.to)?,
+        };
+        if range.to < range.from {
+            bail!("{} is before {}", flags::TO.row, flags::FROM.row);
+        }
+        Ok(Self { format, range, labels, names })
+    }
+}
+
+/// How an export ended.
+#[derive(Debug)]
+enum Outcome {
+    /// Something was written. What should be known of it, a line each.
+    Written(Vec<String>),
+    /// There was nothing. Why, and what there is instead.
+    Nothing(String),
+}
+
+/// Writes what was recorded in the range.
+///
+/// # Errors
+///
+/// If the recording cannot be read or the text not be written.
+fn write(
+    recording: &dyn Recording,
+    settings: &Settings,
+    progress: &mut Progress,
+    mut out: impl Write,
+) -> Result<Outcome> {
+    let range = settings.range;
+    let survey = Survey::of(recording, range)?;
+    let has_events = settings.format == ExportFormat::JsonLines;
+    if survey.rows == 0 && !(has_events && survey.events > 0) {
+        return Ok(Outcome::Nothing(nothing(recording, range)?));
+    }
+    match settings.format {
+        ExportFormat::OpenMetrics => {
+            let page = PastPage::new(&survey.signals, settings.names, settings.labels.clone());
+            openmetrics::write(recording, range, &survey, &page, progress, &mut out)?;
+        }
+        ExportFormat::Csv => csv::write(recording, range, &survey, progress, &mut out)?,
+        ExportFormat::JsonLines => {
+            json_lines::write(recording, range, &survey, progress, &mut out)?;
+        }
+    }
+    out.flush()?;
+    Ok(Outcome::Written(notes(&survey)))
+}
+
+/// What should be known of an export.
+fn notes(survey: &Survey) -> Vec<String> {
+    let mut notes = Vec::new();
+    if survey.is_simulated {
+        notes.push("these GPUs are simulated: nothing here was measured".to_owned());
+    }
+    let damage = &survey.damage;
+    if damage.bytes > 0 || damage.rows > 0 {
+        notes.push(format!(
+            "{} bytes of the history are damaged; {} rows are missing here",
+            damage.bytes, damage.rows
+        ));
+    }
+    if !damage.newer_files.is_empty() {
+        notes.push(format!(
+            "{} is of a later version of heatsink, and missing here",
+            damage.newer_files.join(", ")
+        ));
+    }
+    notes
+}
+
+/// The line that says that nothing was recorded in the range, and what was.
+fn nothing(recording: &dyn Recording, range: Range) -> Result<String> {
+    let asked = match (range.from > Range::ALL.from, range.to < Range::ALL.to) {
+        (false, false) => String::new(),
+        (true, false) => format!(" since {}", value::time(range.from)),
+        (false, true) => format!(" until {}", value::time(range.to)),
+        (true, true) => {
+            format!(" from {} to {}", value::time(range.from), value::time(range.to))
+        }
+    };
+    Ok(match recording.extent()? {
+        Some(Range { from, to }) => format!(
+            "nothing was recorded{asked}; the history is from {} to {}",
+            value::time(from),
+            value::time(to)
+        ),
+        None => format!("nothing was recorded{asked}; the history is empty"),
+    })
+}
+
+/// Reads a range, until `take` fails.
+///
+/// # Errors
+///
+/// That of `take`; or if the recording cannot be read.
+fn each(
+    recording: &dyn Recording,
+    range: Range,
+    mut take: impl FnMut(Item<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut result = Ok(());
+    recording.read(range, &mut |item| {
+        result = take(item);
+        if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    result
 }

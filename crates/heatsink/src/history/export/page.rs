@@ -1,0 +1,402 @@
+//! The page of a past moment: which families recorded signals have there, and the series of each GPU.
+//!
+//! A snapshot is built from what was recorded of a GPU and rendered once; names and labels are taken from
+//! the result, so that they are those of the page.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use exposition::{Format, HolderSettings, Layout, Settings, Show, past};
+use history::event::HolderInfo;
+use history::layout::{GpuInfo, HostInfo, SignalInfo};
+use history::signal::{DOWN_REASONS, From};
+use model::catalog::builtin::Set;
+use model::catalog::{self, Generation, Level, generation, xid};
+use model::{
+    Attribution, DeviceKey, DeviceUse, Down, Entity, FieldId, Gpu, GpuKey, GpuView, Holder,
+    Identity, Kind, Moment, Pace, PartView, Pod, Process, Snapshot, SourceView, Value, Watch,
+    WatchIndex, Windows, XidLog, field,
+};
+
+/// A family of the page that a signal is the values of.
+#[derive(Clone, Debug)]
+pub(super) struct Family {
+    /// Its name on the page.
+    pub(super) name: Arc<str>,
+    /// Its HELP and TYPE lines.
+    pub(super) head: String,
+    /// The name of the signal.
+    pub(super) signal: String,
+    /// How a recorded value is the value of a sample.
+    pub(super) sample: Sample,
+}
+
+/// How a recorded value is the value of a sample.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Sample {
+    /// It is.
+    Same,
+    /// Multiplied, because the family has a smaller unit.
+    Times(f64),
+    /// Divided, because the family has a larger unit.
+    Over(f64),
+    /// The code of an XID, which labels of the series repeat.
+    Xid,
+    /// 1, because a label of the series has the value.
+    DownReason,
+}
+
+impl Sample {
+    /// The value of a sample.
+    pub(super) fn value(self, recorded: f64) -> f64 {
+        match self {
+            Self::Same | Self::Xid => recorded,
+            Self::Times(factor) => recorded * factor,
+            Self::Over(divisor) => recorded / divisor,
+            Self::DownReason => 1.0,
+        }
+    }
+
+    /// Whether labels of the series depend on the value.
+    pub(super) fn is_label(self) -> bool {
+        matches!(self, Self::Xid | Self::DownReason)
+    }
+}
+
+/// The state of a GPU that labels depend on, besides who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum State {
+    /// It answers.
+    Up,
+    /// Its last XID has this code.
+    Xid(u32),
+    /// It is down for this reason.
+    Down(Down),
+}
+
+impl State {
+    /// The state in which a family has the series of this value; `None` for a value that is not known.
+    pub(super) fn of(sample: Sample, recorded: f64) -> Option<Self> {
+        match sample {
+            Sample::Same | Sample::Times(_) | Sample::Over(_) => Some(Self::Up),
+            // A negative or too large number becomes one that nothing has.
+            Sample::Xid => Some(Self::Xid(recorded as u32)),
+            Sample::DownReason => DOWN_REASONS.get(recorded as usize).copied().map(Self::Down),
+        }
+    }
+}
+
+/// The page, with the families of some signals only.
+pub(super) struct PastPage {
+    watches: Arc<[Watch]>,
+    layout: Layout,
+    host_label: &'static str,
+    /// Labels to add.
+    more: Vec<(String, String)>,
+    families: Vec<Family>,
+}
+
+/// Signals that are a family of heatsink's own, or are no reading of a field.
+const DERIVED: [(&str, FieldId); 5] = [
+    ("up", field::GPU_UP),
+    ("down_reason", field::GPU_DOWN_INFO),
+    ("slowdown", field::GPU_SLOWDOWN_RATIO),
+    ("links_active", field::NVLINKS_ACTIVE),
+    ("xid", field::XID_ERRORS),
+];
+
+/// Fields that the families above are made from.
+const INPUTS: [FieldId; 4] = [
+    field::SM_CLOCK,
+    field::SM_CLOCK_HERTZ,
+    field::MAX_SM_CLOCK_OF_PSTATE,
+    field::NVLINK_GET_STATE,
+];
+
+/// The field that a signal is on the page; `None` if it is on no page.
+fn field_of(signal: &SignalInfo) -> Option<FieldId> {
+    if let Some((_, field)) = DERIVED.iter().find(|(name, _)| *name == signal.name) {
+        return Some(*field);
+    }
+    match signal.signal().filter(|known| known.name == signal.name)?.from {
+        // The page has a field of a link once for each link, and a recording has it of the GPU.
+        From::Field(field) | From::FieldIfWatched(field) => {
+            let level = catalog::by_id(field)?.level;
+            matches!(level, Level::Gpu | Level::GpuInstance | Level::ComputeInstance)
+                .then_some(field)
+        }
+        _ => None,
+    }
+}
+
+/// The label rows of a page under the names of a generation.
+fn label_rows(names: Generation) -> Vec<Watch> {
+    let rows = Set::Default.watches().into_iter().filter(|watch| watch.kind == Kind::Label);
+    generation::rename(rows.collect(), names)
+}
+
+/// The names of these labels.
+pub(super) fn names_of_label_rows(names: Generation) -> Vec<String> {
+    label_rows(names).iter().map(|row| row.name.to_string()).collect()
+}
+
+impl PastPage {
+    /// The page of these signals under the names of a generation, with more labels on each series.
+    pub(super) fn new(
+        signals: &[SignalInfo],
+        names: Generation,
+        more: Vec<(String, String)>,
+    ) -> Self {
+        let mut families = Vec::new();
+        let mut watches: Vec<Watch> = Vec::new();
+        for signal in signals.iter().filter(|signal| !signal.is_of_host) {
+            let Some(row) = field_of(signal).and_then(catalog::by_id) else { continue };
+            // The built-in types come with a row that 4.9 added: it is not recorded.
+            let mut served = generation::builtin_types(vec![row.watch()], names);
+            served.retain(|watch| watch.field == row.id);
+            for watch in generation::rename(served, names) {
+                let Some(sample) = sample_of(row.id, watch.field) else { continue };
+                if watches.iter().any(|known| known.name == watch.name) {
+                    continue;
+                }
+                families.push(Family {
+                    name: Arc::clone(&watch.name),
+                    head: String::new(),
+                    signal: signal.name.clone(),
+                    sample,
+                });
+                watches.push(watch);
+            }
+        }
+        watches.extend(label_rows(names));
+        watches.extend(INPUTS.map(hidden));
+        let watches: Arc<[Watch]> = watches.into();
+        let layout = Layout::new(&watches, Format::OpenMetrics);
+        for (watch, head) in layout.heads() {
+            if let Some(family) = families.iter_mut().find(|family| family.name == watch.name) {
+                family.head = head.to_owned();
+            }
+        }
+        Self { watches, layout, host_label: names.host_label(), more, families }
+    }
+
+    /// The families, in the order of the signals.
+    pub(super) fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// The series of a GPU in each family, as they stand before their values: several where several jobs
+    /// have the GPU.
+    pub(super) fn series(
+        &self,
+        host: &HostInfo,
+        gpu: &GpuInfo,
+        holders: &[HolderInfo],
+        state: State,
+    ) -> HashMap<Arc<str>, Vec<String>> {
+        let snapshot = self.snapshot(host, gpu, state);
+        let settings = Settings {
+            hostname: host.hostname.as_deref().map(Arc::from),
+            host_label: self.host_label,
+            old_namespace: false,
+            show: Show::default(),
+            holders: HolderSettings::default(),
+            version: env!("CARGO_PKG_VERSION"),
+            rows_skipped: 0,
+            is_reloaded: true,
+            reloaded_at: None,
+            replace_blanks_in_model_name: false,
+            expected_gpus: None,
+            labels_since: None,
+            connections_closed: 0,
+            history: None,
+        };
+        let attribution = attribution(gpu, holders);
+        past::series(&snapshot, Some(&attribution), &settings, &self.layout, &self.more)
+            .into_iter()
+            .collect()
+    }
+
+    /// The machine with this GPU alone, in which every reading has a value.
+    fn snapshot(&self, host: &HostInfo, gpu: &GpuInfo, state: State) -> Snapshot {
+        let reading = |watch: &Watch| match (watch.kind, &host.driver_version) {
+            (Kind::Label, Some(version)) if watch.field == field::DRIVER_VERSION => {
+                Ok(Value::Text(version.as_str().into()))
+            }
+            (Kind::Label, _) => Err(model::Reason::NoData),
+            _ => Ok(Value::Int(1)),
+        };
+        let links = WatchIndex::enumerate(&self.watches)
+            .filter(|(_, watch)| watch.field == field::NVLINK_GET_STATE)
+            .map(|(index, _)| index);
+        let links: Arc<[WatchIndex]> = links.collect();
+        let link = PartView {
+            entity: Entity::Link(0),
+            readings: vec![Ok(Value::Int(1)); links.len()],
+            watches: links,
+        };
+        let last = match state {
+            State::Xid(0) => Some(model::Xid::NONE),
+            State::Xid(code) => Some(xid::lookup(code)),
+            State::Up | State::Down(_) => None,
+        };
+        let view = GpuView {
+            gpu: Gpu { index: gpu.index, identity: identity(gpu).map(Arc::new) },
+            up: match state {
+                State::Down(reason) => Err(reason),
+                State::Up | State::Xid(_) => Ok(()),
+            },
+            readings: self.watches.iter().map(reading).collect(),
+            parts: vec![link],
+            xids: Arc::new(XidLog { last, ..XidLog::default() }),
+            xids_in_window: Vec::new(),
+            clock_events: Default::default(),
+            extents: Vec::new(),
+            health: Vec::new(),
+            calls: Arc::default(),
+            last_success: None,
+            pass_duration: None,
+            errors: Arc::default(),
+            counting_since: None,
+        };
+        Snapshot {
+            watches: Arc::clone(&self.watches),
+            gpus: vec![view],
+            machine: Vec::new(),
+            source: SourceView {
+                name: "",
+                up: Ok(()),
+                driver_version: host.driver_version.as_deref().map(Arc::from),
+                needs_restart: None,
+            },
+            xid_source: None,
+            driver_log: None,
+            reader_restarts: 0,
+            process: Process { cpu: None, resident_bytes: None, started: SystemTime::UNIX_EPOCH },
+            counting_since: None,
+            windows: Windows {
+                extents: Duration::ZERO,
+                xids: Duration::ZERO,
+                clock_events: Duration::ZERO,
+            },
+            good_until: Moment::BOOT,
+        }
+    }
+}
+
+/// A field that is only read.
+fn hidden(field: FieldId) -> Watch {
+    Watch {
+        field,
+        name: format!("hidden_{field}").into(),
+        kind: Kind::Hidden,
+        help: "".into(),
+        pace: Pace::Every,
+        cumulative: false,
+    }
+}
+
+/// How values of a recorded field become values of a family; `None` if that is not known.
+fn sample_of(recorded: FieldId, served: FieldId) -> Option<Sample> {
+    match served {
+        field::XID_ERRORS => return Some(Sample::Xid),
+        field::GPU_DOWN_INFO => return Some(Sample::DownReason),
+        _ if served == recorded => return Some(Sample::Same),
+        _ => {}
+    }
+    let unit = |field| catalog::by_id(field).map(|row| row.unit);
+    match (unit(recorded)?, unit(served)?) {
+        ("MiB", "B") => Some(Sample::Times(f64::from(1 << 20))),
+        ("MHz", "Hz") => Some(Sample::Times(1e6)),
+        ("%", "ratio") => Some(Sample::Over(100.0)),
+        ("1000 KiB/s", "B/s") => Some(Sample::Times(1_024_000.0)),
+        ("mJ", "J") => Some(Sample::Over(1000.0)),
+        (one, other) => (one == other).then_some(Sample::Same),
+    }
+}
+
+/// What the page knows of a GPU; `None` if that is only its index, as before it first answers.
+fn identity(gpu: &GpuInfo) -> Option<Identity> {
+    let is_known = gpu.uuid.is_some() || gpu.pci_bus_id.is_some() || gpu.model_name.is_some();
+    is_known.then(|| Identity {
+        index: gpu.index,
+        uuid: gpu.uuid.clone(),
+        pci_bus_id: gpu.pci_bus_id.clone(),
+        model_name: gpu.model_name.clone(),
+        minor: gpu.minor,
+    })
+}
+
+/// The holders of this GPU as a page gets them.
+fn attribution(gpu: &GpuInfo, holders: &[HolderInfo]) -> Attribution {
+    let key = match (&gpu.uuid, gpu.index) {
+        (Some(uuid), _) => Some(DeviceKey::uuid(uuid)),
+        (None, Some(index)) => Some(DeviceKey::whole(GpuKey::Index(index))),
+        (None, None) => None,
+    };
+    let used = holders.iter().map(|holder| DeviceUse {
+        holder: Arc::new(match holder {
+            HolderInfo::Pod { namespace, pod, container, uid } => Holder::Pod(Pod {
+                namespace: namespace.as_str().into(),
+                name: pod.as_str().into(),
+                container: container.as_str().into(),
+                uid: uid.as_deref().map(Arc::from),
+                ..Pod::default()
+            }),
+            HolderInfo::Job { id } => Holder::Job { id: id.as_str().into() },
+        }),
+        compute_instance: None,
+        share: None,
+    });
+    Attribution {
+        uses: key.into_iter().map(|key| (key, used.clone().collect())).collect(),
+        allocatable: None,
+        is_complete: true,
+        refreshers: Vec::new(),
+        pod_labels_cut: None,
+        good_until: Moment::BOOT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_that_4_9_has_in_another_unit_is_converted() {
+        for pair in generation::pairs() {
+            let sample = sample_of(pair.v4_8.field, pair.v4_9.field);
+            assert!(sample.is_some(), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn every_signal_of_a_field_of_gpus_is_a_family_in_each_generation() {
+        let signals: Vec<SignalInfo> =
+            history::signal::SIGNALS.iter().map(SignalInfo::from).collect();
+        for names in Generation::ALL {
+            let page = PastPage::new(&signals, names, Vec::new());
+            let host = HostInfo::default();
+            let gpu =
+                GpuInfo { index: Some(0), uuid: Some("GPU-0".to_owned()), ..GpuInfo::default() };
+            let up = page.series(&host, &gpu, &[], State::Up);
+            let xid = page.series(&host, &gpu, &[], State::Xid(79));
+            let down = page.series(&host, &gpu, &[], State::Down(Down::Lost));
+            for Family { name, head, sample, .. } in page.families() {
+                assert!(head.starts_with("# HELP "), "{name}");
+                let series = match sample {
+                    Sample::Xid => &xid,
+                    Sample::DownReason => &down,
+                    _ => &up,
+                };
+                let one = series.get(name).and_then(|series| series.first());
+                assert!(one.is_some_and(|one| one.contains("gpu=\"0\"")), "{name}: {one:?}");
+            }
+            for signal in &signals {
+                let has = page.families().iter().any(|family| family.signal == signal.name);
+                assert_eq!(has, field_of(signal).is_some() && !signal.is_of_host, "{signal:?}");
+            }
+        }
+    }
+}
