@@ -265,7 +265,7 @@ pub(super) mod tests {
                     "summary": "GPU 3 fell off the bus (XID 79)."
                   },
                   "endsAt": "0001-01-01T00:00:00Z",
-                  "fingerprint": "",
+                  "fingerprint": "a383dd2b9005a8d0",
                   "generatorURL": "",
                   "labels": {
                     "UUID": "GPU-3",
@@ -281,11 +281,28 @@ pub(super) mod tests {
                   "status": "firing"
                 }
               ],
-              "commonAnnotations": {},
-              "commonLabels": {},
+              "commonAnnotations": {
+                "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
+                "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
+                "summary": "GPU 3 fell off the bus (XID 79)."
+              },
+              "commonLabels": {
+                "UUID": "GPU-3",
+                "alertname": "HeatsinkIncident",
+                "gpu": "3",
+                "hostname": "node-1",
+                "incident": "17",
+                "instance": "node-1",
+                "kind": "xid",
+                "severity": "critical"
+              },
               "externalURL": "",
-              "groupKey": "",
-              "groupLabels": {},
+              "groupKey": "{}:{alertname=\"HeatsinkIncident\", incident=\"17\", instance=\"node-1\"}",
+              "groupLabels": {
+                "alertname": "HeatsinkIncident",
+                "incident": "17",
+                "instance": "node-1"
+              },
               "receiver": "heatsink",
               "status": "firing",
               "truncatedAlerts": 0,

@@ -133,12 +133,15 @@ fn execute(
         tracing::debug!("--on-incident: no thread for its input or output: {error}");
     }
     let left = || deadline.saturating_sub(began.elapsed());
-    let is_silent = is_closed.recv_timeout(left()) != Err(RecvTimeoutError::Timeout);
+    let has_closed = is_closed.recv_timeout(left()) != Err(RecvTimeoutError::Timeout);
     let status = loop {
+        // Not asked for its status before its group is killed: until then the number of the group is its own.
+        if !has_closed || left().is_zero() {
+            break None;
+        }
         match child.try_wait() {
-            Ok(Some(status)) if is_silent => break Some(status),
-            Ok(_) if !left().is_zero() => thread::sleep(POLL_INTERVAL),
-            _ => break None,
+            Ok(Some(status)) => break Some(status),
+            _ => thread::sleep(POLL_INTERVAL),
         }
     };
     match status {

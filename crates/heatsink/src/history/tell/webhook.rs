@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::uri::Scheme;
 use http::{HeaderValue, Request, StatusCode};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
@@ -69,6 +70,10 @@ fn deliver(
 fn post(url: &WebhookUrl, roots: RootCertStore, body: &str) -> Result<(), Failure> {
     let temporary = |why: String| Failure { why, is_temporary: true };
     let lasting = |why: String| Failure { why, is_temporary: false };
+    if roots.is_empty() && url.uri.scheme() == Some(&Scheme::HTTPS) {
+        let why = "this system has no certificates to trust; set SSL_CERT_FILE to a file of them";
+        return Err(lasting(why.to_owned()));
+    }
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     let tls = tls(roots).map_err(|error| lasting(chain(&error)))?;
@@ -140,7 +145,7 @@ pub(super) mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc::channel;
 
-    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
     use super::super::alert::tests::news;
@@ -282,13 +287,19 @@ pub(super) mod tests {
             .unwrap();
         let url = serve(Some(Arc::new(config)), |_| "200 OK".to_owned());
         let url = WebhookUrl::parse(&url).unwrap();
-        let trusted = || {
-            let mut roots = RootCertStore::empty();
-            roots.add(certificate.clone()).unwrap();
-            roots
+        let deliver_trusting = |certificates: &[CertificateDer<'static>]| {
+            let roots = || {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(certificates.iter().cloned());
+                roots
+            };
+            deliver(&url, roots, "{}", |_| ())
         };
-        assert_eq!(deliver(&url, trusted, "{}", |_| ()), Ok(()));
-        let why = deliver(&url, RootCertStore::empty, "{}", |_| ()).expect_err("not trusted");
-        assert!(why.contains("certificate"), "{why}");
+        assert_eq!(deliver_trusting(&[certificate]), Ok(()));
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let why = deliver_trusting(&[other.cert.der().clone()]).expect_err("not trusted");
+        assert!(why.contains("invalid peer certificate"), "{why}");
+        let why = deliver_trusting(&[]).expect_err("nothing is trusted");
+        assert!(why.contains("SSL_CERT_FILE"), "{why}");
     }
 }
