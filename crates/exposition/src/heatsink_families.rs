@@ -5,6 +5,7 @@
 mod clocks;
 mod fields;
 mod gpus;
+mod history;
 mod holders;
 mod process;
 mod program;
@@ -17,7 +18,7 @@ use crate::inputs::{Inputs, Samples};
 use crate::text::Family;
 
 /// All of heatsink's own families, except those of windows.
-const FAMILIES: [&[(FieldId, Samples)]; 8] = [
+const FAMILIES: [&[(FieldId, Samples)]; 9] = [
     program::FAMILIES,
     gpus::FAMILIES,
     holders::FAMILIES,
@@ -25,6 +26,7 @@ const FAMILIES: [&[(FieldId, Samples)]; 8] = [
     xids::FAMILIES,
     clocks::FAMILIES,
     window::FAMILIES,
+    history::FAMILIES,
     process::FAMILIES,
 ];
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::cli::Args;
-use crate::{holders, source};
+use crate::{history, holders, source};
 
 /// Checks the settings of `serve` against each other; opens nothing.
 ///
@@ -16,5 +16,6 @@ pub(crate) fn check(args: &Args) -> Result<Vec<String>> {
     let mut warnings: Vec<String> = args.warnings().collect();
     warnings.extend(source::check(args)?);
     warnings.extend(holders::check(args)?);
+    warnings.extend(history::check(args)?);
     Ok(warnings)
 }

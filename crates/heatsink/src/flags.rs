@@ -27,6 +27,7 @@ use crate::parse::{
     self, ConfigMapName, ExportFormat, HistoryPlace, LogFormat, ScenarioName, SourceKind, number,
     optional,
 };
+use crate::webhook_url::WebhookUrl;
 use crate::{address, devices};
 
 const SIMULATION: &str = "Simulation (with --source sim)";
@@ -376,7 +377,7 @@ flags! { HISTORY_FLAGS;
         .variable("HEATSINK_ON_INCIDENT").value("COMMAND").heading(HISTORY_HEADING);
 
     /// A URL that gets each incident in the JSON of Alertmanager's webhooks
-    INCIDENT_WEBHOOK: Option<String> = text("incident-webhook", |text| optional(text, parse::text))
+    INCIDENT_WEBHOOK: Option<WebhookUrl> = text("incident-webhook", |text| optional(text, WebhookUrl::parse))
         .variable("HEATSINK_INCIDENT_WEBHOOK").value("URL").heading(HISTORY_HEADING);
 
     /// Write an Event on the pods that hold a GPU of an incident; needs the right to create events

@@ -22,6 +22,7 @@ use self::clock::RecordingClock;
 use self::pod_events::PodEventSettings;
 use self::tell::TellSettings;
 use crate::cli::Args;
+use crate::flag::Row;
 use crate::flags;
 use crate::parse::SourceKind;
 use crate::source;
@@ -96,4 +97,27 @@ impl HistorySetup {
 fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
+}
+
+/// Checks the settings of the history.
+///
+/// Returns a warning for each setting that has no effect.
+///
+/// # Errors
+///
+/// The first mistake.
+pub(crate) fn check(args: &Args) -> Result<Vec<String>> {
+    TellSettings::read(args)?;
+    if args.get(&flags::HISTORY)? {
+        return Ok(Vec::new());
+    }
+    let rows: [&Row; 4] = [
+        &flags::HISTORY_DIR.row,
+        &flags::ON_INCIDENT.row,
+        &flags::INCIDENT_WEBHOOK.row,
+        &flags::POD_EVENTS.row,
+    ];
+    let unused = rows.into_iter().filter(|row| args.asks_for(row));
+    let warning = |row| format!("{} has no effect without {}", args.place(row), &flags::HISTORY);
+    Ok(unused.map(warning).collect())
 }

@@ -43,6 +43,7 @@ mod source;
 mod systemd;
 mod table;
 mod watches;
+mod webhook_url;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -65,7 +65,7 @@ pub const UNSERVED: &[(RangeInclusive<u16>, &str)] = &[
     (1100..=1141, ONLY_DCGM),
     (9001..=9003, "made from other fields"),
     (9005..=9006, "made from other fields"),
-    (9201..=9262, "made by heatsink"),
+    (9201..=9272, "made by heatsink"),
 ];
 
 const ONLY_DCGM: &str = "NVSwitches and CPUs are read through DCGM only";

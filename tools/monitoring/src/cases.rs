@@ -459,6 +459,7 @@ fn defaults(name: &str) -> BTreeMap<String, String> {
         "heatsink_driver_errors",
         "heatsink_gpus_expected",
         "heatsink_attribution_",
+        "heatsink_incidents_",
     ];
     let mut labels: Vec<(&str, &str)> = machine.to_vec();
     if !of_machine.iter().any(|prefix| name.starts_with(prefix)) {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use expect_test::{Expect, expect};
 use exposition::{Settings, render};
 use model::{
-    ClockEvent, Down, DriverError, DriverLog, Entity, Extent, GpuView, Identity, Kind, LinkFault,
-    Quantity, Reading, Reason, Snapshot, Watch, XidLog,
+    ClockEvent, Down, DriverError, DriverLog, Entity, Extent, GpuView, HistoryView, Identity, Kind,
+    LinkFault, Quantity, Reading, Reason, Snapshot, StoreView, Tally, Watch, XidLog,
 };
 use testkit::page::{Page, metric};
 
@@ -365,4 +365,80 @@ fn every_family_of_the_catalogue_is_in_a_set() {
     let names =
         model::catalog::FIELDS.iter().filter(|field| !field.name.starts_with("DCGM_")).count();
     assert_eq!(own_families().len(), names);
+}
+
+/// The lines about incidents and the history.
+fn check_history(history: Option<HistoryView>, expected: Expect) {
+    let settings = Settings { history: history.map(Arc::new), ..settings() };
+    let page = render(&snapshot(vec![], vec![gpu()]), None, &settings);
+    Page::parse(&page).expect("a page that parses");
+    let is_of_history = |line: &&str| {
+        ["heatsink_incidents_", "heatsink_last_incident_", "heatsink_history_"]
+            .iter()
+            .any(|prefix| line.starts_with(prefix))
+    };
+    let lines = page.lines().filter(is_of_history);
+    expected.assert_eq(&lines.map(|line| format!("{line}\n")).collect::<String>());
+}
+
+#[test]
+fn incidents_are_counted_and_the_folder_of_the_history_is_described() {
+    let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+    let incidents = BTreeMap::from([
+        ("oom_kill", Tally::default()),
+        ("xid", Tally { count: 2, born: at(1_700_000_000) }),
+    ]);
+    let history = HistoryView {
+        incidents,
+        last_incident: at(1_700_000_100),
+        memory_bytes: 65_536,
+        memory_oldest: at(1_700_000_050),
+        store: Some(StoreView {
+            is_writable: false,
+            bytes: 1_000,
+            bytes_written: 900,
+            oldest: at(1_699_000_000),
+            last_sync: at(1_700_000_090),
+            errors: BTreeMap::from([("full", 3)]),
+            rows_lost: 7,
+        }),
+    };
+    check_history(
+        Some(history),
+        expect![[r#"
+            heatsink_incidents_total{kind="oom_kill"} 0
+            heatsink_incidents_total{kind="xid"} 2
+            heatsink_last_incident_timestamp_seconds 1700000100
+            heatsink_history_writable 0
+            heatsink_history_size_bytes 1000
+            heatsink_history_written_bytes_total 900
+            heatsink_history_oldest_timestamp_seconds 1699000000
+            heatsink_history_last_sync_timestamp_seconds 1700000090
+            heatsink_history_errors_total{reason="full"} 3
+            heatsink_history_rows_lost_total 7
+            heatsink_history_memory_bytes 65536
+        "#]],
+    );
+}
+
+#[test]
+fn a_history_in_memory_has_no_folder_and_no_history_has_nothing() {
+    let empty = StoreView::default();
+    check_history(
+        Some(HistoryView { store: Some(empty), ..HistoryView::default() }),
+        expect![[r#"
+            heatsink_history_writable 0
+            heatsink_history_size_bytes 0
+            heatsink_history_written_bytes_total 0
+            heatsink_history_rows_lost_total 0
+            heatsink_history_memory_bytes 0
+        "#]],
+    );
+    check_history(
+        Some(HistoryView::default()),
+        expect![[r#"
+            heatsink_history_memory_bytes 0
+        "#]],
+    );
+    check_history(None, expect![""]);
 }

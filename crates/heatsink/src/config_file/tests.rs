@@ -93,7 +93,8 @@ fn every_flag_can_be_set_from_a_file() {
         }
         let tried =
             ["true", "8", "5s", "60s", "1:1", "f", "4.9", "nvml", "steady", "labels", "INFO"];
-        let more = ["1000", "json", "uid", "none", "a:b", "/", ":9400", "g:0"];
+        let more =
+            ["1000", "json", "uid", "none", "a:b", "/", ":9400", "g:0", "8MiB", "7d", "http://a/"];
         let is_right = |text: &&str| meaning(Some(OsStr::new(text))).is_ok();
         let text = tried.into_iter().chain(more).find(is_right);
         let text = text.unwrap_or_else(|| panic!("{row}: no text is right"));

@@ -127,11 +127,11 @@ impl Writer {
             self.history.append(moment, &of_row, row.as_ref(), &events, is_urgent);
             for incident in &incidents {
                 self.history.put_incident(incident);
-                self.teller.tell(incident);
                 if let Some(pod_events) = &self.pod_events {
                     pod_events.tell(incident);
                 }
             }
+            self.teller.observe(time, &incidents);
             layout = Some(of_row);
         }
         if let Some(layout) = layout {

@@ -1,19 +1,35 @@
 //! Tells of incidents: a command that is run, a webhook that is called.
 
+mod alert;
+mod command;
+mod limit;
+mod settling;
+mod webhook;
+
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
 
 use anyhow::Result;
 use history::history::History;
 use history::incident::Incident;
+use history::time::Time;
 
+use self::settling::{News, Settling};
 use crate::cli::Args;
 use crate::flags;
+use crate::webhook_url::WebhookUrl;
+
+/// The most news that wait for a slow command or webhook. More are dropped, and counted.
+const QUEUE: usize = 32;
 
 /// Who is told.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct TellSettings {
     command: Option<String>,
-    webhook: Option<String>,
+    webhook: Option<WebhookUrl>,
 }
 
 impl TellSettings {
@@ -30,20 +46,154 @@ impl TellSettings {
     }
 }
 
-/// Tells of incidents on a thread of its own.
+/// Tells of incidents, with a thread for each way to do so. A thread is started with the first incident.
 pub(crate) struct Teller {
-    settings: TellSettings,
-    history: Arc<History>,
+    settling: Settling,
+    /// Empty if nobody is told.
+    ways: Vec<Way>,
 }
 
 impl Teller {
-    /// A teller; its thread is started with the first incident.
+    /// A teller that makes its reports from this history.
     pub(crate) fn new(settings: TellSettings, history: Arc<History>) -> Self {
-        Self { settings, history }
+        let TellSettings { command, webhook } = settings;
+        let command = command.map(|text| {
+            Way::new("on-incident", move |news, dropped| {
+                command::run(&text, news, &*history, dropped);
+            })
+        });
+        let webhook =
+            webhook.map(|url| Way::new("incident-hook", move |news, _| webhook::run(&url, news)));
+        Self { settling: Settling::default(), ways: command.into_iter().chain(webhook).collect() }
     }
 
-    /// Takes the newest state of an incident. Waits for nothing.
-    pub(crate) fn tell(&self, incident: &Incident) {
-        let _ = (&self.settings.command, &self.settings.webhook, &self.history, incident);
+    /// Takes the newest states of incidents; `now` is on the clock of the recording. To be called for each
+    /// row, because an incident is told a while after it opened. Waits for nothing.
+    pub(crate) fn observe(&mut self, now: Time, incidents: &[Incident]) {
+        if self.ways.is_empty() {
+            return;
+        }
+        for news in self.settling.observe(now, incidents) {
+            for way in &mut self.ways {
+                way.tell(&news);
+            }
+        }
+    }
+}
+
+/// Tells all news that it receives, until there will be none. Adds the dropped ones that are counted.
+type Tell = Arc<dyn Fn(Receiver<News>, &AtomicU64) + Send + Sync>;
+
+/// A way to tell.
+struct Way {
+    /// The name of its thread.
+    name: &'static str,
+    tell: Tell,
+    /// To its thread, once there is one.
+    queue: Option<SyncSender<News>>,
+    /// News that did not fit into the queue.
+    dropped: Arc<AtomicU64>,
+}
+
+impl Way {
+    fn new(
+        name: &'static str,
+        tell: impl Fn(Receiver<News>, &AtomicU64) + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, tell: Arc::new(tell), queue: None, dropped: Arc::default() }
+    }
+
+    /// Hands the news to the thread. Waits for nothing.
+    fn tell(&mut self, news: &News) {
+        let number = news.incident.number;
+        let queue = match &self.queue {
+            Some(queue) => queue,
+            None => match self.start() {
+                Ok(queue) => self.queue.insert(queue),
+                Err(error) => {
+                    tracing::warn!("cannot tell of incident {number}: no thread: {error}");
+                    return;
+                }
+            },
+        };
+        match queue.try_send(news.clone()) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.dropped.fetch_add(u64::from(!news.is_closed), Ordering::Relaxed);
+                tracing::warn!("cannot tell of incident {number}: {QUEUE} others wait to be told");
+            }
+            // Its thread has panicked: the next news start another one.
+            Err(TrySendError::Disconnected(_)) => {
+                tracing::warn!("cannot tell of incident {number}: the thread has ended");
+                self.queue = None;
+            }
+        }
+    }
+
+    fn start(&self) -> io::Result<SyncSender<News>> {
+        let (queue, news) = sync_channel(QUEUE);
+        let (tell, dropped) = (Arc::clone(&self.tell), Arc::clone(&self.dropped));
+        let thread = thread::Builder::new().name(self.name.to_owned());
+        thread.spawn(move || tell(news, &dropped))?;
+        Ok(queue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::alert::tests::news;
+    use super::*;
+
+    #[test]
+    fn news_beyond_the_queue_are_dropped_and_counted_and_nothing_waits() {
+        let (took, taken) = channel();
+        let (go, gone) = channel::<()>();
+        let gone = std::sync::Mutex::new(gone);
+        let mut way = Way::new("test", move |news, dropped| {
+            let _ = took.send((0, 0));
+            let _ = gone.lock().unwrap().recv();
+            for news in news {
+                let _ = took.send((news.incident.number, dropped.load(Ordering::Relaxed)));
+            }
+        });
+        let most = u64::try_from(QUEUE).unwrap();
+        for number in 1..=most {
+            way.tell(&news(number, false));
+        }
+        assert_eq!(taken.recv(), Ok((0, 0)), "the thread runs");
+        for number in most + 1..=most + 5 {
+            way.tell(&news(number, false));
+        }
+        way.tell(&news(1, true));
+        drop(go);
+        assert_eq!(taken.recv(), Ok((1, 5)));
+        drop(way);
+        assert_eq!(taken.iter().map(|(number, _)| number).last(), Some(most));
+    }
+
+    #[test]
+    fn a_thread_that_panicked_is_replaced() {
+        let (took, taken) = channel();
+        let mut way = Way::new("test", move |news, _| {
+            let _ = took.send(());
+            drop(news);
+        });
+        way.tell(&news(1, false));
+        taken.recv().unwrap();
+        // The first that finds the queue closed is lost; those after it have a thread again.
+        while taken.try_recv().is_err() {
+            way.tell(&news(2, false));
+        }
+    }
+
+    #[test]
+    fn without_a_command_or_a_webhook_nothing_is_followed() {
+        let settings = history::history::Settings { store: None, boot_id: None };
+        let history = Arc::new(History::open(settings));
+        let mut teller = Teller::new(TellSettings::default(), history);
+        teller.observe(Time(0), &[alert::tests::incident(1)]);
+        assert_eq!(teller.settling.observe(Time(60_000), &[]), []);
     }
 }

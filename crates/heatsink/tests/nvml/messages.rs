@@ -125,6 +125,17 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "History",
+        &[
+            "--history-size 7MiB",
+            "HEATSINK_HISTORY_SIZE=320Mi",
+            "--history-keep 59m",
+            "--incident-webhook not-shown",
+            "HEATSINK_INCIDENT_WEBHOOK=ftp://host/not-shown",
+            "config --incident-webhook http://user:not-shown@:80/",
+        ],
+    ),
+    (
         "Where readings come from",
         &[
             "--source magic",
@@ -220,6 +231,7 @@ const WARNED: &[(usize, &str)] = &[
     ),
     (1, "--source sim --kubernetes-enable-pod-labels"),
     (1, "--source sim --hpc-job-mapping-dir missing"),
+    (2, "--source sim --history=false --history-dir missing --on-incident true"),
     (1, "--source sim --dump-enabled"),
     (3, "--source sim --dump-directory dumps --dump-retention 48 --dump-compression=false"),
     (0, "--source sim --dump-directory /tmp/dcgm-exporter-debug --dump-enabled=false"),

@@ -304,6 +304,7 @@ const MONITORING: Sections = &[
         "Peaks between two scrapes",
         &[Subject::PowerWindows, Subject::TemperatureWindows, Subject::WindowLength],
     ),
+    ("Incidents, and whether the history is written", &[Subject::History]),
 ];
 
 const FIRST_GENERATION: Sections = &[

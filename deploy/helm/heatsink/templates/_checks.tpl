@@ -97,7 +97,7 @@
 {{- $pod := include "heatsink.podSecurityContext" . | fromYaml -}}
 {{- $container := include "heatsink.securityContext" . | fromYaml -}}
 {{- if and (dig "runAsNonRoot" $pod.runAsNonRoot $container) (eq (dig "runAsUser" $pod.runAsUser $container | toString) "0") -}}
-{{- fail "runAsNonRoot is true, but the user is root: kubernetes.enabled (the kubelet's socket) and kernelLog (the journal) need root. Remove runAsNonRoot, or these values" -}}
+{{- fail "runAsNonRoot is true, but the user is root: kubernetes.enabled (the kubelet's socket), kernelLog (the journal) and history.storage: hostPath (a folder of the node) need root. Remove runAsNonRoot, or these values" -}}
 {{- end -}}
 
 {{- $lost := "its symbolic links to monitoring/ are missing: clone the repository with git's core.symlinks enabled, or install a package that helm package makes from such a clone" -}}
@@ -135,6 +135,7 @@ refused wherever else they can be set. Each has the flag, its short form, its va
   (list "kubernetes-pod-events" "" "HEATSINK_KUBERNETES_POD_EVENTS" "needs the right to create Events" "kubernetes.podEvents")
   (list "kubernetes-enable-dra" "" "KUBERNETES_ENABLE_DRA" $slices "kubernetesDRA.enabled")
   (list "hpc-job-mapping-dir" "" "DCGM_HPC_JOB_MAPPING_DIR" "needs this folder of the node" "hpcJobMappingDir")
+  (list "history-dir" "" "HEATSINK_HISTORY_DIR" "needs a folder that is mounted" "history.storage")
 -}}
 {{- $flag := index . 0 -}}
 {{- $short := index . 1 -}}

@@ -156,7 +156,7 @@ httpGet:
 
 {{/* Does it mount a path of the node, without the values for volumes of your own? */}}
 {{- define "heatsink.mountsHostPath" -}}
-{{- if or (include "heatsink.usesKubelet" .) .Values.hpcJobMappingDir (ne (include "heatsink.kernelLog" .) "none") -}}true{{- end -}}
+{{- if or (include "heatsink.usesKubelet" .) .Values.hpcJobMappingDir (ne (include "heatsink.kernelLog" .) "none") (eq .Values.history.storage "hostPath") -}}true{{- end -}}
 {{- end -}}
 
 {{/* Is there a ServiceMonitor? */}}
@@ -171,9 +171,10 @@ httpGet:
 {{- kindIs "bool" $wish | ternary $wish (eq (include "heatsink.usesApi" .) "true") -}}
 {{- end -}}
 
-{{/* Only root can use the kubelet's socket and read the journal's files; runAsNonRoot must then be false. */}}
+{{/* Only root can use the kubelet's socket, read the journal's files, and write to a folder that the kubelet creates;
+runAsNonRoot must then be false. */}}
 {{- define "heatsink.podSecurityContext" -}}
-{{- $isRoot := or (eq (include "heatsink.usesKubelet" .) "true") (ne (include "heatsink.kernelLog" .) "none") -}}
+{{- $isRoot := or (eq (include "heatsink.usesKubelet" .) "true") (ne (include "heatsink.kernelLog" .) "none") (eq .Values.history.storage "hostPath") -}}
 {{- $id := $isRoot | ternary 0 65532 -}}
 {{- $given := .Values.podSecurityContext | default dict -}}
 {{- $user := dig "runAsUser" (dig "runAsUser" $id $given) (.Values.securityContext | default dict) -}}

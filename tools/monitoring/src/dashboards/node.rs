@@ -57,6 +57,13 @@ fn annotations() -> Vec<Value> {
             "red",
             true,
         ),
+        annotation(
+            "Incidents",
+            format!("1000 * heatsink_last_incident_timestamp_seconds{{{NODE_AT}}}"),
+            "Incident: heatsink report --last",
+            "purple",
+            true,
+        ),
         // From the first second of throttling until five minutes after the last: one mark, also if
         // throttling stopped in between.
         annotation(

@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     "usr/bin/heatsink",
     "usr/lib/systemd/system/heatsink.service",
     "usr/lib/systemd/system/heatsink.socket",
+    "usr/lib/sysusers.d/heatsink.conf",
     "usr/share/bash-completion/completions/heatsink",
     "usr/share/doc/heatsink/copyright",
     "usr/share/doc/heatsink/runbooks/GpuTemperatureHigh.md",

@@ -67,7 +67,17 @@ fn check_service(booted: &Booted) -> Result<()> {
         ensure!(status.contains(expected), "no `{expected}` in\n{status}");
     }
     ensure!(!status.contains("Uid:\t0"), "it runs as root:\n{status}");
-    println!("running as a dynamic user, with CAP_SYSLOG alone and a filter of system calls");
+    println!("running as a system user, with CAP_SYSLOG alone and a filter of system calls");
+
+    // The history is there, and readable by root and the group.
+    let state = booted.output(&["stat", "--format=%A %U %G", "/var/lib/heatsink"])?;
+    ensure!(state.trim() == "drwxr-x--- heatsink heatsink", "/var/lib/heatsink: {state}");
+    booted.wait("the history is written", || {
+        let files = ["find", "/var/lib/heatsink", "-type", "f", "-printf", "%m %g\\n"];
+        let files = booted.output(&files)?;
+        ensure!(files.lines().all(|file| file == "640 heatsink"), "files of the history: {files}");
+        Ok(!files.is_empty())
+    })?;
 
     // A reload reads the counters files again, in the same process.
     booted.output(&["systemctl", "reload", "heatsink"])?;
@@ -126,6 +136,8 @@ fn check_service(booted: &Booted) -> Result<()> {
         "heatsink.socket",
     ])?;
     ensure!(left.trim().is_empty(), "purged, but left: {left}");
+    let state = booted.output(&["test", "-e", "/var/lib/heatsink"]);
+    ensure!(state.is_err(), "purged, but /var/lib/heatsink is left");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use testkit::exporter::Exporter;
 use super::rootfs;
 use crate::run::run;
 
-/// A user who owns no files: from the range of systemd's `DynamicUser=`.
+/// A user who owns no files, from the range that systemd keeps for such users.
 pub(crate) const NOBODY: u32 = 61_184;
 
 /// Installs the fake library at the path of the driver's.

@@ -698,6 +698,18 @@ fields! {
     WindowLength {
         9246 heatsink_window_seconds                     WINDOW_SECONDS                     Heatsink  Exporter        Float "s"            Every Gauge   ALL MONITORING         "Length of the window of lowest, mean and highest values, in seconds", series "1 per node";
     }
+    History "The recorded past: incidents, and whether the history is written" {
+        9263 heatsink_incidents_total                    INCIDENTS_TOTAL                    Heatsink  Exporter        Int   "count"        Every Counter ALL MONITORING         "Incidents since heatsink started by the kind of their first trigger, as a count", series "1 per node and kind";
+        9264 heatsink_last_incident_timestamp_seconds    LAST_INCIDENT_TIMESTAMP_SECONDS    Heatsink  Exporter        Float "s"            Every Gauge   ALL MONITORING         "When the newest incident began, earlier runs of heatsink included, in seconds since 1970", series "1 per node";
+        9265 heatsink_history_writable                   HISTORY_WRITABLE                   Heatsink  Exporter        Int   "flag"         Every Gauge   ALL MONITORING         "Whether the history was written to its folder the last time, 0 or 1", series "1 per node";
+        9266 heatsink_history_size_bytes                 HISTORY_SIZE_BYTES                 Heatsink  Exporter        Int   "B"            Every Gauge   ALL MONITORING         "Size of the history in its folder, in bytes", series "1 per node";
+        9267 heatsink_history_written_bytes_total        HISTORY_WRITTEN_BYTES_TOTAL        Heatsink  Exporter        Int   "B"            Every Counter ALL MONITORING         "History written to its folder, in bytes", series "1 per node";
+        9268 heatsink_history_oldest_timestamp_seconds   HISTORY_OLDEST_TIMESTAMP_SECONDS   Heatsink  Exporter        Float "s"            Every Gauge   ALL MONITORING         "When the oldest part of the history was recorded, in seconds since 1970", series "1 per node";
+        9269 heatsink_history_last_sync_timestamp_seconds HISTORY_LAST_SYNC_TIMESTAMP_SECONDS Heatsink  Exporter        Float "s"            Every Gauge   ALL MONITORING         "When all of the history was last synced to disk, in seconds since 1970", series "1 per node";
+        9270 heatsink_history_errors_total               HISTORY_ERRORS_TOTAL               Heatsink  Exporter        Int   "count"        Every Counter ALL MONITORING         "Errors of the folder of the history by reason, as a count", series "1 per node and reason";
+        9271 heatsink_history_rows_lost_total            HISTORY_ROWS_LOST_TOTAL            Heatsink  Exporter        Int   "rows"         Every Counter ALL MONITORING         "Rows of the history that were never written to its folder, as a count", series "1 per node";
+        9272 heatsink_history_memory_bytes               HISTORY_MEMORY_BYTES               Heatsink  Exporter        Int   "B"            Every Gauge   ALL MONITORING         "Size of the history in memory, in bytes", series "1 per node";
+    }
     MachineLabels "Labels: the value becomes a label of every series of the part that has it. Remove the # of a row to read it." {
          878 dev  NVSWITCH_DEVICE_UUID                            Identity  SwitchLink      Text  "text"         Slow  Label   MACHINE                "UUID of the NVSwitch, or of its link", aka NVSWITCH_UUID;
          877 dev  NVSWITCH_LINK_DEVICE_LINK_SID                   Nvlink    SwitchLink      Text  "text"         Slow  Label   MACHINE                "System id of what the switch's link leads to", aka NVSWITCH_LINK_REMOTE_LINK_SID;
