@@ -134,6 +134,7 @@ fn world(simulation: &Simulation) -> World {
         ScenarioName::Story => Scenario::story(),
         ScenarioName::Steady => Scenario::steady(simulation.gpus),
         ScenarioName::Idle => Scenario::idle(simulation.gpus),
+        ScenarioName::Fault(fault) => fault.scenario(),
     };
     World::new(scenario, simulation.seed)
 }
