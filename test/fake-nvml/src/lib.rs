@@ -52,6 +52,7 @@ mod machine;
 mod mig_command;
 mod samples;
 mod settings;
+mod state_change;
 mod xid;
 
 mod abi;

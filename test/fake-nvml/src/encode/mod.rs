@@ -238,15 +238,20 @@ fn gpm(state: &GpuState, at: Duration, pace: Pace) -> Gpm {
                 [state.nvlink_rx_bytes, state.nvlink_tx_bytes],
             ),
         },
-        Pace::Frozen => Gpm::Listed(Arc::new(
-            metrics(
-                &state.activity,
-                [state.pcie_tx_bytes_per_second, state.pcie_rx_bytes_per_second],
-                [state.nvlink_rx_bytes_per_second, state.nvlink_tx_bytes_per_second],
-            )
-            .into(),
-        )),
+        Pace::Frozen => gpm_of_moment(state),
     }
+}
+
+/// GPM whose metrics are those of this moment.
+pub(crate) fn gpm_of_moment(state: &GpuState) -> Gpm {
+    Gpm::Listed(Arc::new(
+        metrics(
+            &state.activity,
+            [state.pcie_tx_bytes_per_second, state.pcie_rx_bytes_per_second],
+            [state.nvlink_rx_bytes_per_second, state.nvlink_tx_bytes_per_second],
+        )
+        .into(),
+    ))
 }
 
 /// In the order of [`METRICS`]: shares as percent, bytes as MiB.
