@@ -1,6 +1,7 @@
 //! The history: recorded by `serve` and `demo`, read by `report`, `incidents`, `history export` and the API.
 
 mod clock;
+pub(crate) mod closing;
 pub(crate) mod export;
 pub(crate) mod incidents;
 mod place;
@@ -69,12 +70,12 @@ impl HistorySetup {
         }))
     }
 
-    /// Reads the settings of `demo`, whose time passes `speed` times as fast.
+    /// Reads the settings of `demo`, whose time passes `speed` times as fast, with a row per `interval`.
     ///
     /// # Errors
     ///
     /// The first mistake.
-    pub(crate) fn of_demo(args: &Args, speed: f64) -> Result<Option<Self>> {
+    pub(crate) fn of_demo(args: &Args, speed: f64, interval: Duration) -> Result<Option<Self>> {
         let directory = place::to_write(args.get(&flags::DEMO_HISTORY_DIR)?);
         let store = directory.map(|directory| StoreSettings {
             directory,
@@ -84,7 +85,7 @@ impl HistorySetup {
         Ok(Some(Self {
             settings: Settings { store, boot_id: boot_id() },
             clock: RecordingClock::new(speed),
-            interval: Duration::from_secs(1),
+            interval,
             root: "/".into(),
             tell: TellSettings::default(),
             pod_events: None,
