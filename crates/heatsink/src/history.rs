@@ -12,7 +12,7 @@ pub(crate) mod report;
 mod tell;
 mod when;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -60,11 +60,12 @@ impl HistorySetup {
             SourceKind::Nvml | SourceKind::Dcgm => args.get(&flags::HISTORY_SPEED)?,
         };
         let store = directory.map(|directory| StoreSettings { directory, max_bytes, keep });
+        let root = args.get(&flags::ROOTFS)?;
         Ok(args.get(&flags::HISTORY)?.then(|| Self {
-            settings: Settings { store, boot_id: boot_id() },
+            settings: Settings { store, boot_id: boot_id(&root) },
             clock: RecordingClock::new(speed),
             interval: args.get(&flags::COLLECT_INTERVAL).unwrap_or(Duration::from_secs(1)),
-            root: args.get(&flags::ROOTFS).unwrap_or_else(|_| "/".into()),
+            root,
             tell,
             pod_events,
         }))
@@ -83,7 +84,7 @@ impl HistorySetup {
             keep: DEMO_KEEP,
         });
         Ok(Some(Self {
-            settings: Settings { store, boot_id: boot_id() },
+            settings: Settings { store, boot_id: boot_id(Path::new("/")) },
             clock: RecordingClock::new(speed),
             interval,
             root: "/".into(),
@@ -93,8 +94,10 @@ impl HistorySetup {
     }
 }
 
-/// The kernel's id of this boot.
-fn boot_id() -> Option<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+/// The kernel's id of this boot, below `root` or, where nothing of `/proc` is there, at its usual place.
+fn boot_id(root: &Path) -> Option<String> {
+    const FILE: &str = "proc/sys/kernel/random/boot_id";
+    let read = |root: &Path| std::fs::read_to_string(root.join(FILE));
+    let id = read(root).or_else(|_| read(Path::new("/"))).ok()?;
     Some(id.trim().to_owned())
 }
