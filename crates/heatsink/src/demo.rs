@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use exposition::{HolderSettings, Show};
+use history::recording::Recording;
 use model::Windows;
 use model::catalog::builtin::Set;
 use sim::{Chapter, Options, Scenario, SimSource, World};
@@ -19,7 +20,7 @@ use crate::flags::{
     DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
 };
 use crate::health::HealthRules;
-use crate::history::HistorySetup;
+use crate::history::{HistorySetup, closing};
 use crate::listen::Listener;
 use crate::loaded::{Loaded, PageSettings};
 use crate::serve::{self, Replicas, Setup};
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         // For the alert rules and dashboards.
         extra: Some(Extra::Builtin(Set::Monitoring)),
         generation: Some(args.get(&DEMO_METRIC_NAMES)?),
-        interval: Duration::from_secs(1),
+        interval: interval(speed),
         windows: Windows { extents: window, xids: count_window, clock_events: count_window },
         groups: Arc::new([]),
         has_own_groups: true,
@@ -81,12 +82,34 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         health_rules: HealthRules::default(),
         show: Show::default(),
         holders: Some(holders::simulated()),
-        history: HistorySetup::of_demo(args, speed)?,
+        history: HistorySetup::of_demo(args, speed, config.interval)?,
         replicas,
         max_connections: flags::MAX_CONNECTIONS.parse(None)?,
         web_reload: false,
     };
-    serve::serve(setup, |urls| print_story(&urls[0], speed, nodes, chapters))
+    let ended = serve::serve(setup, |urls| print_story(&urls[0], speed, nodes, chapters))?;
+    if let Some(history) = ended.history {
+        print_last_incident(history.as_ref());
+    }
+    Ok(ended.exit)
+}
+
+/// A reading per simulated second, at most ten a second: so that a fast story has as many as a slow one.
+fn interval(speed: f64) -> Duration {
+    const LEAST: Duration = Duration::from_millis(100);
+    const MOST: Duration = Duration::from_secs(1);
+    Duration::try_from_secs_f64(1.0 / speed).unwrap_or(MOST).clamp(LEAST, MOST)
+}
+
+/// Prints what `heatsink report --last` says of the demo.
+fn print_last_incident(history: &dyn Recording) {
+    match closing::last_incident(history, &closing::style()) {
+        Ok(Some(report)) => {
+            print(format_args!("\nWhat `heatsink report --last` says:\n\n{report}"))
+        }
+        Ok(None) => print(format_args!("\nNo incident was recorded.")),
+        Err(error) => tracing::warn!("cannot tell the last incident: {error}"),
+    }
 }
 
 /// A listening socket with an address that a browser can open.
@@ -114,7 +137,7 @@ fn print_story(url: &str, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
     print(format_args!(
         "Watch the job slow down, and see why:\n\n  \
          curl -s {url}/metrics | grep -E '^DCGM_FI_DEV_(GPU_TEMP|SM_CLOCK|XID_ERROR)'\n\n\
-         The story, in simulated time at {speed} times the real one; Ctrl-C ends it:\n"
+         The story, in simulated time at {speed} times the real one; Ctrl-C ends it,\nand it tells the last incident:\n"
     ));
     let began = Instant::now();
     let thread = thread::Builder::new().name("story".to_owned()).spawn(move || {
@@ -124,6 +147,9 @@ fn print_story(url: &str, speed: f64, nodes: u16, chapters: Vec<Chapter>) {
             let gpu = chapter.gpu.map_or("all".to_owned(), |gpu| format!("GPU {gpu}"));
             print(format_args!("  {}  {gpu:5}  {}", clock(chapter.at), chapter.text));
         }
+        print(format_args!(
+            "\nThe story is over. Ctrl-C ends the demo, and it tells its last incident."
+        ));
     });
     // Without it, the demo prints nothing more and still serves.
     if let Err(error) = thread.context("no thread to print the story") {
@@ -138,4 +164,16 @@ fn print(lines: fmt::Arguments) {
 
 fn clock(time: Duration) -> String {
     format!("{:02}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_reading_per_simulated_second_and_at_most_ten_a_second() {
+        for (speed, millis) in [(0.1, 1000), (1.0, 1000), (4.0, 250), (10.0, 100), (1000.0, 100)] {
+            assert_eq!(interval(speed), Duration::from_millis(millis), "{speed}");
+        }
+    }
 }

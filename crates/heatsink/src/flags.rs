@@ -502,6 +502,14 @@ flags! { SOURCES;
             ("story", "Eight H100s, a training job, and four of them in trouble"),
             ("steady", "The same job on healthy GPUs"),
             ("idle", "No work"),
+            ("overheat", "Eight H100s, a training job; GPU 2 overheats for an hour, then the job is killed"),
+            ("power-brake", "A power supply fails: all eight are slowed down for three minutes"),
+            ("memory-leak", "The process on GPU 4 leaks memory until none is left"),
+            ("memory-error", "GPU 5 has an uncorrectable memory error"),
+            ("memory-error-off-bus", "The same, and it falls off the bus"),
+            ("off-bus", "GPU 7 falls off the bus"),
+            ("link-off-bus", "The same, after its PCIe link has lost lanes"),
+            ("nvlink-down", "Two NVLinks of GPU 3 go down, and the job dies"),
         ]);
 
     /// Number of GPUs of `steady` and `idle` [default: 8]

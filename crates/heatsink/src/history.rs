@@ -1,6 +1,7 @@
 //! The history: recorded by `serve` and `demo`, read by `report`, `incidents`, `history export` and the API.
 
 mod clock;
+pub(crate) mod closing;
 pub(crate) mod export;
 pub(crate) mod incidents;
 mod place;
@@ -11,7 +12,7 @@ pub(crate) mod report;
 mod tell;
 mod when;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -60,22 +61,23 @@ impl HistorySetup {
             SourceKind::Nvml | SourceKind::Dcgm => args.get(&flags::HISTORY_SPEED)?,
         };
         let store = directory.map(|directory| StoreSettings { directory, max_bytes, keep });
+        let root = args.get(&flags::ROOTFS)?;
         Ok(args.get(&flags::HISTORY)?.then(|| Self {
-            settings: Settings { store, boot_id: boot_id() },
+            settings: Settings { store, boot_id: boot_id(&root) },
             clock: RecordingClock::new(speed),
             interval: args.get(&flags::COLLECT_INTERVAL).unwrap_or(Duration::from_secs(1)),
-            root: args.get(&flags::ROOTFS).unwrap_or_else(|_| "/".into()),
+            root,
             tell,
             pod_events,
         }))
     }
 
-    /// Reads the settings of `demo`, whose time passes `speed` times as fast.
+    /// Reads the settings of `demo`, whose time passes `speed` times as fast, with a row per `interval`.
     ///
     /// # Errors
     ///
     /// The first mistake.
-    pub(crate) fn of_demo(args: &Args, speed: f64) -> Result<Option<Self>> {
+    pub(crate) fn of_demo(args: &Args, speed: f64, interval: Duration) -> Result<Option<Self>> {
         let directory = place::to_write(args.get(&flags::DEMO_HISTORY_DIR)?);
         let store = directory.map(|directory| StoreSettings {
             directory,
@@ -83,9 +85,9 @@ impl HistorySetup {
             keep: DEMO_KEEP,
         });
         Ok(Some(Self {
-            settings: Settings { store, boot_id: boot_id() },
+            settings: Settings { store, boot_id: boot_id(Path::new("/")) },
             clock: RecordingClock::new(speed),
-            interval: Duration::from_secs(1),
+            interval,
             root: "/".into(),
             tell: TellSettings::default(),
             pod_events: None,
@@ -93,9 +95,11 @@ impl HistorySetup {
     }
 }
 
-/// The kernel's id of this boot.
-fn boot_id() -> Option<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+/// The kernel's id of this boot, below `root` or, where nothing of `/proc` is there, at its usual place.
+fn boot_id(root: &Path) -> Option<String> {
+    const FILE: &str = "proc/sys/kernel/random/boot_id";
+    let read = |root: &Path| std::fs::read_to_string(root.join(FILE));
+    let id = read(root).or_else(|_| read(Path::new("/"))).ok()?;
     Some(id.trim().to_owned())
 }
 

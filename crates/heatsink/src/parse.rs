@@ -36,6 +36,8 @@ pub(crate) enum ScenarioName {
     Story,
     Steady,
     Idle,
+    /// One fault on eight GPUs.
+    Fault(sim::Fault),
 }
 
 /// How log lines look.
@@ -179,7 +181,10 @@ pub(crate) fn source(text: &str) -> Result<Option<SourceKind>> {
 
 /// A scenario; an empty text is the story.
 pub(crate) fn scenario(text: &str) -> Result<ScenarioName> {
-    use ScenarioName::{Idle, Steady, Story};
+    use ScenarioName::{Fault, Idle, Steady, Story};
+    if let Some(fault) = sim::Fault::parse(text.trim()) {
+        return Ok(Fault(fault));
+    }
     one_of(text, &[("story", Story), ("steady", Steady), ("idle", Idle), ("", Story)])
 }
 

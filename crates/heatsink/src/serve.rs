@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use exposition::Show;
+use history::history::History;
 use model::{Source, Windows};
 use sampler::{GpuProbe, KernelLog, Sampler};
 use tokio::signal::unix::{SignalKind, signal};
@@ -79,6 +80,13 @@ pub(crate) struct Replicas {
     pub(crate) nodes: u16,
 }
 
+/// What is left once a server has ended.
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    /// What was recorded, all of it written.
+    pub(crate) history: Option<Arc<History>>,
+}
+
 /// Serves this machine's GPUs until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     // Before the files are read, so that no later change is missed.
@@ -131,17 +139,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             &args.get(&flags::ADDRESS)?,
         )?,
     };
-    serve(setup, |urls| {
+    let ended = serve(setup, |urls| {
         let page = |url: &String| match url.starts_with("http") {
             true => format!("{url}/metrics"),
             false => url.clone(),
         };
         tracing::info!("serving on {}", urls.iter().map(page).collect::<Vec<_>>().join(", "));
-    })
+    })?;
+    Ok(ended.exit)
 }
 
 /// Serves until a signal ends it; `ready` is called with the addresses.
-pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit> {
+pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Ended> {
     let Loaded { watches: loaded_watches, page: page_settings, .. } = setup.loaded;
     let LoadedWatches { watches, rows_skipped, .. } = loaded_watches;
     let unserved = UnservedFields::of(setup.source.as_ref());
@@ -228,10 +237,12 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Exit>
     runtime.shutdown_background();
     tracing::info!("stopped");
     let has_ended = Arc::into_inner(app).is_some_and(|app| app.sampler.stop(STOP_TIMEOUT));
-    if let Some(recording) = recording {
+    let history = recording.map(|recording| {
+        let history = recording.history();
         recording.finish(RECORDING_TIMEOUT);
-    }
-    Ok(Exit { status: EXIT_OK, is_stuck: !has_ended })
+        history
+    });
+    Ok(Ended { exit: Exit { status: EXIT_OK, is_stuck: !has_ended }, history })
 }
 
 /// Requests a reload at each SIGHUP; at SIGTERM or SIGINT, sets `stop` and returns.

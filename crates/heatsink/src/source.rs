@@ -81,9 +81,14 @@ pub(crate) fn check(args: &Args) -> Result<Vec<String>> {
 fn check_simulation(args: &Args) -> Result<()> {
     let name = args.get(&SIM_SCENARIO)?;
     let (gpus, at, speed) = (args.get(&SIM_GPUS)?, args.get(&SIM_AT)?, args.get(&SIM_SPEED)?);
-    if gpus.is_some() && name == ScenarioName::Story {
+    let named = match name {
+        ScenarioName::Story => Some("story"),
+        ScenarioName::Fault(fault) => Some(fault.name()),
+        ScenarioName::Steady | ScenarioName::Idle => None,
+    };
+    if let (Some(named), Some(_)) = (named, gpus) {
         bail!(
-            "--sim-gpus has no effect with --sim-scenario story, which has eight GPUs; \
+            "--sim-gpus has no effect with --sim-scenario {named}, which has eight GPUs; \
              use --sim-scenario steady"
         );
     }
@@ -152,6 +157,7 @@ fn simulation(args: &Args) -> Result<Box<dyn Source>> {
         ScenarioName::Story => Scenario::story(),
         ScenarioName::Steady => Scenario::steady(gpus),
         ScenarioName::Idle => Scenario::idle(gpus),
+        ScenarioName::Fault(fault) => fault.scenario(),
     };
     let options = sim::Options {
         speed: speed.unwrap_or(1.0),

@@ -127,6 +127,7 @@ impl Board {
             pcie_rx_bytes: 0.0,
             pcie_replays: 0,
             nvlinks: NVLINKS,
+            nvlinks_down: 0,
             nvlink_crc_flit_errors: 0,
             nvlink_crc_data_errors: 0,
             nvlink_replays: 0,
@@ -157,6 +158,7 @@ impl Board {
         self.update_power_and_heat(gpu, condition, demand.intensity * noise, dt_seconds);
         self.update_memory(gpu, condition, dt_seconds);
         self.update_errors(gpu, condition, dt_seconds);
+        gpu.nvlinks_down = condition.links_down;
         update_activity(gpu, demand, noise, dt_seconds);
     }
 
@@ -180,6 +182,7 @@ impl Board {
             dt_seconds,
             gpu.temperature_celsius,
             condition.running,
+            condition.power_brake,
             gpu.power_limit_watts,
             watts,
         );

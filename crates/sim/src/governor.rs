@@ -22,6 +22,8 @@ pub(crate) const SHUTDOWN_CELSIUS: f64 = 92.0;
 const SOFTWARE_FLOOR_MHZ: f64 = 1350.0;
 /// Highest clock while the hardware halves it, MHz.
 const HARDWARE_CLOCK_MHZ: f64 = 990.0;
+/// Highest clock while the power supply holds the power brake, MHz.
+const POWER_BRAKE_CLOCK_MHZ: f64 = 705.0;
 /// How fast the driver lowers the clock because of heat.
 const FALL_MHZ_PER_SECOND: f64 = 20.0;
 /// How fast the driver raises the clock afterwards.
@@ -31,8 +33,10 @@ const POWER_RISE_MHZ: f64 = 30.0;
 
 const REASON_IDLE: u64 = 0x1;
 const REASON_POWER_CAP: u64 = 0x4;
+const REASON_HARDWARE_SLOWDOWN: u64 = 0x8;
 const REASON_SOFTWARE_THERMAL: u64 = 0x20;
 const REASON_HARDWARE_THERMAL: u64 = 0x40;
+const REASON_POWER_BRAKE: u64 = 0x80;
 
 /// The clock, and the limits that heat sets on it.
 #[derive(Clone, Debug)]
@@ -58,6 +62,7 @@ impl Governor {
         dt_seconds: f64,
         temperature_celsius: f64,
         running: bool,
+        power_brake: bool,
         limit_watts: f64,
         watts: impl Fn(f64) -> f64,
     ) -> (f64, u64) {
@@ -75,6 +80,10 @@ impl Governor {
         if self.hardware_slowdown {
             ceiling = ceiling.min(HARDWARE_CLOCK_MHZ);
             reasons |= REASON_HARDWARE_THERMAL;
+        }
+        if power_brake {
+            ceiling = ceiling.min(POWER_BRAKE_CLOCK_MHZ);
+            reasons |= REASON_HARDWARE_SLOWDOWN | REASON_POWER_BRAKE;
         }
 
         let target = match self.clock_mhz {
@@ -112,12 +121,12 @@ mod tests {
     use super::*;
 
     fn decide(governor: &mut Governor, celsius: f64, watts_at_full: f64) -> (f64, u64) {
-        governor.decide(0.1, celsius, true, 700.0, |mhz| watts_at_full * mhz / MAX_CLOCK_MHZ)
+        governor.decide(0.1, celsius, true, false, 700.0, |mhz| watts_at_full * mhz / MAX_CLOCK_MHZ)
     }
 
     #[test]
     fn an_idle_gpu_has_the_idle_clock() {
-        let decision = Governor::new().decide(0.1, 30.0, false, 700.0, |_| 70.0);
+        let decision = Governor::new().decide(0.1, 30.0, false, true, 700.0, |_| 70.0);
         assert_eq!(decision, (345.0, 0x1));
     }
 
@@ -131,6 +140,15 @@ mod tests {
         let governor = &mut Governor::new();
         assert_eq!(decide(governor, 60.0, 770.0), (1800.0, 0x4));
         assert_eq!(decide(governor, 60.0, 600.0), (1830.0, 0), "the clock rises in steps");
+    }
+
+    #[test]
+    fn the_power_brake_lowers_the_clock_at_once() {
+        let governor = &mut Governor::new();
+        assert_eq!(decide(governor, 60.0, 600.0), (1980.0, 0));
+        let braked = governor.decide(0.1, 60.0, true, true, 700.0, |_| 300.0);
+        assert_eq!(braked, (705.0, 0x88));
+        assert_eq!(decide(governor, 60.0, 600.0), (735.0, 0), "the clock rises in steps");
     }
 
     #[test]

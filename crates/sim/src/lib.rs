@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod board;
+mod fault;
 mod governor;
 mod job;
 mod random;
@@ -19,6 +20,7 @@ mod source;
 mod state;
 mod world;
 
+pub use fault::Fault;
 pub use scenario::{Chapter, Scenario};
 pub use source::{Options, SimSource};
 pub use state::{Activity, GpuState, XidEvent};

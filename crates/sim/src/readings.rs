@@ -26,8 +26,8 @@ pub(crate) fn getter(field: FieldId) -> Option<Getter> {
     Some(row.1)
 }
 
-/// Reads one field of an NVLink.
-pub(crate) type LinkGetter = fn(&GpuState) -> Reading;
+/// Reads one field of the NVLink with this number.
+pub(crate) type LinkGetter = fn(&GpuState, u32) -> Reading;
 
 /// The getter of `field` for each NVLink, if it is a field of links.
 pub(crate) fn link_getter(field: FieldId) -> Option<LinkGetter> {
@@ -40,6 +40,7 @@ const FABRIC_JOINED: u64 = 3;
 /// NVML's number for a healthy fabric.
 const FABRIC_HEALTHY: u64 = 1;
 const LINK_ACTIVE: u64 = 1;
+const LINK_DOWN: u64 = 0;
 
 /// All fields that the simulation serves.
 #[rustfmt::skip]
@@ -119,7 +120,9 @@ const FIELDS: &[(FieldId, Getter)] = &[
 ];
 
 /// The fields of each NVLink. The GPU itself has no value for them.
-const LINK_FIELDS: &[(FieldId, LinkGetter)] = &[(field::NVLINK_GET_STATE, |_| count(LINK_ACTIVE))];
+const LINK_FIELDS: &[(FieldId, LinkGetter)] = &[(field::NVLINK_GET_STATE, |gpu, link| {
+    count(if link < gpu.nvlinks_down { LINK_DOWN } else { LINK_ACTIVE })
+})];
 
 /// Averages over a time, or rates at one moment.
 #[derive(Clone, Copy, Debug)]

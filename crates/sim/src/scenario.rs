@@ -97,7 +97,12 @@ impl Scenario {
         Self { scripts, chapters: Vec::new() }
     }
 
-    /// The chapters of the story in order of time; empty for `steady` and `idle`.
+    /// What happens to each GPU, without a story.
+    pub(crate) fn of_scripts(scripts: Vec<Script>) -> Self {
+        Self { scripts, chapters: Vec::new() }
+    }
+
+    /// The chapters of the story in order of time; empty for all other scenarios.
     pub fn chapters(&self) -> &[Chapter] {
         &self.chapters
     }

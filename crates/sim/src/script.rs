@@ -9,6 +9,8 @@ use crate::XidEvent;
 pub(crate) struct Script {
     /// When the training job starts a process on it; `None` for an idle GPU.
     pub(crate) job_starts: Option<Duration>,
+    /// When its process is killed, and not started again.
+    pub(crate) job_ends: Option<Duration>,
     /// Its cooling fails.
     pub(crate) cooling: Option<CoolingFailure>,
     /// Its process leaks memory.
@@ -17,6 +19,10 @@ pub(crate) struct Script {
     pub(crate) bad_memory: Option<BadMemory>,
     /// It falls off the bus.
     pub(crate) off_bus: Option<OffBus>,
+    /// The power supply makes it slow down.
+    pub(crate) power_brake: Option<PowerBrake>,
+    /// Some of its NVLinks go down.
+    pub(crate) links_down: Option<LinksDown>,
 }
 
 /// Cooling that gets worse until it is repaired.
@@ -65,6 +71,21 @@ pub(crate) struct OffBus {
     pub(crate) restarted: Duration,
 }
 
+/// A power supply that holds the power brake for a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PowerBrake {
+    pub(crate) begins: Duration,
+    pub(crate) ends: Duration,
+}
+
+/// NVLinks that go down and stay down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinksDown {
+    pub(crate) at: Duration,
+    /// How many.
+    pub(crate) links: u32,
+}
+
 /// The condition of a GPU at one moment.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) struct Condition {
@@ -84,6 +105,10 @@ pub(crate) struct Condition {
     pub(crate) replays_per_second: f64,
     /// PCIe lanes in use, as a share of all.
     pub(crate) lanes_share: f64,
+    /// Whether the power supply holds the power brake.
+    pub(crate) power_brake: bool,
+    /// NVLinks that are down.
+    pub(crate) links_down: u32,
 }
 
 impl Script {
@@ -98,13 +123,16 @@ impl Script {
         let since = |from: Duration| now.saturating_sub(from).as_secs_f64();
         let mut condition = Condition {
             lost: false,
-            running: self.job_starts.is_some_and(|at| at <= now),
+            running: self.job_starts.is_some_and(|at| at <= now)
+                && self.job_ends.is_none_or(|at| now < at),
             cooling_factor: 1.0,
             leaked_share: 0.0,
             correctable_per_second: 0.0,
             uncorrectable: 0,
             replays_per_second: 0.0,
             lanes_share: 1.0,
+            power_brake: self.power_brake.is_some_and(|it| within(it.begins, it.ends)),
+            links_down: self.links_down.filter(|it| it.at <= now).map_or(0, |it| it.links),
         };
         if let Some(it) = self.cooling
             && within(it.begins, it.repaired)
@@ -151,6 +179,9 @@ impl Script {
         if let Some(it) = self.off_bus {
             xids.push(XidEvent { at: it.lost, code: 79 });
         }
+        if let Some(it) = self.links_down {
+            xids.push(XidEvent { at: it.at, code: 74 });
+        }
         xids.sort_by_key(|xid| xid.at);
         xids
     }
@@ -187,6 +218,26 @@ mod tests {
         };
         let factors = [9, 10, 15, 20, 29, 30].map(|s| script.at(seconds(s)).cooling_factor);
         assert_eq!(factors, [1.0, 1.0, 2.0, 3.0, 3.0, 1.0]);
+    }
+
+    #[test]
+    fn a_killed_process_does_not_come_back() {
+        let script = Script { job_ends: Some(seconds(20)), ..Script::training(seconds(10)) };
+        let running = [9, 10, 19, 20, 100_000].map(|s| script.at(seconds(s)).running);
+        assert_eq!(running, [false, true, true, false, false]);
+    }
+
+    #[test]
+    fn a_power_brake_ends_and_links_stay_down() {
+        let script = Script {
+            power_brake: Some(PowerBrake { begins: seconds(10), ends: seconds(20) }),
+            links_down: Some(LinksDown { at: seconds(15), links: 2 }),
+            ..Script::default()
+        };
+        let condition = |s| script.at(seconds(s));
+        assert_eq!([9, 10, 20].map(|s| condition(s).power_brake), [false, true, false]);
+        assert_eq!([14, 15, 100].map(|s| condition(s).links_down), [0, 2, 2]);
+        assert_eq!(script.xids(), [XidEvent { at: seconds(15), code: 74 }]);
     }
 
     #[test]

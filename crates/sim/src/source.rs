@@ -209,7 +209,7 @@ impl GpuReader {
             let part = out.part(&Entity::Link(link), &self.link_watches);
             for (slot, row) in SlotIndex::all(self.link_rows.len()).zip(&self.link_rows) {
                 if pass.is_due(row.pace) {
-                    out.set_in(part, slot, (row.getter)(gpu));
+                    out.set_in(part, slot, (row.getter)(gpu, link));
                 }
             }
         }

@@ -37,8 +37,8 @@ pub struct GpuState {
     pub max_sm_clock_mhz: f64,
     /// Memory clock, MHz.
     pub memory_clock_mhz: f64,
-    /// NVML's clock event reason bits: 0x1 idle, 0x4 power cap, 0x20 software thermal, 0x40
-    /// hardware thermal.
+    /// NVML's clock event reason bits: 0x1 idle, 0x4 power cap, 0x8 hardware slowdown, 0x20
+    /// software thermal, 0x40 hardware thermal, 0x80 power brake.
     pub clock_event_reasons: u64,
 
     /// Share of time a kernel ran, 0 to 1.
@@ -92,8 +92,10 @@ pub struct GpuState {
     pub pcie_rx_bytes: f64,
     /// PCIe replays since the simulation began.
     pub pcie_replays: u64,
-    /// Number of NVLinks; all of them are up.
+    /// Number of NVLinks.
     pub nvlinks: u32,
+    /// How many of them are down: those with the lowest numbers.
+    pub nvlinks_down: u32,
     /// NVLink flit checksum errors over all links since the simulation began.
     pub nvlink_crc_flit_errors: u64,
     /// NVLink data checksum errors over all links since the simulation began.

@@ -17,6 +17,9 @@
 //! | `gpu 5 xid 31` | one XID event, see below; none for 79, 119, 120 and others that the driver only prints |
 //! | `gpu 5 xid 43 instance 2` | the same, of a GPU instance; `instance 2 compute 0`: and of the compute instance in it |
 //! | `gpu 0 spike QUANTITY 200 900000` | for 200 ms, samples are 900000, see below |
+//! | `gpu 2 set QUANTITY 96` | the quantity of a simulated GPU is 96, see below |
+//! | `gpu 2 silent` | its process does nothing, and keeps its memory |
+//! | `gpu 2 idle` | it has no process: the same, and its memory is free |
 //! | `gpu 6 mig on` | MIG mode on, so no utilization, encoder nor decoder; `off` turns it off |
 //! | `gpu 6 mig-create 3 1g.10gb` | GPU instance 3, with one compute instance; with `bare` behind it, none |
 //! | `gpu 6 mig-destroy 3` | GPU instance 3 is removed, with its compute instances |
@@ -38,6 +41,12 @@
 //! those that remain count as delivered. An event waits for the first event set that registers
 //! the GPU. It goes to every set that is registered when it is delivered, once to each, and is not
 //! delivered again in the same process, not even after the library was unloaded or replaced.
+//!
+//! `set`, `silent` and `idle` change what the simulation says while they are in force; they have no effect on
+//! a fixture or a frozen simulation. `QUANTITY` is `temperature` or `memory_temperature` (°C), `power` (W),
+//! `sm_clock` (MHz), `clock_reasons` (NVML's bits), `memory_used` (MiB), `ecc_corrected`, `ecc_uncorrected`,
+//! `rows_remapped`, `remap_pending`, `remap_failed` (0 or 1), `links_down` (how many NVLinks), `pcie_lanes` or
+//! `pcie_replays`.
 //!
 //! A `spike` begins when the library sees its line, and is in the samples that `nvmlDeviceGetSamples`
 //! returns of that time, nowhere else. `QUANTITY` is `power` (mW), `gpu_utilization` or `memory_utilization`

@@ -9,6 +9,7 @@ use crate::{
     mig_command::MigCommand,
     refusal::Refusal,
     samples::{Quantity, Spike},
+    state_change::StateChange,
     xid::Xid,
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct GpuFaults {
     pub xids: Vec<Xid>,
     /// The spikes of its `spike` lines.
     pub spikes: Vec<Spike>,
+    /// The quantities of its `set`, `silent` and `idle` lines, the later ones last.
+    pub changes: Vec<StateChange>,
     hangs: bool,
     hanging_calls: Vec<String>,
     slow: Vec<(Option<String>, Duration)>,
@@ -106,6 +109,7 @@ enum GpuFault {
     Mig(bool),
     MigCommand(MigCommand),
     Spike(Spike),
+    Change(StateChange),
 }
 
 impl GpuFault {
@@ -146,6 +150,9 @@ impl GpuFault {
                 lasts: Duration::from_millis(millis.parse().ok()?),
                 value: value.parse().ok()?,
             }),
+            ["set", quantity, value] => Self::Change(StateChange::parse(quantity, value)?),
+            ["silent"] => Self::Change(StateChange::SILENT),
+            ["idle"] => Self::Change(StateChange::IDLE),
             ["mig", "on"] => Self::Mig(true),
             ["mig", "off"] => Self::Mig(false),
             ["mig-create", id, profile, bare @ ..] if matches!(bare, [] | ["bare"]) => {
@@ -201,6 +208,7 @@ impl GpuFaults {
             GpuFault::Xid(xid) => self.xids.push(xid),
             GpuFault::MigCommand(command) => self.mig_commands.push(command),
             GpuFault::Spike(spike) => self.spikes.push(spike),
+            GpuFault::Change(change) => self.changes.push(change),
             GpuFault::Mig(on) => self.mig = Some(on),
         }
     }
@@ -278,6 +286,9 @@ mod tests {
              gpu 6 mig-destroy 3\n\
              gpu 6 spike power 200 900000\n\
              gpu 6 spike sm_clock 50 2100\n\
+             gpu 2 set clock_reasons 96\n\
+             gpu 2 silent\n\
+             gpu 2 idle\n\
              gpus 7\n\
              init mismatch\n\
              driver 570.86.10\n\
@@ -310,15 +321,16 @@ mod tests {
         let lasts = Duration::from_millis(200);
         let spike = Spike { quantity: Quantity::Power, lasts, value: 900_000 };
         assert_eq!(faults.of(6).unwrap().spikes[0], spike);
+        assert_eq!(faults.of(2).unwrap().changes.len(), 3);
         assert_eq!((faults.listed, faults.init), (Some(7), Some(InitFault::Mismatch)));
         assert_eq!(faults.driver.as_deref(), Some("570.86.10"));
     }
 
     #[test]
     fn unknown_commands_are_returned_and_have_no_effect() {
-        let text = "gpu x hang\ngpu 1 explode\ngpu 1 fail nvmlDeviceGetNam\nfoo\n";
+        let text = "gpu x hang\ngpu 1 explode\ngpu 1 fail nvmlDeviceGetNam\ngpu 1 set x 1\nfoo\n";
         let (faults, unknown) = parse::<Faults>(text);
-        assert_eq!(unknown.len(), 4);
+        assert_eq!(unknown.len(), 5);
         assert!(faults.of(1).is_none());
     }
 }

@@ -9,8 +9,8 @@
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `FAKE_NVML_FIXTURE` | | path of a fixture; the simulation is off then. Format: `fixtures/example.toml` |
-//! | `FAKE_NVML_SCENARIO` | `steady` | `story`, `steady` or `idle` |
-//! | `FAKE_NVML_GPUS` | 8 | number of GPUs, not for `story`. With a fixture the default is all of its GPUs; if it has fewer, they are repeated |
+//! | `FAKE_NVML_SCENARIO` | `steady` | `story`, `steady`, `idle`, or the name of a [`sim::Fault`] |
+//! | `FAKE_NVML_GPUS` | 8 | number of GPUs, for `steady` and `idle`. With a fixture the default is all of its GPUs; if it has fewer, they are repeated |
 //! | `FAKE_NVML_SEED` | 1 | seed of the simulation |
 //! | `FAKE_NVML_AT` | | simulated second at which the simulation is frozen |
 //! | `FAKE_NVML_SPEED` | 1 | simulated seconds per second |
@@ -52,6 +52,7 @@ mod machine;
 mod mig_command;
 mod samples;
 mod settings;
+mod state_change;
 mod xid;
 
 mod abi;

@@ -1,6 +1,7 @@
 //! The boards, and the passing of simulated time.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -13,6 +14,8 @@ use sim::{Scenario, World};
 use crate::{
     board::Board,
     encode::{self, Pace},
+    fault_watch::FaultWatch,
+    faults::Faults,
     field::FIRST_TIMESTAMP_US,
     fixture,
     settings::{Misconfigured, Origin, ScenarioName, Settings, Simulation},
@@ -37,12 +40,14 @@ struct Running {
     speed: f64,
     began: Instant,
     began_us: i64,
+    /// What commands change in the state.
+    watch: Arc<FaultWatch>,
     /// Nanoseconds after `began` at which the next step of the simulation begins.
     due: AtomicU64,
 }
 
 impl Machine {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, Misconfigured> {
+    pub(crate) fn new(settings: &Settings, watch: &Arc<FaultWatch>) -> Result<Self, Misconfigured> {
         let (driver, boards, running) = match &settings.origin {
             Origin::Fixture(path, gpus) => {
                 let fixture = fixture::read(path, *gpus)?;
@@ -54,10 +59,14 @@ impl Machine {
                     Some(at) => {
                         world.advance_to(at);
                         let timestamp_us = FIRST_TIMESTAMP_US + micros(world.now());
-                        (None, snapshot(&world, timestamp_us, Pace::Frozen), None)
+                        (
+                            None,
+                            snapshot(&world, timestamp_us, Pace::Frozen, &Faults::default()),
+                            None,
+                        )
                     }
                     None => {
-                        let running = Running::new(world, simulation.speed);
+                        let running = Running::new(world, simulation.speed, Arc::clone(watch));
                         (None, running.boards(), Some(running))
                     }
                 }
@@ -90,13 +99,14 @@ impl Machine {
 }
 
 impl Running {
-    fn new(world: World, speed: f64) -> Self {
+    fn new(world: World, speed: f64, watch: Arc<FaultWatch>) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             world: Mutex::new(world),
             speed,
             began: Instant::now(),
             began_us: micros(since_epoch),
+            watch,
             due: AtomicU64::new(nanos(STEP.div_f64(speed))),
         }
     }
@@ -125,7 +135,8 @@ impl Running {
     }
 
     fn snapshot(&self, world: &World) -> Vec<Board> {
-        snapshot(world, self.began_us + micros(world.now()), Pace::Running)
+        let timestamp_us = self.began_us + micros(world.now());
+        snapshot(world, timestamp_us, Pace::Running, &self.watch.faults())
     }
 }
 
@@ -134,14 +145,24 @@ fn world(simulation: &Simulation) -> World {
         ScenarioName::Story => Scenario::story(),
         ScenarioName::Steady => Scenario::steady(simulation.gpus),
         ScenarioName::Idle => Scenario::idle(simulation.gpus),
+        ScenarioName::Fault(fault) => fault.scenario(),
     };
     World::new(scenario, simulation.seed)
 }
 
-fn snapshot(world: &World, timestamp_us: i64, pace: Pace) -> Vec<Board> {
+fn snapshot(world: &World, timestamp_us: i64, pace: Pace, faults: &Faults) -> Vec<Board> {
     let boards = world.gpus().iter().enumerate().map(|(gpu, state)| {
         let xids = world.events(gpu).iter().map(|event| Xid::whole(event.code)).collect();
-        encode::board(gpu, state, xids, world.now(), timestamp_us, pace)
+        let changes = faults.of(gpu).map_or(&[][..], |faults| &faults.changes);
+        let mut state = Cow::Borrowed(state);
+        for change in changes {
+            change.apply(state.to_mut());
+        }
+        let mut board = encode::board(gpu, &state, xids, world.now(), timestamp_us, pace);
+        if changes.iter().any(|change| change.is_activity) {
+            board.gpm = Some(encode::gpm_of_moment(&state));
+        }
+        board
     });
     boards.collect()
 }

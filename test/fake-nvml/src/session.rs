@@ -80,7 +80,7 @@ pub(crate) fn open() -> Result<(), Refusal> {
     }
     let mut library = library();
     if library.session.is_none() {
-        let machine = Machine::new(&settings).map_err(|error| {
+        let machine = Machine::new(&settings, &watch).map_err(|error| {
             warn("fake-nvml", &error.to_string());
             Refusal::UNKNOWN
         })?;

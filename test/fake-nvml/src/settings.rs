@@ -36,6 +36,8 @@ pub(crate) enum ScenarioName {
     Story,
     Steady,
     Idle,
+    /// One fault on eight GPUs.
+    Fault(sim::Fault),
 }
 
 /// Why the library cannot start; written on stderr.
@@ -66,7 +68,10 @@ fn simulation(lookup: &impl Fn(&str) -> Option<String>) -> Result<Simulation, Mi
         None | Some("steady") => ScenarioName::Steady,
         Some("story") => ScenarioName::Story,
         Some("idle") => ScenarioName::Idle,
-        Some(other) => return Err(Misconfigured(format!("FAKE_NVML_SCENARIO={other}: unknown"))),
+        Some(other) => match sim::Fault::parse(other) {
+            Some(fault) => ScenarioName::Fault(fault),
+            None => return Err(Misconfigured(format!("FAKE_NVML_SCENARIO={other}: unknown"))),
+        },
     };
     let frozen_at = match number::<f64>(lookup, "FAKE_NVML_AT")? {
         Some(seconds) => Some(

@@ -1,6 +1,6 @@
 //! The clock of a recording: the wall clock, or simulated time.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use history::time::Time;
 use model::Moment;
@@ -19,14 +19,19 @@ impl RecordingClock {
         Self { simulated: (!is_real).then(|| (SystemTime::now(), Moment::now(), speed)) }
     }
 
+    /// How much of it passes in a time.
+    pub(crate) fn of_duration(&self, real: Duration) -> Duration {
+        let speed = self.simulated.map_or(1.0, |(_, _, speed)| speed);
+        Duration::try_from_secs_f64(real.as_secs_f64() * speed).unwrap_or(real)
+    }
+
     /// The time of a wall clock that shows `time` at `moment`.
     pub(crate) fn at(&self, time: SystemTime, moment: Moment) -> Time {
         match self.simulated {
             None => Time::of(time),
             Some((began, at, speed)) => {
                 let passed = (moment - at).as_secs_f64() * speed;
-                Time::of(began)
-                    .after(std::time::Duration::try_from_secs_f64(passed).unwrap_or_default())
+                Time::of(began).after(Duration::try_from_secs_f64(passed).unwrap_or_default())
             }
         }
     }

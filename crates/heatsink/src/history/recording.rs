@@ -50,6 +50,8 @@ impl Recording {
             hostname: page.hostname.as_deref().map(str::to_owned),
             heatsink_version: page.version.to_owned(),
             boot_id: settings.boot_id.clone(),
+            // In time of the recording: what is further apart is a gap.
+            interval_ms: clock.of_duration(interval).as_millis().try_into().unwrap_or(u64::MAX),
             ..HostInfo::default()
         };
         let history = Arc::new(History::open(settings));

@@ -23,7 +23,7 @@ pub(super) fn bar1(state: &GpuState) -> Bar1 {
 pub(super) fn nvlink(state: &GpuState) -> Nvlink {
     let none = vec![0; state.nvlinks as usize];
     Nvlink {
-        active: vec![1; state.nvlinks as usize],
+        active: (0..state.nvlinks).map(|link| u32::from(link >= state.nvlinks_down)).collect(),
         replay: none.clone(),
         recovery: none.clone(),
         crc_flit: none.clone(),

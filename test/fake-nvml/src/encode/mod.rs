@@ -33,6 +33,7 @@ const BRAND_NVIDIA: u32 = 14;
 const FABRIC_COMPLETED: u8 = 3;
 const FABRIC_HEALTHY: u8 = 1;
 const LINK_ACTIVE: u64 = 1;
+const LINK_DOWN: u64 = 0;
 /// How often the driver puts a sample into its buffers.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
 const SAMPLING_US: u32 = 167_000;
@@ -207,7 +208,10 @@ fn fields(state: &GpuState, timestamp_us: i64, pace: Pace) -> Vec<Field> {
         counter(198, whole(state.pcie_rx_bytes), whole(state.pcie_rx_bytes_per_second)),
         flag(Kind::U32, 230, state.recovery_action.into()),
     ];
-    fields.extend((0..state.nvlinks).map(|link| flag(Kind::U32, 165, LINK_ACTIVE).in_scope(link)));
+    let link_state = |link| if link < state.nvlinks_down { LINK_DOWN } else { LINK_ACTIVE };
+    fields.extend(
+        (0..state.nvlinks).map(|link| flag(Kind::U32, 165, link_state(link)).in_scope(link)),
+    );
     // NVLink in KiB: field, then bytes so far and bytes per second over all links.
     for (id, bytes, bytes_per_second) in [
         (138, state.nvlink_tx_bytes, state.nvlink_tx_bytes_per_second),
@@ -234,15 +238,20 @@ fn gpm(state: &GpuState, at: Duration, pace: Pace) -> Gpm {
                 [state.nvlink_rx_bytes, state.nvlink_tx_bytes],
             ),
         },
-        Pace::Frozen => Gpm::Listed(Arc::new(
-            metrics(
-                &state.activity,
-                [state.pcie_tx_bytes_per_second, state.pcie_rx_bytes_per_second],
-                [state.nvlink_rx_bytes_per_second, state.nvlink_tx_bytes_per_second],
-            )
-            .into(),
-        )),
+        Pace::Frozen => gpm_of_moment(state),
     }
+}
+
+/// GPM whose metrics are those of this moment.
+pub(crate) fn gpm_of_moment(state: &GpuState) -> Gpm {
+    Gpm::Listed(Arc::new(
+        metrics(
+            &state.activity,
+            [state.pcie_tx_bytes_per_second, state.pcie_rx_bytes_per_second],
+            [state.nvlink_rx_bytes_per_second, state.nvlink_tx_bytes_per_second],
+        )
+        .into(),
+    ))
 }
 
 /// In the order of [`METRICS`]: shares as percent, bytes as MiB.

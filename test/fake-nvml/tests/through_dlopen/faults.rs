@@ -273,3 +273,34 @@ fn a_bad_fixture_is_an_error_and_not_a_crash() {
     let driver = Driver::open(&[("FAKE_NVML_FIXTURE", "/does/not/exist.toml")]);
     assert_eq!(driver.init(), Err(UNKNOWN));
 }
+
+#[test]
+fn quantities_of_a_simulated_gpu_are_set_and_go_back() {
+    let driver = Driver::start(&[("FAKE_NVML_SPEED", "20")]);
+    let gpu = driver.device(1).unwrap();
+    let count = |id, scope| {
+        let field = driver.field(gpu, id, scope)?;
+        assert_eq!(field.valueType, 1, "unsigned int");
+        // SAFETY: the value type says that this member was written.
+        Ok::<u32, u32>(unsafe { field.value.uiVal })
+    };
+    let power = || driver.power(gpu).unwrap();
+    let until = |what: &str, condition: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(15);
+        while !condition() {
+            assert!(Instant::now() < end, "not in time: {what}");
+            thread::sleep(NOTICED);
+        }
+    };
+    // Link 2 is the first that stays up; 145 is the failed remapping.
+    until("links are up", &|| count(165, 1) == Ok(1));
+    driver.control.set(&["gpu 1 set links_down 2", "gpu 1 set remap_failed 1"]);
+    until("links are down", &|| count(165, 1) == Ok(0));
+    assert_eq!((count(165, 2), count(145, 0)), (Ok(1), Ok(1)));
+    driver.control.set(&["gpu 1 silent", "gpu 1 set power 650"]);
+    until("it is silent", &|| utilization(&driver, gpu).is_ok_and(|shares| shares.gpu == 0));
+    assert_eq!((power(), count(165, 1), count(145, 0)), (650_000, Ok(1), Ok(0)));
+    assert!(utilization(&driver, driver.device(0).unwrap()).unwrap().gpu > 0);
+    driver.control.clear();
+    until("it works again", &|| utilization(&driver, gpu).is_ok_and(|shares| shares.gpu > 0));
+}

@@ -1,0 +1,639 @@
+//! For each verdict a story that ends in it and one near it that does not, through the built binary.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use testkit::exporter::Exporter;
+
+use crate::incidents::{self, Told, served};
+use crate::rig::{BINARY, PATIENCE, Rig, up};
+
+/// Stories that are told at once. They mostly wait.
+const AT_ONCE: usize = 6;
+
+/// Seconds of the recording that pass in a second, where a story does not say otherwise.
+const FAST: u64 = 20;
+
+/// The GPU that the end of a story without an incident is about.
+const LAST_GPU: u64 = 6;
+
+/// What happens, and what is said of it.
+struct Story {
+    name: &'static str,
+    /// Seconds of the recording that pass in a second.
+    speed: u64,
+    steps: &'static [Step],
+    expected: Expected,
+}
+
+/// A step of a story.
+enum Step {
+    /// Commands to the fake driver that are added, and lines of the kernel log in which `{3}` is the PCI
+    /// address of GPU 3, all at once.
+    Happens(&'static [&'static str], &'static [&'static str]),
+    /// The same, and the commands before are over.
+    Instead(&'static [&'static str], &'static [&'static str]),
+    /// Time of the recording in seconds, at least.
+    Passes(u64),
+    /// The batch system takes the job off all GPUs.
+    JobEnds,
+}
+
+/// What is said of a story.
+enum Expected {
+    /// One incident with this verdict; the first line of the report has all these words.
+    Verdict(&'static str, &'static [&'static str]),
+    /// No incident.
+    Nothing,
+    /// Whatever there is, it is not this verdict.
+    Not(&'static str),
+}
+
+use Expected::{Not, Nothing, Verdict};
+use Step::{Happens, Instead, JobEnds, Passes};
+
+const fn story(name: &'static str, steps: &'static [Step], expected: Expected) -> Story {
+    Story { name, speed: FAST, steps, expected }
+}
+
+const HEAT: &str = "gpu 2 set temperature 90";
+const ALL_BRAKED: &[&str] = &[
+    "gpu 0 set clock_reasons 136",
+    "gpu 1 set clock_reasons 136",
+    "gpu 2 set clock_reasons 136",
+    "gpu 3 set clock_reasons 136",
+    "gpu 4 set clock_reasons 136",
+    "gpu 5 set clock_reasons 136",
+    "gpu 6 set clock_reasons 136",
+    "gpu 7 set clock_reasons 136",
+];
+const ALL_IDLE: &[&str] = &[
+    "gpu 0 idle",
+    "gpu 1 idle",
+    "gpu 2 idle",
+    "gpu 3 idle",
+    "gpu 4 idle",
+    "gpu 5 idle",
+    "gpu 6 idle",
+    "gpu 7 idle",
+];
+const ALL_SILENT: &[&str] = &[
+    "gpu 0 silent",
+    "gpu 1 silent",
+    "gpu 2 silent",
+    "gpu 3 silent",
+    "gpu 4 silent",
+    "gpu 5 silent",
+    "gpu 6 silent",
+    "gpu 7 silent",
+];
+/// The driver's new version, and a job that did not outlast its installation.
+const NEW_DRIVER: &[&str] = &[
+    "driver 570.86.10",
+    "gpu 0 idle",
+    "gpu 1 idle",
+    "gpu 2 idle",
+    "gpu 3 idle",
+    "gpu 4 idle",
+    "gpu 5 idle",
+    "gpu 6 idle",
+    "gpu 7 idle",
+];
+const XID_48: &str = "NVRM: Xid (PCI:{5}): 48, pid=4211, name=trainer, An uncorrectable double bit error (DBE) has been detected on GPU in the framebuffer at partition 5, subpartition 0.";
+const XID_79: &str = "NVRM: Xid (PCI:{7}): 79, pid=4211, name=trainer, GPU has fallen off the bus.";
+const XID_31: &str = "NVRM: Xid (PCI:{1}): 31, pid=4211, name=trainer, Ch 00000008, intr 10000000. MMU Fault: ENGINE GRAPHICS GPCCLIENT_T1_0 faulted @ 0x7f_2c000000. Fault is of type FAULT_PDE ACCESS_TYPE_VIRT_READ";
+const XID_45: &str = "NVRM: Xid (PCI:{1}): 45, pid=4211, name=trainer, Ch 00000009";
+const XID_74: &str = "NVRM: Xid (PCI:{3}): 74, pid=4211, name=trainer, NVLink: fatal error detected on link 1(0x0, 0x0, 0x10000, 0x0, 0x0, 0x0, 0x0)";
+const XID_119: &str = "NVRM: Xid (PCI:{1}): 119, pid=1702, name=nvidia-smi, Timeout after 6s of waiting for RPC response from GPU1 GSP! Expected function 76 (GSP_RM_CONTROL) (0x20802a02 0x5).";
+const OOM_LIMIT: &str = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=job_4711,mems_allowed=0-1,oom_memcg=/system.slice/slurmstepd.scope/job_4711,task_memcg=/system.slice/slurmstepd.scope/job_4711/step_0/user/task_0,task=trainer,pid=4211,uid=1000";
+const OOM_LIMIT_KILL: &str = "Memory cgroup out of memory: Killed process 4211 (trainer) total-vm:104857600kB, anon-rss:67108864kB, file-rss:1024kB, shmem-rss:0kB, UID:1000 pgtables:140000kB oom_score_adj:0";
+const OOM_MACHINE: &str = "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0-1,global_oom,task_memcg=/user.slice/user-1000.slice/session-3.scope,task=trainer,pid=4211,uid=1000";
+const OOM_MACHINE_KILL: &str = "Out of memory: Killed process 4211 (trainer) total-vm:104857600kB, anon-rss:67108864kB, file-rss:1024kB, shmem-rss:0kB, UID:1000 pgtables:140000kB oom_score_adj:0";
+const OOM_OTHER: &str = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0-1,oom_memcg=/system.slice/indexer.service,task_memcg=/system.slice/indexer.service,task=indexer,pid=99,uid=0";
+const OOM_OTHER_KILL: &str = "Memory cgroup out of memory: Killed process 99 (indexer) total-vm:204800kB, anon-rss:102400kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:400kB oom_score_adj:0";
+
+/// A story, and the one near it, by verdict.
+static STORIES: &[Story] = &[
+    story(
+        "a GPU is slowed by heat for more than 30 s",
+        &[
+            Happens(&[HEAT, "gpu 2 set clock_reasons 96", "gpu 2 set sm_clock 1200"], &[]),
+            Passes(60),
+        ],
+        Verdict("heat", &["GPU 2", "heat"]),
+    ),
+    story(
+        "a GPU is warm and held back by its power limit",
+        &[Happens(&["gpu 2 set temperature 84", "gpu 2 set clock_reasons 4"], &[]), Passes(60)],
+        Nothing,
+    ),
+    story(
+        "a GPU is slowed by heat, and then lost",
+        &[
+            Happens(&["gpu 7 set temperature 91", "gpu 7 set clock_reasons 96"], &[]),
+            Passes(60),
+            Happens(&["gpu 7 lost"], &[XID_79]),
+        ],
+        Verdict("heat_then_lost", &["GPU 7"]),
+    ),
+    story(
+        "the power brake slows all GPUs",
+        &[Happens(ALL_BRAKED, &[]), Passes(20)],
+        Verdict("power_brake_machine", &["ower"]),
+    ),
+    story(
+        "the power brake slows one GPU",
+        &[Happens(&["gpu 3 set clock_reasons 136"], &[]), Passes(20)],
+        Verdict("power_brake", &["GPU 3"]),
+    ),
+    story(
+        "the hardware slows a hot GPU, without a power brake",
+        &[Happens(&[HEAT, "gpu 2 set clock_reasons 72"], &[]), Passes(60)],
+        Verdict("heat", &["GPU 2"]),
+    ),
+    story(
+        "a GPU falls off the bus",
+        &[Happens(&["gpu 7 lost"], &[XID_79])],
+        Verdict("off_bus", &["GPU 7", "bus"]),
+    ),
+    story(
+        "the PCIe link of a GPU is degraded, and then it falls off the bus",
+        &[
+            Happens(&["gpu 7 set pcie_lanes 8", "gpu 7 set pcie_replays 500"], &[]),
+            Passes(30),
+            Happens(&["gpu 7 lost"], &[XID_79]),
+        ],
+        Verdict("bus_link", &["GPU 7", "PCIe"]),
+    ),
+    story(
+        "the PCIe link of a GPU is degraded, and nothing more",
+        &[Happens(&["gpu 7 set pcie_lanes 8", "gpu 7 set pcie_replays 500"], &[]), Passes(60)],
+        Nothing,
+    ),
+    story(
+        "the memory of a GPU fails, and then it is lost",
+        &[
+            Happens(&["gpu 5 set ecc_uncorrected 1"], &[XID_48]),
+            Passes(10),
+            Happens(
+                &["gpu 5 lost"],
+                &["NVRM: Xid (PCI:{5}): 79, pid=4211, name=trainer, GPU has fallen off the bus."],
+            ),
+        ],
+        Verdict("memory_then_lost", &["GPU 5", "memory"]),
+    ),
+    story(
+        "the memory of one GPU fails, and another is lost",
+        &[
+            Happens(&["gpu 5 set ecc_uncorrected 1"], &[XID_48]),
+            Passes(60),
+            Happens(&["gpu 7 lost"], &[XID_79]),
+            Passes(20),
+        ],
+        Not("memory_then_lost"),
+    ),
+    story(
+        "the memory of a GPU has an uncorrected error",
+        &[Happens(&["gpu 5 set ecc_uncorrected 1", "gpu 5 set remap_pending 1"], &[XID_48])],
+        Verdict("ecc_uncorrected", &["GPU 5", "memory"]),
+    ),
+    story(
+        "the error is contained in one application",
+        &[Happens(
+            &["gpu 5 set ecc_uncorrected 1", "gpu 5 set remap_pending 1"],
+            &[
+                XID_48,
+                "NVRM: Xid (PCI:{5}): 94, pid=4211, name=trainer, Contained: SM (0x1). RST: No, D-RST: No",
+            ],
+        )],
+        Verdict("ecc_contained", &["GPU 5", "memory"]),
+    ),
+    story(
+        "the error may have hit every application",
+        &[Happens(
+            &["gpu 5 set ecc_uncorrected 1"],
+            &[
+                "NVRM: Xid (PCI:{5}): 95, pid=4211, name=trainer, Uncontained: LTC TAG (0x2,0x0). RST: Yes, D-RST: No",
+            ],
+        )],
+        Verdict("ecc_uncontained", &["GPU 5", "memory"]),
+    ),
+    story(
+        "the memory of a GPU has many corrected errors",
+        &[Happens(&["gpu 5 set ecc_corrected 5000"], &[]), Passes(30)],
+        Nothing,
+    ),
+    story(
+        "a faulty row cannot be replaced",
+        &[Happens(
+            &["gpu 5 set ecc_uncorrected 1", "gpu 5 set remap_failed 1"],
+            &[
+                XID_48,
+                "NVRM: Xid (PCI:{5}): 64, pid=4211, name=trainer, Row Remapper Error: (0x0000000400aab10) - All reserved rows for bank are remapped",
+            ],
+        )],
+        Verdict("remap_failed", &["GPU 5"]),
+    ),
+    story(
+        "a faulty row is replaced at the next reset",
+        &[
+            Happens(
+                &["gpu 5 set remap_pending 1"],
+                &[
+                    "NVRM: Xid (PCI:{5}): 63, pid=4211, name=trainer, Row Remapper: New row marked for remapping, reset gpu to activate.",
+                ],
+            ),
+            Passes(20),
+        ],
+        Not("remap_failed"),
+    ),
+    story("a GPU hangs", &[Happens(&["gpu 3 hang"], &[])], Verdict("hung", &["GPU 3"])),
+    story(
+        "calls to a GPU are slow",
+        &[Happens(&["gpu 3 slow 100 nvmlDeviceGetPowerUsage"], &[]), Passes(60)],
+        Nothing,
+    ),
+    story(
+        "the driver does not list a GPU any more",
+        &[Happens(&["gpus 7"], &[])],
+        Verdict("missing", &["GPU 7"]),
+    ),
+    story(
+        "the firmware of a GPU does not answer",
+        &[Happens(&[], &[XID_119])],
+        Verdict("gsp", &["GPU 1"]),
+    ),
+    story(
+        "a GPU falls off the bus, and its firmware cannot be reached after that",
+        &[
+            Happens(&["gpu 7 lost"], &[XID_79]),
+            Passes(10),
+            Happens(
+                &[],
+                &[
+                    "NVRM: Xid (PCI:{7}): 119, pid=1702, name=nvidia-smi, Timeout after 6s of waiting for RPC response from GPU7 GSP! Expected function 76 (GSP_RM_CONTROL) (0x20802a02 0x5).",
+                ],
+            ),
+            Passes(20),
+        ],
+        Verdict("off_bus", &["GPU 7"]),
+    ),
+    story(
+        "NVLinks of a GPU go down",
+        &[Happens(&["gpu 3 set links_down 2"], &[XID_74])],
+        Verdict("nvlink", &["NVLink"]),
+    ),
+    story(
+        "an application reads an address that is not mapped",
+        &[Happens(&[], &[XID_31, XID_45, XID_45])],
+        Verdict("application_fault", &["GPU 1"]),
+    ),
+    story(
+        "an application is ended from outside",
+        &[Happens(&[], &[XID_45, XID_45])],
+        Not("application_fault"),
+    ),
+    story(
+        "an application fails after the memory of its GPU did",
+        &[Happens(
+            &["gpu 5 set ecc_uncorrected 1"],
+            &[
+                XID_48,
+                "NVRM: Xid (PCI:{5}): 43, pid=4211, name=trainer, Ch 00000008",
+                "NVRM: Xid (PCI:{5}): 45, pid=4211, name=trainer, Ch 00000009",
+            ],
+        )],
+        Verdict("ecc_uncorrected", &["GPU 5"]),
+    ),
+    story(
+        "the memory of a GPU is full, and then freed at once",
+        &[
+            Happens(&["gpu 4 set memory_used 80500"], &[]),
+            Passes(30),
+            Instead(&["gpu 4 idle"], &[]),
+        ],
+        Verdict("gpu_memory_full", &["memory"]),
+    ),
+    story(
+        "three quarters of the memory of a GPU are freed at once",
+        &[
+            Happens(&["gpu 4 set memory_used 60000"], &[]),
+            Passes(30),
+            Instead(&["gpu 4 idle"], &[]),
+            Passes(30),
+        ],
+        Nothing,
+    ),
+    story(
+        "the memory of a GPU is full and stays so",
+        &[Happens(&["gpu 4 set memory_used 80500"], &[]), Passes(60)],
+        Nothing,
+    ),
+    story(
+        "the memory limit of the job is reached",
+        &[Happens(ALL_IDLE, &[OOM_LIMIT, OOM_LIMIT_KILL])],
+        Verdict("oom_kill_limit", &["memory"]),
+    ),
+    Story {
+        name: "the machine is out of memory",
+        // The kill and the idle GPUs are seen by different threads; a second is a second here.
+        speed: 1,
+        steps: &[Happens(ALL_IDLE, &[OOM_MACHINE, OOM_MACHINE_KILL])],
+        expected: Verdict("oom_kill_machine", &["memory"]),
+    },
+    story(
+        "the kernel kills a process that uses no GPU",
+        &[Happens(&[], &[OOM_OTHER, OOM_OTHER_KILL]), Passes(60)],
+        Nothing,
+    ),
+    story(
+        "the driver is replaced while a job runs",
+        &[Happens(&["init mismatch"], &[]), Passes(20), Instead(NEW_DRIVER, &[])],
+        Verdict("driver_changed", &["driver"]),
+    ),
+    story(
+        "the driver cannot be reached for a moment",
+        &[Happens(&["init mismatch"], &[]), Passes(20), Instead(&[], &[]), Passes(60)],
+        Nothing,
+    ),
+    story(
+        "a job stops to work, and nothing says why",
+        &[Happens(ALL_SILENT, &[])],
+        Verdict("not_known", &["not known"]),
+    ),
+    story("a job ends well", &[JobEnds, Happens(ALL_IDLE, &[]), Passes(120)], Nothing),
+];
+
+/// A story on a machine of its own.
+struct Stage<'a> {
+    story: &'a Story,
+    rig: Rig,
+    history: PathBuf,
+}
+
+impl<'a> Stage<'a> {
+    fn new(story: &'a Story) -> Self {
+        let rig = Rig::new().with_kernel_log().with("FAKE_NVML_SPEED", &FAST.to_string());
+        let history = rig.path("history");
+        Self { story, rig, history }
+    }
+
+    /// heatsink on this machine, once the job is at work on all GPUs.
+    fn start(&self) -> Exporter {
+        let jobs = self.rig.path("jobs");
+        std::fs::create_dir_all(&jobs).expect("the temporary folder can be written");
+        for gpu in 0..8 {
+            std::fs::write(jobs.join(gpu.to_string()), "4711\n").expect("it can be written");
+        }
+        let (history, jobs) = (self.history.display().to_string(), jobs.display().to_string());
+        let speed = self.story.speed.to_string();
+        let args = [
+            "--collect-interval",
+            "100",
+            "--history-speed",
+            &speed,
+            "--history-dir",
+            &history,
+            "--hpc-job-mapping-dir",
+            &jobs,
+        ];
+        let exporter = self.rig.started(&args, 8);
+        exporter.wait_for("the job is at work and known", PATIENCE, |page| {
+            let of_job = |name: &str, least: f64| {
+                let samples = page.samples(name);
+                samples.len() == 8
+                    && samples.iter().all(|sample| {
+                        sample.value >= least && sample.label("hpc_job") == Some("4711")
+                    })
+            };
+            of_job("DCGM_FI_DEV_GPU_UTIL", 90.0) && up(page) == 8
+        });
+        self.pass(40);
+        exporter
+    }
+
+    /// Lets time of the recording pass. On a busy machine it is more.
+    fn pass(&self, seconds: u64) {
+        thread::sleep(Duration::from_secs(seconds).div_f64(self.story.speed as f64));
+    }
+
+    fn log(&self, lines: &[&str]) {
+        let filled = |line: &&str| {
+            (0..8).fold((*line).to_owned(), |line, gpu| {
+                line.replace(&format!("{{{gpu}}}"), self.rig.address(gpu))
+            })
+        };
+        let lines: Vec<String> = lines.iter().map(filled).collect();
+        self.rig.log(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    fn play(&self) {
+        for step in self.story.steps {
+            match step {
+                Happens(commands, lines) => {
+                    self.log(lines);
+                    self.rig.control.add(commands);
+                }
+                Instead(commands, lines) => {
+                    self.log(lines);
+                    self.rig.control.set(commands);
+                }
+                Passes(seconds) => self.pass(*seconds),
+                JobEnds => {
+                    for gpu in 0..8 {
+                        let file = self.rig.path("jobs").join(gpu.to_string());
+                        std::fs::remove_file(file).expect("it is there");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the story.
+    ///
+    /// # Errors
+    ///
+    /// What was said of it instead.
+    fn tell(&self) -> Result<(), String> {
+        let exporter = self.start();
+        self.play();
+        match self.story.expected {
+            Verdict(verdict, words) => self.has_verdict(&exporter, verdict, words),
+            Nothing => {
+                let incidents = self.end(&exporter)?;
+                let is_last = |last: &Told| last.verdict == "off_bus" && last.gpus == [LAST_GPU];
+                match incidents.as_slice() {
+                    [last] if is_last(last) => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            }
+            Not(verdict) => {
+                let incidents = self.end(&exporter)?;
+                match incidents.iter().find(|incident| incident.verdict == verdict) {
+                    Some(wrong) => Err(format!("{wrong:?}")),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Ends the story with an incident of its own, so that nothing of before is still on its way.
+    fn end(&self, exporter: &Exporter) -> Result<Vec<Told>, String> {
+        self.pass(30);
+        self.log(&["NVRM: Xid (PCI:{6}): 79, pid=4211, name=trainer, GPU has fallen off the bus."]);
+        self.rig.control.add(&["gpu 6 lost"]);
+        incidents::wait_for(exporter, |incidents| {
+            incidents.iter().any(|incident| incident.gpus.contains(&LAST_GPU))
+        })
+    }
+
+    fn has_verdict(
+        &self,
+        exporter: &Exporter,
+        verdict: &str,
+        words: &[&str],
+    ) -> Result<(), String> {
+        let is_told = |incidents: &[Told]| matches!(incidents, [one] if one.verdict == verdict);
+        incidents::wait_for(exporter, is_told)?;
+        // The faults end, and it stays what it is.
+        if self.story.speed == FAST {
+            self.rig.control.clear();
+            self.pass(150);
+        }
+        let incidents = served(exporter);
+        if !is_told(&incidents) || incidents::listed(&self.history) != incidents {
+            let listed = incidents::listed(&self.history);
+            return Err(format!("later: {incidents:?}, and in the folder {listed:?}"));
+        }
+        let (report, status) = incidents::command(&["report", "--last"], &self.history);
+        let first = report.lines().next().unwrap_or_default();
+        match words.iter().find(|word| !first.contains(**word)) {
+            Some(word) => Err(format!("no `{word}` in the first line:\n{report}")),
+            None if status != Some(0) => Err(format!("exit status {status:?}:\n{report}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs some of them at once, and names all that fail.
+fn each_is_told<T: Sync>(
+    all: &[T],
+    name: impl Fn(&T) -> &str,
+    tell: impl Fn(&T) -> Result<(), String> + Sync,
+) {
+    let mut failed = Vec::new();
+    for some in all.chunks(AT_ONCE) {
+        thread::scope(|scope| {
+            let tell = &tell;
+            let threads: Vec<_> = some
+                .iter()
+                .map(|one| {
+                    let thread = thread::Builder::new().spawn_scoped(scope, move || tell(one));
+                    (one, thread.expect("a thread"))
+                })
+                .collect();
+            for (one, thread) in threads {
+                let error = match thread.join() {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(error)) => error,
+                    Err(_) => "it panicked".to_owned(),
+                };
+                failed.push(format!("{}: {error}", name(one)));
+            }
+        });
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+#[test]
+fn each_story_ends_in_its_verdict_and_those_near_it_do_not() {
+    each_is_told(STORIES, |story| story.name, |story| Stage::new(story).tell());
+}
+
+/// What is recorded of a machine that goes down, and comes back with this id of the boot.
+fn after_a_kill(boot_id: &str) -> Vec<Told> {
+    let story = story("a machine goes down", &[], Nothing);
+    let stage = Stage::new(&story);
+    let file = stage.rig.root().join("proc/sys/kernel/random/boot_id");
+    let write = |id: &str| {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("it can be made");
+        std::fs::write(&file, format!("{id}\n")).expect("it can be written");
+    };
+    write(BOOT);
+    let exporter = stage.start();
+    // What is synced for an incident outlives the kill.
+    stage.log(&[XID_31]);
+    let known = |incidents: &[Told]| incidents.len() == 1;
+    incidents::wait_for(&exporter, known).unwrap_or_else(|other| panic!("{other}"));
+    exporter.signal("KILL");
+    drop(exporter);
+    write(boot_id);
+    let exporter = stage.start();
+    let mut incidents = stage.end(&exporter).unwrap_or_else(|other| panic!("{other}"));
+    assert_eq!(incidents.remove(0).verdict, "application_fault", "{incidents:?}");
+    incidents
+}
+
+const BOOT: &str = "5a1c6a36-6d5c-4d0e-8a0e-1f7a6d9e3b11";
+
+#[test]
+fn a_machine_that_was_started_again_is_an_incident() {
+    let incidents = after_a_kill("e3b117a6-0e1f-4d0e-8a0e-6d5c5a1c6a36");
+    let verdicts: Vec<&str> = incidents.iter().map(|incident| incident.verdict.as_str()).collect();
+    assert_eq!(verdicts, ["machine_restart", "off_bus"]);
+}
+
+#[test]
+fn a_heatsink_that_was_started_again_is_none() {
+    let incidents = after_a_kill(BOOT);
+    assert!(matches!(incidents.as_slice(), [one] if one.verdict == "off_bus"), "{incidents:?}");
+}
+
+/// Of the simulation: scenario, speed, interval in ms, verdict, words of the report.
+type Simulated = (&'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
+
+#[rustfmt::skip]
+const SIMULATED: &[Simulated] = &[
+    // An hour of heat takes six seconds.
+    ("overheat",             "600", "50",  "heat",                &["GPU 2", "1 h"]),
+    ("power-brake",          "60",  "100", "power_brake_machine", &["ower"]),
+    ("memory-leak",          "60",  "100", "gpu_memory_full",     &["memory"]),
+    ("memory-error",         "60",  "100", "ecc_contained",       &["GPU 5"]),
+    ("memory-error-off-bus", "60",  "100", "memory_then_lost",    &["GPU 5"]),
+    ("off-bus",              "60",  "100", "off_bus",             &["GPU 7"]),
+    ("link-off-bus",         "60",  "100", "bus_link",            &["GPU 7"]),
+    ("nvlink-down",          "60",  "100", "nvlink",              &["NVLink"]),
+];
+
+#[test]
+fn simulated_faults_end_in_their_verdicts() {
+    each_is_told(
+        SIMULATED,
+        |(scenario, ..)| scenario,
+        |(scenario, speed, interval, verdict, words)| {
+            let folder = tempfile::TempDir::new().expect("a temporary folder");
+            let history = folder.path().join("history");
+            let place = history.display().to_string();
+            let args = [
+                "--source",
+                "sim",
+                "--sim-scenario",
+                scenario,
+                "--speed",
+                speed,
+                "--collect-interval",
+                interval,
+                "--history-dir",
+                &place,
+            ];
+            let exporter = Exporter::start(BINARY, &args, &[]);
+            let is_told = |report: &str| words.iter().all(|word| report.contains(word));
+            incidents::wait_for(&exporter, |incidents| {
+                matches!(incidents, [one] if one.verdict == *verdict)
+                    && is_told(&incidents::command(&["report", "--last"], &history).0)
+            })?;
+            Ok(())
+        },
+    );
+}
