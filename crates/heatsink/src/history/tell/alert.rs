@@ -128,10 +128,6 @@ fn annotations(incident: &Incident) -> BTreeMap<&'static str, String> {
 /// `critical` for what has ended a job or is about to, as for the alerts in `monitoring/rules`.
 fn severity(kind: SignKind) -> &'static str {
     match kind {
-        SignKind::HeatSlowdown
-        | SignKind::MemoryFull
-        | SignKind::LinkDown
-        | SignKind::JobSilent => "warning",
         SignKind::Xid
         | SignKind::GpuLost
         | SignKind::GpuHung
@@ -140,6 +136,7 @@ fn severity(kind: SignKind) -> &'static str {
         | SignKind::PowerBrake
         | SignKind::OomKill
         | SignKind::MachineRestart => "critical",
+        _ => "warning",
     }
 }
 
