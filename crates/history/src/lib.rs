@@ -37,6 +37,8 @@ mod replay;
 pub mod report;
 pub mod sign;
 pub mod signal;
+#[cfg(test)]
+mod sizes;
 pub mod store;
 pub mod time;
 pub mod tracker;

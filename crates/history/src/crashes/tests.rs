@@ -183,7 +183,9 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
         let count = usize::try_from(random.below(40)).expect("it is small");
         let mut seen: Vec<_> = lines.by_ref().take(count + 1).collect();
         // In the middle of something else each time.
-        (0..random.below(200_000)).for_each(|number| drop(std::hint::black_box(number)));
+        (0..random.below(200_000)).for_each(|number| {
+            std::hint::black_box(number);
+        });
         child.kill().expect("it runs");
         child.wait().expect("it ran");
         seen.extend(lines);
