@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::Moment;
+use tempfile::TempDir;
 
 use crate::event::{Event, What};
 use crate::incident::{Confidence, Incident, Verdict};
@@ -59,6 +60,12 @@ pub(crate) fn moment(second: u64) -> Moment {
 pub(crate) fn event(second: i64) -> Event {
     let what = What::DriverLine { line: format!("line {second}") };
     Event { time: at(second), gpu: None, what }
+}
+
+/// A directory in memory, if there is a file system for that: what a sync does is not tested with it.
+pub(crate) fn directory() -> TempDir {
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    directory.expect("there is room")
 }
 
 /// What a recording has in a range.

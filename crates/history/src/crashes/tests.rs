@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::Random;
 use crate::archive::Archive;
-use crate::fixture::{Contents, at, event, incident, layout, moment, read, row};
+use crate::fixture::{Contents, at, directory, event, incident, layout, moment, read, row};
 use crate::frame::{self, Key, Kind, Scanner};
 use crate::history::{History, Settings};
 use crate::layout::Layout;
@@ -164,9 +164,13 @@ fn acknowledged(line: &str) -> Option<Acknowledged> {
 
 #[test]
 fn a_killed_process_loses_nothing_that_was_acknowledged() {
-    let directory = tempfile::tempdir().expect("there is room");
+    let mut directory = self::directory();
     let mut begin = 0;
     for seed in 0..cases() {
+        if seed % 25 == 24 {
+            check_all(directory.path());
+            (directory, begin) = (self::directory(), 0);
+        }
         let mut random = Random::new(seed);
         let mut child = Command::new(env::current_exe().expect("it runs"))
             .args(["--exact", CHILD, "--ignored", "--nocapture"])
@@ -198,11 +202,15 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
         assert_eq!(seconds, all, "what was written last is what is missing");
         begin = last + 100;
     }
-    // Nothing of the earlier runs was harmed by the later ones, and what was left open is closed.
-    open(directory.path()).append(moment(0), &layout(2, 5), None, &[event(0)], true);
-    let incidents = Archive::open(directory.path()).expect("it is a history").incidents();
+    check_all(directory.path());
+}
+
+/// Nothing of earlier runs was harmed by later ones, and what was left open is closed.
+fn check_all(directory: &Path) {
+    open(directory).append(moment(0), &layout(2, 5), None, &[event(0)], true);
+    let incidents = Archive::open(directory).expect("it is a history").incidents();
     assert!(incidents.expect("it can be read").iter().all(|incident| incident.is_closed));
-    read_since(directory.path(), 1);
+    assert_eq!(read_since(directory, 1).damage, Damage::default());
 }
 
 /// The files of a directory.
@@ -244,7 +252,7 @@ fn after_power_cut(random: &mut Random, synced: usize, written: &[u8]) -> Vec<u8
 fn a_power_cut_loses_nothing_that_was_synced() {
     for seed in 0..cases() {
         let mut random = Random::new(seed);
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = self::directory();
         let mut seen = Vec::new();
         // Earlier runs end properly or are killed.
         for run in 0..1 + random.below(3) {
@@ -272,7 +280,7 @@ fn a_power_cut_loses_nothing_that_was_synced() {
         }
         let written = files(directory.path());
         drop(history);
-        let cut = tempfile::tempdir().expect("there is room");
+        let cut = self::directory();
         let of_medium = written.iter().map(|(name, bytes)| {
             let synced = match synced.get(name) {
                 Some(synced) => {
@@ -311,7 +319,7 @@ fn check_until(directory: &Path, begin: i64, end: i64, acknowledged: &[Acknowled
 fn the_rest_of_damaged_files_reads() {
     for seed in 0..cases() {
         let mut random = Random::new(seed);
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = self::directory();
         let history = open(directory.path());
         let mut left = 10 + random.below(60);
         record(&history, &mut random, 0, &mut |_| {
@@ -344,7 +352,7 @@ fn the_rest_of_damaged_files_reads() {
                 _ => bytes.clear(),
             }
         }
-        let damaged = tempfile::tempdir().expect("there is room");
+        let damaged = self::directory();
         write(damaged.path(), &files);
         println!("seed {seed}");
         let after = read_since(damaged.path(), 0);
@@ -355,12 +363,14 @@ fn the_rest_of_damaged_files_reads() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn frames_with_right_checksums_and_wrong_content_do_no_harm(
         frames in vec((0_u8..5, 0_u64..4, vec(any::<u8>(), 0..120)), 0..12),
         changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
     ) {
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = self::directory();
         let history = open(directory.path());
         let mut left = 4;
         record(&history, &mut Random::new(1), 0, &mut |_| { left -= 1; left > 0 });
@@ -395,7 +405,7 @@ proptest! {
 
     #[test]
     fn files_of_random_bytes_do_no_harm(bytes in vec(any::<u8>(), 0..2_000)) {
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = self::directory();
         for name in ["segment-1-1.heatsink", "incident-1.heatsink", "heatsink-history"] {
             fs::write(directory.path().join(name), &bytes).expect("there is room");
         }
@@ -408,7 +418,7 @@ proptest! {
 
 #[test]
 fn a_file_system_that_is_full_and_then_read_only() {
-    let directory = tempfile::tempdir().expect("there is room");
+    let directory = self::directory();
     let mount = |args: &[&str]| {
         let mut command = Command::new("mount");
         command.args(args).arg(directory.path()).stderr(Stdio::null());
