@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -14,12 +14,14 @@ use proptest::prelude::*;
 
 use super::Random;
 use crate::archive::Archive;
-use crate::fixture::{Contents, at, directory, event, incident, layout, moment, read, row};
+use crate::fixture::{
+    Contents, STARTING, at, directory, event, incident, layout, moment, open_history, read, row,
+};
 use crate::frame::{self, Key, Kind, Scanner};
 use crate::history::{History, Settings};
 use crate::layout::Layout;
 use crate::recording::{Damage, Recording as _};
-use crate::store::StoreSettings;
+use crate::store::{Disk, StoreSettings};
 use crate::time::Range;
 
 /// How many crashes of each kind.
@@ -39,7 +41,7 @@ fn open(directory: &Path) -> History {
         max_bytes: 320 << 20,
         keep: Duration::from_secs(7 * 24 * 3_600),
     };
-    History::open(Settings { store: Some(store), boot_id: Some("boot".to_owned()) })
+    open_history(Settings { store: Some(store), boot_id: Some("boot".to_owned()) }, Disk::default())
 }
 
 /// What was said to be on the medium.
@@ -144,7 +146,7 @@ fn child() {
             match acknowledged {
                 Acknowledged::Second(second) => println!("second {second} true"),
                 Acknowledged::Incident(number, is_closed) => {
-                    println!("incident {number} {is_closed}")
+                    println!("incident {number} {is_closed}");
                 }
             }
             std::io::stdout().flush().is_ok()
@@ -172,6 +174,7 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
             (directory, begin) = (self::directory(), 0);
         }
         let mut random = Random::new(seed);
+        let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new(env::current_exe().expect("it runs"))
             .args(["--exact", CHILD, "--ignored", "--nocapture"])
             .env(DIRECTORY, directory.path())
@@ -181,6 +184,7 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
             .stderr(Stdio::null())
             .spawn()
             .expect("it runs");
+        drop(starting);
         let lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
         let lines = lines.map(|line| line.expect("it is text"));
         let mut lines = lines.filter_map(|line| acknowledged(&line));
@@ -422,6 +426,7 @@ fn a_file_system_that_is_full_and_then_read_only() {
     let mount = |args: &[&str]| {
         let mut command = Command::new("mount");
         command.args(args).arg(directory.path()).stderr(Stdio::null());
+        let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
         command.status().is_ok_and(|status| status.success())
     };
     if !mount(&["-t", "tmpfs", "-o", "size=64k", "tmpfs"]) {
@@ -450,7 +455,9 @@ fn a_file_system_that_is_full_and_then_read_only() {
     let read_only = history.view().store.clone().expect("there is a directory");
     drop(history);
     let after = read(&Archive::open(&path).expect("it is a history"), Range::ALL);
+    let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     let unmounted = Command::new("umount").arg(directory.path()).status();
+    drop(starting);
     assert!(unmounted.is_ok_and(|status| status.success()));
     assert!(!full.is_writable && full.errors.contains_key("full"), "{full:?}");
     assert_eq!(on_disk.damage, Damage::default());

@@ -15,7 +15,7 @@ use super::Disk;
 use super::StoreSettings;
 use crate::archive::Archive;
 use crate::event::{Event, What};
-use crate::fixture::{at, event, incident, layout, moment, read, row};
+use crate::fixture::{at, event, incident, layout, moment, open_history, read, row};
 use crate::history::{History, Settings};
 use crate::layout::Layout;
 use crate::recording::{Damage, ReadError, Recording as _};
@@ -44,7 +44,7 @@ impl Setup {
     fn open(&self) -> History {
         let store = StoreSettings { directory: self.path(), max_bytes: self.max_bytes, keep: WEEK };
         let boot_id = Some("boot".to_owned());
-        History::open_on(Settings { store: Some(store), boot_id }, self.disk.clone())
+        open_history(Settings { store: Some(store), boot_id }, self.disk.clone())
     }
 
     /// Records the rows of these seconds.
