@@ -1,6 +1,6 @@
 //! The files of a directory: their names, and what is in them.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -107,10 +107,8 @@ fn list_as(directory: &Path, parse: impl Fn(&str) -> Option<Name>) -> io::Result
             continue;
         };
         // Of the entry itself: a link is not ours. It may be gone by now.
-        if let Ok(metadata) = entry.metadata() {
-            if metadata.is_file() {
-                files.push(Listed { name, path: entry.path(), bytes: metadata.len() });
-            }
+        if let Some(metadata) = entry.metadata().ok().filter(Metadata::is_file) {
+            files.push(Listed { name, path: entry.path(), bytes: metadata.len() });
         }
     }
     files.sort_by_key(|file| file.name);

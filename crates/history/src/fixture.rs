@@ -1,15 +1,18 @@
 //! Machines and rows for the tests of what is kept.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::Moment;
+use tempfile::TempDir;
 
 use crate::event::{Event, What};
+use crate::history::{History, Settings};
 use crate::incident::{Confidence, Incident, Verdict};
 use crate::layout::{GpuInfo, HostInfo, Layout, SignalInfo};
 use crate::recording::{Damage, Item, Recording, Row};
 use crate::sign::SignKind;
+use crate::store::Disk;
 use crate::time::{Range, Time};
 
 /// When the tests begin.
@@ -59,6 +62,22 @@ pub(crate) fn moment(second: u64) -> Moment {
 pub(crate) fn event(second: i64) -> Event {
     let what = What::DriverLine { line: format!("line {second}") };
     Event { time: at(second), gpu: None, what }
+}
+
+/// Taken for writing while a process is started, and for reading while a directory is opened: until it runs
+/// its own program, a new process has the locks of this one.
+pub(crate) static STARTING: RwLock<()> = RwLock::new(());
+
+/// Opens a history while no process is being started.
+pub(crate) fn open_history(settings: Settings, disk: Disk) -> History {
+    let _guard = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+    History::open_on(settings, disk)
+}
+
+/// A directory in memory, if there is a file system for that: what a sync does is not tested with it.
+pub(crate) fn directory() -> TempDir {
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    directory.expect("there is room")
 }
 
 /// What a recording has in a range.

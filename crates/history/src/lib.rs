@@ -38,6 +38,8 @@ mod replay;
 pub mod report;
 pub mod sign;
 pub mod signal;
+#[cfg(test)]
+mod sizes;
 pub mod store;
 #[cfg(test)]
 mod story;

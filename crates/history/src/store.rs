@@ -11,6 +11,7 @@
 //! process that began it. What cannot be written stays in memory and is written later, as far as it is still
 //! there.
 
+mod directory;
 mod disk;
 mod previous;
 mod retention;
@@ -20,19 +21,19 @@ mod tests;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use model::{Moment, StoreView};
 
+use self::directory::Directory;
 pub(crate) use self::disk::Disk;
 use self::disk::Failure;
 pub(crate) use self::previous::{Previous, previous};
 use self::retention::{InUse, Retention};
 use self::segment::Segment;
-use crate::files::{self, Marker, Name, UNFINISHED};
+use crate::files::{self, Name};
 use crate::incident::Incident;
 use crate::memory::{Block, Memory};
 use crate::time::{Range, Time};
@@ -68,7 +69,7 @@ pub(crate) struct Store {
     run: u64,
     disk: Disk,
     /// The directory, while it is locked.
-    open: Option<Open>,
+    open: Option<Directory>,
     retention: Retention,
     /// The time of the last call.
     now: Moment,
@@ -86,16 +87,6 @@ pub(crate) struct Store {
     /// The reason of the last failure, until something succeeds.
     failing: Option<&'static str>,
     view: StoreView,
-}
-
-/// A directory that is locked.
-#[derive(Debug)]
-struct Open {
-    /// Holds the lock.
-    lock: File,
-    /// The number of the next segment.
-    next_segment: u64,
-    current: Option<Segment>,
 }
 
 impl Store {
@@ -166,7 +157,6 @@ impl Store {
         if let Some(open) = self.open.take() {
             let ended = open.current.map_or(0, |segment| segment.end(&self.disk));
             self.count(ended);
-            drop(open.lock);
         }
         memory.blocks.iter().for_each(|block| self.forget(block));
     }
@@ -192,10 +182,7 @@ impl Store {
     /// Opens the directory, unless it is open and still the one of its name.
     fn check_directory(&mut self) -> Result<(), Failure> {
         if let Some(open) = &self.open {
-            let lock = self.settings.directory.join("lock");
-            let current = open.current.as_ref();
-            let is_there = self.disk.is_there(&open.lock, &lock)
-                && current.is_none_or(|segment| segment.is_there(&self.disk));
+            let is_there = open.is_there(&self.disk, &self.settings.directory);
             if !is_there {
                 let directory = self.settings.directory.display();
                 return Err(Failure::new(
@@ -209,75 +196,17 @@ impl Store {
     }
 
     fn open_directory(&mut self) -> Result<(), Failure> {
-        let directory = self.settings.directory.clone();
-        if files::marker(&directory) == Marker::Newer {
-            let what = "is a history of a later version of heatsink";
-            return Err(Failure::new("newer_version", format!("{} {what}", directory.display())));
-        }
-        self.disk.make_directory(&directory)?;
-        let lock = self.disk.lock(&directory.join("lock"))?;
-        let failed = |error| Failure::of(&error, "read", &directory);
-        let listed = files::list(&directory).map_err(failed)?;
-        self.remove_unfinished()?;
-        if files::marker(&directory) == Marker::None {
-            let path = directory.join(files::MARKER);
-            let unfinished = directory.join(format!("{}{UNFINISHED}", files::MARKER));
-            let mut file = self.disk.create(&unfinished)?;
-            let made = self
-                .disk
-                .append(&mut file, &unfinished, files::marker_text().as_bytes())
-                .and_then(|()| self.disk.sync(&file, &unfinished))
-                .and_then(|()| self.disk.rename_new(&unfinished, &path))
-                .and_then(|()| self.disk.sync_directory(&directory));
-            if let Err(failure) = made {
-                let _ = self.disk.remove(&unfinished);
-                return Err(failure);
-            }
-        }
-        let numbers = listed.iter().filter_map(|file| match file.name {
-            Name::Segment { number, .. } => Some(number),
-            Name::Incident { .. } => None,
-        });
-        let next_segment = numbers.max().unwrap_or_default().saturating_add(1);
-        self.open = Some(Open { lock, next_segment, current: None });
-        self.view.bytes = listed.iter().map(|file| file.bytes).sum();
-        self.close_incidents();
-        Ok(())
-    }
-
-    /// Removes what a killed process left half written.
-    fn remove_unfinished(&self) -> Result<(), Failure> {
-        let directory = &self.settings.directory;
-        let listed = files::list_unfinished(directory);
-        let listed = listed.map_err(|error| Failure::of(&error, "read", directory))?;
-        for file in listed {
-            let is_ours = file.bytes == 0 || files::is_begun(&file.path);
-            if is_ours {
-                self.disk.remove(&file.path)?;
-            }
-        }
-        let marker = directory.join(format!("{}{UNFINISHED}", files::MARKER));
-        if files::is_unfinished_marker(&marker) {
-            self.disk.remove(&marker)?;
+        let path = &self.settings.directory;
+        let directory = Directory::open(&self.disk, path)?;
+        self.view.bytes = directory.bytes;
+        self.open = Some(directory);
+        // A killed run left them open. Their windows are copied from its segments.
+        for incident in directory::open_incidents(path, self.run) {
+            self.own_incidents.insert(incident.number);
+            let closed = Incident { is_closed: true, ..incident };
+            self.incidents.insert(closed.number, Arc::new(closed));
         }
         Ok(())
-    }
-
-    /// Closes incidents that a killed run left open.
-    fn close_incidents(&mut self) {
-        for file in files::list(&self.settings.directory).unwrap_or_default() {
-            let Name::Incident { number } = file.name else {
-                continue;
-            };
-            let Ok(Some((run, incident))) = files::incident(&file.path) else {
-                continue;
-            };
-            if run != self.run && !incident.is_closed && incident.number == number {
-                self.own_incidents.insert(number);
-                let closed = Incident { is_closed: true, ..incident };
-                self.incidents.insert(number, Arc::new(closed));
-            }
-        }
     }
 
     fn write_frames(&mut self, memory: &Memory) -> Result<(), Failure> {
@@ -285,40 +214,41 @@ impl Store {
             let (Some(first), Some(last)) = (block.frames.first(), block.frames.last()) else {
                 continue;
             };
-            let (first, last) = (first.sequence, last.sequence);
-            if last <= self.written {
-                continue;
+            if last.sequence > self.written {
+                self.write_block(block, first.sequence, last.sequence)?;
             }
-            let max_bytes = self.settings.max_bytes;
-            let is_full = |segment: &Segment| segment.is_full(block, max_bytes);
-            let open = self.open.as_mut().ok_or_else(not_open)?;
-            if first > self.written {
-                if let Some(full) = open.current.as_mut().filter(|segment| is_full(segment)) {
-                    full.sync(&self.disk)?;
-                    self.synced = self.written;
-                    let ended = open.current.take().map_or(0, |full| full.end(&self.disk));
-                    self.count(ended);
-                }
-            }
-            // A new segment has all of the block, which cannot be read from its middle on.
-            let open = self.open.as_mut().ok_or_else(not_open)?;
-            let from = if open.current.is_some() { self.written } else { 0 };
-            if open.current.is_none() {
-                let number = open.next_segment;
-                open.next_segment = number.saturating_add(1);
-                let name = Name::Segment { number, start: block.range.from };
+        }
+        Ok(())
+    }
+
+    fn write_block(&mut self, block: &Block, first: u64, last: u64) -> Result<(), Failure> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let mut bytes = 0;
+        let full = open.current.as_mut().filter(|segment| {
+            first > self.written && segment.is_full(block, self.settings.max_bytes)
+        });
+        if let Some(full) = full {
+            full.sync(&self.disk)?;
+            self.synced = self.written;
+            bytes += open.current.take().map_or(0, |full| full.end(&self.disk));
+        }
+        let (segment, from) = match &mut open.current {
+            Some(segment) => (segment, self.written),
+            current => {
+                let name = Name::Segment { number: open.next_segment, start: block.range.from };
+                open.next_segment = open.next_segment.saturating_add(1);
                 let directory = &self.settings.directory;
                 let segment = Segment::create(&self.disk, directory, name, self.run, block)?;
-                let begun = segment.length();
-                open.current = Some(segment);
-                self.count(begun);
+                bytes += segment.length();
+                // All of the block, which cannot be read from its middle on.
+                (current.insert(segment), 0)
             }
-            let open = self.open.as_mut().ok_or_else(not_open)?;
-            let segment = open.current.as_mut().ok_or_else(not_open)?;
-            let bytes = segment.append(&self.disk, block, from)?;
-            self.written = last;
-            self.count(bytes);
-        }
+        };
+        bytes += segment.append(&self.disk, block, from)?;
+        self.written = last;
+        self.count(bytes);
         Ok(())
     }
 
@@ -369,18 +299,7 @@ impl Store {
         let Some(bytes) = window::file(incident, self.run, directory, memory, most) else {
             return Ok(());
         };
-        let unfinished = directory.join(name.text() + UNFINISHED);
-        let mut file = self.disk.create(&unfinished)?;
-        let made = self
-            .disk
-            .append(&mut file, &unfinished, &bytes)
-            .and_then(|()| self.disk.sync(&file, &unfinished))
-            .and_then(|()| self.disk.rename_over(&unfinished, &path))
-            .and_then(|()| self.disk.sync_directory(directory));
-        if let Err(failure) = made {
-            let _ = self.disk.remove(&unfinished);
-            return Err(failure);
-        }
+        self.disk.put(&path, &bytes, true)?;
         self.own_incidents.insert(incident.number);
         self.count(bytes.len() as u64);
         Ok(())
@@ -431,9 +350,4 @@ impl Store {
             }
         }
     }
-}
-
-/// The directory is opened before anything is written: this is not returned.
-fn not_open() -> Failure {
-    Failure::new("io", "the directory is not open")
 }

@@ -31,7 +31,7 @@ Usage: cargo xtask <COMMAND>
   step NAME        one step of `ci` alone
   nightly          what takes long by its nature, and what `ci` does a short form of: a random walk of
                    faults for ten minutes, a soak, pods that come and go, parsers against many
-                   thousand mutated inputs
+                   thousand mutated inputs, a history that is killed and cut off 500 times
   monitoring       everything about rules and dashboards, with real servers: nothing generated
                    has drifted, promtool's tests, Grafana's schema, every query, the whole chain
   deploy           everything that is installed, built and tried: chart, unit, release, package,
@@ -249,6 +249,7 @@ fn nightly() -> Vec<Step> {
     };
     let parsers = ["test", "--package", "sampler", "--locked", "--lib", "kernel_log"];
     let attribution = ["test", "--package", "attribution", "--locked", "--lib"];
+    let history = ["test", "--package", "history", "--locked", "--lib", "crashes::"];
     vec![
         Step::call("test set-up", setup::run),
         build(),
@@ -260,6 +261,7 @@ fn nightly() -> Vec<Step> {
         long("web_rotation").env("HEATSINK_ROTATION_SECONDS", "600"),
         Step::cargo("parsers", &parsers).env("PROPTEST_CASES", "20000"),
         Step::cargo("attribution", &attribution).env("PROPTEST_CASES", "20000"),
+        Step::cargo("history", &history).env("HEATSINK_HISTORY_CRASHES", "500"),
     ]
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -14,12 +14,14 @@ use proptest::prelude::*;
 
 use super::Random;
 use crate::archive::Archive;
-use crate::fixture::{Contents, at, event, incident, layout, moment, read, row};
+use crate::fixture::{
+    Contents, STARTING, at, directory, event, incident, layout, moment, open_history, read, row,
+};
 use crate::frame::{self, Key, Kind, Scanner};
 use crate::history::{History, Settings};
 use crate::layout::Layout;
 use crate::recording::{Damage, Recording as _};
-use crate::store::StoreSettings;
+use crate::store::{Disk, StoreSettings};
 use crate::time::Range;
 
 /// How many crashes of each kind.
@@ -39,7 +41,7 @@ fn open(directory: &Path) -> History {
         max_bytes: 320 << 20,
         keep: Duration::from_secs(7 * 24 * 3_600),
     };
-    History::open(Settings { store: Some(store), boot_id: Some("boot".to_owned()) })
+    open_history(Settings { store: Some(store), boot_id: Some("boot".to_owned()) }, Disk::default())
 }
 
 /// What was said to be on the medium.
@@ -144,7 +146,7 @@ fn child() {
             match acknowledged {
                 Acknowledged::Second(second) => println!("second {second} true"),
                 Acknowledged::Incident(number, is_closed) => {
-                    println!("incident {number} {is_closed}")
+                    println!("incident {number} {is_closed}");
                 }
             }
             std::io::stdout().flush().is_ok()
@@ -164,10 +166,15 @@ fn acknowledged(line: &str) -> Option<Acknowledged> {
 
 #[test]
 fn a_killed_process_loses_nothing_that_was_acknowledged() {
-    let directory = tempfile::tempdir().expect("there is room");
+    let mut directory = self::directory();
     let mut begin = 0;
     for seed in 0..cases() {
+        if seed % 25 == 24 {
+            check_all(directory.path());
+            (directory, begin) = (self::directory(), 0);
+        }
         let mut random = Random::new(seed);
+        let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new(env::current_exe().expect("it runs"))
             .args(["--exact", CHILD, "--ignored", "--nocapture"])
             .env(DIRECTORY, directory.path())
@@ -177,13 +184,16 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
             .stderr(Stdio::null())
             .spawn()
             .expect("it runs");
+        drop(starting);
         let lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
         let lines = lines.map(|line| line.expect("it is text"));
         let mut lines = lines.filter_map(|line| acknowledged(&line));
         let count = usize::try_from(random.below(40)).expect("it is small");
         let mut seen: Vec<_> = lines.by_ref().take(count + 1).collect();
         // In the middle of something else each time.
-        (0..random.below(200_000)).for_each(|number| drop(std::hint::black_box(number)));
+        (0..random.below(200_000)).for_each(|number| {
+            std::hint::black_box(number);
+        });
         child.kill().expect("it runs");
         child.wait().expect("it ran");
         seen.extend(lines);
@@ -196,11 +206,15 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
         assert_eq!(seconds, all, "what was written last is what is missing");
         begin = last + 100;
     }
-    // Nothing of the earlier runs was harmed by the later ones, and what was left open is closed.
-    open(directory.path()).append(moment(0), &layout(2, 5), None, &[event(0)], true);
-    let incidents = Archive::open(directory.path()).expect("it is a history").incidents();
+    check_all(directory.path());
+}
+
+/// Nothing of earlier runs was harmed by later ones, and what was left open is closed.
+fn check_all(directory: &Path) {
+    open(directory).append(moment(0), &layout(2, 5), None, &[event(0)], true);
+    let incidents = Archive::open(directory).expect("it is a history").incidents();
     assert!(incidents.expect("it can be read").iter().all(|incident| incident.is_closed));
-    read_since(directory.path(), 1);
+    assert_eq!(read_since(directory, 1).damage, Damage::default());
 }
 
 /// The files of a directory.
@@ -242,7 +256,7 @@ fn after_power_cut(random: &mut Random, synced: usize, written: &[u8]) -> Vec<u8
 fn a_power_cut_loses_nothing_that_was_synced() {
     for seed in 0..cases() {
         let mut random = Random::new(seed);
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = self::directory();
         let mut seen = Vec::new();
         // Earlier runs end properly or are killed.
         for run in 0..1 + random.below(3) {
@@ -270,7 +284,7 @@ fn a_power_cut_loses_nothing_that_was_synced() {
         }
         let written = files(directory.path());
         drop(history);
-        let cut = tempfile::tempdir().expect("there is room");
+        let cut = self::directory();
         let of_medium = written.iter().map(|(name, bytes)| {
             let synced = match synced.get(name) {
                 Some(synced) => {
@@ -309,7 +323,7 @@ fn check_until(directory: &Path, begin: i64, end: i64, acknowledged: &[Acknowled
 fn the_rest_of_damaged_files_reads() {
     for seed in 0..cases() {
         let mut random = Random::new(seed);
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = self::directory();
         let history = open(directory.path());
         let mut left = 10 + random.below(60);
         record(&history, &mut random, 0, &mut |_| {
@@ -342,7 +356,7 @@ fn the_rest_of_damaged_files_reads() {
                 _ => bytes.clear(),
             }
         }
-        let damaged = tempfile::tempdir().expect("there is room");
+        let damaged = self::directory();
         write(damaged.path(), &files);
         println!("seed {seed}");
         let after = read_since(damaged.path(), 0);
@@ -353,12 +367,14 @@ fn the_rest_of_damaged_files_reads() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn frames_with_right_checksums_and_wrong_content_do_no_harm(
         frames in vec((0_u8..5, 0_u64..4, vec(any::<u8>(), 0..120)), 0..12),
         changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
     ) {
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = self::directory();
         let history = open(directory.path());
         let mut left = 4;
         record(&history, &mut Random::new(1), 0, &mut |_| { left -= 1; left > 0 });
@@ -393,7 +409,7 @@ proptest! {
 
     #[test]
     fn files_of_random_bytes_do_no_harm(bytes in vec(any::<u8>(), 0..2_000)) {
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = self::directory();
         for name in ["segment-1-1.heatsink", "incident-1.heatsink", "heatsink-history"] {
             fs::write(directory.path().join(name), &bytes).expect("there is room");
         }
@@ -406,10 +422,11 @@ proptest! {
 
 #[test]
 fn a_file_system_that_is_full_and_then_read_only() {
-    let directory = tempfile::tempdir().expect("there is room");
+    let directory = self::directory();
     let mount = |args: &[&str]| {
         let mut command = Command::new("mount");
         command.args(args).arg(directory.path()).stderr(Stdio::null());
+        let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
         command.status().is_ok_and(|status| status.success())
     };
     if !mount(&["-t", "tmpfs", "-o", "size=64k", "tmpfs"]) {
@@ -438,7 +455,9 @@ fn a_file_system_that_is_full_and_then_read_only() {
     let read_only = history.view().store.clone().expect("there is a directory");
     drop(history);
     let after = read(&Archive::open(&path).expect("it is a history"), Range::ALL);
+    let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
     let unmounted = Command::new("umount").arg(directory.path()).status();
+    drop(starting);
     assert!(unmounted.is_ok_and(|status| status.success()));
     assert!(!full.is_writable && full.errors.contains_key("full"), "{full:?}");
     assert_eq!(on_disk.damage, Damage::default());

@@ -173,9 +173,9 @@ impl Ring {
     }
 
     fn push_row(&mut self, now: Moment, row: &Row) {
-        if self.layout.is_none() {
+        let Some(width) = self.layout.as_ref().map(|frame| frame.layout.width()) else {
             return;
-        }
+        };
         if let Some((last, step)) = self.last_row {
             let since = row.time.since(last);
             if row.time <= last || since > GAP.max(step.saturating_mul(10)) {
@@ -189,7 +189,9 @@ impl Ring {
         } else {
             self.last_row = Some((row.time, Duration::ZERO));
         }
-        self.pending.push(row.clone());
+        let mut row = row.clone();
+        row.values.resize(width, None);
+        self.pending.push(row);
         self.pending_since.get_or_insert(now);
         if self.pending.len() >= MAX_ROWS {
             self.finish_frame(now);

@@ -8,6 +8,8 @@ use std::path::Path;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
+use crate::files::UNFINISHED;
+
 /// For its owner and its group.
 const DIRECTORY_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
@@ -92,7 +94,7 @@ impl Disk {
     }
 
     /// Makes a file that is not there yet.
-    pub(crate) fn create(&self, path: &Path) -> Result<File, Failure> {
+    fn create(&self, path: &Path) -> Result<File, Failure> {
         self.check_directory()
             .and_then(|()| {
                 OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
@@ -121,6 +123,34 @@ impl Disk {
         file.write_all(bytes)
     }
 
+    /// Makes a file with this content, or replaces one if it may. It has either all of it or what it had.
+    pub(crate) fn put(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        may_replace: bool,
+    ) -> Result<File, Failure> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(UNFINISHED);
+        let unfinished = Path::new(&unfinished);
+        let mut file = self.create(unfinished)?;
+        let directory = path.parent().unwrap_or(path);
+        let put = self
+            .append(&mut file, unfinished, bytes)
+            .and_then(|()| self.sync(&file, unfinished))
+            .and_then(|()| match may_replace {
+                true => self.rename_over(unfinished, path),
+                false => self.rename_new(unfinished, path),
+            })
+            .and_then(|()| self.sync_directory(directory));
+        if let Err(failure) = put {
+            // If it has its name already, it is whole.
+            let _ = self.remove(unfinished);
+            return Err(failure);
+        }
+        Ok(file)
+    }
+
     /// Puts what was written to a file on the medium.
     pub(crate) fn sync(&self, file: &File, path: &Path) -> Result<(), Failure> {
         #[cfg(test)]
@@ -131,13 +161,13 @@ impl Disk {
     }
 
     /// Puts the names of a directory on the medium.
-    pub(crate) fn sync_directory(&self, path: &Path) -> Result<(), Failure> {
+    fn sync_directory(&self, path: &Path) -> Result<(), Failure> {
         let file = File::open(path).map_err(|error| Failure::of(&error, "open", path))?;
         file.sync_all().map_err(|error| Failure::of(&error, "sync", path))
     }
 
     /// Gives a file its name, and replaces nothing.
-    pub(crate) fn rename_new(&self, from: &Path, to: &Path) -> Result<(), Failure> {
+    fn rename_new(&self, from: &Path, to: &Path) -> Result<(), Failure> {
         let renamed = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // Some file systems have no such call.
             Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => fs::rename(from, to),
@@ -147,7 +177,7 @@ impl Disk {
     }
 
     /// Gives a file its name, in place of the one that had it.
-    pub(crate) fn rename_over(&self, from: &Path, to: &Path) -> Result<(), Failure> {
+    fn rename_over(&self, from: &Path, to: &Path) -> Result<(), Failure> {
         fs::rename(from, to).map_err(|error| Failure::of(&error, "replace", to))
     }
 

@@ -59,8 +59,8 @@ fn of_segment(source: &Source, boot_id: Option<&str>) -> Option<(u64, PreviousRu
         let event = json.and_then(|json| serde_json::from_slice::<Event>(json).ok());
         event.is_some_and(|event| event.what == What::Stopped)
     };
-    let layouts = source.layouts.iter().filter(|(key, _)| key.run == run);
-    let (_, (layout, _)) = layouts.last()?;
+    let mut layouts = source.layouts.iter().filter(|(key, _)| key.run == run);
+    let (_, (layout, _)) = layouts.next_back()?;
     let machine_restarted = match (layout.host.boot_id.as_deref(), boot_id) {
         (Some(then), Some(now)) => then != now,
         _ => false,

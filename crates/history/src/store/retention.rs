@@ -91,7 +91,7 @@ impl Retention {
         self.known.retain(|path, _| listed.iter().any(|file| file.path == *path));
         listed.retain(|file| self.is_ours(&file.path));
         if let Some(old) = time.and_then(|time| self.aged_segment(now, time, &listed, in_use)) {
-            disk.remove(&old.path)?;
+            self.remove(disk, &old);
             listed.retain(|file| *file != old);
             self.aged = Some(now);
         }
@@ -103,7 +103,9 @@ impl Retention {
             if bytes <= self.max_bytes && !(is_segment && segments > MOST_SEGMENTS) {
                 continue;
             }
-            disk.remove(&file.path)?;
+            if !self.remove(disk, file) {
+                continue;
+            }
             bytes -= file.bytes;
             segments -= usize::from(is_segment);
             removed.push(file.name);
@@ -114,6 +116,16 @@ impl Retention {
             Name::Incident { .. } => None,
         });
         Ok(Kept { bytes, oldest: starts.min() })
+    }
+
+    /// Removes a file. One that cannot be removed is not counted as ours any more, so that others go instead.
+    fn remove(&mut self, disk: &Disk, file: &Listed) -> bool {
+        let removed = disk.remove(&file.path);
+        if let Err(failure) = &removed {
+            tracing::warn!("{}", failure.what);
+            self.known.insert(file.path.clone(), false);
+        }
+        removed.is_ok()
     }
 
     fn is_ours(&mut self, path: &Path) -> bool {

@@ -5,7 +5,7 @@ use std::io::{Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Failure};
-use crate::files::{Name, Summary, UNFINISHED};
+use crate::files::{Name, Summary};
 use crate::frame::{self, Key, Kind};
 use crate::memory::{Block, Frame, LayoutFrame};
 use crate::time::{Range, Time};
@@ -53,19 +53,8 @@ impl Segment {
         block: &Block,
     ) -> Result<Self, Failure> {
         let path = directory.join(name.text());
-        let unfinished = directory.join(name.text() + UNFINISHED);
-        let mut file = disk.create(&unfinished)?;
         let LayoutFrame { frame: Frame { sequence: layout, bytes, .. }, .. } = &*block.layout;
-        let made = disk
-            .append(&mut file, &unfinished, bytes)
-            .and_then(|()| disk.sync(&file, &unfinished))
-            .and_then(|()| disk.rename_new(&unfinished, &path))
-            .and_then(|()| disk.sync_directory(directory));
-        if let Err(failure) = made {
-            // Either of the names, whichever it has: nothing else is in it yet.
-            let _ = disk.remove(&unfinished);
-            return Err(failure);
-        }
+        let file = disk.put(&path, bytes, false)?;
         Ok(Self {
             name,
             path,

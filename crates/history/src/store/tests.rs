@@ -15,7 +15,7 @@ use super::Disk;
 use super::StoreSettings;
 use crate::archive::Archive;
 use crate::event::{Event, What};
-use crate::fixture::{at, event, incident, layout, moment, read, row};
+use crate::fixture::{at, event, incident, layout, moment, open_history, read, row};
 use crate::history::{History, Settings};
 use crate::layout::Layout;
 use crate::recording::{Damage, ReadError, Recording as _};
@@ -33,7 +33,7 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        let directory = tempfile::tempdir().expect("there is room");
+        let directory = crate::fixture::directory();
         Self { directory, disk: Disk::default(), max_bytes: 320 << 20, layout: layout(2, 3) }
     }
 
@@ -44,7 +44,7 @@ impl Setup {
     fn open(&self) -> History {
         let store = StoreSettings { directory: self.path(), max_bytes: self.max_bytes, keep: WEEK };
         let boot_id = Some("boot".to_owned());
-        History::open_on(Settings { store: Some(store), boot_id }, self.disk.clone())
+        open_history(Settings { store: Some(store), boot_id }, self.disk.clone())
     }
 
     /// Records the rows of these seconds.
@@ -569,4 +569,38 @@ fn half_written_files_of_ours_are_removed() {
     let names = setup.names();
     let unfinished: Vec<_> = names.iter().filter(|name| name.ends_with(".tmp")).collect();
     assert_eq!(unfinished, ["incident-8.heatsink.tmp"]);
+}
+
+#[test]
+fn a_window_is_copied_from_memory_and_from_segments() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..5_000);
+    let oldest = history.memory().oldest_row().expect("there are rows");
+    let edge = (oldest.0 - at(0).0) / 1_000;
+    history.put_incident(&incident(1, edge, true));
+    history.close();
+    for name in setup.names().iter().filter(|name| name.starts_with("segment-")) {
+        fs::remove_file(setup.path().join(name)).expect("it is there");
+    }
+    let of_window = setup.seconds();
+    assert!(seconds(edge - 60..edge + 61).iter().all(|second| of_window.contains(second)));
+    assert!(of_window.len() < 121 + 2 * 65, "{} rows", of_window.len());
+}
+
+#[test]
+fn a_window_that_is_too_large_loses_its_middle() {
+    let setup = Setup { max_bytes: 40_000, ..Setup::new() };
+    let history = setup.open();
+    setup.record(&history, 0..2_000);
+    let window = Range { from: at(0), to: at(1_999) };
+    history.put_incident(&crate::incident::Incident { window, ..incident(1, 1_000, true) });
+    let name = setup.path().join("incident-1.heatsink");
+    assert!(fs::metadata(&name).expect("it is there").len() < 13_000);
+    let other = crate::fixture::directory();
+    fs::copy(&name, other.path().join("incident-1.heatsink")).expect("there is room");
+    let contents = read(&Archive::open(other.path()).expect("it is ours"), Range::ALL);
+    assert_eq!(contents.damage, Damage::default());
+    let kept = contents.seconds();
+    assert!(kept.starts_with(&seconds(0..60)) && kept.ends_with(&seconds(1_980..2_000)));
 }
