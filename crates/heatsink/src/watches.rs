@@ -3,7 +3,7 @@
 //!
 //! To the default set, the history adds a field that it reads once per interval (the performance state) and
 //! some that it reads every ten seconds: the power limit, the state of the PCIe link, the NVLinks with
-//! their errors, the serial number. Through NVML that is one call more in each pass, and five more every
+//! their errors, the serial number. Through NVML that is one call more in each pass, and four more every
 //! ten seconds; fields that are asked for in one call (`nvmlDeviceGetFieldValues`) stay one call.
 
 use std::io::ErrorKind;
@@ -386,5 +386,55 @@ mod tests {
         let watch = loaded.watches.iter().find(temperature).unwrap();
         assert_eq!(watch.pace, model::Pace::At(Duration::from_millis(100)));
         assert_eq!(&*watch.help, "Mine.");
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_in_addition_and_never_twice() {
+        let with = |counters, is_recorded| {
+            let config = WatchConfig { is_recorded, ..config(counters, None) };
+            config.read().unwrap().watches
+        };
+        let count = |watches: &[Watch]| watches.len();
+        // The set `all` has all of them but the serial number.
+        let added = count(&with(Some("all"), true)) - count(&with(Some("all"), false));
+        assert_eq!(added, 1);
+        for counters in [None, Some("minimal"), Some("all")] {
+            let watches = with(counters, true);
+            for (field, pace) in history::recorder::inputs(&watches) {
+                let second = Duration::from_secs(1);
+                let is_read = |watch: &&Watch| {
+                    watch.field == field && watch.pace.period(second) <= pace.period(second)
+                };
+                assert!(watches.iter().any(|watch| is_read(&watch)), "{field} {counters:?}");
+            }
+            for (index, watch) in watches.iter().enumerate() {
+                let is_twin = |other: &Watch| {
+                    other.field == watch.field
+                        && watch.kind == Kind::Hidden
+                        && other.kind == Kind::Hidden
+                };
+                assert!(!watches[..index].iter().any(is_twin), "{}", watch.name);
+            }
+            let hidden = |field| {
+                let mut hidden = watches.iter().filter(|watch| watch.kind == Kind::Hidden);
+                hidden.any(|watch| watch.field == field)
+            };
+            // Driver calls of 20 ms are made only where a counters file asks for them.
+            assert!(!hidden(model::field::PCIE_TX_THROUGHPUT));
+            assert!(!hidden(model::field::PROF_SM_ACTIVE));
+        }
+    }
+
+    #[test]
+    fn a_slow_watch_of_a_file_does_not_slow_the_recording() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("slow.csv");
+        std::fs::write(&path, "DCGM_FI_DEV_GPU_TEMP, gauge, T., 60s\n").unwrap();
+        let watches = WatchConfig { is_recorded: true, ..config(path.to_str(), None) };
+        let watches = watches.read().unwrap().watches;
+        let of_field = watches.iter().filter(|watch| watch.field == model::field::GPU_TEMP);
+        let paces: Vec<(Kind, Pace)> = of_field.map(|watch| (watch.kind, watch.pace)).collect();
+        let minute = Pace::At(Duration::from_secs(60));
+        assert_eq!(paces, [(Kind::Gauge, minute), (Kind::Hidden, Pace::Every)]);
     }
 }

@@ -33,6 +33,7 @@ mod fleet;
 mod history_crash;
 mod history_demo;
 mod history_stories;
+mod history_recording;
 mod holders;
 mod http;
 mod incidents;
