@@ -34,6 +34,7 @@ use input::{Columns, Input};
 use machine::Machine;
 use memory_use::Freed;
 use oom_kills::OomKills;
+use silent_jobs::SilentJobs;
 
 /// Rows further apart than this, and than three intervals, have a gap between them.
 const SHORTEST_GAP: Duration = Duration::from_secs(5);
@@ -64,6 +65,7 @@ pub struct Detector {
     holders: Holders,
     down_gpus: DownGpus,
     oom_kills: OomKills,
+    silent_jobs: SilentJobs,
     /// The last signs that harm jobs.
     harms: VecDeque<Sign>,
 }
@@ -231,7 +233,14 @@ impl Detector {
         let ongoing = self.ongoing_steady().into_iter().map(|found| found.sign);
         harms.extend(ongoing.filter(|sign| sign.kind.harms_jobs()));
         let Some(time) = self.last_row else { return Vec::new() };
-        silent_jobs::find(time, self.interval, &mut self.gpus, &self.holders, &harms)
+        silent_jobs::find(
+            &mut self.silent_jobs,
+            time,
+            self.interval,
+            &mut self.gpus,
+            &self.holders,
+            &harms,
+        )
     }
 
     fn remember_harms(&mut self, found: &[Found]) {

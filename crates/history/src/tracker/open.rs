@@ -49,7 +49,7 @@ pub(crate) struct OpenIncident {
     events: Vec<Event>,
     /// The name of the verdict that was last told.
     told: String,
-    /// Whether a sign came or changed since.
+    /// Whether a sign came or changed since it was last judged.
     is_changed: bool,
 }
 
@@ -141,8 +141,8 @@ impl OpenIncident {
     }
 
     /// Whether its verdict is another one than the one that was last told.
-    pub(crate) fn has_news(&self) -> bool {
-        self.is_changed && verdict::judge(&self.signs()).name != self.told
+    pub(crate) fn has_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed) && verdict::judge(&self.signs()).name != self.told
     }
 
     /// As it is now, with the signs that go on.

@@ -95,6 +95,14 @@ fn an_incident_has_ten_minutes_before_and_two_after() {
 }
 
 #[test]
+fn a_job_that_works_in_bursts_is_told_once_an_hour() {
+    let burst = |story: Story| story.idle(&ALL).run(300).work(&ALL).run(300);
+    let bursts = (0..5).fold(busy(), |story, _| burst(story));
+    assert_eq!(kinds(bursts.clone()), [SignKind::JobSilent]);
+    assert_eq!(kinds((0..3).fold(bursts, |story, _| burst(story))), [SignKind::JobSilent; 2]);
+}
+
+#[test]
 fn the_same_xid_many_times_is_one_sign() {
     let story = (0..50).fold(busy(), |story, _| story.xid(5, 45)).run(1);
     let incident = story.ends().unwrap();
