@@ -92,7 +92,7 @@ impl Detector {
         self.take_layout(layout);
         let mut found = Vec::new();
         for event in in_order(events) {
-            self.event(event, &mut found);
+            self.event(&self.complete(event), &mut found);
         }
         if let Some(row) = row {
             self.row(layout, row, &mut found);
@@ -149,6 +149,16 @@ impl Detector {
             self.gpus.push(state);
         }
         self.layout = Some(Arc::clone(layout));
+    }
+
+    /// The event with all that is known of its GPU: a line of the kernel log names its PCI address alone.
+    fn complete(&self, event: &Event) -> Event {
+        let known = event
+            .gpu
+            .as_ref()
+            .and_then(|gpu| self.gpus.iter().find(|known| known.gpu.is_same(gpu)));
+        let gpu = known.map(|known| known.gpu.clone()).or_else(|| event.gpu.clone());
+        Event { gpu, ..event.clone() }
     }
 
     fn event(&mut self, event: &Event, found: &mut Vec<Found>) {

@@ -49,7 +49,8 @@ impl SilentJobs {
     /// Whether the job is to be told: one that works in bursts, as a notebook does, is told once an hour.
     fn is_news(&mut self, now: Time, holder: &HolderInfo) -> bool {
         self.told.retain(|(_, told)| now.since(*told) <= HOUR);
-        let is_news = !self.told.iter().any(|(told, _)| told == holder) && self.told.len() < MOST;
+        let is_news =
+            !self.told.iter().any(|(told, _)| told.is_same(holder)) && self.told.len() < MOST;
         if is_news {
             self.told.push((holder.clone(), now));
         }
@@ -108,7 +109,7 @@ fn groups<'a>(now: Time, states: &[GpuState], holders: &'a Holders) -> Vec<Group
         let holds: Vec<_> = holders
             .all()
             .iter()
-            .filter(|hold| hold.holder == *holder && hold.to.is_none_or(|to| to >= recent))
+            .filter(|hold| hold.holder.is_same(holder) && hold.to.is_none_or(|to| to >= recent))
             .collect();
         let is_member = |state: &GpuState| holds.iter().any(|hold| hold.gpu.is_same(&state.gpu));
         let mut members = Vec::new();
