@@ -55,6 +55,98 @@ fn an_upgrade_of_the_driver_is_no_fault_of_a_gpu() {
 }
 
 #[test]
+fn signs_that_explain_are_told_with_the_incident_that_follows() {
+    let replays =
+        |story: Story| (0..20).fold(story, |story, _| story.count(1, "pcie_replays", 3.0).run(1));
+    let stories: [(SignKind, Story, &str); 14] = [
+        (
+            SignKind::PcieDegraded,
+            replays(busy()),
+            "GPU 1 counted 60 packets sent again on PCIe in 20 s",
+        ),
+        (
+            SignKind::PcieDegraded,
+            busy().set(&[1], "pcie_link_generation", 1.0).run(20),
+            "GPU 1 had a slower PCIe link than before for 20 s so far: 16 lanes, generation 1",
+        ),
+        (
+            SignKind::NvlinkErrors,
+            busy().count(1, "nvlink_errors", 40.0).run(20),
+            "GPU 1 counted 40 errors on NVLinks in 20 s",
+        ),
+        (
+            SignKind::EccCorrected,
+            busy().count(1, "ecc_corrected", 40.0).run(20),
+            "GPU 1 counted 40 corrected memory errors in 20 s",
+        ),
+        (
+            SignKind::RemapPending,
+            busy().set(&[1], "remap_pending", 1.0).run(20),
+            "GPU 1 had a faulty memory row that is replaced at the next reset",
+        ),
+        (
+            SignKind::RemapFailed,
+            busy().set(&[1], "remap_failed", 1.0).run(20),
+            "GPU 1 had a faulty memory row that could not be replaced",
+        ),
+        (
+            SignKind::FanFailing,
+            busy().set(&[1], "fan", 0.0).set(&[1], "gpu_temperature", 85.0).run(60),
+            "GPU 1 was hot while its fan stood still or ran at full speed for 1 min so far: 0 %, 85 °C",
+        ),
+        (
+            SignKind::PowerCapped,
+            busy().set(&[1], "clock_reasons", 4.0).run(1800),
+            "GPU 1 was held back by its power limit for 30 min so far: 700 W",
+        ),
+        (
+            SignKind::HostMemoryPressure,
+            busy().machine("memory_pressure_some", 55.0).machine("memory_available", 400.0).run(30),
+            "Programs waited for memory of the machine for 30 s, up to 55 % of the time, with as little as \
+             400 MiB available",
+        ),
+        (
+            SignKind::GpuMemoryAlmostFull,
+            busy().set(&[1], "memory_used", 81_000.0).run(30),
+            "GPU 1 had its memory almost full for 30 s so far: 79 GiB of 80 GiB",
+        ),
+        (
+            SignKind::GpuMemoryFreed,
+            busy().exit(&[1]).run(20),
+            "59 GiB of memory of GPU 1 were freed at once",
+        ),
+        (SignKind::GpuIdle, busy().idle(&[1]).run(20), "GPU 1 became idle"),
+        (
+            SignKind::HolderEnded,
+            busy().job_ends("4711", &ALL).run(20),
+            "Job 4711 gave its GPUs back",
+        ),
+        (
+            SignKind::HeatsinkKilled,
+            busy().started(false, false, 30).run(20),
+            "heatsink was killed, and recorded nothing for 30 s",
+        ),
+    ];
+    for (kind, story, text) in stories {
+        assert_eq!(story.incidents(), [], "{text}");
+        let incident = story.xid(1, 61).run(1).incidents().pop().unwrap();
+        let signs: Vec<_> = incident.signs.iter().filter(|sign| sign.kind == kind).collect();
+        let [sign] = signs.as_slice() else { panic!("{kind:?}: {incident:#?}") };
+        assert!(!sign.is_trigger);
+        assert_eq!(sign.text, text);
+    }
+}
+
+#[test]
+fn the_slowdown_bit_is_heat_only_near_the_limit() {
+    let slowed = |temperature: f64| {
+        busy().set(&[0], "clock_reasons", 8.0).set(&[0], "gpu_temperature", temperature).run(60)
+    };
+    assert_eq!(kinds(slowed(88.0)), [SignKind::HeatSlowdown]);
+    assert_eq!(kinds(slowed(70.0)), []);
+}
+
+#[test]
 fn a_power_brake_on_all_gpus_is_one_incident() {
     let incident = busy().set(&ALL, "clock_reasons", 128.0).run(30).ends().unwrap();
     assert_eq!(incident.gpus.len(), 8);
