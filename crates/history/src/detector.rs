@@ -34,6 +34,7 @@ use input::{Columns, Input};
 use machine::Machine;
 use memory_use::Freed;
 use oom_kills::OomKills;
+use silent_jobs::SilentJobs;
 
 /// Rows further apart than this, and than three intervals, have a gap between them.
 const SHORTEST_GAP: Duration = Duration::from_secs(5);
@@ -64,6 +65,7 @@ pub struct Detector {
     holders: Holders,
     down_gpus: DownGpus,
     oom_kills: OomKills,
+    silent_jobs: SilentJobs,
     /// The last signs that harm jobs.
     harms: VecDeque<Sign>,
 }
@@ -90,7 +92,7 @@ impl Detector {
         self.take_layout(layout);
         let mut found = Vec::new();
         for event in in_order(events) {
-            self.event(event, &mut found);
+            self.event(&self.complete(event), &mut found);
         }
         if let Some(row) = row {
             self.row(layout, row, &mut found);
@@ -147,6 +149,16 @@ impl Detector {
             self.gpus.push(state);
         }
         self.layout = Some(Arc::clone(layout));
+    }
+
+    /// The event with all that is known of its GPU: a line of the kernel log names its PCI address alone.
+    fn complete(&self, event: &Event) -> Event {
+        let known = event
+            .gpu
+            .as_ref()
+            .and_then(|gpu| self.gpus.iter().find(|known| known.gpu.is_same(gpu)));
+        let gpu = known.map(|known| known.gpu.clone()).or_else(|| event.gpu.clone());
+        Event { gpu, ..event.clone() }
     }
 
     fn event(&mut self, event: &Event, found: &mut Vec<Found>) {
@@ -231,7 +243,14 @@ impl Detector {
         let ongoing = self.ongoing_steady().into_iter().map(|found| found.sign);
         harms.extend(ongoing.filter(|sign| sign.kind.harms_jobs()));
         let Some(time) = self.last_row else { return Vec::new() };
-        silent_jobs::find(time, self.interval, &mut self.gpus, &self.holders, &harms)
+        silent_jobs::find(
+            &mut self.silent_jobs,
+            time,
+            self.interval,
+            &mut self.gpus,
+            &self.holders,
+            &harms,
+        )
     }
 
     fn remember_harms(&mut self, found: &[Found]) {

@@ -154,6 +154,23 @@ pub enum HolderInfo {
 }
 
 impl HolderInfo {
+    /// Whether both are the same. The UID of a pod may be known to one of them only.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let (Self::Pod { uid: one, .. }, Self::Pod { uid: two, .. }) = (self, other) else {
+            return self == other;
+        };
+        let has_other_uid = one.is_some() && two.is_some() && one != two;
+        !has_other_uid && self.names() == other.names()
+    }
+
+    /// Its names, without the UID.
+    fn names(&self) -> [&str; 3] {
+        match self {
+            Self::Pod { namespace, pod, container, .. } => [namespace, pod, container],
+            Self::Job { id } => [id, "", ""],
+        }
+    }
+
     /// How sentences name it: `pod ml/pretrain-0`, `job 4711`.
     pub fn name(&self) -> String {
         match self {

@@ -255,6 +255,12 @@ impl Story {
         self
     }
 
+    /// The same with another layout.
+    pub(crate) fn with_layout(mut self, layout: Layout) -> Self {
+        self.layout = Arc::new(layout);
+        self
+    }
+
     /// The layout of its rows.
     pub(crate) fn layout(&self) -> Arc<Layout> {
         Arc::clone(&self.layout)

@@ -59,10 +59,13 @@ impl Tracker {
         events: &[Event],
     ) -> Vec<Incident> {
         let mut told = Vec::new();
-        if events.iter().any(|event| matches!(event.what, What::ClockSet { .. })) {
-            // Times before and after cannot be compared.
+        let clock_set_ms = events.iter().filter_map(|event| match event.what {
+            What::ClockSet { by_ms } => Some(by_ms),
+            _ => None,
+        });
+        for by_ms in clock_set_ms {
             told.extend(self.close(|_| true));
-            self.begun.clear();
+            self.set_clock(by_ms);
         }
         let mut found = self.detector.find(layout, row, events);
         found.sort_by(|one, other| order(one).cmp(&order(other)));
@@ -148,6 +151,17 @@ impl Tracker {
             self.newest = Some(over);
         }
         told
+    }
+
+    /// Takes what is remembered to the new clock. Incidents were told with times of the old one, so none is open.
+    fn set_clock(&mut self, by_ms: i64) {
+        let set = |time: &mut Time| time.0 = time.0.saturating_add(by_ms);
+        self.begun.iter_mut().for_each(set);
+        for found in &mut self.signs {
+            set(&mut found.sign.from);
+            found.sign.to.iter_mut().for_each(set);
+            set(&mut found.at);
+        }
     }
 
     fn remember_events(&mut self, now: Time, events: &[Event]) {

@@ -3,6 +3,8 @@
 mod row;
 mod table;
 
+use std::time::Duration;
+
 use model::catalog::xid;
 
 use crate::incident::{Confidence, Verdict};
@@ -48,8 +50,13 @@ fn of_row(row: &Row, trigger: &Seen, seen: &[Seen]) -> Verdict {
         .collect();
     let filling = Filling::of(row, trigger, &needed, seen);
     let is_evidence = |sign: &&Seen| {
-        let is_related =
-            Need { what: row.supports, place: Place::Shared, is_before: false, gpus: 1 };
+        let is_related = Need {
+            what: row.supports,
+            place: Place::Shared,
+            is_before: false,
+            gpus: 1,
+            lasts: Duration::ZERO,
+        };
         let also_decides = sign.sign.is_trigger && row.decides.matches(&sign.sign);
         std::ptr::eq(*sign, trigger)
             || also_decides

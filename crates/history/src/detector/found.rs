@@ -11,6 +11,8 @@ pub(crate) struct Found {
     pub(crate) sign: Sign,
     /// All GPUs that it is about; more than one only where the sign itself names none.
     pub(crate) gpus: Vec<GpuInfo>,
+    /// How often it happened.
+    pub(crate) count: u64,
     /// When it was found out, which may be later than it began.
     pub(crate) at: Time,
 }
@@ -31,7 +33,7 @@ impl Found {
     ) -> Self {
         let is_trigger = kind.opens();
         let sign = Sign { kind, gpu: gpu.cloned(), xid: None, from, to, is_trigger, text };
-        Self { sign, gpus: gpu.cloned().into_iter().collect(), at }
+        Self { sign, gpus: gpu.cloned().into_iter().collect(), count: 1, at }
     }
 
     /// The same, about several GPUs at once.

@@ -144,7 +144,7 @@ fn clock_number(seen: &Extremes) -> String {
 
 fn limit_number(seen: &Extremes) -> String {
     let limit = seen.min(Input::PowerLimit);
-    limit.map(|limit| format!(" of {} W", whole(limit))).unwrap_or_default()
+    limit.map(|limit| format!(": {} W", whole(limit))).unwrap_or_default()
 }
 
 fn pcie_numbers(seen: &Extremes) -> String {

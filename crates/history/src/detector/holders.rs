@@ -36,7 +36,10 @@ impl Holders {
         let Some(gpu) = &event.gpu else { return };
         match &event.what {
             What::HolderBegan { holder } => {
-                if self.current(gpu, holder).is_none() {
+                if let Some(hold) = self.current(gpu, holder) {
+                    // Its UID may be known by now.
+                    hold.holder = holder.clone();
+                } else {
                     let hold =
                         Hold { gpu: gpu.clone(), holder: holder.clone(), from: time, to: None };
                     self.holds.push(hold);
@@ -71,7 +74,7 @@ impl Holders {
         let recent = self.holds.iter().filter(|hold| hold.to.is_none_or(|to| to >= time));
         let mut holders: Vec<_> = recent.map(|hold| &hold.holder).collect();
         holders.sort_unstable();
-        holders.dedup();
+        holders.dedup_by(|one, other| one.is_same(other));
         holders
     }
 
@@ -82,7 +85,7 @@ impl Holders {
 
     fn current(&mut self, gpu: &GpuInfo, holder: &HolderInfo) -> Option<&mut Hold> {
         let mut holds = self.holds.iter_mut();
-        holds.find(|hold| hold.to.is_none() && hold.gpu.is_same(gpu) && hold.holder == *holder)
+        holds.find(|hold| hold.to.is_none() && hold.gpu.is_same(gpu) && hold.holder.is_same(holder))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Jobs whose GPUs stop to work together.
+//! Jobs whose GPUs stop working together.
 
 use std::time::Duration;
 
@@ -24,6 +24,11 @@ const SUSPECTED: Duration = Duration::from_secs(120);
 /// Silence that is no longer looked at: the job has ended, and nobody was harmed.
 const LOOKED_AT: Duration = Duration::from_secs(300);
 
+/// A job is told again after this time.
+const HOUR: Duration = Duration::from_secs(3600);
+/// Jobs that are told within that time.
+const MOST: usize = 256;
+
 /// GPUs that one job uses, as far as that is known.
 struct Group<'a> {
     /// `None` for the GPUs that nobody is known to have.
@@ -34,8 +39,28 @@ struct Group<'a> {
     members: Vec<usize>,
 }
 
-/// Jobs that stopped to work. `harms` are signs that harm jobs, at least those of the last minutes.
+/// Jobs that were told to be silent without anything that harmed them.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct SilentJobs {
+    told: Vec<(HolderInfo, Time)>,
+}
+
+impl SilentJobs {
+    /// Whether the job is to be told: one that works in bursts, as a notebook does, is told once an hour.
+    fn is_news(&mut self, now: Time, holder: &HolderInfo) -> bool {
+        self.told.retain(|(_, told)| now.since(*told) <= HOUR);
+        let is_news =
+            !self.told.iter().any(|(told, _)| told.is_same(holder)) && self.told.len() < MOST;
+        if is_news {
+            self.told.push((holder.clone(), now));
+        }
+        is_news
+    }
+}
+
+/// Jobs that stopped working. `harms` are signs that harm jobs, at least those of the last minutes.
 pub(crate) fn find(
+    silent_jobs: &mut SilentJobs,
     now: Time,
     interval: Duration,
     states: &mut [GpuState],
@@ -58,7 +83,10 @@ pub(crate) fn find(
                 silence.is_told = true;
             }
         }
-        found.push(stop.found(now, group.holder));
+        let is_harmed = is_harmed || stop.is_harmed_by(harms);
+        if is_harmed || group.holder.is_some_and(|holder| silent_jobs.is_news(now, holder)) {
+            found.push(stop.found(now, group.holder));
+        }
     }
     found
 }
@@ -81,7 +109,7 @@ fn groups<'a>(now: Time, states: &[GpuState], holders: &'a Holders) -> Vec<Group
         let holds: Vec<_> = holders
             .all()
             .iter()
-            .filter(|hold| hold.holder == *holder && hold.to.is_none_or(|to| to >= recent))
+            .filter(|hold| hold.holder.is_same(holder) && hold.to.is_none_or(|to| to >= recent))
             .collect();
         let is_member = |state: &GpuState| holds.iter().any(|hold| hold.gpu.is_same(&state.gpu));
         let mut members = Vec::new();

@@ -26,9 +26,6 @@ pub(crate) fn found(time: Time, event: &Event) -> Option<Found> {
     if let Some(link) = link {
         text += &format!(", link {link}");
     }
-    if *count > 1 {
-        text += &format!(", {count} times");
-    }
     let named = process.as_ref().and_then(|process| match (&process.name, process.pid) {
         (Some(name), Some(pid)) => Some(format!("{name} (pid {pid})")),
         (Some(name), None) => Some(name.clone()),
@@ -45,6 +42,7 @@ pub(crate) fn found(time: Time, event: &Event) -> Option<Found> {
     }
     let mut found = Found::once(SignKind::Xid, event.gpu.as_ref(), time, sentence(&text));
     found.sign.xid = Some(*code);
+    found.count = (*count).max(1);
     found.sign.is_trigger = opens(*code, line.as_deref());
     Some(found)
 }

@@ -49,7 +49,7 @@ pub(crate) struct OpenIncident {
     events: Vec<Event>,
     /// The name of the verdict that was last told.
     told: String,
-    /// Whether a sign came or changed since.
+    /// Whether a sign came or changed since it was last judged.
     is_changed: bool,
 }
 
@@ -141,8 +141,8 @@ impl OpenIncident {
     }
 
     /// Whether its verdict is another one than the one that was last told.
-    pub(crate) fn has_news(&self) -> bool {
-        self.is_changed && verdict::judge(&self.signs()).name != self.told
+    pub(crate) fn has_news(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed) && verdict::judge(&self.signs()).name != self.told
     }
 
     /// As it is now, with the signs that go on.
@@ -200,9 +200,9 @@ impl OpenIncident {
         self.is_changed = true;
         let sign = Sign { is_trigger, ..found.sign.clone() };
         if let Some(kept) = self.signs.iter_mut().find(|kept| kept.is_same(&sign)) {
-            kept.take(sign);
+            kept.take(sign, found.count);
         } else if self.signs.len() < MOST_SIGNS {
-            self.signs.push(Kept { sign, gpus: found.gpus.clone(), count: 1 });
+            self.signs.push(Kept { sign, gpus: found.gpus.clone(), count: found.count });
         }
     }
 }
@@ -229,10 +229,10 @@ impl Kept {
         self.count > 1 || self.sign.to == Some(self.sign.from)
     }
 
-    fn take(&mut self, newer: Sign) {
+    fn take(&mut self, newer: Sign, count: u64) {
         let is_trigger = self.sign.is_trigger || newer.is_trigger;
         if self.is_at_once() {
-            self.count = self.count.saturating_add(1);
+            self.count = self.count.saturating_add(count);
             let to = self.sign.to.max(newer.to);
             // The first one is told, whichever came first.
             if (newer.from, &newer.text) < (self.sign.from, &self.sign.text) {

@@ -55,6 +55,98 @@ fn an_upgrade_of_the_driver_is_no_fault_of_a_gpu() {
 }
 
 #[test]
+fn signs_that_explain_are_told_with_the_incident_that_follows() {
+    let replays =
+        |story: Story| (0..20).fold(story, |story, _| story.count(1, "pcie_replays", 3.0).run(1));
+    let stories: [(SignKind, Story, &str); 14] = [
+        (
+            SignKind::PcieDegraded,
+            replays(busy()),
+            "GPU 1 counted 60 packets sent again on PCIe in 20 s",
+        ),
+        (
+            SignKind::PcieDegraded,
+            busy().set(&[1], "pcie_link_generation", 1.0).run(20),
+            "GPU 1 had a slower PCIe link than before for 20 s so far: 16 lanes, generation 1",
+        ),
+        (
+            SignKind::NvlinkErrors,
+            busy().count(1, "nvlink_errors", 40.0).run(20),
+            "GPU 1 counted 40 errors on NVLinks in 20 s",
+        ),
+        (
+            SignKind::EccCorrected,
+            busy().count(1, "ecc_corrected", 40.0).run(20),
+            "GPU 1 counted 40 corrected memory errors in 20 s",
+        ),
+        (
+            SignKind::RemapPending,
+            busy().set(&[1], "remap_pending", 1.0).run(20),
+            "GPU 1 had a faulty memory row that is replaced at the next reset",
+        ),
+        (
+            SignKind::RemapFailed,
+            busy().set(&[1], "remap_failed", 1.0).run(20),
+            "GPU 1 had a faulty memory row that could not be replaced",
+        ),
+        (
+            SignKind::FanFailing,
+            busy().set(&[1], "fan", 0.0).set(&[1], "gpu_temperature", 85.0).run(60),
+            "GPU 1 was hot while its fan stood still or ran at full speed for 1 min so far: 0 %, 85 °C",
+        ),
+        (
+            SignKind::PowerCapped,
+            busy().set(&[1], "clock_reasons", 4.0).run(1800),
+            "GPU 1 was held back by its power limit for 30 min so far: 700 W",
+        ),
+        (
+            SignKind::HostMemoryPressure,
+            busy().machine("memory_pressure_some", 55.0).machine("memory_available", 400.0).run(30),
+            "Programs waited for memory of the machine for 30 s, up to 55 % of the time, with as little as \
+             400 MiB available",
+        ),
+        (
+            SignKind::GpuMemoryAlmostFull,
+            busy().set(&[1], "memory_used", 81_000.0).run(30),
+            "GPU 1 had its memory almost full for 30 s so far: 79 GiB of 80 GiB",
+        ),
+        (
+            SignKind::GpuMemoryFreed,
+            busy().exit(&[1]).run(20),
+            "59 GiB of memory of GPU 1 were freed at once",
+        ),
+        (SignKind::GpuIdle, busy().idle(&[1]).run(20), "GPU 1 became idle"),
+        (
+            SignKind::HolderEnded,
+            busy().job_ends("4711", &ALL).run(20),
+            "Job 4711 gave its GPUs back",
+        ),
+        (
+            SignKind::HeatsinkKilled,
+            busy().started(false, false, 30).run(20),
+            "heatsink was killed, and recorded nothing for 30 s",
+        ),
+    ];
+    for (kind, story, text) in stories {
+        assert_eq!(story.incidents(), [], "{text}");
+        let incident = story.xid(1, 61).run(1).incidents().pop().unwrap();
+        let signs: Vec<_> = incident.signs.iter().filter(|sign| sign.kind == kind).collect();
+        let [sign] = signs.as_slice() else { panic!("{kind:?}: {incident:#?}") };
+        assert!(!sign.is_trigger);
+        assert_eq!(sign.text, text);
+    }
+}
+
+#[test]
+fn the_slowdown_bit_is_heat_only_near_the_limit() {
+    let slowed = |temperature: f64| {
+        busy().set(&[0], "clock_reasons", 8.0).set(&[0], "gpu_temperature", temperature).run(60)
+    };
+    assert_eq!(kinds(slowed(88.0)), [SignKind::HeatSlowdown]);
+    assert_eq!(kinds(slowed(70.0)), []);
+}
+
+#[test]
 fn a_power_brake_on_all_gpus_is_one_incident() {
     let incident = busy().set(&ALL, "clock_reasons", 128.0).run(30).ends().unwrap();
     assert_eq!(incident.gpus.len(), 8);
@@ -95,11 +187,52 @@ fn an_incident_has_ten_minutes_before_and_two_after() {
 }
 
 #[test]
+fn a_job_that_works_in_bursts_is_told_once_an_hour() {
+    let burst = |story: Story| story.idle(&ALL).run(300).work(&ALL).run(300);
+    let bursts = (0..5).fold(busy(), |story, _| burst(story));
+    assert_eq!(kinds(bursts.clone()), [SignKind::JobSilent]);
+    assert_eq!(kinds((0..3).fold(bursts, |story, _| burst(story))), [SignKind::JobSilent; 2]);
+}
+
+#[test]
 fn the_same_xid_many_times_is_one_sign() {
+    let many = |more| {
+        let What::Xid { code, message, .. } = xid(45) else { unreachable!() };
+        let (process, link, line) = (None, None, None);
+        What::Xid { code, message, process, link, line, count: more }
+    };
     let story = (0..50).fold(busy(), |story, _| story.xid(5, 45)).run(1);
-    let incident = story.ends().unwrap();
+    let incident = story.event(Some(5), many(30)).ends().unwrap();
     assert_eq!(incident.signs.len(), 1);
-    assert!(incident.signs[0].text.ends_with("(50 times)"), "{:?}", incident.signs[0].text);
+    assert!(incident.signs[0].text.ends_with("(80 times)"), "{:?}", incident.signs[0].text);
+}
+
+#[test]
+fn a_gpu_of_which_the_log_has_the_address_is_named_by_its_index() {
+    let mut story = busy().every_ms(1000);
+    let mut layout = Layout::clone(&story.layout());
+    layout.gpus[3].pci_bus_id = Some("00000000:3A:00.0".to_owned());
+    story = story.with_layout(layout).xid(3, 31).run(1);
+    let logged = story.steps.last_mut().unwrap().events.last_mut().unwrap();
+    let pci_bus_id = Some("00000000:3A:00.0".to_owned());
+    logged.gpu = Some(GpuInfo { pci_bus_id, ..GpuInfo::default() });
+    let incident = story.ends().unwrap();
+    assert!(incident.verdict.cause.ends_with("(XID 31) on GPU 3."), "{}", incident.verdict.cause);
+    assert_eq!(incident.gpus[0].uuid.as_deref(), Some("GPU-3"));
+}
+
+#[test]
+fn a_holder_is_the_same_when_its_uid_is_known_later() {
+    let pod = |uid: Option<&str>| HolderInfo::Pod {
+        namespace: "ml".to_owned(),
+        pod: "train-0".to_owned(),
+        container: "main".to_owned(),
+        uid: uid.map(str::to_owned),
+    };
+    let story = Story::of(1).event(Some(0), What::HolderBegan { holder: pod(None) }).run(60);
+    let ended = What::HolderEnded { holder: pod(Some("12345678-9abc")) };
+    let story = story.exit(&[0]).event(Some(0), ended).run(100);
+    assert_eq!(story.incidents(), []);
 }
 
 #[test]
@@ -295,7 +428,8 @@ proptest! {
         order in Just((0..6_usize).collect::<Vec<_>>()).prop_shuffle(),
         later in prop::collection::vec(0..3_usize, 6),
     ) {
-        let begin = busy().steps.last().map_or(0, |step| step.row.time.0);
+        let quiet = || Story::of(2).job("4711", &[0, 1]).run(10);
+        let begin = quiet().steps.last().map_or(0, |step| step.row.time.0);
         let mut events = Vec::new();
         for ((code, gpu), time) in codes.iter().zip(&gpus).zip(&times) {
             events.push(Event { time: Time(begin + time), gpu: Some(gpu_info(*gpu)), what: xid(*code) });
@@ -303,7 +437,7 @@ proptest! {
         // All at once in order of time; and shuffled, in three portions.
         let mut sorted = events.clone();
         sorted.sort_by_key(|event| event.time);
-        let mut straight = busy().run(8);
+        let mut straight = quiet().run(8);
         let mut shuffled = straight.clone();
         let first = straight.steps.len() - 4;
         straight.steps[first].events = sorted;

@@ -64,6 +64,8 @@ pub(super) struct Need {
     pub(super) is_before: bool,
     /// On how many GPUs there have to be some.
     pub(super) gpus: usize,
+    /// For how long it has to go on.
+    pub(super) lasts: Duration,
 }
 
 /// Where a sign has to be, as seen from the trigger that decides.
@@ -89,7 +91,8 @@ impl Need {
         let begin = trigger.sign.from;
         let is_recent = sign.sign.to.is_none_or(|to| to >= begin.before(RECENT));
         let is_time = is_recent && (!self.is_before || sign.sign.from <= begin);
-        is_place && is_time && self.what.matches(&sign.sign)
+        let lasted = sign.sign.to.unwrap_or(begin).since(sign.sign.from);
+        is_place && is_time && lasted >= self.lasts && self.what.matches(&sign.sign)
     }
 
     pub(super) fn is_met(&self, seen: &[Seen], trigger: &Seen) -> bool {

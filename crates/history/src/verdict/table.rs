@@ -2,6 +2,8 @@
 //!
 //! Each row has a story that ends in it, and one near it that does not, in `stories.rs`.
 
+use std::time::Duration;
+
 use model::catalog::xid::Class;
 
 use super::row::{Need, Place, Row};
@@ -28,24 +30,35 @@ const CONSEQUENCES: Pattern = Pattern::Either(&[Kind::JobSilent, Kind::HolderEnd
 const NOTHING: Pattern = Pattern::Kinds(&[]);
 
 const fn anywhere(what: Pattern) -> Need {
-    Need { what, place: Place::Anywhere, is_before: false, gpus: 1 }
+    Need { what, place: Place::Anywhere, is_before: false, gpus: 1, lasts: Duration::ZERO }
 }
 
-const fn before(what: Pattern) -> Need {
-    Need { what, place: Place::SameGpu, is_before: true, gpus: 1 }
+/// Anywhere, and no later than the trigger.
+const fn earlier(what: Pattern) -> Need {
+    Need { is_before: true, ..anywhere(what) }
 }
 
 const fn on_same_gpu(what: Pattern) -> Need {
-    Need { what, place: Place::SameGpu, is_before: false, gpus: 1 }
+    Need { place: Place::SameGpu, ..anywhere(what) }
 }
 
-/// On one of the GPUs, or on the machine.
+/// On the same GPU, and no later than the trigger.
+const fn before(what: Pattern) -> Need {
+    Need { place: Place::SameGpu, ..earlier(what) }
+}
+
+/// On one of the GPUs or on the machine, and no later than the trigger.
 const fn shared(what: Pattern) -> Need {
-    Need { what, place: Place::Shared, is_before: true, gpus: 1 }
+    Need { place: Place::Shared, ..earlier(what) }
 }
 
 const fn on_several(what: Pattern) -> Need {
-    Need { what, place: Place::Anywhere, is_before: false, gpus: 2 }
+    Need { gpus: 2, ..anywhere(what) }
+}
+
+/// On the same GPU, for ten minutes or longer.
+const fn for_long(what: Pattern) -> Need {
+    Need { lasts: Duration::from_secs(600), ..before(what) }
 }
 
 const HEAT: Pattern = Pattern::Kinds(&[Kind::HeatSlowdown]);
@@ -93,12 +106,7 @@ pub(super) static ROWS: &[Row] = &[
             &[Kind::PowerBrake, Kind::JobSilent, Kind::GpuLost, Kind::GpuHung, Kind::GpuMissing],
             &[54, 79],
         ),
-        needs: &[Need {
-            what: Pattern::Either(&[Kind::PowerBrake], &[54]),
-            place: Place::Shared,
-            is_before: true,
-            gpus: 1,
-        }],
+        needs: &[shared(Pattern::Either(&[Kind::PowerBrake], &[54]))],
         lacks: &[],
         supports: CONSEQUENCES,
         cause: "Power: {need}.",
@@ -329,7 +337,7 @@ pub(super) static ROWS: &[Row] = &[
         name: "oom_kill_limit",
         decides: Pattern::Kinds(&[Kind::OomKill]),
         needs: &[anywhere(Pattern::Kinds(&[Kind::CgroupMemoryLimit]))],
-        lacks: &[before_on_machine(APPLICATION)],
+        lacks: &[earlier(APPLICATION)],
         supports: Pattern::Either(
             &[Kind::GpuMemoryFreed, Kind::GpuIdle, Kind::JobSilent, Kind::HolderEnded],
             &[45],
@@ -346,7 +354,7 @@ pub(super) static ROWS: &[Row] = &[
         name: "oom_kill_machine",
         decides: Pattern::Kinds(&[Kind::OomKill]),
         needs: &[],
-        lacks: &[before_on_machine(APPLICATION)],
+        lacks: &[earlier(APPLICATION)],
         supports: Pattern::Either(
             &[
                 Kind::HostMemoryPressure,
@@ -420,6 +428,20 @@ pub(super) static ROWS: &[Row] = &[
         runbook: None,
     },
     Row {
+        name: "gpu_memory_full_for_long",
+        decides: Pattern::Kinds(&[Kind::MemoryFull]),
+        needs: &[for_long(Pattern::Kinds(&[Kind::GpuMemoryAlmostFull]))],
+        lacks: &[],
+        supports: Pattern::Either(&[Kind::JobSilent, Kind::HolderEnded], &[45]),
+        cause: "An application that held almost all GPU memory ended: it ran out of it, or was done. {sign}.",
+        actions: &[
+            "Read what the application wrote last: an error of CUDA that names memory decides.",
+            "Nothing for the GPU: it is healthy.",
+        ],
+        confidence: Confidence::Possible,
+        runbook: Some("GpuMemoryFull"),
+    },
+    Row {
         name: "gpu_memory_full",
         decides: Pattern::Kinds(&[Kind::MemoryFull]),
         needs: &[],
@@ -477,7 +499,3 @@ pub(super) static ROWS: &[Row] = &[
         runbook: Some("GpuXidWarning"),
     },
 ];
-
-const fn before_on_machine(what: Pattern) -> Need {
-    Need { what, place: Place::Anywhere, is_before: true, gpus: 1 }
-}
