@@ -169,7 +169,7 @@ pub(super) mod tests {
             Some(_) => ("https", format!("localhost:{}", address.port())),
             None => ("http", address.to_string()),
         };
-        thread::spawn(move || {
+        let serving = thread::Builder::new().name("hook".to_owned()).spawn(move || {
             for stream in listener.incoming().flatten() {
                 match &tls {
                     None => answer_one(stream, &mut answer),
@@ -180,6 +180,7 @@ pub(super) mod tests {
                 }
             }
         });
+        serving.expect("a thread");
         format!("{scheme}://{host}/hook?key=s3cret")
     }
 
