@@ -16,8 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::alert;
-use super::settling::News;
+use super::alert::{self, News};
 use crate::webhook_url::WebhookUrl;
 
 /// How long one try may take, from the name of the host to the head of the answer.
