@@ -17,7 +17,8 @@ use history::history::History;
 use history::incident::Incident;
 use history::time::Time;
 
-use self::settling::{News, Settling};
+use self::alert::News;
+use self::settling::Settling;
 use crate::cli::Args;
 use crate::flags;
 use crate::webhook_url::WebhookUrl;

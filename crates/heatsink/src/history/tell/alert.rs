@@ -7,8 +7,6 @@ use history::sign::SignKind;
 use history::time::Time;
 use serde::Serialize;
 
-use super::settling::News;
-
 /// The name of the alert.
 const ALERT_NAME: &str = "HeatsinkIncident";
 
@@ -28,6 +26,17 @@ const GROUP_BY: [&str; 3] = ["alertname", "incident", "instance"];
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
 #[serde(transparent)]
 pub(super) struct Labels(BTreeMap<&'static str, String>);
+
+/// Something to tell.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct News {
+    /// The incident as it is now.
+    pub(super) incident: Incident,
+    /// Its labels, the same when it opens and when it is closed: what joins it in between is not in them.
+    pub(super) labels: Labels,
+    /// Whether it is over.
+    pub(super) is_closed: bool,
+}
 
 /// A message of Alertmanager's.
 #[derive(Serialize)]

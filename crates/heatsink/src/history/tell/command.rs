@@ -13,9 +13,8 @@ use history::recording::Recording;
 use history::report::{self, Style};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::alert::rfc3339;
+use super::alert::{News, rfc3339};
 use super::limit::Limit;
-use super::settling::News;
 
 /// How long the command and everything it starts may take.
 const DEADLINE: Duration = Duration::from_secs(60);

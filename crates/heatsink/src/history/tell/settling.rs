@@ -6,7 +6,7 @@ use std::time::Duration;
 use history::incident::Incident;
 use history::time::Time;
 
-use super::alert::Labels;
+use super::alert::{Labels, News};
 
 /// How long an incident is open before it is told, on the clock of the recording. Triggers of the same cause
 /// come within five seconds, and the verdict follows from all of them.
@@ -14,17 +14,6 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 /// The most incidents that are known to be open. More are not told.
 const MOST_OPEN: usize = 64;
-
-/// Something to tell.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct News {
-    /// The incident as it is now.
-    pub(super) incident: Incident,
-    /// Its labels, the same when it opens and when it is closed: what joins it in between is not in them.
-    pub(super) labels: Labels,
-    /// Whether it is over.
-    pub(super) is_closed: bool,
-}
 
 /// Follows incidents until they are closed.
 #[derive(Debug, Default)]

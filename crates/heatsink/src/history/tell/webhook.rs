@@ -16,8 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::alert;
-use super::settling::News;
+use super::alert::{self, News};
 use crate::webhook_url::WebhookUrl;
 
 /// How long one try may take, from the name of the host to the head of the answer.
@@ -169,7 +168,7 @@ pub(super) mod tests {
             Some(_) => ("https", format!("localhost:{}", address.port())),
             None => ("http", address.to_string()),
         };
-        thread::spawn(move || {
+        let serving = thread::Builder::new().name("hook".to_owned()).spawn(move || {
             for stream in listener.incoming().flatten() {
                 match &tls {
                     None => answer_one(stream, &mut answer),
@@ -180,6 +179,7 @@ pub(super) mod tests {
                 }
             }
         });
+        serving.expect("a thread");
         format!("{scheme}://{host}/hook?key=s3cret")
     }
 
