@@ -30,6 +30,7 @@ mod deploy;
 mod events;
 mod faults;
 mod fleet;
+mod history_api;
 mod holders;
 mod http;
 mod kernel_log;
