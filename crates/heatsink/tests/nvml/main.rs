@@ -31,6 +31,7 @@ mod events;
 mod faults;
 mod fleet;
 mod history_api;
+mod history_export;
 mod holders;
 mod http;
 mod kernel_log;
