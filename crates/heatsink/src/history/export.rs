@@ -1,6 +1,7 @@
 //! `heatsink history export`: writes what was recorded for other programs.
 
 mod csv;
+mod each;
 mod holders;
 mod json_lines;
 mod labels;
@@ -14,11 +15,10 @@ mod value;
 pub(crate) mod made;
 
 use std::io::{self, BufWriter, Write};
-use std::ops::ControlFlow;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use history::recording::{Item, Recording};
+use history::recording::Recording;
 use history::time::{Range, Time};
 use model::catalog::Generation;
 
@@ -184,22 +184,4 @@ fn nothing(recording: &dyn Recording, range: Range) -> Result<String> {
         ),
         None => format!("nothing was recorded{asked}; the history is empty"),
     })
-}
-
-/// Reads a range, until `take` fails.
-///
-/// # Errors
-///
-/// That of `take`; or if the recording cannot be read.
-fn each(
-    recording: &dyn Recording,
-    range: Range,
-    mut take: impl FnMut(Item<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut result = Ok(());
-    recording.read(range, &mut |item| {
-        result = take(item);
-        if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    result
 }

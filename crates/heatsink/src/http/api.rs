@@ -8,7 +8,7 @@ mod json;
 mod reading;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use history::history::History;
@@ -136,6 +136,3 @@ fn finish(headers: &mut header::HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
-
-/// The longest time that one request may ask for.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);

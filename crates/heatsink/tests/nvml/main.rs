@@ -34,6 +34,8 @@ mod history_crash;
 mod history_demo;
 mod history_stories;
 mod history_recording;
+mod history_api;
+mod history_export;
 mod holders;
 mod http;
 mod incidents;

@@ -9,9 +9,10 @@ use history::layout::{Layout, SignalInfo};
 use history::recording::{Item, Recording, Row};
 use history::time::Range;
 
+use super::each::each;
 use super::progress::Progress;
 use super::survey::Survey;
-use super::{each, value};
+use super::value;
 
 /// Writes the table. Values of the machine are repeated for each GPU; a row without GPUs has a line, too.
 ///

@@ -11,9 +11,10 @@ use history::time::Range;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::each::each;
 use super::progress::Progress;
 use super::survey::Survey;
-use super::{each, value};
+use super::value;
 
 /// Writes the objects. Each has a `type`; times are milliseconds since 1970.
 ///

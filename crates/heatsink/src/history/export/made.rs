@@ -18,7 +18,7 @@ pub(crate) const BEGIN: i64 = 1_700_000_000_000;
 pub(crate) enum Held {
     Layout(Arc<Layout>),
     Row(Row),
-    Event(Event),
+    Event(Box<Event>),
 }
 
 /// A recording that holds its pieces.
@@ -106,7 +106,7 @@ pub(crate) fn row(after_ms: i64, values: &[Option<i64>]) -> Held {
 }
 
 pub(crate) fn event(after_ms: i64, gpu: Option<GpuInfo>, what: What) -> Held {
-    Held::Event(Event { time: Time(BEGIN + after_ms), gpu, what })
+    Held::Event(Box::new(Event { time: Time(BEGIN + after_ms), gpu, what }))
 }
 
 pub(crate) fn pod(name: &str) -> HolderInfo {

@@ -16,7 +16,7 @@ use history::signal::Resolution;
 use history::time::Range;
 use model::Value;
 
-use super::each;
+use super::each::each;
 use super::holders::PastHolders;
 use super::page::{Family, PastPage, Sample, State};
 use super::progress::Progress;

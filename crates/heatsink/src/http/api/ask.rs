@@ -1,11 +1,13 @@
 //! Questions as clients write them: the parameters of a query.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use history::query::{GpuChoice, Query};
 use history::time::{Range, Time};
 
-use super::LONGEST;
+/// The longest time that one request may ask for.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The time that is answered without `from`.
 const HOUR_IN_MS: i64 = 3_600_000;

@@ -236,7 +236,7 @@ fn prometheus_reads_back_each_second() {
     for item in &mut made.items {
         match item {
             Held::Row(row) => {
-                row.time = row.time.after(Duration::from_secs(to_border.unsigned_abs() - 30))
+                row.time = row.time.after(Duration::from_secs(to_border.unsigned_abs() - 30));
             }
             Held::Event(event) => {
                 event.time = event.time.after(Duration::from_secs(to_border.unsigned_abs() - 30));

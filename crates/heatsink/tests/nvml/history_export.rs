@@ -1,0 +1,170 @@
+//! `heatsink history export`: its mistakes, and the way from a recording to Prometheus and back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::exporter::{Exporter, run};
+use testkit::page::Page;
+use testkit::server;
+
+use crate::rig::{BINARY, PATIENCE, up};
+
+fn export(args: &[&str]) -> Output {
+    run(BINARY, &[&["history", "export"], args].concat(), &[])
+}
+
+#[test]
+fn mistakes_end_it_with_one_line() {
+    for (args, why) in [
+        (&["--label", "gpu=1"][..], "--label: `gpu` is a label of the page; choose another name"),
+        (&["--label", "job"], "--label: `job` is not NAME=VALUE; write job=gpu"),
+        (&["--label", "a=1,a=2"], "--label: the label a is given twice"),
+        (&["--format", "csv", "--label", "a=1"], "--label is for --format openmetrics only"),
+        (&["--from", "-nonsense"], "--from: `-nonsense` is not a time"),
+    ] {
+        let output = export(&[&["--history-dir", "/nowhere"], args].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(errors.contains(why), "{args:?}: {errors}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+/// Values by series: its name and labels, sorted.
+type Samples = BTreeMap<String, f64>;
+
+fn series(name: &str, labels: impl IntoIterator<Item = (String, String)>) -> String {
+    let labels: BTreeMap<String, String> =
+        labels.into_iter().filter(|(name, _)| name != "job" && name != "instance").collect();
+    format!("{name}{labels:?}")
+}
+
+fn of_page(page: &Page) -> Samples {
+    page.all_samples()
+        .map(|sample| (series(&sample.name, sample.labels.iter().cloned()), sample.value))
+        .collect()
+}
+
+/// When the GPUs of a page were read, in milliseconds since 1970: the first and the last.
+fn read_at(page: &Page) -> (i64, i64) {
+    let times = page.samples("heatsink_gpu_last_success_timestamp_seconds");
+    let times: Vec<i64> = times.iter().map(|sample| (sample.value * 1000.0) as i64).collect();
+    let first = times.iter().min().copied().expect("GPUs");
+    (first, times.iter().max().copied().unwrap_or(first))
+}
+
+/// Everything that Prometheus has at a time.
+fn stored(prometheus: &server::Server, time_ms: i64) -> Samples {
+    let time = format!("{}.{:03}", time_ms / 1000, time_ms % 1000);
+    let url = format!("{}/api/v1/query", prometheus.url());
+    let query = ureq::get(&url).query("query", "{__name__=~\".+\"}").query("time", &time);
+    let mut answer = query.call().expect("an answer of Prometheus'");
+    let answer = answer.body_mut().read_to_string().expect("text");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    let rows = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+    let row = |row: &Value| {
+        let mut labels: BTreeMap<String, String> =
+            serde_json::from_value(row["metric"].clone()).expect("labels");
+        let name = labels.remove("__name__").expect("a name");
+        assert_eq!(labels.get("job").map(String::as_str), Some("heatsink"));
+        let value = row["value"][1].as_str().expect("a value").parse().expect("a number");
+        (series(&name, labels), value)
+    };
+    rows.iter().map(row).collect()
+}
+
+/// Half of the resolution in which a family is recorded.
+fn tolerance(series: &str) -> f64 {
+    match series {
+        _ if series.contains("_TX_BYTES") || series.contains("_RX_BYTES") => 500_001.0,
+        _ if series.starts_with("DCGM_FI_PROF_") || series.contains("_ratio") => 0.000_051,
+        _ => 0.000_51,
+    }
+}
+
+/// Imports an export into a Prometheus of its own, which knows each value for less than a second.
+fn imported(export: &[u8], folder: &Path) -> server::Server {
+    let (file, data) = (folder.join("export.txt"), folder.join("prometheus-data"));
+    fs::write(&file, export).expect("the temporary folder can be written");
+    let promtool = Command::new("promtool")
+        .args(["tsdb", "create-blocks-from", "openmetrics"])
+        .args([&file, &data])
+        .output()
+        .expect("promtool, from Debian's package prometheus; `cargo xtask test` installs it");
+    assert!(promtool.status.success(), "{}", String::from_utf8_lossy(&promtool.stderr));
+    let config = folder.join("prometheus.yml");
+    fs::write(&config, "").expect("the temporary folder can be written");
+    let arguments = ["--query.lookback-delta=900ms"];
+    server::prometheus_of(Path::new("prometheus"), &arguments, &config, folder)
+}
+
+/// The pages that a row can be of: those on which each GPU was read in the half second before it.
+fn pages_of(pages: &[((i64, i64), Samples)], time: i64) -> Vec<&Samples> {
+    let is_it = |(first, last): &(i64, i64)| time - 500 < *first && *last <= time;
+    pages.iter().filter(|(read, _)| is_it(read)).map(|(_, samples)| samples).collect()
+}
+
+/// The whole way: recorded by one process, exported by another, imported by promtool, and asked of Prometheus.
+#[test]
+fn prometheus_has_the_values_of_the_page_at_each_second() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let history = folder.path().join("history").display().to_string();
+    // The set `all` says when each GPU was read.
+    let sim = ["--source", "sim", "--sim-scenario", "steady", "-f", "all"];
+    let exporter = Exporter::start(BINARY, &[&sim[..], &["--history-dir", &history]].concat(), &[]);
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    // Pages of ten seconds, however long that takes.
+    let (mut pages, mut seconds) = (Vec::new(), BTreeSet::new());
+    let until = Instant::now() + 4 * PATIENCE;
+    while seconds.len() < 10 {
+        assert!(Instant::now() < until, "the pages do not change");
+        let page = exporter.page();
+        seconds.insert(read_at(&page).0);
+        pages.push((read_at(&page), of_page(&page)));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    exporter.terminate();
+
+    let flags = ["--history-dir", &history, "--label", "job=heatsink", "--label", "instance=n1"];
+    let export = export(&flags);
+    assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
+    let text = String::from_utf8_lossy(&export.stdout);
+    let times = text.lines().filter(|line| line.starts_with("heatsink_gpu_up{"));
+    let times: BTreeSet<i64> = times
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .map(|seconds| (seconds * 1000.0) as i64)
+        .collect();
+    let prometheus = imported(&export.stdout, folder.path());
+    let mut compared = 0;
+    for time in times {
+        let candidates = pages_of(&pages, time);
+        if candidates.is_empty() {
+            continue;
+        }
+        compared += 1;
+        let stored = stored(&prometheus, time);
+        let families: BTreeSet<&str> =
+            stored.keys().filter_map(|series| series.split('{').next()).collect();
+        assert!(families.len() >= 20, "{families:?}");
+        for (series, value) in &stored {
+            let is_it = |page: &&Samples| {
+                let of_page = page.get(series);
+                of_page.is_some_and(|of_page| (of_page - value).abs() <= tolerance(series))
+            };
+            assert!(candidates.iter().any(is_it), "{time}: {series} {value}");
+        }
+        // And nothing that the page had in these families is missing.
+        let page = candidates[0];
+        for series in page.keys() {
+            let family = series.split('{').next().unwrap_or_default();
+            assert!(!families.contains(family) || stored.contains_key(series), "{time}: {series}");
+        }
+    }
+    assert!(compared >= 3, "only {compared} seconds of {} pages", pages.len());
+}
