@@ -105,7 +105,7 @@ fn interval(speed: f64) -> Duration {
 fn print_last_incident(history: &dyn Recording) {
     match closing::last_incident(history, &closing::style()) {
         Ok(Some(report)) => {
-            print(format_args!("\nWhat `heatsink report --last` says:\n\n{report}"))
+            print(format_args!("\nWhat `heatsink report --last` says:\n\n{report}"));
         }
         Ok(None) => print(format_args!("\nNo incident was recorded.")),
         Err(error) => tracing::warn!("cannot tell the last incident: {error}"),

@@ -2,10 +2,13 @@
 
 use sim::{Activity, GpuState};
 
+/// Sets a quantity to a value.
+type Setter = fn(&mut GpuState, u64);
+
 /// A command that sets a quantity.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StateChange {
-    apply: fn(&mut GpuState, u64),
+    apply: Setter,
     value: u64,
     /// Whether it is about the profiling metrics.
     pub is_activity: bool,
@@ -18,7 +21,7 @@ const IDLE_WATTS: f64 = 70.0;
 
 /// All quantities: name, and what setting it does.
 #[rustfmt::skip]
-const QUANTITIES: &[(&str, fn(&mut GpuState, u64))] = &[
+const QUANTITIES: &[(&str, Setter)] = &[
     ("temperature", |gpu, celsius| gpu.temperature_celsius = celsius as f64),
     ("memory_temperature", |gpu, celsius| gpu.memory_temperature_celsius = celsius as f64),
     ("power", |gpu, watts| gpu.power_watts = watts as f64),
