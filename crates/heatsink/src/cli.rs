@@ -250,7 +250,7 @@ fn arg(row: &'static Row) -> Arg {
         .conflicts_with_all(row.conflicts)
         .value_name(row.value_name)
         .default_value(Some(row.default).filter(|default| !default.is_empty()))
-        .allow_hyphen_values(row.is_hidden());
+        .allow_hyphen_values(row.is_hidden() || row.begins_with_dash);
     let values = row.choices.iter().map(|(name, help)| PossibleValue::new(*name).help(*help));
     match row.form {
         Form::Switch => arg.action(ArgAction::SetTrue),

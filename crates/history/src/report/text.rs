@@ -35,6 +35,7 @@ fn write(report: &Report, style: &Style) -> String {
         page.wrapped(Role::Notice, &[], 0, "SIMULATED: nothing in this report was measured.");
     }
     who(&mut page, report);
+    incidents(&mut page, report, style);
     story(&mut page, report, style);
     sparkline::charts(&mut page, report);
     if let Some(verdict) = &report.verdict {
@@ -110,6 +111,18 @@ fn who(page: &mut Page, report: &Report) {
         let gpus = gpus_of(&gpus).map(|gpus| format!(" ({gpus})")).unwrap_or_default();
         let label = if index == 0 { "Held by" } else { "" };
         labelled(page, label, &format!("{}{gpus}", holder_name(&held.holder)));
+    }
+}
+
+fn incidents(page: &mut Page, report: &Report, style: &Style) {
+    if report.incidents.is_empty() {
+        return;
+    }
+    page.heading("Incidents; `heatsink report NUMBER` tells one");
+    for incident in &report.incidents {
+        let number = format!("{:>5}  ", incident.number);
+        let text = format!("{}, {}", incident.headline, local(incident.began, &style.time_zone));
+        page.wrapped(Role::Plain, &[(Role::Strong, &number)], 7, &text);
     }
 }
 
