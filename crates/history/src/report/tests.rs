@@ -1,5 +1,6 @@
 //! Whole reports, and what is true of all of them.
 
+mod charts;
 mod double;
 mod properties;
 mod stories;
