@@ -160,10 +160,11 @@ fn story(page: &mut Page, report: &Report, style: &Style) {
             _ => format!("{} (within {})", entry.text, duration(lasted)),
         };
         page.wrapped(role, &[(Role::Quiet, &time), (Role::Fault, mark)], width + 5, &text);
-        if entry.is_trigger && std::mem::take(&mut is_first_trigger) {
-            if let Some(line) = &entry.line {
-                page.wrapped(Role::Quiet, &[], width + 5, line);
-            }
+        if entry.is_trigger
+            && std::mem::take(&mut is_first_trigger)
+            && let Some(line) = &entry.line
+        {
+            page.wrapped(Role::Quiet, &[], width + 5, line);
         }
     }
     let left_out = report.story.len() - shown.len();

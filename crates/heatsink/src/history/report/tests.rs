@@ -120,7 +120,8 @@ fn job(name: &str) -> Selection {
 #[test]
 fn each_selection_tells_what_it_names() {
     // The number of the incident, or the first line of a range, and the incidents in it.
-    let cases: &[(Selection, Option<u32>, Option<u64>, &str, &[u64])] = &[
+    type Case = (Selection, Option<u32>, Option<u64>, &'static str, &'static [u64]);
+    let cases: &[Case] = &[
         (Selection::Newest, None, Some(4), "GPU 1 is lost", &[]),
         (Selection::Newest, Some(0), Some(3), "GPU 0 is lost", &[]),
         (Selection::Number(3), None, Some(3), "GPU 0 is lost", &[]),
