@@ -1,3 +1,5 @@
+//! What each selection tells, and what is said where there is nothing.
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
