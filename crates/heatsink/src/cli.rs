@@ -250,8 +250,7 @@ fn arg(row: &'static Row) -> Arg {
         .conflicts_with_all(row.conflicts)
         .value_name(row.value_name)
         .default_value(Some(row.default).filter(|default| !default.is_empty()))
-        // A time may be so long ago: `--from -2h`.
-        .allow_hyphen_values(row.is_hidden() || row.value_name == Some("TIME"));
+        .allow_hyphen_values(row.is_hidden() || row.begins_with_dash);
     let values = row.choices.iter().map(|(name, help)| PossibleValue::new(*name).help(*help));
     match row.form {
         Form::Switch => arg.action(ArgAction::SetTrue),

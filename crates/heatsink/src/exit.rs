@@ -1,9 +1,14 @@
 //! How the program ends.
 
+use std::fmt;
+
+use crate::message::one_line;
+
 /// Exit status: all went well; of `check`, data flows.
 pub(crate) const EXIT_OK: u8 = 0;
 
-/// Exit status: of `check`, no data flows; of `check --health`, a GPU needs attention; of `fields`, nothing fits the pattern.
+/// Exit status: of `check`, no data flows; of `check --health`, a GPU needs attention; of `fields`, nothing fits the
+/// pattern; of commands that read a history, there is nothing to read.
 pub(crate) const EXIT_UNHEALTHY: u8 = 1;
 
 /// Exit status of `check --health`: a GPU needs an operator, or no GPU can be read.
@@ -11,6 +16,18 @@ pub(crate) const EXIT_BROKEN: u8 = 2;
 
 /// Exit status: the settings cannot work, and nothing was served.
 pub(crate) const EXIT_BAD_SETTINGS: u8 = 2;
+
+/// The error of a command that finds nothing to read: it ends with [`EXIT_UNHEALTHY`].
+#[derive(Debug)]
+pub(crate) struct NothingToRead(pub(crate) String);
+
+impl fmt::Display for NothingToRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(&self.0))
+    }
+}
+
+impl std::error::Error for NothingToRead {}
 
 /// The end of a command.
 pub(crate) struct Exit {

@@ -43,6 +43,8 @@ pub(crate) struct Row {
     pub(crate) heading: Option<&'static str>,
     pub(crate) commands: &'static [Command],
     pub(crate) support: Support,
+    /// Whether its value may begin with a dash, as `-2h` does.
+    pub(crate) begins_with_dash: bool,
     /// Whether a reload changes the setting. Any other change takes effect after a restart.
     pub(crate) reloads: bool,
 }
@@ -166,6 +168,12 @@ impl<T> Flag<T> {
         self
     }
 
+    /// Its value may begin with a dash.
+    pub(crate) const fn begins_with_dash(mut self) -> Self {
+        self.row.begins_with_dash = true;
+        self
+    }
+
     /// A reload changes the setting.
     pub(crate) const fn reloads(mut self) -> Self {
         self.row.reloads = true;
@@ -217,6 +225,7 @@ impl Row {
             heading: None,
             commands: &[],
             support: Support::Served,
+            begins_with_dash: false,
             reloads: false,
         }
     }

@@ -398,17 +398,19 @@ flags! { HISTORY_FLAGS;
 [Report] {
     /// The number of an incident [default: the newest one]
     REPORT_ID: Option<u64> = positional("id", |text| optional(text, parse::whole_number))
-        .value("ID");
+        .value("ID").conflicts(&["last", "at", "job", "gpu", "from", "to"]);
 
     /// The newest incident
-    REPORT_LAST: bool = switch("last");
+    REPORT_LAST: bool = switch("last").conflicts(&["at", "job", "from", "to"]);
 
     /// The incident at this time, or the minutes around it: `03:12`, `2026-11-30 03:12:44`, `-2h`
-    REPORT_AT: Option<String> = text("at", |text| optional(text, parse::text)).value("TIME");
+    REPORT_AT: Option<String> = text("at", |text| optional(text, parse::text))
+        .value("TIME").begins_with_dash().conflicts(&["job", "from", "to"]);
 
     /// What happened to the GPUs of this job or pod while it had them: a job's id, or
     /// `NAMESPACE/POD`
-    REPORT_JOB: Option<String> = text("job", |text| optional(text, parse::text)).value("ID");
+    REPORT_JOB: Option<String> = text("job", |text| optional(text, parse::text))
+        .value("ID").conflicts(&["gpu", "from", "to"]);
 
     /// Only this GPU
     REPORT_GPU: Option<u32> = text("gpu", |text| optional(text, parse::whole_number)).value("N");
@@ -437,10 +439,12 @@ flags! { HISTORY_FLAGS;
 }
 [Report, History] {
     /// The first moment: `03:00`, `2026-11-30 03:00`, `-2h`
-    FROM: Option<String> = text("from", |text| optional(text, parse::text)).value("TIME");
+    FROM: Option<String> = text("from", |text| optional(text, parse::text))
+        .value("TIME").begins_with_dash();
 
-    /// The last moment [default: now]
-    TO: Option<String> = text("to", |text| optional(text, parse::text)).value("TIME");
+    /// The last moment [default: that of the recording]
+    TO: Option<String> = text("to", |text| optional(text, parse::text))
+        .value("TIME").begins_with_dash();
 }
 [Incidents, Report] {
     /// Print JSON

@@ -1,14 +1,113 @@
 //! `heatsink incidents`: lists incidents.
 
 use anyhow::Result;
+use history::incident::{Confidence, Incident};
+use history::layout::GpuInfo;
 use history::recording::Recording as _;
+use history::report::{Mention, clip, escape, gpus_of, json, local};
+use history::sign::SignKind;
+use history::time::Time;
+use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use super::read;
 use crate::cli::Args;
 use crate::exit::{EXIT_OK, Exit};
+use crate::table::aligned;
+use crate::{flags, terminal};
+
+/// An incident in the JSON of the list.
+#[derive(Serialize)]
+struct Listed<'a> {
+    number: u64,
+    kind: SignKind,
+    /// Milliseconds since 1970.
+    began: Time,
+    last: Time,
+    is_closed: bool,
+    is_simulated: bool,
+    hostname: Option<&'a str>,
+    gpus: &'a [GpuInfo],
+    holders: Vec<String>,
+    /// The name of the verdict.
+    verdict: &'a str,
+    headline: String,
+    confidence: Confidence,
+    runbook: Option<&'a str>,
+}
 
 /// Prints the incidents, the newest first.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let _ = read::open(args)?.incidents()?;
+    let archive = read::open(args)?;
+    let mut incidents = read::of(archive.incidents())?;
+    incidents.sort_by_key(|incident| std::cmp::Reverse((incident.began, incident.number)));
+    let text = if args.get(&flags::INCIDENT_JSON)? {
+        json(&incidents.iter().map(listed).collect::<Vec<_>>())?
+    } else if incidents.is_empty() {
+        let extent = read::extent(read::of(archive.extent())?);
+        format!("No incident was recorded; {extent}.\n")
+    } else {
+        table(&incidents, &TimeZone::system(), terminal::width())
+    };
+    terminal::print(&text)?;
     Ok(Exit::with(EXIT_OK))
+}
+
+fn listed(incident: &Incident) -> Listed<'_> {
+    let verdict = &incident.verdict;
+    Listed {
+        number: incident.number,
+        kind: incident.kind,
+        began: incident.began,
+        last: incident.last,
+        is_closed: incident.is_closed,
+        is_simulated: incident.host.is_simulated(),
+        hostname: incident.host.hostname.as_deref(),
+        gpus: &incident.gpus,
+        holders: holders(incident),
+        verdict: &verdict.name,
+        headline: Mention::of(incident).headline,
+        confidence: verdict.confidence,
+        runbook: verdict.runbook.as_deref(),
+    }
+}
+
+/// The names of the holders, each once.
+fn holders(incident: &Incident) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (_, holder) in &incident.holders {
+        let name = holder.name();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Lines that are at most `width` columns wide, if there is a width.
+fn table(incidents: &[Incident], zone: &TimeZone, width: Option<usize>) -> String {
+    let head = ["ID", "TIME", "KIND", "GPUS", "HOLDER", "VERDICT"].map(str::to_owned).to_vec();
+    let rows = incidents.iter().map(|incident| {
+        let holders = holders(incident);
+        let holder = match holders.as_slice() {
+            [] => "-".to_owned(),
+            [one] => one.clone(),
+            [first, others @ ..] => format!("{first} and {} more", others.len()),
+        };
+        let simulated = if incident.host.is_simulated() { "SIMULATED: " } else { "" };
+        let cells = [
+            incident.number.to_string(),
+            local(incident.began, zone),
+            incident.kind.as_str().to_owned(),
+            gpus_of(&incident.gpus).unwrap_or_else(|| "-".to_owned()),
+            holder,
+            format!("{simulated}{}", Mention::of(incident).headline),
+        ];
+        cells.map(|cell| escape(&cell).into_owned()).to_vec()
+    });
+    let text = aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
+    match width {
+        Some(width) => text.lines().map(|line| clip(line, width) + "\n").collect(),
+        None => text,
+    }
 }

@@ -1,11 +1,20 @@
 //! Opens the history of a folder, for commands.
 
-use anyhow::Result;
+use std::io;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
 use history::archive::Archive;
+use history::recording::{Damage, ReadError, Recording};
+use history::report::local_range;
+use history::time::Range;
 
 use super::place;
 use crate::cli::Args;
+use crate::exit::NothingToRead;
 use crate::flags;
+use crate::parse::HistoryPlace;
 
 /// Opens the history that the flags name.
 ///
@@ -13,7 +22,81 @@ use crate::flags;
 ///
 /// One line: where it was looked for, why there is nothing to read, and what to do.
 pub(crate) fn open(args: &Args) -> Result<Archive> {
-    let folders = place::to_read(args.get(&flags::READ_HISTORY_DIR)?);
-    let folder = folders.first().cloned().unwrap_or_default();
-    Ok(Archive::open(&folder)?)
+    let place = args.get(&flags::READ_HISTORY_DIR)?;
+    if matches!(place, HistoryPlace::None) {
+        bail!("{}: `none` has nothing to read; name a folder", flags::READ_HISTORY_DIR);
+    }
+    let mut reasons = Vec::new();
+    for folder in place::to_read(place) {
+        match Archive::open(&folder).and_then(|archive| archive.extent().map(|_| archive)) {
+            Ok(archive) => return Ok(archive),
+            Err(error) => reasons.push((folder, error)),
+        }
+    }
+    Err(NothingToRead(reason(&reasons)).into())
+}
+
+/// What the folders lack, and what to do.
+fn reason(reasons: &[(PathBuf, ReadError)]) -> String {
+    let is = |kind| {
+        reasons.iter().any(
+            |(_, error)| matches!(error, ReadError::Io { source, .. } if source.kind() == kind),
+        )
+    };
+    let what = match is(io::ErrorKind::PermissionDenied) {
+        true => "read it as root or as a member of the folder's group",
+        false => {
+            "`heatsink serve` and `heatsink demo --history-dir FOLDER` record one; name its folder \
+                  with --history-dir"
+        }
+    };
+    let why: Vec<String> = reasons
+        .iter()
+        .map(|(folder, error)| match error {
+            ReadError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                format!("{} does not exist", folder.display())
+            }
+            ReadError::Io { path, source } => format!("{path} cannot be read ({source})"),
+            ReadError::NotAHistory { path } => format!("{path} holds no history of heatsink"),
+        })
+        .collect();
+    format!("no history to read: {}; {what}", why.join(", "))
+}
+
+/// What was read, or why it cannot be.
+///
+/// # Errors
+///
+/// As [`NothingToRead`].
+pub(crate) fn of<T>(read: Result<T, ReadError>) -> Result<T> {
+    read.map_err(|error| NothingToRead(error.to_string()).into())
+}
+
+/// The time that was recorded, in words: `the recording is from ... to ...`.
+pub(crate) fn extent(extent: Option<Range>) -> String {
+    match extent {
+        Some(extent) => {
+            let zone = jiff::tz::TimeZone::system();
+            format!("the recording is from {}", local_range(extent, &zone))
+        }
+        None => "nothing at all was recorded".to_owned(),
+    }
+}
+
+/// Says on standard error what could not be read.
+pub(crate) fn note(damage: &Damage) {
+    let mut notes = Vec::new();
+    if damage.bytes > 0 || damage.rows > 0 {
+        notes.push(format!("{} bytes of the recording are damaged and were skipped", damage.bytes));
+    }
+    if !damage.newer_files.is_empty() {
+        let files = history::report::escape(&damage.newer_files.join(", ")).into_owned();
+        notes.push(format!(
+            "written by a later version of heatsink and not read: {files}; use that version"
+        ));
+    }
+    for note in notes {
+        // A failure to print leaves nothing to do about it.
+        let _ = writeln!(io::stderr(), "heatsink: note: {note}");
+    }
 }

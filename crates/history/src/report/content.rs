@@ -51,8 +51,33 @@ pub struct Report {
     pub events: Vec<Event>,
     /// The signals that matter for the verdict.
     pub charts: Vec<Chart>,
+    /// How many rows were read.
+    pub rows: u64,
+    /// The incidents of a range.
+    pub incidents: Vec<Mention>,
     /// What was not recorded, or cannot be read.
     pub missing: Missing,
+}
+
+/// An incident in the report of a range.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Mention {
+    /// Its number.
+    pub number: u64,
+    /// The kind of its first trigger.
+    pub kind: SignKind,
+    /// When its first trigger was seen.
+    pub began: Time,
+    /// Its verdict in one line.
+    pub headline: String,
+}
+
+impl Mention {
+    /// A line about an incident.
+    pub fn of(incident: &Incident) -> Self {
+        let Incident { number, kind, began, .. } = *incident;
+        Self { number, kind, began, headline: headline(incident) }
+    }
 }
 
 /// A holder and its GPUs.
@@ -92,6 +117,8 @@ pub struct Scope {
     pub gpus: Option<Vec<GpuInfo>>,
     /// The first line, without the time.
     pub headline: String,
+    /// The incidents of this time.
+    pub incidents: Vec<Mention>,
 }
 
 impl Report {
@@ -126,6 +153,8 @@ impl Report {
             signs: incident.signs.clone(),
             events: incident.events.clone(),
             charts,
+            rows: coverage.rows,
+            incidents: Vec::new(),
             missing,
         })
     }
@@ -136,7 +165,7 @@ impl Report {
     ///
     /// If the recording cannot be read.
     pub fn of_range(scope: Scope, recording: &dyn Recording) -> Result<Self, ReadError> {
-        let Scope { range, end, gpu, gpus, headline } = scope;
+        let Scope { range, end, gpu, gpus, headline, incidents } = scope;
         let others = match (&gpus, gpu) {
             (Some(_), _) => Others::None,
             (None, Some(index)) => Others::Index(index),
@@ -180,13 +209,15 @@ impl Report {
             signs,
             events,
             charts,
+            rows: coverage.rows,
+            incidents,
             missing: Missing::of(coverage.gaps(range), damage, left_out),
         })
     }
 
     /// Whether nothing was recorded: no row and no event.
     pub fn is_empty(&self) -> bool {
-        self.charts.is_empty() && self.events.is_empty()
+        self.rows == 0 && self.events.is_empty()
     }
 }
 

@@ -16,42 +16,42 @@ pub(super) struct Interest {
 #[rustfmt::skip]
 const INTERESTS: &[Interest] = &[
     Interest {
-        verdicts: &["heat"],
+        verdicts: &["heat", "heat_then_lost"],
         kinds: &[SignKind::HeatSlowdown],
         signals: &["gpu_temperature", "sm_clock", "power", "gpu_utilization", "memory_temperature", "fan"],
     },
     Interest {
-        verdicts: &["power", "power_brake"],
+        verdicts: &["power_brake", "power_brake_machine"],
         kinds: &[SignKind::PowerBrake],
         signals: &["power", "sm_clock", "gpu_utilization", "gpu_temperature"],
     },
     Interest {
-        verdicts: &["off_bus"],
+        verdicts: &["off_bus", "bus_link", "missing"],
         kinds: &[SignKind::GpuLost, SignKind::GpuMissing],
         signals: &["gpu_temperature", "power", "gpu_utilization", "pcie_replays", "pcie_link_width", "memory_used"],
     },
     Interest {
-        verdicts: &["memory_error", "ecc", "ecc_uncorrected"],
+        verdicts: &["ecc_uncorrected", "ecc_contained", "ecc_uncontained", "remap_failed", "memory_then_lost"],
         kinds: &[SignKind::EccUncorrected],
         signals: &["ecc_uncorrected", "ecc_corrected", "remapped_uncorrected", "gpu_utilization", "memory_temperature", "memory_used"],
     },
     Interest {
-        verdicts: &["host_memory", "oom", "oom_kill"],
+        verdicts: &["host_memory", "oom_kill_limit", "oom_kill_machine"],
         kinds: &[SignKind::OomKill],
         signals: &["memory_available", "memory_pressure_some", "memory_pressure_full", "gpu_utilization", "memory_used"],
     },
     Interest {
-        verdicts: &["gpu_memory", "memory_full"],
+        verdicts: &["gpu_memory_full"],
         kinds: &[SignKind::MemoryFull],
         signals: &["memory_used", "gpu_utilization", "power"],
     },
     Interest {
-        verdicts: &["link", "nvlink", "link_down"],
+        verdicts: &["nvlink"],
         kinds: &[SignKind::LinkDown],
         signals: &["nvlink_errors", "links_active", "gpu_utilization", "nvlink_tx", "gpu_temperature"],
     },
     Interest {
-        verdicts: &["application", "hang", "gpu_hung", "job_silent"],
+        verdicts: &["hung", "gsp", "application_fault", "application_channel", "application_ended"],
         kinds: &[SignKind::GpuHung, SignKind::JobSilent],
         signals: &["gpu_utilization", "power", "memory_used", "sm_clock", "gpu_temperature", "memory_available"],
     },

@@ -40,7 +40,7 @@ fn with_unit(number: String, unit: &str) -> String {
 }
 
 /// The number in the form of the unit that suits `scale`, and the name of that form.
-fn written<'a>(value: f64, unit: &'a str, scale: f64) -> (String, &'a str) {
+fn written(value: f64, unit: &str, scale: f64) -> (String, &str) {
     let larger = LARGER.iter().find(|larger| {
         larger.unit == unit && (larger.factor < 1.0 || scale.abs() >= larger.factor)
     });

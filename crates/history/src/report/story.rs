@@ -165,16 +165,15 @@ fn tells(event: &Event, sign: &Sign) -> bool {
         _ => false,
     };
     let distance = event.time.0.saturating_sub(sign.from.0).saturating_abs();
-    let is_same = match (&event.what, sign.kind) {
-        (What::Xid { code, .. }, SignKind::Xid) => is_same_gpu && sign.xid == Some(*code),
-        (What::GpuDown { .. }, SignKind::GpuLost | SignKind::GpuHung | SignKind::GpuMissing) => {
-            is_same_gpu
-        }
+    let is_same = match (&event.what, sign.kind.as_str()) {
+        (What::Xid { code, .. }, "xid") => is_same_gpu && sign.xid == Some(*code),
+        (What::GpuDown { .. }, "gpu_lost" | "gpu_hung" | "gpu_missing") => is_same_gpu,
         // The GPU of the sign is that which the process used.
-        (What::OomKill { .. }, SignKind::OomKill) => true,
-        (What::Started { before: Some(before) }, SignKind::MachineRestart) => {
-            before.machine_restarted
-        }
+        (What::OomKill { .. }, "oom_kill") => true,
+        (What::Started { before: Some(before) }, "machine_restart") => before.machine_restarted,
+        (What::Started { before: Some(before) }, "heatsink_killed") => !before.was_stopped,
+        (What::SourceDown { .. }, "source_down") => true,
+        (What::HolderEnded { .. }, "holder_ended") => is_same_gpu || sign.gpu.is_none(),
         _ => false,
     };
     is_same && distance <= SAME_MS

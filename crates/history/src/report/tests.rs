@@ -1,5 +1,6 @@
 //! Whole reports, and what is true of all of them.
 
+mod charts;
 mod double;
 mod properties;
 mod stories;
@@ -7,7 +8,9 @@ mod stories;
 use testkit::golden::check_golden;
 
 use self::stories::{Story, eight, heat, not_known, quiet};
-use super::{Style, json};
+use super::{Holds, Style, holds, json};
+use crate::event::{Event, HolderInfo, What};
+use crate::time::Time;
 
 fn style(width: usize) -> Style {
     let time_zone = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
@@ -76,4 +79,40 @@ fn a_repeated_story_without_rows_is_told() {
     assert!(text.contains("XID 45 ×31 on GPU 0-7"), "{text}");
     assert!(!text.contains("Charts"), "{text}");
     assert!(text.contains("Nothing was recorded for 12 min"), "{text}");
+}
+
+#[test]
+fn a_job_is_told_from_its_begin_to_its_end() {
+    let holder = |id: &str| HolderInfo::Job { id: id.to_owned() };
+    let event = |seconds: i64, index: usize, what| {
+        let story = quiet();
+        let gpu = story.recording.layout.gpus.get(index).cloned();
+        Event { time: Time(stories::END + seconds * 1000), gpu, what }
+    };
+    let began =
+        |seconds, index, id: &str| event(seconds, index, What::HolderBegan { holder: holder(id) });
+    let ended =
+        |seconds, index, id: &str| event(seconds, index, What::HolderEnded { holder: holder(id) });
+    let mut recording = quiet().recording;
+    recording.events = vec![
+        ended(-800, 0, "1"),
+        began(-700, 0, "2"),
+        began(-690, 1, "2"),
+        ended(-100, 0, "2"),
+        ended(-90, 1, "2"),
+        began(-50, 1, "3"),
+    ];
+    let found = |id| match holds(&recording, id).unwrap() {
+        Holds::Found { range, gpus, goes_on, name } => {
+            assert_eq!(name, format!("job {id}"));
+            let seconds = |time: Time| (time.0 - stories::END) / 1000;
+            (seconds(range.from), seconds(range.to), gpus.len(), goes_on)
+        }
+        Holds::NotFound(others) => panic!("{others:?}"),
+    };
+    assert_eq!(found("1"), (-900, -800, 1, false));
+    assert_eq!(found("2"), (-700, -90, 2, false));
+    assert_eq!(found("3"), (-50, 900, 1, true));
+    let others = ["3", "2", "1"].map(str::to_owned).to_vec();
+    assert_eq!(holds(&recording, "4").unwrap(), Holds::NotFound(others));
 }

@@ -35,6 +35,7 @@ fn write(report: &Report, style: &Style) -> String {
         page.wrapped(Role::Notice, &[], 0, "SIMULATED: nothing in this report was measured.");
     }
     who(&mut page, report);
+    incidents(&mut page, report, style);
     story(&mut page, report, style);
     sparkline::charts(&mut page, report);
     if let Some(verdict) = &report.verdict {
@@ -113,6 +114,18 @@ fn who(page: &mut Page, report: &Report) {
     }
 }
 
+fn incidents(page: &mut Page, report: &Report, style: &Style) {
+    if report.incidents.is_empty() {
+        return;
+    }
+    page.heading("Incidents; `heatsink report NUMBER` tells one");
+    for incident in &report.incidents {
+        let number = format!("{:>5}  ", incident.number);
+        let text = format!("{}, {}", incident.headline, local(incident.began, &style.time_zone));
+        page.wrapped(Role::Plain, &[(Role::Strong, &number)], 7, &text);
+    }
+}
+
 fn identity(gpu: &GpuInfo, with_model: bool) -> String {
     let parts = [
         gpu.model_name.clone().filter(|_| with_model),
@@ -147,10 +160,11 @@ fn story(page: &mut Page, report: &Report, style: &Style) {
             _ => format!("{} (within {})", entry.text, duration(lasted)),
         };
         page.wrapped(role, &[(Role::Quiet, &time), (Role::Fault, mark)], width + 5, &text);
-        if entry.is_trigger && std::mem::take(&mut is_first_trigger) {
-            if let Some(line) = &entry.line {
-                page.wrapped(Role::Quiet, &[], width + 5, line);
-            }
+        if entry.is_trigger
+            && std::mem::take(&mut is_first_trigger)
+            && let Some(line) = &entry.line
+        {
+            page.wrapped(Role::Quiet, &[], width + 5, line);
         }
     }
     let left_out = report.story.len() - shown.len();
