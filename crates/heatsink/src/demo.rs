@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use exposition::{HolderSettings, Show};
 use history::recording::Recording;
-use model::Windows;
 use model::catalog::builtin::Set;
+use model::{Pace, SLOW_INTERVAL, Watch, Windows};
 use sim::{Chapter, Options, Scenario, SimSource, World};
 use web_config::WebConfig;
 
@@ -20,12 +20,12 @@ use crate::flags::{
     DEBUG, DEMO_ADDRESS, DEMO_METRIC_NAMES, DEMO_NODES, DEMO_SEED, DEMO_SPEED, LOG_FORMAT,
 };
 use crate::health::HealthRules;
-use crate::history::{HistorySetup, closing};
+use crate::history::HistorySetup;
 use crate::listen::Listener;
 use crate::loaded::{Loaded, PageSettings};
 use crate::serve::{self, Replicas, Setup};
-use crate::watches::{Extra, WatchConfig};
-use crate::{flags, fleet, holders, listen, logging, source};
+use crate::watches::{Extra, LoadedWatches, WatchConfig};
+use crate::{flags, fleet, holders, listen, logging, source, terminal};
 
 /// Serves the story until a signal ends it.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         known_files: Vec::new(),
         is_recorded: true,
     };
+    let watches = config.read()?;
     let nodes = args.get(&DEMO_NODES)?;
     let replicas = (nodes > 1).then(|| {
         let world = World::new(Scenario::steady(8), seed);
@@ -59,7 +60,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         listeners: vec![listener(&args.get(&DEMO_ADDRESS)?).context(&DEMO_ADDRESS)?],
         source: Box::new(SimSource::new(world, options)),
         loaded: Loaded {
-            watches: config.read()?,
+            watches: LoadedWatches {
+                watches: in_simulated_time(&watches.watches, speed),
+                ..watches
+            },
             page: PageSettings {
                 hostname: node_name.or_else(|| source::hostname(None)),
                 host_label: config.generation.unwrap_or_default().host_label(),
@@ -101,9 +105,26 @@ fn interval(speed: f64) -> Duration {
     Duration::try_from_secs_f64(1.0 / speed).unwrap_or(MOST).clamp(LEAST, MOST)
 }
 
+/// Watches whose slow fields are read every ten simulated seconds, as every ten seconds on a real machine.
+fn in_simulated_time(watches: &[Watch], speed: f64) -> Arc<[Watch]> {
+    let slow = Duration::try_from_secs_f64(SLOW_INTERVAL.as_secs_f64() / speed);
+    let slow = Pace::At(slow.unwrap_or(SLOW_INTERVAL).max(interval(speed)));
+    let paced = |watch: &Watch| match watch.pace {
+        Pace::Slow => Watch { pace: slow, ..watch.clone() },
+        Pace::Every | Pace::At(_) => watch.clone(),
+    };
+    watches.iter().map(paced).collect()
+}
+
 /// Prints what `heatsink report --last` says of the demo.
 fn print_last_incident(history: &dyn Recording) {
-    match closing::last_incident(history, &closing::style()) {
+    let incidents = history.incidents();
+    let report = incidents.and_then(|incidents| {
+        let last = incidents.iter().max_by_key(|incident| incident.number);
+        let style = terminal::style();
+        last.map(|last| history::report::of_incident(last, history, &style)).transpose()
+    });
+    match report {
         Ok(Some(report)) => {
             print(format_args!("\nWhat `heatsink report --last` says:\n\n{report}"));
         }

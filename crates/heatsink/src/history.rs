@@ -1,7 +1,6 @@
 //! The history: recorded by `serve` and `demo`, read by `report`, `incidents`, `history export` and the API.
 
 mod clock;
-pub(crate) mod closing;
 pub(crate) mod export;
 pub(crate) mod incidents;
 mod place;

@@ -93,6 +93,8 @@ pub struct Recorded {
 pub struct Recorder {
     layout: Arc<Layout>,
     interval: Duration,
+    /// Seconds that pass on the clock of the recording per second.
+    speed: f64,
     epoch: Moment,
     /// The number of the current interval, and whether it has its row.
     slot: Option<(u128, bool)>,
@@ -106,17 +108,18 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for this machine, with a row per `interval`. Intervals are counted from `epoch`. Of what
+    /// A recorder for this machine, with a row per `interval`; `host` has the interval on the clock of the
+    /// recording. Intervals are counted from `epoch`. Of what
     /// the kernel log holds from before the start, what is newer than `since` is recorded: the last time that
     /// the previous run recorded; nothing if there was none.
     pub fn new(host: HostInfo, interval: Duration, epoch: Moment, since: Option<Time>) -> Self {
         let interval = interval.max(Duration::from_millis(1));
-        let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-        let host = HostInfo { interval_ms, ..host };
+        let speed = host.interval_ms as f64 / 1000.0 / interval.as_secs_f64();
         let layout = Layout { host, gpus: Vec::new(), signals: Vec::new() };
         Self {
             layout: Arc::new(layout),
             interval,
+            speed,
             epoch,
             slot: None,
             gpus: Gpus::default(),
@@ -239,7 +242,7 @@ impl Recorder {
             let is_new = gpu.passes.take_new();
             self.values.add_gpu(gpu.view(snapshot), is_new, &mut values);
         }
-        Some(Row { time: time.before(passed), values })
+        Some(Row { time: time.before(passed.mul_f64(self.speed)), values })
     }
 }
 

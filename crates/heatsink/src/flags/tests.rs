@@ -48,7 +48,8 @@ fn no_name_and_no_variable_stands_twice_in_a_command() {
     crate::cli::command().debug_assert();
     for row in all() {
         assert!(!row.commands.is_empty(), "{row} belongs to no command");
-        assert_eq!(row.is_hidden(), ACCEPTED.iter().any(|accepted| accepted == row), "{row}");
+        let is_accepted = ACCEPTED.iter().any(|accepted| accepted == row);
+        assert_eq!(row.is_hidden(), is_accepted || *row == HISTORY_SPEED.row, "{row}");
     }
     for command in [Serve, Demo, Check, Fields, Config, ProbeGpu, Acceptance] {
         let mut seen = HashSet::new();

@@ -2,6 +2,7 @@
 //! it.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -13,6 +14,8 @@ use history::history::History;
 use history::host::HostReading;
 use history::layout::HostInfo;
 use history::recorder::{Observation, Recorded, Recorder};
+use history::recording::{Item, Recording as _};
+use history::time::Range;
 use history::tracker::Tracker;
 use model::{Moment, Snapshot};
 use sampler::{Sampler, SnapshotWatcher};
@@ -25,6 +28,9 @@ use crate::holders::Holders;
 
 /// How long the thread waits for a snapshot at most, so that what was recorded is written in time.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// How much of the run before is read at the start: an incident looks back for ten minutes.
+const RECALLED: Duration = Duration::from_secs(12 * 60);
 
 /// The thread that records.
 pub(crate) struct Recording {
@@ -106,6 +112,7 @@ impl Writer {
     /// Records until the sampler stops.
     fn run(mut self) {
         let before = self.history.previous_run();
+        self.recall();
         let mut pending = vec![What::Started { before }];
         let mut layout = None;
         while let Some(snapshot) = self.next_snapshot() {
@@ -143,6 +150,27 @@ impl Writer {
             self.history.append(moment, &layout, None, &stopped, true);
         }
         self.history.close();
+    }
+
+    /// Reads what the run before recorded lately, which may explain what comes.
+    fn recall(&mut self) {
+        let now = self.clock.at(SystemTime::now(), Moment::now());
+        let lately = Range { from: now.before(RECALLED), to: now };
+        let (tracker, mut layout) = (&mut self.tracker, None);
+        let read = self.history.read(lately, &mut |item| {
+            match (item, &layout) {
+                (Item::Layout(new), _) => layout = Some(Arc::clone(new)),
+                (Item::Row(row), Some(layout)) => tracker.recall(row.time, layout, Some(row), &[]),
+                (Item::Event(event), Some(layout)) => {
+                    tracker.recall(event.time, layout, None, std::slice::from_ref(event));
+                }
+                (Item::Row(_) | Item::Event(_), None) => {}
+            }
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = read {
+            tracing::debug!("the history of the run before cannot be read: {error}");
+        }
     }
 
     /// The next snapshot, or the same again when a row must not wait any longer.

@@ -44,13 +44,13 @@ impl KnownHolders {
     pub(super) fn observe(&mut self, now: BTreeSet<HolderInfo>, is_complete: bool) -> Vec<What> {
         let mut changes = Vec::new();
         if is_complete {
-            let is_gone = |known: &HolderInfo| !now.iter().any(|holder| is_same(known, holder));
+            let is_gone = |known: &HolderInfo| !now.iter().any(|holder| known.is_same(holder));
             for holder in self.0.extract_if(.., |known| is_gone(known)) {
                 changes.push(What::HolderEnded { holder });
             }
         }
         for holder in now {
-            if let Some(known) = self.0.iter_mut().find(|known| is_same(known, &holder)) {
+            if let Some(known) = self.0.iter_mut().find(|known| known.is_same(&holder)) {
                 // Its UID may be known by now.
                 if has_uid(&holder) {
                     *known = holder;
@@ -61,20 +61,6 @@ impl KnownHolders {
             }
         }
         changes
-    }
-}
-
-/// Whether both are the same. The UID of a pod may be known to one refresher only.
-fn is_same(one: &HolderInfo, other: &HolderInfo) -> bool {
-    let without_uid = |holder: &HolderInfo| match holder.clone() {
-        HolderInfo::Pod { namespace, pod, container, .. } => {
-            HolderInfo::Pod { namespace, pod, container, uid: None }
-        }
-        job @ HolderInfo::Job { .. } => job,
-    };
-    match has_uid(one) && has_uid(other) {
-        true => one == other,
-        false => without_uid(one) == without_uid(other),
     }
 }
 
