@@ -275,7 +275,10 @@ impl fmt::Display for Row {
         if let Some(short) = self.short {
             write!(f, "-{short}, ")?;
         }
-        write!(f, "--{}", self.long)?;
+        match (self.form, self.value_name) {
+            (Form::Positional, Some(name)) => write!(f, "{name}")?,
+            _ => write!(f, "--{}", self.long)?,
+        }
         match self.variable {
             Some(variable) => write!(f, " ({variable})"),
             None => Ok(()),

@@ -30,6 +30,8 @@ use crate::source;
 /// What is recorded, and who is told of incidents.
 pub(crate) struct HistorySetup {
     settings: Settings,
+    /// Why nothing is written to disk, if that is worth a line in the log.
+    only_memory: Option<&'static str>,
     clock: RecordingClock,
     /// The time from one row to the next.
     interval: Duration,
@@ -59,10 +61,12 @@ impl HistorySetup {
             SourceKind::Sim => args.get(&flags::SIM_SPEED)?.unwrap_or(1.0),
             SourceKind::Nvml | SourceKind::Dcgm => args.get(&flags::HISTORY_SPEED)?,
         };
-        let store = directory.map(|directory| StoreSettings { directory, max_bytes, keep });
+        let only_memory = directory.as_ref().err().copied();
+        let store = directory.ok().map(|directory| StoreSettings { directory, max_bytes, keep });
         let root = args.get(&flags::ROOTFS)?;
         Ok(args.get(&flags::HISTORY)?.then(|| Self {
             settings: Settings { store, boot_id: boot_id(&root) },
+            only_memory,
             clock: RecordingClock::new(speed),
             interval: args.get(&flags::COLLECT_INTERVAL).unwrap_or(Duration::from_secs(1)),
             root,
@@ -78,13 +82,14 @@ impl HistorySetup {
     /// The first mistake.
     pub(crate) fn of_demo(args: &Args, speed: f64, interval: Duration) -> Result<Option<Self>> {
         let directory = place::to_write(args.get(&flags::DEMO_HISTORY_DIR)?);
-        let store = directory.map(|directory| StoreSettings {
+        let store = directory.ok().map(|directory| StoreSettings {
             directory,
             max_bytes: DEMO_BYTES,
             keep: DEMO_KEEP,
         });
         Ok(Some(Self {
             settings: Settings { store, boot_id: boot_id(Path::new("/")) },
+            only_memory: None,
             clock: RecordingClock::new(speed),
             interval,
             root: "/".into(),

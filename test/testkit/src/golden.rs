@@ -29,8 +29,9 @@ pub fn check_golden(path: impl AsRef<Path>, actual: &str) {
 /// line. Exactly these are replaced:
 ///
 /// - the values of families whose name begins with `process_`, ends with `_timestamp_seconds`, or
-///   is one of those that measure real time: `heatsink_collection_duration_seconds`,
-///   `heatsink_driver_call_duration_seconds`, `heatsink_clock_event_seconds_total`;
+///   is one of those that measure real time or memory: `heatsink_collection_duration_seconds`,
+///   `heatsink_driver_call_duration_seconds`, `heatsink_history_memory_bytes`,
+///   `heatsink_clock_event_seconds_total`;
 /// - the value of the label `version` of `heatsink_build_info`.
 ///
 /// Tests must fix everything else, host names and driver versions included.
@@ -39,11 +40,12 @@ pub fn normalise(page: &str) -> String {
     page.split_inclusive('\n').map(normalise_line).collect()
 }
 
-/// Families that measure real time.
-const TIMES: [&str; 3] = [
+/// Families that measure real time, or memory.
+const TIMES: [&str; 4] = [
     "heatsink_clock_event_seconds_total",
     "heatsink_collection_duration_seconds",
     "heatsink_driver_call_duration_seconds",
+    "heatsink_history_memory_bytes",
 ];
 
 fn normalise_line(line: &str) -> String {

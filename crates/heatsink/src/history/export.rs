@@ -80,6 +80,9 @@ impl Settings {
     ///
     /// The first mistake.
     fn read(args: &Args, now: Time) -> Result<Self> {
+        if args.get(&flags::HISTORY_ACTION)?.is_empty() {
+            bail!("say what to do with the history: `heatsink history export`");
+        }
         let format = args.get(&flags::EXPORT_FORMAT)?;
         let names = args.get(&flags::EXPORT_METRIC_NAMES)?;
         let typed = args.get(&flags::EXPORT_LABELS)?;

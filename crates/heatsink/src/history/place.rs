@@ -12,18 +12,16 @@ const OF_THE_MACHINE: &str = "/var/lib/heatsink";
 /// The name of the folder among a user's states.
 const NAME: &str = "heatsink";
 
-/// The folder to write to; `None` for memory alone.
-pub(crate) fn to_write(place: HistoryPlace) -> Option<PathBuf> {
+/// The folder to write to.
+///
+/// # Errors
+///
+/// Why there is only memory, as the end of a sentence.
+pub(crate) fn to_write(place: HistoryPlace) -> Result<PathBuf, &'static str> {
     match place {
-        HistoryPlace::None => None,
-        HistoryPlace::Folder(folder) => Some(folder),
-        HistoryPlace::Auto => match Surroundings::here().to_write() {
-            Ok(folder) => Some(folder),
-            Err(why) => {
-                tracing::info!("the history is only in memory: {why}");
-                None
-            }
-        },
+        HistoryPlace::None => Err("no folder was asked for"),
+        HistoryPlace::Folder(folder) => Ok(folder),
+        HistoryPlace::Auto => Surroundings::here().to_write(),
     }
 }
 
@@ -211,8 +209,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_named_needs_nothing_around() {
         let folder = || HistoryPlace::Folder("/x".into());
-        assert_eq!(to_write(folder()), Some("/x".into()));
+        assert_eq!(to_write(folder()), Ok("/x".into()));
         assert_eq!(to_read(folder()), [PathBuf::from("/x")]);
-        assert_eq!(to_write(HistoryPlace::None), None);
+        assert!(to_write(HistoryPlace::None).is_err());
     }
 }

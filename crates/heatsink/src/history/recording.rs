@@ -51,7 +51,12 @@ impl Recording {
         holders: Option<Arc<Holders>>,
         page: &exposition::Settings,
     ) -> io::Result<Self> {
-        let HistorySetup { settings, clock, interval, root, tell, pod_events } = setup;
+        let HistorySetup { settings, only_memory, clock, interval, root, tell, pod_events } = setup;
+        match (&settings.store, only_memory) {
+            (Some(store), _) => tracing::info!("the history is in {}", store.directory.display()),
+            (None, Some(why)) => tracing::info!("the history is only in memory: {why}"),
+            (None, None) => {}
+        }
         let host = HostInfo {
             hostname: page.hostname.as_deref().map(str::to_owned),
             heatsink_version: page.version.to_owned(),

@@ -125,17 +125,6 @@ const REFUSED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "History",
-        &[
-            "--history-size 7MiB",
-            "HEATSINK_HISTORY_SIZE=320Mi",
-            "--history-keep 59m",
-            "--incident-webhook not-shown",
-            "HEATSINK_INCIDENT_WEBHOOK=ftp://host/not-shown",
-            "config --incident-webhook http://user:not-shown@:80/",
-        ],
-    ),
-    (
         "Where readings come from",
         &[
             "--source magic",
@@ -209,11 +198,15 @@ const REFUSED: &[(&str, &[&str])] = &[
         &[
             "--history=maybe",
             "HEATSINK_HISTORY=maybe",
-            "--history-size 1MiB",
-            "HEATSINK_HISTORY_SIZE=much",
-            "--history-keep 5m",
+            "--history-size 7MiB",
+            "HEATSINK_HISTORY_SIZE=320Mi",
+            "--history-keep 59m",
             "HEATSINK_HISTORY_KEEP=soon",
+            "--incident-webhook not-shown",
+            "HEATSINK_INCIDENT_WEBHOOK=ftp://host/not-shown",
+            "config --incident-webhook http://user:not-shown@:80/",
             "--history-speed 0",
+            "--kubernetes-pod-events=maybe",
             "report x",
             "report 17 --last",
             "report 17 --at 03:12",

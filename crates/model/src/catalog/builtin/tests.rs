@@ -35,7 +35,7 @@ fn sets_that_are_chosen_row_by_row_have_this_many() {
         (Set::Health, 25),
         (Set::Default, 46),
         (Set::Minimal, 15),
-        (Set::Monitoring, 24),
+        (Set::Monitoring, 34),
         (Set::FirstGeneration, 41),
     ] {
         assert_eq!(set.watches().len(), count, "{set:?}");
