@@ -28,7 +28,11 @@ fn parsed(text: &str) -> Vec<Told> {
     let list = json.as_array().or_else(|| json["incidents"].as_array());
     let told = |incident: &Value| Told {
         number: incident["number"].as_u64().unwrap_or_default(),
-        verdict: incident["verdict"]["name"].as_str().unwrap_or_default().to_owned(),
+        verdict: {
+            // The command lists only its name.
+            let verdict = &incident["verdict"];
+            verdict["name"].as_str().or(verdict.as_str()).unwrap_or_default().to_owned()
+        },
         gpus: {
             let gpus = incident["gpus"].as_array().into_iter().flatten();
             gpus.filter_map(|gpu| gpu["index"].as_u64()).collect()
