@@ -12,9 +12,10 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Listed, Marker, Name, Owner, Summary};
+use crate::files::{self, Listed, Name, Owner, Summary};
 use crate::frame::{Key, Kind};
 use crate::incident::Incident;
+use crate::memory::Memory;
 use crate::recording::{Damage, Item, ReadError, Recording};
 use crate::replay::Replay;
 use crate::time::Range;
@@ -39,7 +40,7 @@ impl Archive {
         let is_ours =
             |file: &Listed| files::owner(&file.path).is_ok_and(|owner| owner != Owner::Nobody);
         let files = archive.list()?;
-        if files::marker(directory) == Marker::None && !files.iter().any(is_ours) {
+        if !files::marker(directory).is_of_history() && !files.iter().any(is_ours) {
             return Err(ReadError::NotAHistory { path: directory.display().to_string() });
         }
         Ok(archive)
@@ -116,18 +117,36 @@ impl Archive {
         Ok(flow)
     }
 
-    /// The newest state of each incident, by number, and the run that wrote it.
-    pub(crate) fn incidents_by_number(&self) -> Result<BTreeMap<u64, (u64, Incident)>, ReadError> {
+    /// The newest state of each incident by number, and the run that had it, with its number there.
+    pub(crate) fn incidents_by_number(&self) -> Result<BTreeMap<u64, (Key, Incident)>, ReadError> {
         let mut incidents = BTreeMap::new();
         for file in self.list()? {
             let Name::Incident { number } = file.name else {
                 continue;
             };
-            if let Ok(Some((run, incident))) = files::incident(&file.path) {
-                incidents.insert(number, (run, Incident { number, ..incident }));
+            if let Ok(Some((key, incident))) = files::incident(&file.path) {
+                incidents.insert(number, (key, Incident { number, ..incident }));
             }
         }
         Ok(incidents)
+    }
+
+    /// The incidents of the directory and of memory, which has the newest state of its own. One that is in
+    /// the directory has its number from there; another gets the next one if its own is taken.
+    pub(crate) fn incidents_with(&self, memory: &Memory) -> Result<Vec<Incident>, ReadError> {
+        let mut all = self.incidents_by_number()?;
+        let stored: BTreeMap<_, _> = all.iter().map(|(number, (key, _))| (*key, *number)).collect();
+        for incident in &memory.incidents {
+            let key = Key { run: memory.run, sequence: incident.number };
+            let next = || all.last_key_value().map_or(1, |(last, _)| last.saturating_add(1));
+            let number = match stored.get(&key) {
+                Some(number) => *number,
+                None if all.contains_key(&key.sequence) => next(),
+                None => key.sequence,
+            };
+            all.insert(number, (key, Incident { number, ..Incident::clone(incident) }));
+        }
+        Ok(all.into_values().map(|(_, incident)| incident).collect())
     }
 }
 

@@ -25,11 +25,12 @@ const EXTENSION: &str = ".heatsink";
 /// The end of names of files that are being written.
 pub(crate) const UNFINISHED: &str = ".tmp";
 
-/// No more of a file is read.
-const MAX_FILE: u64 = 256 << 20;
+/// No more of a file is read. A segment ends at the first block after 8 MiB, and the window of an incident has
+/// at most as much: what is beyond it is damage.
+pub(crate) const MAX_FILE: u64 = 16 << 20;
 
 /// How far the first frame of a file is looked for.
-const MAX_HEAD: u64 = 32 << 20;
+const MAX_HEAD: u64 = 64 << 10;
 
 /// The name of one of our files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -95,7 +96,15 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<Listed>> {
 
 /// The files that were being written.
 pub(crate) fn list_unfinished(directory: &Path) -> io::Result<Vec<Listed>> {
-    list_as(directory, |text| Name::parse(text.strip_suffix(UNFINISHED)?))
+    list_as(directory, |text| {
+        let text = text.strip_suffix(UNFINISHED)?;
+        // With a number, if the name without one was taken.
+        Name::parse(text).or_else(|| {
+            let (name, number) = text.rsplit_once('.')?;
+            number.parse::<u8>().ok()?;
+            Name::parse(name)
+        })
+    })
 }
 
 fn list_as(directory: &Path, parse: impl Fn(&str) -> Option<Name>) -> io::Result<Vec<Listed>> {
@@ -124,18 +133,35 @@ pub(crate) enum Marker {
     Ours,
     /// It is of a later version.
     Newer,
+    /// It is empty, has only zeros, or is the begin of ours: what a power cut leaves.
+    Cut,
+    /// It has another content, or cannot be read.
+    Unreadable,
 }
 
-/// Reads the marker of a directory. A file of its name with another content is none.
+impl Marker {
+    /// Whether it says that the directory is a history.
+    pub(crate) fn is_of_history(self) -> bool {
+        matches!(self, Self::Ours | Self::Newer)
+    }
+}
+
+/// Reads the marker of a directory.
 pub(crate) fn marker(directory: &Path) -> Marker {
-    let mut text = String::new();
-    let file = open(&directory.join(MARKER));
-    let is_read = file.is_ok_and(|file| file.take(100).read_to_string(&mut text).is_ok());
+    let mut bytes = Vec::new();
+    match open(&directory.join(MARKER)).and_then(|file| file.take(100).read_to_end(&mut bytes)) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Marker::None,
+        Err(_) => return Marker::Unreadable,
+    }
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let version = text.strip_prefix(MARKER_TEXT).and_then(|rest| rest.trim().parse().ok());
-    match version.filter(|_| is_read) {
-        None => Marker::None,
+    let is_cut = MARKER_TEXT.as_bytes().starts_with(&bytes) || bytes.iter().all(|byte| *byte == 0);
+    match version {
         Some(0..=DIRECTORY_VERSION) => Marker::Ours,
         Some(_) => Marker::Newer,
+        None if is_cut => Marker::Cut,
+        None => Marker::Unreadable,
     }
 }
 
@@ -164,21 +190,53 @@ pub(crate) fn owner(path: &Path) -> io::Result<Owner> {
     if let Some(frame) = first_frame(&mut file)? {
         return Ok(frame::decode(&frame).map_or(Owner::Nobody, first));
     }
+    // The begin is damaged. It is ours if it was ended as ours are, or has a frame a little later.
+    if Summary::of_file(path)?.is_some() {
+        return Ok(Owner::Ours);
+    }
     file.seek(SeekFrom::Start(0))?;
     let mut head = Vec::new();
     file.take(MAX_HEAD).read_to_end(&mut head)?;
     Ok(Scanner::new(&head).next().map_or(Owner::Nobody, first))
 }
 
+/// The name of the first frame of a file, as its envelope says; `None` if it does not begin with one.
+pub(crate) fn first_key(path: &Path) -> io::Result<Option<(Option<Kind>, Key)>> {
+    let frame = first_frame(&mut open(path)?)?;
+    let found = frame.as_deref().and_then(frame::decode);
+    Ok(found.map(|found| (found.envelope.kind, found.envelope.key)))
+}
+
+/// The largest number of a run in these files, as their begins or ends say; 0 without one.
+pub(crate) fn largest_run(listed: &[Listed]) -> u64 {
+    let runs = listed.iter().filter_map(|file| {
+        let summary = Summary::of_file(&file.path).ok().flatten();
+        let of_summary = summary.and_then(|summary| summary.content).map(|(_, first)| first);
+        let first = || {
+            let is_segment = matches!(file.name, Name::Segment { .. });
+            is_segment.then(|| first_key(&file.path).ok().flatten()).flatten().map(|(_, key)| key)
+        };
+        of_summary.or_else(first).map(|key| key.run)
+    });
+    runs.max().unwrap_or_default()
+}
+
 /// Whether a file begins as ours do, be it whole or not.
-pub(crate) fn is_begun(path: &Path) -> bool {
+fn is_begun(path: &Path) -> bool {
     let mut begin = Vec::new();
     let is_read = open(path).is_ok_and(|file| file.take(4).read_to_end(&mut begin).is_ok());
     is_read && frame::has_mark(&begin)
 }
 
+/// Whether a file that was being written is ours: nothing else begins like this.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    let is_empty =
+        fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+    is_empty || is_begun(path) || is_unfinished_marker(path)
+}
+
 /// Whether a file is a marker that is not whole.
-pub(crate) fn is_unfinished_marker(path: &Path) -> bool {
+fn is_unfinished_marker(path: &Path) -> bool {
     let mut begin = Vec::new();
     let is_read = open(path).is_ok_and(|file| file.take(100).read_to_end(&mut begin).is_ok());
     is_read && marker_text().as_bytes().starts_with(&begin)
@@ -195,23 +253,25 @@ fn first_frame(file: &mut fs::File) -> io::Result<Option<Vec<u8>>> {
     Ok(frame::decode(&bytes).is_some().then_some(bytes))
 }
 
-/// The incident of a file, and the run that wrote it; `None` if there is none in it.
-pub(crate) fn incident(path: &Path) -> io::Result<Option<(u64, Incident)>> {
+/// The incident of a file, and its run and number there; `None` if there is none in it.
+pub(crate) fn incident(path: &Path) -> io::Result<Option<(Key, Incident)>> {
     let frame = first_frame(&mut open(path)?)?;
     Ok(frame.and_then(|bytes| {
         let found = frame::decode(&bytes)?;
         let is_ours = found.envelope.kind == Some(Kind::Incident);
         let is_ours = is_ours && found.envelope.version <= VERSION;
         let incident = serde_json::from_slice(found.payload).ok().filter(|_| is_ours)?;
-        Some((found.envelope.key.run, incident))
+        Some((found.envelope.key, incident))
     }))
 }
 
-/// All of a file, as far as it is read.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// All of a file, as far as it is read, and how many bytes are not.
+pub(crate) fn read(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     let mut bytes = Vec::new();
-    open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let mut file = open(path)?;
+    let length = file.metadata()?.len();
+    (&mut file).take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok((bytes, length.saturating_sub(MAX_FILE)))
 }
 
 /// Opens a file, and nothing that would wait for a writer or lead elsewhere.

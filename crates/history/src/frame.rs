@@ -22,7 +22,7 @@ use crate::time::Time;
 pub(crate) const VERSION: u8 = 1;
 
 /// Longer payloads are not written, and a length beyond it is damage.
-pub(crate) const MAX_PAYLOAD: usize = 16 << 20;
+pub(crate) const MAX_PAYLOAD: usize = 4 << 20;
 
 const MARK: [u8; 4] = [0xF1, b'H', b'S', 0x9E];
 const CHECKED: usize = 28;

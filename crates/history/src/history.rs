@@ -14,7 +14,7 @@ use crate::event::PreviousRun;
 use crate::frame::Key;
 use crate::incident::Incident;
 use crate::layout::Layout;
-use crate::memory::{Memory, Ring};
+use crate::memory::{Memory, Ring, Run};
 use crate::recording::{Damage, Item, ReadError, Recording, Row};
 use crate::replay::Replay;
 use crate::sign::SignKind;
@@ -89,8 +89,8 @@ impl History {
         let previous = directory.as_deref().map(|path| previous(path, boot_id.as_deref()));
         let previous = previous.unwrap_or_default();
         // Later than all runs before it, even if the clock was set back since.
-        let run = wall_clock_ms().max(previous.number.saturating_add(1));
-        let store = store.map(|settings| Mutex::new(Store::new(settings, run, disk)));
+        let run = Run::new(wall_clock_ms().max(previous.number.saturating_add(1)));
+        let store = store.map(|settings| Mutex::new(Store::new(settings, run.clone(), disk)));
         let history = Self {
             directory,
             store,
@@ -232,16 +232,11 @@ impl Recording for History {
     }
 
     fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
-        let mut incidents = match self.archive() {
-            Some(archive) => archive.incidents_by_number()?,
-            None => BTreeMap::new(),
-        };
-        // Those of this run are newer in memory than in the directory.
         let memory = self.memory();
-        for incident in &memory.incidents {
-            incidents.insert(incident.number, (memory.run, Incident::clone(incident)));
+        match self.archive() {
+            Some(archive) => archive.incidents_with(&memory),
+            None => memory.incidents(),
         }
-        Ok(incidents.into_values().map(|(_, incident)| incident).collect())
     }
 
     fn extent(&self) -> Result<Option<Range>, ReadError> {

@@ -36,6 +36,30 @@ pub struct Incident {
     pub verdict: Verdict,
 }
 
+impl Incident {
+    /// Its size in bytes, as JSON.
+    pub(crate) fn size(&self) -> usize {
+        let mut count = Count(0);
+        // It is written to a counter, which never fails.
+        let _ = serde_json::to_writer(&mut count, self);
+        count.0
+    }
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The most likely cause of an incident, and what to do.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Verdict {

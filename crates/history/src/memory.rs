@@ -1,22 +1,27 @@
 //! The last hour, in memory.
 
+mod incidents;
 mod ring;
+mod run;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use model::Moment;
 
-use crate::frame::{ENVELOPE, Kind};
+use crate::frame::{self, ENVELOPE, Key, Kind};
 use crate::incident::Incident;
 use crate::layout::Layout;
 use crate::recording::{Damage, Item, ReadError, Recording, Row};
 use crate::replay::Replay;
 use crate::time::{Range, Time};
 
+pub(crate) use self::incidents::Incidents;
 pub(crate) use self::ring::Ring;
+pub(crate) use self::run::Run;
 
 /// A frame, and what is asked of it often.
 #[derive(Debug)]
@@ -38,6 +43,14 @@ impl Frame {
     pub(crate) fn payload(&self) -> &[u8] {
         self.bytes.get(ENVELOPE..).unwrap_or_default()
     }
+
+    /// The same frame of another run.
+    fn of_run(&self, run: u64) -> Self {
+        let key = Key { run, sequence: self.sequence };
+        // One of the same length as before is never too long.
+        let bytes = frame::encode(self.kind, key, self.payload()).unwrap_or_default();
+        Self { bytes, ..*self }
+    }
 }
 
 /// A layout, and the frame that has it.
@@ -47,6 +60,18 @@ pub(crate) struct LayoutFrame {
     pub(crate) layout: Arc<Layout>,
     /// Its frame, whose range means nothing.
     pub(crate) frame: Frame,
+}
+
+impl LayoutFrame {
+    /// Bytes of the frame and, about as many, of the layout.
+    pub(crate) fn bytes(&self) -> usize {
+        self.frame.bytes.len().saturating_mul(2)
+    }
+
+    /// The same of another run.
+    pub(crate) fn of_run(&self, run: u64) -> Self {
+        Self { layout: Arc::clone(&self.layout), frame: self.frame.of_run(run) }
+    }
 }
 
 /// A minute of frames, which depend on nothing before them. All rows have one layout, and their times only
@@ -63,6 +88,33 @@ pub(crate) struct Block {
     pub(crate) range: Range,
     /// When it was last added to.
     pub(crate) ended: Moment,
+}
+
+impl Block {
+    /// Gives blocks the number of another run.
+    pub(crate) fn set_run<'a>(blocks: impl Iterator<Item = &'a mut Arc<Self>>, run: u64) {
+        let mut last: Option<Arc<LayoutFrame>> = None;
+        for block in blocks {
+            let layout =
+                match last.take_if(|last| last.frame.sequence == block.layout.frame.sequence) {
+                    Some(layout) => layout,
+                    None => Arc::new(block.layout.of_run(run)),
+                };
+            last = Some(Arc::clone(&layout));
+            let frames = block.frames.iter().map(|frame| Arc::new(frame.of_run(run))).collect();
+            *block = Arc::new(Self { layout, frames, ..**block });
+        }
+    }
+
+    /// Bytes of blocks and of their layouts, each once.
+    pub(crate) fn total_bytes<'a>(blocks: impl Iterator<Item = &'a Arc<Self>>) -> usize {
+        let mut layouts = BTreeSet::new();
+        blocks.fold(0_usize, |bytes, block| {
+            let layout = &block.layout;
+            let is_new = layouts.insert(layout.frame.sequence);
+            bytes + block.bytes + if is_new { layout.bytes() } else { 0 }
+        })
+    }
 }
 
 /// The newest frames, as many as fit, and the newest incidents, as they were at one moment.
@@ -86,9 +138,17 @@ impl Memory {
         self.blocks.first()?.frames.first().map(|frame| frame.sequence)
     }
 
-    /// Bytes of frames.
+    /// Bytes of frames and layouts.
     pub(crate) fn bytes(&self) -> usize {
-        self.blocks.iter().map(|block| block.bytes).sum()
+        Block::total_bytes(self.blocks.iter())
+    }
+
+    /// The same of another run.
+    pub(crate) fn of_run(&self, run: u64) -> Self {
+        let mut memory = self.clone();
+        memory.run = run;
+        Block::set_run(memory.blocks.iter_mut(), run);
+        memory
     }
 
     /// The time of the oldest row.

@@ -13,6 +13,7 @@
 
 mod directory;
 mod disk;
+mod incidents;
 mod previous;
 mod retention;
 mod segment;
@@ -20,7 +21,7 @@ mod segment;
 mod tests;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,13 +31,15 @@ use model::{Moment, StoreView};
 use self::directory::Directory;
 pub(crate) use self::disk::Disk;
 use self::disk::Failure;
+use self::incidents::{Queue, Waiting};
 pub(crate) use self::previous::{Previous, previous};
-use self::retention::{InUse, Retention};
+use self::retention::{InUse, Kept, Retention};
 use self::segment::Segment;
-use crate::files::{self, Name};
+use crate::files::Name;
+use crate::frame::Key;
 use crate::incident::Incident;
-use crate::memory::{Block, Memory};
-use crate::time::{Range, Time};
+use crate::memory::{Block, Memory, Run};
+use crate::time::Time;
 
 /// Where and how much.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,16 +63,18 @@ const RETAIN: Duration = Duration::from_secs(60);
 
 /// The window of an incident takes at most this share of the directory, and at most as many bytes.
 const WINDOW_SHARE: u64 = 4;
-const WINDOW_BYTES: u64 = 64 << 20;
+const WINDOW_BYTES: u64 = 8 << 20;
 
 /// The directory.
 #[derive(Debug)]
 pub(crate) struct Store {
     settings: StoreSettings,
-    run: u64,
+    run: Run,
     disk: Disk,
     /// The directory, while it is locked.
     open: Option<Directory>,
+    /// Whether it was locked before.
+    was_open: bool,
     retention: Retention,
     /// The time of the last call.
     now: Moment,
@@ -79,11 +84,7 @@ pub(crate) struct Store {
     last_sync: Option<Moment>,
     last_retention: Option<Moment>,
     retry_at: Option<Moment>,
-    /// Incidents that have to be written.
-    incidents: BTreeMap<u64, Arc<Incident>>,
-    /// The numbers of this run's incidents, and the windows of those that are open.
-    own_incidents: BTreeSet<u64>,
-    windows: BTreeMap<u64, Range>,
+    incidents: Queue,
     /// The reason of the last failure, until something succeeds.
     failing: Option<&'static str>,
     view: StoreView,
@@ -91,13 +92,14 @@ pub(crate) struct Store {
 
 impl Store {
     /// A store for this run. Nothing is written before something was recorded.
-    pub(crate) fn new(settings: StoreSettings, run: u64, disk: Disk) -> Self {
+    pub(crate) fn new(settings: StoreSettings, run: Run, disk: Disk) -> Self {
         let retention = Retention::new(settings.max_bytes, settings.keep);
         let mut store = Self {
             settings,
             run,
             disk,
             open: None,
+            was_open: false,
             retention,
             now: Moment::BOOT,
             written: 0,
@@ -105,9 +107,7 @@ impl Store {
             last_sync: None,
             last_retention: None,
             retry_at: None,
-            incidents: BTreeMap::new(),
-            own_incidents: BTreeSet::new(),
-            windows: BTreeMap::new(),
+            incidents: Queue::default(),
             failing: None,
             view: StoreView::default(),
         };
@@ -129,18 +129,16 @@ impl Store {
         if self.retry_at.is_some_and(|at| now < at) {
             return;
         }
-        let result = self.try_write(now, memory, is_urgent);
+        let result = self.write_or_make_room(now, memory, is_urgent);
         self.finish(now, result);
     }
 
     /// Writes the newest state of an incident.
     pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>, memory: &Memory) {
-        let number = incident.number;
-        match incident.is_closed {
-            true => self.windows.remove(&number),
-            false => self.windows.insert(number, incident.window),
-        };
-        self.incidents.insert(number, Arc::clone(incident));
+        let dropped = self.incidents.put(incident);
+        if dropped > 0 {
+            *self.view.errors.entry("incidents_dropped").or_default() += dropped;
+        }
         self.write(self.now, memory, false);
     }
 
@@ -152,7 +150,7 @@ impl Store {
 
     /// Writes and syncs all, ends the segment and gives the directory free.
     pub(crate) fn close(&mut self, memory: &Memory) {
-        let result = self.try_write(self.now, memory, true);
+        let result = self.write_or_make_room(self.now, memory, true);
         self.finish(self.now, result);
         if let Some(open) = self.open.take() {
             let ended = open.current.map_or(0, |segment| segment.end(&self.disk));
@@ -161,14 +159,35 @@ impl Store {
         memory.blocks.iter().for_each(|block| self.forget(block));
     }
 
+    fn write_or_make_room(
+        &mut self,
+        now: Moment,
+        memory: &Memory,
+        is_urgent: bool,
+    ) -> Result<(), Failure> {
+        let result = self.try_write(now, memory, is_urgent);
+        let is_full = result.as_ref().is_err_and(|failure| failure.reason == "full");
+        if !is_full || !self.make_room(now, memory) {
+            return result;
+        }
+        self.drop_broken();
+        self.try_write(now, memory, is_urgent)
+    }
+
     fn try_write(&mut self, now: Moment, memory: &Memory, is_urgent: bool) -> Result<(), Failure> {
         self.check_directory()?;
+        let run = self.run.number();
+        let memory = match memory.run == run {
+            true => Cow::Borrowed(memory),
+            false => Cow::Owned(memory.of_run(run)),
+        };
+        let memory = &*memory;
         self.write_frames(memory)?;
         let is_due = self.last_sync.is_none_or(|last| now - last >= SYNC);
         if is_urgent || is_due {
             self.sync(now)?;
         }
-        self.write_incidents(memory)?;
+        self.write_incidents(now, memory)?;
         if let Some(range) = memory.blocks.last().map(|block| block.range) {
             self.retention.observe(now, range.to);
         }
@@ -199,13 +218,16 @@ impl Store {
         let path = &self.settings.directory;
         let directory = Directory::open(&self.disk, path)?;
         self.view.bytes = directory.bytes;
+        let largest_run = directory.largest_run;
         self.open = Some(directory);
-        // A killed run left them open. Their windows are copied from its segments.
-        for incident in directory::open_incidents(path, self.run) {
-            self.own_incidents.insert(incident.number);
-            let closed = Incident { is_closed: true, ..incident };
-            self.incidents.insert(closed.number, Arc::new(closed));
+        // Frames of this run come after all others. Those that memory has get the new number, too.
+        let run = self.run.number();
+        if largest_run > run || (largest_run == run && !self.was_open) {
+            self.run.exceed(largest_run);
         }
+        self.was_open = true;
+        // A killed run left them open. Their windows are copied from its segments.
+        self.incidents.open(directory::open_incidents(path, self.run.number()));
         Ok(())
     }
 
@@ -240,7 +262,8 @@ impl Store {
                 let name = Name::Segment { number: open.next_segment, start: block.range.from };
                 open.next_segment = open.next_segment.saturating_add(1);
                 let directory = &self.settings.directory;
-                let segment = Segment::create(&self.disk, directory, name, self.run, block)?;
+                let segment =
+                    Segment::create(&self.disk, directory, name, self.run.number(), block)?;
                 bytes += segment.length();
                 // All of the block, which cannot be read from its middle on.
                 (current.insert(segment), 0)
@@ -262,59 +285,90 @@ impl Store {
         Ok(())
     }
 
-    fn write_incidents(&mut self, memory: &Memory) -> Result<(), Failure> {
-        while let Some((number, incident)) = self
-            .incidents
-            .first_key_value()
-            .map(|(number, incident)| (*number, Arc::clone(incident)))
-        {
-            self.write_incident(&incident, memory)?;
-            self.incidents.remove(&number);
+    /// Writes incidents. One that fails for itself is tried again later, and does not hold up the others.
+    fn write_incidents(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
+        for waiting in self.incidents.due(now) {
+            match self.write_incident(waiting, memory) {
+                Ok(()) => self.incidents.written(waiting),
+                Err(failure) if matches!(failure.reason, "full" | "read_only" | "missing") => {
+                    return Err(failure);
+                }
+                Err(Failure { reason, what }) => {
+                    *self.view.errors.entry(reason).or_default() += 1;
+                    tracing::warn!(
+                        "{what}; the incident is kept in memory until it can be written"
+                    );
+                    self.incidents.failed(waiting, now + RETRY);
+                }
+            }
         }
         Ok(())
     }
 
-    fn write_incident(&mut self, incident: &Incident, memory: &Memory) -> Result<(), Failure> {
+    fn write_incident(&mut self, waiting: Waiting, memory: &Memory) -> Result<(), Failure> {
         let directory = &self.settings.directory;
-        let name = Name::Incident { number: incident.number };
-        let path = directory.join(name.text());
-        if !self.own_incidents.contains(&incident.number) {
-            // Another process took the number, before this one got the directory. What is no file of ours
-            // is not replaced either.
-            let is_taken = std::fs::symlink_metadata(&path).is_ok()
-                && !matches!(files::incident(&path), Ok(Some((run, _))) if run == self.run);
-            if is_taken {
-                tracing::warn!(
-                    "incident {} is kept in memory alone: {} is of another run",
-                    incident.number,
-                    path.display()
-                );
-                *self.view.errors.entry("number_taken").or_default() += 1;
-                return Ok(());
-            }
-        }
+        let path = |number| directory.join(Name::Incident { number }.text());
+        let found = match waiting {
+            Waiting::Left(number) => directory::left_open(&path(number), number)
+                .map(|(key, left)| (key, Incident { is_closed: true, ..left })),
+            Waiting::Own(number) => match self.incidents.own(number) {
+                Some(own) => {
+                    let key = Key { run: self.run.number(), sequence: number };
+                    let number = self.incidents.number(directory, key)?;
+                    Some((key, Incident { number, ..Incident::clone(&own) }))
+                }
+                None => None,
+            },
+        };
+        let Some((key, incident)) = found else {
+            return Ok(());
+        };
         let most = (self.settings.max_bytes / WINDOW_SHARE).min(WINDOW_BYTES);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let memory = incident.is_closed.then_some(memory);
-        let Some(bytes) = window::file(incident, self.run, directory, memory, most) else {
+        let Some(bytes) = window::file(&incident, key, directory, memory, most) else {
             return Ok(());
         };
-        self.disk.put(&path, &bytes, true)?;
-        self.own_incidents.insert(incident.number);
+        self.disk.put(&path(incident.number), &bytes, true)?;
         self.count(bytes.len() as u64);
         Ok(())
     }
 
     fn retain(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
-        let current = self.open.as_ref().and_then(|open| open.current.as_ref());
-        let in_use = InUse { current: current.map(|segment| segment.name), windows: &self.windows };
+        let in_use = self.in_use();
         let time = memory.blocks.last().map(|block| block.range.to);
         let directory = &self.settings.directory;
-        let kept = self.retention.run(&self.disk, directory, now, time, in_use)?;
-        self.view.bytes = kept.bytes;
-        self.view.oldest = kept.oldest.map(Time::to_system);
+        let kept = self.retention.run(&self.disk, directory, now, time, &in_use)?;
+        self.note(kept);
         self.last_retention = Some(now);
         Ok(())
+    }
+
+    /// Removes something from a full volume. Returns whether there was something.
+    fn make_room(&mut self, now: Moment, memory: &Memory) -> bool {
+        if self.open.is_none() {
+            return false;
+        }
+        let in_use = self.in_use();
+        let time = memory.blocks.last().map(|block| block.range.to);
+        let directory = &self.settings.directory;
+        match self.retention.make_room(&self.disk, directory, now, time, &in_use) {
+            Ok((kept, removed)) => {
+                self.note(kept);
+                removed > 0
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn in_use(&self) -> InUse {
+        let current = self.open.as_ref().and_then(|open| open.current.as_ref());
+        self.incidents.in_use(current.map(|segment| segment.name))
+    }
+
+    fn note(&mut self, kept: Kept) {
+        self.view.bytes = kept.bytes;
+        self.view.oldest = kept.oldest.map(Time::to_system);
     }
 
     fn count(&mut self, bytes: u64) {
@@ -338,16 +392,22 @@ impl Store {
         if self.failing.replace(reason) != Some(reason) {
             tracing::warn!("{what}; the history is kept in memory alone until it can be written");
         }
-        let current = self.open.as_mut().map(|open| &mut open.current);
         if reason == "missing" {
             // What was in the directory is gone with it. Memory has the last hour.
             self.open = None;
             (self.written, self.synced) = (0, 0);
-        } else if let Some(current) = current {
-            // It is written again to a new segment, from what was synced on.
-            if current.take_if(|segment| segment.is_broken).is_some() {
-                self.written = self.synced;
-            }
+        } else {
+            self.drop_broken();
+        }
+    }
+
+    /// Gives up a segment of which nobody knows what is on the medium. It is written again to a new one, from
+    /// what was synced on.
+    fn drop_broken(&mut self) {
+        let current = self.open.as_mut().map(|open| &mut open.current);
+        let broken = current.and_then(|current| current.take_if(|segment| segment.is_broken));
+        if broken.is_some() {
+            self.written = self.synced;
         }
     }
 }

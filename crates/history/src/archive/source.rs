@@ -45,7 +45,10 @@ pub(crate) struct Source {
 impl Source {
     /// Reads a file.
     pub(crate) fn load(path: &Path) -> io::Result<Self> {
-        Ok(Self::of(files::read(path)?))
+        let (bytes, unread) = files::read(path)?;
+        let mut source = Self::of(bytes);
+        source.damaged += unread;
+        Ok(source)
     }
 
     fn of(bytes: Vec<u8>) -> Self {

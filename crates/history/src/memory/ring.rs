@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::Moment;
 
-use super::{Block, Frame, LayoutFrame, Memory};
+use super::{Block, Frame, Incidents, LayoutFrame, Memory, Run};
 use crate::codec::{Encoder, MAX_COLUMNS, MAX_ROWS};
 use crate::event::Event;
 use crate::frame::{self, Key, Kind};
@@ -25,7 +25,7 @@ const BLOCK: Duration = Duration::from_secs(60);
 /// How long frames are kept.
 const KEEP: Duration = Duration::from_secs(3600);
 
-/// How many bytes of frames are kept for up to [`GPUS`] GPUs, and as many for further ones.
+/// How many bytes of frames and layouts are kept for up to [`GPUS`] GPUs, and as many for further ones.
 const BYTES: usize = 2 << 20;
 const GPUS: usize = 8;
 
@@ -35,13 +35,12 @@ const GAP: Duration = Duration::from_secs(10);
 /// The most events of a block. A flood of them would leave no room for rows.
 const EVENTS: usize = 1_000;
 
-/// How many incidents are kept.
-const INCIDENTS: usize = 100;
-
 /// The newest frames, and the rows that are not in one yet.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    run: u64,
+    /// The number of this run, and the one that the frames have.
+    run: Run,
+    number: u64,
     /// The last sequence number that was given away.
     sequence: u64,
     layout: Option<Arc<LayoutFrame>>,
@@ -54,15 +53,16 @@ pub(crate) struct Ring {
     pending_since: Option<Moment>,
     /// The time of the last row, and how long after the one before it came.
     last_row: Option<(Time, Duration)>,
-    incidents: VecDeque<Arc<Incident>>,
+    incidents: Incidents,
     /// Events that were dropped, because there were too many.
     dropped_events: u64,
 }
 
 impl Ring {
     /// An empty one.
-    pub(crate) fn new(run: u64) -> Self {
+    pub(crate) fn new(run: Run) -> Self {
         Self {
+            number: run.number(),
             run,
             sequence: 0,
             layout: None,
@@ -72,7 +72,7 @@ impl Ring {
             pending: Vec::new(),
             pending_since: None,
             last_row: None,
-            incidents: VecDeque::new(),
+            incidents: Incidents::default(),
             dropped_events: 0,
         }
     }
@@ -81,7 +81,7 @@ impl Ring {
     pub(crate) fn snapshot(&self) -> Memory {
         let pending = self.layout.as_ref().filter(|_| !self.pending.is_empty());
         Memory {
-            run: self.run,
+            run: self.number,
             blocks: self.blocks.iter().map(Arc::clone).collect(),
             pending: pending.map(|frame| (Arc::clone(&frame.layout), self.pending.clone())),
             incidents: self.incidents.iter().map(Arc::clone).collect(),
@@ -99,6 +99,7 @@ impl Ring {
         events: &[Event],
         is_urgent: bool,
     ) -> Vec<Arc<Block>> {
+        self.use_run();
         self.use_layout(now, layout);
         if let Some(row) = row {
             self.push_row(now, row);
@@ -142,13 +143,16 @@ impl Ring {
 
     /// Keeps the newest state of an incident.
     pub(crate) fn put_incident(&mut self, incident: Arc<Incident>) {
-        let at = self.incidents.partition_point(|other| other.number < incident.number);
-        match self.incidents.get_mut(at).filter(|other| other.number == incident.number) {
-            Some(older) => *older = incident,
-            None => self.incidents.insert(at, incident),
-        }
-        if self.incidents.len() > INCIDENTS {
-            self.incidents.pop_front();
+        self.incidents.put(incident);
+    }
+
+    /// Takes the number of the run, if it has become larger.
+    fn use_run(&mut self) {
+        let number = self.run.number();
+        if number != self.number {
+            self.number = number;
+            Block::set_run(self.blocks.iter_mut(), number);
+            self.layout = self.layout.as_ref().map(|layout| Arc::new(layout.of_run(number)));
         }
     }
 
@@ -158,9 +162,16 @@ impl Ring {
             return;
         }
         self.end_block(now);
+        // A GPU that comes and goes brings back the same ones.
+        let known = self.blocks.iter().rev().map(|block| &block.layout);
+        let known = known.into_iter().find(|known| known.layout == *layout);
+        if let Some(known) = known {
+            self.layout = Some(Arc::clone(known));
+            return;
+        }
         let payload = serde_json::to_vec(&**layout).unwrap_or_default();
         let sequence = self.sequence + 1;
-        let key = Key { run: self.run, sequence };
+        let key = Key { run: self.number, sequence };
         // One that is too large for a frame, or for a reader, is not recorded.
         let bytes = frame::encode(Kind::Layout, key, &payload);
         let bytes = bytes.filter(|_| layout.width() <= MAX_COLUMNS);
@@ -220,7 +231,7 @@ impl Ring {
     /// Adds a frame to the open block, or to a new one.
     fn add(&mut self, now: Moment, kind: Kind, payload: &[u8], range: Range, rows: u32) {
         let sequence = self.sequence + 1;
-        let key = Key { run: self.run, sequence };
+        let key = Key { run: self.number, sequence };
         let (Some(layout), Some(bytes)) = (&self.layout, frame::encode(kind, key, payload)) else {
             return;
         };
@@ -255,14 +266,13 @@ impl Ring {
     fn drop_oldest(&mut self, now: Moment) -> Vec<Arc<Block>> {
         let gpus = self.layout.as_ref().map_or(0, |layout| layout.layout.gpus.len());
         let limit = BYTES * gpus.div_ceil(GPUS).max(1);
-        let mut bytes: usize = self.blocks.iter().map(|block| block.bytes).sum();
         let mut dropped = Vec::new();
         while let Some(block) = self.blocks.front() {
             let is_old = now - block.ended > KEEP;
-            if self.blocks.len() == 1 || !(is_old || bytes > limit) {
+            let is_surplus = is_old || Block::total_bytes(self.blocks.iter()) > limit;
+            if self.blocks.len() == 1 || !is_surplus {
                 break;
             }
-            bytes -= block.bytes;
             dropped.extend(self.blocks.pop_front());
         }
         dropped

@@ -7,7 +7,7 @@ use super::*;
 use crate::fixture::{at, event, layout, moment, read, row};
 
 fn ring() -> Ring {
-    Ring::new(1)
+    Ring::new(Run::new(1))
 }
 
 /// Adds the rows of these seconds.
@@ -116,6 +116,37 @@ fn the_last_hour_is_kept_and_no_more_than_fits() {
     let memory = ring.snapshot();
     assert!(memory.bytes() <= 2 << 20, "{}", memory.bytes());
     assert!(memory.bytes() > 1 << 20, "{}", memory.bytes());
+}
+
+#[test]
+fn a_layout_that_comes_and_goes_is_kept_once_and_counted() {
+    let (mut ring, one, two) = (ring(), layout(8, 300), layout(7, 300));
+    for second in 0..200 {
+        let layout = if second % 2 == 0 { &one } else { &two };
+        let layout = Arc::new(Layout::clone(layout));
+        push(&mut ring, &layout, second..second + 1);
+    }
+    let memory = ring.snapshot();
+    let layouts: std::collections::BTreeSet<_> =
+        memory.blocks.iter().map(|block| block.layout.frame.sequence).collect();
+    assert_eq!(layouts.len(), 2);
+    let of_layouts = memory.blocks[0].layout.bytes() + memory.blocks[1].layout.bytes();
+    let of_frames: usize = memory.blocks.iter().map(|block| block.bytes).sum();
+    assert_eq!(memory.bytes(), of_layouts + of_frames);
+    assert_eq!(read(&memory, Range::ALL).seconds(), Vec::from_iter(0..200));
+}
+
+#[test]
+fn layouts_that_change_for_ever_take_no_more_than_fits() {
+    let (mut ring, layout) = (ring(), layout(8, 300));
+    for second in 0..200 {
+        let mut layout = Layout::clone(&layout);
+        layout.host.hostname = Some(second.to_string());
+        push(&mut ring, &Arc::new(layout), second..second + 1);
+    }
+    let memory = ring.snapshot();
+    assert!(memory.bytes() <= 2 << 20, "{}", memory.bytes());
+    assert!(memory.blocks.len() < 100, "{}", memory.blocks.len());
 }
 
 #[test]

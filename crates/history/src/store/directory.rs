@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::disk::{Disk, Failure};
 use super::segment::Segment;
-use crate::files::{self, Marker, Name, UNFINISHED};
+use crate::files::{self, Marker, Name, Owner, UNFINISHED};
+use crate::frame::Key;
 use crate::incident::Incident;
 
 /// A directory that is locked.
@@ -19,6 +20,8 @@ pub(crate) struct Directory {
     pub(crate) current: Option<Segment>,
     /// Bytes of files with our names when it was opened.
     pub(crate) bytes: u64,
+    /// The largest number of a run then; 0 without one.
+    pub(crate) largest_run: u64,
 }
 
 const LOCK: &str = "lock";
@@ -33,17 +36,32 @@ impl Directory {
         disk.make_directory(path)?;
         let lock = disk.lock(&path.join(LOCK))?;
         remove_unfinished(disk, path)?;
-        if files::marker(path) == Marker::None {
-            disk.put(&path.join(files::MARKER), files::marker_text().as_bytes(), false)?;
-        }
         let listed = files::list(path).map_err(|error| Failure::of(&error, "read", path))?;
+        let marker = path.join(files::MARKER);
+        let has_ours = || {
+            let mut owners = listed.iter().map(|file| files::owner(&file.path));
+            owners.any(|owner| owner.is_ok_and(|owner| owner == Owner::Ours))
+        };
+        match files::marker(path) {
+            Marker::Ours | Marker::Newer => {}
+            Marker::None => drop(disk.put(&marker, files::marker_text().as_bytes(), false)?),
+            Marker::Unreadable if !has_ours() => {
+                let what = format!("{} is not of heatsink", marker.display());
+                return Err(Failure::new("io", what));
+            }
+            Marker::Cut | Marker::Unreadable => {
+                tracing::warn!("{} is damaged and is written again", marker.display());
+                disk.put(&marker, files::marker_text().as_bytes(), true)?;
+            }
+        }
         let numbers = listed.iter().filter_map(|file| match file.name {
             Name::Segment { number, .. } => Some(number),
             Name::Incident { .. } => None,
         });
         let next_segment = numbers.max().unwrap_or_default().saturating_add(1);
         let bytes = listed.iter().map(|file| file.bytes).sum();
-        Ok(Self { lock, next_segment, current: None, bytes })
+        let largest_run = files::largest_run(&listed);
+        Ok(Self { lock, next_segment, current: None, bytes, largest_run })
     }
 
     /// Whether it still is the directory of its name.
@@ -56,27 +74,32 @@ impl Directory {
 fn remove_unfinished(disk: &Disk, path: &Path) -> Result<(), Failure> {
     let listed = files::list_unfinished(path);
     for file in listed.map_err(|error| Failure::of(&error, "read", path))? {
-        if file.bytes == 0 || files::is_begun(&file.path) {
+        if files::is_unfinished(&file.path) {
             disk.remove(&file.path)?;
         }
     }
     let marker = path.join(format!("{}{UNFINISHED}", files::MARKER));
-    if files::is_unfinished_marker(&marker) {
+    if files::is_unfinished(&marker) {
         disk.remove(&marker)?;
     }
     Ok(())
 }
 
-/// Incidents that another run left open.
-pub(crate) fn open_incidents(path: &Path, run: u64) -> Vec<Incident> {
+/// The numbers of incidents that another run left open.
+pub(crate) fn open_incidents(path: &Path, run: u64) -> Vec<u64> {
     let listed = files::list(path).unwrap_or_default();
     let incidents = listed.into_iter().filter_map(|file| {
         let Name::Incident { number } = file.name else {
             return None;
         };
-        let (by, incident) = files::incident(&file.path).ok()??;
-        let is_left = by != run && !incident.is_closed && incident.number == number;
-        is_left.then_some(incident)
+        let (by, _) = left_open(&file.path, number)?;
+        (by.run != run).then_some(number)
     });
     incidents.collect()
+}
+
+/// The incident of a file, if it is open, and its run and number there.
+pub(crate) fn left_open(path: &Path, number: u64) -> Option<(Key, Incident)> {
+    let (key, incident) = files::incident(path).ok()??;
+    (!incident.is_closed && incident.number == number).then_some((key, incident))
 }

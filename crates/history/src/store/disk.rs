@@ -3,16 +3,19 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 
-use crate::files::UNFINISHED;
+use crate::files::{self, UNFINISHED};
 
 /// For its owner and its group.
 const DIRECTORY_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
+
+/// How many names are tried for a file that is being written.
+const UNFINISHED_NAMES: u8 = 16;
 
 /// Why something could not be written.
 #[derive(Debug)]
@@ -57,6 +60,10 @@ pub(crate) struct Faults {
     pub(crate) write: Option<(usize, Errno)>,
     /// The error of the next sync.
     pub(crate) sync: Option<Errno>,
+    /// The bytes that are left on a small volume.
+    pub(crate) volume: Option<u64>,
+    /// The error of making files whose names begin like this.
+    pub(crate) create: Option<(&'static str, Errno)>,
     /// The error of changes to the directory.
     pub(crate) directory: Option<Errno>,
 }
@@ -94,12 +101,48 @@ impl Disk {
     }
 
     /// Makes a file that is not there yet.
-    fn create(&self, path: &Path) -> Result<File, Failure> {
-        self.check_directory()
-            .and_then(|()| {
-                OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
-            })
-            .map_err(|error| Failure::of(&error, "make", path))
+    fn create(&self, path: &Path) -> io::Result<File> {
+        #[cfg(test)]
+        if let Some((begin, error)) = self.faults().create
+            && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begin))
+        {
+            return Err(error.into());
+        }
+        self.check_directory().and_then(|()| {
+            OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
+        })
+    }
+
+    /// Makes the file under which another one is written. What of ours is in its place is removed; beside
+    /// something else it gets a number.
+    fn create_unfinished(&self, path: &Path) -> Result<(PathBuf, File), Failure> {
+        let mut number = 0;
+        loop {
+            let mut unfinished = path.as_os_str().to_owned();
+            if number > 0 {
+                unfinished.push(format!(".{number}"));
+            }
+            unfinished.push(UNFINISHED);
+            let unfinished = PathBuf::from(unfinished);
+            let mut created = self.create(&unfinished);
+            let is_taken = |created: &io::Result<File>| {
+                created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+            };
+            if is_taken(&created)
+                && files::is_unfinished(&unfinished)
+                && self.remove(&unfinished).is_ok()
+            {
+                created = self.create(&unfinished);
+            }
+            number += 1;
+            if is_taken(&created) && number < UNFINISHED_NAMES {
+                continue;
+            }
+            return match created {
+                Ok(file) => Ok((unfinished, file)),
+                Err(error) => Err(Failure::of(&error, "make", &unfinished)),
+            };
+        }
     }
 
     /// Appends to a file.
@@ -114,6 +157,9 @@ impl Disk {
 
     #[cfg(test)]
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        if let Some(left) = &mut self.faults().volume {
+            *left = left.checked_sub(bytes.len() as u64).ok_or(Errno::NOSPC)?;
+        }
         if let Some((left, error)) = &mut self.faults().write {
             let count = bytes.len().min(*left);
             file.write_all(&bytes[..count])?;
@@ -130,10 +176,8 @@ impl Disk {
         bytes: &[u8],
         may_replace: bool,
     ) -> Result<File, Failure> {
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(UNFINISHED);
-        let unfinished = Path::new(&unfinished);
-        let mut file = self.create(unfinished)?;
+        let (unfinished, mut file) = self.create_unfinished(path)?;
+        let unfinished = unfinished.as_path();
         let directory = path.parent().unwrap_or(path);
         let put = self
             .append(&mut file, unfinished, bytes)
@@ -183,6 +227,10 @@ impl Disk {
 
     /// Removes a file.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), Failure> {
+        #[cfg(test)]
+        if let Some(left) = &mut self.faults().volume {
+            *left += fs::metadata(path).map_or(0, |metadata| metadata.len());
+        }
         self.check_directory()
             .and_then(|()| fs::remove_file(path))
             .map_err(|error| Failure::of(&error, "remove", path))

@@ -14,7 +14,7 @@ use crate::time::Time;
 pub(crate) struct Previous {
     /// How the last one ended.
     pub(crate) run: Option<PreviousRun>,
-    /// Its number; 0 without one.
+    /// The largest number of a run; 0 without one.
     pub(crate) number: u64,
     /// The largest number of an incident; 0 without one.
     pub(crate) incident: u64,
@@ -36,14 +36,18 @@ pub(crate) fn previous(directory: &Path, boot_id: Option<&str>) -> Previous {
         let newest = incidents.values().next_back();
         previous.last_incident = newest.map(|(_, Incident { began, .. })| *began);
     }
-    let segments = listed.iter().filter(|file| matches!(file.name, Name::Segment { .. }));
+    previous.number = files::largest_run(&listed);
+    // Larger ones are not ours.
+    let segments = listed
+        .iter()
+        .filter(|file| matches!(file.name, Name::Segment { .. }) && file.bytes <= files::MAX_FILE);
     for segment in segments.rev() {
         // One that is damaged as a whole says nothing; the one before it may.
         let Ok(source) = Source::load(&segment.path) else {
             continue;
         };
         if let Some((number, run)) = of_segment(&source, boot_id) {
-            (previous.number, previous.run) = (number, Some(run));
+            (previous.number, previous.run) = (previous.number.max(number), Some(run));
             break;
         }
     }

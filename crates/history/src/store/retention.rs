@@ -3,9 +3,12 @@
 //! Only files that are ours by name and by content are counted and removed: a regular file with one of our
 //! names and a valid frame of this version or an earlier one.
 //!
-//! **By size**: the oldest segments first, then those that an open incident needs, then incidents, the oldest
-//! first. The segment that is being written stays. Oldest is by number, which follows the order of recording
-//! and not the clock.
+//! **By size**: incidents beyond half of it, then segments, then segments that an open incident needs, then
+//! the other incidents, the oldest first. The segment that is being written stays. Oldest is by number, which
+//! follows the order of recording and not the clock.
+//!
+//! **When the volume is full**, in the same order, but incidents within half of what there is stay, and so
+//! does the last hour of recording: somebody else may need the room.
 //!
 //! **By age**: a clock that is wrong must not cost the recording. Therefore:
 //!
@@ -13,12 +16,13 @@
 //!   on a clock that cannot be set: a step forward ages nothing.
 //! - At the start the clock may be wrong as well, until time is synchronised. Nothing is removed in the first
 //!   ten minutes, and then one segment in five minutes at most, which still is twelve times what is recorded.
-//! - The segment that is being written and the newest one before it, an hour of recording, always stay.
-//! - Segments of the future have no age, and go by size.
+//! - The segment that is being written and the last hour of recording before it always stay.
+//! - Segments of the future have no age, and go by size. They do not keep others, and neither does a segment
+//!   that an open incident needs.
 //!
 //! Incidents have no age: they go by size alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +39,16 @@ const NEXT_AFTER: Duration = Duration::from_secs(300);
 /// More segments than this are not kept: a process that is killed again and again leaves many small ones.
 const MOST_SEGMENTS: usize = 2_000;
 
+/// The recording that always stays, in milliseconds: about an hour. A segment ends at the last block that
+/// begins within an hour.
+const LAST_MS: u64 = 59 * 60_000;
+
+/// How much room is made on a full volume at once.
+const ROOM: u64 = 1 << 20;
+
+/// Incidents have at most this share of the directory.
+const INCIDENTS_SHARE: u64 = 2;
+
 /// Removes what is too old or too much.
 #[derive(Debug)]
 pub(crate) struct Retention {
@@ -44,8 +58,16 @@ pub(crate) struct Retention {
     began: Option<(Moment, Time)>,
     /// When a segment was last removed because of its age.
     aged: Option<Moment>,
-    /// Files that were looked at, and whether they are ours. What they are does not change.
-    known: BTreeMap<PathBuf, bool>,
+    /// Files that were looked at. What they are does not change.
+    known: BTreeMap<PathBuf, Known>,
+}
+
+/// What is known of a file.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    is_ours: bool,
+    /// The times of a segment that is ended, once they were asked for.
+    range: Option<Option<Range>>,
 }
 
 /// What is kept.
@@ -58,12 +80,14 @@ pub(crate) struct Kept {
 }
 
 /// What must not be removed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InUse<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct InUse {
     /// The segment that is being written.
     pub(crate) current: Option<Name>,
-    /// The windows of open incidents, by number.
-    pub(crate) windows: &'a BTreeMap<u64, Range>,
+    /// The numbers of open incidents in the directory.
+    pub(crate) open: BTreeSet<u64>,
+    /// Their windows.
+    pub(crate) windows: Vec<Range>,
 }
 
 impl Retention {
@@ -77,45 +101,85 @@ impl Retention {
         self.began.get_or_insert((now, time));
     }
 
-    /// Removes what is too much. `time` is that of the newest row or event.
+    /// Removes what is too old and too much. `time` is that of the newest row or event.
     pub(crate) fn run(
         &mut self,
         disk: &Disk,
         directory: &Path,
         now: Moment,
         time: Option<Time>,
-        in_use: InUse<'_>,
+        in_use: &InUse,
     ) -> Result<Kept, Failure> {
+        let mut listed = self.list(directory)?;
+        let old = time.and_then(|time| self.aged_segment(now, time, &listed, in_use));
+        if let Some(old) = old.filter(|old| self.remove(disk, old)) {
+            listed.retain(|file| *file != old);
+            self.aged = Some(now);
+        }
+        let worth = self.by_worth(&listed, self.max_bytes, in_use);
+        self.remove_surplus(disk, &mut listed, worth, self.max_bytes);
+        Ok(kept(&listed))
+    }
+
+    /// Removes something, so that there is room on a full volume. Returns what is kept, and how many bytes
+    /// were removed.
+    pub(crate) fn make_room(
+        &mut self,
+        disk: &Disk,
+        directory: &Path,
+        now: Moment,
+        time: Option<Time>,
+        in_use: &InUse,
+    ) -> Result<(Kept, u64), Failure> {
+        let before = kept(&self.list(directory)?).bytes;
+        let after = self.run(disk, directory, now, time, in_use)?;
+        if after.bytes < before {
+            return Ok((after, before - after.bytes));
+        }
+        let mut listed = self.list(directory)?;
+        let limit = before.saturating_sub(ROOM);
+        let mut worth = self.by_worth(&listed, limit, in_use);
+        let last = self.last_hour(&listed, in_use);
+        let surplus = surplus_incidents(&listed, limit, in_use);
+        worth.retain(|file| match file.name {
+            Name::Segment { .. } => !last.contains(&file.name) && !self.is_needed(file, in_use),
+            Name::Incident { .. } => surplus.contains(&file.name),
+        });
+        self.remove_surplus(disk, &mut listed, worth, limit);
+        let after = kept(&listed);
+        Ok((after, before.saturating_sub(after.bytes)))
+    }
+
+    /// Our files.
+    fn list(&mut self, directory: &Path) -> Result<Vec<Listed>, Failure> {
         let listed = files::list(directory);
         let mut listed = listed.map_err(|error| Failure::of(&error, "read", directory))?;
         self.known.retain(|path, _| listed.iter().any(|file| file.path == *path));
         listed.retain(|file| self.is_ours(&file.path));
-        if let Some(old) = time.and_then(|time| self.aged_segment(now, time, &listed, in_use)) {
-            self.remove(disk, &old);
-            listed.retain(|file| *file != old);
-            self.aged = Some(now);
-        }
-        let mut bytes: u64 = listed.iter().map(|file| file.bytes).sum();
-        let mut segments = segments(&listed).count();
-        let mut removed = Vec::new();
-        for file in self.by_worth(&listed, in_use) {
+        Ok(listed)
+    }
+
+    /// Removes files until there is not too much.
+    fn remove_surplus(
+        &mut self,
+        disk: &Disk,
+        listed: &mut Vec<Listed>,
+        worth: Vec<Listed>,
+        max_bytes: u64,
+    ) {
+        let mut bytes = total(listed);
+        let mut segments = segments(listed).count();
+        let mut removed = BTreeSet::new();
+        for file in worth {
             let is_segment = matches!(file.name, Name::Segment { .. });
-            if bytes <= self.max_bytes && !(is_segment && segments > MOST_SEGMENTS) {
-                continue;
+            let is_surplus = bytes > max_bytes || (is_segment && segments > MOST_SEGMENTS);
+            if is_surplus && self.remove(disk, &file) {
+                bytes -= file.bytes;
+                segments -= usize::from(is_segment);
+                removed.insert(file.name);
             }
-            if !self.remove(disk, file) {
-                continue;
-            }
-            bytes -= file.bytes;
-            segments -= usize::from(is_segment);
-            removed.push(file.name);
         }
-        let kept = listed.iter().filter(|file| !removed.contains(&file.name));
-        let starts = kept.filter_map(|file| match file.name {
-            Name::Segment { start, .. } => Some(start),
-            Name::Incident { .. } => None,
-        });
-        Ok(Kept { bytes, oldest: starts.min() })
+        listed.retain(|file| !removed.contains(&file.name));
     }
 
     /// Removes a file. One that cannot be removed is not counted as ours any more, so that others go instead.
@@ -123,56 +187,50 @@ impl Retention {
         let removed = disk.remove(&file.path);
         if let Err(failure) = &removed {
             tracing::warn!("{}", failure.what);
-            self.known.insert(file.path.clone(), false);
+            self.known.insert(file.path.clone(), Known { is_ours: false, range: None });
         }
         removed.is_ok()
     }
 
     fn is_ours(&mut self, path: &Path) -> bool {
-        if let Some(is_ours) = self.known.get(path) {
-            return *is_ours;
+        if let Some(known) = self.known.get(path) {
+            return known.is_ours;
         }
         // One that cannot be read is looked at again.
         let Ok(owner) = files::owner(path) else {
             return false;
         };
         let is_ours = owner == Owner::Ours;
-        self.known.insert(path.to_owned(), is_ours);
+        self.known.insert(path.to_owned(), Known { is_ours, range: None });
         is_ours
     }
 
     /// What may be removed, the least worth first.
-    fn by_worth<'a>(&self, listed: &'a [Listed], in_use: InUse<'_>) -> Vec<&'a Listed> {
-        let is_current = |file: &&Listed| Some(file.name) == in_use.current;
-        let is_open = |file: &&Listed| match file.name {
-            Name::Incident { number } => in_use.windows.contains_key(&number),
-            Name::Segment { .. } => false,
+    fn by_worth(&mut self, listed: &[Listed], max_bytes: u64, in_use: &InUse) -> Vec<Listed> {
+        let may_go = |file: &&Listed| match file.name {
+            Name::Segment { .. } => Some(file.name) != in_use.current,
+            Name::Incident { number } => !in_use.open.contains(&number),
         };
-        let mut files: Vec<_> =
-            listed.iter().filter(|file| !is_current(file) && !is_open(file)).collect();
+        let surplus = surplus_incidents(listed, max_bytes, in_use);
         // Summaries are read only if something has to go.
-        let total: u64 = listed.iter().map(|file| file.bytes).sum();
-        if total > self.max_bytes && !in_use.windows.is_empty() {
-            let is_needed = |file: &Listed| {
-                matches!(file.name, Name::Segment { .. }) && is_needed(file, in_use.windows)
-            };
-            let (needed, mut rest): (Vec<_>, Vec<_>) =
-                files.into_iter().partition(|file| is_needed(file));
-            let incidents = rest.iter().position(|file| matches!(file.name, Name::Incident { .. }));
-            let at = incidents.unwrap_or(rest.len());
-            rest.splice(at..at, needed);
-            files = rest;
-        }
+        let is_asked = total(listed) > max_bytes;
+        let mut files: Vec<_> = listed.iter().filter(may_go).cloned().collect();
+        files.sort_by_cached_key(|file| match file.name {
+            Name::Incident { .. } if surplus.contains(&file.name) => 0,
+            Name::Segment { .. } if is_asked && self.is_needed(file, in_use) => 2,
+            Name::Segment { .. } => 1,
+            Name::Incident { .. } => 3,
+        });
         files
     }
 
-    /// The oldest segment, if it is too old.
+    /// The oldest segment that is too old.
     fn aged_segment(
-        &self,
+        &mut self,
         now: Moment,
         time: Time,
         listed: &[Listed],
-        in_use: InUse<'_>,
+        in_use: &InUse,
     ) -> Option<Listed> {
         let (began, began_time) = self.began?;
         let pause = self.aged.map_or(now - began >= FIRST_AFTER, |aged| now - aged >= NEXT_AFTER);
@@ -180,14 +238,93 @@ impl Retention {
             return None;
         }
         let time = time.min(began_time.after(now - began));
+        let last = self.last_hour(listed, in_use);
+        let keep = self.keep;
+        let mut earlier = segments(listed)
+            .filter(|file| Some(file.name) != in_use.current && !last.contains(&file.name));
+        let old = earlier.find(|file| {
+            let is_old = self.end_of(file).is_some_and(|ended| ended.after(keep) < time);
+            is_old && !self.is_needed(file, in_use)
+        });
+        old.cloned()
+    }
+
+    /// The segments with the last hour of recording before the one that is being written, whatever its times
+    /// are.
+    fn last_hour(&mut self, listed: &[Listed], in_use: &InUse) -> BTreeSet<Name> {
+        let mut last = BTreeSet::new();
+        let mut length: u64 = 0;
         let earlier: Vec<_> =
             segments(listed).filter(|file| Some(file.name) != in_use.current).collect();
-        let (_newest, old) = earlier.split_last()?;
-        let oldest = old.first()?;
-        let ended = end_of(oldest)?;
-        let is_old = ended.after(self.keep) < time && !is_needed(oldest, in_use.windows);
-        is_old.then(|| Listed::clone(oldest))
+        for file in earlier.into_iter().rev() {
+            if length >= LAST_MS {
+                break;
+            }
+            let range = self.range_of(file);
+            length =
+                length.saturating_add(range.map_or(0, |range| range.to.0.abs_diff(range.from.0)));
+            last.insert(file.name);
+        }
+        last
     }
+
+    /// What a segment has that is not written any more.
+    fn range_of(&mut self, file: &Listed) -> Option<Range> {
+        let known = self.known.get_mut(&file.path)?;
+        if let Some(range) = known.range {
+            return range;
+        }
+        let range = range_of(file)?;
+        known.range = Some(range);
+        range
+    }
+
+    /// The last time in a segment. One without anything in it is as old as its name says.
+    fn end_of(&mut self, file: &Listed) -> Option<Time> {
+        self.range_of(file).map(|range| range.to).or(match file.name {
+            Name::Segment { start, .. } => Some(start),
+            Name::Incident { .. } => None,
+        })
+    }
+
+    /// Whether a segment has something of the window of an open incident.
+    fn is_needed(&mut self, file: &Listed, in_use: &InUse) -> bool {
+        !in_use.windows.is_empty()
+            && self
+                .range_of(file)
+                .is_some_and(|range| in_use.windows.iter().any(|window| window.overlaps(&range)))
+    }
+}
+
+/// The oldest incidents, as many as are beyond the share of incidents.
+fn surplus_incidents(listed: &[Listed], max_bytes: u64, in_use: &InUse) -> BTreeSet<Name> {
+    let is_closed = |file: &Listed| match file.name {
+        Name::Incident { number } => !in_use.open.contains(&number),
+        Name::Segment { .. } => false,
+    };
+    let incidents = || listed.iter().filter(|file| matches!(file.name, Name::Incident { .. }));
+    let mut bytes: u64 = incidents().map(|file| file.bytes).sum();
+    let mut surplus = BTreeSet::new();
+    for file in incidents().filter(|file| is_closed(file)) {
+        if bytes <= max_bytes / INCIDENTS_SHARE {
+            break;
+        }
+        bytes -= file.bytes;
+        surplus.insert(file.name);
+    }
+    surplus
+}
+
+fn total(listed: &[Listed]) -> u64 {
+    listed.iter().map(|file| file.bytes).sum()
+}
+
+fn kept(listed: &[Listed]) -> Kept {
+    let starts = listed.iter().filter_map(|file| match file.name {
+        Name::Segment { start, .. } => Some(start),
+        Name::Incident { .. } => None,
+    });
+    Kept { bytes: total(listed), oldest: starts.min() }
 }
 
 /// Segments by number.
@@ -195,26 +332,11 @@ fn segments(listed: &[Listed]) -> impl Iterator<Item = &Listed> {
     listed.iter().filter(|file| matches!(file.name, Name::Segment { .. }))
 }
 
-/// What a segment has.
-fn range_of(file: &Listed) -> Option<Range> {
+/// What a segment has; nothing if it cannot be read now.
+fn range_of(file: &Listed) -> Option<Option<Range>> {
     let summary = match Summary::of_file(&file.path).ok()? {
         Some(summary) => summary,
         None => Source::load(&file.path).ok()?.summary(),
     };
-    summary.content.map(|(range, _)| range)
-}
-
-/// The last time in a segment. One without anything in it is as old as its name says.
-fn end_of(file: &Listed) -> Option<Time> {
-    range_of(file).map(|range| range.to).or(match file.name {
-        Name::Segment { start, .. } => Some(start),
-        Name::Incident { .. } => None,
-    })
-}
-
-/// Whether a segment has something of a window.
-fn is_needed(file: &Listed, windows: &BTreeMap<u64, Range>) -> bool {
-    !windows.is_empty()
-        && range_of(file)
-            .is_some_and(|range| windows.values().any(|window| window.overlaps(&range)))
+    Some(summary.content.map(|(range, _)| range))
 }

@@ -13,6 +13,10 @@ use crate::time::{Range, Time};
 /// A segment is ended at the first block that begins this much later than its first one, in milliseconds.
 const LENGTH_MS: i64 = 3_600_000;
 
+/// Or at one that begins this much earlier, in milliseconds: the clock was set back. Less is the difference
+/// between the time of an event and that of the row in whose interval it is.
+const BACK_MS: i64 = 60_000;
+
 /// Or once it has as many bytes.
 const BYTES: u64 = 8 << 20;
 
@@ -80,7 +84,7 @@ impl Segment {
         let age = block.range.from.0.saturating_sub(self.start.0);
         // After a step back of the clock, too, so that names of segments are in the order of their times as
         // far as possible.
-        !(0..LENGTH_MS).contains(&age) || self.length >= BYTES.min(max_bytes / 8)
+        !(-BACK_MS..LENGTH_MS).contains(&age) || self.length >= BYTES.min(max_bytes / 8)
     }
 
     /// Appends frames of a block, those after `written`. Nothing of them is in it if that fails.

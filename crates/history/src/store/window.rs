@@ -1,7 +1,9 @@
 //! The file of an incident: its newest state, and copies of the frames of its window.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::archive::Archive;
 use crate::files::Summary;
@@ -10,46 +12,62 @@ use crate::incident::Incident;
 use crate::memory::Memory;
 use crate::time::Range;
 
-/// The content of the file of an incident. Without `memory` the window is left out; with it, frames are
+/// The content of the file of an incident, `key` being its run and its number there. Without `memory` the window is left out; with it, frames are
 /// copied from there and, what is older, from the directory. A window beyond `max_bytes` loses its middle.
 pub(crate) fn file(
     incident: &Incident,
-    run: u64,
+    key: Key,
     directory: &Path,
     memory: Option<&Memory>,
     max_bytes: usize,
 ) -> Option<Vec<u8>> {
     let json = serde_json::to_vec(incident).ok()?;
-    let key = Key { run, sequence: incident.number };
     let mut bytes = frame::encode(Kind::Incident, key, &json)?.into_vec();
-    let mut window = Window::default();
+    let mut window = Window::new(max_bytes);
     if let Some(memory) = memory {
         window.take_archive(directory, memory, incident.window);
         window.take_memory(memory, incident.window);
     }
-    let summary = window.write(max_bytes, &mut bytes);
+    let summary = window.write(&mut bytes);
     bytes.extend(frame::encode(Kind::Summary, key, &summary.payload())?);
     Some(bytes)
 }
 
-/// Frames of a window.
-#[derive(Default)]
+/// Frames of a window: its begin and its end, half of the bytes each, so that no more is in memory than fits.
 struct Window {
-    /// A block, or an event: what can be read without what is before and after it.
-    pieces: Vec<Piece>,
+    max_bytes: usize,
+    begin: Vec<Piece>,
+    end: VecDeque<Piece>,
+    begin_bytes: usize,
+    end_bytes: usize,
 }
 
+/// The frame of a layout.
+#[derive(Clone)]
+struct LayoutBytes {
+    key: Key,
+    frame: Arc<[u8]>,
+}
+
+/// A block, or an event: what can be read without what is before and after it.
 struct Piece {
     /// The run and the block, of rows.
     block: Option<(u64, u64)>,
-    /// The layout of rows, and its frame.
-    layout: Option<(Key, Vec<u8>)>,
+    /// The layout of rows.
+    layout: Option<LayoutBytes>,
     first: Key,
     range: Range,
     bytes: Vec<u8>,
+    /// Bytes of it, and of its layout if the piece before has another one.
+    size: usize,
 }
 
 impl Window {
+    fn new(max_bytes: usize) -> Self {
+        let (begin, end) = (Vec::new(), VecDeque::new());
+        Self { max_bytes, begin, end, begin_bytes: 0, end_bytes: 0 }
+    }
+
     fn take_archive(&mut self, directory: &Path, memory: &Memory, range: Range) {
         let Ok(archive) = Archive::open(directory) else {
             return;
@@ -59,9 +77,8 @@ impl Window {
         // What cannot be read cannot be copied; the rest is.
         let _ = archive.frames(range, before, &mut |merged| {
             let (source, entry) = (merged.source, merged.entry);
-            let layout = entry
-                .of_rows
-                .and_then(|(layout, _)| Some((layout, source.layout_frame(layout)?.to_vec())));
+            let layout =
+                entry.of_rows.and_then(|(layout, _)| Some((layout, source.layout_frame(layout)?)));
             let block = entry.of_rows.map(|(_, block)| (entry.key.run, block));
             self.add(block, layout, entry.key, entry.range, source.frame(entry));
             ControlFlow::Continue(())
@@ -78,7 +95,7 @@ impl Window {
                 let key = Key { run: memory.run, sequence: frame.sequence };
                 let is_rows = frame.kind == Kind::Rows;
                 if is_rows || frame.range.overlaps(&range) {
-                    let layout = is_rows.then(|| (layout_key, layout.bytes.to_vec()));
+                    let layout = is_rows.then_some((layout_key, &*layout.bytes));
                     self.add(of_rows.filter(|_| is_rows), layout, key, frame.range, &frame.bytes);
                 }
             }
@@ -88,45 +105,90 @@ impl Window {
     fn add(
         &mut self,
         block: Option<(u64, u64)>,
-        layout: Option<(Key, Vec<u8>)>,
+        layout: Option<(Key, &[u8])>,
         first: Key,
         range: Range,
         bytes: &[u8],
     ) {
+        let is_begin = self.end.is_empty();
+        let last = if is_begin { self.begin.last_mut() } else { self.end.back_mut() };
         // Events between the frames of a block go with it.
-        let last = self.pieces.last_mut();
         let is_part =
             |last: &Piece| last.block.is_some() && (block.is_none() || last.block == block);
-        match last.filter(|last| is_part(last)) {
-            Some(last) => {
+        let mut size = bytes.len();
+        match last {
+            Some(last) if is_part(last) => {
                 last.range = last.range.joined(range);
                 last.bytes.extend(bytes);
+                last.size += size;
             }
-            None => {
-                self.pieces.push(Piece { block, layout, first, range, bytes: bytes.to_vec() });
+            last => {
+                let known = last.and_then(|last| last.layout.clone());
+                let layout = layout.map(|(key, frame)| {
+                    known.filter(|known| known.key == key).unwrap_or_else(|| {
+                        size += frame.len();
+                        LayoutBytes { key, frame: frame.into() }
+                    })
+                });
+                let piece = Piece { block, layout, first, range, bytes: bytes.to_vec(), size };
+                if is_begin
+                    && (self.begin_bytes + size <= self.max_bytes / 2 || self.begin.is_empty())
+                {
+                    self.begin.push(piece);
+                } else {
+                    self.end.push_back(piece);
+                }
             }
+        }
+        if self.end.is_empty() {
+            self.begin_bytes += size;
+            return;
+        }
+        self.end_bytes += size;
+        while self.begin_bytes + self.end_bytes > self.max_bytes && self.end.len() > 1 {
+            self.end_bytes -= self.end.pop_front().map_or(0, |piece| piece.size);
         }
     }
 
     /// Appends the frames, with the layouts that they need.
-    fn write(mut self, max_bytes: usize, bytes: &mut Vec<u8>) -> Summary {
-        let mut total: usize = self.pieces.iter().map(|piece| piece.bytes.len()).sum();
-        while total > max_bytes && self.pieces.len() > 1 {
-            let middle = self.pieces.remove(self.pieces.len() / 2);
-            total -= middle.bytes.len();
-        }
+    fn write(self, bytes: &mut Vec<u8>) -> Summary {
         let mut last = None;
-        for piece in &self.pieces {
-            if let Some((layout, frame)) =
-                piece.layout.as_ref().filter(|(key, _)| last != Some(*key))
-            {
-                bytes.extend(frame);
-                last = Some(*layout);
+        let pieces = || self.begin.iter().chain(&self.end);
+        for piece in pieces() {
+            if let Some(layout) = piece.layout.as_ref().filter(|layout| last != Some(layout.key)) {
+                bytes.extend(&*layout.frame);
+                last = Some(layout.key);
             }
             bytes.extend(&piece.bytes);
         }
-        let range = self.pieces.iter().map(|piece| piece.range).reduce(Range::joined);
-        let first = self.pieces.first().map(|piece| piece.first);
+        let range = pieces().map(|piece| piece.range).reduce(Range::joined);
+        let first = pieces().next().map(|piece| piece.first);
         Summary { content: range.zip(first) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Time;
+
+    #[test]
+    fn a_window_never_has_more_in_memory_than_fits() {
+        let mut window = Window::new(10_000);
+        let layout = Key { run: 1, sequence: 1 };
+        for sequence in 0..1_000_u64 {
+            let (time, key) = (Time(sequence.cast_signed()), Key { run: 1, sequence });
+            let range = Range { from: time, to: time };
+            let of_rows = Some((1, sequence));
+            window.add(of_rows, Some((layout, &[1; 200])), key, range, &[2; 100]);
+            let pieces = || window.begin.iter().chain(&window.end);
+            let bytes: usize = pieces().map(|piece| piece.bytes.len()).sum();
+            assert!(bytes <= 10_000, "{bytes}");
+        }
+        let mut bytes = Vec::new();
+        let summary = window.write(&mut bytes);
+        let range = Range { from: Time(0), to: Time(999) };
+        assert_eq!(summary.content, Some((range, Key { run: 1, sequence: 0 })));
+        assert!((9_000..=10_000).contains(&bytes.len()), "{}", bytes.len());
     }
 }

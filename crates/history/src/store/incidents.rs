@@ -1,0 +1,128 @@
+//! The incidents that have to be written, and their numbers in the directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use model::Moment;
+
+use super::disk::Failure;
+use super::retention::InUse;
+use crate::files::{self, Name};
+use crate::frame::{Key, Kind};
+use crate::incident::Incident;
+use crate::memory::Incidents;
+use crate::time::Range;
+
+/// An incident that has to be written.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Waiting {
+    /// One that a killed run left open, by its number in the directory.
+    Left(u64),
+    /// One of this run, by its number there.
+    Own(u64),
+}
+
+/// Incidents that have to be written.
+#[derive(Default, Debug)]
+pub(crate) struct Queue {
+    /// Those that a killed run left open.
+    left: BTreeSet<u64>,
+    own: Incidents,
+    /// The windows of this run's incidents that are open.
+    windows: BTreeMap<u64, Range>,
+    /// The numbers of this run that are others in the directory.
+    renumbered: BTreeMap<u64, u64>,
+    /// Those that failed for themselves, and when they are tried again.
+    failed: BTreeSet<Waiting>,
+    retry_at: Option<Moment>,
+}
+
+impl Queue {
+    /// Takes the newest state of an incident of this run. Returns how many had to be dropped.
+    pub(crate) fn put(&mut self, incident: &Arc<Incident>) -> u64 {
+        let number = incident.number;
+        match incident.is_closed {
+            true => self.windows.remove(&number),
+            false => self.windows.insert(number, incident.window),
+        };
+        self.own.put(Arc::clone(incident))
+    }
+
+    /// Begins with a directory, in which killed runs left these open.
+    pub(crate) fn open(&mut self, left: Vec<u64>) {
+        self.renumbered.clear();
+        self.left = left.into_iter().collect();
+    }
+
+    /// What is to be written now.
+    pub(crate) fn due(&mut self, now: Moment) -> Vec<Waiting> {
+        if self.retry_at.take_if(|at| now >= *at).is_some() {
+            self.failed.clear();
+        }
+        let left = self.left.iter().copied().map(Waiting::Left);
+        let own = self.own.iter().map(|incident| Waiting::Own(incident.number));
+        left.chain(own).filter(|waiting| !self.failed.contains(waiting)).collect()
+    }
+
+    /// One of this run.
+    pub(crate) fn own(&self, number: u64) -> Option<Arc<Incident>> {
+        self.own.iter().find(|incident| incident.number == number).map(Arc::clone)
+    }
+
+    /// Takes note of one that was written.
+    pub(crate) fn written(&mut self, waiting: Waiting) {
+        match waiting {
+            Waiting::Left(number) => drop(self.left.remove(&number)),
+            Waiting::Own(number) => self.own.remove(number),
+        }
+    }
+
+    /// Takes note of one that could not be written.
+    pub(crate) fn failed(&mut self, waiting: Waiting, retry_at: Moment) {
+        self.failed.insert(waiting);
+        self.retry_at.get_or_insert(retry_at);
+    }
+
+    /// The number that an incident of this run has in the directory: its own, unless an incident of another
+    /// run or something that is not ours has it.
+    pub(crate) fn number(&mut self, directory: &Path, key: Key) -> Result<u64, Failure> {
+        let number = key.sequence;
+        if let Some(number) = self.renumbered.get(&number) {
+            return Ok(*number);
+        }
+        let path = |number| directory.join(Name::Incident { number }.text());
+        let is_there = |number| std::fs::symlink_metadata(path(number)).is_ok();
+        let first = || files::first_key(&path(number)).ok().flatten();
+        if !is_there(number) || first() == Some((Some(Kind::Incident), key)) {
+            return Ok(number);
+        }
+        let listed = files::list(directory);
+        let listed = listed.map_err(|error| Failure::of(&error, "read", directory))?;
+        let numbers = listed.iter().filter_map(|file| match file.name {
+            Name::Incident { number } => Some(number),
+            Name::Segment { .. } => None,
+        });
+        let last = numbers.max().unwrap_or_default();
+        let free = (last.saturating_add(1)..).find(|number| !is_there(*number));
+        let Some(free) = free else {
+            return Err(Failure::new("io", "there is no number left for an incident"));
+        };
+        tracing::warn!(
+            "incident {number} has the number {free} in {}, where {number} is taken",
+            directory.display()
+        );
+        self.renumbered.insert(number, free);
+        Ok(free)
+    }
+
+    /// What retention must not remove, with the segment that is being written.
+    pub(crate) fn in_use(&self, current: Option<Name>) -> InUse {
+        let number = |number: &u64| self.renumbered.get(number).copied().unwrap_or(*number);
+        InUse {
+            current,
+            open: self.windows.keys().map(number).chain(self.left.iter().copied()).collect(),
+            windows: self.windows.values().copied().collect(),
+        }
+    }
+}
