@@ -38,8 +38,6 @@ use silent_jobs::SilentJobs;
 
 /// Rows further apart than this, and than three intervals, have a gap between them.
 const SHORTEST_GAP: Duration = Duration::from_secs(5);
-/// Silence after which busy GPUs are said to be idle.
-const IDLE: Duration = Duration::from_secs(10);
 /// GPUs of which signs are looked for.
 const MOST_GPUS: usize = 256;
 /// Signs that harm jobs, which are remembered for jobs that end a moment later.
@@ -67,7 +65,7 @@ pub struct Detector {
     oom_kills: OomKills,
     silent_jobs: SilentJobs,
     /// The last signs that harm jobs.
-    harms: VecDeque<Sign>,
+    harms: VecDeque<Found>,
 }
 
 impl Detector {
@@ -136,7 +134,7 @@ impl Detector {
             return;
         }
         self.columns = Columns::of(layout);
-        self.interval = Duration::from_millis(layout.host.interval_ms.min(60_000));
+        self.interval = Duration::from_millis(layout.host.interval_ms);
         self.machine.know_driver(layout.host.driver_version.as_deref());
         let mut before = std::mem::take(&mut self.gpus);
         for gpu in layout.gpus.iter().take(MOST_GPUS) {
@@ -177,7 +175,16 @@ impl Detector {
         found.extend(self.oom_kills.event(time, event, &self.holders));
         found.extend(self.machine.event(time, &event.what));
         match (&event.what, &event.gpu) {
-            (What::GpuDown { reason }, Some(gpu)) => self.down_gpus.fell(time, gpu, reason),
+            (What::GpuDown { reason }, Some(gpu)) => {
+                self.down_gpus.fell(time, gpu, reason);
+                let is_it = |state: &&mut GpuState| state.gpu.is_same(gpu);
+                self.gpus.iter_mut().filter(is_it).for_each(GpuState::forget_links);
+            }
+            (What::Xid { code, .. }, Some(gpu)) => self.down_gpus.xid(time, gpu, *code),
+            (What::DriverLine { line }, Some(gpu)) => self.down_gpus.line(time, gpu, line),
+            (What::SourceDown { .. }, _) => {
+                self.gpus.iter_mut().for_each(GpuState::forget_links);
+            }
             (What::GpuUp, Some(gpu)) => found.extend(self.down_gpus.rose(time, gpu)),
             (What::HolderEnded { holder }, Some(gpu)) => {
                 let text = format!("{} gave its GPUs back", sentence(&holder.name()));
@@ -199,13 +206,11 @@ impl Detector {
 
     fn row(&mut self, layout: &Layout, row: &Row, found: &mut Vec<Found>) {
         let time = self.steady(row.time);
-        let longest = SHORTEST_GAP.max(self.interval.saturating_mul(3));
-        let passed = self.last_row.filter(|last| *last <= time).map(|last| time.since(last));
-        let passed = passed.filter(|passed| *passed <= longest);
+        let gap = SHORTEST_GAP.max(self.interval.saturating_mul(3));
         self.last_row = Some(time);
         // An event with a time of the future leads no further than to here.
         self.now = time;
-        found.extend(self.machine.row(time, passed, &self.columns.host(row)));
+        found.extend(self.machine.row(time, gap, &self.columns.host(row)));
         let mut freed = Vec::new();
         for (position, _) in layout.gpus.iter().enumerate().take(MOST_GPUS) {
             let reading = self.columns.gpu(row, position);
@@ -213,24 +218,18 @@ impl Detector {
             if reading.get(Input::Up) == Some(1.0) {
                 self.down_gpus.answers(&state.gpu);
             }
-            let gone = state.step(time, passed, &reading, found);
+            let gone = state.step(time, gap, &reading, found);
             freed.extend(gone.map(|gone| (state.gpu.clone(), gone)));
         }
         found.extend(of_freed(time, &freed));
-        found.extend(self.idle(time, passed));
+        found.extend(self.idle(time));
     }
 
     /// Busy GPUs that are idle since a few seconds.
-    fn idle(&self, time: Time, passed: Option<Duration>) -> Option<Found> {
-        let passed = passed?;
-        let silences = self.gpus.iter().filter_map(|state| Some((state, state.activity.silence?)));
-        let idle: Vec<_> = silences
-            .filter(|(_, silence)| {
-                silence.was_busy()
-                    && silence.seen >= IDLE
-                    && silence.seen.saturating_sub(passed) < IDLE
-            })
-            .collect();
+    fn idle(&self, time: Time) -> Option<Found> {
+        let idle = self.gpus.iter().filter(|state| state.activity.became_idle);
+        let idle: Vec<_> =
+            idle.filter_map(|state| Some((state, state.activity.silence?))).collect();
         let from = idle.iter().map(|(_, silence)| silence.since).min()?;
         let list: Vec<_> = idle.iter().map(|(state, _)| state.gpu.clone()).collect();
         let text = format!("{} became idle", sentence(&gpus(&list)));
@@ -240,8 +239,8 @@ impl Detector {
 
     fn silent_jobs(&mut self) -> Vec<Found> {
         let mut harms: Vec<_> = self.harms.iter().cloned().collect();
-        let ongoing = self.ongoing_steady().into_iter().map(|found| found.sign);
-        harms.extend(ongoing.filter(|sign| sign.kind.harms_jobs()));
+        let ongoing = self.ongoing_steady().into_iter();
+        harms.extend(ongoing.filter(|found| found.sign.kind.harms_jobs()));
         let Some(time) = self.last_row else { return Vec::new() };
         silent_jobs::find(
             &mut self.silent_jobs,
@@ -254,7 +253,8 @@ impl Detector {
     }
 
     fn remember_harms(&mut self, found: &[Found]) {
-        let over = found.iter().map(|found| &found.sign).filter(|sign| {
+        let over = found.iter().filter(|found| {
+            let sign = &found.sign;
             let is_ours = sign.kind != SignKind::OomKill || sign.is_trigger;
             sign.kind.harms_jobs() && sign.to.is_some() && is_ours
         });
@@ -262,8 +262,9 @@ impl Detector {
         let surplus = self.harms.len().saturating_sub(MOST_HARMS);
         self.harms.drain(..surplus);
         let now = self.now;
-        self.harms
-            .retain(|harm| harm.to.is_none_or(|to| now.since(to) <= Duration::from_secs(1200)));
+        self.harms.retain(|harm| {
+            harm.sign.to.is_none_or(|to| now.since(to) <= Duration::from_secs(1200))
+        });
     }
 
     fn ongoing_steady(&self) -> Vec<Found> {

@@ -14,9 +14,9 @@ pub struct Incident {
     pub number: u64,
     /// The kind of the first trigger.
     pub kind: SignKind,
-    /// When the first trigger was seen.
+    /// When the first trigger happened, which may be before it was seen.
     pub began: Time,
-    /// When the last trigger was seen.
+    /// When the last trigger happened.
     pub last: Time,
     /// What is kept at full resolution: ten minutes before the first trigger to two after the last.
     pub window: Range,

@@ -134,9 +134,9 @@ const fn row(
 #[rustfmt::skip]
 pub static KINDS: &[KindRow] = &[
     row(SignKind::Xid,                 "xid",                    true,  false, "XID"),
-    row(SignKind::GpuLost,             "gpu_lost",               true,  false, "lost GPU"),
-    row(SignKind::GpuHung,             "gpu_hung",               true,  false, "hung GPU"),
-    row(SignKind::GpuMissing,          "gpu_missing",            true,  false, ""),
+    row(SignKind::GpuLost,             "gpu_lost",               true,  true,  "lost GPU"),
+    row(SignKind::GpuHung,             "gpu_hung",               true,  true,  "hung GPU"),
+    row(SignKind::GpuMissing,          "gpu_missing",            true,  true,  ""),
     row(SignKind::EccUncorrected,      "ecc_uncorrected",        true,  true,  "uncorrected memory error"),
     row(SignKind::HeatSlowdown,        "heat_slowdown",          true,  true,  "slowdown by heat"),
     row(SignKind::PowerBrake,          "power_brake",            true,  true,  "power brake"),

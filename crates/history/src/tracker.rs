@@ -14,15 +14,20 @@ use crate::event::{Event, What};
 use crate::incident::Incident;
 use crate::layout::Layout;
 use crate::recording::Row;
-use crate::sign::{Sign, SignKind};
+use crate::sign::SignKind;
 use crate::time::Time;
 use open::{AFTER, BEFORE, MOST_EVENTS, OpenIncident};
 
-/// Incidents that are kept one by one within an hour.
+/// Incidents that are kept one by one within an hour: those that any application can cause, and severe ones.
 const MOST_AN_HOUR: usize = 32;
+const MOST_SEVERE_AN_HOUR: usize = 96;
 const HOUR: Duration = Duration::from_secs(3600);
 /// Signs that are over and are remembered for an incident that begins later.
 const MOST_SIGNS: usize = 256;
+/// Closed incidents that are remembered.
+const MOST_CLOSED: usize = 32;
+/// A closed incident may be joined for as long: what happens a quarter of an hour later may be seen later yet.
+const REMEMBERED: Duration = Duration::from_secs(30 * 60);
 /// A holder that gave a GPU back this long before a trigger is told as the one that had it.
 const GIVEN_BACK: Duration = Duration::from_secs(10);
 
@@ -35,8 +40,10 @@ pub struct Tracker {
     open: Vec<OpenIncident>,
     /// The incident that began last, for counting more than are kept.
     newest: Option<OpenIncident>,
-    /// When incidents began, in the last hour.
-    begun: VecDeque<Time>,
+    /// When incidents began, in the last hour, and whether they are severe.
+    begun: VecDeque<(Time, bool)>,
+    /// Closed incidents that may change yet, and when they were told.
+    closed: VecDeque<(OpenIncident, Time)>,
     /// Events of the last minutes.
     events: VecDeque<Event>,
     /// Signs of the last minutes that are over.
@@ -64,7 +71,8 @@ impl Tracker {
             _ => None,
         });
         for by_ms in clock_set_ms {
-            told.extend(self.close(|_| true));
+            told.extend(self.close(now, |_| true));
+            self.closed.clear();
             self.set_clock(by_ms);
         }
         let mut found = self.detector.find(layout, row, events);
@@ -72,9 +80,10 @@ impl Tracker {
         self.remember_events(now, events);
         let mut changed = Vec::new();
         for found in found {
-            let joined =
-                opens(&found).then(|| self.trigger(now, layout, &found, &mut told)).flatten();
+            let is_trigger = found.sign.is_trigger && !found.is_end;
+            let joined = is_trigger.then(|| self.trigger(now, layout, &found, &mut told)).flatten();
             changed.extend(joined);
+            told.extend(self.renew_closed(now, &found));
             for open in self.open.iter_mut().filter(|open| Some(open.number()) != joined) {
                 open.explain(&found);
             }
@@ -85,7 +94,8 @@ impl Tracker {
                 told.push(open.tell(&self.detector.ongoing(), false));
             }
         }
-        told.extend(self.close(|open| open.is_over(now)));
+        told.extend(self.close(now, |open| open.is_over(now)));
+        told.extend(self.tell_closed(now));
         told
     }
 
@@ -112,10 +122,16 @@ impl Tracker {
             open.join(found, &holds);
             return Some(open.number());
         }
-        while self.begun.front().is_some_and(|begun| now.since(*begun) > HOUR) {
+        if self.join_closed(now, found, told) || !found.may_open {
+            return None;
+        }
+        let holds = holds_at(&self.detector, found);
+        while self.begun.front().is_some_and(|(begun, _)| now.since(*begun) > HOUR) {
             self.begun.pop_front();
         }
-        if self.begun.len() >= MOST_AN_HOUR {
+        let is_severe = joining::is_severe(found);
+        let most = if is_severe { MOST_SEVERE_AN_HOUR } else { MOST_AN_HOUR };
+        if self.begun.iter().filter(|(_, severe)| *severe == is_severe).count() >= most {
             told.extend(self.count_more(found.at));
             return None;
         }
@@ -124,10 +140,17 @@ impl Tracker {
         open.join(found, &holds);
         open.add_events(&self.events);
         for sign in &self.signs {
-            open.explain(sign);
+            // What did not open one by itself belongs to one that begins with it.
+            let belongs =
+                sign.sign.is_trigger && !sign.may_open && open.is_near(sign.at, joining::TOGETHER);
+            if belongs {
+                open.join(sign, &holds_at(&self.detector, sign));
+            } else {
+                open.explain(sign);
+            }
         }
         self.next_number = number.saturating_add(1);
-        self.begun.push_back(now);
+        self.begun.push_back((now, is_severe));
         self.open.push(open);
         Some(number)
     }
@@ -143,12 +166,63 @@ impl Tracker {
         count.is_power_of_two().then(|| newest.tell(&[], is_closed))
     }
 
-    fn close(&mut self, is_over: impl Fn(&OpenIncident) -> bool) -> Vec<Incident> {
+    /// Adds a trigger to a closed incident that it follows from, and tells that again.
+    fn join_closed(&mut self, now: Time, found: &Found, told: &mut Vec<Incident>) -> bool {
+        if self.closed.is_empty() {
+            return false;
+        }
+        let ongoing = self.detector.ongoing();
+        let mut closed = self.closed.iter_mut().rev();
+        let earlier = closed.find(|(closed, _)| joining::joins_closed(found, closed, &ongoing));
+        let Some((earlier, told_at)) = earlier else { return false };
+        earlier.join(found, &holds_at(&self.detector, found));
+        *told_at = now;
+        told.push(earlier.tell(&ongoing, true));
+        true
+    }
+
+    /// Tells a closed incident again when one of its triggers that went on is over.
+    fn renew_closed(&mut self, now: Time, found: &Found) -> Vec<Incident> {
+        let mut told = Vec::new();
+        for (closed, told_at) in self.closed.iter_mut().filter(|_| found.is_end) {
+            if closed.renew(found) {
+                *told_at = now;
+                told.push(closed.tell(&[], true));
+            }
+        }
+        told
+    }
+
+    /// Tells closed incidents whose triggers go on once an hour, and forgets those that cannot change any more.
+    fn tell_closed(&mut self, now: Time) -> Vec<Incident> {
+        let mut told = Vec::new();
+        if self.closed.iter().any(|(closed, at)| closed.goes_on() && now.since(*at) >= HOUR) {
+            let ongoing = self.detector.ongoing();
+            let due = |(closed, at): &&mut (OpenIncident, Time)| {
+                closed.goes_on() && now.since(*at) >= HOUR
+            };
+            for (closed, told_at) in self.closed.iter_mut().filter(due) {
+                *told_at = now;
+                let renewed = ongoing.iter().filter(|found| closed.renew(found)).count();
+                told.extend((renewed > 0).then(|| closed.tell(&[], true)));
+            }
+        }
+        self.closed.retain(|(closed, _)| closed.goes_on() || closed.is_recent(now, REMEMBERED));
+        told
+    }
+
+    fn close(&mut self, now: Time, is_over: impl Fn(&OpenIncident) -> bool) -> Vec<Incident> {
         let mut told = Vec::new();
         while let Some(position) = self.open.iter().position(&is_over) {
             let mut over = self.open.remove(position);
             told.push(over.tell(&self.detector.ongoing(), true));
-            self.newest = Some(over);
+            self.newest = Some(over.clone());
+            self.closed.push_back((over, now));
+            // Those that go on are kept longest.
+            if self.closed.len() > MOST_CLOSED {
+                let position = self.closed.iter().position(|(closed, _)| !closed.goes_on());
+                self.closed.remove(position.unwrap_or_default());
+            }
         }
         told
     }
@@ -156,7 +230,7 @@ impl Tracker {
     /// Takes what is remembered to the new clock. Incidents were told with times of the old one, so none is open.
     fn set_clock(&mut self, by_ms: i64) {
         let set = |time: &mut Time| time.0 = time.0.saturating_add(by_ms);
-        self.begun.iter_mut().for_each(set);
+        self.begun.iter_mut().for_each(|(begun, _)| set(begun));
         for found in &mut self.signs {
             set(&mut found.sign.from);
             found.sign.to.iter_mut().for_each(set);
@@ -186,12 +260,6 @@ impl Tracker {
         let surplus = self.signs.len().saturating_sub(MOST_SIGNS);
         self.signs.drain(..surplus);
     }
-}
-
-/// Whether it opens an incident or joins one: a trigger that is new, and not one that is told again as it ends.
-fn opens(found: &Found) -> bool {
-    let Sign { kind, from, to, is_trigger, .. } = &found.sign;
-    *is_trigger && (to.is_none_or(|to| to == *from) || *kind == SignKind::MachineRestart)
 }
 
 /// Signs are taken in the order in which they were seen, whatever the order in which they came.

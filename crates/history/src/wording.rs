@@ -22,6 +22,23 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// How long something lasted that was seen in only a part of the time: `59 min`, `12 of 59 min`.
+pub(crate) fn duration_seen(seen: Duration, lasted: Duration) -> String {
+    let whole = duration(lasted);
+    // Rows are read at moments, so that the first and the last one may be missed.
+    let most = lasted.saturating_mul(9) / 10;
+    if seen >= most || lasted.saturating_sub(seen) < Duration::from_secs(30) {
+        return whole;
+    }
+    let part = duration(seen);
+    match (part.split_once(' '), whole.split_once(' ')) {
+        (Some((number, unit)), Some((_, of_whole))) if unit == of_whole => {
+            format!("{number} of {whole}")
+        }
+        _ => format!("{part} of {whole}"),
+    }
+}
+
 /// `GPU 3`, `GPUs 1 and 2`, `GPUs 1, 2 and 5`, `8 GPUs`.
 pub(crate) fn gpus(gpus: &[GpuInfo]) -> String {
     let mut indexes: Vec<_> = gpus.iter().filter_map(|gpu| gpu.index).collect();
@@ -78,6 +95,16 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_secs_f64(seconds)), expected);
         }
+    }
+
+    #[test]
+    fn what_was_seen_in_a_part_of_the_time_is_told_with_both() {
+        let told =
+            |seen, lasted| duration_seen(Duration::from_secs(seen), Duration::from_secs(lasted));
+        assert_eq!(told(12 * 60, 59 * 60), "12 of 59 min");
+        assert_eq!(told(3500, 3540), "59 min");
+        assert_eq!(told(720, 3900), "12 min of 1 h 5 min");
+        assert_eq!(told(0, 20), "20 s");
     }
 
     #[test]

@@ -12,6 +12,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const PIECE: Duration = Duration::from_secs(5);
 /// The mean utilization, in percent, from which a GPU is busy.
 const BUSY: f64 = 30.0;
+/// Silence after which a busy GPU is said to be idle.
+const IDLE: Duration = Duration::from_secs(10);
 /// A gap after which it is not known what a GPU did before.
 const LONGEST_GAP: Duration = Duration::from_secs(600);
 
@@ -23,6 +25,8 @@ pub(crate) struct Activity {
     last_row: Option<Time>,
     /// Since when it does nothing.
     pub(crate) silence: Option<Silence>,
+    /// Whether the last row was the one in which it is idle for [`IDLE`].
+    pub(crate) became_idle: bool,
 }
 
 /// A time in which a GPU does nothing.
@@ -46,17 +50,21 @@ impl Silence {
 }
 
 impl Activity {
-    /// Takes a row.
-    pub(crate) fn step(&mut self, time: Time, passed: Option<Duration>, reading: &GpuReading) {
+    /// Takes a row. `gap` is the longest time between two rows which is no gap.
+    pub(crate) fn step(&mut self, time: Time, gap: Duration, reading: &GpuReading) {
+        self.became_idle = false;
         let Some(is_silent) = reading.is_silent() else { return };
-        if self.last_row.is_some_and(|last| time.since(last) > LONGEST_GAP) {
+        if self.last_row.is_some_and(|last| time.since(last) > LONGEST_GAP.max(gap)) {
             *self = Self::default();
         }
-        self.last_row = Some(time);
+        let last = self.last_row.replace(time).filter(|last| *last <= time);
+        let passed = last.map(|last| time.since(last)).filter(|passed| *passed <= gap);
         match (&mut self.silence, is_silent) {
             (silence, false) => *silence = None,
             (Some(silence), true) => {
-                silence.seen = silence.seen.saturating_add(passed.unwrap_or_default());
+                let before = silence.seen;
+                silence.seen = before.saturating_add(passed.unwrap_or_default());
+                self.became_idle = silence.was_busy() && silence.seen >= IDLE && before < IDLE;
             }
             (None, true) => {
                 self.silence = Some(Silence {

@@ -43,28 +43,35 @@ pub(crate) struct Condition {
     last_seen: Time,
     /// For how long it was seen, without gaps.
     seen: Duration,
+    /// For how long it was seen the last time that it was there.
+    seen_before: Duration,
     rows: u32,
     /// For how long it was seen to be away.
     away: Duration,
-    /// What the row before said.
-    previous: Option<bool>,
+    /// The last row that said whether it is there, and what it said.
+    previous: Option<(Time, bool)>,
     is_sign: bool,
 }
 
 impl Condition {
-    /// Takes a row. `passed` is the time since the row before, `None` after a gap. `is_on` is `None` if the row
-    /// does not say it.
+    /// Takes a row. `gap` is the longest time between two rows that say it which is no gap. `is_on` is `None` if
+    /// the row does not say it.
     pub(crate) fn step(
         &mut self,
         timing: &Timing,
         time: Time,
-        passed: Option<Duration>,
+        gap: Duration,
         is_on: Option<bool>,
     ) -> Option<Change> {
-        let previous = std::mem::replace(&mut self.previous, is_on).filter(|_| passed.is_some());
-        let passed = passed.unwrap_or_default();
-        let is_stale = self.from.is_some() && time.since(self.last_seen) > LONGEST_GAP;
+        let near = |(at, _): &(Time, bool)| *at <= time && time.since(*at) <= gap;
+        let previous = self.previous.filter(near);
+        let passed = previous.map_or(Duration::ZERO, |(at, _)| time.since(at));
+        if let Some(is_on) = is_on {
+            self.previous = Some((time, is_on));
+        }
+        let is_stale = self.from.is_some() && time.since(self.last_seen) > LONGEST_GAP.max(gap);
         let ended = (is_stale && previous.is_none()).then(|| self.end()).flatten();
+        let previous = previous.map(|(_, was_on)| was_on);
         match is_on {
             None => ended,
             Some(true) => {
@@ -94,6 +101,11 @@ impl Condition {
         self.from.filter(|_| self.is_sign)
     }
 
+    /// For how long it was seen; once it is over, for how long it had been.
+    pub(crate) fn seen(&self) -> Duration {
+        if self.from.is_some() { self.seen } else { self.seen_before }
+    }
+
     /// When it was last seen.
     pub(crate) fn last_seen(&self) -> Time {
         self.last_seen
@@ -112,7 +124,8 @@ impl Condition {
     }
 
     fn end(&mut self) -> Option<Change> {
-        let over = std::mem::replace(self, Self { previous: self.previous, ..Self::default() });
+        let new = Self { previous: self.previous, seen_before: self.seen, ..Self::default() };
+        let over = std::mem::replace(self, new);
         let from = over.sign_since()?;
         Some(Change::Ended { from, to: over.last_seen })
     }
@@ -180,8 +193,8 @@ mod tests {
                 '.' => Some(false),
                 _ => None,
             };
-            let passed = Some(Duration::from_secs(step));
-            changes.extend(condition.step(&HEAT, time, passed, is_on).map(|change| (row, change)));
+            let gap = Duration::from_secs(3 * step).max(Duration::from_secs(5));
+            changes.extend(condition.step(&HEAT, time, gap, is_on).map(|change| (row, change)));
         }
         changes
     }
@@ -208,6 +221,13 @@ mod tests {
         let rows = format!("{}{}", "#".repeat(40), "_".repeat(200));
         let ended = Change::Ended { from: Time(0), to: Time(39_000) };
         assert_eq!(changes(&rows, 1), [(31, Change::Began { from: Time(0) }), (160, ended)]);
+    }
+
+    #[test]
+    fn a_row_that_does_not_say_it_is_no_gap() {
+        let rows = "#_".repeat(20);
+        assert_eq!(changes(&rows, 1), [(32, Change::Began { from: Time(0) })]);
+        assert_eq!(changes(&"#__".repeat(4), 60), [(3, Change::Began { from: Time(0) })]);
     }
 
     #[test]

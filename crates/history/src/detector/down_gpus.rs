@@ -6,18 +6,29 @@ use super::found::Found;
 use crate::layout::GpuInfo;
 use crate::sign::SignKind;
 use crate::time::Time;
-use crate::wording::sentence;
+use crate::wording::{gpus, sentence};
 
 /// A call that is only slow returns within this time; and so does the word that the source is down, where all
 /// GPUs are.
 const WAIT: Duration = Duration::from_secs(5);
+/// A GPU that is reset, or whose MIG mode is changed, is lost for less than this.
+const RESET: Duration = Duration::from_secs(60);
+/// The XID of a GPU that has fallen off the bus, and what the driver writes of one.
+const OFF_BUS: u32 = 79;
+const OFF_BUS_LINE: &str = "fallen off the bus";
+/// What the kernel said explains a GPU that is lost within this time.
+const SAID: Duration = Duration::from_secs(300);
 /// GPUs that are known at once.
 const MOST: usize = 1024;
+
+/// A call did not return yet, or the last one that did is too long ago: which of both is not known.
+const HUNG: &str =
+    "did not answer in time: a call to the driver did not return, or returned too late";
 
 /// Down reason, kind of sign, and what is said of it.
 const REASONS: [(&str, SignKind, &str); 4] = [
     ("lost", SignKind::GpuLost, "fell off the bus: the driver has lost it"),
-    ("late", SignKind::GpuHung, "hung: a call to it did not return"),
+    ("late", SignKind::GpuHung, HUNG),
     ("missing", SignKind::GpuMissing, "was not listed by the driver any more"),
     ("not_initialized", SignKind::GpuMissing, "is on the PCI bus, but the driver did not list it"),
 ];
@@ -27,6 +38,10 @@ const REASONS: [(&str, SignKind, &str); 4] = [
 pub(crate) struct DownGpus {
     answered: Vec<GpuInfo>,
     down: Vec<DownGpu>,
+    /// The GPUs of which the kernel said that they have fallen off the bus, and when.
+    off_bus: Vec<(GpuInfo, Time)>,
+    /// All GPUs that hang together, and since when.
+    together: Option<(Time, Vec<GpuInfo>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +51,8 @@ struct DownGpu {
     kind: SignKind,
     text: &'static str,
     is_told: bool,
+    /// Whether it is told with all others.
+    is_together: bool,
 }
 
 impl DownGpus {
@@ -62,8 +79,30 @@ impl DownGpus {
                     kind,
                     text,
                     is_told: false,
+                    is_together: false,
                 });
             }
+        }
+    }
+
+    /// An XID of a GPU.
+    pub(crate) fn xid(&mut self, time: Time, gpu: &GpuInfo, code: u32) {
+        if code == OFF_BUS {
+            self.is_off_bus(time, gpu);
+        }
+    }
+
+    /// Another line of the driver about a GPU.
+    pub(crate) fn line(&mut self, time: Time, gpu: &GpuInfo, line: &str) {
+        if line.contains(OFF_BUS_LINE) {
+            self.is_off_bus(time, gpu);
+        }
+    }
+
+    fn is_off_bus(&mut self, time: Time, gpu: &GpuInfo) {
+        self.off_bus.retain(|(other, at)| !other.is_same(gpu) && time.since(*at) <= SAID);
+        if self.off_bus.len() < MOST {
+            self.off_bus.push((gpu.clone(), time));
         }
     }
 
@@ -72,7 +111,15 @@ impl DownGpus {
         self.answers(gpu);
         let position = self.down.iter().position(|down| down.gpu.is_same(gpu))?;
         let down = self.down.swap_remove(position);
-        down.is_told.then(|| down.found(Some(time), time))
+        if !down.is_together {
+            return down.is_told.then(|| down.found(Some(time), time).ended());
+        }
+        // The sign of all is over with the last of them.
+        if self.down.iter().any(|other| other.is_together) {
+            return None;
+        }
+        let (since, gpus) = self.together.take()?;
+        Some(found_together((since, Some(time)), time, &gpus).ended())
     }
 
     /// The GPUs that are down for long enough, unless the source is: then nothing is known of any.
@@ -81,21 +128,59 @@ impl DownGpus {
             self.down.retain(|down| down.is_told);
         }
         let are_all = self.down.len() >= self.answered.len();
-        let mut found = Vec::new();
-        for down in self.down.iter_mut().filter(|down| !down.is_told) {
-            let waits = are_all || down.kind == SignKind::GpuHung;
-            if !waits || now.since(down.since) >= WAIT {
-                down.is_told = true;
-                found.push(down.found(None, down.since));
+        let off_bus = &self.off_bus;
+        let wait = |down: &DownGpu| {
+            let is_said = || {
+                let is_it = |(gpu, at): &(GpuInfo, Time)| {
+                    gpu.is_same(&down.gpu) && down.since.since(*at) <= SAID
+                };
+                off_bus.iter().any(is_it)
+            };
+            match down.kind {
+                SignKind::GpuLost if !is_said() => RESET,
+                SignKind::GpuHung => WAIT,
+                _ if are_all => WAIT,
+                _ => Duration::ZERO,
             }
+        };
+        let is_due = |down: &DownGpu| !down.is_told && now.since(down.since) >= wait(down);
+        let do_all_hang = are_all
+            && self.down.len() > 1
+            && self.down.iter().all(|down| down.kind == SignKind::GpuHung && !down.is_told);
+        if do_all_hang && self.down.iter().any(is_due) {
+            let since = self.down.iter().map(|down| down.since).min().unwrap_or(now);
+            let gpus: Vec<_> = self.down.iter().map(|down| down.gpu.clone()).collect();
+            for down in &mut self.down {
+                (down.is_told, down.is_together) = (true, true);
+            }
+            let found = found_together((since, None), since, &gpus);
+            self.together = Some((since, gpus));
+            return vec![found];
+        }
+        let due: Vec<_> = self.down.iter().map(is_due).collect();
+        let mut found = Vec::new();
+        for (down, _) in self.down.iter_mut().zip(due).filter(|(_, is_due)| *is_due) {
+            down.is_told = true;
+            found.push(down.found(None, down.since));
         }
         found
     }
 
     /// The GPUs that are down.
     pub(crate) fn ongoing(&self, now: Time) -> Vec<Found> {
-        self.down.iter().filter(|down| down.is_told).map(|down| down.found(None, now)).collect()
+        let alone = self.down.iter().filter(|down| down.is_told && !down.is_together);
+        let alone = alone.map(|down| down.found(None, now));
+        let together = self.together.iter();
+        alone
+            .chain(together.map(|(since, gpus)| found_together((*since, None), now, gpus)))
+            .collect()
     }
+}
+
+/// All GPUs hang at once: that is the driver, and not one of them.
+fn found_together(range: (Time, Option<Time>), at: Time, all: &[GpuInfo]) -> Found {
+    let text = format!("{} {HUNG}, for all of them at once", sentence(&gpus(all)));
+    Found::lasting(SignKind::GpuHung, None, range, at, text).on_gpus(all)
 }
 
 impl DownGpu {

@@ -7,11 +7,15 @@ use super::input::{GpuReading, Input};
 pub(crate) struct Extremes(Vec<Option<(f64, f64)>>);
 
 impl Extremes {
-    /// Takes a row.
+    /// Takes a row. A GPU without work lowers its clock by itself.
     pub(crate) fn add(&mut self, reading: &GpuReading) {
         self.0.resize(reading.values().len(), None);
-        for (extreme, value) in self.0.iter_mut().zip(reading.values()) {
+        let is_idle = reading.get(Input::Utilization) == Some(0.0);
+        for (number, (extreme, value)) in self.0.iter_mut().zip(reading.values()).enumerate() {
             let Some(value) = *value else { continue };
+            if is_idle && number == Input::SmClock as usize {
+                continue;
+            }
             let (min, max) = extreme.unwrap_or((value, value));
             *extreme = Some((min.min(value), max.max(value)));
         }

@@ -6,6 +6,7 @@ use super::condition::Timing;
 use super::extremes::Extremes;
 use super::input::{GpuReading, Input};
 use crate::sign::SignKind;
+use crate::time::Time;
 use crate::wording::{mib, whole};
 
 /// A condition of a GPU.
@@ -19,7 +20,7 @@ pub(crate) struct GpuCondition {
     /// What was seen, after the name of the GPU: `was slowed by heat`.
     pub(crate) text: &'static str,
     /// With which numbers: `, at up to 89 °C`.
-    pub(crate) numbers: fn(&Extremes) -> String,
+    pub(crate) numbers: fn(&Extremes, &Best) -> String,
 }
 
 /// The best that was read of a GPU so far.
@@ -29,16 +30,36 @@ pub(crate) struct Best {
     pub(crate) width: f64,
     /// The generation of PCIe while it worked.
     pub(crate) generation: f64,
+    /// The SM clock while it worked, in MHz.
+    pub(crate) clock: f64,
+    /// For how long it works without a pause.
+    pub(crate) busy: Duration,
+    last_row: Option<Time>,
 }
 
 impl Best {
-    /// Takes a row.
-    pub(crate) fn add(&mut self, reading: &GpuReading) {
+    /// Takes a row. `gap` is the longest time between two rows which is no gap.
+    pub(crate) fn add(&mut self, time: Time, gap: Duration, reading: &GpuReading) {
         self.width = self.width.max(reading.get(Input::PcieWidth).unwrap_or_default());
         self.generation =
             self.generation.max(reading.get(Input::PcieGeneration).unwrap_or_default());
+        let Some(utilization) = reading.get(Input::Utilization) else { return };
+        let passed = self.last_row.replace(time).map_or(Duration::ZERO, |last| time.since(last));
+        if utilization > 0.0 {
+            self.clock = self.clock.max(reading.get(Input::SmClock).unwrap_or_default());
+        }
+        let is_busy = utilization >= 30.0 && passed <= gap;
+        self.busy = if is_busy { self.busy.saturating_add(passed) } else { Duration::ZERO };
+    }
+
+    /// Whether a clock is lower by more than a tenth.
+    pub(crate) fn is_above(&self, clock: Option<f64>) -> bool {
+        clock.is_some_and(|clock| clock < self.clock * 0.9)
     }
 }
+
+/// Work that is long enough for the generation of PCIe to be read again.
+const BUSY: Duration = Duration::from_secs(30);
 
 /// Bits of `clock_reasons`.
 const POWER_CAP: u64 = 0x04;
@@ -86,13 +107,13 @@ fn capped(reading: &GpuReading, _: &Best) -> Option<bool> {
     Some(bits(reading)? & POWER_CAP != 0)
 }
 
-/// A GPU without work may lower the generation, but never the number of lanes.
+/// A GPU without work may lower the generation, but never the number of lanes. The generation is read every
+/// ten seconds, and may still be that of before when work begins.
 fn pcie(reading: &GpuReading, best: &Best) -> Option<bool> {
     let width = reading.get(Input::PcieWidth).map(|width| width < best.width);
-    let is_busy = reading.get(Input::Utilization).is_some_and(|utilization| utilization >= 30.0);
     let generation = reading
         .get(Input::PcieGeneration)
-        .filter(|_| is_busy)
+        .filter(|_| best.busy >= BUSY)
         .map(|generation| generation < best.generation);
     match (width, generation) {
         (None, None) => None,
@@ -122,11 +143,11 @@ fn failed(reading: &GpuReading, _: &Best) -> Option<bool> {
     Some(reading.get(Input::RemapFailed)? > 0.0)
 }
 
-fn no_numbers(_: &Extremes) -> String {
+fn no_numbers(_: &Extremes, _: &Best) -> String {
     String::new()
 }
 
-fn heat_numbers(seen: &Extremes) -> String {
+fn heat_numbers(seen: &Extremes, best: &Best) -> String {
     let mut text = String::new();
     if let Some(max) = seen.max(Input::Temperature) {
         text += &format!(", at up to {} °C", whole(max));
@@ -134,34 +155,38 @@ fn heat_numbers(seen: &Extremes) -> String {
     if let Some(max) = seen.max(Input::MemoryTemperature) {
         text += &format!(" (memory {} °C)", whole(max));
     }
-    text + &clock_number(seen)
+    text + &clock_number(seen, best)
 }
 
-fn clock_number(seen: &Extremes) -> String {
+fn clock_number(seen: &Extremes, _: &Best) -> String {
     let clock = seen.min(Input::SmClock);
     clock.map(|min| format!(", down to {} MHz", whole(min))).unwrap_or_default()
 }
 
-fn limit_number(seen: &Extremes) -> String {
+fn limit_number(seen: &Extremes, _: &Best) -> String {
     let limit = seen.min(Input::PowerLimit);
     limit.map(|limit| format!(": {} W", whole(limit))).unwrap_or_default()
 }
 
-fn pcie_numbers(seen: &Extremes) -> String {
-    let width = seen.min(Input::PcieWidth).map(|width| format!("{} lanes", whole(width)));
-    let generation =
-        seen.min(Input::PcieGeneration).map(|number| format!("generation {}", whole(number)));
+/// Only what is less than before.
+fn pcie_numbers(seen: &Extremes, best: &Best) -> String {
+    let width = seen.min(Input::PcieWidth).filter(|width| *width < best.width);
+    let width = width.map(|width| format!("{} lanes", whole(width)));
+    let generation = seen
+        .min(Input::PcieGeneration)
+        .filter(|number| *number < best.generation && width.is_none());
+    let generation = generation.map(|number| format!("generation {}", whole(number)));
     let parts: Vec<_> = width.into_iter().chain(generation).collect();
     if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
 }
 
-fn memory_number(seen: &Extremes) -> String {
+fn memory_number(seen: &Extremes, _: &Best) -> String {
     let used = seen.max(Input::MemoryUsed).zip(seen.max(Input::MemoryTotal));
     let text = |(used, total)| format!(": {} of {}", mib(used), mib(total));
     used.map(text).unwrap_or_default()
 }
 
-fn fan_numbers(seen: &Extremes) -> String {
+fn fan_numbers(seen: &Extremes, _: &Best) -> String {
     let numbers = seen.max(Input::Fan).zip(seen.max(Input::Temperature));
     let text = |(fan, temperature)| format!(": {} %, {} °C", whole(fan), whole(temperature));
     numbers.map(text).unwrap_or_default()

@@ -13,7 +13,10 @@ use super::memory_use::{Freed, MemoryUse};
 use crate::layout::GpuInfo;
 use crate::sign::SignKind;
 use crate::time::Time;
-use crate::wording::{duration, sentence, whole};
+use crate::wording::{duration, duration_seen, sentence, whole};
+
+/// An NVLink is down after this time: it is read every ten seconds.
+const LINK_AWAY: Duration = Duration::from_secs(20);
 
 /// What is known of one GPU.
 #[derive(Clone, Debug)]
@@ -24,11 +27,12 @@ pub(crate) struct GpuState {
     pub(crate) activity: Activity,
     /// When its memory was last freed at once.
     pub(crate) freed: Option<Time>,
-    /// Whether the last row has any reading of its memory.
-    pub(crate) has_memory: bool,
     best: Best,
     memory: MemoryUse,
+    /// The NVLinks that worked.
     links: Option<f64>,
+    /// Since when fewer work.
+    fewer_links: Option<Time>,
     conditions: [(Condition, Extremes); GPU_CONDITIONS.len()],
     counters: [Rising; GPU_COUNTERS.len()],
 }
@@ -40,24 +44,24 @@ impl GpuState {
             gpu,
             activity: Activity::default(),
             freed: None,
-            has_memory: false,
             best: Best::default(),
             memory: MemoryUse::default(),
             links: None,
+            fewer_links: None,
             conditions: Default::default(),
             counters: Default::default(),
         }
     }
 
-    /// Takes a row. Memory that was freed is returned, as it may concern several GPUs.
+    /// Takes a row; `gap` is the longest time between two rows which is no gap. Memory that was freed is returned, as it may concern several GPUs.
     pub(crate) fn step(
         &mut self,
         time: Time,
-        passed: Option<Duration>,
+        gap: Duration,
         reading: &GpuReading,
         found: &mut Vec<Found>,
     ) -> Option<Freed> {
-        self.best.add(reading);
+        self.best.add(time, gap, reading);
         for (rule, (condition, seen)) in GPU_CONDITIONS.iter().zip(&mut self.conditions) {
             let is_on = (rule.is_on)(reading, &self.best);
             if !condition.is_on() {
@@ -66,8 +70,10 @@ impl GpuState {
             if is_on == Some(true) {
                 seen.add(reading);
             }
-            let change = condition.step(&rule.timing, time, passed, is_on);
-            found.extend(change.map(|change| of_condition(&self.gpu, rule, change, seen, time)));
+            let change = condition.step(&rule.timing, time, gap, is_on);
+            let sign =
+                |change| of_condition(&self.gpu, rule, change, (condition, seen), &self.best, time);
+            found.extend(change.map(sign));
         }
         for (rule, rising) in GPU_COUNTERS.iter().zip(&mut self.counters) {
             let total = rising.total;
@@ -76,9 +82,8 @@ impl GpuState {
             found.extend(change.map(|change| of_counter(&self.gpu, rule, change, total, time)));
         }
         found.extend(self.link_down(time, reading));
-        self.activity.step(time, passed, reading);
-        self.has_memory = reading.memory_used().is_some();
-        let freed = self.memory.step(time, passed, reading)?;
+        self.activity.step(time, gap, reading);
+        let freed = self.memory.step(time, gap, reading)?;
         self.freed = Some(time);
         Some(freed)
     }
@@ -89,7 +94,7 @@ impl GpuState {
         let conditions = conditions.filter_map(|(rule, (condition, seen))| {
             let change = Change::Began { from: condition.sign_since()? };
             let until = time.min(condition.last_seen());
-            Some(of_condition(&self.gpu, rule, change, seen, until))
+            Some(of_condition(&self.gpu, rule, change, (condition, seen), &self.best, until))
         });
         let counters = GPU_COUNTERS.iter().zip(&self.counters);
         let counters = counters.filter_map(|(rule, rising)| {
@@ -99,17 +104,33 @@ impl GpuState {
         conditions.chain(counters).collect()
     }
 
-    /// Fewer links than before, while the GPU answers.
+    /// Nothing is known of its links: the GPU or the driver is away, and links are trained when it is back.
+    pub(crate) fn forget_links(&mut self) {
+        (self.links, self.fewer_links) = (None, None);
+    }
+
+    /// Fewer links than before, in more than one reading.
     fn link_down(&mut self, time: Time, reading: &GpuReading) -> Option<Found> {
+        if reading.get(Input::Up) == Some(0.0) {
+            self.forget_links();
+        }
         let now = reading.get(Input::LinksActive)?;
-        let before = self.links.replace(now)?;
+        let before = *self.links.get_or_insert(now);
+        if now >= before {
+            (self.links, self.fewer_links) = (Some(now), None);
+            return None;
+        }
+        let since = *self.fewer_links.get_or_insert(time);
+        if time.since(since) < LINK_AWAY {
+            return None;
+        }
+        (self.links, self.fewer_links) = (Some(now), None);
         let text = || {
             let name = self.gpu.name();
             format!("{} of {} NVLinks of {name} went down", whole(before - now), whole(before))
         };
-        let is_up = reading.get(Input::Up) != Some(0.0);
-        (now < before && is_up)
-            .then(|| Found::once(SignKind::LinkDown, Some(&self.gpu), time, text()))
+        let down = Found::once(SignKind::LinkDown, Some(&self.gpu), since, text());
+        Some(Found { at: time, ..down })
     }
 }
 
@@ -117,7 +138,8 @@ fn of_condition(
     gpu: &GpuInfo,
     rule: &GpuCondition,
     change: Change,
-    seen: &Extremes,
+    (condition, seen): (&Condition, &Extremes),
+    best: &Best,
     time: Time,
 ) -> Found {
     let (range, lasted, so_far) = match change {
@@ -129,11 +151,17 @@ fn of_condition(
     let lasted = match lasted {
         Duration::ZERO => String::new(),
         _ if is_state => String::new(),
-        lasted => format!(" for {}{so_far}", duration(lasted)),
+        lasted => format!(" for {}{so_far}", duration_seen(condition.seen(), lasted)),
     };
     let name = sentence(&gpu.name());
-    let text = format!("{name} {}{lasted}{}", rule.text, (rule.numbers)(seen));
-    Found::lasting(rule.kind, Some(gpu), range, time, text)
+    let text = format!("{name} {}{lasted}{}", rule.text, (rule.numbers)(seen, best));
+    let found = Found::lasting(rule.kind, Some(gpu), range, time, text);
+    Found {
+        is_end: range.1.is_some(),
+        seen: condition.seen(),
+        lowers_clocks: best.is_above(seen.min(Input::SmClock)),
+        ..found
+    }
 }
 
 fn of_counter(gpu: &GpuInfo, rule: &GpuCounter, change: Change, total: f64, time: Time) -> Found {
@@ -147,5 +175,6 @@ fn of_counter(gpu: &GpuInfo, rule: &GpuCounter, change: Change, total: f64, time
         lasted => format!(" in {}", duration(lasted)),
     };
     let text = format!("{} counted {} {what}{within}", sentence(&gpu.name()), whole(total));
-    Found::lasting(rule.kind, Some(gpu), range, time, text)
+    let found = Found::lasting(rule.kind, Some(gpu), range, time, text);
+    Found { is_end: range.1.is_some(), ..found }
 }

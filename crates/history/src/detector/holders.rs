@@ -78,6 +78,13 @@ impl Holders {
         holders
     }
 
+    /// Whether there are holders, and each can be told by the path of a memory cgroup.
+    pub(crate) fn have_cgroups(&self) -> bool {
+        let mut now = self.holds.iter().filter(|hold| hold.to.is_none()).peekable();
+        let has_cgroup = |hold: &Hold| !matches!(hold.holder, HolderInfo::Pod { uid: None, .. });
+        now.peek().is_some() && now.all(has_cgroup)
+    }
+
     /// The GPUs of a holder of whose memory cgroup this path is.
     pub(crate) fn of_cgroup(&self, path: &str) -> Vec<&Hold> {
         self.holds.iter().filter(|hold| is_cgroup_of(path, &hold.holder)).collect()

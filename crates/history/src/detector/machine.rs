@@ -46,7 +46,7 @@ impl Machine {
     pub(crate) fn row(
         &mut self,
         time: Time,
-        passed: Option<Duration>,
+        gap: Duration,
         reading: &HostReading,
     ) -> Option<Found> {
         let HostReading { memory_available, pressure_some, pressure_full } = *reading;
@@ -54,7 +54,7 @@ impl Machine {
         let is_short = memory_available.is_some_and(|memory| memory < LITTLE_MIB)
             || pressure_some.is_some_and(|share| share >= SOME)
             || pressure_full.is_some_and(|share| share >= FULL);
-        let change = self.pressure.step(&PRESSURE, time, passed, is_known.then_some(is_short));
+        let change = self.pressure.step(&PRESSURE, time, gap, is_known.then_some(is_short));
         if self.pressure.is_on() {
             let shares = pressure_some.into_iter().chain(pressure_full);
             self.worst.0 = shares.fold(self.worst.0, f64::max);
@@ -109,19 +109,21 @@ impl Machine {
         if let Some(least) = self.worst.1 {
             text += &format!(", with as little as {} available", mib(least));
         }
-        Found::lasting(
+        let found = Found::lasting(
             SignKind::HostMemoryPressure,
             None,
             range,
             time,
             crate::wording::sentence(&text),
-        )
+        );
+        Found { is_end: range.1.is_some(), ..found }
     }
 
     fn source(&self, time: Time, to: Option<Time>) -> Option<Found> {
         let (from, why) = self.source_down.as_ref()?;
         let text = format!("No GPU could be read: {why}");
-        Some(Found::lasting(SignKind::SourceDown, None, (*from, to), time, text))
+        let found = Found::lasting(SignKind::SourceDown, None, (*from, to), time, text);
+        Some(Found { is_end: to.is_some(), ..found })
     }
 
     fn driver(&mut self, time: Time, version: Option<&str>) -> Option<Found> {
@@ -140,7 +142,7 @@ fn restart(time: Time, before: &PreviousRun) -> Option<Found> {
     let silent = duration(time.since(before.last));
     let (kind, text) = if before.machine_restarted {
         let text = format!(
-            "The machine was started again without a shutdown: nothing was recorded for {silent}"
+            "heatsink was not stopped before the machine restarted: nothing was recorded for {silent}"
         );
         (SignKind::MachineRestart, text)
     } else {

@@ -14,11 +14,20 @@ const SMALL: f64 = 0.05;
 /// Rows closer together than this are one.
 const PIECE_MS: u64 = 250;
 
+/// Memory that grew by less, in MiB, within [`LATELY`] before it was freed had not run out.
+const GREW_MIB: f64 = 64.0;
+const LATELY: Duration = Duration::from_secs(60);
+/// The smallest use is kept for pieces of this length.
+const LOW_PIECE: Duration = Duration::from_secs(5);
+
 /// The memory that was in use in the last seconds.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct MemoryUse {
     /// Time, MiB in use, share of all.
     recent: VecDeque<(Time, f64, f64)>,
+    /// The begin of each piece of the last minute, and the smallest use in it.
+    lows: VecDeque<(Time, f64)>,
+    last_row: Option<Time>,
 }
 
 /// Memory that was freed at once.
@@ -30,21 +39,24 @@ pub(crate) struct Freed {
     pub(crate) now: f64,
     /// The largest share that was in use.
     pub(crate) share: f64,
-    /// Whether it was almost full.
+    /// Whether it was almost full, and use had grown until then.
     pub(crate) was_full: bool,
 }
 
 impl MemoryUse {
-    /// Takes a row. Returns what was freed at once, once for each time. `passed` is `None` after a gap.
+    /// Takes a row. Returns what was freed at once, once for each time. `gap` is the longest time
+    /// between two rows which is no gap.
     pub(crate) fn step(
         &mut self,
         time: Time,
-        passed: Option<Duration>,
+        gap: Duration,
         reading: &GpuReading,
     ) -> Option<Freed> {
         let (used, share) = reading.memory_used().zip(reading.memory_share())?;
-        if passed.is_none() {
+        let last = self.last_row.replace(time);
+        if last.is_none_or(|last| last > time || time.since(last) > gap) {
             self.recent.clear();
+            self.lows.clear();
         }
         // The row before is kept, however far apart rows are.
         while self.recent.len() > 1
@@ -69,7 +81,28 @@ impl MemoryUse {
         while self.recent.len() > 64 {
             self.recent.pop_front();
         }
+        // One that takes all memory at its start and keeps it ends without having run out of it.
+        let low = self.lows.iter().map(|(_, low)| *low).reduce(f64::min);
+        self.add_low(time, used, freed.is_some());
         let (_, before, share) = freed?;
-        Some(Freed { before, now: used, share, was_full: share > ALMOST_FULL })
+        let grew = low.is_some_and(|low| before - low >= GREW_MIB);
+        Some(Freed { before, now: used, share, was_full: share > ALMOST_FULL && grew })
+    }
+
+    fn add_low(&mut self, time: Time, used: f64, is_freed: bool) {
+        if is_freed {
+            self.lows.clear();
+        }
+        match self.lows.back_mut() {
+            Some((begin, low)) if time.since(*begin) < LOW_PIECE => *low = low.min(used),
+            _ => self.lows.push_back((time, used)),
+        }
+        // The piece before is kept, however far apart rows are.
+        while self.lows.len() > 64
+            || self.lows.len() > 2
+                && self.lows.front().is_some_and(|(begin, _)| time.since(*begin) > LATELY)
+        {
+            self.lows.pop_front();
+        }
     }
 }

@@ -18,7 +18,37 @@ const MOST: usize = 64;
 /// Kills of which it is not known yet whether they have to do with a GPU.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct OomKills {
-    waiting: Vec<Found>,
+    waiting: Vec<Kill>,
+}
+
+/// A kill, and the memory limit that was reached.
+#[derive(Clone, Debug)]
+struct Kill {
+    found: Found,
+    limited_cgroup: Option<String>,
+}
+
+impl Kill {
+    /// What is told of it. The limit is a sign of its own only where the kill is a trigger, so that it does not
+    /// explain another one.
+    fn decide(mut self, gpus: Vec<GpuInfo>) -> Vec<Found> {
+        self.found.gpus = gpus;
+        self.found.sign.is_trigger = !self.found.gpus.is_empty();
+        match self.limited_cgroup {
+            Some(limited) if self.found.sign.is_trigger => {
+                let text = format!("The memory limit of {limited} was reached");
+                let at = self.found.sign.from;
+                let mut limit = Found::once(SignKind::CgroupMemoryLimit, None, at, text);
+                limit.gpus.clone_from(&self.found.gpus);
+                vec![limit, self.found]
+            }
+            Some(limited) => {
+                self.found.sign.text += &format!(": the memory limit of {limited} was reached");
+                vec![self.found]
+            }
+            None => vec![self.found],
+        }
+    }
 }
 
 impl OomKills {
@@ -42,10 +72,6 @@ impl OomKills {
             None => ": the machine was out of memory",
         };
         let text = format!("The kernel killed {name}{memory}{why}");
-        let limit = limited_cgroup.as_ref().map(|limited| {
-            let text = format!("The memory limit of {limited} was reached");
-            Found::once(SignKind::CgroupMemoryLimit, None, time, text)
-        });
         let paths = cgroup.iter().chain(limited_cgroup);
         let holds: Vec<_> = paths.flat_map(|path| holders.of_cgroup(path)).collect();
         let mut gpus: Vec<GpuInfo> = Vec::new();
@@ -54,14 +80,17 @@ impl OomKills {
                 gpus.push(hold.gpu.clone());
             }
         }
-        let mut kill = Found::once(SignKind::OomKill, None, time, text);
-        kill.gpus = gpus;
-        kill.sign.is_trigger = !holds.is_empty();
-        if holds.is_empty() && self.waiting.len() < MOST {
+        let found = Found::once(SignKind::OomKill, None, time, text);
+        let kill = Kill { found, limited_cgroup: limited_cgroup.clone() };
+        // The kernel says whose process it was, and it is nobody's who has a GPU.
+        let is_anothers = gpus.is_empty()
+            && (cgroup.is_some() || limited_cgroup.is_some())
+            && holders.have_cgroups();
+        if gpus.is_empty() && !is_anothers && self.waiting.len() < MOST {
             self.waiting.push(kill);
-            return limit.into_iter().collect();
+            return Vec::new();
         }
-        limit.into_iter().chain([kill]).collect()
+        kill.decide(gpus)
     }
 
     /// Takes what was read since. `interval` is the time from row to row.
@@ -71,11 +100,12 @@ impl OomKills {
         interval: Duration,
         states: &[GpuState],
     ) -> Vec<Found> {
-        let is_unreadable = !states.is_empty() && states.iter().all(|state| !state.has_memory);
         let slack = AT_ONCE.saturating_add(interval);
         let mut decided = Vec::new();
-        self.waiting.retain_mut(|kill| {
-            let (first, last) = (kill.at.before(slack), kill.at.after(slack));
+        self.waiting.retain(|kill| {
+            let at = kill.found.at;
+            // What a process has is freed after it is killed; the row may have the time of before.
+            let (first, last) = (at.before(interval), at.after(slack));
             let is_near = |time: Time| first <= time && time <= last;
             let hit = |state: &&GpuState| {
                 let silence = state.activity.silence.filter(|silence| silence.was_busy());
@@ -83,12 +113,10 @@ impl OomKills {
                     || silence.is_some_and(|silence| is_near(silence.since))
             };
             let hit: Vec<_> = states.iter().filter(hit).map(|state| state.gpu.clone()).collect();
-            if hit.is_empty() && !is_unreadable && now <= last {
+            if hit.is_empty() && now <= last {
                 return true;
             }
-            kill.sign.is_trigger = !hit.is_empty() || is_unreadable;
-            kill.gpus = hit;
-            decided.push(kill.clone());
+            decided.extend(kill.clone().decide(hit));
             false
         });
         decided

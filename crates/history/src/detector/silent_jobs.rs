@@ -8,11 +8,14 @@ use super::gpu_state::GpuState;
 use super::holders::Holders;
 use crate::event::HolderInfo;
 use crate::layout::GpuInfo;
-use crate::sign::{Sign, SignKind};
+use crate::sign::SignKind;
 use crate::time::Time;
 use crate::wording::{gpus, sentence, whole};
 
-/// Silence of a job that still has its GPUs: no pause of a healthy job is as long.
+/// Silence of a job that still has its GPUs and their memory, without anything that explains it: hardly a pause of a
+/// healthy job on several GPUs is as long.
+const UNEXPLAINED: Duration = Duration::from_secs(600);
+/// Silence of a job that still has its GPUs, where something harmful goes on.
 const LONG: Duration = Duration::from_secs(60);
 /// Silence after which a job is looked at that may have ended because of something harmful.
 const SHORT: Duration = Duration::from_secs(5);
@@ -21,8 +24,14 @@ const TOGETHER: Duration = Duration::from_secs(30);
 /// Something harmful is suspected this long after it ended.
 const SUSPECTED: Duration = Duration::from_secs(120);
 
-/// Silence that is no longer looked at: the job has ended, and nobody was harmed.
-const LOOKED_AT: Duration = Duration::from_secs(300);
+/// Silence that is no longer looked at: nobody was harmed; and that of a job that has ended.
+const LOOKED_AT: Duration = Duration::from_secs(900);
+const LOOKED_AT_ENDED: Duration = Duration::from_secs(300);
+
+/// Heat for so long is harmful, whatever it did to clocks.
+const LONG_HEAT: Duration = Duration::from_secs(300);
+/// Heat that ended jobs of the same GPUs is told again after this time.
+const AGAIN: Duration = Duration::from_secs(6 * 3600);
 
 /// A job is told again after this time.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -43,6 +52,8 @@ struct Group<'a> {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct SilentJobs {
     told: Vec<(HolderInfo, Time)>,
+    /// GPUs whose jobs ended in heat.
+    hot: Vec<(Vec<GpuInfo>, Time)>,
 }
 
 impl SilentJobs {
@@ -56,6 +67,20 @@ impl SilentJobs {
         }
         is_news
     }
+
+    /// The same for a job that ended in heat: on a machine that is always warm each job does.
+    fn is_news_of_heat(&mut self, now: Time, gpus: &[GpuInfo]) -> bool {
+        self.hot.retain(|(_, told)| now.since(*told) <= AGAIN);
+        let are_same = |other: &[GpuInfo]| {
+            other.len() == gpus.len()
+                && gpus.iter().all(|gpu| other.iter().any(|other| other.is_same(gpu)))
+        };
+        let is_news = !self.hot.iter().any(|(other, _)| are_same(other)) && self.hot.len() < MOST;
+        if is_news {
+            self.hot.push((gpus.to_vec(), now));
+        }
+        is_news
+    }
 }
 
 /// Jobs that stopped working. `harms` are signs that harm jobs, at least those of the last minutes.
@@ -65,15 +90,21 @@ pub(crate) fn find(
     interval: Duration,
     states: &mut [GpuState],
     holders: &Holders,
-    harms: &[Sign],
+    harms: &[Found],
 ) -> Vec<Found> {
     let mut found = Vec::new();
     for group in groups(now, states, holders) {
         let Some(stop) = Stop::of(now, interval, states, &group) else { continue };
-        let is_long = group.holder.is_some() && !group.has_ended && stop.seen >= LONG;
         let gave_up = stop.is_freed || group.has_ended;
-        let is_harmed = stop.seen >= SHORT && gave_up && stop.is_harmed_by(harms);
-        if !is_long && !is_harmed {
+        let has_all = group.holder.is_some() && !group.has_ended;
+        let is_unexplained =
+            has_all && stop.seen >= UNEXPLAINED && stop.members.len() > 1 && !stop.is_freed_in_part;
+        let is_time = match gave_up {
+            true => (SHORT..=LOOKED_AT_ENDED.max(interval)).contains(&stop.seen),
+            false => has_all && stop.seen >= LONG,
+        };
+        let harmful = if is_time { stop.harmed_by(harms) } else { Vec::new() };
+        if !is_unexplained && harmful.is_empty() {
             continue;
         }
         for position in &stop.members {
@@ -83,8 +114,14 @@ pub(crate) fn find(
                 silence.is_told = true;
             }
         }
-        let is_harmed = is_harmed || stop.is_harmed_by(harms);
-        if is_harmed || group.holder.is_some_and(|holder| silent_jobs.is_news(now, holder)) {
+        let is_heat = |kind: &SignKind| *kind == SignKind::HeatSlowdown;
+        let is_news = match group.holder {
+            _ if harmful.iter().any(|kind| !is_heat(kind)) => true,
+            _ if !harmful.is_empty() => silent_jobs.is_news_of_heat(now, &stop.gpus_of_job),
+            Some(holder) => silent_jobs.is_news(now, holder),
+            None => false,
+        };
+        if is_news {
             found.push(stop.found(now, group.holder));
         }
     }
@@ -137,10 +174,13 @@ struct Stop {
     /// All GPUs of the job, also those that did nothing before, or are down.
     gpus_of_job: Vec<GpuInfo>,
     since: Time,
+    /// What is this far apart is at once.
+    slack: Duration,
     seen: Duration,
     /// The mean utilization before, in percent.
     before: f64,
     is_freed: bool,
+    is_freed_in_part: bool,
 }
 
 impl Stop {
@@ -166,6 +206,7 @@ impl Stop {
         let seen = together.iter().map(|(_, _, silence)| silence.seen).min()?;
         let sum: f64 = together.iter().map(|(_, _, silence)| silence.before).sum();
         let freed_since = since.before(slack);
+        let is_freed = |state: &GpuState| state.freed.is_some_and(|at| at >= freed_since);
         let gpus: Vec<_> = together.iter().map(|(_, state, _)| state.gpu.clone()).collect();
         let gpus_of_job = match group.holder {
             Some(_) => members().map(|(_, state)| state.gpu.clone()).collect(),
@@ -176,22 +217,29 @@ impl Stop {
             gpus,
             gpus_of_job,
             since,
+            slack: SHORT.saturating_add(interval),
             seen,
             before: sum / together.len() as f64,
-            is_freed: together
-                .iter()
-                .all(|(_, state, _)| state.freed.is_some_and(|at| at >= freed_since)),
+            is_freed: together.iter().all(|(_, state, _)| is_freed(state)),
+            is_freed_in_part: together.iter().any(|(_, state, _)| is_freed(state)),
         })
     }
 
-    /// Whether something harmful was going on when it stopped, on one of its GPUs or on the whole machine.
-    fn is_harmed_by(&self, harms: &[Sign]) -> bool {
+    /// What was harmful and going on when it stopped, on one of its GPUs or on the whole machine.
+    fn harmed_by(&self, harms: &[Found]) -> Vec<SignKind> {
         let (first, last) = (self.since.before(SUSPECTED), self.since.after(SHORT));
-        harms.iter().any(|harm| {
-            let mut mine = self.gpus_of_job.iter();
-            let is_mine = harm.gpu.as_ref().is_none_or(|gpu| mine.any(|mine| mine.is_same(gpu)));
-            is_mine && harm.overlaps(first, last)
-        })
+        let is_harm = |harm: &&Found| {
+            let is_mine = |gpu: &GpuInfo| self.gpus_of_job.iter().any(|mine| mine.is_same(gpu));
+            let is_here = harm.gpus.is_empty() || harm.gpus.iter().any(is_mine);
+            // A job that ends on a warm GPU has not ended because of that.
+            let is_at_end = harm.sign.overlaps(self.since.before(self.slack), last);
+            let after = harm.sign.to.unwrap_or(harm.at).since(self.since);
+            let is_bad = harm.sign.kind != SignKind::HeatSlowdown
+                || harm.seen.saturating_sub(after) >= LONG_HEAT
+                || (harm.lowers_clocks && is_at_end);
+            is_here && is_bad && harm.sign.overlaps(first, last)
+        };
+        harms.iter().filter(is_harm).map(|harm| harm.sign.kind).collect()
     }
 
     fn found(&self, now: Time, holder: Option<&HolderInfo>) -> Found {

@@ -43,12 +43,14 @@ pub(crate) fn found(time: Time, event: &Event) -> Option<Found> {
     let mut found = Found::once(SignKind::Xid, event.gpu.as_ref(), time, sentence(&text));
     found.sign.xid = Some(*code);
     found.count = (*count).max(1);
-    found.sign.is_trigger = opens(*code, line.as_deref());
+    found.sign.is_trigger = is_trigger(*code, line.as_deref());
+    // A program that is interrupted leaves them too.
+    found.may_open = !ENDED_APPLICATION.contains(code);
     Some(found)
 }
 
 /// Whether a code asks for something, or ended an application.
-pub(crate) fn opens(code: u32, line: Option<&str>) -> bool {
+pub(crate) fn is_trigger(code: u32, line: Option<&str>) -> bool {
     if code == RECOVERY && line.is_some_and(|line| line.contains("to 0x0")) {
         return false;
     }
@@ -68,19 +70,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_asks_for_something_or_ended_an_application_opens() {
+    fn what_asks_for_something_or_ended_an_application_is_a_trigger() {
         for code in [13, 31, 43, 45, 48, 54, 61, 74, 79, 94, 95, 119, 145, 154, 9999] {
-            assert!(opens(code, None), "{code}");
+            assert!(is_trigger(code, None), "{code}");
         }
         for code in [0, 14, 37, 63, 92, 106, 160] {
-            assert!(!opens(code, None), "{code}");
+            assert!(!is_trigger(code, None), "{code}");
         }
     }
 
     #[test]
     fn a_recovery_that_is_not_needed_any_more_opens_nothing() {
         let line = |to: &str| format!("GPU recovery action changed from 0x1 (GPU Reset) to {to}");
-        assert!(!opens(154, Some(&line("0x0 (None)"))));
-        assert!(opens(154, Some(&line("0x2 (Node Reboot Required)"))));
+        assert!(!is_trigger(154, Some(&line("0x0 (None)"))));
+        assert!(is_trigger(154, Some(&line("0x2 (Node Reboot Required)"))));
     }
 }

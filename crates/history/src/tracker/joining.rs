@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use model::catalog::xid::{self, Severity};
+
 use super::open::OpenIncident;
 use crate::detector::found::Found;
+use crate::layout::GpuInfo;
 use crate::pattern::Pattern;
 use crate::sign::{Sign, SignKind};
 
@@ -29,11 +32,9 @@ const MEMORY: Pattern = Pattern::Either(
     &[SignKind::EccUncorrected],
     &[48, 63, 64, 92, 94, 95, 140, 156, 157, 171, 172],
 );
+const GONE_KINDS: [SignKind; 3] = [SignKind::GpuLost, SignKind::GpuHung, SignKind::GpuMissing];
 /// A GPU that does not answer.
-const GONE: Pattern = Pattern::Either(
-    &[SignKind::GpuLost, SignKind::GpuHung, SignKind::GpuMissing],
-    &[79, 110, 119, 120, 154, 158, 167],
-);
+const GONE: Pattern = Pattern::Either(&GONE_KINDS, &[79, 110, 119, 120, 154, 158, 167]);
 /// Errors of NVLinks, which both ends report.
 const LINKS: Pattern =
     Pattern::Either(&[SignKind::LinkDown], &[74, 144, 145, 146, 147, 148, 149, 150, 155]);
@@ -66,14 +67,10 @@ static FOLLOWS: &[Follows] = &[
 
 /// Whether a trigger belongs to the incident.
 pub(crate) fn joins(found: &Found, open: &OpenIncident) -> bool {
-    let (first, last) = (open.began().before(TOGETHER), open.last().after(TOGETHER));
-    let is_near = |time| first <= time && time <= last;
-    is_near(found.at)
-        || is_near(found.sign.from)
+    open.is_near(found.at, TOGETHER)
+        || open.is_near(found.sign.from, TOGETHER)
         || open.triggers().any(|(earlier, gpus)| {
-            let on_same_gpu =
-                found.gpus.iter().any(|gpu| gpus.iter().any(|other| other.is_same(gpu)))
-                    || (found.gpus.is_empty() && gpus.is_empty());
+            let on_same_gpu = shares_gpu(found, gpus) || (found.gpus.is_empty() && gpus.is_empty());
             repeats(&found.sign, earlier, on_same_gpu)
                 || FOLLOWS.iter().any(|row| {
                     row.later.matches(&found.sign)
@@ -81,6 +78,50 @@ pub(crate) fn joins(found: &Found, open: &OpenIncident) -> bool {
                         && (on_same_gpu || !row.on_same_gpu)
                 })
         })
+}
+
+/// What follows from a fault this long after it: work that waits for a lost GPU ends with a timeout.
+const LATE: Duration = Duration::from_secs(15 * 60);
+
+/// Whether a trigger belongs to the incident although that is closed. `ongoing` are the signs that go on.
+pub(crate) fn joins_closed(found: &Found, closed: &OpenIncident, ongoing: &[Found]) -> bool {
+    let is_recent = closed.is_recent(found.sign.from, LATE);
+    let mut triggers = closed.triggers().filter(|(_, gpus)| shares_gpu(found, gpus));
+    match found.sign.kind {
+        SignKind::JobSilent => triggers.any(|(earlier, gpus)| {
+            let is_down = |found: &Found| {
+                GONE_KINDS.contains(&found.sign.kind)
+                    && found.sign.from == earlier.from
+                    && shares_gpu(found, gpus)
+            };
+            let is_severe = GONE.matches(earlier) || is_critical(earlier);
+            is_severe && (is_recent || ongoing.iter().any(is_down))
+        }),
+        // The error is counted later than the driver tells of it.
+        SignKind::EccUncorrected => {
+            is_recent
+                && triggers.any(|(earlier, _)| MEMORY.matches(earlier) && earlier.xid.is_some())
+                && !closed.triggers().any(|(earlier, gpus)| {
+                    earlier.kind == SignKind::EccUncorrected && shares_gpu(found, gpus)
+                })
+        }
+        _ => false,
+    }
+}
+
+/// Whether an incident is kept however many others there are.
+pub(crate) fn is_severe(found: &Found) -> bool {
+    let always = [SignKind::EccUncorrected, SignKind::PowerBrake, SignKind::MachineRestart];
+    let kind = found.sign.kind;
+    is_critical(&found.sign) || GONE_KINDS.contains(&kind) || always.contains(&kind)
+}
+
+fn is_critical(sign: &Sign) -> bool {
+    sign.xid.is_some_and(|code| xid::severity(code) == Severity::Critical)
+}
+
+fn shares_gpu(found: &Found, gpus: &[GpuInfo]) -> bool {
+    found.gpus.iter().any(|gpu| gpus.iter().any(|other| other.is_same(gpu)))
 }
 
 fn repeats(sign: &Sign, earlier: &Sign, on_same_gpu: bool) -> bool {

@@ -38,10 +38,11 @@ struct Kept {
 pub(crate) struct OpenIncident {
     number: u64,
     kind: SignKind,
+    /// When the first and the last trigger happened, and when they were seen, which may be later.
     began: Time,
     last: Time,
-    /// When the first trigger began, which may be before it was seen.
-    first: Time,
+    first_seen: Time,
+    last_seen: Time,
     host: HostInfo,
     gpus: Vec<GpuInfo>,
     holders: Vec<(usize, HolderInfo)>,
@@ -59,9 +60,10 @@ impl OpenIncident {
         Self {
             number,
             kind: trigger.sign.kind,
-            began: trigger.at,
-            last: trigger.at,
-            first: trigger.sign.from.min(trigger.at),
+            began: trigger.sign.from,
+            last: trigger.sign.from,
+            first_seen: trigger.at,
+            last_seen: trigger.at,
             host,
             gpus: Vec::new(),
             holders: Vec::new(),
@@ -77,24 +79,45 @@ impl OpenIncident {
         self.number
     }
 
-    /// When the first trigger was seen.
-    pub(crate) fn began(&self) -> Time {
-        self.began
+    /// Whether a time is no further than this from its triggers: from when they happened, or were seen.
+    pub(crate) fn is_near(&self, time: Time, distance: Duration) -> bool {
+        let is_between = |first: Time, last: Time| {
+            first.before(distance) <= time && time <= last.after(distance)
+        };
+        is_between(self.began, self.last) || is_between(self.first_seen, self.last_seen)
     }
 
-    /// When the last trigger was seen.
-    pub(crate) fn last(&self) -> Time {
-        self.last
+    /// Whether the last trigger was seen no longer than this before.
+    pub(crate) fn is_recent(&self, time: Time, longest: Duration) -> bool {
+        time <= self.last_seen.after(longest)
+    }
+
+    /// Whether one of its triggers still goes on, as far as it knows.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.signs.iter().any(|kept| kept.sign.is_trigger && kept.sign.to.is_none())
+    }
+
+    /// Takes the newer states of its triggers that go on, and of no other sign. Returns whether there were some.
+    pub(crate) fn renew(&mut self, found: &Found) -> bool {
+        let is_it = |kept: &Kept| {
+            kept.sign.is_trigger && kept.sign.to.is_none() && kept.is_same(&found.sign)
+        };
+        let is_mine = self.signs.iter().any(is_it);
+        if is_mine {
+            self.add(found, false);
+        }
+        is_mine
     }
 
     /// What is kept.
     pub(crate) fn window(&self) -> Range {
-        Range { from: self.first.before(BEFORE), to: self.last.after(AFTER) }
+        let (first, last) = (self.began.min(self.first_seen), self.last.max(self.last_seen));
+        Range { from: first.before(BEFORE), to: last.after(AFTER) }
     }
 
     /// Whether nothing joins it any more.
     pub(crate) fn is_over(&self, now: Time) -> bool {
-        now > self.last.after(AFTER) || now > self.began.after(LONGEST)
+        now > self.last_seen.after(AFTER) || now > self.first_seen.after(LONGEST)
     }
 
     /// Its triggers, with all GPUs that each is about.
@@ -105,9 +128,10 @@ impl OpenIncident {
 
     /// Adds a trigger.
     pub(crate) fn join(&mut self, trigger: &Found, holds: &[&Hold]) {
-        self.began = self.began.min(trigger.at);
-        self.last = self.last.max(trigger.at);
-        self.first = self.first.min(trigger.sign.from).min(trigger.at);
+        self.began = self.began.min(trigger.sign.from);
+        self.last = self.last.max(trigger.sign.from);
+        self.first_seen = self.first_seen.min(trigger.at);
+        self.last_seen = self.last_seen.max(trigger.at);
         for gpu in &trigger.gpus {
             self.add_gpu(gpu, holds);
         }

