@@ -41,13 +41,15 @@ impl OomKills {
             Some(_) => "",
             None => ": the machine was out of memory",
         };
-        let text = format!("The kernel killed {name}{memory}{why}");
+        let paths = cgroup.iter().chain(limited_cgroup);
+        let holds: Vec<_> = paths.flat_map(|path| holders.of_cgroup(path)).collect();
+        let whose = holds.first().map(|hold| format!(" of {}", hold.holder.name()));
+        let whose = whose.unwrap_or_default();
+        let text = format!("The kernel killed {name}{whose}{memory}{why}");
         let limit = limited_cgroup.as_ref().map(|limited| {
             let text = format!("The memory limit of {limited} was reached");
             Found::once(SignKind::CgroupMemoryLimit, None, time, text)
         });
-        let paths = cgroup.iter().chain(limited_cgroup);
-        let holds: Vec<_> = paths.flat_map(|path| holders.of_cgroup(path)).collect();
         let mut gpus: Vec<GpuInfo> = Vec::new();
         for hold in &holds {
             if !gpus.iter().any(|gpu| gpu.is_same(&hold.gpu)) {

@@ -225,7 +225,7 @@ fn started(before: Option<&PreviousRun>) -> String {
 /// What a reason of `heatsink_gpu_down_info` means.
 fn down(reason: &str) -> &str {
     match reason {
-        "late" => "a call to it does not return, or comes too late",
+        "late" => "a call to it does not return, or comes back too late",
         "lost" => "it has fallen off the bus, or is being reset",
         "missing" => "the driver does not list it any more",
         "not_initialized" => "it is on the bus, and the driver does not list it",
