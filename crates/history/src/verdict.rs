@@ -65,8 +65,7 @@ impl Row {
 }
 
 fn of_row(row: &Row, trigger: &Seen, facts: Facts<'_>) -> Verdict {
-    let is_needed =
-        |sign: &Seen| row.needs.iter().any(|need| need.is_met_by(sign, trigger, facts));
+    let is_needed = |sign: &Seen| row.needs.iter().any(|need| need.is_met_by(sign, trigger, facts));
     let needed: Vec<_> = facts.seen.iter().filter(|sign| is_needed(sign)).collect();
     let filling = Filling::of(row, trigger, &needed, facts);
     let doubt =
@@ -149,9 +148,8 @@ fn not_known(seen: &[Seen], watched: &Watched) -> Verdict {
         evidence.add(seen, Weight::Supports);
     });
     let mut evidence = evidence.sentences();
-    let is_absent = |kind| {
-        watched.kinds.contains(&kind) && !seen.iter().any(|seen| seen.sign.kind == kind)
-    };
+    let is_absent =
+        |kind| watched.kinds.contains(&kind) && !seen.iter().any(|seen| seen.sign.kind == kind);
     let absent = KINDS.iter().filter(|row| !row.absent.is_empty() && is_absent(row.kind));
     let absent: Vec<_> = absent.map(|row| format!("no {}", row.absent)).collect();
     if !absent.is_empty() {
@@ -183,8 +181,7 @@ struct Filling {
 
 impl Filling {
     fn of(row: &Row, trigger: &Seen, needed: &[&Seen], facts: Facts<'_>) -> Self {
-        let deciding: Vec<&Seen> =
-            facts.seen.iter().filter(|seen| row.fits(seen, facts)).collect();
+        let deciding: Vec<&Seen> = facts.seen.iter().filter(|seen| row.fits(seen, facts)).collect();
         let mut gpus = trigger.gpus.clone();
         // A job has many GPUs; the fault that stopped it is on some of them.
         if trigger.gpus.len() <= 1 {
@@ -206,7 +203,8 @@ impl Filling {
         let xid = [trigger].into_iter().chain(deciding).chain(needed.iter().copied());
         let xid = xid.filter_map(|seen| seen.sign.xid).next().map(xid::lookup);
         let words = xid.unwrap_or(model::Xid::NONE);
-        let text = |seen: Option<&Seen>| seen.map_or_else(String::new, |seen| seen.sign.text.clone());
+        let text =
+            |seen: Option<&Seen>| seen.map_or_else(String::new, |seen| seen.sign.text.clone());
         let if_so = |is_so: bool, text: &str| if is_so { text.to_owned() } else { String::new() };
         let places = vec![
             // The GPUs of all triggers that decide.

@@ -17,7 +17,11 @@ const MOST: usize = 1024;
 /// Down reason, kind of sign, and what is said of it.
 const REASONS: [(&str, SignKind, &str); 4] = [
     ("lost", SignKind::GpuLost, "fell off the bus: the driver has lost it"),
-    ("late", SignKind::GpuHung, "did not answer: a call to it did not return, or came back too late"),
+    (
+        "late",
+        SignKind::GpuHung,
+        "did not answer: a call to it did not return, or came back too late",
+    ),
     ("missing", SignKind::GpuMissing, "was not listed by the driver any more"),
     ("not_initialized", SignKind::GpuMissing, "is on the PCI bus, but the driver did not list it"),
 ];

@@ -146,7 +146,8 @@ impl OpenIncident {
 
     /// Whether its verdict is another one than the one that was last told.
     pub(crate) fn has_news(&mut self) -> bool {
-        std::mem::take(&mut self.is_changed) && verdict::judge(&self.signs(), &self.watched).name != self.told
+        std::mem::take(&mut self.is_changed)
+            && verdict::judge(&self.signs(), &self.watched).name != self.told
     }
 
     /// As it is now, with the signs that go on.

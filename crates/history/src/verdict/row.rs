@@ -152,7 +152,8 @@ impl When {
             Self::Meanwhile => {
                 let is_at_once = trigger.to == Some(begin);
                 let end = trigger.to.filter(|_| !is_at_once);
-                sign.from >= begin.before(SLACK) && end.is_none_or(|to| sign.from <= to.after(SLACK))
+                sign.from >= begin.before(SLACK)
+                    && end.is_none_or(|to| sign.from <= to.after(SLACK))
             }
             Self::AfterEnd => trigger.to.is_some_and(|to| sign.from > to.after(SLACK)),
         }
@@ -170,8 +171,7 @@ impl Need {
             Place::Anywhere => true,
         };
         let begin = trigger.sign.from;
-        let is_recent =
-            self.is_old_too || sign.sign.to.is_none_or(|to| to >= begin.before(RECENT));
+        let is_recent = self.is_old_too || sign.sign.to.is_none_or(|to| to >= begin.before(RECENT));
         let lasted = sign.sign.to.unwrap_or(begin).since(sign.sign.from);
         let precedes = self.precedes.is_none_or(|later| {
             let later = facts.seen.iter().find(|seen| later.matches(&seen.sign));

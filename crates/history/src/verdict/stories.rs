@@ -282,7 +282,7 @@ fn a_gpu_that_is_lost_is_brought_back_first_whatever_the_cause() {
         assert!(has("XID 79") && has("GPU 5 fell off the bus"), "{verdict:#?}");
     }
     // One that is back needs nothing.
-    let back = busy().xid(5, 95).down(5, "lost").run(20).up(5).run(20);
+    let back = busy().xid(5, 62).down(5, "lost").run(20).up(5).run(20);
     assert!(first(back).starts_with("Drain the GPU and reset it"));
 }
 
@@ -297,9 +297,9 @@ fn what_the_driver_asks_for_comes_first() {
         count: 1,
     };
     let told = |codes: &[&str]| {
-        let story = codes.iter().fold(busy().xid(2, 62), |story, code| {
-            story.run(1).event(Some(2), asked(code))
-        });
+        let story = codes
+            .iter()
+            .fold(busy().xid(2, 62), |story, code| story.run(1).event(Some(2), asked(code)));
         verdict(story.run(20))
     };
     let verdict = told(&["0x1 (GPU Reset Required)", "0x2 (Node Reboot Required)"]);
@@ -405,7 +405,10 @@ fn what_goes_on_when_an_incident_is_closed_is_told_as_that() {
     assert!(incident.is_closed);
     let heat = incident.signs.iter().find(|sign| sign.kind == SignKind::HeatSlowdown).unwrap();
     for text in [&heat.text, &incident.verdict.cause] {
-        assert!(!text.contains("so far") && text.contains(", and it went on when this was"), "{text}");
+        assert!(
+            !text.contains("so far") && text.contains(", and it went on when this was"),
+            "{text}"
+        );
     }
 }
 

@@ -91,15 +91,11 @@ const BRAKE: Pattern = Pattern::Kinds(&[Kind::PowerBrake]);
 /// What a GPU that fails does to others.
 const WITH_LINKS: Pattern = Pattern::Either(&[Kind::LinkDown, Kind::GpuHung], &[74]);
 /// A limit that was reached with the kill.
-const LIMIT: Need = Need {
-    when: When::GoesOn,
-    ..anywhere(Pattern::Kinds(&[Kind::CgroupMemoryLimit]))
-};
+const LIMIT: Need =
+    Need { when: When::GoesOn, ..anywhere(Pattern::Kinds(&[Kind::CgroupMemoryLimit])) };
 /// A kill of which it is not known whether it was of the job.
-const SOMEBODY_KILLED: Need = Need {
-    when: When::Earlier,
-    ..anywhere(Pattern::OfNobody(&[Kind::OomKill]))
-};
+const SOMEBODY_KILLED: Need =
+    Need { when: When::Earlier, ..anywhere(Pattern::OfNobody(&[Kind::OomKill])) };
 
 /// All rows, in order of precedence.
 pub(super) static ROWS: &[Row] = &[
@@ -111,10 +107,7 @@ pub(super) static ROWS: &[Row] = &[
         ),
         needs: &[
             anywhere(Pattern::Kinds(&[Kind::DriverChanged])),
-            Need {
-                when: When::EarlierOrSeenLate,
-                ..anywhere(Pattern::Kinds(&[Kind::SourceDown]))
-            },
+            Need { when: When::EarlierOrSeenLate, ..anywhere(Pattern::Kinds(&[Kind::SourceDown])) },
         ],
         // Who replaces a driver to repair a GPU does it after the fault.
         lacks: &[Need {
@@ -262,10 +255,7 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Xids(&[119, 120]),
         needs: &[],
         lacks: &[before(OFF_BUS)],
-        supports: Pattern::Either(
-            &[Kind::GpuHung],
-            &[],
-        ),
+        supports: Pattern::Either(&[Kind::GpuHung], &[]),
         cause: "The firmware of {gpus} stopped answering the driver. {sign}.",
         actions: &["{action}"],
         confidence: Confidence::Certain,
@@ -466,11 +456,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         lacks: &[earlier(APPLICATION)],
         supports: Pattern::Either(
-            &[
-                Kind::HostMemoryPressure,
-                Kind::GpuMemoryFreed,
-                Kind::GpuIdle,
-            ],
+            &[Kind::HostMemoryPressure, Kind::GpuMemoryFreed, Kind::GpuIdle],
             &[45],
         ),
         cause: "The machine was out of memory. {sign}.",
