@@ -410,7 +410,7 @@ flags! { HISTORY_FLAGS;
     /// What happened to the GPUs of this job or pod while it had them: a job's id, or
     /// `NAMESPACE/POD`
     REPORT_JOB: Option<String> = text("job", |text| optional(text, parse::text))
-        .value("ID").conflicts(&["gpu", "from", "to"]);
+        .value("ID").conflicts(&["from", "to"]);
 
     /// Only this GPU
     REPORT_GPU: Option<u32> = text("gpu", |text| optional(text, parse::whole_number)).value("N");

@@ -15,16 +15,23 @@ pub(crate) fn style() -> Style {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
     Style {
-        width: width().unwrap_or(COLUMNS),
+        width: width(),
         has_colour: io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb,
         time_zone: jiff::tz::TimeZone::system(),
     }
 }
 
-/// The columns of the terminal; `None` if standard output is none.
-pub(crate) fn width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+/// The columns of the terminal; if standard output is none, `COLUMNS`, or 80.
+pub(crate) fn width() -> usize {
+    let of_terminal = || {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    };
+    let said = || {
+        let columns: usize = env::var("COLUMNS").ok()?.parse().ok()?;
+        Some(columns).filter(|columns| *columns > 0)
+    };
+    of_terminal().or_else(said).unwrap_or(COLUMNS)
 }
 
 /// Writes to standard output. That its reader closes the pipe, as `head` does, is no error.

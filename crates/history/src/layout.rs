@@ -32,6 +32,12 @@ pub struct HostInfo {
     pub boot_id: Option<String>,
     /// The time from one row to the next, in milliseconds.
     pub interval_ms: u64,
+    /// Where XIDs are read: `kernel_log`, `nvml_events`, `dcgm` or `sim`; `None` if nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xid_source: Option<String>,
+    /// Whether the kernel log is read, which tells OOM kills.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reads_kernel_log: bool,
 }
 
 impl HostInfo {

@@ -170,6 +170,8 @@ impl Recorder {
         let has_new_gpus = self.gpus.follow(snapshot);
         let mut host = self.layout.host.clone();
         snapshot.source.name.clone_into(&mut host.source);
+        host.xid_source = snapshot.xid_source.map(|source| source.as_str().to_owned());
+        host.reads_kernel_log = snapshot.driver_log.is_some();
         // It is not known while the source is down.
         if let Some(version) = &snapshot.source.driver_version {
             host.driver_version = Some(version.to_string());

@@ -89,7 +89,13 @@ impl Story {
         let names = HOST.iter().map(|(name, _)| (*name, true));
         let names = names.chain(GPU.iter().map(|(name, _)| (*name, false)));
         let layout = Layout {
-            host: HostInfo { source: "nvml".to_owned(), interval_ms: 1000, ..HostInfo::default() },
+            host: HostInfo {
+                source: "nvml".to_owned(),
+                interval_ms: 1000,
+                xid_source: Some("kernel_log".to_owned()),
+                reads_kernel_log: true,
+                ..HostInfo::default()
+            },
             gpus: (0..gpus).map(gpu_info).collect(),
             signals: (0..).zip(names).map(signal).collect(),
         };

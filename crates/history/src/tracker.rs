@@ -16,6 +16,7 @@ use crate::layout::Layout;
 use crate::recording::Row;
 use crate::sign::SignKind;
 use crate::time::Time;
+use crate::verdict::Watching;
 use open::{AFTER, BEFORE, MOST_EVENTS, OpenIncident};
 
 /// Incidents that are kept one by one within an hour: those that any application can cause, and severe ones.
@@ -36,6 +37,7 @@ const GIVEN_BACK: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Tracker {
     detector: Detector,
+    watching: Watching,
     next_number: u64,
     open: Vec<OpenIncident>,
     /// The incident that began last, for counting more than are kept.
@@ -75,6 +77,7 @@ impl Tracker {
             self.closed.clear();
             self.set_clock(by_ms);
         }
+        self.watching.take(layout, row);
         let mut found = self.detector.find(layout, row, events);
         found.sort_by(|one, other| order(one).cmp(&order(other)));
         self.remember_events(now, events);
@@ -136,7 +139,8 @@ impl Tracker {
             return None;
         }
         let number = self.next_number;
-        let mut open = OpenIncident::new(number, layout.host.clone(), found);
+        let watched = self.watching.since(found.at.before(BEFORE), layout);
+        let mut open = OpenIncident::new(number, layout.host.clone(), found, watched);
         open.join(found, &holds);
         open.add_events(&self.events);
         for sign in &self.signs {

@@ -1,91 +1,163 @@
 //! Which signs together mean which cause: the first row of the table that fits.
 
+mod evidence;
+pub(crate) mod recovery;
 mod row;
 mod table;
+mod watched;
 
 use std::time::Duration;
 
 use model::catalog::xid;
 
 use crate::incident::{Confidence, Verdict};
-use crate::sign::{KINDS, Sign};
+use crate::layout::GpuInfo;
+use crate::pattern::Pattern;
+use crate::sign::{KINDS, Sign, SignKind};
 use crate::wording;
+use evidence::{Evidence, Weight};
 pub(crate) use row::Seen;
-use row::{Need, Place, Row};
+use row::{Facts, Need, Place, Row};
+use table::RESTART;
+pub(crate) use watched::{Watched, Watching};
 
-/// Sentences of evidence.
-const MOST_EVIDENCE: usize = 8;
+/// What follows from a fault of a GPU, and what the driver says of it: evidence of every row.
+const CONSEQUENCES: Pattern = Pattern::Either(
+    &[SignKind::GpuLost, SignKind::GpuMissing, SignKind::JobSilent, SignKind::HolderEnded],
+    &[43, 45, 79, recovery::RECOVERY],
+);
 
-/// The verdict on these signs.
+/// A GPU that only a restart of the machine brings back.
+const LOST: Pattern = Pattern::Either(&[SignKind::GpuLost, SignKind::GpuMissing], &[79]);
+
+/// What an action begins with that is told where no XID decides.
+const NO_XID: &str = "{no xid}";
+
+/// The verdict on these signs, of which it is not known what else was watched.
 pub fn of(signs: &[Sign]) -> Verdict {
     let seen = |sign: &Sign| Seen { sign: sign.clone(), gpus: sign.gpu.iter().cloned().collect() };
     let mut seen: Vec<_> = signs.iter().map(seen).collect();
     seen.sort_by(|one, other| one.order().cmp(&other.order()));
-    judge(&seen)
+    judge(&seen, &Watched::default())
 }
 
 /// The verdict on these signs, which are in order.
-pub(crate) fn judge(seen: &[Seen]) -> Verdict {
-    let triggers = || seen.iter().filter(|seen| seen.sign.is_trigger);
-    let fits = |row: &Row, trigger: &Seen| {
-        let is_met = |need: &Need| need.is_met(seen, trigger);
-        row.decides.matches(&trigger.sign)
-            && row.needs.iter().all(is_met)
-            && !row.lacks.iter().any(is_met)
-    };
+pub(crate) fn judge(seen: &[Seen], watched: &Watched) -> Verdict {
+    let facts = Facts { seen, gpus: watched.gpus };
     let fitting = table::ROWS.iter().find_map(|row| {
-        let trigger = triggers().find(|trigger| fits(row, trigger))?;
+        let trigger = seen.iter().find(|trigger| row.fits(trigger, facts))?;
         Some((row, trigger))
     });
     match fitting {
-        Some((row, trigger)) => of_row(row, trigger, seen),
-        None => not_known(seen),
+        Some((row, trigger)) => of_row(row, trigger, facts),
+        None => not_known(seen, watched),
     }
 }
 
-fn of_row(row: &Row, trigger: &Seen, seen: &[Seen]) -> Verdict {
-    let needed: Vec<_> = seen
-        .iter()
-        .filter(|sign| row.needs.iter().any(|need| need.is_met_by(sign, trigger)))
-        .collect();
-    let filling = Filling::of(row, trigger, &needed, seen);
-    let is_evidence = |sign: &&Seen| {
-        let is_related = Need {
-            what: row.supports,
-            place: Place::Shared,
-            is_before: false,
-            gpus: 1,
-            lasts: Duration::ZERO,
+impl Row {
+    fn fits(&self, trigger: &Seen, facts: Facts<'_>) -> bool {
+        let is_met = |need: &Need| need.is_met(trigger, facts);
+        trigger.sign.is_trigger
+            && self.decides.matches(&trigger.sign)
+            && self.needs.iter().all(is_met)
+            && !self.lacks.iter().any(is_met)
+    }
+}
+
+fn of_row(row: &Row, trigger: &Seen, facts: Facts<'_>) -> Verdict {
+    let is_needed = |sign: &Seen| row.needs.iter().any(|need| need.is_met_by(sign, trigger, facts));
+    let needed: Vec<_> = facts.seen.iter().filter(|sign| is_needed(sign)).collect();
+    let filling = Filling::of(row, trigger, &needed, facts);
+    let doubt =
+        row.doubt.as_ref().filter(|doubt| doubt.any.iter().any(|need| need.is_met(trigger, facts)));
+    let weight = |sign: &Seen| {
+        let is_told = |what: Pattern| {
+            let is_related = Need { what, place: Place::Shared, ..table::ANYWHERE };
+            // Triggers of one incident have to do with each other.
+            sign.sign.is_trigger && what.matches(&sign.sign)
+                || is_related.is_met_by(sign, trigger, facts)
         };
-        let also_decides = sign.sign.is_trigger && row.decides.matches(&sign.sign);
-        std::ptr::eq(*sign, trigger)
-            || also_decides
-            || needed.iter().any(|needed| std::ptr::eq(*needed, *sign))
-            || is_related.is_met_by(sign, trigger)
+        if std::ptr::eq(sign, trigger) {
+            Some(Weight::Decides)
+        } else if is_needed(sign) || sign.sign.is_trigger && row.decides.matches(&sign.sign) {
+            Some(Weight::Needed)
+        } else {
+            (is_told(row.supports) || is_told(CONSEQUENCES)).then_some(Weight::Supports)
+        }
     };
+    let mut evidence = Evidence::default();
+    for sign in facts.seen {
+        if let Some(weight) = weight(sign) {
+            evidence.add(sign, weight);
+        }
+    }
     Verdict {
         name: row.name.to_owned(),
-        cause: filling.fill(row.cause),
-        evidence: sentences(seen.iter().filter(is_evidence)),
-        actions: row.actions.iter().map(|action| filling.fill(action)).collect(),
-        confidence: row.confidence,
+        cause: filling.fill(doubt.map_or(row.cause, |doubt| doubt.cause)),
+        evidence: evidence.sentences(),
+        actions: actions(row, trigger, &filling, facts.seen),
+        confidence: if doubt.is_some() { Confidence::Possible } else { row.confidence },
         runbook: row.runbook.map(str::to_owned),
     }
 }
 
+/// What to do: first what brings a GPU back that is lost, or what the driver asks for.
+fn actions(row: &Row, trigger: &Seen, filling: &Filling, seen: &[Seen]) -> Vec<String> {
+    let triggers = || seen.iter().filter(|seen| seen.sign.is_trigger);
+    let is_back = |lost: &Seen| {
+        let up = Pattern::Over(&[SignKind::GpuLost, SignKind::GpuMissing]);
+        seen.iter().any(|seen| up.matches(&seen.sign) && seen.shares_gpu(lost))
+    };
+    let is_lost = triggers().any(|seen| LOST.matches(&seen.sign) && !is_back(seen));
+    let of_fault = |seen: &&Seen| seen.sign.is_trigger || seen.shares_gpu(trigger);
+    let asked = recovery::action(seen.iter().filter(of_fault));
+    let first = match asked {
+        Some(action) if !is_lost || action.starts_with(RESTART) => Some(action),
+        _ => is_lost.then(|| xid::lookup(79).action),
+    };
+    let is_told = |action: &&&str| {
+        let is_of_xid = action.contains("{action}");
+        match (first, filling.xid) {
+            // It would ask for less, or for the same.
+            (Some(_), _) if is_of_xid || action.starts_with(NO_XID) => false,
+            (Some(first), _) => !(first.starts_with(RESTART) && action.starts_with(RESTART)),
+            (None, Some(_)) => !action.starts_with(NO_XID),
+            (None, None) => !is_of_xid,
+        }
+    };
+    // A row that asks for a restart says more of it than the XID.
+    let own = row.actions.iter().find(|action| action.starts_with(RESTART));
+    let first = match (first, own) {
+        (Some(first), Some(own)) if asked.is_none() && first.starts_with(RESTART) => Some(*own),
+        (first, _) => first,
+    };
+    let others = row.actions.iter().filter(is_told).copied();
+    let all = first.into_iter().chain(others);
+    all.map(|action| filling.fill(action.strip_prefix(NO_XID).unwrap_or(action))).collect()
+}
+
 /// Nothing explains it: says what was looked at and was fine.
-fn not_known(seen: &[Seen]) -> Verdict {
+fn not_known(seen: &[Seen], watched: &Watched) -> Verdict {
     let trigger = seen.iter().find(|seen| seen.sign.is_trigger);
     let cause = match trigger {
         Some(trigger) => format!("The cause is not known. {}.", trigger.sign.text),
         None => "The cause is not known.".to_owned(),
     };
-    let mut evidence = sentences(seen.iter().filter(|seen| seen.sign.is_trigger));
-    let is_absent = |kind| !seen.iter().any(|seen| seen.sign.kind == kind);
+    let mut evidence = Evidence::default();
+    seen.iter().filter(|seen| seen.sign.is_trigger).for_each(|seen| {
+        evidence.add(seen, Weight::Supports);
+    });
+    let mut evidence = evidence.sentences();
+    let is_absent =
+        |kind| watched.kinds.contains(&kind) && !seen.iter().any(|seen| seen.sign.kind == kind);
     let absent = KINDS.iter().filter(|row| !row.absent.is_empty() && is_absent(row.kind));
     let absent: Vec<_> = absent.map(|row| format!("no {}", row.absent)).collect();
     if !absent.is_empty() {
         evidence.push(wording::sentence(&format!("{} was recorded.", absent.join(", "))));
+    }
+    if !watched.unread.is_empty() {
+        let unread = format!("{} were not read here.", watched.unread.join(", "));
+        evidence.push(wording::sentence(&unread));
     }
     Verdict {
         name: "not_known".to_owned(),
@@ -100,65 +172,92 @@ fn not_known(seen: &[Seen]) -> Verdict {
     }
 }
 
-/// The sentences of these signs, each once.
-fn sentences<'a>(seen: impl Iterator<Item = &'a Seen>) -> Vec<String> {
-    let mut sentences: Vec<String> = Vec::new();
-    for seen in seen {
-        let sentence = format!("{}.", seen.sign.text);
-        if !sentences.contains(&sentence) && sentences.len() < MOST_EVIDENCE {
-            sentences.push(sentence);
-        }
-    }
-    sentences
-}
-
-/// What is filled into sentences of the table.
+/// What is filled into sentences of the table: a place and its text.
 struct Filling {
-    /// `{gpus}`: the GPUs of all triggers that decide.
-    gpus: String,
-    /// `{sign}`: the sentence of the trigger that decides.
-    sign: String,
-    /// `{need}`: the sentence of the longest sign that the row needs.
-    need: String,
-    /// `{code}`, `{meaning}` and `{action}` of the XID that decides.
+    places: Vec<(&'static str, String)>,
+    /// The XID that decides, or one that the row needs.
     xid: Option<model::Xid>,
 }
 
 impl Filling {
-    fn of(row: &Row, trigger: &Seen, needed: &[&Seen], seen: &[Seen]) -> Self {
+    fn of(row: &Row, trigger: &Seen, needed: &[&Seen], facts: Facts<'_>) -> Self {
+        let deciding: Vec<&Seen> = facts.seen.iter().filter(|seen| row.fits(seen, facts)).collect();
         let mut gpus = trigger.gpus.clone();
-        let deciding =
-            seen.iter().filter(|seen| seen.sign.is_trigger && row.decides.matches(&seen.sign));
-        for gpu in deciding.chain(needed.iter().copied()).flat_map(|seen| &seen.gpus) {
-            let is_new = !gpus.iter().any(|known| known.is_same(gpu));
-            // A job has many GPUs; the fault that stopped it is on some of them.
-            if is_new && trigger.gpus.len() <= 1 {
-                gpus.push(gpu.clone());
-            }
+        // A job has many GPUs; the fault that stopped it is on some of them.
+        if trigger.gpus.len() <= 1 {
+            add_gpus(&mut gpus, &deciding);
         }
-        let length = |seen: &&&Seen| {
-            seen.sign.to.map_or(i64::MAX, |to| to.0.saturating_sub(seen.sign.from.0))
-        };
+        let mut need_gpus = Vec::new();
+        add_gpus(&mut need_gpus, needed);
         // Of equally long ones the earliest.
-        let need = needed.iter().rev().max_by_key(length);
-        Self {
-            gpus: if gpus.is_empty() { "a GPU".to_owned() } else { wording::gpus(&gpus) },
-            sign: trigger.sign.text.clone(),
-            need: need.map_or_else(String::new, |need| need.sign.text.clone()),
-            xid: trigger.sign.xid.map(xid::lookup),
-        }
+        let need = needed.iter().rev().max_by_key(|seen| seen.lasted());
+        let lasted = need.map_or(Duration::ZERO, |need| {
+            need.sign.to.unwrap_or(trigger.sign.from).since(need.sign.from)
+        });
+        let of_kind = |kind| facts.seen.iter().filter(move |seen| seen.sign.kind == kind);
+        let of_holder = Pattern::OfHolder(&[SignKind::JobSilent]);
+        let has_job = facts.seen.iter().any(|seen| of_holder.matches(&seen.sign))
+            || of_kind(SignKind::HolderEnded).next().is_some();
+        let stopped = of_kind(SignKind::JobSilent).any(|seen| seen.sign.is_trigger);
+        let driver = of_kind(SignKind::DriverChanged).next();
+        let xid = [trigger].into_iter().chain(deciding).chain(needed.iter().copied());
+        let xid = xid.filter_map(|seen| seen.sign.xid).next().map(xid::lookup);
+        let words = xid.unwrap_or(model::Xid::NONE);
+        let text =
+            |seen: Option<&Seen>| seen.map_or_else(String::new, |seen| seen.sign.text.clone());
+        let if_so = |is_so: bool, text: &str| if is_so { text.to_owned() } else { String::new() };
+        let places = vec![
+            // The GPUs of all triggers that decide.
+            ("{gpus}", named(&gpus)),
+            // The GPUs of the signs that the row needs.
+            ("{need gpus}", named(&need_gpus)),
+            ("{was}", if need_gpus.len() > 1 { "were" } else { "was" }.to_owned()),
+            // How long the longest of them went on.
+            (
+                "{for long}",
+                if_so(lasted > Duration::ZERO, &format!(" for {}", wording::duration(lasted))),
+            ),
+            ("{and the job stopped}", if_so(stopped, ", and the job stopped working")),
+            ("{while a job ran}", if_so(has_job, " while a job ran")),
+            ("{code}", words.code.to_string()),
+            ("{meaning}", words.message.to_owned()),
+            ("{action}", words.action.to_owned()),
+            // Sentences: of the new driver, of the trigger that decides, of the longest sign that the row needs.
+            ("{driver}", text(driver)),
+            ("{sign}", trigger.sign.text.clone()),
+            ("{need}", text(need.copied())),
+        ];
+        Self { places, xid }
     }
 
+    /// Fills a sentence from left to right: what was filled in is not looked at again.
     fn fill(&self, text: &str) -> String {
-        let xid = self.xid.unwrap_or(model::Xid::NONE);
-        let filled = text
-            .replace("{gpus}", &self.gpus)
-            .replace("{sign}", &self.sign)
-            .replace("{need}", &self.need)
-            .replace("{code}", &xid.code.to_string())
-            .replace("{meaning}", xid.message)
-            .replace("{action}", xid.action);
-        wording::sentence(&filled)
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('{') {
+            let (before, after) = rest.split_at(at);
+            filled += before;
+            let place = self.places.iter().find(|(place, _)| after.starts_with(place));
+            let (name, text) = place.map_or(("{", "{"), |(name, text)| (*name, text.as_str()));
+            filled += text;
+            rest = after.strip_prefix(name).unwrap_or_default();
+        }
+        wording::sentence(&(filled + rest))
+    }
+}
+
+fn named(gpus: &[GpuInfo]) -> String {
+    match gpus {
+        [] => "a GPU".to_owned(),
+        gpus => wording::gpus(gpus),
+    }
+}
+
+fn add_gpus(gpus: &mut Vec<GpuInfo>, of: &[&Seen]) {
+    for gpu in of.iter().flat_map(|seen| &seen.gpus) {
+        if !gpus.iter().any(|known| known.is_same(gpu)) {
+            gpus.push(gpu.clone());
+        }
     }
 }
 

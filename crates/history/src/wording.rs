@@ -39,22 +39,44 @@ pub(crate) fn duration_seen(seen: Duration, lasted: Duration) -> String {
     }
 }
 
-/// `GPU 3`, `GPUs 1 and 2`, `GPUs 1, 2 and 5`, `8 GPUs`.
+/// `GPU 3`, `GPU 0-3, 7`; those that the driver does not list by their PCI addresses.
 pub(crate) fn gpus(gpus: &[GpuInfo]) -> String {
-    let mut indexes: Vec<_> = gpus.iter().filter_map(|gpu| gpu.index).collect();
+    let mut indexes: Vec<u32> = gpus.iter().filter_map(|gpu| gpu.index).collect();
     indexes.sort_unstable();
     indexes.dedup();
-    match (gpus, indexes.as_slice()) {
-        ([], _) => "no GPU".to_owned(),
-        ([gpu], _) => gpu.name(),
-        (_, _) if indexes.len() != gpus.len() || indexes.len() > 4 => {
-            format!("{} GPUs", gpus.len())
+    let mut names = Vec::new();
+    if !indexes.is_empty() {
+        names.push(format!("GPU {}", ranges(&indexes)));
+    }
+    names.extend(gpus.iter().filter(|gpu| gpu.index.is_none()).map(GpuInfo::name));
+    if names.is_empty() { "no GPU".to_owned() } else { names.join(", ") }
+}
+
+/// Numbers in ascending order: `0-3, 7`.
+fn ranges(numbers: &[u32]) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => ranges.push((number, number)),
         }
-        (_, [first @ .., last]) => {
-            let first: Vec<_> = first.iter().map(u32::to_string).collect();
-            format!("GPUs {} and {last}", first.join(", "))
-        }
-        (_, []) => format!("{} GPUs", gpus.len()),
+    }
+    let ranges = ranges.iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}-{last}"),
+    });
+    ranges.collect::<Vec<_>>().join(", ")
+}
+
+/// How the duration of what goes on is told.
+pub(crate) const SO_FAR: &str = " so far";
+
+/// The sentence of a sign that goes on, once nothing more is told of it.
+pub(crate) fn went_on(text: &str) -> String {
+    match text.contains(SO_FAR) {
+        true => text.replacen(SO_FAR, "", 1) + ", and it went on when this was written",
+        false => text.to_owned(),
     }
 }
 
@@ -108,14 +130,30 @@ mod tests {
     }
 
     #[test]
-    fn a_few_gpus_are_named_and_many_are_counted() {
+    fn gpus_in_a_row_are_joined() {
         let some = |indexes: &[u32]| {
             let gpu = |&index| GpuInfo { index: Some(index), ..GpuInfo::default() };
             gpus(&indexes.iter().map(gpu).collect::<Vec<_>>())
         };
         assert_eq!(some(&[3]), "GPU 3");
-        assert_eq!(some(&[2, 1]), "GPUs 1 and 2");
-        assert_eq!(some(&[1, 2, 5]), "GPUs 1, 2 and 5");
-        assert_eq!(some(&[0, 1, 2, 3, 4, 5, 6, 7]), "8 GPUs");
+        assert_eq!(some(&[2, 1]), "GPU 1, 2");
+        assert_eq!(some(&[1, 2, 5]), "GPU 1, 2, 5");
+        assert_eq!(some(&[0, 1, 2, 3, 4, 5, 6, 7]), "GPU 0-7");
+        assert_eq!(some(&[7, 0, 1, 2, 2]), "GPU 0-2, 7");
+        assert_eq!(some(&[4, 3, u32::MAX]), "GPU 3, 4, 4294967295");
+        assert_eq!(some(&[]), "no GPU");
+        let unlisted =
+            GpuInfo { pci_bus_id: Some("00000000:1A:00.0".to_owned()), ..GpuInfo::default() };
+        assert_eq!(gpus(&[unlisted]), "the GPU at 00000000:1A:00.0");
+    }
+
+    #[test]
+    fn what_goes_on_is_not_told_so_far_for_ever() {
+        let text = "GPU 2 was slowed by heat for 5 min so far, at up to 89 °C";
+        assert_eq!(
+            went_on(text),
+            "GPU 2 was slowed by heat for 5 min, at up to 89 °C, and it went on when this was written"
+        );
+        assert_eq!(went_on("GPU 2 became idle"), "GPU 2 became idle");
     }
 }

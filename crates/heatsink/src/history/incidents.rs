@@ -16,6 +16,9 @@ use crate::exit::{EXIT_OK, Exit};
 use crate::table::aligned;
 use crate::{flags, terminal};
 
+/// From so many columns on, all columns of the table are shown.
+const WIDE: usize = 120;
+
 /// An incident in the JSON of the list.
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -84,8 +87,8 @@ fn holders(incident: &Incident) -> Vec<String> {
     names
 }
 
-/// Lines that are at most `width` columns wide, if there is a width.
-fn table(incidents: &[Incident], zone: &TimeZone, width: Option<usize>) -> String {
+/// Lines that are at most `width` columns wide.
+fn table(incidents: &[Incident], zone: &TimeZone, width: usize) -> String {
     let head = ["ID", "TIME", "KIND", "GPUS", "HOLDER", "VERDICT"].map(str::to_owned).to_vec();
     let rows = incidents.iter().map(|incident| {
         let holders = holders(incident);
@@ -105,9 +108,14 @@ fn table(incidents: &[Incident], zone: &TimeZone, width: Option<usize>) -> Strin
         ];
         cells.map(|cell| escape(&cell).into_owned()).to_vec()
     });
-    let text = aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>());
-    match width {
-        Some(width) => text.lines().map(|line| clip(line, width) + "\n").collect(),
-        None => text,
+    let mut lines: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    if width < WIDE {
+        // The verdict says what counts; KIND and HOLDER are in the report.
+        for line in &mut lines {
+            line.drain(4..5);
+            line.drain(2..3);
+        }
     }
+    let text = aligned(&lines);
+    text.lines().map(|line| clip(line, width) + "\n").collect()
 }

@@ -96,7 +96,7 @@ fn tell(selection: &Selection, gpu: Option<u32>, recording: &dyn Recording) -> R
             let to = to.unwrap_or_else(|| last.max(*from));
             of_range(Range { from: *from, to }, to, gpu, &incidents, recording)
         }
-        Selection::Job(name) => of_job(name, &incidents, recording),
+        Selection::Job(name) => of_job(name, gpu, &incidents, recording),
     }
 }
 
@@ -147,8 +147,13 @@ fn incidents_near(recording: &dyn Recording, at: Time) -> Result<Option<Incident
     Ok(incidents.into_iter().min_by_key(|incident| distance(incident, at)))
 }
 
-fn of_job(name: &str, incidents: &[Incident], recording: &dyn Recording) -> Result<Told> {
-    let (holder, range, gpus, goes_on) = match read::of(holds(recording, name))? {
+fn of_job(
+    name: &str,
+    gpu: Option<u32>,
+    incidents: &[Incident],
+    recording: &dyn Recording,
+) -> Result<Told> {
+    let (holder, range, mut gpus, goes_on) = match read::of(holds(recording, name))? {
         Holds::Found { name, range, gpus, goes_on } => (name, range, gpus, goes_on),
         Holds::NotFound(others) => {
             let extent = read::extent(read::of(recording.extent())?);
@@ -161,6 +166,13 @@ fn of_job(name: &str, incidents: &[Incident], recording: &dyn Recording) -> Resu
             ));
         }
     };
+    if let Some(index) = gpu {
+        let all = history::report::gpus_of(&gpus).unwrap_or_else(|| "a GPU".to_owned());
+        gpus.retain(|gpu| gpu.index == Some(index));
+        if gpus.is_empty() {
+            return nothing(format!("{holder} did not have GPU {index}; it had {all}"));
+        }
+    }
     // What ends a job is often seen just after it.
     let told = Range { from: range.from, to: range.to.after(Duration::from_secs(60)) };
     let inside: Vec<&Incident> = incidents

@@ -143,7 +143,7 @@ fn of_condition(
     time: Time,
 ) -> Found {
     let (range, lasted, so_far) = match change {
-        Change::Began { from } => ((from, None), time.since(from), " so far"),
+        Change::Began { from } => ((from, None), time.since(from), crate::wording::SO_FAR),
         Change::Ended { from, to } => ((from, Some(to)), to.since(from), ""),
     };
     // A state that only a reset ends is told without its duration.

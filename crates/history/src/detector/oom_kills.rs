@@ -71,9 +71,11 @@ impl OomKills {
             Some(_) => "",
             None => ": the machine was out of memory",
         };
-        let text = format!("The kernel killed {name}{memory}{why}");
         let paths = cgroup.iter().chain(limited_cgroup);
         let holds: Vec<_> = paths.flat_map(|path| holders.of_cgroup(path)).collect();
+        let whose = holds.first().map(|hold| format!(" of {}", hold.holder.name()));
+        let whose = whose.unwrap_or_default();
+        let text = format!("The kernel killed {name}{whose}{memory}{why}");
         let mut gpus: Vec<GpuInfo> = Vec::new();
         for hold in &holds {
             if !gpus.iter().any(|gpu| gpu.is_same(&hold.gpu)) {

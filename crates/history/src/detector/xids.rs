@@ -6,14 +6,13 @@ use super::found::Found;
 use crate::event::{Event, What};
 use crate::sign::SignKind;
 use crate::time::Time;
+use crate::verdict::recovery::{self, RECOVERY};
 use crate::wording::{gpus, sentence};
 
 /// Codes whose process is often a bystander: the process that asked the firmware when it stopped to answer.
 const BYSTANDER: [u32; 2] = [119, 120];
 /// Codes that ended an application although their class asks for nothing.
 const ENDED_APPLICATION: [u32; 2] = [43, 45];
-/// The recovery that the driver asks for has changed.
-const RECOVERY: u32 = 154;
 
 /// The sign of an XID; of any code, as each may explain another.
 pub(crate) fn found(time: Time, event: &Event) -> Option<Found> {
@@ -23,6 +22,11 @@ pub(crate) fn found(time: Time, event: &Event) -> Option<Found> {
         .as_ref()
         .map_or("an unknown GPU".to_owned(), |gpu| gpus(std::slice::from_ref(gpu)));
     let mut text = format!("XID {code} ({}) on {place}", xid::lookup(*code).message);
+    if *code == RECOVERY
+        && let Some(action) = line.as_deref().and_then(recovery::asked_in)
+    {
+        text += &format!(": {action}");
+    }
     if let Some(link) = link {
         text += &format!(", link {link}");
     }
@@ -51,7 +55,7 @@ pub(crate) fn found(time: Time, event: &Event) -> Option<Found> {
 
 /// Whether a code asks for something, or ended an application.
 pub(crate) fn is_trigger(code: u32, line: Option<&str>) -> bool {
-    if code == RECOVERY && line.is_some_and(|line| line.contains("to 0x0")) {
+    if code == RECOVERY && line.and_then(recovery::code_in) == Some(0) {
         return false;
     }
     match xid::severity(code) {

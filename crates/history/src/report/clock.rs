@@ -13,6 +13,11 @@ pub fn local(time: Time, zone: &TimeZone) -> String {
     shown(time, zone, "%Y-%m-%d %H:%M:%S %Z")
 }
 
+/// A local time of day: `03:12:44`.
+pub(super) fn time_of_day(time: Time, zone: &TimeZone) -> String {
+    shown(time, zone, "%H:%M:%S")
+}
+
 /// A range in local time; a day that both have is written once.
 pub fn local_range(range: Range, zone: &TimeZone) -> String {
     let (from, to) = (shown(range.from, zone, "%Y-%m-%d"), shown(range.to, zone, "%Y-%m-%d"));

@@ -17,7 +17,7 @@ use crate::time::{Range, Time};
 /// What there is to tell of an incident, or of a range of time. All times are milliseconds since 1970.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
-    /// The verdict in one line, with GPUs and XID, without the time.
+    /// The verdict in a short sentence, with GPUs and XID, without the time.
     pub headline: String,
     /// Whether nothing here was measured.
     pub is_simulated: bool,
@@ -25,14 +25,18 @@ pub struct Report {
     pub incident: Option<u64>,
     /// The kind of the incident's first trigger.
     pub kind: Option<SignKind>,
-    /// Whether nothing joins the incident any more.
-    pub is_closed: bool,
+    /// Whether nothing joins the incident any more; `None` of a range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_closed: Option<bool>,
     /// From the first to the last trigger; of a range, the whole range.
     pub fault: Range,
     /// The time that the charts show.
     pub range: Range,
     /// The time from which `relative_ms` of the story counts.
     pub end: Time,
+    /// The time that the headline is about; `None` of a range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moment: Option<Time>,
     /// When triggers were seen.
     pub triggers: Vec<Time>,
     /// The machine and the programs.
@@ -140,10 +144,11 @@ impl Report {
             is_simulated: incident.host.is_simulated(),
             incident: Some(incident.number),
             kind: Some(incident.kind),
-            is_closed: incident.is_closed,
+            is_closed: Some(incident.is_closed),
             fault: Range { from: incident.began, to: incident.last.max(incident.began) },
             range,
             end: incident.last,
+            moment: Some(moment(incident)),
             triggers: triggers.map(|sign| sign.from).collect(),
             host: incident.host.clone(),
             gpus: incident.gpus.clone(),
@@ -196,10 +201,11 @@ impl Report {
             is_simulated: host.is_simulated(),
             incident: None,
             kind: None,
-            is_closed: true,
+            is_closed: None,
             fault: range,
             range,
             end,
+            moment: None,
             triggers: triggers.collect(),
             host,
             gpus,
@@ -241,9 +247,19 @@ fn drawn_range(incident: &Incident, extent: Option<Range>) -> Range {
     range
 }
 
-/// The cause, and what it does not name: the GPUs and the XID.
+/// When the fault began; if a job stopped of it, when that did.
+fn moment(incident: &Incident) -> Time {
+    let triggers = || incident.signs.iter().filter(|sign| sign.is_trigger);
+    let speaks_of_job = headline(incident).contains("job");
+    let silent = triggers().filter(|sign| speaks_of_job && sign.kind == SignKind::JobSilent);
+    let first = || triggers().map(|sign| sign.from).min();
+    silent.map(|sign| sign.from).max().or_else(first).unwrap_or(incident.began)
+}
+
+/// The first sentence of the cause, and what it does not name: the GPUs and the XID.
 fn headline(incident: &Incident) -> String {
     let cause = incident.verdict.cause.trim_end().trim_end_matches('.');
+    let cause = cause.split_once(". ").map_or(cause, |(first, _)| first);
     let gpus = gpus_of(&incident.gpus).filter(|_| !cause.contains("GPU"));
     let xid = xid(incident).filter(|_| !cause.contains("XID"));
     let parts: Vec<String> = gpus.into_iter().chain(xid).collect();

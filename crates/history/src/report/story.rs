@@ -138,7 +138,7 @@ fn of_event(event: &Event, signs: &[Sign]) -> Entry {
             let size = size.unwrap_or_default();
             Form::Plain(format!("the kernel kills {process}{size}: {why}"))
         }
-        What::HolderBegan { holder } => Form::EndsWithGpus(format!("{} gets", holder.name())),
+        What::HolderBegan { holder } => Form::EndsWithGpus(format!("{} has", holder.name())),
         What::HolderEnded { holder } => {
             Form::EndsWithGpus(format!("{} no longer has", holder.name()))
         }
@@ -182,10 +182,17 @@ fn tells(event: &Event, sign: &Sign) -> bool {
 /// The entries of a sign that no event tells: when it began, and when it ended.
 fn of_sign(sign: &Sign) -> Vec<Entry> {
     let told = |time| entry(time, None, Form::Plain(sign.text.clone()));
-    let mut entries = match (begins(sign.kind), sign.to) {
-        (Some((one, several)), Some(to)) if to > sign.from => {
-            vec![entry(sign.from, None, Form::of_gpus(one, several)), told(to)]
-        }
+    let begin = begins(sign.kind).map(|(one, several)| {
+        let form = match &sign.gpu {
+            Some(_) => Form::of_gpus(one, several),
+            None => Form::Plain(one.to_owned()),
+        };
+        entry(sign.from, None, form)
+    });
+    let mut entries = match (begin, sign.to) {
+        (Some(begin), Some(to)) if to > sign.from => vec![begin, told(to)],
+        // What goes on has no end to tell.
+        (Some(begin), None) => vec![begin],
         _ => vec![told(sign.from)],
     };
     if let Some(first) = entries.first_mut() {
@@ -197,17 +204,24 @@ fn of_sign(sign: &Sign) -> Vec<Entry> {
     entries
 }
 
-/// What is said at the begin of a sign that lasts, of one GPU and of several.
+/// What is said at the begin of a sign that lasts: of one GPU, or of the machine, and of several GPUs.
+#[rustfmt::skip]
 fn begins(kind: SignKind) -> Option<(&'static str, &'static str)> {
-    match kind {
-        SignKind::HeatSlowdown => {
-            Some(("begins to be slowed by heat", "begin to be slowed by heat"))
-        }
-        SignKind::PowerBrake => {
-            Some(("begins to be slowed by a power brake", "begin to be slowed by a power brake"))
-        }
-        _ => None,
-    }
+    Some(match kind {
+        SignKind::HeatSlowdown        => ("begins to be slowed by heat", "begin to be slowed by heat"),
+        SignKind::PowerBrake          => ("begins to be slowed by a power brake", "begin to be slowed by a power brake"),
+        SignKind::PowerCapped         => ("begins to be held back by its power limit", "begin to be held back by their power limits"),
+        SignKind::PcieDegraded        => ("has a slower PCIe link, or packets are sent again on it", "have slower PCIe links, or packets are sent again on them"),
+        SignKind::GpuMemoryAlmostFull => ("has its memory almost full", "have their memory almost full"),
+        SignKind::FanFailing          => ("is hot while its fan stands still or runs at full speed", "are hot while their fans stand still or run at full speed"),
+        SignKind::RemapPending        => ("has a faulty memory row that is replaced at the next reset", "have faulty memory rows that are replaced at the next reset"),
+        SignKind::RemapFailed         => ("has a faulty memory row that cannot be replaced", "have faulty memory rows that cannot be replaced"),
+        SignKind::EccCorrected        => ("counts corrected memory errors", "count corrected memory errors"),
+        SignKind::EccUncorrected      => ("counts an uncorrected memory error", "count uncorrected memory errors"),
+        SignKind::NvlinkErrors        => ("counts errors on NVLinks", "count errors on NVLinks"),
+        SignKind::HostMemoryPressure  => ("programs begin to wait for memory of the machine", ""),
+        _ => return None,
+    })
 }
 
 fn started(before: Option<&PreviousRun>) -> String {
@@ -225,7 +239,7 @@ fn started(before: Option<&PreviousRun>) -> String {
 /// What a reason of `heatsink_gpu_down_info` means.
 fn down(reason: &str) -> &str {
     match reason {
-        "late" => "a call to it does not return, or comes too late",
+        "late" => "a call to it does not return, or comes back too late",
         "lost" => "it has fallen off the bus, or is being reset",
         "missing" => "the driver does not list it any more",
         "not_initialized" => "it is on the bus, and the driver does not list it",
@@ -370,7 +384,7 @@ mod tests {
             told,
             [
                 (500, true, "GPU 0 begins to be slowed by heat"),
-                (700, true, "a sign of power_brake"),
+                (700, true, "GPU 0 begins to be slowed by a power brake"),
                 (
                     1000,
                     true,

@@ -1,6 +1,6 @@
 //! A report as text for a terminal or a mail.
 
-use super::clock::{duration, local, local_range, relative};
+use super::clock::{duration, local, local_range, relative, time_of_day};
 use super::columns::{columns, pad_left};
 use super::content::Report;
 use super::names::{gpus_of, holder_name};
@@ -31,6 +31,7 @@ impl Report {
 fn write(report: &Report, style: &Style) -> String {
     let mut page = Page::new(style);
     page.wrapped(Role::Strong, &[], 0, &title(report, style));
+    page.wrapped(Role::Plain, &[], 0, &date(report, style));
     if report.is_simulated {
         page.wrapped(Role::Notice, &[], 0, "SIMULATED: nothing in this report was measured.");
     }
@@ -46,15 +47,23 @@ fn write(report: &Report, style: &Style) -> String {
     page.into_text()
 }
 
-/// The first line.
+/// The first line: the cause, and the time of day.
 fn title(report: &Report, style: &Style) -> String {
-    let zone = &style.time_zone;
-    let fault = report.fault;
-    let when = match fault.to.0.saturating_sub(fault.from.0) {
+    match report.moment {
+        Some(moment) => {
+            format!("{} at {}.", report.headline, time_of_day(moment, &style.time_zone))
+        }
+        None => format!("{}.", report.headline),
+    }
+}
+
+/// The second line: from when to when.
+fn date(report: &Report, style: &Style) -> String {
+    let (zone, fault) = (&style.time_zone, report.fault);
+    match fault.to.0.saturating_sub(fault.from.0) {
         ..LONG_MS => local(fault.from, zone),
         _ => local_range(fault, zone),
-    };
-    format!("{}, {when}", report.headline)
+    }
 }
 
 fn labelled(page: &mut Page, label: &str, text: &str) {
@@ -71,7 +80,7 @@ fn labelled(page: &mut Page, label: &str, text: &str) {
 fn who(page: &mut Page, report: &Report) {
     page.heading("Who and where");
     if let Some(number) = report.incident {
-        let state = if report.is_closed { "" } else { ", still going on" };
+        let state = if report.is_closed == Some(false) { ", still going on" } else { "" };
         labelled(page, "Incident", &format!("{number}{state}"));
     }
     let host = &report.host;

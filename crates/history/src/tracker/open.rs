@@ -9,7 +9,8 @@ use crate::incident::Incident;
 use crate::layout::{GpuInfo, HostInfo};
 use crate::sign::{Sign, SignKind};
 use crate::time::{Range, Time};
-use crate::verdict::{self, Seen};
+use crate::verdict::recovery::RECOVERY;
+use crate::verdict::{self, Seen, Watched};
 
 /// What is kept before the first trigger.
 pub(crate) const BEFORE: Duration = Duration::from_secs(600);
@@ -48,6 +49,8 @@ pub(crate) struct OpenIncident {
     holders: Vec<(usize, HolderInfo)>,
     signs: Vec<Kept>,
     events: Vec<Event>,
+    /// What was watched when it began.
+    watched: Watched,
     /// The name of the verdict that was last told.
     told: String,
     /// Whether a sign came or changed since it was last judged.
@@ -56,7 +59,7 @@ pub(crate) struct OpenIncident {
 
 impl OpenIncident {
     /// An incident that this trigger opens.
-    pub(crate) fn new(number: u64, host: HostInfo, trigger: &Found) -> Self {
+    pub(crate) fn new(number: u64, host: HostInfo, trigger: &Found, watched: Watched) -> Self {
         Self {
             number,
             kind: trigger.sign.kind,
@@ -69,6 +72,7 @@ impl OpenIncident {
             holders: Vec::new(),
             signs: Vec::new(),
             events: Vec::new(),
+            watched,
             told: String::new(),
             is_changed: false,
         }
@@ -166,7 +170,8 @@ impl OpenIncident {
 
     /// Whether its verdict is another one than the one that was last told.
     pub(crate) fn has_news(&mut self) -> bool {
-        std::mem::take(&mut self.is_changed) && verdict::judge(&self.signs()).name != self.told
+        std::mem::take(&mut self.is_changed)
+            && verdict::judge(&self.signs(), &self.watched).name != self.told
     }
 
     /// As it is now, with the signs that go on.
@@ -174,8 +179,11 @@ impl OpenIncident {
         for found in ongoing {
             self.explain(found);
         }
-        let seen = self.signs();
-        let verdict = verdict::judge(&seen);
+        let mut seen = self.signs();
+        if is_closed {
+            seen.iter_mut().for_each(Seen::close);
+        }
+        let verdict = verdict::judge(&seen, &self.watched);
         let signs = seen.into_iter().map(|seen| seen.sign).collect();
         self.told.clone_from(&verdict.name);
         self.is_changed = false;
@@ -241,8 +249,10 @@ impl Kept {
             _ => false,
         };
         let happens_again = self.is_at_once() && other.to == Some(other.from);
-        // Signs without a GPU are told apart by their sentences: they name GPUs, holders and processes.
-        let says_the_same = mine.gpu.is_some() || mine.text == other.text;
+        // Signs without a GPU are told apart by their sentences: they name GPUs, holders and processes. And so is
+        // what the driver asks for.
+        let is_told_apart = mine.gpu.is_none() || mine.xid == Some(RECOVERY);
+        let says_the_same = !is_told_apart || mine.text == other.text;
         (mine.kind, mine.xid) == (other.kind, other.xid)
             && has_same_gpu
             && (mine.from == other.from && mine.to != Some(mine.from)

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use super::{Verdict, table};
+use crate::event::What;
 use crate::incident::{Confidence, Incident};
 use crate::sign::SignKind;
 use crate::story::Story;
@@ -28,17 +29,16 @@ fn seed() -> Story {
     busy().hot(2, 89).run(3600).exit(&ALL).run(1).cool(2).run(90)
 }
 
+/// A GPU of the job is lost; eleven minutes later the others stop to wait for it.
+fn lost_long_before() -> Story {
+    busy().down(5, "lost").xid(5, 79).run(660).idle(&[0, 1, 2, 3, 4, 6, 7])
+}
+
 #[rustfmt::skip]
 const STORIES: &[Pair] = &[
     ("driver_changed",
         || busy().source_up("570.1").run(5).source_down().run(20).source_up("580.2").exit(&ALL).run(90),
         || busy().source_up("570.1").run(5).source_down().run(20).source_up("570.1").exit(&ALL).run(90)),
-    ("power_brake_machine",
-        || busy().set(&ALL, "clock_reasons", 128.0).run(20),
-        || busy().set(&[3], "clock_reasons", 128.0).run(20)),
-    ("power_brake",
-        || busy().set(&[3], "clock_reasons", 128.0).run(20),
-        || busy().set(&[3], "clock_reasons", 128.0).run(1).set(&[3], "clock_reasons", 0.0).run(20)),
     ("remap_failed",
         || busy().set(&[5], "remap_failed", 1.0).count(5, "ecc_uncorrected", 1.0).xid(5, 48).run(20),
         || busy().set(&[4], "remap_failed", 1.0).count(5, "ecc_uncorrected", 1.0).xid(5, 48).run(20)),
@@ -54,6 +54,9 @@ const STORIES: &[Pair] = &[
     ("ecc_uncorrected",
         || busy().count(5, "ecc_uncorrected", 1.0).set(&[5], "remap_pending", 1.0).run(20),
         || busy().count(5, "ecc_corrected", 50.0).set(&[5], "remap_pending", 1.0).run(20)),
+    ("power_then_lost",
+        || busy().set(&ALL, "clock_reasons", 128.0).run(5).xid(3, 79).down(3, "lost").run(20),
+        || busy().set(&ALL, "clock_reasons", 128.0).run(4).set(&ALL, "clock_reasons", 0.0).run(90).xid(3, 48).run(1).xid(3, 79).run(20)),
     ("bus_link",
         || busy().set(&[7], "pcie_link_width", 8.0).run(30).xid(7, 79).down(7, "lost").run(20),
         || busy().set(&[6], "pcie_link_width", 8.0).run(30).xid(7, 79).down(7, "lost").run(20)),
@@ -68,9 +71,9 @@ const STORIES: &[Pair] = &[
         || busy().down(7, "failed").run(20)),
     ("nvlink",
         || busy().xid(0, 74).set(&[0, 1], "links_active", 17.0).run(20),
-        || busy().set(&[0], "links_active", None).run(20).set(&[0], "links_active", 18.0).run(20)),
+        || busy().down(1, "late").run(1).set(&[0, 2], "links_active", 17.0).run(20)),
     ("xid_reset_gpu",
-        || busy().xid(2, 62).xid(2, 45).run(20),
+        || busy().xid(2, 62).run(1).set(&[2, 3], "links_active", 16.0).xid(2, 45).run(20),
         || busy().xid(2, 61).xid(2, 45).run(20)),
     ("xid_restart",
         || busy().xid(2, 167).run(20),
@@ -78,8 +81,11 @@ const STORIES: &[Pair] = &[
     ("missing",
         || busy().down(6, "missing").run(20),
         || Story::of(8).down(6, "missing").run(20)),
+    ("driver_hung",
+        || ALL.iter().fold(busy(), |story, gpu| story.down(*gpu, "late")).run(20),
+        || busy().down(6, "late").down(7, "late").run(20)),
     ("hung",
-        || busy().down(6, "late").run(20),
+        || busy().down(1, "late").run(1).set(&[0, 2], "links_active", 17.0).run(20),
         || busy().down(6, "late").run(3).up(6).run(20)),
     ("xid_update_software",
         || busy().xid(2, 78).run(20),
@@ -87,12 +93,22 @@ const STORIES: &[Pair] = &[
     ("xid_contact_support",
         || busy().xid(2, 61).run(20),
         || busy().xid(2, 63).run(20)),
+    ("power_brake_machine",
+        || busy().set(&ALL, "clock_reasons", 128.0).run(20),
+        || busy().set(&[3], "clock_reasons", 128.0).run(20)),
+    ("power_brake",
+        || busy().set(&[3], "clock_reasons", 128.0).run(20),
+        || busy().set(&[3], "clock_reasons", 128.0).run(1).set(&[3], "clock_reasons", 0.0).run(20)),
     ("oom_kill_limit",
         || busy().oom_kill(Some("/slurm/job_4711/step_0"), Some("/slurm/job_4711")).exit(&ALL).xid(0, 45).run(20),
         || busy().oom_kill(Some("/system.slice/cron.service"), Some("/system.slice/cron.service")).run(20)),
     ("oom_kill_machine",
         || without_holders().machine("memory_available", 200.0).run(20).oom_kill(None, None).exit(&ALL).run(20),
         || without_holders().machine("memory_available", 200.0).run(20).oom_kill(None, None).run(20)),
+    ("gpu_failed_before",
+        || lost_long_before().run(90),
+        || Story::of(8).job("4711", &[0, 1, 2, 3]).job("4712", &[7]).run(120).down(7, "lost").xid(7, 79)
+            .run(700).idle(&[0, 1, 2, 3]).run(90)),
     ("application_fault",
         || busy().xid(3, 31).run(1).xid(3, 45).exit(&ALL).run(20),
         || busy().xid(3, 95).run(1).xid(3, 31).xid(3, 45).exit(&ALL).run(20)),
@@ -186,7 +202,8 @@ fn the_job_that_throttled_for_an_hour_and_was_killed_died_of_heat() {
     assert!(last.is_closed);
     assert_eq!(
         last.verdict.cause,
-        "Heat: GPU 2 was slowed by heat for 1 h, at up to 89 °C (memory 70 °C), down to 1200 MHz."
+        "Heat slowed GPU 2 for 1 h, and the job stopped working. GPU 2 was slowed by heat for 1 h, at up to 89 °C \
+         (memory 70 °C), down to 1200 MHz."
     );
     assert_eq!(last.verdict.confidence, Confidence::Likely);
     assert_eq!(last.verdict.runbook.as_deref(), Some("GpuThermalSlowdown"));
@@ -200,12 +217,21 @@ fn the_job_that_throttled_for_an_hour_and_was_killed_died_of_heat() {
 #[test]
 fn a_job_that_is_killed_for_heat_is_found_without_holders_too() {
     let heat = || without_holders().hot(2, 89).run(3600);
-    let killed = heat().exit(&ALL).run(20).ends();
-    assert_eq!(name(killed.as_ref()), Some("heat"));
-    assert_eq!(killed.unwrap().kind, SignKind::JobSilent);
+    let killed = heat().exit(&ALL).run(20).ends().unwrap();
+    assert_eq!((killed.kind, name(Some(&killed))), (SignKind::JobSilent, Some("heat")));
+    // But a job that is done ends in the same way.
+    assert_eq!(killed.verdict.confidence, Confidence::Possible);
+    assert!(
+        killed.verdict.cause.starts_with(
+            "The job ended while GPU 2 was slowed by heat; that may be why. GPU 2 was"
+        ),
+        "{}",
+        killed.verdict.cause
+    );
     // And where the job is over before it could be seen to be silent.
     let ended = busy().hot(2, 89).run(3600).exit(&ALL).job_ends("4711", &ALL).run(20).ends();
-    assert_eq!(ended.unwrap().kind, SignKind::JobSilent);
+    let ended = ended.unwrap();
+    assert_eq!((ended.kind, ended.verdict.confidence), (SignKind::JobSilent, Confidence::Possible));
 }
 
 #[test]
@@ -232,4 +258,164 @@ fn the_process_of_a_gsp_timeout_is_never_named_as_the_culprit() {
     }
     let Incident { verdict, .. } = busy().xid(1, 31).run(20).ends().unwrap();
     assert!(verdict.evidence[0].contains("process python (pid 4211)"), "{verdict:#?}");
+}
+
+fn verdict(story: Story) -> Verdict {
+    story.ends().expect("an incident").verdict
+}
+
+#[test]
+fn a_gpu_that_is_lost_is_brought_back_first_whatever_the_cause() {
+    let first = |story| verdict(story).actions.remove(0);
+    let lost = |story: Story| story.run(2).xid(5, 79).down(5, "lost").run(20);
+    let restart = "Drain the machine and start it again";
+    for story in [
+        busy().set(&[5], "remap_failed", 1.0).count(5, "ecc_uncorrected", 1.0).xid(5, 48),
+        busy().xid(5, 95),
+        busy().xid(5, 62),
+        busy().xid(5, 119),
+        busy().set(&[5], "pcie_link_width", 8.0),
+    ] {
+        let verdict = verdict(lost(story));
+        assert!(verdict.actions[0].starts_with(restart), "{verdict:#?}");
+        assert!(!verdict.actions.iter().any(|action| action.contains("reset it")), "{verdict:#?}");
+        let has = |words: &str| verdict.evidence.iter().any(|sentence| sentence.contains(words));
+        assert!(has("XID 79") && has("GPU 5 fell off the bus"), "{verdict:#?}");
+    }
+    // One that is back needs nothing.
+    let back = busy().xid(5, 62).down(5, "lost").run(20).up(5).run(20);
+    assert!(first(back).starts_with("Drain the GPU and reset it"));
+}
+
+#[test]
+fn what_the_driver_asks_for_comes_first() {
+    let asked = |code: &str| What::Xid {
+        code: 154,
+        message: String::new(),
+        process: None,
+        link: None,
+        line: Some(format!("154, GPU recovery action changed from 0x0 (None) to {code}")),
+        count: 1,
+    };
+    let told = |codes: &[&str]| {
+        let story = codes
+            .iter()
+            .fold(busy().xid(2, 62), |story, code| story.run(1).event(Some(2), asked(code)));
+        verdict(story.run(20))
+    };
+    let verdict = told(&["0x1 (GPU Reset Required)", "0x2 (Node Reboot Required)"]);
+    assert_eq!(verdict.name, "xid_reset_gpu");
+    assert_eq!(
+        verdict.actions,
+        ["Drain the machine and start it again: the driver asks for that (XID 154)."]
+    );
+    let sentence = "XID 154 (GPU recovery action changed) on GPU 2: to 0x2 (Node Reboot Required).";
+    assert!(verdict.evidence.contains(&sentence.to_owned()), "{verdict:#?}");
+    let reset = "Drain the GPU and reset it: the driver asks for that (XID 154).";
+    assert_eq!(told(&["0x4 (Drain and Reset)"]).actions, [reset]);
+    // It needs nothing any more.
+    let done = told(&["0x2 (Node Reboot Required)", "0x0 (None)"]);
+    assert!(done.actions[0].starts_with("Drain the GPU and reset it; if its power"), "{done:#?}");
+}
+
+#[test]
+fn a_power_brake_is_certain_for_itself_alone() {
+    let braked = || busy().set(&ALL, "clock_reasons", 128.0).run(4);
+    let over = || braked().set(&ALL, "clock_reasons", 0.0);
+    let certain = verdict(over().run(200));
+    assert_eq!(
+        (certain.name.as_str(), certain.confidence),
+        ("power_brake_machine", Confidence::Certain)
+    );
+    assert_eq!(certain.cause, "Power: GPU 0-7 were slowed by the power brake of the machine.");
+    let [evidence] = certain.evidence.as_slice() else { panic!("{certain:#?}") };
+    assert!(evidence.ends_with("; likewise GPU 1-7."), "{evidence}");
+    let lost = verdict(over().run(200).xid(3, 48).run(1).xid(3, 79).down(3, "lost").run(20));
+    assert_eq!(lost.name, "memory_then_lost");
+    let lost = verdict(braked().xid(3, 79).down(3, "lost").run(20));
+    assert_eq!((lost.name.as_str(), lost.confidence), ("power_then_lost", Confidence::Possible));
+    assert!(lost.cause.contains("GPU 3 did not answer"), "{}", lost.cause);
+    assert!(lost.evidence.iter().any(|sentence| sentence.contains("XID 79")), "{lost:#?}");
+    let silent = verdict(braked().idle(&ALL).run(90));
+    assert_eq!(silent.confidence, Confidence::Possible, "{silent:#?}");
+    assert_ne!(verdict(over().run(100).idle(&ALL).run(90)).confidence, Confidence::Certain);
+}
+
+#[test]
+fn a_driver_that_is_replaced_for_a_repair_is_no_cause() {
+    let replaced = |story: Story| story.source_down().run(20).source_up("580.2").exit(&ALL).run(90);
+    let start = || busy().source_up("570.1").run(5);
+    let broken = start().xid(3, 119).run(2).down(3, "lost").run(60);
+    let told = verdict(replaced(broken));
+    assert_eq!(told.name, "gsp", "{told:#?}");
+    let told = verdict(replaced(start()));
+    assert!(told.cause.starts_with("The driver was replaced while a job ran. The driver was"));
+}
+
+#[test]
+fn an_oom_kill_is_certain_only_of_the_job() {
+    let of = |cgroup| verdict(busy().oom_kill(cgroup, None).exit(&[2]).run(20));
+    let certain = of(Some("/slurm/job_4711/step_0"));
+    assert_eq!(certain.confidence, Confidence::Certain);
+    assert!(certain.evidence[0].contains("python (pid 4211) of job 4711"), "{certain:#?}");
+    let possible = of(Some("/system.slice/cron.service"));
+    assert_eq!(possible.confidence, Confidence::Possible);
+    assert!(possible.cause.contains("and GPU 2 freed memory at that time"), "{possible:#?}");
+}
+
+#[test]
+fn memory_is_reset_at_once_if_an_xid_asks_for_it() {
+    let with = verdict(busy().count(5, "ecc_uncorrected", 1.0).xid(5, 48).run(20));
+    assert_eq!(with.name, "ecc_uncorrected");
+    assert!(with.actions[0].starts_with("Drain the GPU and reset it; XID 94"), "{with:#?}");
+    let without = verdict(busy().count(5, "ecc_uncorrected", 1.0).run(20));
+    assert!(without.actions[0].starts_with("Reset the GPU at the next chance"), "{without:#?}");
+}
+
+#[test]
+fn a_gpu_that_answers_again_may_not_have_hung() {
+    let hung = |story: Story| {
+        let Verdict { name, confidence, .. } = verdict(story);
+        (name, confidence)
+    };
+    let late = || busy().down(6, "late").run(20);
+    assert_eq!(hung(late()), ("hung".to_owned(), Confidence::Likely));
+    assert_eq!(hung(late().up(6).run(60)), ("hung".to_owned(), Confidence::Possible));
+}
+
+#[test]
+fn what_was_not_watched_is_not_said_to_be_absent() {
+    let story = busy().set(&ALL, "links_active", None).set(&ALL, "ecc_uncorrected", None).run(700);
+    let mut layout = crate::layout::Layout::clone(&story.layout());
+    layout.host.xid_source = None;
+    layout.host.reads_kernel_log = false;
+    let told = verdict(story.with_layout(layout).idle(&ALL).run(90));
+    assert_eq!(
+        told.evidence[1..],
+        [
+            "No lost GPU, no hung GPU, no slowdown by heat, no power brake, no full GPU memory, no degraded PCIe \
+             link, no memory pressure on the machine was recorded.",
+            "XIDs, OOM kills, memory errors, NVLinks were not read here.",
+        ]
+    );
+}
+
+#[test]
+fn what_goes_on_when_an_incident_is_closed_is_told_as_that() {
+    let incident = busy().hot(2, 89).run(300).incidents().pop().unwrap();
+    assert!(incident.is_closed);
+    let heat = incident.signs.iter().find(|sign| sign.kind == SignKind::HeatSlowdown).unwrap();
+    for text in [&heat.text, &incident.verdict.cause] {
+        assert!(
+            !text.contains("so far") && text.contains(", and it went on when this was"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_gpu_that_was_lost_long_before_explains_why_its_job_stopped() {
+    let told = verdict(lost_long_before().run(90));
+    assert!(told.cause.starts_with("GPU 5 failed, and the job stopped working."), "{told:#?}");
+    assert_eq!(told.confidence, Confidence::Likely);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::catalog::xid::Class;
 
-use super::row::{Need, Place, Row};
+use super::row::{ALL, Doubt, Need, Place, Row, When};
 use crate::incident::Confidence;
 use crate::pattern::Pattern;
 use crate::sign::SignKind as Kind;
@@ -25,17 +25,36 @@ const APPLICATION: Pattern = Pattern::Classes(&[Class::RestartApplication]);
 /// A verification error of a channel, which an application has caused.
 const CHANNEL: Pattern = Pattern::Xids(&[43]);
 
-/// What is told with every fault that ends jobs.
-const CONSEQUENCES: Pattern = Pattern::Either(&[Kind::JobSilent, Kind::HolderEnded], &[43, 45]);
+/// XIDs after which only a reset brings the GPU back, but those of links.
+const RESET: Pattern = Pattern::Xids(&[46, 62, 64, 95, 109, 110, 119, 120, 140, 143, 156, 158]);
+/// What ends a GPU before a driver is replaced.
+const FAULT: Pattern =
+    Pattern::OrCritical(&[Kind::GpuLost, Kind::GpuHung, Kind::GpuMissing, Kind::EccUncorrected]);
+/// A job that stopped.
+const SILENT: Pattern = Pattern::Kinds(&[Kind::JobSilent]);
 const NOTHING: Pattern = Pattern::Kinds(&[]);
 
+/// The begin of the action that brings a lost GPU back.
+pub(super) const RESTART: &str = "Drain the machine and start it again";
+
+/// A sign of anything.
+pub(super) const ANYWHERE: Need = Need {
+    what: Pattern::Any,
+    place: Place::Anywhere,
+    when: When::Any,
+    precedes: None,
+    gpus: 1,
+    lasts: Duration::ZERO,
+    is_old_too: false,
+};
+
 const fn anywhere(what: Pattern) -> Need {
-    Need { what, place: Place::Anywhere, is_before: false, gpus: 1, lasts: Duration::ZERO }
+    Need { what, ..ANYWHERE }
 }
 
 /// Anywhere, and no later than the trigger.
 const fn earlier(what: Pattern) -> Need {
-    Need { is_before: true, ..anywhere(what) }
+    Need { when: When::Earlier, ..anywhere(what) }
 }
 
 const fn on_same_gpu(what: Pattern) -> Need {
@@ -52,17 +71,31 @@ const fn shared(what: Pattern) -> Need {
     Need { place: Place::Shared, ..earlier(what) }
 }
 
-const fn on_several(what: Pattern) -> Need {
-    Need { gpus: 2, ..anywhere(what) }
+/// The same, while it goes on.
+const fn during(what: Pattern) -> Need {
+    Need { when: When::GoesOn, ..shared(what) }
 }
 
-/// On the same GPU, for ten minutes or longer.
+/// On GPUs of the job, however long ago.
+const fn of_job(what: Pattern) -> Need {
+    Need { place: Place::OfJob, is_old_too: true, ..earlier(what) }
+}
+
+/// On the same GPU, for longer than a minute.
 const fn for_long(what: Pattern) -> Need {
-    Need { lasts: Duration::from_secs(600), ..before(what) }
+    Need { lasts: Duration::from_secs(60), ..before(what) }
 }
 
 const HEAT: Pattern = Pattern::Kinds(&[Kind::HeatSlowdown]);
 const BRAKE: Pattern = Pattern::Kinds(&[Kind::PowerBrake]);
+/// What a GPU that fails does to others.
+const WITH_LINKS: Pattern = Pattern::Either(&[Kind::LinkDown, Kind::GpuHung], &[74]);
+/// A limit that was reached with the kill.
+const LIMIT: Need =
+    Need { when: When::GoesOn, ..anywhere(Pattern::Kinds(&[Kind::CgroupMemoryLimit])) };
+/// A kill of which it is not known whether it was of the job.
+const SOMEBODY_KILLED: Need =
+    Need { when: When::Earlier, ..anywhere(Pattern::OfNobody(&[Kind::OomKill])) };
 
 /// All rows, in order of precedence.
 pub(super) static ROWS: &[Row] = &[
@@ -72,63 +105,39 @@ pub(super) static ROWS: &[Row] = &[
             &[Kind::JobSilent, Kind::GpuLost, Kind::GpuHung, Kind::GpuMissing],
             &[13, 31, 43, 45],
         ),
-        needs: &[anywhere(Pattern::Kinds(&[Kind::DriverChanged]))],
-        lacks: &[],
-        supports: Pattern::Kinds(&[Kind::SourceDown, Kind::HolderEnded]),
-        cause: "The driver was replaced while a job ran. {need}.",
+        needs: &[
+            anywhere(Pattern::Kinds(&[Kind::DriverChanged])),
+            Need { when: When::EarlierOrSeenLate, ..anywhere(Pattern::Kinds(&[Kind::SourceDown])) },
+        ],
+        // Who replaces a driver to repair a GPU does it after the fault.
+        lacks: &[Need {
+            precedes: Some(Pattern::Kinds(&[Kind::SourceDown])),
+            is_old_too: true,
+            ..anywhere(FAULT)
+        }],
+        supports: NOTHING,
+        cause: "The driver was replaced{while a job ran}. {driver}.",
         actions: &[
-            "Start the job again.",
+            "Start the work on the GPUs again.",
             "Drain the machine before the driver is upgraded, and keep automatic upgrades away from it.",
         ],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("HeatsinkSourceDown"),
-    },
-    Row {
-        name: "power_brake_machine",
-        decides: Pattern::Either(
-            &[Kind::PowerBrake, Kind::JobSilent, Kind::GpuLost, Kind::GpuHung, Kind::GpuMissing],
-            &[54, 79],
-        ),
-        needs: &[on_several(BRAKE), shared(BRAKE)],
-        lacks: &[],
-        supports: CONSEQUENCES,
-        cause: "Power: {gpus} were slowed by the power brake of the machine.",
-        actions: &[
-            "Check the power supplies of the machine, their inputs, and the limit of the rack.",
-            "Lower the power limit of the GPUs until that is done, so that the machine does not go down: nvidia-smi -pl.",
-        ],
-        confidence: Confidence::Certain,
-        runbook: Some("GpuPowerBrake"),
-    },
-    Row {
-        name: "power_brake",
-        decides: Pattern::Either(
-            &[Kind::PowerBrake, Kind::JobSilent, Kind::GpuLost, Kind::GpuHung, Kind::GpuMissing],
-            &[54, 79],
-        ),
-        needs: &[shared(Pattern::Either(&[Kind::PowerBrake], &[54]))],
-        lacks: &[],
-        supports: CONSEQUENCES,
-        cause: "Power: {need}.",
-        actions: &[
-            "Check the power cable and the seat of the GPU, with the machine off.",
-            "Check the power supplies of the machine.",
-        ],
-        confidence: Confidence::Certain,
-        runbook: Some("GpuPowerBrake"),
     },
     Row {
         name: "remap_failed",
         decides: MEMORY,
         needs: &[on_same_gpu(Pattern::Kinds(&[Kind::RemapFailed]))],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "The memory of {gpus} is faulty, and could not be repaired with spare rows. {sign}.",
         actions: &[
             "Take the GPU out of service, and have its board replaced.",
             "Start the job again on another GPU.",
         ],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuRowRemapFailed"),
     },
     Row {
@@ -136,13 +145,14 @@ pub(super) static ROWS: &[Row] = &[
         decides: GONE,
         needs: &[before(MEMORY)],
         lacks: &[],
-        supports: CONSEQUENCES,
-        cause: "The memory of {gpus} failed, and the GPU was lost after that. {need}.",
+        supports: NOTHING,
+        cause: "The memory of {gpus} failed, and after that it did not answer any more. {need}.",
         actions: &[
             "Drain the machine and start it again.",
             "If memory errors come again, have the board replaced.",
         ],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuEccUncorrectable"),
     },
     Row {
@@ -155,8 +165,9 @@ pub(super) static ROWS: &[Row] = &[
             &[48, 63, 64, 94, 43, 45],
         ),
         cause: "The memory of {gpus} failed, and every application on it may have been hit. {sign}.",
-        actions: &["{action}", "Start the applications again after the reset."],
+        actions: &["{action}", "Start the applications again after that."],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuEccUncorrectable"),
     },
     Row {
@@ -171,6 +182,7 @@ pub(super) static ROWS: &[Row] = &[
         cause: "The memory of {gpus} failed, and the error stayed within one application. {sign}.",
         actions: &["{action}"],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuEccUncorrectable"),
     },
     Row {
@@ -179,29 +191,48 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         lacks: &[],
         supports: Pattern::Either(
-            &[Kind::EccCorrected, Kind::RemapPending, Kind::JobSilent],
-            &[63, 43, 45],
+            &[Kind::EccUncorrected, Kind::EccCorrected, Kind::RemapPending],
+            &[48, 63],
         ),
         cause: "The memory of {gpus} failed. {sign}.",
         actions: &[
+            "{action}",
+            "{no xid}Reset the GPU at the next chance: a faulty row is replaced by a spare one then.",
             "Start the job again.",
-            "Reset the GPU at the next chance: a faulty row is replaced by a spare one then.",
         ],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuEccUncorrectable"),
+    },
+    Row {
+        name: "power_then_lost",
+        decides: GONE,
+        needs: &[during(BRAKE)],
+        // Of faults on one GPU the first is the cause.
+        lacks: &[before(MEMORY), before(RESET)],
+        supports: NOTHING,
+        cause: "Power, maybe: {gpus} did not answer any more while the power brake was on. {need}.",
+        actions: &[
+            "Drain the machine and start it again.",
+            "Check the power supplies of the machine, their inputs, the power cable of the GPU, and the limit of the rack.",
+        ],
+        confidence: Confidence::Possible,
+        doubt: None,
+        runbook: Some("GpuPowerBrake"),
     },
     Row {
         name: "bus_link",
         decides: OFF_BUS,
         needs: &[before(Pattern::Kinds(&[Kind::PcieDegraded]))],
         lacks: &[],
-        supports: CONSEQUENCES,
-        cause: "The PCIe link of {gpus} failed, and the GPU fell off the bus. {need}.",
+        supports: NOTHING,
+        cause: "The PCIe link of {gpus} failed, and it fell off the bus. {need}.",
         actions: &[
-            "Drain the machine, power it off, and check the seat of the GPU, its riser and its cables.",
+            "Drain the machine and start it again; while its power is off, check the seat of the GPU, its riser and its cables.",
             "If it comes again in the same slot with another GPU, have the board of the machine checked.",
         ],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuPcieReplays"),
     },
     Row {
@@ -209,13 +240,14 @@ pub(super) static ROWS: &[Row] = &[
         decides: GONE,
         needs: &[before(HEAT)],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "{gpus} overheated, and did not answer any more after that. {need}.",
         actions: &[
             "Drain the machine and start it again.",
             "Check fans, air filters, the temperature of the inlet, and the contact of the cooler.",
         ],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuTemperatureHigh"),
     },
     Row {
@@ -223,13 +255,11 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Xids(&[119, 120]),
         needs: &[],
         lacks: &[before(OFF_BUS)],
-        supports: Pattern::Either(
-            &[Kind::GpuHung, Kind::GpuLost, Kind::JobSilent],
-            &[43, 45, 79, 154],
-        ),
+        supports: Pattern::Either(&[Kind::GpuHung], &[]),
         cause: "The firmware of {gpus} stopped answering the driver. {sign}.",
         actions: &["{action}"],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuXidCritical"),
     },
     Row {
@@ -238,27 +268,30 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         // Of XIDs on one GPU the first is the cause.
         lacks: &[before(Pattern::Classes(&[Class::ResetGpu, Class::CheckNvlink]))],
-        supports: Pattern::Either(&[Kind::LinkDown, Kind::JobSilent], &[43, 45, 119, 154]),
+        supports: Pattern::Either(&[Kind::LinkDown], &[74, 119]),
         cause: "{gpus} fell off the bus.",
         actions: &[
             "Drain the machine and start it again; power it off if that does not help.",
             "If the GPU is lost again, check its power, its cooling and its seat.",
         ],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuDown"),
     },
     Row {
         name: "nvlink",
         decides: LINKS,
         needs: &[],
-        lacks: &[],
-        supports: Pattern::Either(&[Kind::NvlinkErrors, Kind::JobSilent], &[43, 45]),
+        // A GPU that fails takes the links of its peers with it.
+        lacks: &[earlier(GONE), earlier(RESET)],
+        supports: Pattern::Kinds(&[Kind::NvlinkErrors]),
         cause: "An NVLink of {gpus} failed. {sign}.",
         actions: &[
             "Read the number of the link in the kernel's log, and check both of its ends.",
             "If errors go on, drain the GPUs and reset them; then ask NVIDIA or the maker of the machine.",
         ],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuNvlinkDown"),
     },
     Row {
@@ -266,10 +299,11 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Classes(&[Class::ResetGpu]),
         needs: &[],
         lacks: &[],
-        supports: Pattern::Either(&[Kind::GpuHung, Kind::JobSilent], &[43, 45, 154]),
-        cause: "{gpus} failed and needs a reset: {meaning} (XID {code}).",
+        supports: WITH_LINKS,
+        cause: "{gpus} failed, and only a reset helps: {meaning} (XID {code}).",
         actions: &["{action}"],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuXidCritical"),
     },
     Row {
@@ -277,10 +311,11 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Either(&[], &[151, 167]),
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "{gpus} failed, and the machine has to be started again: {meaning} (XID {code}).",
         actions: &["{action}"],
         confidence: Confidence::Certain,
+        doubt: None,
         runbook: Some("GpuXidCritical"),
     },
     Row {
@@ -288,27 +323,50 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Kinds(&[Kind::GpuMissing]),
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: WITH_LINKS,
         cause: "The driver does not list {gpus} any more.",
         actions: &[
+            "Drain the machine and start it again; before that, read the kernel's log for RmInitAdapter.",
             "Look for it with lspci: if it is not there either, treat it as fallen off the bus.",
-            "Read the kernel's log for RmInitAdapter; then start the machine again.",
         ],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuMissing"),
+    },
+    Row {
+        name: "driver_hung",
+        decides: Pattern::Kinds(&[Kind::GpuHung]),
+        needs: &[Need { gpus: ALL, ..anywhere(Pattern::Kinds(&[Kind::GpuHung])) }],
+        lacks: &[],
+        supports: WITH_LINKS,
+        cause: "The driver did not answer for any GPU: calls to it did not return, or came back too late.",
+        actions: &[
+            "Look for processes in state D, for a machine that is overloaded, and for messages of the driver in the kernel's log.",
+            "If the driver still does not answer, drain the machine and start it again.",
+        ],
+        confidence: Confidence::Likely,
+        doubt: Some(Doubt {
+            any: &[anywhere(Pattern::Over(&[Kind::GpuHung]))],
+            cause: "The driver did not answer for any GPU for a while: calls to it came back too late.",
+        }),
+        runbook: Some("GpuDown"),
     },
     Row {
         name: "hung",
         decides: Pattern::Kinds(&[Kind::GpuHung]),
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
-        cause: "{gpus} hung: calls to the driver did not return.",
+        supports: WITH_LINKS,
+        cause: "{gpus} did not answer: calls to the driver did not return, or came back too late.",
         actions: &[
             "Look for processes in state D that use the GPU, and for XIDs in the kernel's log.",
             "Drain the GPU and reset it, or start the machine again if that fails.",
         ],
         confidence: Confidence::Likely,
+        doubt: Some(Doubt {
+            any: &[on_same_gpu(Pattern::Over(&[Kind::GpuHung]))],
+            cause: "{gpus} did not answer for a while: calls to the driver came back too late.",
+        }),
         runbook: Some("GpuDown"),
     },
     Row {
@@ -316,10 +374,11 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Classes(&[Class::UpdateSoftware]),
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "The software of {gpus} failed: {meaning} (XID {code}).",
         actions: &["{action}"],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuXidWarning"),
     },
     Row {
@@ -327,16 +386,53 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Classes(&[Class::ContactSupport]),
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "{gpus} reported a fault that its maker has to explain: {meaning} (XID {code}).",
         actions: &["{action}"],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuXidWarning"),
+    },
+    Row {
+        name: "power_brake_machine",
+        decides: Pattern::Kinds(&[Kind::PowerBrake, Kind::JobSilent]),
+        needs: &[Need { gpus: 2, when: When::GoesOn, ..anywhere(BRAKE) }, during(BRAKE)],
+        lacks: &[Need { when: When::AfterEnd, ..anywhere(SILENT) }],
+        supports: NOTHING,
+        cause: "Power: {need gpus} {was} slowed by the power brake of the machine.",
+        actions: &[
+            "Check the power supplies of the machine, their inputs, and the limit of the rack.",
+            "Lower the power limit of the GPUs until that is done, so that the machine does not go down: nvidia-smi -pl.",
+        ],
+        confidence: Confidence::Certain,
+        doubt: Some(Doubt {
+            any: &[anywhere(SILENT)],
+            cause: "Power, maybe: the job stopped while {need gpus} {was} slowed by the power brake of the machine.",
+        }),
+        runbook: Some("GpuPowerBrake"),
+    },
+    Row {
+        name: "power_brake",
+        decides: Pattern::Either(&[Kind::PowerBrake, Kind::JobSilent], &[54]),
+        needs: &[during(Pattern::Either(&[Kind::PowerBrake], &[54]))],
+        lacks: &[Need { when: When::AfterEnd, ..anywhere(SILENT) }],
+        supports: NOTHING,
+        cause: "Power: {need}.",
+        actions: &[
+            "Check the power cable and the seat of the GPU, with the machine off.",
+            "Check the power supplies of the machine.",
+        ],
+        confidence: Confidence::Certain,
+        doubt: Some(Doubt {
+            any: &[anywhere(SILENT)],
+            cause: "Power, maybe: the job stopped while {need gpus} {was} short of power. {need}.",
+        }),
+        runbook: Some("GpuPowerBrake"),
     },
     Row {
         name: "oom_kill_limit",
         decides: Pattern::Kinds(&[Kind::OomKill]),
-        needs: &[anywhere(Pattern::Kinds(&[Kind::CgroupMemoryLimit]))],
+        needs: &[LIMIT],
         lacks: &[earlier(APPLICATION)],
         supports: Pattern::Either(
             &[Kind::GpuMemoryFreed, Kind::GpuIdle, Kind::JobSilent, Kind::HolderEnded],
@@ -348,6 +444,10 @@ pub(super) static ROWS: &[Row] = &[
             "Nothing for the GPU: it is healthy.",
         ],
         confidence: Confidence::Certain,
+        doubt: Some(Doubt {
+            any: &[SOMEBODY_KILLED],
+            cause: "A memory limit was reached, and {gpus} freed memory at that time. {sign}.",
+        }),
         runbook: None,
     },
     Row {
@@ -356,13 +456,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         lacks: &[earlier(APPLICATION)],
         supports: Pattern::Either(
-            &[
-                Kind::HostMemoryPressure,
-                Kind::GpuMemoryFreed,
-                Kind::GpuIdle,
-                Kind::JobSilent,
-                Kind::HolderEnded,
-            ],
+            &[Kind::HostMemoryPressure, Kind::GpuMemoryFreed, Kind::GpuIdle],
             &[45],
         ),
         cause: "The machine was out of memory. {sign}.",
@@ -372,20 +466,41 @@ pub(super) static ROWS: &[Row] = &[
             "Nothing for the GPU: it is healthy.",
         ],
         confidence: Confidence::Certain,
+        doubt: Some(Doubt {
+            any: &[SOMEBODY_KILLED],
+            cause: "The machine was out of memory, and {gpus} freed memory at that time. {sign}.",
+        }),
         runbook: None,
+    },
+    Row {
+        name: "gpu_failed_before",
+        decides: SILENT,
+        needs: &[of_job(Pattern::OrCritical(&[Kind::GpuLost, Kind::GpuHung, Kind::GpuMissing]))],
+        lacks: &[],
+        supports: WITH_LINKS,
+        cause: "{need gpus} failed, and the job stopped working. {need}.",
+        actions: &[
+            "{action}",
+            "Drain the machine and start it again if the GPU still does not answer.",
+            "Start the job again on other GPUs.",
+        ],
+        confidence: Confidence::Likely,
+        doubt: None,
+        runbook: Some("GpuDown"),
     },
     Row {
         name: "application_fault",
         decides: APPLICATION,
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "The application's own fault, most likely: {meaning} (XID {code}) on {gpus}.",
         actions: &[
             "{action}",
             "Run it with CUDA_LAUNCH_BLOCKING=1 or under compute-sanitizer to find the fault.",
         ],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuXidApplication"),
     },
     Row {
@@ -393,10 +508,11 @@ pub(super) static ROWS: &[Row] = &[
         decides: CHANNEL,
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "The application's own fault, most likely: its work on {gpus} was ended (XID {code}).",
         actions: &["{action}", "Start the application again, and read what it wrote last."],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuXidApplication"),
     },
     Row {
@@ -404,13 +520,25 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Kinds(&[Kind::HeatSlowdown, Kind::JobSilent]),
         needs: &[shared(HEAT)],
         lacks: &[],
-        supports: Pattern::Either(&[Kind::FanFailing, Kind::JobSilent, Kind::HolderEnded], &[45]),
-        cause: "Heat: {need}.",
+        supports: Pattern::Kinds(&[Kind::FanFailing]),
+        cause: "Heat slowed {need gpus}{for long}{and the job stopped}. {need}.",
         actions: &[
             "Check fans, air filters, the temperature of the inlet, and the contact of the cooler.",
             "Lower the power limit of the GPU until that is done: a steady lower clock slows a job less.",
         ],
         confidence: Confidence::Likely,
+        // A job that is done ends just so.
+        doubt: Some(Doubt {
+            any: &[
+                anywhere(Pattern::OfNobody(&[Kind::JobSilent])),
+                Need {
+                    when: When::Meanwhile,
+                    place: Place::SameGpu,
+                    ..anywhere(Pattern::Kinds(&[Kind::HolderEnded]))
+                },
+            ],
+            cause: "The job ended while {need gpus} {was} slowed by heat; that may be why. {need}.",
+        }),
         runbook: Some("GpuThermalSlowdown"),
     },
     Row {
@@ -425,6 +553,7 @@ pub(super) static ROWS: &[Row] = &[
             "Set memory limits for pods and jobs.",
         ],
         confidence: Confidence::Possible,
+        doubt: None,
         runbook: None,
     },
     Row {
@@ -432,13 +561,14 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Kinds(&[Kind::MemoryFull]),
         needs: &[for_long(Pattern::Kinds(&[Kind::GpuMemoryAlmostFull]))],
         lacks: &[],
-        supports: Pattern::Either(&[Kind::JobSilent, Kind::HolderEnded], &[45]),
+        supports: NOTHING,
         cause: "An application that held almost all GPU memory ended: it ran out of it, or was done. {sign}.",
         actions: &[
             "Read what the application wrote last: an error of CUDA that names memory decides.",
             "Nothing for the GPU: it is healthy.",
         ],
         confidence: Confidence::Possible,
+        doubt: None,
         runbook: Some("GpuMemoryFull"),
     },
     Row {
@@ -456,6 +586,7 @@ pub(super) static ROWS: &[Row] = &[
             "Nothing for the GPU: it is healthy.",
         ],
         confidence: Confidence::Likely,
+        doubt: None,
         runbook: Some("GpuMemoryFull"),
     },
     Row {
@@ -463,10 +594,11 @@ pub(super) static ROWS: &[Row] = &[
         decides: Pattern::Xids(&[45]),
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "An application was ended from outside while it used {gpus} (XID 45).",
         actions: &["{action}", "Ask who or what ended it: a user, a scheduler, a time limit."],
         confidence: Confidence::Possible,
+        doubt: None,
         runbook: Some("GpuXidApplication"),
     },
     Row {
@@ -481,6 +613,7 @@ pub(super) static ROWS: &[Row] = &[
             "Read the last lines of the kernel before it: journalctl -k -b -1, and /sys/fs/pstore.",
         ],
         confidence: Confidence::Possible,
+        doubt: None,
         runbook: None,
     },
     Row {
@@ -492,10 +625,11 @@ pub(super) static ROWS: &[Row] = &[
         ]),
         needs: &[],
         lacks: &[],
-        supports: CONSEQUENCES,
+        supports: NOTHING,
         cause: "{gpus} reported a fault: {meaning} (XID {code}).",
         actions: &["{action}"],
         confidence: Confidence::Possible,
+        doubt: None,
         runbook: Some("GpuXidWarning"),
     },
 ];

@@ -137,6 +137,7 @@ fn each_selection_tells_what_it_names() {
         (range(35, None), None, None, "2 incidents", &[3, 4]),
         (range(35, None), Some(1), None, "1 incident of GPU 1", &[4]),
         (job("7"), None, None, "job 7 had GPU 0, and there was 1 incident", &[3]),
+        (job("7"), Some(0), None, "job 7 had GPU 0, and there was 1 incident", &[3]),
     ];
     for (selection, gpu, number, headline, inside) in cases {
         let Told { report, others } = tell(selection, *gpu, &Hour).unwrap();
@@ -161,6 +162,7 @@ fn what_is_not_there_is_one_line_with_what_is() {
         (Selection::At(minute(600)), None, "; the nearest incident is 4, at 2"),
         (range(100, Some(200)), None, "nothing was recorded at 2"),
         (range(0, Some(10)), Some(9), "GPU 9 was not recorded then; there is GPU 0, 1"),
+        (job("7"), Some(1), "job 7 did not have GPU 1; it had GPU 0"),
         (job("8"), None, "no job or pod `8` had a GPU in this recording; the recording is from 2"),
         (job("8"), None, "; the newest jobs and pods in it: 7"),
     ];

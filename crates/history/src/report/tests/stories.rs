@@ -37,6 +37,7 @@ fn host(source: &str) -> HostInfo {
         driver_version: Some("550.163.01".to_owned()),
         boot_id: None,
         interval_ms: 1000,
+        ..HostInfo::default()
     }
 }
 
