@@ -22,9 +22,10 @@ use super::page::{Family, PastPage, Sample, State};
 use super::progress::Progress;
 use super::survey::Survey;
 
-/// The most samples in memory, of 16 bytes each: a day of one family of eight GPUs has 0.7 million. A series
-/// that alone has more is kept whole.
-const MOST_SAMPLES: u64 = 4 << 20;
+/// The most samples in memory, of 16 bytes each: 8 MiB, so that an export beside a recorder fits in the memory
+/// limit of its container. An hour of 145 series has as many. A series that alone has more is kept whole: a
+/// week of it is 9 MiB.
+const MOST_SAMPLES: u64 = 512 << 10;
 
 /// The size at which text is written.
 const CHUNK: usize = 64 * 1024;
