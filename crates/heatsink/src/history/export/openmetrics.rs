@@ -27,6 +27,9 @@ use super::survey::Survey;
 /// week of it is 9 MiB.
 const MOST_SAMPLES: u64 = 512 << 10;
 
+/// The most samples for which memory is reserved: a week of a second each.
+const MOST_RESERVED: usize = 7 * 24 * 3600;
+
 /// The size at which text is written.
 const CHUNK: usize = 64 * 1024;
 
@@ -107,6 +110,8 @@ struct Pass<'a> {
 /// The samples of a unit by series, in the order in which the series began.
 #[derive(Default)]
 struct Collected {
+    /// The number of rows.
+    rows: usize,
     places: HashMap<String, usize>,
     series: Vec<(String, Vec<(i64, f64)>)>,
 }
@@ -130,7 +135,13 @@ impl<'a> Pass<'a> {
             page,
             survey,
             units,
-            collected: units.iter().map(|_| Collected::default()).collect(),
+            collected: units
+                .iter()
+                .map(|_| Collected {
+                    rows: usize::try_from(survey.rows).unwrap_or(0).min(MOST_RESERVED),
+                    ..Collected::default()
+                })
+                .collect(),
             holders: survey.holders.clone(),
             layout: None,
             is_stale: true,
@@ -249,7 +260,9 @@ impl Collected {
             let next = self.series.len();
             let place = *self.places.entry(one.clone()).or_insert(next);
             if place == next {
-                self.series.push((one.clone(), Vec::new()));
+                // The first series of a GPU often is the only one: no growing, which holds twice the memory.
+                let capacity = if next == 0 { self.rows } else { 0 };
+                self.series.push((one.clone(), Vec::with_capacity(capacity)));
             }
             places.push(place);
         }

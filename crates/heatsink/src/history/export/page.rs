@@ -132,7 +132,7 @@ fn field_of(signal: &SignalInfo) -> Option<FieldId> {
 
 /// The row that a page has for a field: a field with two names has one of them in each set.
 fn watch_of(field: FieldId) -> Option<Watch> {
-    let sets = [Set::Default, Set::Monitoring, Set::All].into_iter();
+    let sets = [Set::Health, Set::Default, Set::Monitoring, Set::All].into_iter();
     let mut rows = sets.flat_map(Set::watches);
     rows.find(|watch| watch.field == field).or_else(|| Some(catalog::by_id(field)?.watch()))
 }
@@ -386,7 +386,7 @@ mod tests {
         let names = |set: Set| -> Vec<Arc<str>> {
             set.watches().into_iter().map(|watch| watch.name).collect()
         };
-        let pages = [Set::Default, Set::Monitoring, Set::All].map(names);
+        let pages = [Set::Default, Set::Health, Set::Monitoring, Set::All].map(names);
         let fields = Set::Default.watches();
         for Family { name, signal, .. } in
             PastPage::new(&signals, Generation::V4_8, Vec::new()).families()
