@@ -203,6 +203,10 @@ impl Args {
         let mut values = self.matches.get_raw(row.long)?;
         match row.form {
             Form::List => Some(Cow::Owned(values.collect::<Vec<_>>().join(OsStr::new(",")))),
+            Form::Repeated => {
+                let between = OsStr::new(parse::BETWEEN_ITEMS);
+                Some(Cow::Owned(values.collect::<Vec<_>>().join(between)))
+            }
             _ => values.next().map(Cow::Borrowed),
         }
     }
@@ -254,7 +258,9 @@ fn arg(row: &'static Row) -> Arg {
     let values = row.choices.iter().map(|(name, help)| PossibleValue::new(*name).help(*help));
     match row.form {
         Form::Switch => arg.action(ArgAction::SetTrue),
-        Form::List => arg.action(ArgAction::Append).value_parser(OsStringValueParser::new()),
+        Form::List | Form::Repeated => {
+            arg.action(ArgAction::Append).value_parser(OsStringValueParser::new())
+        }
         Form::Boolean => arg
             .value_parser(OsStringValueParser::new())
             .num_args(0..=1)

@@ -1,6 +1,6 @@
 //! How the program ends.
 
-use std::fmt;
+use std::{fmt, io};
 
 use crate::message::one_line;
 
@@ -8,7 +8,7 @@ use crate::message::one_line;
 pub(crate) const EXIT_OK: u8 = 0;
 
 /// Exit status: of `check`, no data flows; of `check --health`, a GPU needs attention; of `fields`, nothing fits the
-/// pattern; of commands that read a history, there is nothing to read.
+/// pattern; of commands that read a history, there is nothing to read, or it cannot be printed.
 pub(crate) const EXIT_UNHEALTHY: u8 = 1;
 
 /// Exit status of `check --health`: a GPU needs an operator, or no GPU can be read.
@@ -28,6 +28,18 @@ impl fmt::Display for NothingToRead {
 }
 
 impl std::error::Error for NothingToRead {}
+
+/// The error of a command whose output cannot be written: it ends with [`EXIT_UNHEALTHY`].
+#[derive(Debug)]
+pub(crate) struct NotWritten(pub(crate) io::Error);
+
+impl fmt::Display for NotWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot write to standard output: {}", self.0)
+    }
+}
+
+impl std::error::Error for NotWritten {}
 
 /// The end of a command.
 pub(crate) struct Exit {

@@ -56,6 +56,8 @@ pub(crate) enum Form {
     Value,
     /// A value that may be given several times, each with several items separated by commas.
     List,
+    /// A value that may be given several times, each as it is.
+    Repeated,
     /// Nothing or a boolean: `--flag` or `--flag=false`.
     Boolean,
     /// Nothing.
@@ -102,6 +104,14 @@ pub(crate) const fn list(
     parse: fn(&str) -> Result<Vec<String>>,
 ) -> Flag<Vec<String>> {
     Flag { row: Row::new(long, Form::List), parse: Parse::Text(parse) }
+}
+
+/// A flag that is given once for each item.
+pub(crate) const fn repeated(
+    long: &'static str,
+    parse: fn(&str) -> Result<Vec<String>>,
+) -> Flag<Vec<String>> {
+    Flag { row: Row::new(long, Form::Repeated), parse: Parse::Text(parse) }
 }
 
 /// A flag with the path of a file or folder.

@@ -20,7 +20,7 @@ pub(crate) use self::accepted::ACCEPTED;
 use crate::flag::Command::{
     Acceptance, Check, Config, Demo, Fields, History, Incidents, ProbeGpu, Report, Serve,
 };
-use crate::flag::{Flag, Form, Row, boolean, list, path, positional, switch, text};
+use crate::flag::{Flag, Form, Row, boolean, list, path, positional, repeated, switch, text};
 use crate::fleet::MAX_NODES;
 use crate::message::one_line;
 use crate::parse::{
@@ -430,10 +430,11 @@ flags! { HISTORY_FLAGS;
     })
     .value("FORMAT").default("openmetrics");
 
-    /// Labels to add to each series, as `job=gpu`; several, separated by commas or in several flags
-    EXPORT_LABELS: Vec<String> = list("label", parse::list).value("NAME=VALUE");
+    /// Labels to add to each series, as `job=gpu`; several in several flags
+    EXPORT_LABELS: Vec<String> = repeated("label", parse::items).value("NAME=VALUE");
 
-    /// Generation of metric names: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`
+    /// Generation of metric names: those of dcgm-exporter `4.8`, `4.8.2` or `4.9`, or `both`, 4.8's
+    /// and 4.9's
     EXPORT_METRIC_NAMES: Generation = text("metric-names", parse::generation)
         .value("GENERATION").default("4.8");
 }

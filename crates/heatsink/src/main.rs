@@ -50,7 +50,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::cli::Args;
-use crate::exit::{EXIT_BAD_SETTINGS, EXIT_OK, EXIT_UNHEALTHY, Exit, NothingToRead};
+use crate::exit::{EXIT_BAD_SETTINGS, EXIT_OK, EXIT_UNHEALTHY, Exit, NotWritten, NothingToRead};
 use crate::flag::Command;
 
 /// One heap for all threads: each of the two dozen that read GPUs allocates now and then, and an
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // A failure to print leaves nothing to do about it.
             let _ = writeln!(io::stderr(), "heatsink: {error:#}");
-            if error.is::<NothingToRead>() {
+            if error.is::<NothingToRead>() || error.is::<NotWritten>() {
                 return ExitCode::from(EXIT_UNHEALTHY);
             }
             // It may have come after the threads began, and one of them may be stuck already.

@@ -162,6 +162,15 @@ pub(crate) fn list(text: &str) -> Result<Vec<String>> {
     Ok(items.map(str::to_owned).collect())
 }
 
+/// What is between the items of a flag that is given several times: no argument has it.
+pub(crate) const BETWEEN_ITEMS: &str = "\0";
+
+/// The items of a flag that is given several times.
+pub(crate) fn items(text: &str) -> Result<Vec<String>> {
+    let items = text.split(BETWEEN_ITEMS).filter(|item| !item.is_empty());
+    Ok(items.map(str::to_owned).collect())
+}
+
 /// One of a few words.
 pub(crate) fn one_of<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T> {
     let found = words.iter().find(|(word, _)| *word == text);

@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::Result;
 use history::report::Style;
 
+use crate::exit::NotWritten;
+
 /// The columns of what is no terminal.
 const COLUMNS: usize = 80;
 
@@ -43,6 +45,6 @@ pub(crate) fn print(text: &str) -> Result<()> {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+        written => Ok(written.map_err(NotWritten)?),
     }
 }

@@ -97,6 +97,12 @@ pub enum What {
         /// Who.
         holder: HolderInfo,
     },
+    /// A pod or a job still has the GPU. Repeated from time to time, because the event of its begin may be
+    /// removed before it ends.
+    HolderGoesOn {
+        /// Who.
+        holder: HolderInfo,
+    },
     /// A pod or a job has it no more.
     HolderEnded {
         /// Who.

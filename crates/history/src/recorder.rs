@@ -2,7 +2,8 @@
 //!
 //! - `gpus`: the GPUs of the layout, and what is remembered of each from one observation to the next.
 //! - `values`: the numbers of a row.
-//! - `availability`, `clock`, `messages`, `xids`, `holders`: events. `flood` cuts repeated ones.
+//! - `availability`, `clock`, `messages`, `xids`, `holders`: events. `flood` cuts repeated ones;
+//!   `repetition` says when holders are told again.
 
 mod availability;
 mod clock;
@@ -10,6 +11,7 @@ mod flood;
 mod gpus;
 mod holders;
 mod messages;
+mod repetition;
 mod values;
 mod xids;
 
@@ -27,6 +29,7 @@ use self::clock::ClockSteps;
 use self::flood::Flood;
 use self::gpus::Gpus;
 use self::messages::Messages;
+use self::repetition::Repetition;
 use self::values::Values;
 use crate::event::{Event, What};
 use crate::host::HostReading;
@@ -104,6 +107,7 @@ pub struct Recorder {
     flood: Flood,
     clock: ClockSteps,
     last_observed: Option<Moment>,
+    repetition: Repetition,
     source: SourceAvailability,
 }
 
@@ -128,6 +132,7 @@ impl Recorder {
             flood: Flood::default(),
             clock: ClockSteps::default(),
             last_observed: None,
+            repetition: Repetition::default(),
             source: SourceAvailability::default(),
         }
     }
@@ -203,6 +208,12 @@ impl Recorder {
         let Observation { time, moment, snapshot, attribution, .. } = *observation;
         let counts_xids = snapshot.xid_source != Some(XidSource::KernelLog);
         let last_observed = self.last_observed.replace(moment);
+        if self.repetition.is_due(moment, self.speed, &self.layout) {
+            for gpu in self.gpus.iter_mut() {
+                let event = |what| Event { time, gpu: Some(gpu.info.clone()), what };
+                events.extend(gpu.holders.go_on().map(event));
+            }
+        }
         for gpu in self.gpus.iter_mut() {
             let Some(view) = gpu.view(snapshot) else { continue };
             let event = |what| Event { time, gpu: Some(gpu.info.clone()), what };

@@ -76,7 +76,8 @@ fn a_variable_belongs_to_one_long_name() {
 
 #[test]
 fn every_flag_with_a_value_is_read_in_each_form() {
-    for row in all().filter(|row| row.form == Form::Value || row.form == Form::List) {
+    let has_value = |row: &&Row| matches!(row.form, Form::Value | Form::List | Form::Repeated);
+    for row in all().filter(has_value) {
         let (long, value) = (row.long, value(row));
         for name in [Some(long), row.alias].into_iter().flatten() {
             check(row, &[&format!("--{name}"), value], value);
@@ -121,7 +122,7 @@ fn every_boolean_is_read_in_each_form() {
 
 #[test]
 fn the_last_of_a_flag_that_stands_twice_counts() {
-    let is_list = |row: &Row| matches!(row.form, Form::Positional | Form::List);
+    let is_list = |row: &Row| matches!(row.form, Form::Positional | Form::List | Form::Repeated);
     for row in all().filter(|row| !is_list(row)) {
         let once = match row.form {
             Form::Switch => format!("--{}", row.long),

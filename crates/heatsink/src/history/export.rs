@@ -14,7 +14,7 @@ mod value;
 #[cfg(test)]
 pub(crate) mod made;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
@@ -27,13 +27,16 @@ use self::progress::Progress;
 use self::survey::Survey;
 use super::{read, when};
 use crate::cli::Args;
-use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit};
+use crate::exit::{EXIT_OK, EXIT_UNHEALTHY, Exit, NotWritten};
 use crate::flags;
 use crate::parse::ExportFormat;
 
 /// Writes the recording to standard output.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let settings = Settings::read(args, Time::of(SystemTime::now()))?;
+    if io::stdout().is_terminal() {
+        bail!("an export is too long for a terminal; write it to a file: add `> FILE`");
+    }
     let archive = read::open(args)?;
     let out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     match write(&archive, &settings, &mut Progress::on_terminal(), out) {
@@ -47,8 +50,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             tell(&why);
             Ok(Exit::with(EXIT_UNHEALTHY))
         }
-        Err(error) if is_closed_pipe(&error) => Ok(Exit::with(EXIT_OK)),
-        Err(error) => Err(error),
+        // Of reading there are other errors.
+        Err(error) => match error.downcast::<io::Error>() {
+            Ok(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::with(EXIT_OK)),
+            Ok(error) => Err(NotWritten(error).into()),
+            Err(error) => Err(error),
+        },
     }
 }
 
@@ -56,11 +63,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 fn tell(line: &str) {
     // A failure to print leaves nothing to do about it.
     let _ = writeln!(io::stderr(), "heatsink: {line}");
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let error = error.downcast_ref::<io::Error>();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// What is exported, and how.
@@ -88,8 +90,12 @@ impl Settings {
         let typed = args.get(&flags::EXPORT_LABELS)?;
         let labels = labels::parse(&typed, &page::names_of_label_rows(names))
             .with_context(|| args.place(&flags::EXPORT_LABELS.row))?;
-        if format != ExportFormat::OpenMetrics && !labels.is_empty() {
-            bail!("{} is for --format openmetrics only", flags::EXPORT_LABELS.row);
+        if format != ExportFormat::OpenMetrics {
+            for row in [&flags::EXPORT_LABELS.row, &flags::EXPORT_METRIC_NAMES.row] {
+                if args.asks_for(row) {
+                    bail!("{row} is for --format openmetrics only");
+                }
+            }
         }
         let time = |flag: &'static crate::flag::Flag<Option<String>>, default| {
             let typed = args.get(flag)?;

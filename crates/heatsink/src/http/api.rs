@@ -8,13 +8,13 @@ mod json;
 mod reading;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use history::history::History;
 use history::query::QueryError;
-use history::recording::Recording as _;
-use history::time::Time;
+use history::recording::{ReadError, Recording};
+use history::time::{Range, Time};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -27,6 +27,9 @@ use super::responses::{refused_form, respond, retry_after};
 
 /// The most points of an answer: as many as Prometheus gives for a series.
 const MOST_POINTS: usize = 11_000;
+
+/// Memory forgets no less than this at once.
+const LEAST_FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// Why there is no answer: a status and a sentence.
 type Refusal = (StatusCode, String);
@@ -44,7 +47,7 @@ pub(super) async fn answer(
         return refused;
     }
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-    let asked = asked(path, query, Time::of(SystemTime::now()));
+    let asked = asked(path, query, now(history, Time::of(SystemTime::now())));
     let answer = match (asked, history) {
         (Err(refusal), _) => Err(refusal),
         (Ok(_), None) => {
@@ -52,7 +55,10 @@ pub(super) async fn answer(
         }
         (Ok(question), Some(history)) => {
             let (history, is_in_memory) = (Arc::clone(history), question.is_in_memory(history));
-            match readers.run(is_in_memory, move |read| question.answer(&history, read)).await {
+            match readers
+                .run(is_in_memory, move |read| question.answer(&history, is_in_memory, read))
+                .await
+            {
                 Ok(answer) => answer,
                 Err(Refused { wait, why }) => {
                     let mut response = of_json(StatusCode::SERVICE_UNAVAILABLE, json::error(why));
@@ -66,6 +72,12 @@ pub(super) async fn answer(
         Ok(value) => of_json(StatusCode::OK, format!("{value}\n")),
         Err((status, why)) => of_json(status, json::error(&why)),
     }
+}
+
+/// Now on the clock of the recording. Simulated time may pass faster than that of the wall clock.
+fn now(history: Option<&Arc<History>>, wall: Time) -> Time {
+    let memory = history.and_then(|history| history.memory().extent().ok()?);
+    memory.map_or(wall, |extent| extent.to.max(wall))
 }
 
 /// A question to the history.
@@ -90,30 +102,36 @@ fn asked(path: &str, query: &str, now: Time) -> Result<Question, Refusal> {
 impl Question {
     /// Whether memory alone has the answer.
     fn is_in_memory(&self, history: &History) -> bool {
-        match self {
-            Self::Incidents(_) => false,
-            Self::History(HistoryQuestion { query, .. }) => {
-                let oldest = history.view().memory_oldest.map(Time::of);
-                oldest.is_some_and(|oldest| oldest <= query.range.from)
+        let view = history.view();
+        let Some(store) = &view.store else { return true };
+        let (oldest, oldest_stored) =
+            (view.memory_oldest.map(Time::of), store.oldest.map(Time::of));
+        match (self, oldest) {
+            (Self::Incidents(_), _) | (_, None) => false,
+            (Self::History(HistoryQuestion { query }), Some(oldest)) => {
+                // The first segment begins with events. Memory forgets whole minutes.
+                let is_all = history.previous_run().is_none()
+                    && oldest_stored.is_none_or(|stored| oldest.since(stored) < LEAST_FORGOTTEN);
+                oldest <= query.range.from || is_all
             }
         }
     }
 
     /// Reads the answer. Blocks.
-    fn answer(self, history: &History, read: &Read) -> Result<Value, Refusal> {
+    fn answer(self, history: &History, is_in_memory: bool, read: &Read) -> Result<Value, Refusal> {
         match self {
             Self::History(HistoryQuestion { query }) => {
-                let answer = history::query::points(&read.of(history), &query, MOST_POINTS)
-                    .map_err(|error| {
-                        let status = match &error {
-                            QueryError::UnknownSignal { .. } | QueryError::UnknownGpu { .. } => {
-                                StatusCode::NOT_FOUND
-                            }
-                            QueryError::Read(_) => StatusCode::INTERNAL_SERVER_ERROR,
-                        };
-                        (status, error.to_string())
-                    })?;
-                Ok(json::points(&answer, query.range))
+                let ask = |recording: &dyn Recording| {
+                    history::query::points(recording, &query, MOST_POINTS).map_err(refusal)
+                };
+                let memory = is_in_memory.then(|| history.memory());
+                let answer = match &memory {
+                    Some(memory) => ask(&read.of(&**memory)),
+                    None => ask(&read.of(history)),
+                }?;
+                let recorded = recorded(history, is_in_memory)
+                    .map_err(|error| refusal(QueryError::Read(error)))?;
+                Ok(json::points(&answer, query.range, recorded))
             }
             Self::Incidents(question) => {
                 let incidents = history
@@ -126,6 +144,26 @@ impl Question {
     }
 }
 
+/// What the answer to a question about a signal is refused with.
+fn refusal(error: QueryError) -> Refusal {
+    let status = match &error {
+        QueryError::UnknownSignal { .. } | QueryError::UnknownGpu { .. } => StatusCode::NOT_FOUND,
+        QueryError::Read(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, error.to_string())
+}
+
+/// From when to when something is recorded. Without files, these begin where the oldest segment does.
+fn recorded(history: &History, is_in_memory: bool) -> Result<Option<Range>, ReadError> {
+    if !is_in_memory {
+        return history.extent();
+    }
+    let memory = history.memory().extent()?;
+    let stored = history.view().store.as_ref().and_then(|store| store.oldest).map(Time::of);
+    let from = |memory: Range| stored.map_or(memory.from, |stored| stored.min(memory.from));
+    Ok(memory.map(|memory| Range { from: from(memory), ..memory }))
+}
+
 fn of_json(status: StatusCode, body: String) -> Response<Bytes> {
     let mut response = respond(status, "application/json", body);
     finish(response.headers_mut());
@@ -135,4 +173,89 @@ fn of_json(status: StatusCode, body: String) -> Response<Bytes> {
 fn finish(headers: &mut header::HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use history::history::Settings;
+    use history::recording::Item;
+    use history::store::StoreSettings;
+    use model::Moment;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::history::export::made;
+
+    /// A history with everything of a recording made by hand.
+    fn recorded_by(store: Option<StoreSettings>) -> Arc<History> {
+        let history = History::open(Settings { store, boot_id: None });
+        let mut layout = None;
+        let append = |item: Item<'_>| {
+            match (item, &layout) {
+                (Item::Layout(new), _) => layout = Some(Arc::clone(new)),
+                (Item::Row(row), Some(layout)) => {
+                    history.append(Moment::now(), layout, Some(row), &[], false);
+                }
+                (Item::Event(event), Some(layout)) => {
+                    let events = std::slice::from_ref(event);
+                    history.append(Moment::now(), layout, None, events, true);
+                }
+                (_, None) => {}
+            }
+            std::ops::ControlFlow::Continue(())
+        };
+        let mut append = append;
+        made::recording().read(Range::ALL, &mut append).unwrap();
+        Arc::new(history)
+    }
+
+    fn question(query: &str) -> Question {
+        asked("/api/v1/history", query, Time(made::BEGIN + 3_001)).ok().unwrap()
+    }
+
+    const END: Time = Time(made::BEGIN + 3_001);
+
+    #[test]
+    fn memory_answers_where_there_is_nothing_else() {
+        let folder = TempDir::new().unwrap();
+        let store = || StoreSettings {
+            directory: folder.path().join("history"),
+            max_bytes: 1 << 30,
+            keep: Duration::from_secs(7 * 24 * 3600),
+        };
+        let hour = || question("signal=power");
+        let incidents = || asked("/api/v1/incidents", "", END).ok().unwrap();
+        let alone = recorded_by(None);
+        assert!(hour().is_in_memory(&alone) && incidents().is_in_memory(&alone));
+        let first = recorded_by(Some(store()));
+        assert!(hour().is_in_memory(&first), "nothing is older");
+        assert!(!incidents().is_in_memory(&first));
+        first.close();
+        drop(first);
+        let second = recorded_by(Some(store()));
+        assert!(!hour().is_in_memory(&second), "the run before has recorded");
+        assert!(question("signal=power&from=-1s").is_in_memory(&second));
+    }
+
+    #[test]
+    fn now_is_not_before_the_end_of_the_recording() {
+        let history = recorded_by(None);
+        assert_eq!(now(Some(&history), Time(5)), END);
+        assert_eq!(now(Some(&history), Time(END.0 + 5)), Time(END.0 + 5));
+        assert_eq!(now(None, Time(5)), Time(5));
+    }
+
+    #[test]
+    fn an_answer_says_what_is_recorded() {
+        let history = recorded_by(None);
+        let read = Read::default();
+        let answer = |query| question(query).answer(&history, true, &read).unwrap();
+        let recorded = serde_json::json!({"from": made::BEGIN, "to": END.0});
+        let none = answer("signal=power&from=1000&to=2000");
+        assert_eq!((&none["recorded"], &none["series"]), (&recorded, &serde_json::json!([])));
+        assert_eq!(answer("signal=power")["recorded"], recorded);
+        let empty = Arc::new(History::open(Settings { store: None, boot_id: None }));
+        let answer = question("signal=power").answer(&empty, true, &read).unwrap();
+        assert_eq!(answer["recorded"], Value::Null);
+    }
 }

@@ -23,8 +23,12 @@ fn mistakes_end_it_with_one_line() {
     for (args, why) in [
         (&["--label", "gpu=1"][..], "--label: `gpu` is a label of the page; choose another name"),
         (&["--label", "job"], "--label: `job` is not NAME=VALUE; write job=gpu"),
-        (&["--label", "a=1,a=2"], "--label: the label a is given twice"),
+        (&["--label", "a=1", "--label", "a=2"], "--label: the label a is given twice"),
         (&["--format", "csv", "--label", "a=1"], "--label is for --format openmetrics only"),
+        (
+            &["--format", "jsonl", "--metric-names", "4.9"],
+            "--metric-names is for --format openmetrics only",
+        ),
         (&["--from", "-nonsense"], "--from: `-nonsense` is not a time"),
     ] {
         let output = export(&[&["--history-dir", "/nowhere"], args].concat());
@@ -33,6 +37,37 @@ fn mistakes_end_it_with_one_line() {
         assert_eq!(errors.lines().count(), 1, "{errors}");
         assert!(errors.contains(why), "{args:?}: {errors}");
         assert!(output.stdout.is_empty());
+    }
+}
+
+/// Of a full disk, one line says so, and the exit status is that of a command that could not do its work.
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let history = folder.path().join("history").display().to_string();
+    let args = ["--source", "sim", "--sim-scenario", "steady", "--history-dir", &history];
+    let exporter = Exporter::start(BINARY, &args, &[]);
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    // A row is there at the end of an interval.
+    let patience = Instant::now() + PATIENCE;
+    while !exporter.get("/api/v1/history?signal=up").body.contains("\"count\"") {
+        assert!(Instant::now() < patience, "nothing is recorded");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    exporter.terminate();
+    for command in [&["history", "export"][..], &["report", "--from", "-1h"]] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+        let output = Command::new(BINARY)
+            .args(command)
+            .args(["--history-dir", &history])
+            .stdout(full)
+            .stderr(std::process::Stdio::piped())
+            .output()
+            .expect("heatsink");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {errors}");
+        assert!(errors.starts_with("heatsink: cannot write to standard output: "), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
     }
 }
 
@@ -104,9 +139,10 @@ fn imported(export: &[u8], folder: &Path) -> server::Server {
     server::prometheus_of(Path::new("prometheus"), &arguments, &config, folder)
 }
 
-/// The pages that a row can be of: those on which each GPU was read in the half second before it.
+/// The pages that a row can be of: those on which each GPU was read in the half second after its tick. The
+/// time of a row has whole milliseconds.
 fn pages_of(pages: &[((i64, i64), Samples)], time: i64) -> Vec<&Samples> {
-    let is_it = |(first, last): &(i64, i64)| time - 500 < *first && *last <= time;
+    let is_it = |(first, last): &(i64, i64)| time - 2 <= *first && *last < time + 500;
     pages.iter().filter(|(read, _)| is_it(read)).map(|(_, samples)| samples).collect()
 }
 
@@ -115,8 +151,8 @@ fn pages_of(pages: &[((i64, i64), Samples)], time: i64) -> Vec<&Samples> {
 fn prometheus_has_the_values_of_the_page_at_each_second() {
     let folder = TempDir::new().expect("a temporary folder");
     let history = folder.path().join("history").display().to_string();
-    // The set `all` says when each GPU was read.
-    let sim = ["--source", "sim", "--sim-scenario", "steady", "-f", "all"];
+    // The second set says when each GPU was read.
+    let sim = ["--source", "sim", "--sim-scenario", "steady", "--extra-collectors", "monitoring"];
     let exporter = Exporter::start(BINARY, &[&sim[..], &["--history-dir", &history]].concat(), &[]);
     exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
     // Pages of ten seconds, however long that takes.

@@ -35,7 +35,7 @@ impl Holders {
     pub(crate) fn step(&mut self, time: Time, event: &Event) {
         let Some(gpu) = &event.gpu else { return };
         match &event.what {
-            What::HolderBegan { holder } => {
+            What::HolderBegan { holder } | What::HolderGoesOn { holder } => {
                 if let Some(hold) = self.current(gpu, holder) {
                     // Its UID may be known by now.
                     hold.holder = holder.clone();

@@ -64,6 +64,13 @@ impl KnownHolders {
     }
 }
 
+impl KnownHolders {
+    /// The events that say that they go on.
+    pub(super) fn go_on(&self) -> impl Iterator<Item = What> {
+        self.0.iter().map(|holder| What::HolderGoesOn { holder: holder.clone() })
+    }
+}
+
 fn has_uid(holder: &HolderInfo) -> bool {
     matches!(holder, HolderInfo::Pod { uid: Some(_), .. })
 }

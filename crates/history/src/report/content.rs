@@ -188,7 +188,12 @@ impl Report {
             signs.retain(|sign| is_of(sign.gpu.as_ref()));
         }
         let holders = events.iter().filter_map(|event| match (&event.what, &event.gpu) {
-            (What::HolderBegan { holder } | What::HolderEnded { holder }, Some(gpu)) => {
+            (
+                What::HolderBegan { holder }
+                | What::HolderGoesOn { holder }
+                | What::HolderEnded { holder },
+                Some(gpu),
+            ) => {
                 let position = gpus.iter().position(|known| known.is_same(gpu))?;
                 Some((position, holder.clone()))
             }

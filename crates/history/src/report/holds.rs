@@ -1,11 +1,15 @@
 //! Finds the time in which a job or a pod had GPUs.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use crate::event::{HolderInfo, What};
 use crate::layout::GpuInfo;
 use crate::recording::{Item, ReadError, Recording};
 use crate::time::{Range, Time};
+
+/// Of a recording with a longer hole, what was between is not known, unless heatsink did not run.
+const HOLE: Duration = Duration::from_secs(600);
 
 /// The most other holders that are named.
 const MOST_OTHERS: usize = 8;
@@ -58,9 +62,22 @@ pub fn holds(recording: &dyn Recording, name: &str) -> Result<Holds, ReadError> 
     let mut held: Vec<Option<GpuInfo>> = Vec::new();
     let mut others: Vec<String> = Vec::new();
     let extent = recording.extent()?;
+    // What was recorded without a hole until now.
+    let mut piece: Option<Range> = None;
     recording.read(Range::ALL, &mut |item| {
+        let time = match item {
+            Item::Layout(_) => return ControlFlow::Continue(()),
+            Item::Row(row) => row.time,
+            Item::Event(event) => event.time,
+        };
+        let before = piece.filter(|piece| time.since(piece.to) <= HOLE);
+        let since = before.map_or(time, |piece| piece.from.min(time));
+        piece = Some(Range { from: since, to: before.map_or(time, |piece| piece.to.max(time)) });
         let Item::Event(event) = item else { return ControlFlow::Continue(()) };
-        let (What::HolderBegan { holder } | What::HolderEnded { holder }) = &event.what else {
+        let (What::HolderBegan { holder }
+        | What::HolderGoesOn { holder }
+        | What::HolderEnded { holder }) = &event.what
+        else {
             return ControlFlow::Continue(());
         };
         if !is_called(holder, name) {
@@ -69,11 +86,12 @@ pub fn holds(recording: &dyn Recording, name: &str) -> Result<Holds, ReadError> 
             others.push(other);
             return ControlFlow::Continue(());
         }
-        let begins = matches!(event.what, What::HolderBegan { .. });
+        let has_it = !matches!(event.what, What::HolderEnded { .. });
         if found.is_none() {
-            // One that ends first began before the recording did.
-            let from = extent.filter(|_| !begins).map_or(event.time, |extent| extent.from);
-            found = Some((holder.name(), from.min(event.time), event.time));
+            // One that goes on or ends first began before what is left of the recording.
+            let begins = matches!(event.what, What::HolderBegan { .. });
+            let from = if begins { event.time } else { since };
+            found = Some((holder.name(), from, event.time));
         }
         if let Some((_, _, last)) = &mut found {
             *last = event.time.max(*last);
@@ -88,7 +106,7 @@ pub fn holds(recording: &dyn Recording, name: &str) -> Result<Holds, ReadError> 
             (Some(other), Some(gpu)) => !other.is_same(gpu),
             (other, gpu) => other.is_some() || gpu.is_some(),
         });
-        if begins {
+        if has_it {
             held.push(event.gpu.clone());
         }
         ControlFlow::Continue(())

@@ -71,7 +71,9 @@ impl Form {
 
 /// The entries of a story that ends at `end`, in order of time.
 pub(super) fn tell(events: &[Event], signs: &[Sign], end: Time) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = events.iter().map(|event| of_event(event, signs)).collect();
+    // That a holder goes on is recorded, and did not happen.
+    let happened = events.iter().filter(|event| !matches!(event.what, What::HolderGoesOn { .. }));
+    let mut entries: Vec<Entry> = happened.map(|event| of_event(event, signs)).collect();
     for sign in signs {
         if !events.iter().any(|event| tells(event, sign)) {
             entries.extend(of_sign(sign));
@@ -139,6 +141,7 @@ fn of_event(event: &Event, signs: &[Sign]) -> Entry {
             Form::Plain(format!("the kernel kills {process}{size}: {why}"))
         }
         What::HolderBegan { holder } => Form::EndsWithGpus(format!("{} has", holder.name())),
+        What::HolderGoesOn { holder } => Form::EndsWithGpus(format!("{} still has", holder.name())),
         What::HolderEnded { holder } => {
             Form::EndsWithGpus(format!("{} no longer has", holder.name()))
         }

@@ -102,6 +102,9 @@ fn a_job_is_told_from_its_begin_to_its_end() {
         ended(-90, 1, "2"),
         began(-50, 1, "3"),
     ];
+    let goes_on =
+        |seconds, index, id: &str| event(seconds, index, What::HolderGoesOn { holder: holder(id) });
+    recording.events.insert(1, goes_on(-750, 1, "0"));
     let found = |id| match holds(&recording, id).unwrap() {
         Holds::Found { range, gpus, goes_on, name } => {
             assert_eq!(name, format!("job {id}"));
@@ -113,6 +116,8 @@ fn a_job_is_told_from_its_begin_to_its_end() {
     assert_eq!(found("1"), (-900, -800, 1, false));
     assert_eq!(found("2"), (-700, -90, 2, false));
     assert_eq!(found("3"), (-50, 900, 1, true));
-    let others = ["3", "2", "1"].map(str::to_owned).to_vec();
+    // Its begin was removed, and it goes on.
+    assert_eq!(found("0"), (-900, 900, 1, true));
+    let others = ["3", "2", "0", "1"].map(str::to_owned).to_vec();
     assert_eq!(holds(&recording, "4").unwrap(), Holds::NotFound(others));
 }

@@ -33,6 +33,7 @@ fn line(event: &Event) -> String {
             format!("oom {:?} limit {limited_cgroup:?}", process.name)
         }
         What::HolderBegan { holder } => format!("+{}", holder.name()),
+        What::HolderGoesOn { holder } => format!("={}", holder.name()),
         What::HolderEnded { holder } => format!("-{}", holder.name()),
         other => format!("{other:?}"),
     };
@@ -190,25 +191,27 @@ fn a_step_of_the_wall_clock_is_recorded() {
     assert_eq!(machine.observe(millis(2000)).events, []);
 }
 
+/// Jobs on GPUs.
+fn uses(jobs: &[(&str, &str)], is_complete: bool) -> Option<Attribution> {
+    let mut uses: HashMap<DeviceKey, Vec<DeviceUse>> = HashMap::new();
+    for (gpu, id) in jobs {
+        let holder = Arc::new(Holder::Job { id: (*id).into() });
+        let one = DeviceUse { holder, compute_instance: None, share: None };
+        uses.entry(DeviceKey::uuid(gpu)).or_default().push(one);
+    }
+    Some(Attribution {
+        uses,
+        allocatable: None,
+        is_complete,
+        refreshers: Vec::new(),
+        pod_labels_cut: None,
+        good_until: Moment::BOOT,
+    })
+}
+
 #[test]
 fn holders_of_gpus_begin_and_end() {
     let mut machine = started(2, XidSource::NvmlEvents);
-    let uses = |jobs: &[(&str, &str)], is_complete| {
-        let mut uses: HashMap<DeviceKey, Vec<DeviceUse>> = HashMap::new();
-        for (gpu, id) in jobs {
-            let holder = Arc::new(Holder::Job { id: (*id).into() });
-            let one = DeviceUse { holder, compute_instance: None, share: None };
-            uses.entry(DeviceKey::uuid(gpu)).or_default().push(one);
-        }
-        Some(Attribution {
-            uses,
-            allocatable: None,
-            is_complete,
-            refreshers: Vec::new(),
-            pod_labels_cut: None,
-            good_until: Moment::BOOT,
-        })
-    };
     machine.attribution = uses(&[("GPU-0", "4711"), ("GPU-1", "4711")], true);
     let began = ["100 GPU 0 +job 4711", "100 GPU 1 +job 4711"];
     assert_eq!(lines(&machine.observe(millis(100)).events), began);
@@ -220,4 +223,24 @@ fn holders_of_gpus_begin_and_end() {
     assert_eq!(lines(&events), changed);
     let ended = HolderInfo::Job { id: "4711".to_owned() };
     assert_eq!(events[0].what, What::HolderEnded { holder: ended });
+}
+
+#[test]
+fn holders_are_repeated_each_hour_and_with_a_new_layout() {
+    let mut machine = started(2, XidSource::NvmlEvents);
+    machine.attribution = uses(&[("GPU-0", "4711"), ("GPU-1", "4712")], true);
+    let seconds = |seconds: u64| millis(1000 * seconds);
+    assert_eq!(
+        lines(&machine.observe(seconds(1)).events),
+        ["1000 GPU 0 +job 4711", "1000 GPU 1 +job 4712"]
+    );
+    assert_eq!(machine.observe(seconds(3599)).events, []);
+    let events = machine.observe(seconds(3600)).events;
+    assert_eq!(lines(&events), ["3600000 GPU 0 =job 4711", "3600000 GPU 1 =job 4712"]);
+    machine.attribution = uses(&[("GPU-1", "4712")], true);
+    assert_eq!(lines(&machine.observe(seconds(3601)).events), ["3601000 GPU 0 -job 4711"]);
+    machine.snapshot.source.driver_version = Some("999.1".into());
+    assert_eq!(lines(&machine.observe(seconds(3602)).events), ["3602000 GPU 1 =job 4712"]);
+    assert_eq!(machine.observe(seconds(7201)).events, []);
+    assert_eq!(machine.observe(seconds(7202)).events.len(), 1);
 }

@@ -15,22 +15,40 @@ impl PastHolders {
         match (&event.what, &event.gpu) {
             // A new process tells of all holders again. What an earlier one knew ended with it.
             (What::Started { .. }, _) => !std::mem::take(&mut self.by_gpu).is_empty(),
-            (What::HolderBegan { holder }, Some(gpu)) => {
-                let holders = self.of_mut(gpu);
-                let is_new = !holders.contains(holder);
-                if is_new {
-                    holders.push(holder.clone());
-                }
-                is_new
+            (What::HolderBegan { holder } | What::HolderGoesOn { holder }, Some(gpu)) => {
+                self.add(gpu, holder)
             }
             (What::HolderEnded { holder }, Some(gpu)) => {
                 let holders = self.of_mut(gpu);
                 let before = holders.len();
-                holders.retain(|known| known != holder);
+                holders.retain(|known| !known.is_same(holder));
                 holders.len() < before
             }
             _ => false,
         }
+    }
+
+    /// Takes an event of the first process of a recording. If it says that a holder goes on or ends whose begin
+    /// is not recorded any more, the holder is added to `at_begin`.
+    pub(super) fn take_first(&mut self, event: &Event, at_begin: &mut Self) {
+        if let (What::HolderGoesOn { holder } | What::HolderEnded { holder }, Some(gpu)) =
+            (&event.what, &event.gpu)
+            && !self.of(gpu).iter().any(|known| known.is_same(holder))
+        {
+            at_begin.add(gpu, holder);
+        }
+        self.take(event);
+    }
+
+    /// Adds a holder. Returns whether it is new.
+    fn add(&mut self, gpu: &GpuInfo, holder: &HolderInfo) -> bool {
+        let holders = self.of_mut(gpu);
+        // Its UID may be known by now, which no label has.
+        let is_new = !holders.iter().any(|known| known.is_same(holder));
+        if is_new {
+            holders.push(holder.clone());
+        }
+        is_new
     }
 
     /// Who has this GPU.
@@ -69,11 +87,31 @@ mod tests {
         assert!(take(0, What::HolderEnded { holder: job("1") }));
         assert!(!take(0, What::HolderEnded { holder: job("1") }));
         assert!(!take(0, What::GpuUp));
+        assert!(!take(0, What::HolderGoesOn { holder: job("2") }));
+        assert!(take(2, What::HolderGoesOn { holder: job("3") }));
+        assert!(take(2, What::HolderEnded { holder: job("3") }));
         assert_eq!(holders.of(&gpu(0)), [job("2")]);
         assert_eq!(holders.of(&gpu(1)), [job("1")]);
         assert_eq!(holders.of(&gpu(2)), []);
         let started = Event { time: Time(1), gpu: None, what: What::Started { before: None } };
         assert!(holders.take(&started) && !holders.take(&started));
         assert_eq!(holders.of(&gpu(1)), []);
+    }
+
+    #[test]
+    fn a_pod_whose_uid_is_known_later_is_one_holder() {
+        let pod = |uid: Option<&str>| HolderInfo::Pod {
+            namespace: "ml".to_owned(),
+            pod: "a".to_owned(),
+            container: "main".to_owned(),
+            uid: uid.map(str::to_owned),
+        };
+        let gpu = GpuInfo { index: Some(0), ..GpuInfo::default() };
+        let mut holders = PastHolders::default();
+        let mut take = |what| holders.take(&Event { time: Time(0), gpu: Some(gpu.clone()), what });
+        assert!(take(What::HolderBegan { holder: pod(None) }));
+        assert!(!take(What::HolderGoesOn { holder: pod(Some("1")) }));
+        assert!(take(What::HolderEnded { holder: pod(Some("1")) }));
+        assert_eq!(holders.of(&gpu), []);
     }
 }

@@ -22,9 +22,13 @@ use super::page::{Family, PastPage, Sample, State};
 use super::progress::Progress;
 use super::survey::Survey;
 
-/// The most samples in memory, of 16 bytes each: a day of one family of eight GPUs has 0.7 million. A series
-/// that alone has more is kept whole.
-const MOST_SAMPLES: u64 = 4 << 20;
+/// The most samples in memory, of 16 bytes each: 8 MiB, so that an export beside a recorder fits in the memory
+/// limit of its container. An hour of 145 series has as many. A series that alone has more is kept whole: a
+/// week of it is 9 MiB.
+const MOST_SAMPLES: u64 = 512 << 10;
+
+/// The most samples for which memory is reserved: a week of a second each.
+const MOST_RESERVED: usize = 7 * 24 * 3600;
 
 /// The size at which text is written.
 const CHUNK: usize = 64 * 1024;
@@ -106,6 +110,8 @@ struct Pass<'a> {
 /// The samples of a unit by series, in the order in which the series began.
 #[derive(Default)]
 struct Collected {
+    /// The number of rows.
+    rows: usize,
     places: HashMap<String, usize>,
     series: Vec<(String, Vec<(i64, f64)>)>,
 }
@@ -129,7 +135,13 @@ impl<'a> Pass<'a> {
             page,
             survey,
             units,
-            collected: units.iter().map(|_| Collected::default()).collect(),
+            collected: units
+                .iter()
+                .map(|_| Collected {
+                    rows: usize::try_from(survey.rows).unwrap_or(0).min(MOST_RESERVED),
+                    ..Collected::default()
+                })
+                .collect(),
             holders: survey.holders.clone(),
             layout: None,
             is_stale: true,
@@ -248,7 +260,9 @@ impl Collected {
             let next = self.series.len();
             let place = *self.places.entry(one.clone()).or_insert(next);
             if place == next {
-                self.series.push((one.clone(), Vec::new()));
+                // The first series of a GPU often is the only one: no growing, which holds twice the memory.
+                let capacity = if next == 0 { self.rows } else { 0 };
+                self.series.push((one.clone(), Vec::with_capacity(capacity)));
             }
             places.push(place);
         }

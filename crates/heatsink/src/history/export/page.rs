@@ -130,6 +130,13 @@ fn field_of(signal: &SignalInfo) -> Option<FieldId> {
     }
 }
 
+/// The row that a page has for a field: a field with two names has one of them in each set.
+fn watch_of(field: FieldId) -> Option<Watch> {
+    let sets = [Set::Health, Set::Default, Set::Monitoring, Set::All].into_iter();
+    let mut rows = sets.flat_map(Set::watches);
+    rows.find(|watch| watch.field == field).or_else(|| Some(catalog::by_id(field)?.watch()))
+}
+
 /// The label rows of a page under the names of a generation.
 fn label_rows(names: Generation) -> Vec<Watch> {
     let rows = Set::Default.watches().into_iter().filter(|watch| watch.kind == Kind::Label);
@@ -151,12 +158,13 @@ impl PastPage {
         let mut families = Vec::new();
         let mut watches: Vec<Watch> = Vec::new();
         for signal in signals.iter().filter(|signal| !signal.is_of_host) {
-            let Some(row) = field_of(signal).and_then(catalog::by_id) else { continue };
+            let Some(watch) = field_of(signal).and_then(watch_of) else { continue };
+            let recorded = watch.field;
             // The built-in types come with a row that 4.9 added: it is not recorded.
-            let mut served = generation::builtin_types(vec![row.watch()], names);
-            served.retain(|watch| watch.field == row.id);
+            let mut served = generation::builtin_types(vec![watch], names);
+            served.retain(|watch| watch.field == recorded);
             for watch in generation::rename(served, names) {
-                let Some(sample) = sample_of(row.id, watch.field) else { continue };
+                let Some(sample) = sample_of(recorded, watch.field) else { continue };
                 if watches.iter().any(|known| known.name == watch.name) {
                     continue;
                 }
@@ -369,6 +377,27 @@ mod tests {
             let sample = sample_of(pair.v4_8.field, pair.v4_9.field);
             assert!(sample.is_some(), "{pair:?}");
         }
+    }
+
+    #[test]
+    fn names_are_those_of_the_default_page_or_of_another_set() {
+        let signals: Vec<SignalInfo> =
+            history::signal::SIGNALS.iter().map(SignalInfo::from).collect();
+        let names = |set: Set| -> Vec<Arc<str>> {
+            set.watches().into_iter().map(|watch| watch.name).collect()
+        };
+        let pages = [Set::Default, Set::Health, Set::Monitoring, Set::All].map(names);
+        let fields = Set::Default.watches();
+        for Family { name, signal, .. } in
+            PastPage::new(&signals, Generation::V4_8, Vec::new()).families()
+        {
+            assert!(pages.iter().any(|page| page.contains(name)), "{name}");
+            let field = signals.iter().find(|known| known.name == *signal).and_then(field_of);
+            if fields.iter().any(|watch| Some(watch.field) == field) {
+                assert!(pages[0].contains(name), "{name}");
+            }
+        }
+        assert!(pages[0].iter().any(|name| **name == *"DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"));
     }
 
     #[test]

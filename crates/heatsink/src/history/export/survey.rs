@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use anyhow::Result;
+use history::event::What;
 use history::layout::{GpuInfo, SignalInfo};
 use history::recording::{Damage, Item, ReadError, Recording};
 use history::time::{Range, Time};
@@ -54,10 +55,17 @@ impl Survey {
             })?;
         }
         let mut newest = None;
+        let (mut holders, mut is_first_process) = (survey.holders.clone(), true);
         survey.damage = recording.read(range, &mut |item| {
             match item {
                 Item::Layout(layout) => newest = Some(std::sync::Arc::clone(layout)),
-                Item::Event(_) => survey.events += 1,
+                Item::Event(event) => {
+                    survey.events += 1;
+                    is_first_process &= !matches!(event.what, What::Started { .. });
+                    if is_first_process {
+                        holders.take_first(event, &mut survey.holders);
+                    }
+                }
                 Item::Row(_) => {
                     survey.rows += 1;
                     if let Some(layout) = newest.take() {

@@ -14,8 +14,8 @@ pub(super) fn error(why: &str) -> String {
     format!("{}\n", json!({"error": why}))
 }
 
-/// The answer about one signal.
-pub(super) fn points(answer: &Answer, range: Range) -> Value {
+/// The answer about one signal. `recorded` is from when to when there is something.
+pub(super) fn points(answer: &Answer, range: Range, recorded: Option<Range>) -> Value {
     let series = |Points { gpu, points }: &Points| {
         let points: Vec<Value> = points.iter().map(point).collect();
         json!({"gpu": gpu.as_ref().map(self::gpu), "points": points})
@@ -32,6 +32,7 @@ pub(super) fn points(answer: &Answer, range: Range) -> Value {
         "shape": shape,
         "from": range.from.0,
         "to": range.to.0,
+        "recorded": recorded.map(|range| json!({"from": range.from.0, "to": range.to.0})),
         "step_ms": answer.step_ms,
         "series": answer.series.iter().map(series).collect::<Vec<_>>(),
     });
@@ -137,7 +138,8 @@ mod tests {
     fn ask(signal: &str, step_ms: u64) -> Value {
         let range = Range { from: Time(BEGIN), to: Time(BEGIN + 4_000) };
         let query = Query { signal: signal.to_owned(), gpus: Vec::new(), range, step_ms };
-        points(&query::points(&made::recording(), &query, 100).unwrap(), range)
+        let recorded = Some(Range { from: Time(BEGIN), to: Time(BEGIN + 3_001) });
+        points(&query::points(&made::recording(), &query, 100).unwrap(), range, recorded)
     }
 
     #[test]
@@ -150,7 +152,8 @@ mod tests {
         };
         let expected = json!({
             "signal": "power", "unit": "W", "shape": "gauge",
-            "from": BEGIN, "to": BEGIN + 4_000, "step_ms": 2_000,
+            "from": BEGIN, "to": BEGIN + 4_000, "recorded": {"from": BEGIN, "to": BEGIN + 3_001},
+            "step_ms": 2_000,
             "series": [
                 {"gpu": gpu(0, "1A"), "points": [
                     {"time": BEGIN, "min": 500.125, "mean": 500.625, "max": 501.125, "last": 501.125, "count": 2},

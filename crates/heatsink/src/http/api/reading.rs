@@ -20,6 +20,9 @@ const FROM_FILES: usize = 2;
 /// How long a request waits for others that are answered from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a request waits for others for which files are read.
+const PATIENCE_FOR_FILES: Duration = Duration::from_secs(10);
+
 /// How long one answer may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -27,12 +30,17 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct HistoryReaders {
     memory: Arc<Semaphore>,
     files: Arc<Semaphore>,
+    patience_for_files: Duration,
 }
 
 impl Default for HistoryReaders {
     fn default() -> Self {
         let limit = |most| Arc::new(Semaphore::new(most));
-        Self { memory: limit(FROM_MEMORY), files: limit(FROM_FILES) }
+        Self {
+            memory: limit(FROM_MEMORY),
+            files: limit(FROM_FILES),
+            patience_for_files: PATIENCE_FOR_FILES,
+        }
     }
 }
 
@@ -57,14 +65,13 @@ impl HistoryReaders {
     ) -> Result<T, Refused> {
         let busy =
             Refused { wait: Duration::from_secs(1), why: "others read the history; try again" };
-        // One that waits for memory waits milliseconds; one that waits for files may wait for long.
-        let permit = match is_in_memory {
-            true => {
-                let permit = Arc::clone(&self.memory).acquire_owned();
-                timeout(PATIENCE, permit).await.ok().and_then(Result::ok)
-            }
-            false => Arc::clone(&self.files).try_acquire_owned().ok(),
+        // One that reads memory does not wait behind those that read a slow disk.
+        let (limit, patience) = match is_in_memory {
+            true => (&self.memory, PATIENCE),
+            false => (&self.files, self.patience_for_files),
         };
+        let permit = timeout(patience, Arc::clone(limit).acquire_owned()).await;
+        let permit = permit.ok().and_then(Result::ok);
         let Some(permit) = permit else { return Err(busy) };
         let read = Read::default();
         // Ends the reading when this future is dropped, because the client has left.
@@ -148,7 +155,9 @@ mod tests {
     #[test]
     fn readers_of_files_are_limited_and_memory_is_answered_beside_them() {
         runtime().block_on(async {
-            let readers = Arc::new(HistoryReaders::default());
+            let patience_for_files = Duration::ZERO;
+            let readers =
+                Arc::new(HistoryReaders { patience_for_files, ..HistoryReaders::default() });
             let (go, goes) = mpsc::channel::<()>();
             let goes = Arc::new(std::sync::Mutex::new(goes));
             let slow = |readers: &Arc<HistoryReaders>| {
@@ -170,6 +179,28 @@ mod tests {
                 assert_eq!(task.await.unwrap(), Ok(true));
             }
             assert_eq!(readers.run(false, |_| 8).await, Ok(8));
+        });
+    }
+
+    #[test]
+    fn a_reader_of_files_waits_for_the_others() {
+        runtime().block_on(async {
+            let readers = Arc::new(HistoryReaders::default());
+            let (go, goes) = mpsc::channel::<()>();
+            let goes = Arc::new(std::sync::Mutex::new(goes));
+            let read = || {
+                let (readers, goes) = (Arc::clone(&readers), Arc::clone(&goes));
+                tokio::spawn(async move {
+                    readers.run(false, move |_| goes.lock().unwrap().recv().is_ok()).await
+                })
+            };
+            let running = [read(), read(), read()];
+            for _ in &running {
+                go.send(()).unwrap();
+            }
+            for task in running {
+                assert_eq!(task.await.unwrap(), Ok(true));
+            }
         });
     }
 

@@ -125,6 +125,43 @@ fn a_clock_that_was_set_back_leaves_a_series_in_order() {
 }
 
 #[test]
+fn a_job_whose_begin_was_removed_has_the_gpu_from_the_start() {
+    let job = |id: &str| HolderInfo::Job { id: id.to_owned() };
+    let mut made = Made {
+        items: vec![Held::Layout(made::layout(&["gpu_temperature"], &[0, 1]))],
+        ..Made::default()
+    };
+    made.items.push(made::row(0, &[Some(7), Some(8)]));
+    let goes_on = What::HolderGoesOn { holder: job("4711") };
+    made.items.push(made::event(500, Some(made::gpu(0)), goes_on));
+    let ended = What::HolderEnded { holder: job("4712") };
+    made.items.push(made::event(500, Some(made::gpu(1)), ended));
+    made.items.push(made::row(1000, &[Some(7), Some(8)]));
+    made.items.push(made::event(1500, None, What::Started { before: None }));
+    let later = What::HolderGoesOn { holder: job("4713") };
+    made.items.push(made::event(1600, Some(made::gpu(1)), later));
+    made.items.push(made::row(2000, &[Some(7), Some(8)]));
+    let text = exported(&made, Range::ALL, Generation::V4_8, u64::MAX);
+    let samples: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| {
+            let (series, sample) = line.split_once("} ")?;
+            let job = series.split("hpc_job=\"").nth(1).and_then(|rest| rest.split('"').next());
+            Some((job.unwrap_or_default(), sample))
+        })
+        .collect();
+    let expected = [
+        ("4711", "7 1700000000"),
+        ("4711", "7 1700000001"),
+        ("", "7 1700000002"),
+        ("4712", "8 1700000000"),
+        ("", "8 1700000001"),
+        ("4713", "8 1700000002"),
+    ];
+    assert_eq!(samples, expected);
+}
+
+#[test]
 fn several_jobs_have_a_series_each() {
     let mut made = Made {
         items: vec![Held::Layout(made::layout(&["gpu_temperature"], &[0]))],
