@@ -260,18 +260,19 @@ pub(super) mod tests {
                   "annotations": {
                     "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                     "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                    "summary": "GPU 3 fell off the bus (XID 79)."
+                    "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44"
                   },
                   "endsAt": "0001-01-01T00:00:00Z",
-                  "fingerprint": "a383dd2b9005a8d0",
+                  "fingerprint": "61e23d1712463e59",
                   "generatorURL": "",
                   "labels": {
                     "UUID": "GPU-3",
                     "alertname": "HeatsinkIncident",
+                    "began": "2026-11-30T03:12:44.5Z",
                     "gpu": "3",
-                    "hostname": "node-1",
+                    "hostname": "gpu-node-1",
                     "incident": "17",
-                    "instance": "node-1",
+                    "instance": "gpu-node-1",
                     "kind": "xid",
                     "severity": "critical"
                   },
@@ -282,24 +283,26 @@ pub(super) mod tests {
               "commonAnnotations": {
                 "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                 "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                "summary": "GPU 3 fell off the bus (XID 79)."
+                "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44"
               },
               "commonLabels": {
                 "UUID": "GPU-3",
                 "alertname": "HeatsinkIncident",
+                "began": "2026-11-30T03:12:44.5Z",
                 "gpu": "3",
-                "hostname": "node-1",
+                "hostname": "gpu-node-1",
                 "incident": "17",
-                "instance": "node-1",
+                "instance": "gpu-node-1",
                 "kind": "xid",
                 "severity": "critical"
               },
               "externalURL": "",
-              "groupKey": "{}:{alertname=\"HeatsinkIncident\", incident=\"17\", instance=\"node-1\"}",
+              "groupKey": "{}:{alertname=\"HeatsinkIncident\", began=\"2026-11-30T03:12:44.5Z\", incident=\"17\", instance=\"gpu-node-1\"}",
               "groupLabels": {
                 "alertname": "HeatsinkIncident",
+                "began": "2026-11-30T03:12:44.5Z",
                 "incident": "17",
-                "instance": "node-1"
+                "instance": "gpu-node-1"
               },
               "receiver": "heatsink",
               "status": "firing",
