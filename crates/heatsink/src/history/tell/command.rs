@@ -277,6 +277,15 @@ mod tests {
         execute(command, "the report\n", &BTreeMap::new(), deadline, &Running::default())
     }
 
+    /// Waits until a process has ended, which is a moment after it was killed. A zombie has no command line; it is
+    /// one until init has seen its end.
+    fn wait_for_end(pid: &str) {
+        let file = format!("/proc/{}/cmdline", pid.trim());
+        while fs::read(&file).is_ok_and(|line| !line.is_empty()) {
+            thread::yield_now();
+        }
+    }
+
     #[test]
     fn the_command_gets_the_report_and_the_incident() {
         let folder = tempfile::tempdir().unwrap();
@@ -336,10 +345,7 @@ mod tests {
             let command = format!("{silence}sleep 1000 & echo $! > {}; sleep 1000", pid.display());
             let result = execute_plainly(&command, Duration::from_secs(2));
             assert_eq!(result, Err("it did not end within 2 s, and was killed".to_owned()));
-            let pid = fs::read_to_string(&pid).unwrap();
-            // A zombie has no command line. It is one until init has seen its end.
-            let line = fs::read(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
-            assert!(line.is_empty(), "the process goes on");
+            wait_for_end(&fs::read_to_string(&pid).unwrap());
         }
     }
 
@@ -361,9 +367,7 @@ mod tests {
             assert_eq!(ended.join().unwrap(), Err(why.to_owned()));
             assert_eq!(run(), Err("heatsink stops".to_owned()));
         });
-        let pid = fs::read_to_string(&pid).unwrap();
-        let line = fs::read(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
-        assert!(line.is_empty(), "the process goes on");
+        wait_for_end(&fs::read_to_string(&pid).unwrap());
     }
 
     #[test]
