@@ -66,17 +66,15 @@ impl Settling {
             self.told.insert(incident.number, Told { labels: labels.clone(), closed });
             news.push(News { incident, labels, ended: None });
         }
-        let is_over = |_: &u64, told: &mut Told| {
-            told.closed.as_ref().is_some_and(|incident| !goes_on(incident))
-        };
-        for (_, told) in self.told.extract_if(.., is_over) {
-            news.extend(told.closed.map(|incident| News {
-                // It may have gone on for long since nothing joined it.
-                ended: Some(if now > incident.window.to { now } else { incident.window.to }),
-                incident,
-                labels: told.labels,
-            }));
-        }
+        self.told.retain(|_, told| {
+            let Some(incident) = told.closed.take_if(|incident| !goes_on(incident)) else {
+                return true;
+            };
+            // It may have gone on for long since nothing joined it.
+            let ended = Some(now.max(incident.window.to));
+            news.push(News { incident, labels: std::mem::take(&mut told.labels), ended });
+            false
+        });
         news
     }
 
