@@ -45,6 +45,8 @@ pub(crate) struct Row {
     pub(crate) support: Support,
     /// Whether its value may begin with a dash, as `-2h` does.
     pub(crate) begins_with_dash: bool,
+    /// What `heatsink config` prints of a text that may hold secrets.
+    pub(crate) shown: Option<fn(&str) -> String>,
     /// Whether a reload changes the setting. Any other change takes effect after a restart.
     pub(crate) reloads: bool,
 }
@@ -184,6 +186,12 @@ impl<T> Flag<T> {
         self
     }
 
+    /// Its text may hold secrets: `heatsink config` prints this of it.
+    pub(crate) const fn shown_as(mut self, shown: fn(&str) -> String) -> Self {
+        self.row.shown = Some(shown);
+        self
+    }
+
     /// A reload changes the setting.
     pub(crate) const fn reloads(mut self) -> Self {
         self.row.reloads = true;
@@ -236,6 +244,7 @@ impl Row {
             commands: &[],
             support: Support::Served,
             begins_with_dash: false,
+            shown: None,
             reloads: false,
         }
     }

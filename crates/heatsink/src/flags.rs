@@ -372,15 +372,17 @@ flags! { HISTORY_FLAGS;
     HISTORY_KEEP: Duration = text("history-keep", parse::history_keep)
         .variable("HEATSINK_HISTORY_KEEP").value("DURATION").default("7d").heading(HISTORY_HEADING);
 
-    /// A command to run at each incident, with the report on its standard input; run by `sh -c`
+    /// A command to run at an incident, with the report on its standard input; run by `sh -c`,
+    /// killed after 60 s, at most once a minute and 20 times an hour
     ON_INCIDENT: Option<String> = text("on-incident", |text| optional(text, parse::text))
         .variable("HEATSINK_ON_INCIDENT").value("COMMAND").heading(HISTORY_HEADING);
 
     /// A URL that gets each incident in the JSON of Alertmanager's webhooks
     INCIDENT_WEBHOOK: Option<WebhookUrl> = text("incident-webhook", |text| optional(text, WebhookUrl::parse))
-        .variable("HEATSINK_INCIDENT_WEBHOOK").value("URL").heading(HISTORY_HEADING);
+        .variable("HEATSINK_INCIDENT_WEBHOOK").value("URL").shown_as(WebhookUrl::shown).heading(HISTORY_HEADING);
 
-    /// Write an Event on the pods that hold a GPU of an incident; needs the right to create events
+    /// Write an Event on the pods that hold a GPU of an incident; needs NODE_NAME, and the right to
+    /// create events, and to get pods where nothing else tells their UIDs
     POD_EVENTS: bool = boolean("kubernetes-pod-events")
         .variable("HEATSINK_KUBERNETES_POD_EVENTS").heading(HISTORY_HEADING);
 }

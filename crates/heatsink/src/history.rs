@@ -2,6 +2,7 @@
 
 mod clock;
 pub(crate) mod export;
+mod headline;
 pub(crate) mod incidents;
 mod place;
 mod pod_events;

@@ -58,6 +58,10 @@ fn settings(args: &Args) -> Result<Vec<Setting>> {
         }
         let text = text.unwrap_or_default().to_string_lossy().into_owned();
         let text = if text.is_empty() { row.default.to_owned() } else { text };
+        let text = match row.shown {
+            Some(shown) if !text.is_empty() => shown(&text),
+            _ => text,
+        };
         let rows = args.file().and_then(|file| file.counters.as_deref());
         if *row == flags::COLLECTORS.row
             && matches!(origin, Origin::Default)
@@ -127,6 +131,19 @@ fn in_file(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_secrets_of_a_webhook_are_not_printed() {
+        let url = "https://ann:s3cret@hooks.example.com:8443/s3cret?key=s3cret";
+        let line = ["heatsink", "config", "--incident-webhook", url].map(Into::into);
+        let args = Args::parse(line).unwrap();
+        let settings = settings(&args).unwrap();
+        let setting = settings.iter().find(|it| it.name == "incident-webhook").unwrap();
+        assert_eq!(setting.text, "https://hooks.example.com:8443");
+        assert_eq!(setting.json["value"], "https://hooks.example.com:8443");
+        let all: Vec<_> = settings.iter().map(|it| it.json.to_string()).collect();
+        assert!(!all.concat().contains("s3cret"));
+    }
 
     #[test]
     fn rows_and_groups_of_a_file_of_dcgm_exporter_are_listed() {

@@ -1,7 +1,10 @@
 //! The URL of a webhook. It may hold secrets: the user's name and password, the query, and for some services
 //! the path.
 
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher as _;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
@@ -10,7 +13,7 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 
 /// The URL of a webhook. Its `Display` shows only scheme, host and port: what messages may say.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct WebhookUrl {
     /// Without the user's name and password.
     pub(crate) uri: Uri,
@@ -54,6 +57,20 @@ impl WebhookUrl {
         let uri = Uri::from_parts(parts).ok().context("this is not a URL")?;
         Ok(Self { uri, authorization })
     }
+
+    /// What may be printed of a URL.
+    pub(crate) fn shown(text: &str) -> String {
+        Self::parse(text).map_or_else(|_| "not a URL".to_owned(), |url| url.to_string())
+    }
+}
+
+/// What `Display` shows, and a number by which one process tells two URLs apart.
+impl fmt::Debug for WebhookUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let number = KEYS.hash_one((self.uri.to_string(), &self.authorization));
+        write!(f, "WebhookUrl({self}, {number:x})")
+    }
 }
 
 impl fmt::Display for WebhookUrl {
@@ -77,6 +94,17 @@ mod tests {
         assert_eq!(url.authorization, Some(header));
         let plain = WebhookUrl::parse("http://[::1]:9093").unwrap();
         assert_eq!((plain.authorization, plain.uri.path()), (None, "/"));
+    }
+
+    #[test]
+    fn its_debug_form_differs_for_two_urls_and_shows_no_secret() {
+        let of = |text: &str| format!("{:?}", WebhookUrl::parse(text).unwrap());
+        let one = of("https://ann:s3cret@hooks.example.com/s3cret?key=s3cret");
+        assert!(one.contains("https://hooks.example.com,") && !one.contains("s3cret"), "{one}");
+        assert!(!one.contains("Basic"), "{one}");
+        assert_eq!(one, of("https://ann:s3cret@hooks.example.com/s3cret?key=s3cret"));
+        assert_ne!(one, of("https://ann:other@hooks.example.com/s3cret?key=s3cret"));
+        assert_ne!(one, of("https://ann:s3cret@hooks.example.com/other?key=s3cret"));
     }
 
     #[test]

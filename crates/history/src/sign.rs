@@ -64,7 +64,7 @@ pub enum SignKind {
     MemoryFull,
     /// An NVLink went down.
     LinkDown,
-    /// All GPUs of a job stopped to work together.
+    /// All GPUs of a job stopped working together.
     JobSilent,
     /// The machine was restarted while heatsink ran.
     MachineRestart,

@@ -111,6 +111,11 @@ impl Tracker {
         }
     }
 
+    /// The signs that go on, as they are now.
+    pub fn ongoing(&self) -> Vec<Sign> {
+        self.detector.ongoing().into_iter().map(|found| found.sign).collect()
+    }
+
     /// Adds a trigger to the incident that it belongs to, and returns its number. Opens one if there is none, or
     /// counts it if there were too many.
     fn trigger(

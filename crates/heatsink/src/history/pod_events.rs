@@ -10,7 +10,10 @@ use anyhow::Result;
 use attribution::{ApiServer, PodEvent, create_pod_event};
 use history::event::HolderInfo;
 use history::incident::Incident;
+use jiff::tz::TimeZone;
 
+use super::headline::headline;
+use super::tell::Telling;
 use crate::cli::Args;
 use crate::{flags, holders};
 
@@ -19,6 +22,10 @@ const SETTLES: Duration = Duration::from_secs(10);
 
 /// The most incidents that wait. Further ones get no Event.
 const MAX_WAITING: usize = 32;
+
+/// The most incidents that are known to have their Events. An incident is told of for an hour, in which at most 32
+/// begin.
+const MAX_WRITTEN: usize = 256;
 
 /// The reason of the Events.
 const REASON: &str = "GpuIncident";
@@ -45,14 +52,16 @@ impl PodEventSettings {
 /// Writes Events on a thread of its own, from the first incident on.
 pub(crate) struct PodEvents {
     settings: PodEventSettings,
+    telling: Telling,
     incidents: Mutex<Option<SyncSender<Incident>>>,
     settles: Duration,
 }
 
 impl PodEvents {
-    /// A writer.
-    pub(crate) fn new(settings: PodEventSettings) -> Self {
-        Self { settings, incidents: Mutex::default(), settles: SETTLES }
+    /// A writer. Its Events name `heatsink report` if there is a folder, from which it can tell.
+    pub(crate) fn new(settings: PodEventSettings, has_folder: bool) -> Self {
+        let telling = Telling { zone: TimeZone::system(), has_folder };
+        Self { settings, telling, incidents: Mutex::default(), settles: SETTLES }
     }
 
     /// Takes the newest state of an incident. Waits for nothing.
@@ -65,7 +74,8 @@ impl PodEvents {
         if incidents.is_none() {
             let (send, receive) = sync_channel(MAX_WAITING);
             let (server, settles) = (self.settings.server.clone(), self.settles);
-            let run = move || write_all(&server, settles, &receive);
+            let telling = self.telling.clone();
+            let run = move || write_all(&server, &telling, settles, &receive);
             match thread::Builder::new().name("pod events".to_owned()).spawn(run) {
                 Ok(_) => *incidents = Some(send),
                 Err(error) => tracing::warn!("no thread to write Events on pods: {error}"),
@@ -83,9 +93,14 @@ impl PodEvents {
 type Waiting = BTreeMap<u64, (Instant, Incident)>;
 
 /// Writes the Events of each incident once, when it has settled.
-fn write_all(server: &ApiServer, settles: Duration, incidents: &Receiver<Incident>) {
+fn write_all(
+    server: &ApiServer,
+    telling: &Telling,
+    settles: Duration,
+    incidents: &Receiver<Incident>,
+) {
     let mut waiting: Waiting = BTreeMap::new();
-    let mut last_written = 0;
+    let mut written = BTreeSet::new();
     loop {
         let next = waiting.values().map(|(due, _)| *due).min();
         let pause = next.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
@@ -100,7 +115,7 @@ fn write_all(server: &ApiServer, settles: Duration, incidents: &Receiver<Inciden
         };
         for incident in first.into_iter().chain(incidents.try_iter()) {
             let number = incident.number;
-            if number > last_written {
+            if !written.contains(&number) {
                 let due = waiting.get(&number).map(|(due, _)| *due);
                 waiting.insert(number, (due.unwrap_or_else(|| Instant::now() + settles), incident));
             }
@@ -110,8 +125,11 @@ fn write_all(server: &ApiServer, settles: Duration, incidents: &Receiver<Inciden
             waiting.into_iter().partition(|(_, (due, _))| *due <= now);
         waiting = later;
         for (number, (_, incident)) in due {
-            last_written = last_written.max(number);
-            for event in events(&incident) {
+            written.insert(number);
+            if written.len() > MAX_WRITTEN {
+                written.pop_first();
+            }
+            for event in events(&incident, telling) {
                 if let Err(error) = create_pod_event(server, &event) {
                     tracing::warn!("{error}");
                 }
@@ -121,12 +139,13 @@ fn write_all(server: &ApiServer, settles: Duration, incidents: &Receiver<Inciden
 }
 
 /// An Event for each pod of an incident.
-fn events(incident: &Incident) -> Vec<PodEvent> {
+fn events(incident: &Incident, telling: &Telling) -> Vec<PodEvent> {
     let node = incident.host.hostname.as_deref().unwrap_or("this node");
-    let cause = incident.verdict.cause.trim_end_matches('.');
     let simulated = if incident.host.is_simulated() { "simulated: " } else { "" };
-    let message =
-        format!("{simulated}{cause}; see `heatsink report {}` on {node}", incident.number);
+    let mut message = format!("{simulated}{}", headline(incident, &telling.zone));
+    if telling.has_folder {
+        message += &format!("; see `heatsink report {}` on {node}", incident.number);
+    }
     let mut pods = BTreeSet::new();
     let events = incident.holders.iter().filter_map(|(_, holder)| match holder {
         HolderInfo::Pod { namespace, pod, uid, .. } => {
@@ -148,45 +167,33 @@ fn events(incident: &Incident) -> Vec<PodEvent> {
 #[cfg(test)]
 mod tests {
     use fake_kubernetes::api_server::ApiServer as Server;
-    use history::incident::{Confidence, Verdict};
-    use history::layout::HostInfo;
-    use history::sign::SignKind;
-    use history::time::{Range, Time};
 
+    use super::super::headline::tests::fallen;
     use super::*;
 
-    fn pod(name: &str, container: &str) -> (usize, HolderInfo) {
-        let pod = HolderInfo::Pod {
+    fn pod(name: &str, container: &str) -> HolderInfo {
+        HolderInfo::Pod {
             namespace: "ml".to_owned(),
             pod: name.to_owned(),
             container: container.to_owned(),
             uid: Some(format!("uid-of-{name}")),
-        };
-        (0, pod)
+        }
     }
 
-    fn incident(number: u64, cause: &str) -> Incident {
-        Incident {
-            number,
-            kind: SignKind::Xid,
-            began: Time(1_700_000_000_123),
-            last: Time(1_700_000_000_123),
-            window: Range::ALL,
-            is_closed: false,
-            host: HostInfo { hostname: Some("gpu-node-1".to_owned()), ..HostInfo::default() },
-            gpus: Vec::new(),
-            holders: vec![pod("a-0", "trainer"), pod("a-0", "sidecar"), pod("a-1", "trainer")],
-            signs: Vec::new(),
-            events: Vec::new(),
-            verdict: Verdict {
-                name: "off_bus".to_owned(),
-                cause: cause.to_owned(),
-                evidence: Vec::new(),
-                actions: Vec::new(),
-                confidence: Confidence::Certain,
-                runbook: None,
-            },
-        }
+    fn incident(number: u64) -> Incident {
+        fallen(number, vec![pod("a-0", "trainer"), pod("a-0", "sidecar"), pod("a-1", "trainer")])
+    }
+
+    fn telling(has_folder: bool) -> Telling {
+        Telling { zone: TimeZone::UTC, has_folder }
+    }
+
+    #[test]
+    fn without_a_folder_no_report_is_promised() {
+        let message = |has_folder| events(&incident(17), &telling(has_folder)).remove(0).message;
+        let (with, without) = (message(true), message(false));
+        assert_eq!(with, format!("{without}; see `heatsink report 17` on gpu-node-1"));
+        assert!(without.ends_with("(XID 79) at 03:12:44"), "{without}");
     }
 
     #[test]
@@ -200,24 +207,28 @@ mod tests {
                 node_name: "gpu-node-1".to_owned(),
             },
         };
-        let pod_events = PodEvents::new(settings.clone());
-        pod_events.tell(&Incident { holders: Vec::new(), ..incident(16, "There is no pod.") });
+        let pod_events = PodEvents::new(settings.clone(), true);
+        pod_events.tell(&Incident { holders: Vec::new(), ..incident(16) });
         assert!(pod_events.incidents.lock().unwrap().is_none(), "no thread without pods");
-        let cause = "GPU 3 fell off the bus (XID 79) at 03:12:44.";
         let (send, receive) = sync_channel(MAX_WAITING);
-        for (number, cause) in
-            [(17, "An application was ended (XID 45)."), (17, cause), (18, cause)]
-        {
-            send.send(incident(number, cause)).expect("there is room");
+        let mut early = incident(17);
+        early.verdict.cause = "An application was ended.".to_owned();
+        for incident in [early, incident(17), incident(18)] {
+            send.send(incident).expect("there is room");
         }
         let late = send.clone();
         drop(send);
         thread::scope(|scope| {
-            let server_of_pods = &settings.server;
-            scope.spawn(move || write_all(server_of_pods, Duration::ZERO, &receive));
+            let (server_of_pods, telling) = (&settings.server, telling(true));
+            scope.spawn(move || write_all(server_of_pods, &telling, Duration::ZERO, &receive));
             server.wait_until("four Events", |server| server.objects("events").len() == 4);
             // Of an incident that was told, nothing more is told.
-            late.send(incident(18, "Something else.")).expect("it is received");
+            let mut told = incident(18);
+            told.verdict.cause = "Something else.".to_owned();
+            late.send(told).expect("it is received");
+            // The pod of an earlier one may be known later.
+            late.send(fallen(16, vec![pod("a-2", "trainer")])).expect("it is received");
+            server.wait_until("a fifth Event", |server| server.objects("events").len() == 5);
             drop(late);
         });
         let mut told: Vec<(String, String)> = Vec::new();
@@ -226,11 +237,13 @@ mod tests {
             told.push((text("/involvedObject/uid"), text("/message")));
         }
         told.sort();
+        let zone = TimeZone::UTC;
         let message = |number| {
-            let cause = "GPU 3 fell off the bus (XID 79) at 03:12:44";
-            format!("{cause}; see `heatsink report {number}` on gpu-node-1")
+            let headline = headline(&incident(number), &zone);
+            format!("{headline}; see `heatsink report {number}` on gpu-node-1")
         };
         let of = |pod: &str, number| (format!("uid-of-{pod}"), message(number));
-        assert_eq!(told, [of("a-0", 17), of("a-0", 18), of("a-1", 17), of("a-1", 18)]);
+        let all = [of("a-0", 17), of("a-0", 18), of("a-1", 17), of("a-1", 18), of("a-2", 16)];
+        assert_eq!(told, all);
     }
 }

@@ -23,7 +23,7 @@ use sampler::{Sampler, SnapshotWatcher};
 use super::HistorySetup;
 use super::clock::RecordingClock;
 use super::pod_events::PodEvents;
-use super::tell::Teller;
+use super::tell::{Now, Teller};
 use crate::holders::Holders;
 
 /// How long the thread waits for a snapshot at most, so that what was recorded is written in time.
@@ -65,6 +65,7 @@ impl Recording {
             interval_ms: clock.of_duration(interval).as_millis().try_into().unwrap_or(u64::MAX),
             ..HostInfo::default()
         };
+        let has_folder = settings.store.is_some();
         let history = Arc::new(History::open(settings));
         let watcher = sampler.watcher();
         let since = history.previous_run().map(|run| run.last);
@@ -75,8 +76,8 @@ impl Recording {
             clock,
             root,
             tracker: Tracker::new(history.next_incident()),
-            teller: Teller::new(tell, Arc::clone(&history)),
-            pod_events: pod_events.map(PodEvents::new),
+            teller: Teller::new(tell, Arc::clone(&history), has_folder),
+            pod_events: pod_events.map(|settings| PodEvents::new(settings, has_folder)),
             history: Arc::clone(&history),
         };
         let (end, ended) = mpsc::channel();
@@ -145,7 +146,11 @@ impl Writer {
                     pod_events.tell(incident);
                 }
             }
-            self.teller.observe(time, &incidents);
+            if self.teller.has_work(&incidents) {
+                let ongoing = self.tracker.ongoing();
+                let now = Now { layout: &of_row, row: row.as_ref(), ongoing: &ongoing };
+                self.teller.observe(time, &incidents, now);
+            }
             layout = Some(of_row);
         }
         if let Some(layout) = layout {

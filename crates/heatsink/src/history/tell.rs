@@ -3,6 +3,8 @@
 mod alert;
 mod command;
 mod limit;
+mod ongoing;
+mod running;
 mod settling;
 mod webhook;
 
@@ -16,8 +18,12 @@ use anyhow::Result;
 use history::history::History;
 use history::incident::Incident;
 use history::time::Time;
+use jiff::tz::TimeZone;
 
 use self::alert::News;
+pub(crate) use self::alert::Telling;
+pub(crate) use self::ongoing::Now;
+use self::running::Running;
 use self::settling::Settling;
 use crate::cli::Args;
 use crate::flags;
@@ -47,38 +53,55 @@ impl TellSettings {
     }
 }
 
-/// Tells of incidents, with a thread for each way to do so. A thread is started with the first incident.
+/// Tells of incidents, with a thread for each way to do so. A thread is started with the first incident. A
+/// command that runs is ended when the teller is dropped.
 pub(crate) struct Teller {
     settling: Settling,
     /// Empty if nobody is told.
     ways: Vec<Way>,
+    running: Arc<Running>,
 }
 
 impl Teller {
-    /// A teller that makes its reports from this history.
-    pub(crate) fn new(settings: TellSettings, history: Arc<History>) -> Self {
+    /// A teller that makes its reports from this history, which has a folder or not.
+    pub(crate) fn new(settings: TellSettings, history: Arc<History>, has_folder: bool) -> Self {
         let TellSettings { command, webhook } = settings;
+        let telling = Telling { zone: TimeZone::system(), has_folder };
+        let running = Arc::new(Running::default());
         let command = command.map(|text| {
+            let (telling, running) = (telling.clone(), Arc::clone(&running));
             Way::new("on-incident", move |news, dropped| {
-                command::run(&text, news, &*history, dropped);
+                command::run(&text, news, &*history, dropped, &telling, &running);
             })
         });
-        let webhook =
-            webhook.map(|url| Way::new("incident-hook", move |news, _| webhook::run(&url, news)));
-        Self { settling: Settling::default(), ways: command.into_iter().chain(webhook).collect() }
+        let webhook = webhook.map(|url| {
+            Way::new("incident-hook", move |news, _| webhook::run(&url, news, &telling))
+        });
+        let ways = command.into_iter().chain(webhook).collect();
+        Self { settling: Settling::default(), ways, running }
     }
 
-    /// Takes the newest states of incidents; `now` is on the clock of the recording. To be called for each
-    /// row, because an incident is told a while after it opened. Waits for nothing.
-    pub(crate) fn observe(&mut self, now: Time, incidents: &[Incident]) {
-        if self.ways.is_empty() {
-            return;
-        }
-        for news in self.settling.observe(now, incidents) {
+    /// Takes the newest states of incidents; `time` is on the clock of the recording. To be called for each
+    /// row, because an incident is told a while after it opened, and again when it is over. Waits for
+    /// nothing.
+    pub(crate) fn observe(&mut self, time: Time, incidents: &[Incident], now: Now<'_>) {
+        let goes_on = |incident: &Incident| ongoing::goes_on(incident, now);
+        for news in self.settling.observe(time, incidents, goes_on) {
             for way in &mut self.ways {
                 way.tell(&news);
             }
         }
+    }
+
+    /// Whether it has something to do with these incidents, or with earlier ones.
+    pub(crate) fn has_work(&self, incidents: &[Incident]) -> bool {
+        !self.ways.is_empty() && (!incidents.is_empty() || self.settling.is_following())
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.running.stop();
     }
 }
 
@@ -120,7 +143,7 @@ impl Way {
         match queue.try_send(news.clone()) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                self.dropped.fetch_add(u64::from(!news.is_closed), Ordering::Relaxed);
+                self.dropped.fetch_add(u64::from(news.ended.is_none()), Ordering::Relaxed);
                 tracing::warn!("cannot tell of incident {number}: {QUEUE} others wait to be told");
             }
             // Its thread has panicked: the next news start another one.
@@ -190,11 +213,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_command_or_a_webhook_nothing_is_followed() {
+    fn without_a_command_or_a_webhook_nobody_is_told() {
         let settings = history::history::Settings { store: None, boot_id: None };
         let history = Arc::new(History::open(settings));
-        let mut teller = Teller::new(TellSettings::default(), history);
-        teller.observe(Time(0), &[alert::tests::incident(1)]);
-        assert_eq!(teller.settling.observe(Time(60_000), &[]), []);
+        let teller = Teller::new(TellSettings::default(), history, false);
+        assert!(!teller.has_work(&[alert::tests::incident(1)]));
     }
 }

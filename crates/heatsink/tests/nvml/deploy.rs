@@ -318,9 +318,10 @@ fn the_default_needs_no_privilege() {
         let pod = &of_kind(objects, "DaemonSet").expect("there")["spec"]["template"]["spec"];
         assert_eq!(pod["automountServiceAccountToken"], false);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-        for host in ["hostPID", "hostNetwork", "volumes"] {
+        for host in ["hostPID", "hostNetwork"] {
             assert!(pod[host].is_null(), "{object}: {host}");
         }
+        assert_eq!(host_paths(pod), [""; 0], "{object}");
         let context = &pod["containers"][0]["securityContext"];
         assert_eq!(context["capabilities"]["drop"][0], "ALL");
         assert!(context["capabilities"]["add"].is_null() && context["privileged"].is_null());

@@ -136,6 +136,7 @@ refused wherever else they can be set. Each has the flag, its short form, its va
   (list "kubernetes-enable-dra" "" "KUBERNETES_ENABLE_DRA" $slices "kubernetesDRA.enabled")
   (list "hpc-job-mapping-dir" "" "DCGM_HPC_JOB_MAPPING_DIR" "needs this folder of the node" "hpcJobMappingDir")
   (list "history-dir" "" "HEATSINK_HISTORY_DIR" "needs a folder that is mounted" "history.storage")
+  (list "history-size" "" "HEATSINK_HISTORY_SIZE" "needs a volume of that size" "history.size")
 -}}
 {{- $flag := index . 0 -}}
 {{- $short := index . 1 -}}

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use history::incident::{Confidence, Incident};
 use history::sign::SignKind;
 use history::time::Time;
+use jiff::tz::TimeZone;
 use serde::Serialize;
+
+use super::super::headline::headline;
 
 /// The name of the alert.
 const ALERT_NAME: &str = "HeatsinkIncident";
@@ -20,7 +23,7 @@ const RUNBOOK: &str = "GpuIncident";
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// The labels by which receivers group alerts.
-const GROUP_BY: [&str; 3] = ["alertname", "incident", "instance"];
+const GROUP_BY: [&str; 4] = ["alertname", "began", "incident", "instance"];
 
 /// The labels of an alert. They identify it: the alert that is resolved has those that it fired with.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
@@ -34,8 +37,17 @@ pub(super) struct News {
     pub(super) incident: Incident,
     /// Its labels, the same when it opens and when it is closed: what joins it in between is not in them.
     pub(super) labels: Labels,
-    /// Whether it is over.
-    pub(super) is_closed: bool,
+    /// When it was over; `None` while it is not.
+    pub(super) ended: Option<Time>,
+}
+
+/// How news are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Telling {
+    /// The time zone of times of day.
+    pub(crate) zone: TimeZone,
+    /// Whether the incident is in a folder, from which `heatsink report` can tell it.
+    pub(crate) has_folder: bool,
 }
 
 /// A message of Alertmanager's.
@@ -70,10 +82,10 @@ struct Alert {
 }
 
 /// The message, as JSON.
-pub(super) fn message(news: &News) -> String {
-    let News { incident, labels, is_closed } = news;
-    let status = if *is_closed { "resolved" } else { "firing" };
-    let annotations = annotations(incident);
+pub(super) fn message(news: &News, telling: &Telling) -> String {
+    let News { incident, labels, ended } = news;
+    let status = if ended.is_some() { "resolved" } else { "firing" };
+    let annotations = annotations(incident, telling);
     let group_labels = labels.only(&GROUP_BY);
     let message = Message {
         receiver: "heatsink",
@@ -83,9 +95,9 @@ pub(super) fn message(news: &News) -> String {
             labels: labels.clone(),
             annotations: annotations.clone(),
             starts_at: rfc3339(incident.began),
-            ends_at: match is_closed {
-                true => rfc3339(incident.window.to.max(incident.began)),
-                false => NO_TIME.to_owned(),
+            ends_at: match ended {
+                Some(time) => rfc3339((*time).max(incident.began)),
+                None => NO_TIME.to_owned(),
             },
             generator_url: "",
             fingerprint: labels.fingerprint(),
@@ -102,7 +114,7 @@ pub(super) fn message(news: &News) -> String {
     serde_json::to_string(&message).unwrap_or_default()
 }
 
-fn annotations(incident: &Incident) -> BTreeMap<&'static str, String> {
+fn annotations(incident: &Incident, telling: &Telling) -> BTreeMap<&'static str, String> {
     let verdict = &incident.verdict;
     let certainty = match verdict.confidence {
         Confidence::None => None,
@@ -117,7 +129,9 @@ fn annotations(incident: &Incident) -> BTreeMap<&'static str, String> {
     holders.dedup();
     let holders = (!holders.is_empty()).then(|| format!("In use by {}.", holders.join(", ")));
     let simulated = incident.host.is_simulated().then(|| "This is simulated.".to_owned());
-    let more = format!("`heatsink report {}` on this machine tells the rest.", incident.number);
+    let more = telling
+        .has_folder
+        .then(|| format!("`heatsink report {}` on this machine tells the rest.", incident.number));
     let sentences = simulated
         .into_iter()
         .chain(gpus)
@@ -125,10 +139,10 @@ fn annotations(incident: &Incident) -> BTreeMap<&'static str, String> {
         .chain(verdict.evidence.iter().cloned())
         .chain(certainty)
         .chain(verdict.actions.iter().cloned())
-        .chain([more]);
+        .chain(more);
     let runbook = verdict.runbook.as_deref().unwrap_or(RUNBOOK);
     BTreeMap::from([
-        ("summary", verdict.cause.clone()),
+        ("summary", headline(incident, &telling.zone)),
         ("description", sentences.collect::<Vec<_>>().join(" ")),
         ("runbook_url", format!("{RUNBOOKS}/{runbook}.md")),
     ])
@@ -156,7 +170,8 @@ pub(super) fn rfc3339(time: Time) -> String {
 
 impl Labels {
     /// The labels of an incident as it is now. `gpu` and `UUID` are those of its only GPU: one fault is one
-    /// alert, whatever the number of GPUs.
+    /// alert, whatever the number of GPUs. `began` is there because numbers begin anew with each run that has
+    /// no folder.
     pub(super) fn of(incident: &Incident) -> Self {
         let hostname = incident.host.hostname.clone().filter(|name| !name.is_empty());
         let only = match &*incident.gpus {
@@ -165,6 +180,7 @@ impl Labels {
         };
         let labels = [
             ("alertname", Some(ALERT_NAME.to_owned())),
+            ("began", Some(rfc3339(incident.began))),
             ("incident", Some(incident.number.to_string())),
             ("kind", Some(incident.kind.as_str().to_owned())),
             ("severity", Some(severity(incident.kind).to_owned())),
@@ -205,57 +221,33 @@ pub(super) mod tests {
 
     use expect_test::expect;
     use history::event::HolderInfo;
-    use history::incident::Verdict;
-    use history::layout::{GpuInfo, HostInfo};
-    use history::sign::Sign;
-    use history::time::Range;
+    use history::layout::GpuInfo;
     use serde_json::Value;
 
+    use super::super::super::headline::tests::fallen;
     use super::super::webhook::tests::serve;
     use super::*;
 
     /// An open incident of GPU 3.
     pub(in super::super) fn incident(number: u64) -> Incident {
-        let began = Time(1_796_008_364_500);
-        let gpu = GpuInfo { index: Some(3), uuid: Some("GPU-3".to_owned()), ..GpuInfo::default() };
-        Incident {
-            number,
-            kind: SignKind::Xid,
-            began,
-            last: began,
-            window: Range { from: Time(began.0 - 600_000), to: Time(began.0 + 120_000) },
-            is_closed: false,
-            host: HostInfo { hostname: Some("node-1".to_owned()), ..HostInfo::default() },
-            gpus: vec![gpu.clone()],
-            holders: vec![(0, HolderInfo::Job { id: "4711".to_owned() })],
-            signs: vec![Sign {
-                kind: SignKind::Xid,
-                gpu: Some(gpu),
-                xid: Some(79),
-                from: began,
-                to: Some(began),
-                is_trigger: true,
-                text: "XID 79".to_owned(),
-            }],
-            events: Vec::new(),
-            verdict: Verdict {
-                name: "off_bus".to_owned(),
-                cause: "GPU 3 fell off the bus (XID 79).".to_owned(),
-                evidence: vec!["The driver said \"fallen off the bus\".".to_owned()],
-                actions: vec!["Restart the machine.".to_owned()],
-                confidence: Confidence::Certain,
-                runbook: Some("GpuDown".to_owned()),
-            },
-        }
+        let mut incident = fallen(number, vec![HolderInfo::Job { id: "4711".to_owned() }]);
+        incident.verdict.evidence = vec!["The driver said \"fallen off the bus\".".to_owned()];
+        incident.verdict.actions = vec!["Restart the machine.".to_owned()];
+        incident
     }
 
     pub(in super::super) fn news(number: u64, is_closed: bool) -> News {
         let incident = Incident { is_closed, ..incident(number) };
-        News { labels: Labels::of(&incident), incident, is_closed }
+        let ended = is_closed.then_some(incident.window.to);
+        News { labels: Labels::of(&incident), incident, ended }
+    }
+
+    pub(in super::super) fn telling() -> Telling {
+        Telling { zone: TimeZone::UTC, has_folder: true }
     }
 
     fn parsed(news: &News) -> Value {
-        serde_json::from_str(&message(news)).expect("JSON")
+        serde_json::from_str(&message(news, &telling())).expect("JSON")
     }
 
     #[test]
@@ -268,18 +260,19 @@ pub(super) mod tests {
                   "annotations": {
                     "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                     "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                    "summary": "GPU 3 fell off the bus (XID 79)."
+                    "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44"
                   },
                   "endsAt": "0001-01-01T00:00:00Z",
-                  "fingerprint": "a383dd2b9005a8d0",
+                  "fingerprint": "61e23d1712463e59",
                   "generatorURL": "",
                   "labels": {
                     "UUID": "GPU-3",
                     "alertname": "HeatsinkIncident",
+                    "began": "2026-11-30T03:12:44.5Z",
                     "gpu": "3",
-                    "hostname": "node-1",
+                    "hostname": "gpu-node-1",
                     "incident": "17",
-                    "instance": "node-1",
+                    "instance": "gpu-node-1",
                     "kind": "xid",
                     "severity": "critical"
                   },
@@ -290,24 +283,26 @@ pub(super) mod tests {
               "commonAnnotations": {
                 "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                 "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                "summary": "GPU 3 fell off the bus (XID 79)."
+                "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44"
               },
               "commonLabels": {
                 "UUID": "GPU-3",
                 "alertname": "HeatsinkIncident",
+                "began": "2026-11-30T03:12:44.5Z",
                 "gpu": "3",
-                "hostname": "node-1",
+                "hostname": "gpu-node-1",
                 "incident": "17",
-                "instance": "node-1",
+                "instance": "gpu-node-1",
                 "kind": "xid",
                 "severity": "critical"
               },
               "externalURL": "",
-              "groupKey": "{}:{alertname=\"HeatsinkIncident\", incident=\"17\", instance=\"node-1\"}",
+              "groupKey": "{}:{alertname=\"HeatsinkIncident\", began=\"2026-11-30T03:12:44.5Z\", incident=\"17\", instance=\"gpu-node-1\"}",
               "groupLabels": {
                 "alertname": "HeatsinkIncident",
+                "began": "2026-11-30T03:12:44.5Z",
                 "incident": "17",
-                "instance": "node-1"
+                "instance": "gpu-node-1"
               },
               "receiver": "heatsink",
               "status": "firing",
@@ -332,13 +327,30 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_same_number_of_a_later_run_is_another_alert() {
+        let mut later = incident(17);
+        later.began.0 += 86_400_000;
+        let later = News { labels: Labels::of(&later), incident: later, ended: None };
+        let (one, other) = (parsed(&news(17, false)), parsed(&later));
+        assert_ne!(one["groupKey"], other["groupKey"]);
+        assert_ne!(one["alerts"][0]["fingerprint"], other["alerts"][0]["fingerprint"]);
+    }
+
+    #[test]
+    fn without_a_folder_no_report_is_promised() {
+        let telling = Telling { has_folder: false, ..telling() };
+        let text = message(&news(17, false), &telling);
+        assert!(!text.contains("heatsink report"), "{text}");
+    }
+
+    #[test]
     fn several_gpus_and_none_have_no_label_of_a_gpu() {
         let mut several = incident(1);
         several.gpus.push(GpuInfo { index: Some(4), ..GpuInfo::default() });
         let mut nameless = incident(1);
         nameless.gpus.clear();
         nameless.host.hostname = None;
-        for (incident, labels) in [(several, 6), (nameless, 4)] {
+        for (incident, labels) in [(several, 7), (nameless, 5)] {
             let labels_of = Labels::of(&incident);
             assert!(!labels_of.0.contains_key("gpu") && !labels_of.0.contains_key("UUID"));
             assert_eq!(labels_of.0.len(), labels);
@@ -386,7 +398,7 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("alertmanager.yml");
         let text = format!(
-            "route: {{ receiver: heatsink, group_by: [alertname, incident, instance], \
+            "route: {{ receiver: heatsink, group_by: [alertname, began, incident, instance], \
              group_wait: 10ms, group_interval: 10ms }}\n\
              receivers: [{{ name: heatsink, webhook_configs: [{{ url: '{url}' }}] }}]\n"
         );
@@ -398,7 +410,7 @@ pub(super) mod tests {
             // Alertmanager takes no alert that ended long ago.
             let now = Time::of(std::time::SystemTime::now());
             news.incident.began = Time(now.0 - 60_000);
-            news.incident.window.to = now;
+            news.ended = is_closed.then_some(now);
             let ours = parsed(&news);
             let mut alert = ours["alerts"][0].clone();
             let alert = alert.as_object_mut().unwrap();

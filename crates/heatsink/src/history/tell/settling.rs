@@ -12,33 +12,44 @@ use super::alert::{Labels, News};
 /// come within five seconds, and the verdict follows from all of them.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// The most incidents that are known to be open. More are not told.
+/// The most incidents that are followed. More are not told; one that is over and goes on makes room, and is
+/// then never told to be over.
 const MOST_OPEN: usize = 64;
 
-/// Follows incidents until they are closed.
+/// Follows incidents until they are over.
 #[derive(Debug, Default)]
 pub(super) struct Settling {
     /// Incidents that are not told yet, and since when they are known.
     waiting: Vec<(Incident, Time)>,
-    /// The labels of those that were told and are open.
-    told: BTreeMap<u64, Labels>,
+    /// Those that were told.
+    told: BTreeMap<u64, Told>,
+}
+
+/// An incident that was told.
+#[derive(Debug)]
+struct Told {
+    labels: Labels,
+    /// As it was when nothing joined it any more, once that is so.
+    closed: Option<Incident>,
 }
 
 impl Settling {
     /// Takes the newest states of incidents; `now` is on the clock of the recording. Returns what is to be
-    /// told.
-    pub(super) fn observe(&mut self, now: Time, incidents: &[Incident]) -> Vec<News> {
+    /// told: that an incident is over only once its condition is.
+    pub(super) fn observe(
+        &mut self,
+        now: Time,
+        incidents: &[Incident],
+        goes_on: impl Fn(&Incident) -> bool,
+    ) -> Vec<News> {
         let mut news = Vec::new();
         for incident in incidents {
             let waiting = self.waiting.iter_mut().find(|(one, _)| one.number == incident.number);
             if let Some((known, _)) = waiting {
                 known.clone_from(incident);
-            } else if let Some(labels) = self.told.get(&incident.number).cloned() {
-                if incident.is_closed {
-                    self.told.remove(&incident.number);
-                    news.push(News { incident: incident.clone(), labels, is_closed: true });
-                }
-            } else if self.waiting.len() + self.told.len() < MOST_OPEN {
+            } else if let Some(told) = self.told.get_mut(&incident.number) {
+                told.closed = incident.is_closed.then(|| incident.clone());
+            } else if self.has_room() {
                 self.waiting.push((incident.clone(), now));
             }
         }
@@ -51,16 +62,35 @@ impl Settling {
         };
         for (incident, _) in self.waiting.extract_if(.., is_settled) {
             let labels = Labels::of(&incident);
-            let opened = News { incident, labels, is_closed: false };
-            if opened.incident.is_closed {
-                news.push(opened.clone());
-                news.push(News { is_closed: true, ..opened });
-            } else {
-                self.told.insert(opened.incident.number, opened.labels.clone());
-                news.push(opened);
-            }
+            let closed = incident.is_closed.then(|| incident.clone());
+            self.told.insert(incident.number, Told { labels: labels.clone(), closed });
+            news.push(News { incident, labels, ended: None });
         }
+        self.told.retain(|_, told| {
+            let Some(incident) = told.closed.take_if(|incident| !goes_on(incident)) else {
+                return true;
+            };
+            // It may have gone on for long since nothing joined it.
+            let ended = Some(now.max(incident.window.to));
+            news.push(News { incident, labels: std::mem::take(&mut told.labels), ended });
+            false
+        });
         news
+    }
+
+    /// Whether an incident is not over.
+    pub(super) fn is_following(&self) -> bool {
+        !self.waiting.is_empty() || !self.told.is_empty()
+    }
+
+    /// Whether one more can be followed; gives up the first that goes on.
+    fn has_room(&mut self) -> bool {
+        if self.waiting.len() + self.told.len() < MOST_OPEN {
+            return true;
+        }
+        let going_on = self.told.iter().find(|(_, told)| told.closed.is_some());
+        let number = going_on.map(|(number, _)| *number);
+        number.is_some_and(|number| self.told.remove(&number).is_some())
     }
 }
 
@@ -70,8 +100,13 @@ mod tests {
     use super::*;
 
     fn told(settling: &mut Settling, seconds: i64, incidents: &[Incident]) -> Vec<(u64, bool)> {
-        let news = settling.observe(Time(seconds * 1000), incidents);
-        news.into_iter().map(|news| (news.incident.number, news.is_closed)).collect()
+        let news = settling.observe(Time(seconds * 1000), incidents, |_| false);
+        news.into_iter().map(|news| (news.incident.number, news.ended.is_some())).collect()
+    }
+
+    /// The condition of no incident goes on.
+    fn over(_: &Incident) -> bool {
+        false
     }
 
     fn closed(number: u64) -> Incident {
@@ -93,18 +128,41 @@ mod tests {
     }
 
     #[test]
+    fn one_that_goes_on_is_not_over_though_nothing_joins_it() {
+        let mut settling = Settling::default();
+        settling.observe(Time(0), &[incident(1)], over);
+        assert_eq!(settling.observe(Time(10_000), &[], |_| true).len(), 1);
+        let began = closed(1).began;
+        assert_eq!(settling.observe(Time(130_000), &[closed(1)], |_| true), []);
+        assert_eq!(settling.observe(began.after(SETTLE * 1000), &[], |_| true), []);
+        let end = began.after(SETTLE * 2000);
+        let ended = settling.observe(end, &[], over).remove(0);
+        assert_eq!((ended.incident.number, ended.ended), (1, Some(end)));
+    }
+
+    #[test]
+    fn those_that_go_on_for_ever_make_room() {
+        let mut settling = Settling::default();
+        let many: Vec<Incident> = (1..=64).map(closed).collect();
+        assert_eq!(settling.observe(Time(0), &many, |_| true).len(), MOST_OPEN);
+        assert_eq!(settling.observe(Time(0), &[closed(65)], |_| true).len(), 1);
+        assert_eq!(settling.told.len(), MOST_OPEN);
+        assert!(!settling.told.contains_key(&1));
+    }
+
+    #[test]
     fn the_newest_state_is_told_with_the_labels_of_when_it_was_told() {
         let mut settling = Settling::default();
-        settling.observe(Time(0), &[incident(1)]);
+        settling.observe(Time(0), &[incident(1)], over);
         let mut later = incident(1);
         later.verdict.cause = "Better known now.".to_owned();
-        settling.observe(Time(4_000), &[later.clone()]);
-        let opened = settling.observe(Time(10_000), &[]).remove(0);
+        settling.observe(Time(4_000), &[later.clone()], over);
+        let opened = settling.observe(Time(10_000), &[], over).remove(0);
         assert_eq!(opened.incident, later);
         later.gpus.push(later.gpus[0].clone());
         later.signs.clear();
         later.is_closed = true;
-        let ended = settling.observe(Time(200_000), &[later]).remove(0);
+        let ended = settling.observe(Time(200_000), &[later], over).remove(0);
         assert_eq!(ended.labels, opened.labels);
     }
 
@@ -127,8 +185,8 @@ mod tests {
     fn the_number_of_open_incidents_is_bounded() {
         let mut settling = Settling::default();
         let many: Vec<Incident> = (1..=500).map(incident).collect();
-        settling.observe(Time(0), &many);
-        assert_eq!(settling.observe(Time(10_000), &many).len(), MOST_OPEN);
-        assert_eq!(settling.observe(Time(90_000), &many).len(), 0);
+        settling.observe(Time(0), &many, over);
+        assert_eq!(settling.observe(Time(10_000), &many, over).len(), MOST_OPEN);
+        assert_eq!(settling.observe(Time(90_000), &many, over).len(), 0);
     }
 }

@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::alert::{self, News};
+use super::alert::{self, News, Telling};
 use crate::webhook_url::WebhookUrl;
 
 /// How long one try may take, from the name of the host to the head of the answer.
@@ -26,9 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const BACKOFF: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 
 /// Calls the webhook for all news, one after the other.
-pub(super) fn run(url: &WebhookUrl, news: Receiver<News>) {
+pub(super) fn run(url: &WebhookUrl, news: Receiver<News>, telling: &Telling) {
     for news in news {
-        let body = alert::message(&news);
+        let body = alert::message(&news, telling);
         match deliver(url, system_roots, &body, thread::sleep) {
             Ok(()) => tracing::info!("told {url} of incident {}", news.incident.number),
             Err(why) => {
@@ -147,7 +147,7 @@ pub(super) mod tests {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-    use super::super::alert::tests::news;
+    use super::super::alert::tests::{news, telling};
     use super::*;
 
     /// A request that a test's server got.
@@ -232,7 +232,7 @@ pub(super) mod tests {
             "204 No Content".to_owned()
         });
         let url = WebhookUrl::parse(&url.replace("://", "://ann:secret@")).unwrap();
-        let message = alert::message(&news(17, false));
+        let message = alert::message(&news(17, false), &telling());
         assert_eq!(deliver(&url, RootCertStore::empty, &message, |_| ()), Ok(()));
         let Taken { head, body } = taken.recv().unwrap();
         assert!(head.starts_with("POST /hook?key=s3cret HTTP/1.1\r\n"), "{head}");
