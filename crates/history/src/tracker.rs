@@ -14,6 +14,7 @@ use crate::event::{Event, What};
 use crate::incident::Incident;
 use crate::layout::Layout;
 use crate::recording::Row;
+use crate::sign::Sign;
 use crate::sign::SignKind;
 use crate::time::Time;
 use crate::verdict::Watching;
