@@ -8,7 +8,7 @@ use model::Moment;
 
 use super::{Block, Frame, LayoutFrame, Memory};
 use crate::codec::{Encoder, MAX_COLUMNS, MAX_ROWS};
-use crate::event::Event;
+use crate::event::{Event, What};
 use crate::frame::{self, Key, Kind};
 use crate::incident::Incident;
 use crate::layout::Layout;
@@ -34,6 +34,9 @@ const GAP: Duration = Duration::from_secs(10);
 
 /// The most events of a block. A flood of them would leave no room for rows.
 const EVENTS: usize = 1_000;
+
+/// How many more there is room for if they say what went wrong.
+const RESERVE: usize = 200;
 
 /// How many incidents are kept.
 const INCIDENTS: usize = 100;
@@ -199,7 +202,8 @@ impl Ring {
     }
 
     fn push_event(&mut self, now: Moment, event: &Event) {
-        if self.open.is_some_and(|(_, events)| events >= EVENTS) {
+        let most = if is_needed(event) { EVENTS + RESERVE } else { EVENTS };
+        if self.open.is_some_and(|(_, events)| events >= most) {
             if self.dropped_events == 0 {
                 tracing::warn!(
                     "more than {EVENTS} events a minute: the history leaves out the rest"
@@ -266,5 +270,23 @@ impl Ring {
             dropped.extend(self.blocks.pop_front());
         }
         dropped
+    }
+}
+
+/// Whether an event must not be left out for many others.
+fn is_needed(event: &Event) -> bool {
+    match event.what {
+        What::DriverLine { .. }
+        | What::OomKill { .. }
+        | What::HolderBegan { .. }
+        | What::HolderEnded { .. } => false,
+        What::Started { .. }
+        | What::Stopped
+        | What::ClockSet { .. }
+        | What::SourceDown { .. }
+        | What::SourceUp { .. }
+        | What::GpuDown { .. }
+        | What::GpuUp
+        | What::Xid { .. } => true,
     }
 }

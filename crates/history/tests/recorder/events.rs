@@ -191,6 +191,14 @@ fn a_step_of_the_wall_clock_is_recorded() {
 }
 
 #[test]
+fn simulated_time_has_no_steps_of_the_wall_clock() {
+    let mut machine = Machine::simulated(60);
+    machine.observe(millis(0));
+    machine.clock_set = Duration::from_secs(3600);
+    assert_eq!(lines(&machine.observe(millis(1000)).events), [""; 0]);
+}
+
+#[test]
 fn holders_of_gpus_begin_and_end() {
     let mut machine = started(2, XidSource::NvmlEvents);
     let uses = |jobs: &[(&str, &str)], is_complete| {
