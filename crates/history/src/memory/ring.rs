@@ -80,6 +80,43 @@ impl Ring {
         }
     }
 
+    /// The run that records.
+    pub(crate) fn run(&self) -> u64 {
+        self.run
+    }
+
+    /// The last sequence number that was given away.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Makes the run later than an earlier one, also in the frames that there are already.
+    pub(crate) fn begin_after(&mut self, earlier: u64) {
+        if self.run > earlier {
+            return;
+        }
+        if let Some(since) = self.pending_since {
+            self.finish_frame(since);
+        }
+        let run = earlier.saturating_add(1);
+        let of_run = |frame: &Frame| {
+            let key = Key { run, sequence: frame.sequence };
+            let bytes = frame::encode(frame.kind, key, frame.payload())?;
+            Some(Frame { bytes, ..*frame })
+        };
+        self.run = run;
+        // The next one has a frame of the new run.
+        self.layout = None;
+        self.open = None;
+        for block in &mut self.blocks {
+            let frames = block.frames.iter().filter_map(|frame| Some(Arc::new(of_run(frame)?)));
+            let Some(layout) = of_run(&block.layout.frame) else { continue };
+            let layout = LayoutFrame { layout: Arc::clone(&block.layout.layout), frame: layout };
+            let frames = frames.collect();
+            *block = Arc::new(Block { frames, layout: Arc::new(layout), ..Block::clone(block) });
+        }
+    }
+
     /// What is in it now. Later additions do not change it.
     pub(crate) fn snapshot(&self) -> Memory {
         let pending = self.layout.as_ref().filter(|_| !self.pending.is_empty());
