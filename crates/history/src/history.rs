@@ -160,7 +160,7 @@ impl History {
             let write = catch_unwind(AssertUnwindSafe(|| self.write(Moment::now(), batch)));
             self.handover.written();
             if write.is_err() {
-                self.count_error("panic");
+                self.count_errors("panic", 1);
             }
             if is_last {
                 return;
@@ -277,9 +277,9 @@ impl History {
         self.publish(&memory);
     }
 
-    /// Counts an error that is none of the directory. A page without one does not show it.
-    pub fn count_error(&self, reason: &'static str) {
-        *lock(&self.errors).entry(reason).or_default() += 1;
+    /// Counts errors that are none of the directory. A page without one does not show them.
+    pub fn count_errors(&self, reason: &'static str, count: u64) {
+        *lock(&self.errors).entry(reason).or_default() += count;
     }
 
     /// What the page shows. The same pointer as long as nothing changed.
@@ -318,7 +318,7 @@ impl History {
     fn complete(&self, store: &mut StoreView, memory: &Memory) {
         let (is_stuck, is_new) = self.handover.is_stuck(Moment::now());
         if is_new {
-            self.count_error("stuck");
+            self.count_errors("stuck", 1);
             tracing::warn!(
                 "the disk of the history does not answer; it is kept in memory meanwhile"
             );

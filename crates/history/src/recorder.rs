@@ -59,7 +59,7 @@ pub fn inputs(watches: &[Watch]) -> Vec<(FieldId, Pace)> {
 }
 
 /// What there is to record at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Observation<'a> {
     /// The time on the clock of the recording.
     pub time: Time,
@@ -73,8 +73,8 @@ pub struct Observation<'a> {
     pub attribution: Option<&'a Attribution>,
     /// The messages of the kernel log since the last observation.
     pub messages: &'a [LogMessage],
-    /// The machine's memory.
-    pub host: HostReading,
+    /// Reads the machine's memory. It is called for a row alone.
+    pub host: &'a dyn Fn() -> HostReading,
 }
 
 /// What is recorded of it.
@@ -247,7 +247,7 @@ impl Recorder {
         }
         self.slot = Some((number, true));
         let mut values = Vec::with_capacity(self.layout.width());
-        self.values.add_host(observation.host, &mut values);
+        self.values.add_host((observation.host)(), &mut values);
         for gpu in self.gpus.iter_mut() {
             let is_new = gpu.passes.take_new();
             self.values.add_gpu(gpu.view(snapshot), is_new, &mut values);

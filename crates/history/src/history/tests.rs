@@ -110,7 +110,7 @@ fn what_happens_before_the_directory_is_open_is_written_then() {
 fn errors_of_threads_are_on_the_page() {
     let setup = Setup::new();
     let history = setup.history();
-    history.count_error("panic");
+    history.count_errors("panic", 1);
     setup.record(&history, 0, &[]);
     let view = history.view();
     let errors = view.store.as_ref().map(|store| store.errors.clone());

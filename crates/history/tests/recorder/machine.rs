@@ -138,7 +138,7 @@ impl Machine {
             snapshot: &self.snapshot,
             attribution: self.attribution.as_ref(),
             messages: &messages,
-            host: self.host,
+            host: &|| self.host,
         })
     }
 }
