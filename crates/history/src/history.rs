@@ -7,12 +7,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
 use model::{HistoryView, Moment, StoreView, Tally};
 
-use self::handover::{Batch, Handover};
+use self::handover::{Batch, Handover, lock};
 use crate::archive::Archive;
 use crate::event::Event;
 use crate::event::PreviousRun;
@@ -333,11 +333,6 @@ impl History {
         ];
         store.errors.extend(dropped.into_iter().filter(|(_, count)| *count > 0));
     }
-}
-
-/// A thread that panicked while it held a lock has left nothing half done that a reader could see.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wall_clock_ms() -> u64 {

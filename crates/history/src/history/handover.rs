@@ -4,12 +4,11 @@
 //! over: they are in the ring. Of an incident only the newest state waits.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::Moment;
 
-use super::lock;
 use crate::incident::Incident;
 use crate::memory::Block;
 
@@ -138,6 +137,11 @@ impl Handover {
     pub(super) fn is_stuck(&self, now: Moment) -> (bool, bool) {
         lock(&self.waiting).is_stuck(now)
     }
+}
+
+/// A thread that panicked while it held a lock has left nothing half done that a reader could see.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Waiting {

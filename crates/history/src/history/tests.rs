@@ -1,6 +1,6 @@
 //! Recording does not wait for the disk.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use tempfile::TempDir;
