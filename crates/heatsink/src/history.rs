@@ -56,9 +56,10 @@ impl HistorySetup {
     /// The first mistake.
     pub(crate) fn read(args: &Args) -> Result<Option<Self>> {
         let (max_bytes, keep) = (args.get(&flags::HISTORY_SIZE)?, args.get(&flags::HISTORY_KEEP)?);
-        let directory = place::to_write(args.get(&flags::HISTORY_DIR)?);
+        let kind = source::kind(args)?;
+        let directory = place::to_write(args.get(&flags::HISTORY_DIR)?, kind);
         let (tell, pod_events) = (TellSettings::read(args)?, PodEventSettings::read(args)?);
-        let speed = match source::kind(args)? {
+        let speed = match kind {
             SourceKind::Sim => args.get(&flags::SIM_SPEED)?.unwrap_or(1.0),
             SourceKind::Nvml | SourceKind::Dcgm => args.get(&flags::HISTORY_SPEED)?,
         };
@@ -82,7 +83,7 @@ impl HistorySetup {
     ///
     /// The first mistake.
     pub(crate) fn of_demo(args: &Args, speed: f64, interval: Duration) -> Result<Option<Self>> {
-        let directory = place::to_write(args.get(&flags::DEMO_HISTORY_DIR)?);
+        let directory = place::to_write(args.get(&flags::DEMO_HISTORY_DIR)?, SourceKind::Sim);
         let store = directory.ok().map(|directory| StoreSettings {
             directory,
             max_bytes: DEMO_BYTES,

@@ -26,7 +26,7 @@ pub(crate) use self::passwords::Passwords;
 
 use self::responses::{later, refused_form, respond, retry_after, text};
 use self::server::{Client, Site};
-pub(crate) use self::server::{Listeners, serve};
+pub(crate) use self::server::{DRAIN_TIMEOUT, Listeners, serve};
 use crate::connections::ConnectionLimiter;
 use crate::fleet::Fleet;
 use crate::health::{HealthRules, health, readiness};

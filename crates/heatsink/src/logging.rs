@@ -43,7 +43,7 @@ fn init(subscriber: impl Subscriber + Send + Sync + 'static) {
 }
 
 /// The crates of this program that log.
-const OWN: [&str; 5] = ["heatsink", "attribution", "dcgm", "nvml", "sampler"];
+const OWN: [&str; 6] = ["heatsink", "attribution", "dcgm", "history", "nvml", "sampler"];
 
 /// Whether a target is a crate, or a module of it.
 fn is_of(target: &str, name: &str) -> bool {

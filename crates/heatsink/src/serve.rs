@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use exposition::Show;
 use history::history::History;
-use model::{Source, Windows};
+use model::{Moment, Source, Windows};
 use sampler::{GpuProbe, KernelLog, Sampler};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -32,11 +32,15 @@ use crate::systemd::{self, Messenger};
 use crate::watches::{LoadedWatches, WatchConfig};
 use crate::{checks, devices, flags, holders, listen, logging, source};
 
-/// How long the sampler's threads may take to end. A stop is over within two seconds.
-const STOP_TIMEOUT: Duration = Duration::from_millis(1200);
+/// How long a stop may take, as the documentation says.
+const STOP: Duration = Duration::from_secs(2);
 
-/// How long the last of the recording may take to be written.
-const RECORDING_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the threads of the sampler and of the recording may take to end together, once connections were
+/// drained. The rest is for the end of the process.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1300);
+
+const _: () =
+    assert!(STOP_TIMEOUT.as_millis() + http::DRAIN_TIMEOUT.as_millis() < STOP.as_millis());
 
 /// Everything that a server needs, checked.
 pub(crate) struct Setup {
@@ -236,10 +240,12 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Ended
     // in a call to a disk, and is not waited for.
     runtime.shutdown_background();
     tracing::info!("stopped");
-    let has_ended = Arc::into_inner(app).is_some_and(|app| app.sampler.stop(STOP_TIMEOUT));
+    let until = Moment::now() + STOP_TIMEOUT;
+    // The recording ends meanwhile.
+    let mut has_ended = Arc::into_inner(app).is_some_and(|app| app.sampler.stop(STOP_TIMEOUT));
     let history = recording.map(|recording| {
         let history = recording.history();
-        recording.finish(RECORDING_TIMEOUT);
+        has_ended &= recording.finish(until.saturating_duration_since(Moment::now()));
         history
     });
     Ok(Ended { exit: Exit { status: EXIT_OK, is_stuck: !has_ended }, history })

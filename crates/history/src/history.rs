@@ -1,13 +1,18 @@
 //! The recorded past of this process: memory and, if there is a directory, disk.
 
+mod handover;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
-use model::{HistoryView, Moment, Tally};
+use model::{HistoryView, Moment, StoreView, Tally};
 
+use self::handover::{Batch, Handover, lock};
 use crate::archive::Archive;
 use crate::event::Event;
 use crate::event::PreviousRun;
@@ -30,15 +35,26 @@ pub struct Settings {
     pub boot_id: Option<String>,
 }
 
-/// The recorded past. One thread appends; any thread reads.
+/// The recorded past. One thread records, one writes to the disk if there is a directory, and any thread
+/// reads.
 ///
-/// The thread that appends does all the work on the disk, and holds no lock that a reader needs meanwhile.
+/// The thread that writes holds no lock that another one needs, so that a disk that hangs holds up nothing else.
+/// What is recorded is in memory at once, and is written as soon as it can be.
 #[derive(Debug)]
 pub struct History {
-    directory: Option<PathBuf>,
-    previous: Previous,
-    /// The directory. Locked while something is written: readers do not need it.
-    store: Option<Mutex<Store>>,
+    settings: Settings,
+    disk: Disk,
+    /// What earlier runs left, once the directory was opened.
+    previous: OnceLock<Previous>,
+    /// The directory, once it was opened. Locked while something is written.
+    store: Mutex<Option<Store>>,
+    /// What the page shows of it.
+    store_view: Mutex<Option<StoreView>>,
+    handover: Handover,
+    /// Errors that are none of the directory.
+    errors: Mutex<BTreeMap<&'static str, u64>>,
+    /// The number of this run.
+    run: Run,
     /// What is in memory. Locked for as long as it takes to add a row or to copy some pointers.
     ring: Mutex<Ring>,
     view: Mutex<Arc<HistoryView>>,
@@ -66,6 +82,10 @@ impl Counts {
         }
     }
 
+    fn note_last(&mut self, last: Option<Time>) {
+        self.last = self.last.max(last);
+    }
+
     fn add(&mut self, incident: &Incident) {
         if self.counted.insert(incident.number) {
             let began = self.began;
@@ -76,45 +96,130 @@ impl Counts {
 }
 
 impl History {
-    /// Opens the directory, if there is one. What is wrong with it is logged and counted, and memory is used
-    /// alone until it can be written.
+    /// A history that is in memory alone until the directory is opened. Waits for no disk.
+    pub fn new(settings: Settings) -> Self {
+        Self::on(settings, Disk::default())
+    }
+
+    /// The same, and opens the directory, if there is one.
     pub fn open(settings: Settings) -> Self {
         Self::open_on(settings, Disk::default())
     }
 
     /// The same on a disk that may fail on demand.
     pub(crate) fn open_on(settings: Settings, disk: Disk) -> Self {
-        let Settings { store, boot_id } = settings;
-        let directory = store.as_ref().map(|store| store.directory.clone());
-        let previous = directory.as_deref().map(|path| previous(path, boot_id.as_deref()));
-        let previous = previous.unwrap_or_default();
-        // Later than all runs before it, even if the clock was set back since.
-        let run = Run::new(wall_clock_ms().max(previous.number.saturating_add(1)));
-        let store = store.map(|settings| Mutex::new(Store::new(settings, run.clone(), disk)));
+        let history = Self::on(settings, disk);
+        history.open_directory();
+        history
+    }
+
+    fn on(settings: Settings, disk: Disk) -> Self {
+        let run = Run::new(wall_clock_ms());
         let history = Self {
-            directory,
-            store,
-            ring: Mutex::new(Ring::new(run)),
+            store_view: Mutex::new(settings.store.as_ref().map(|_| StoreView::default())),
+            settings,
+            disk,
+            previous: OnceLock::new(),
+            store: Mutex::default(),
+            handover: Handover::default(),
+            errors: Mutex::default(),
+            ring: Mutex::new(Ring::new(run.clone())),
+            run,
             view: Mutex::default(),
-            counts: Mutex::new(Counts::new(previous.last_incident)),
-            previous,
+            counts: Mutex::new(Counts::new(None)),
         };
         history.publish(&history.memory());
         history
     }
 
-    /// How the last run ended that recorded to the same directory; `None` if there is none.
+    /// Opens the directory, if there is one. What is wrong with it is logged and counted, and memory is used
+    /// alone until it can be written. Blocks while the disk does.
+    pub fn open_directory(&self) {
+        let Settings { store: Some(settings), boot_id } = &self.settings else {
+            return;
+        };
+        let previous = previous(&settings.directory, boot_id.as_deref());
+        lock(&self.counts).note_last(previous.last_incident);
+        // Later than all runs before it, even if the clock was set back since.
+        self.run.exceed(previous.number);
+        let store = Store::new(settings.clone(), self.run.clone(), self.disk.clone());
+        *lock(&self.store_view) = Some(store.view().clone());
+        *lock(&self.store) = Some(store);
+        // The directory is opened once.
+        let _ = self.previous.set(previous);
+        self.publish(&self.memory());
+    }
+
+    /// Writes what is recorded, until [`History::end`]. To be called by a thread of its own, after
+    /// [`History::open_directory`].
+    pub fn write_until_ended(&self) {
+        loop {
+            let batch = self.handover.wait();
+            let is_last = batch.is_last;
+            // What is wrong with one write may be right with the next one.
+            let write = catch_unwind(AssertUnwindSafe(|| self.write(Moment::now(), batch)));
+            self.handover.written();
+            if write.is_err() {
+                self.count_errors("panic", 1);
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// How the last run ended that recorded to the same directory; `None` if there is none, or if the directory is
+    /// not open yet.
     pub fn previous_run(&self) -> Option<PreviousRun> {
-        self.previous.run
+        self.previous.get()?.run
     }
 
-    /// The number of the next incident: the first that no incident of the directory had when it was opened.
+    /// The number of the next incident: the first that none has in memory, and none had in the directory when it
+    /// was opened.
     pub fn next_incident(&self) -> u64 {
-        self.previous.incident.saturating_add(1)
+        let on_disk = self.previous.get().map_or(0, |previous| previous.incident);
+        let in_memory = self.memory().incidents.last().map_or(0, |incident| incident.number);
+        on_disk.max(in_memory).saturating_add(1)
     }
 
-    /// Adds what was recorded. It is written to disk at most five seconds later, and synced at most a minute
-    /// later; at once if `is_urgent`. Blocks while the disk does.
+    /// Adds what happened, and hands it to the thread that writes. It is written at most five seconds later, and
+    /// synced at most a minute later; at once if `is_urgent`, but once a second at most. Waits for no disk.
+    pub fn record(
+        &self,
+        now: Moment,
+        layout: &Arc<Layout>,
+        row: Option<&Row>,
+        events: &[Event],
+        is_urgent: bool,
+    ) {
+        let memory = {
+            let mut ring = lock(&self.ring);
+            let before = ring.sequence();
+            let dropped = ring.push(now, layout, row, events, is_urgent);
+            if is_urgent || ring.sequence() != before || !dropped.is_empty() {
+                self.handover.add(is_urgent, &dropped);
+            }
+            ring.snapshot()
+        };
+        self.publish(&memory);
+    }
+
+    /// Keeps an incident, or its newer state, and hands it to the thread that writes. It is written and synced at
+    /// once if it is new, closed, or has another verdict, and a few seconds later if not. One that is closed gets its
+    /// window copied, so that it outlives its segments. Waits for no disk.
+    pub fn record_incident(&self, incident: &Incident) {
+        let (incident, memory) = self.keep_incident(incident);
+        self.handover.put(incident);
+        self.publish(&memory);
+    }
+
+    /// Lets the thread that writes write and sync what is left, and end. Waits for no disk.
+    pub fn end(&self) {
+        lock(&self.ring).finish_frame(Moment::now());
+        self.handover.end();
+    }
+
+    /// [`History::record`] without a thread that writes: all is written when it returns.
     pub fn append(
         &self,
         now: Moment,
@@ -123,43 +228,58 @@ impl History {
         events: &[Event],
         is_urgent: bool,
     ) {
-        let (dropped, memory) = {
-            let mut ring = lock(&self.ring);
-            (ring.push(now, layout, row, events, is_urgent), ring.snapshot())
-        };
-        if let Some(store) = &self.store {
-            let mut store = lock(store);
-            store.write(now, &memory, is_urgent);
-            dropped.iter().for_each(|block| store.forget(block));
-        }
-        self.publish(&memory);
+        self.record(now, layout, row, events, is_urgent);
+        self.write(now, self.handover.take(now));
     }
 
-    /// Stores an incident, or its newer state, and syncs it. One that is closed gets its window copied, so
-    /// that it outlives its segments.
+    /// [`History::record_incident`] without a thread that writes: it is written when it returns.
     pub fn put_incident(&self, incident: &Incident) {
-        let incident = Arc::new(incident.clone());
-        let memory = {
-            let mut ring = lock(&self.ring);
-            ring.put_incident(Arc::clone(&incident));
-            ring.snapshot()
-        };
-        if let Some(store) = &self.store {
-            let mut store = lock(store);
+        let (incident, memory) = self.keep_incident(incident);
+        if let Some(store) = &mut *lock(&self.store) {
             store.put_incident(&incident, &memory);
+            *lock(&self.store_view) = Some(store.view().clone());
         }
-        lock(&self.counts).add(&incident);
         self.publish(&memory);
     }
 
-    /// Writes and syncs what is left.
+    /// [`History::end`] without a thread that writes: all is written when it returns.
     pub fn close(&self) {
-        lock(&self.ring).finish_frame(Moment::now());
+        self.end();
+        let now = Moment::now();
+        self.write(now, self.handover.take(now));
+    }
+
+    fn keep_incident(&self, incident: &Incident) -> (Arc<Incident>, Memory) {
+        let incident = Arc::new(incident.clone());
+        lock(&self.counts).add(&incident);
+        let mut ring = lock(&self.ring);
+        ring.put_incident(Arc::clone(&incident));
+        (incident, ring.snapshot())
+    }
+
+    fn write(&self, now: Moment, batch: Batch) {
         let memory = self.memory();
-        if let Some(store) = &self.store {
-            lock(store).close(&memory);
+        if let Some(store) = &mut *lock(&self.store) {
+            if batch.is_last {
+                store.close(&memory);
+            } else {
+                store.write(now, &memory, batch.is_urgent);
+            }
+            for incident in &batch.incidents {
+                store.put_incident(incident, &memory);
+            }
+            for (sequence, rows) in batch.dropped {
+                store.forget_rows(sequence, rows);
+            }
+            store.count_lost(batch.rows_forgotten);
+            *lock(&self.store_view) = Some(store.view().clone());
         }
         self.publish(&memory);
+    }
+
+    /// Counts errors that are none of the directory. A page without one does not show them.
+    pub fn count_errors(&self, reason: &'static str, count: u64) {
+        *lock(&self.errors).entry(reason).or_default() += count;
     }
 
     /// What the page shows. The same pointer as long as nothing changed.
@@ -173,9 +293,9 @@ impl History {
     }
 
     fn publish(&self, memory: &Memory) {
-        let mut store = self.store.as_ref().map(|store| lock(store).view().clone());
-        if let Some(store) = store.as_mut().filter(|_| memory.dropped_events > 0) {
-            store.errors.insert("too_many_events", memory.dropped_events);
+        let mut store = lock(&self.store_view).clone();
+        if let Some(store) = &mut store {
+            self.complete(store, memory);
         }
         let counts = lock(&self.counts);
         let view = HistoryView {
@@ -193,9 +313,26 @@ impl History {
     }
 }
 
-/// A thread that panicked while it held a lock has left nothing half done that a reader could see.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl History {
+    /// Adds to the view of the directory what it does not know itself.
+    fn complete(&self, store: &mut StoreView, memory: &Memory) {
+        let (is_stuck, is_new) = self.handover.is_stuck(Moment::now());
+        if is_new {
+            self.count_errors("stuck", 1);
+            tracing::warn!(
+                "the disk of the history does not answer; it is kept in memory meanwhile"
+            );
+        }
+        store.is_writable &= !is_stuck;
+        for (reason, count) in &*lock(&self.errors) {
+            *store.errors.entry(reason).or_default() += count;
+        }
+        let dropped = [
+            ("too_many_events", memory.dropped_events),
+            ("too_many_incidents", self.handover.incidents_dropped()),
+        ];
+        store.errors.extend(dropped.into_iter().filter(|(_, count)| *count > 0));
+    }
 }
 
 fn wall_clock_ms() -> u64 {
@@ -205,7 +342,7 @@ fn wall_clock_ms() -> u64 {
 impl History {
     /// The directory, for reading; `None` if there is none, or nothing to read in it.
     fn archive(&self) -> Option<Archive> {
-        Archive::open(self.directory.as_deref()?).ok()
+        Archive::open(&self.settings.store.as_ref()?.directory).ok()
     }
 }
 

@@ -38,6 +38,10 @@ use crate::recording::Row;
 use crate::signal::{From, SIGNALS};
 use crate::time::Time;
 
+/// The interval of a recording is a whole number of milliseconds, so that the speed of its clock is not known
+/// exactly.
+const LEAST_DEVIATION: f64 = 0.01;
+
 /// The fields that have to be read for the signals, each with its pace: to be watched as hidden fields in
 /// addition to `watches`. Limits, link widths and counts of errors are read every ten seconds, as the table
 /// of fields says.
@@ -58,7 +62,7 @@ pub fn inputs(watches: &[Watch]) -> Vec<(FieldId, Pace)> {
 }
 
 /// What there is to record at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Observation<'a> {
     /// The time on the clock of the recording.
     pub time: Time,
@@ -72,8 +76,8 @@ pub struct Observation<'a> {
     pub attribution: Option<&'a Attribution>,
     /// The messages of the kernel log since the last observation.
     pub messages: &'a [LogMessage],
-    /// The machine's memory.
-    pub host: HostReading,
+    /// Reads the machine's memory. It is called for a row alone.
+    pub host: &'a dyn Fn() -> HostReading,
 }
 
 /// What is recorded of it.
@@ -141,10 +145,11 @@ impl Recorder {
     pub fn observe(&mut self, observation: Observation<'_>) -> Recorded {
         let Observation { time, wall, moment, snapshot, .. } = observation;
         let mut events = Vec::new();
-        events.extend(self.clock.step(wall, moment).map(|by_ms| {
-            let what = What::ClockSet { by_ms };
-            Event { time, gpu: None, what }
-        }));
+        // Simulated time does not follow the wall clock.
+        if !self.is_simulated_time() {
+            let set = self.clock.step(wall, moment).map(|by_ms| What::ClockSet { by_ms });
+            events.extend(set.map(|what| Event { time, gpu: None, what }));
+        }
         self.update_layout(snapshot);
         self.add_messages(&observation, &mut events);
         let source = self.source.observe(&snapshot.source);
@@ -152,6 +157,11 @@ impl Recorder {
         self.add_events_of_gpus(&observation, &mut events);
         events.extend(self.flood.end(moment));
         Recorded { layout: Arc::clone(&self.layout), row: self.row(&observation), events }
+    }
+
+    /// Whether the clock of the recording is not the wall clock.
+    fn is_simulated_time(&self) -> bool {
+        (self.speed - 1.0).abs() > LEAST_DEVIATION
     }
 
     /// How long the row of the current interval can wait for more readings: the recorder is to be called
@@ -223,7 +233,7 @@ impl Recorder {
             events.extend(gpu.availability.observe(view.up).map(event));
             if let (Some(attribution), Some(identity)) = (attribution, &view.gpu.identity) {
                 let holders = holders::of(attribution, identity, view);
-                let changes = gpu.holders.observe(holders, attribution.is_complete);
+                let changes = gpu.holders.observe(holders, attribution.is_complete, moment);
                 events.extend(changes.into_iter().map(event));
             }
         }
@@ -250,7 +260,7 @@ impl Recorder {
         }
         self.slot = Some((number, true));
         let mut values = Vec::with_capacity(self.layout.width());
-        self.values.add_host(observation.host, &mut values);
+        self.values.add_host((observation.host)(), &mut values);
         for gpu in self.gpus.iter_mut() {
             let is_new = gpu.passes.take_new();
             self.values.add_gpu(gpu.view(snapshot), is_new, &mut values);

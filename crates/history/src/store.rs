@@ -144,8 +144,19 @@ impl Store {
 
     /// Counts the rows of a block that memory drops, if they were not written.
     pub(crate) fn forget(&mut self, block: &Block) {
-        let lost = block.frames.iter().filter(|frame| frame.sequence > self.written);
-        self.view.rows_lost += lost.map(|frame| u64::from(frame.rows)).sum::<u64>();
+        block.frames.iter().for_each(|frame| self.forget_rows(frame.sequence, frame.rows));
+    }
+
+    /// Counts the rows of a frame that memory drops, if it was not written.
+    pub(crate) fn forget_rows(&mut self, sequence: u64, rows: u32) {
+        if sequence > self.written {
+            self.count_lost(u64::from(rows));
+        }
+    }
+
+    /// Counts rows that memory has dropped before they were written.
+    pub(crate) fn count_lost(&mut self, rows: u64) {
+        self.view.rows_lost += rows;
     }
 
     /// Writes and syncs all, ends the segment and gives the directory free.

@@ -59,6 +59,11 @@ impl Tracker {
         Self { next_number, ..Self::default() }
     }
 
+    /// Gives further incidents at least this number.
+    pub fn number_from(&mut self, next_number: u64) {
+        self.next_number = self.next_number.max(next_number);
+    }
+
     /// Takes a row, if one was recorded, and events; finds signs in them. Returns the incidents that were
     /// opened, joined or closed, as they are now.
     pub fn observe(

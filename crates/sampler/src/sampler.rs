@@ -145,14 +145,15 @@ impl SnapshotWatcher {
     }
 
     /// The messages of the kernel log since the last call, the oldest first. At most a few hundred are
-    /// kept from one call to the next.
-    pub fn log_messages(&mut self) -> Vec<LogMessage> {
+    /// kept from one call to the next; of more, those that others repeat are left out first. The second is how
+    /// many were left out.
+    pub fn log_messages(&mut self) -> (Vec<LogMessage>, u64) {
         let state = self.shared.lock();
-        let ever = state.log_messages_ever;
-        let new = usize::try_from(ever - self.messages_seen).unwrap_or(usize::MAX);
-        self.messages_seen = ever;
-        let skipped = state.log_messages.len().saturating_sub(new);
-        state.log_messages.iter().skip(skipped).cloned().collect()
+        let seen = std::mem::replace(&mut self.messages_seen, state.log_messages_ever);
+        let new = state.log_messages.iter().filter(|(number, _)| *number > seen);
+        let messages: Vec<_> = new.map(|(_, message)| message.clone()).collect();
+        let left_out = state.log_messages_ever - seen - messages.len() as u64;
+        (messages, left_out)
     }
 }
 

@@ -66,8 +66,8 @@ pub(crate) struct State {
     pub(crate) events_counted_first: bool,
     /// Counts from the kernel log other than XIDs; `None` until the log is read.
     pub(crate) driver_log: Option<Arc<DriverLog>>,
-    /// The newest messages of the kernel log, oldest first.
-    pub(crate) log_messages: VecDeque<LogMessage>,
+    /// The newest messages of the kernel log with their numbers, oldest first. There are gaps.
+    pub(crate) log_messages: VecDeque<(u64, LogMessage)>,
     /// How many there have been.
     pub(crate) log_messages_ever: u64,
     /// Reader threads that were started again, or could not be started.

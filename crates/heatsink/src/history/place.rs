@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::parse::HistoryPlace;
+use crate::parse::{HistoryPlace, SourceKind};
 
 /// The state folder of the systemd unit, and the one that containers mount.
 const OF_THE_MACHINE: &str = "/var/lib/heatsink";
@@ -17,8 +17,12 @@ const NAME: &str = "heatsink";
 /// # Errors
 ///
 /// Why there is only memory, as the end of a sentence.
-pub(crate) fn to_write(place: HistoryPlace) -> Result<PathBuf, &'static str> {
+pub(crate) fn to_write(place: HistoryPlace, source: SourceKind) -> Result<PathBuf, &'static str> {
     match place {
+        // What is simulated does not belong among what happened.
+        HistoryPlace::Auto if source == SourceKind::Sim => {
+            Err("readings are simulated, and no folder was named")
+        }
         HistoryPlace::None => Err("no folder was asked for"),
         HistoryPlace::Folder(folder) => Ok(folder),
         HistoryPlace::Auto => Surroundings::here().to_write(),
@@ -209,8 +213,15 @@ mod tests {
     #[test]
     fn a_folder_that_is_named_needs_nothing_around() {
         let folder = || HistoryPlace::Folder("/x".into());
-        assert_eq!(to_write(folder()), Ok("/x".into()));
+        for source in [SourceKind::Nvml, SourceKind::Sim] {
+            assert_eq!(to_write(folder(), source), Ok("/x".into()));
+        }
         assert_eq!(to_read(folder()), [PathBuf::from("/x")]);
-        assert!(to_write(HistoryPlace::None).is_err());
+        assert!(to_write(HistoryPlace::None, SourceKind::Nvml).is_err());
+    }
+
+    #[test]
+    fn what_is_simulated_is_not_kept_unless_a_folder_is_named() {
+        assert!(to_write(HistoryPlace::Auto, SourceKind::Sim).is_err());
     }
 }

@@ -45,7 +45,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECTION_AGE: Duration = Duration::from_secs(300);
 
 /// How long responses in progress may take when the program stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The most bytes of the head of a request.
 const MAX_HEAD: usize = 16 * 1024;

@@ -8,7 +8,7 @@ use model::Moment;
 
 use super::{Block, Frame, Incidents, LayoutFrame, Memory, Run};
 use crate::codec::{Encoder, MAX_COLUMNS, MAX_ROWS};
-use crate::event::Event;
+use crate::event::{Event, What};
 use crate::frame::{self, Key, Kind};
 use crate::incident::Incident;
 use crate::layout::Layout;
@@ -34,6 +34,9 @@ const GAP: Duration = Duration::from_secs(10);
 
 /// The most events of a block. A flood of them would leave no room for rows.
 const EVENTS: usize = 1_000;
+
+/// How many more there is room for if they say what went wrong.
+const RESERVE: usize = 200;
 
 /// The newest frames, and the rows that are not in one yet.
 #[derive(Debug)]
@@ -75,6 +78,11 @@ impl Ring {
             incidents: Incidents::default(),
             dropped_events: 0,
         }
+    }
+
+    /// The last sequence number that was given away.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// What is in it now. Later additions do not change it.
@@ -210,7 +218,8 @@ impl Ring {
     }
 
     fn push_event(&mut self, now: Moment, event: &Event) {
-        if self.open.is_some_and(|(_, events)| events >= EVENTS) {
+        let most = if is_needed(event) { EVENTS + RESERVE } else { EVENTS };
+        if self.open.is_some_and(|(_, events)| events >= most) {
             if self.dropped_events == 0 {
                 tracing::warn!(
                     "more than {EVENTS} events a minute: the history leaves out the rest"
@@ -276,5 +285,24 @@ impl Ring {
             dropped.extend(self.blocks.pop_front());
         }
         dropped
+    }
+}
+
+/// Whether an event must not be left out for many others.
+fn is_needed(event: &Event) -> bool {
+    match event.what {
+        What::DriverLine { .. }
+        | What::OomKill { .. }
+        | What::HolderBegan { .. }
+        | What::HolderGoesOn { .. }
+        | What::HolderEnded { .. } => false,
+        What::Started { .. }
+        | What::Stopped
+        | What::ClockSet { .. }
+        | What::SourceDown { .. }
+        | What::SourceUp { .. }
+        | What::GpuDown { .. }
+        | What::GpuUp
+        | What::Xid { .. } => true,
     }
 }

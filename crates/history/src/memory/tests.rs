@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::event::{Event, What};
 use crate::fixture::{at, event, layout, moment, read, row};
 
 fn ring() -> Ring {
@@ -166,4 +167,17 @@ fn a_layout_that_no_reader_would_take_is_not_recorded() {
     assert!(ring.snapshot().blocks.is_empty());
     push(&mut ring, &layout(1, 1), 1..3);
     assert_eq!(read(&ring.snapshot(), Range::ALL).seconds(), [1, 2]);
+}
+
+#[test]
+fn a_flood_of_lines_leaves_room_for_what_went_wrong() {
+    let (mut ring, layout) = (ring(), layout(1, 2));
+    let lines: Vec<_> = (0..2_000).map(|_| event(0)).collect();
+    ring.push(moment(0), &layout, None, &lines, true);
+    let set = Event { time: at(1), gpu: None, what: What::ClockSet { by_ms: 5_000 } };
+    ring.push(moment(1), &layout, None, std::slice::from_ref(&set), true);
+    let contents = read(&ring.snapshot(), Range::ALL);
+    assert_eq!(contents.events.len(), 1_001);
+    assert_eq!(contents.events.last(), Some(&set));
+    assert_eq!(ring.snapshot().dropped_events, 1_000);
 }

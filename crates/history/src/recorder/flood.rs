@@ -16,10 +16,37 @@ const MOST: u32 = 20;
 /// How many kinds are counted at once.
 const MOST_KINDS: usize = 1024;
 
-/// Counts events by GPU and code.
+/// Counts events by their kind.
 #[derive(Default, Debug)]
 pub(super) struct Flood {
-    kinds: BTreeMap<(String, Option<u32>), Counted>,
+    kinds: BTreeMap<Kind, Counted>,
+}
+
+/// What is the same in events that repeat each other.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Kind {
+    /// An XID of a GPU.
+    Xid(Option<String>, u32),
+    /// Other lines about a GPU.
+    DriverLine(Option<String>),
+    /// OOM kills of processes with one name, in the cgroup whose limit was reached.
+    OomKill(Option<String>, Option<String>),
+}
+
+impl Kind {
+    /// The kind of an event, and how many events it stands for; `None` for one that is always recorded.
+    fn of(event: &Event) -> Option<(Self, u64)> {
+        let gpu = event.gpu.as_ref();
+        let address = || gpu.and_then(|gpu| gpu.pci_bus_id.clone().or_else(|| gpu.uuid.clone()));
+        Some(match &event.what {
+            What::Xid { code, count, .. } => (Self::Xid(address(), *code), *count),
+            What::DriverLine { .. } => (Self::DriverLine(address()), 1),
+            What::OomKill { process, limited_cgroup, .. } => {
+                (Self::OomKill(limited_cgroup.clone(), process.name.clone()), 1)
+            }
+            _ => return None,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -33,14 +60,9 @@ struct Counted {
 impl Flood {
     /// Returns the event, unless there were too many of its kind in this minute.
     pub(super) fn take(&mut self, event: Event, moment: Moment) -> Option<Event> {
-        let (code, count) = match &event.what {
-            What::Xid { code, count, .. } => (Some(*code), *count),
-            What::DriverLine { .. } => (None, 1),
-            _ => return Some(event),
+        let Some((kind, count)) = Kind::of(&event) else {
+            return Some(event);
         };
-        let gpu = event.gpu.as_ref();
-        let address = gpu.and_then(|gpu| gpu.pci_bus_id.clone().or_else(|| gpu.uuid.clone()));
-        let kind = (address.unwrap_or_default(), code);
         if self.kinds.len() >= MOST_KINDS && !self.kinds.contains_key(&kind) {
             return Some(event);
         }
@@ -76,12 +98,31 @@ impl Flood {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Process;
     use crate::time::Time;
 
     fn xid(time: i64, code: u32) -> Event {
         let message = String::new();
         let what = What::Xid { code, message, process: None, link: None, line: None, count: 1 };
         Event { time: Time(time), gpu: None, what }
+    }
+
+    #[test]
+    fn oom_kills_of_one_name_in_one_cgroup_are_cut() {
+        let mut flood = Flood::default();
+        let kill = |name: &str, limited_cgroup: Option<&str>| {
+            let process = Process { pid: Some(1), name: Some(name.to_owned()) };
+            let limited_cgroup = limited_cgroup.map(str::to_owned);
+            let line = "Killed process".to_owned();
+            let what =
+                What::OomKill { process, limited_cgroup, cgroup: None, anonymous_kb: None, line };
+            Event { time: Time(0), gpu: None, what }
+        };
+        let mut take = |event| flood.take(event, Moment::BOOT).is_some();
+        assert_eq!((0..1000).filter(|_| take(kill("loop", Some("/a")))).count(), MOST as usize);
+        assert!(take(kill("loop", None)), "another cgroup");
+        assert!(take(kill("trainer", Some("/a"))), "another process");
+        assert_eq!(flood.end(Moment::BOOT + MINUTE), [kill("loop", Some("/a"))]);
     }
 
     #[test]

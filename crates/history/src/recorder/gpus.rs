@@ -1,5 +1,6 @@
 //! The GPUs of the layout, and what is remembered of each from one observation to the next.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use model::{GpuView, Snapshot, Value, WatchIndex, field};
@@ -41,6 +42,7 @@ impl Gpus {
     pub(super) fn follow(&mut self, snapshot: &Snapshot) -> bool {
         let serial = model::watch_of(&snapshot.watches, field::SERIAL);
         self.0.iter_mut().for_each(|gpu| gpu.at = None);
+        let taken: BTreeSet<u32> = snapshot.gpus.iter().filter_map(|view| view.gpu.index).collect();
         let mut has_changed = false;
         for (at, view) in snapshot.gpus.iter().enumerate() {
             let info = info(view, serial);
@@ -48,7 +50,7 @@ impl Gpus {
             let known = self.0.iter_mut().filter(|gpu| gpu.at.is_none());
             if let Some(known) = known.into_iter().find(|gpu| gpu.info.is_same(&info)) {
                 known.at = Some(at);
-                let info = completed(info, &known.info);
+                let info = completed(info, &known.info, &taken);
                 has_changed |= known.info != info;
                 known.info = info;
             } else if self.0.len() < MOST_GPUS {
@@ -90,10 +92,10 @@ fn info(view: &GpuView, serial: Option<WatchIndex>) -> GpuInfo {
 }
 
 /// What a GPU says of itself, completed by what it said before: it stays the same GPU while it does not
-/// answer. The index is the driver's of now.
-fn completed(now: GpuInfo, before: &GpuInfo) -> GpuInfo {
+/// answer. It has its last index until another GPU has that: one of `taken`.
+fn completed(now: GpuInfo, before: &GpuInfo, taken: &BTreeSet<u32>) -> GpuInfo {
     GpuInfo {
-        index: now.index,
+        index: now.index.or_else(|| before.index.filter(|index| !taken.contains(index))),
         uuid: now.uuid.or_else(|| before.uuid.clone()),
         pci_bus_id: now.pci_bus_id.or_else(|| before.pci_bus_id.clone()),
         model_name: now.model_name.or_else(|| before.model_name.clone()),

@@ -1,13 +1,21 @@
 //! Events about who has a GPU: pods and jobs that begin and end.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use model::{Attribution, GpuView, Holder, Identity};
+use model::{Attribution, GpuView, Holder, Identity, Moment};
 
 use crate::event::{HolderInfo, What};
 
 /// The most holders of one GPU that are followed.
 const MOST: usize = 256;
+
+/// The time over which changes of one GPU are counted.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// After how many changes in a minute the next ones wait for its end. Those that cancel each other out until
+/// then are left out.
+const MOST_CHANGES: usize = 60;
 
 /// Who has a GPU or a part of it.
 pub(super) fn of(
@@ -36,27 +44,47 @@ fn info(holder: &Holder) -> HolderInfo {
 
 /// The holders of a GPU, as far as they were recorded.
 #[derive(Default, Debug)]
-pub(super) struct KnownHolders(Vec<HolderInfo>);
+pub(super) struct KnownHolders {
+    known: Vec<HolderInfo>,
+    /// When the current minute began, and how many changes it has.
+    minute: Option<(Moment, usize)>,
+}
 
 impl KnownHolders {
     /// The events of holders that are new or gone. Unless all holders are known, one that is not found may
     /// still be there, as while the kubelet does not answer, so none ends then.
-    pub(super) fn observe(&mut self, now: BTreeSet<HolderInfo>, is_complete: bool) -> Vec<What> {
+    pub(super) fn observe(
+        &mut self,
+        now: BTreeSet<HolderInfo>,
+        is_complete: bool,
+        moment: Moment,
+    ) -> Vec<What> {
+        let minute = self.minute.filter(|(since, _)| moment - *since < MINUTE);
+        let (since, before) = minute.unwrap_or((moment, 0));
+        if before >= MOST_CHANGES {
+            return Vec::new();
+        }
+        let changes = self.changes(now, is_complete);
+        self.minute = Some((since, before + changes.len()));
+        changes
+    }
+
+    fn changes(&mut self, now: BTreeSet<HolderInfo>, is_complete: bool) -> Vec<What> {
         let mut changes = Vec::new();
         if is_complete {
             let is_gone = |known: &HolderInfo| !now.iter().any(|holder| known.is_same(holder));
-            for holder in self.0.extract_if(.., |known| is_gone(known)) {
+            for holder in self.known.extract_if(.., |known| is_gone(known)) {
                 changes.push(What::HolderEnded { holder });
             }
         }
         for holder in now {
-            if let Some(known) = self.0.iter_mut().find(|known| known.is_same(&holder)) {
+            if let Some(known) = self.known.iter_mut().find(|known| known.is_same(&holder)) {
                 // Its UID may be known by now.
                 if has_uid(&holder) {
                     *known = holder;
                 }
-            } else if self.0.len() < MOST {
-                self.0.push(holder.clone());
+            } else if self.known.len() < MOST {
+                self.known.push(holder.clone());
                 changes.push(What::HolderBegan { holder });
             }
         }
@@ -67,7 +95,7 @@ impl KnownHolders {
 impl KnownHolders {
     /// The events that say that they go on.
     pub(super) fn go_on(&self) -> impl Iterator<Item = What> {
-        self.0.iter().map(|holder| What::HolderGoesOn { holder: holder.clone() })
+        self.known.iter().map(|holder| What::HolderGoesOn { holder: holder.clone() })
     }
 }
 
@@ -98,10 +126,21 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_changes_waits_for_the_end_of_the_minute() {
+        let mut known = KnownHolders::default();
+        let at = |seconds| Moment::BOOT + Duration::from_secs(seconds);
+        let job = |number: usize| BTreeSet::from([HolderInfo::Job { id: number.to_string() }]);
+        let changes = (1..1000).map(|number| known.observe(job(number), true, at(7)).len());
+        assert_eq!(changes.sum::<usize>(), MOST_CHANGES + 1);
+        assert_eq!(words(known.observe(job(2000), true, at(66))), [""; 0]);
+        assert_eq!(words(known.observe(job(2000), true, at(67))), ["-job 31", "+job 2000"]);
+    }
+
+    #[test]
     fn holders_begin_and_end_once() {
         let mut known = KnownHolders::default();
         let mut observe = |holders: &[HolderInfo], is_complete| {
-            words(known.observe(holders.iter().cloned().collect(), is_complete))
+            words(known.observe(holders.iter().cloned().collect(), is_complete, Moment::BOOT))
         };
         let job = HolderInfo::Job { id: "4711".to_owned() };
         assert_eq!(observe(&[pod("a", None), job.clone()], true), ["+pod ml/a", "+job 4711"]);

@@ -210,6 +210,14 @@ fn uses(jobs: &[(&str, &str)], is_complete: bool) -> Option<Attribution> {
 }
 
 #[test]
+fn simulated_time_has_no_steps_of_the_wall_clock() {
+    let mut machine = Machine::simulated(60);
+    machine.observe(millis(0));
+    machine.clock_set = Duration::from_secs(3600);
+    assert_eq!(lines(&machine.observe(millis(1000)).events), [""; 0]);
+}
+
+#[test]
 fn holders_of_gpus_begin_and_end() {
     let mut machine = started(2, XidSource::NvmlEvents);
     machine.attribution = uses(&[("GPU-0", "4711"), ("GPU-1", "4711")], true);

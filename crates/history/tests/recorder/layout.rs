@@ -33,6 +33,10 @@ fn a_layout_stays_until_something_changes() {
     assert!(changes(&mut machine), "a serial number");
     machine.down(1, Down::Lost);
     assert!(!changes(&mut machine), "a GPU that is down keeps its column");
+    let index = machine.snapshot.gpus[1].gpu.index.take();
+    assert!(!changes(&mut machine), "and its index, while it is not listed");
+    machine.snapshot.gpus[1].gpu.index = index;
+    assert!(!changes(&mut machine), "and listed again");
     machine.snapshot.source.up = Err("no driver".to_owned());
     machine.snapshot.source.driver_version = None;
     assert!(!changes(&mut machine), "the version is not known meanwhile");

@@ -70,7 +70,27 @@ impl Machine {
     pub(crate) fn with_old_messages(gpus: u32, interval: Duration, since: Option<Time>) -> Self {
         let watches = watches(interval);
         let gpus = (0..gpus).map(|index| view(index, watches.len())).collect();
-        let host = HostInfo { hostname: Some("node-1".to_owned()), ..HostInfo::default() };
+        let interval_ms = u64::try_from(interval.as_millis()).expect("it is short");
+        let hostname = Some("node-1".to_owned());
+        let host = HostInfo { hostname, interval_ms, ..HostInfo::default() };
+        Self::on(host, interval, since, watches, gpus)
+    }
+
+    /// One whose recording has time that passes `speed` times as fast as the wall clock.
+    pub(crate) fn simulated(speed: u64) -> Self {
+        let (watches, host) =
+            (watches(SECOND), HostInfo { interval_ms: 1000 * speed, ..HostInfo::default() });
+        let gpus = vec![view(0, watches.len())];
+        Self::on(host, SECOND, None, watches, gpus)
+    }
+
+    fn on(
+        host: HostInfo,
+        interval: Duration,
+        since: Option<Time>,
+        watches: Arc<[Watch]>,
+        gpus: Vec<GpuView>,
+    ) -> Self {
         Self {
             snapshot: snapshot(watches, gpus),
             recorder: Recorder::new(host, interval, EPOCH, since),
@@ -118,7 +138,7 @@ impl Machine {
             snapshot: &self.snapshot,
             attribution: self.attribution.as_ref(),
             messages: &messages,
-            host: self.host,
+            host: &|| self.host,
         })
     }
 }
