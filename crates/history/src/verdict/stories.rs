@@ -31,7 +31,10 @@ fn seed() -> Story {
 
 /// A GPU of the job is lost; eleven minutes later the others stop to wait for it.
 fn lost_long_before() -> Story {
-    busy().down(5, "lost").xid(5, 79).run(660).idle(&[0, 1, 2, 3, 4, 6, 7])
+    // The clock is set meanwhile, which ends the incident of the lost GPU.
+    let lost =
+        busy().down(5, "lost").xid(5, 79).run(650).event(None, What::ClockSet { by_ms: 5000 });
+    lost.run(10).idle(&[0, 1, 2, 3, 4, 6, 7])
 }
 
 #[rustfmt::skip]
@@ -358,7 +361,7 @@ fn an_oom_kill_is_certain_only_of_the_job() {
     let certain = of(Some("/slurm/job_4711/step_0"));
     assert_eq!(certain.confidence, Confidence::Certain);
     assert!(certain.evidence[0].contains("python (pid 4211) of job 4711"), "{certain:#?}");
-    let possible = of(Some("/system.slice/cron.service"));
+    let possible = of(None);
     assert_eq!(possible.confidence, Confidence::Possible);
     assert!(possible.cause.contains("and GPU 2 freed memory at that time"), "{possible:#?}");
 }
@@ -389,7 +392,7 @@ fn what_was_not_watched_is_not_said_to_be_absent() {
     let mut layout = crate::layout::Layout::clone(&story.layout());
     layout.host.xid_source = None;
     layout.host.reads_kernel_log = false;
-    let told = verdict(story.with_layout(layout).idle(&ALL).run(90));
+    let told = verdict(story.with_layout(layout).idle(&ALL).run(700));
     assert_eq!(
         told.evidence[1..],
         [
