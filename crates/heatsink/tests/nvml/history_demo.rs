@@ -47,8 +47,11 @@ fn the_demo_ends_with_the_report_that_the_command_prints() {
     assert_eq!(told.trim(), report.trim());
     let verdicts: Vec<String> =
         incidents::listed(&history).into_iter().map(|incident| incident.verdict).collect();
-    for verdict in ["heat", "ecc_contained", "gpu_memory_full", "bus_link"] {
-        assert!(verdicts.iter().any(|known| known == verdict), "{verdict}: {verdicts:?}");
+    // So fast, the degraded link before the loss may be over before it is read twice.
+    let of_lost = ["off_bus", "bus_link"];
+    for some in [&["heat"][..], &["ecc_contained"], &["gpu_memory_full"], &of_lost] {
+        let is_one = |known: &String| some.contains(&known.as_str());
+        assert!(verdicts.iter().any(is_one), "{some:?}: {verdicts:?}");
     }
 }
 

@@ -21,6 +21,8 @@ fn read(rig: &Rig, history: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     };
     let rates = "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL";
     exporter.wait_for("rates have a value", PATIENCE, |page| !page.samples(rates).is_empty());
+    let profiling = "DCGM_FI_PROF_GR_ENGINE_ACTIVE";
+    exporter.wait_for("two samples", PATIENCE, |page| !page.samples(profiling).is_empty());
     let page = exporter.page();
     let of_gpu = page.samples(CALLS).into_iter().filter(|sample| sample.label("gpu") == Some("0"));
     let calls = of_gpu.filter_map(|sample| sample.label("call").map(str::to_owned)).collect();

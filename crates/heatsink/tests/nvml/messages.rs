@@ -215,7 +215,6 @@ const REFUSED: &[(&str, &[&str])] = &[
             "report --at noon",
             "report --at 03:12 --from 03:00",
             "report --at -2y",
-            "report --job 4711 --gpu 3",
             "report --gpu all",
             "report --from noon",
             "report --from 03:00 --to 25:00",

@@ -73,7 +73,7 @@ impl Line<'_> {
         if self.others.is_empty() {
             return format!("{text}.");
         }
-        let others: Vec<GpuInfo> = self.others.iter().map(|gpu| GpuInfo::clone(gpu)).collect();
+        let others: Vec<GpuInfo> = self.others.iter().copied().cloned().collect();
         format!("{text}; likewise {}.", wording::gpus(&others))
     }
 }
