@@ -138,9 +138,33 @@ fn known(gpu: GpuView) -> GpuView {
     }
 }
 
+fn history() -> model::HistoryView {
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
+    model::HistoryView {
+        incidents: [("xid", model::Tally::default())].into(),
+        last_incident: Some(time),
+        memory_bytes: 1,
+        memory_oldest: Some(time),
+        store: Some(model::StoreView {
+            is_writable: true,
+            bytes: 1,
+            bytes_written: 1,
+            oldest: Some(time),
+            last_sync: Some(time),
+            errors: [("full", 1)].into(),
+            rows_lost: 1,
+        }),
+    }
+}
+
 #[test]
 fn promtool_accepts_a_page_with_extreme_texts() {
-    let settings = Settings { hostname: Some(NASTY.into()), expected_gpus: Some(8), ..settings() };
+    let settings = Settings {
+        hostname: Some(NASTY.into()),
+        expected_gpus: Some(8),
+        history: Some(history().into()),
+        ..settings()
+    };
     let page = render(&worst(), Some(&holders()), &settings);
 
     let mut tool = Command::new("promtool")
