@@ -570,7 +570,8 @@ fn after_a_kill(boot_id: &str) -> Vec<Told> {
     let exporter = stage.start();
     // What is synced for an incident outlives the kill.
     stage.log(&[XID_31]);
-    let known = |incidents: &[Told]| incidents.len() == 1;
+    let known =
+        |incidents: &[Told]| incidents.len() == 1 && incidents::listed(&stage.history) == incidents;
     incidents::wait_for(&exporter, known).unwrap_or_else(|other| panic!("{other}"));
     exporter.signal("KILL");
     drop(exporter);
