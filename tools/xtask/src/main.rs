@@ -259,6 +259,7 @@ fn nightly() -> Vec<Step> {
         long("pod_churn").env("HEATSINK_CHURN_SECONDS", "600"),
         long("web_load").env("HEATSINK_WEB_LOAD_SECONDS", "300"),
         long("web_rotation").env("HEATSINK_ROTATION_SECONDS", "600"),
+        long("history_stories").env("HEATSINK_STORIES", "1000"),
         Step::cargo("parsers", &parsers).env("PROPTEST_CASES", "20000"),
         Step::cargo("attribution", &attribution).env("PROPTEST_CASES", "20000"),
         Step::cargo("history", &history).env("HEATSINK_HISTORY_CRASHES", "500"),
