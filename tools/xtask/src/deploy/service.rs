@@ -82,7 +82,7 @@ fn check_service(booted: &Booted) -> Result<()> {
     // A reload reads the counters files again, in the same process.
     booted.output(&["systemctl", "reload", "heatsink"])?;
     booted.wait("the log reports the reload", || {
-        Ok(booted.log()?.contains("INFO serving 70 rows"))
+        Ok(booted.log()?.contains("INFO serving 80 rows"))
     })?;
     ensure!(booted.property("MainPID")? == pid, "a reload has restarted it");
 
