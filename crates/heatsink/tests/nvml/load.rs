@@ -193,7 +193,15 @@ fn wrong_passwords_do_not_keep_a_scraper_waiting() {
     let path = folder.path().join("web.yml");
     std::fs::write(&path, USERS).expect("the folder can be written");
     let path = path.display().to_string();
-    let args = ["--source", "sim", "--sim-scenario", "steady", "--web-config-file", &path];
+    let args = [
+        "--history=false",
+        "--source",
+        "sim",
+        "--sim-scenario",
+        "steady",
+        "--web-config-file",
+        &path,
+    ];
     let exporter = Exporter::start(BINARY, &args, &[]);
     for path in ["/metrics", "/health", "/ready", "/", "/nothing"] {
         let answer = exporter.get(path);

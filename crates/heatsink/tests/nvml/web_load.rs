@@ -21,8 +21,11 @@ fn honest_scrapers_are_answered_within_a_second() {
     let folder = TempDir::new().expect("a temporary folder");
     let trust = with_password(folder.path(), RIGHT);
     let config = folder.path().join("web.yml").display().to_string();
-    let mut exporter =
-        Exporter::start(BINARY, &["--source", "sim", "--web-config-file", &config], &[]);
+    let mut exporter = Exporter::start(
+        BINARY,
+        &["--source", "sim", "--history=false", "--web-config-file", &config],
+        &[],
+    );
     let address = exporter.address_and_port().to_owned();
     let mut kept = Scraper::new(&trust, &address);
     let mut new = Scraper::new(&trust, &address);
@@ -71,7 +74,11 @@ fn scrapers_that_log_in_at_once_are_all_answered() {
     let folder = TempDir::new().expect("a temporary folder");
     let trust = with_password(folder.path(), RIGHT_SLOWLY);
     let config = folder.path().join("web.yml").display().to_string();
-    let exporter = Exporter::start(BINARY, &["--source", "sim", "--web-config-file", &config], &[]);
+    let exporter = Exporter::start(
+        BINARY,
+        &["--source", "sim", "--history=false", "--web-config-file", &config],
+        &[],
+    );
     std::thread::scope(|scope| {
         for _ in 0..5 {
             scope.spawn(|| Scraper::new(&trust, exporter.address_and_port()).scrape());

@@ -89,7 +89,11 @@ fn certificates_change_and_no_scrape_fails() {
     let mut authority = volume.swap(None);
     let mut current = trust(&authority);
     let config = volume.folder.path().join("web.yml").display().to_string();
-    let exporter = Exporter::start(BINARY, &["--source", "sim", "--web-config-file", &config], &[]);
+    let exporter = Exporter::start(
+        BINARY,
+        &["--source", "sim", "--history=false", "--web-config-file", &config],
+        &[],
+    );
     let address = exporter.address_and_port().to_owned();
     let mut kept = Scraper::new(&current, &address);
     let mut new = Scraper::new(&current, &address);
