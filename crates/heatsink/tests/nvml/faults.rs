@@ -270,7 +270,7 @@ fn an_unread_log_blocks_no_scrape() {
     until("GPU 5 is lost", &|page| down(page, 5).as_deref() == Some("lost"));
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
-        let (page, _) = in_time(&page);
+        let (page, _) = in_time(page);
         let page = page.expect("every scrape is answered");
         assert!(is_present(&page, 1) && is_absent(&page, 5) && is_present(&page, 6));
         pauses::sleep(Duration::from_millis(50));
