@@ -329,7 +329,7 @@ fn the_demo_prints_its_addresses() {
     let (sender, lines) = mpsc::channel();
     let read = move || {
         let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        // Nobody listens any more once the last one is there.
+        // The reader ends with the last line, so that sending may fail after it.
         lines.map(|line| sender.send(line)).take_while(Result::is_ok).count()
     };
     let reader = std::thread::Builder::new().spawn(read).expect("a thread");
