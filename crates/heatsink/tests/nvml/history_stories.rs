@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use testkit::exporter::Exporter;
 
-use crate::incidents::{self, Told, served};
+use crate::incidents::{self, Told};
 use crate::rig::{BINARY, PATIENCE, Rig, up};
 
 /// Stories that are told at once. They mostly wait.
@@ -504,11 +504,13 @@ impl<'a> Stage<'a> {
             self.rig.control.clear();
             self.pass(150);
         }
-        let incidents = served(exporter);
-        if !is_told(&incidents) || incidents::listed(&self.history) != incidents {
+        // The folder is written by another thread.
+        let is_in_folder =
+            |incidents: &[Told]| is_told(incidents) && incidents::listed(&self.history) == incidents;
+        incidents::wait_for(exporter, is_in_folder).map_err(|last| {
             let listed = incidents::listed(&self.history);
-            return Err(format!("later: {incidents:?}, and in the folder {listed:?}"));
-        }
+            format!("later: {last}, and in the folder {listed:?}")
+        })?;
         let (report, status) = incidents::command(&["report", "--last"], &self.history);
         // The first line may be longer than a terminal is wide.
         let first: Vec<&str> = report.lines().take_while(|line| !line.is_empty()).collect();
