@@ -505,8 +505,9 @@ impl<'a> Stage<'a> {
             self.pass(150);
         }
         // The folder is written by another thread.
-        let is_in_folder =
-            |incidents: &[Told]| is_told(incidents) && incidents::listed(&self.history) == incidents;
+        let is_in_folder = |incidents: &[Told]| {
+            is_told(incidents) && incidents::listed(&self.history) == incidents
+        };
         incidents::wait_for(exporter, is_in_folder).map_err(|last| {
             let listed = incidents::listed(&self.history);
             format!("later: {last}, and in the folder {listed:?}")

@@ -128,7 +128,7 @@ pub(crate) fn find(
     found
 }
 
-/// Whether a GPU stopped to work a moment ago, so that there is something to look for. In almost all rows there
+/// Whether a GPU stopped working a moment ago, so that there is something to look for. In almost all rows there
 /// is none.
 pub(crate) fn is_any(states: &[GpuState]) -> bool {
     states.iter().any(|state| state.activity.silence.is_some_and(is_open))

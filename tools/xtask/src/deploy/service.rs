@@ -53,8 +53,15 @@ pub(crate) fn check(root: &Path) -> Result<Option<String>> {
 }
 
 fn check_service(booted: &Booted) -> Result<()> {
+    // Earlier versions ran as a dynamic user of the same name, which ends with their unit.
+    let earlier = ["--unit=earlier", "--property=DynamicUser=yes", "--property=User=heatsink"];
+    booted.output(&[&["systemd-run"], &earlier[..], &["sleep", "infinity"]].concat())?;
+
     // Installed and started. There is no kernel log to read in the namespaces: it has to run without.
     booted.output(&["dpkg", "--install", "/heatsink.deb"])?;
+    booted.output(&["systemctl", "stop", "earlier"])?;
+    let user = booted.output(&["getent", "--service=files", "passwd", "heatsink"]);
+    ensure!(user.is_ok(), "the dynamic user of an earlier version hid that there was no user");
     booted.wait("the service reports its GPUs", || {
         Ok(booted.property("StatusText")? == "8 of 8 GPUs answer")
     })?;

@@ -170,7 +170,7 @@ pub(super) fn rfc3339(time: Time) -> String {
 
 impl Labels {
     /// The labels of an incident as it is now. `gpu` and `UUID` are those of its only GPU: one fault is one
-    /// alert, whatever the number of GPUs. `began` is there because numbers begin anew with each run that has
+    /// alert, whatever the number of GPUs. `began` is there because numbers begin at 1 again with each run that has
     /// no folder.
     pub(super) fn of(incident: &Incident) -> Self {
         let hostname = incident.host.hostname.clone().filter(|name| !name.is_empty());

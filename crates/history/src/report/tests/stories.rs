@@ -122,7 +122,7 @@ pub(super) fn heat() -> Story {
     recording.damage = Damage { bytes: 4096, rows: 180, newer_files };
     let job = HolderInfo::Job { id: "4711".to_owned() };
     let slowed = "GPU 2 was slowed by heat for 1 h 2 min, at up to 89 °C";
-    let silent = "the GPU of job 4711 stopped to work";
+    let silent = "the GPU of job 4711 stopped working";
     let incident = Incident {
         number: 17,
         kind: SignKind::HeatSlowdown,
