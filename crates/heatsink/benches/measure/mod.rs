@@ -118,10 +118,17 @@ pub(crate) fn better(one: &[f64], other: &[f64], percent: usize) -> f64 {
 
 /// Processor time of the exporter so far, all threads, in seconds; the kernel counts it in ns.
 pub(crate) fn cpu(exporter: &Exporter) -> f64 {
+    cpu_of(exporter, |_| true)
+}
+
+/// The same of the threads with some names.
+pub(crate) fn cpu_of(exporter: &Exporter, is_counted: impl Fn(&str) -> bool) -> f64 {
     let tasks = fs::read_dir(format!("/proc/{}/task", exporter.pid())).expect("its threads");
     let nanos = tasks.filter_map(|task| {
-        let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
+        let task = task.ok()?.path();
+        let name = fs::read_to_string(task.join("comm")).ok()?;
+        let text = fs::read_to_string(task.join("schedstat")).ok()?;
+        is_counted(name.trim_end()).then(|| text.split(' ').next()?.parse::<u64>().ok())?
     });
     nanos.sum::<u64>() as f64 / 1e9
 }
