@@ -264,7 +264,7 @@ fn rows_may_be_close_together_or_far_apart() {
         assert_eq!((heat.kind, heat.verdict.name.as_str()), (SignKind::JobSilent, "heat"));
         assert_eq!(machine().run(600).incidents(), [], "{interval_ms} ms");
         let full = machine().set(&[1], "memory_used", 81_000.0);
-        let full = full.run((interval_ms / 1000).max(30)).exit(&[1]).run(60);
+        let full = full.run((interval_ms / 1000).max(5)).exit(&[1]).run(60);
         let full = full.incidents().pop().map(|incident| incident.kind);
         assert_eq!(full, Some(SignKind::MemoryFull), "{interval_ms} ms");
     }
@@ -411,6 +411,8 @@ fn memory_that_was_full_all_the_time_has_not_run_out() {
     assert_eq!(kinds(full().exit(&ALL).run(60)), []);
     let grew = full().set(&[2], "memory_used", 81_300.0).run(5);
     assert_eq!(kinds(grew.exit(&[2]).run(60)), [SignKind::MemoryFull]);
+    let not_full = busy().set(&[2], "memory_used", 75_000.0).run(5);
+    assert_eq!(kinds(not_full.exit(&[2]).run(60)), []);
 }
 
 #[test]

@@ -128,8 +128,9 @@ const STORIES: &[Pair] = &[
         || busy().set(&[4], "memory_used", 81_000.0).run(700).set(&[4], "memory_used", 81_200.0).run(5).exit(&[4]).run(20),
         || busy().set(&[4], "memory_used", 81_000.0).run(700).exit(&[4]).run(20)),
     ("gpu_memory_full",
-        || busy().set(&[4], "memory_used", 81_000.0).run(20).exit(&[4]).run(20),
-        || busy().set(&[4], "memory_used", 75_000.0).run(20).exit(&[4]).run(20)),
+        || busy().set(&[4], "memory_used", 81_000.0).run(5).exit(&[4]).run(20),
+        // As a memory test does.
+        || busy().set(&[4], "memory_used", 81_000.0).run(20).exit(&[4]).run(20)),
     ("application_ended",
         || busy().idle(&ALL).xid(0, 45).run(700),
         || busy().hot(2, 89).run(600).xid(0, 45).exit(&ALL).run(90)),
