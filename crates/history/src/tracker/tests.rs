@@ -490,6 +490,7 @@ fn links_that_are_trained_after_the_driver_was_away_are_not_down() {
     let away = busy().source_down().set(&ALL, "links_active", None).run(30);
     let reload = away.source_up("580.1").run(1);
     assert_eq!(kinds(fewer(reload, 60)), []);
+    assert_eq!(kinds(fewer(busy().started(true, true, 60), 60)), []);
     assert_eq!(kinds(fewer(busy(), 30)), [SignKind::LinkDown]);
 }
 
