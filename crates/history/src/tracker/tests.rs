@@ -187,11 +187,15 @@ fn an_incident_has_ten_minutes_before_and_two_after() {
 }
 
 #[test]
-fn a_job_that_works_in_bursts_is_told_once_an_hour() {
-    let burst = |story: Story| story.idle(&ALL).run(700).work(&ALL).run(300);
-    let bursts = (0..3).fold(busy(), |story, _| burst(story));
-    assert_eq!(kinds(bursts.clone()), [SignKind::JobSilent]);
-    assert_eq!(kinds((0..2).fold(bursts, |story, _| burst(story))), [SignKind::JobSilent; 2]);
+fn a_job_that_waits_for_work_is_told_once() {
+    let waits = |story: Story, ids: std::ops::Range<usize>| {
+        ids.fold(story, |story, _| story.idle(&ALL).run(700).work(&ALL).run(300))
+    };
+    let night = waits(busy(), 0..20);
+    assert_eq!(kinds(night.clone()), [SignKind::JobSilent]);
+    // But the next job, too.
+    let next = night.job_ends("4711", &ALL).job("4712", &ALL).run(120);
+    assert_eq!(kinds(waits(next, 0..2)), [SignKind::JobSilent; 2]);
 }
 
 #[test]

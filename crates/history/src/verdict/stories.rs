@@ -239,6 +239,25 @@ fn a_job_that_is_killed_for_heat_is_found_without_holders_too() {
 }
 
 #[test]
+fn a_job_that_ends_while_memory_is_short_may_have_ended_of_it() {
+    let short = || busy().machine("memory_pressure_full", 60.0).run(60);
+    let hangs = verdict(short().idle(&ALL).run(90));
+    assert!(hangs.cause.starts_with("The machine was short of memory, and the job"), "{hangs:#?}");
+    let done = || short().exit(&ALL).run(2).job_ends("4711", &ALL).run(90);
+    let ends = verdict(done());
+    assert!(
+        ends.cause.starts_with(
+            "The job ended while the machine was short of memory; that may be why. Programs waited"
+        ),
+        "{ends:#?}"
+    );
+    // The next one that ends like that is none.
+    let next = done().run(300).job("4712", &ALL).work(&ALL).set(&ALL, "memory_used", 60_000.0);
+    let next = next.run(300).exit(&ALL).run(2).job_ends("4712", &ALL).run(300);
+    assert_eq!(next.incidents().len(), 1);
+}
+
+#[test]
 fn nothing_is_known_is_told_with_what_was_fine() {
     let incident = busy().idle(&ALL).run(700).ends().unwrap();
     assert_eq!(

@@ -97,6 +97,16 @@ const LIMIT: Need =
 const SOMEBODY_KILLED: Need =
     Need { when: When::Earlier, ..anywhere(Pattern::OfNobody(&[Kind::OomKill])) };
 
+/// A job that is done ends just so.
+const MAY_BE_DONE: &[Need] = &[
+    anywhere(Pattern::OfNobody(&[Kind::JobSilent])),
+    Need {
+        when: When::Meanwhile,
+        place: Place::SameGpu,
+        ..anywhere(Pattern::Kinds(&[Kind::HolderEnded]))
+    },
+];
+
 /// All rows, in order of precedence.
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -527,16 +537,8 @@ pub(super) static ROWS: &[Row] = &[
             "Lower the power limit of the GPU until that is done: a steady lower clock slows a job less.",
         ],
         confidence: Confidence::Likely,
-        // A job that is done ends just so.
         doubt: Some(Doubt {
-            any: &[
-                anywhere(Pattern::OfNobody(&[Kind::JobSilent])),
-                Need {
-                    when: When::Meanwhile,
-                    place: Place::SameGpu,
-                    ..anywhere(Pattern::Kinds(&[Kind::HolderEnded]))
-                },
-            ],
+            any: MAY_BE_DONE,
             cause: "The job ended while {need gpus} {was} slowed by heat; that may be why. {need}.",
         }),
         runbook: Some("GpuThermalSlowdown"),
@@ -553,7 +555,10 @@ pub(super) static ROWS: &[Row] = &[
             "Set memory limits for pods and jobs.",
         ],
         confidence: Confidence::Possible,
-        doubt: None,
+        doubt: Some(Doubt {
+            any: MAY_BE_DONE,
+            cause: "The job ended while the machine was short of memory; that may be why. {need}.",
+        }),
         runbook: None,
     },
     Row {
