@@ -376,6 +376,43 @@ fn a_gpu_that_is_reset_is_not_lost() {
 }
 
 #[test]
+fn gpus_that_the_driver_lists_late_are_not_missing() {
+    let late = |seconds| busy().down(3, "not_initialized").run(seconds).up(3).run(60);
+    assert_eq!(kinds(late(10)), []);
+    assert_eq!(kinds(late(20)), [SignKind::GpuMissing]);
+    // One that is reset is lost first.
+    let reset = |seconds| busy().down(3, "lost").run(20).down(3, "missing").run(seconds);
+    assert_eq!(kinds(reset(30).up(3).run(60)), []);
+    assert_eq!(kinds(reset(50)), [SignKind::GpuMissing]);
+}
+
+#[test]
+fn a_gpu_that_hangs_and_is_lost_then_is_told_as_lost() {
+    let gone = |story: Story| {
+        let incidents = story.incidents();
+        let [incident] = incidents.as_slice() else { panic!("{incidents:#?}") };
+        let signs = incident.signs.iter().filter(|sign| sign.xid.is_none());
+        let mut signs: Vec<_> = signs.map(|sign| (sign.kind, sign.to.is_some())).collect();
+        signs.dedup();
+        (incident.verdict.name.clone(), signs)
+    };
+    let hung = || busy().down(6, "late").run(20);
+    let (over, lost) = ((SignKind::GpuHung, true), (SignKind::GpuLost, false));
+    let told = ("off_bus".to_owned(), vec![over, lost]);
+    assert_eq!(gone(hung().down(6, "lost").xid(6, 79).run(10)), told);
+    assert_eq!(gone(hung().down(6, "lost").run(70)), told);
+    let missing = gone(hung().down(6, "missing").run(30));
+    assert_eq!(missing, ("missing".to_owned(), vec![over, (SignKind::GpuMissing, false)]));
+    // One that is reset is not lost.
+    let reset = gone(hung().down(6, "lost").run(20).up(6).run(130));
+    assert_eq!(reset, ("hung".to_owned(), vec![over]));
+    // And where all hang together.
+    let all = ALL.iter().fold(busy(), |story, gpu| story.down(*gpu, "late")).run(20);
+    let all = ALL.iter().fold(all, |story, gpu| story.xid(*gpu, 79).down(*gpu, "lost"));
+    assert_eq!(gone(all.run(30)), told);
+}
+
+#[test]
 fn gpus_that_are_late_together_are_one_sign() {
     let all = ALL.iter().fold(busy(), |story, gpu| story.down(*gpu, "late")).run(20);
     let late = |story: &Story| {

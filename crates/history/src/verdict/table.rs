@@ -278,7 +278,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         // Of XIDs on one GPU the first is the cause.
         lacks: &[before(Pattern::Classes(&[Class::ResetGpu, Class::CheckNvlink]))],
-        supports: Pattern::Either(&[Kind::LinkDown], &[74, 119]),
+        supports: Pattern::Either(&[Kind::LinkDown, Kind::GpuHung], &[74, 119]),
         cause: "{gpus} fell off the bus.",
         actions: &[
             "Drain the machine and start it again; power it off if that does not help.",
