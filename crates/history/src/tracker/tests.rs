@@ -249,6 +249,10 @@ fn an_oom_kill_is_a_trigger_only_if_it_has_to_do_with_a_gpu() {
     let free = || Story::of(8).run(120);
     assert_eq!(kills(free().oom_kill(other, None).run(3).exit(&[2])), [SignKind::OomKill]);
     assert_eq!(kills(free().exit(&[2]).run(1).oom_kill(other, None)), [SignKind::OomKill]);
+    assert_eq!(kills(free().oom_kill(other, None).run(3).idle(&[2])), [SignKind::OomKill]);
+    // A pause is no end.
+    let pause = free().every_ms(100).run(60).oom_kill(other, None).run(3).idle(&[2]).run(2);
+    assert_eq!(kills(pause.work(&[2])), []);
     // Memory that was freed before was not that of the process.
     assert_eq!(kills(free().exit(&[2]).run(3).oom_kill(other, None)), []);
     // Where holders are known, it was the process of another one.

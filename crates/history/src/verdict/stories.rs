@@ -384,6 +384,12 @@ fn an_oom_kill_is_certain_only_of_the_job() {
     let possible = of(None);
     assert_eq!(possible.confidence, Confidence::Possible);
     assert!(possible.cause.contains("and GPU 2 freed memory at that time"), "{possible:#?}");
+    let stopped = busy().oom_kill(None, None).idle(&[2]);
+    let silent = verdict(stopped.clone().run(20));
+    assert!(silent.cause.contains("and GPU 2 stopped working at that time"), "{silent:#?}");
+    let both = verdict(stopped.run(5).exit(&[3]).run(20));
+    let words = "and GPU 2, 3 freed memory or stopped working at that time";
+    assert!(both.cause.contains(words), "{both:#?}");
 }
 
 #[test]

@@ -456,7 +456,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[SOMEBODY_KILLED],
-            cause: "A memory limit was reached, and {gpus} freed memory at that time. {sign}.",
+            cause: "A memory limit was reached, and {gpus} {freed memory} at that time. {sign}.",
         }),
         runbook: None,
     },
@@ -478,7 +478,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[SOMEBODY_KILLED],
-            cause: "The machine was out of memory, and {gpus} freed memory at that time. {sign}.",
+            cause: "The machine was out of memory, and {gpus} {freed memory} at that time. {sign}.",
         }),
         runbook: None,
     },
