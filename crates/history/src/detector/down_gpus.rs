@@ -90,6 +90,7 @@ impl DownGpus {
         let Some(&(_, kind, text)) = row.filter(|_| has_answered) else { return };
         let state = State { since: time, kind, text, was_lost: kind == SignKind::GpuLost };
         match self.down.iter_mut().find(|down| down.gpu.is_same(gpu)) {
+            // Only one that was told to hang may turn out to be lost.
             Some(down) if down.is_told && down.state.kind != SignKind::GpuHung => {}
             Some(down) if down.is_told && kind == SignKind::GpuHung => down.later = None,
             Some(down) if down.is_told => {

@@ -30,9 +30,9 @@ const LOOKED_AT_ENDED: Duration = Duration::from_secs(300);
 
 /// Heat for so long is harmful, whatever it did to clocks.
 const LONG_HEAT: Duration = Duration::from_secs(300);
-/// What many machines always have, so that each job there ends in it. It is told again of the same GPUs after
-/// [`AGAIN`].
+/// What some machines always have, so that each job there ends in it.
 const USUAL: [SignKind; 2] = [SignKind::HeatSlowdown, SignKind::HostMemoryPressure];
+/// It is told again of the same GPUs after this time.
 const AGAIN: Duration = Duration::from_secs(6 * 3600);
 
 /// Jobs that were told, and groups of GPUs.
