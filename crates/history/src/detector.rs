@@ -116,7 +116,7 @@ impl Detector {
         &self.holders
     }
 
-    /// A time of the wall clock as it would be had nobody set it.
+    /// A time of the wall clock without the changes that were made to the clock since the begin.
     pub(crate) fn steady(&self, time: Time) -> Time {
         Time(time.0.saturating_sub(self.clock_set_ms))
     }
@@ -169,6 +169,7 @@ impl Detector {
             // What the run before it knew may have changed since; what is so is told again.
             self.holders.end_all(time);
             self.down_gpus = DownGpus::default();
+            self.gpus.iter_mut().for_each(GpuState::forget_links);
         }
         self.holders.step(time, event);
         found.extend(xids::found(time, event));

@@ -187,11 +187,15 @@ fn an_incident_has_ten_minutes_before_and_two_after() {
 }
 
 #[test]
-fn a_job_that_works_in_bursts_is_told_once_an_hour() {
-    let burst = |story: Story| story.idle(&ALL).run(700).work(&ALL).run(300);
-    let bursts = (0..3).fold(busy(), |story, _| burst(story));
-    assert_eq!(kinds(bursts.clone()), [SignKind::JobSilent]);
-    assert_eq!(kinds((0..2).fold(bursts, |story, _| burst(story))), [SignKind::JobSilent; 2]);
+fn a_job_that_waits_for_work_is_told_once() {
+    let waits = |story: Story, ids: std::ops::Range<usize>| {
+        ids.fold(story, |story, _| story.idle(&ALL).run(700).work(&ALL).run(300))
+    };
+    let night = waits(busy(), 0..20);
+    assert_eq!(kinds(night.clone()), [SignKind::JobSilent]);
+    // But the next job, too.
+    let next = night.job_ends("4711", &ALL).job("4712", &ALL).run(120);
+    assert_eq!(kinds(waits(next, 0..2)), [SignKind::JobSilent; 2]);
 }
 
 #[test]
@@ -245,6 +249,10 @@ fn an_oom_kill_is_a_trigger_only_if_it_has_to_do_with_a_gpu() {
     let free = || Story::of(8).run(120);
     assert_eq!(kills(free().oom_kill(other, None).run(3).exit(&[2])), [SignKind::OomKill]);
     assert_eq!(kills(free().exit(&[2]).run(1).oom_kill(other, None)), [SignKind::OomKill]);
+    assert_eq!(kills(free().oom_kill(other, None).run(3).idle(&[2])), [SignKind::OomKill]);
+    // A pause is no end.
+    let pause = free().every_ms(100).run(60).oom_kill(other, None).run(3).idle(&[2]).run(2);
+    assert_eq!(kills(pause.work(&[2])), []);
     // Memory that was freed before was not that of the process.
     assert_eq!(kills(free().exit(&[2]).run(3).oom_kill(other, None)), []);
     // Where holders are known, it was the process of another one.
@@ -264,7 +272,7 @@ fn rows_may_be_close_together_or_far_apart() {
         assert_eq!((heat.kind, heat.verdict.name.as_str()), (SignKind::JobSilent, "heat"));
         assert_eq!(machine().run(600).incidents(), [], "{interval_ms} ms");
         let full = machine().set(&[1], "memory_used", 81_000.0);
-        let full = full.run((interval_ms / 1000).max(30)).exit(&[1]).run(60);
+        let full = full.run((interval_ms / 1000).max(5)).exit(&[1]).run(60);
         let full = full.incidents().pop().map(|incident| incident.kind);
         assert_eq!(full, Some(SignKind::MemoryFull), "{interval_ms} ms");
     }
@@ -372,6 +380,43 @@ fn a_gpu_that_is_reset_is_not_lost() {
 }
 
 #[test]
+fn gpus_that_the_driver_lists_late_are_not_missing() {
+    let late = |seconds| busy().down(3, "not_initialized").run(seconds).up(3).run(60);
+    assert_eq!(kinds(late(10)), []);
+    assert_eq!(kinds(late(20)), [SignKind::GpuMissing]);
+    // One that is reset is lost first.
+    let reset = |seconds| busy().down(3, "lost").run(20).down(3, "missing").run(seconds);
+    assert_eq!(kinds(reset(30).up(3).run(60)), []);
+    assert_eq!(kinds(reset(50)), [SignKind::GpuMissing]);
+}
+
+#[test]
+fn a_gpu_that_hangs_and_is_lost_then_is_told_as_lost() {
+    let gone = |story: Story| {
+        let incidents = story.incidents();
+        let [incident] = incidents.as_slice() else { panic!("{incidents:#?}") };
+        let signs = incident.signs.iter().filter(|sign| sign.xid.is_none());
+        let mut signs: Vec<_> = signs.map(|sign| (sign.kind, sign.to.is_some())).collect();
+        signs.dedup();
+        (incident.verdict.name.clone(), signs)
+    };
+    let hung = || busy().down(6, "late").run(20);
+    let (over, lost) = ((SignKind::GpuHung, true), (SignKind::GpuLost, false));
+    let told = ("off_bus".to_owned(), vec![over, lost]);
+    assert_eq!(gone(hung().down(6, "lost").xid(6, 79).run(10)), told);
+    assert_eq!(gone(hung().down(6, "lost").run(70)), told);
+    let missing = gone(hung().down(6, "missing").run(30));
+    assert_eq!(missing, ("missing".to_owned(), vec![over, (SignKind::GpuMissing, false)]));
+    // One that is reset is not lost.
+    let reset = gone(hung().down(6, "lost").run(20).up(6).run(130));
+    assert_eq!(reset, ("hung".to_owned(), vec![over]));
+    // And where all hang together.
+    let all = ALL.iter().fold(busy(), |story, gpu| story.down(*gpu, "late")).run(20);
+    let all = ALL.iter().fold(all, |story, gpu| story.xid(*gpu, 79).down(*gpu, "lost"));
+    assert_eq!(gone(all.run(30)), told);
+}
+
+#[test]
 fn gpus_that_are_late_together_are_one_sign() {
     let all = ALL.iter().fold(busy(), |story, gpu| story.down(*gpu, "late")).run(20);
     let late = |story: &Story| {
@@ -411,6 +456,8 @@ fn memory_that_was_full_all_the_time_has_not_run_out() {
     assert_eq!(kinds(full().exit(&ALL).run(60)), []);
     let grew = full().set(&[2], "memory_used", 81_300.0).run(5);
     assert_eq!(kinds(grew.exit(&[2]).run(60)), [SignKind::MemoryFull]);
+    let not_full = busy().set(&[2], "memory_used", 75_000.0).run(5);
+    assert_eq!(kinds(not_full.exit(&[2]).run(60)), []);
 }
 
 #[test]
@@ -488,6 +535,7 @@ fn links_that_are_trained_after_the_driver_was_away_are_not_down() {
     let away = busy().source_down().set(&ALL, "links_active", None).run(30);
     let reload = away.source_up("580.1").run(1);
     assert_eq!(kinds(fewer(reload, 60)), []);
+    assert_eq!(kinds(fewer(busy().started(true, true, 60), 60)), []);
     assert_eq!(kinds(fewer(busy(), 30)), [SignKind::LinkDown]);
 }
 

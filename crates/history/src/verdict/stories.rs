@@ -128,8 +128,9 @@ const STORIES: &[Pair] = &[
         || busy().set(&[4], "memory_used", 81_000.0).run(700).set(&[4], "memory_used", 81_200.0).run(5).exit(&[4]).run(20),
         || busy().set(&[4], "memory_used", 81_000.0).run(700).exit(&[4]).run(20)),
     ("gpu_memory_full",
-        || busy().set(&[4], "memory_used", 81_000.0).run(20).exit(&[4]).run(20),
-        || busy().set(&[4], "memory_used", 75_000.0).run(20).exit(&[4]).run(20)),
+        || busy().set(&[4], "memory_used", 81_000.0).run(5).exit(&[4]).run(20),
+        // As a memory test does.
+        || busy().set(&[4], "memory_used", 81_000.0).run(20).exit(&[4]).run(20)),
     ("application_ended",
         || busy().idle(&ALL).xid(0, 45).run(700),
         || busy().hot(2, 89).run(600).xid(0, 45).exit(&ALL).run(90)),
@@ -235,6 +236,25 @@ fn a_job_that_is_killed_for_heat_is_found_without_holders_too() {
     let ended = busy().hot(2, 89).run(3600).exit(&ALL).job_ends("4711", &ALL).run(20).ends();
     let ended = ended.unwrap();
     assert_eq!((ended.kind, ended.verdict.confidence), (SignKind::JobSilent, Confidence::Possible));
+}
+
+#[test]
+fn a_job_that_ends_while_memory_is_short_may_have_ended_of_it() {
+    let short = || busy().machine("memory_pressure_full", 60.0).run(60);
+    let hangs = verdict(short().idle(&ALL).run(90));
+    assert!(hangs.cause.starts_with("The machine was short of memory, and the job"), "{hangs:#?}");
+    let done = || short().exit(&ALL).run(2).job_ends("4711", &ALL).run(90);
+    let ends = verdict(done());
+    assert!(
+        ends.cause.starts_with(
+            "The job ended while the machine was short of memory; that may be why. Programs waited"
+        ),
+        "{ends:#?}"
+    );
+    // The next one that ends like that is none.
+    let next = done().run(300).job("4712", &ALL).work(&ALL).set(&ALL, "memory_used", 60_000.0);
+    let next = next.run(300).exit(&ALL).run(2).job_ends("4712", &ALL).run(300);
+    assert_eq!(next.incidents().len(), 1);
 }
 
 #[test]
@@ -364,6 +384,12 @@ fn an_oom_kill_is_certain_only_of_the_job() {
     let possible = of(None);
     assert_eq!(possible.confidence, Confidence::Possible);
     assert!(possible.cause.contains("and GPU 2 freed memory at that time"), "{possible:#?}");
+    let stopped = busy().oom_kill(None, None).idle(&[2]);
+    let silent = verdict(stopped.clone().run(20));
+    assert!(silent.cause.contains("and GPU 2 stopped working at that time"), "{silent:#?}");
+    let both = verdict(stopped.run(5).exit(&[3]).run(20));
+    let words = "and GPU 2, 3 freed memory or stopped working at that time";
+    assert!(both.cause.contains(words), "{both:#?}");
 }
 
 #[test]

@@ -97,6 +97,16 @@ const LIMIT: Need =
 const SOMEBODY_KILLED: Need =
     Need { when: When::Earlier, ..anywhere(Pattern::OfNobody(&[Kind::OomKill])) };
 
+/// A job that is done ends just so.
+const MAY_BE_DONE: &[Need] = &[
+    anywhere(Pattern::OfNobody(&[Kind::JobSilent])),
+    Need {
+        when: When::Meanwhile,
+        place: Place::SameGpu,
+        ..anywhere(Pattern::Kinds(&[Kind::HolderEnded]))
+    },
+];
+
 /// All rows, in order of precedence.
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -268,7 +278,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         // Of XIDs on one GPU the first is the cause.
         lacks: &[before(Pattern::Classes(&[Class::ResetGpu, Class::CheckNvlink]))],
-        supports: Pattern::Either(&[Kind::LinkDown], &[74, 119]),
+        supports: Pattern::Either(&[Kind::LinkDown, Kind::GpuHung], &[74, 119]),
         cause: "{gpus} fell off the bus.",
         actions: &[
             "Drain the machine and start it again; power it off if that does not help.",
@@ -446,7 +456,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[SOMEBODY_KILLED],
-            cause: "A memory limit was reached, and {gpus} freed memory at that time. {sign}.",
+            cause: "A memory limit was reached, and {gpus} {freed memory} at that time. {sign}.",
         }),
         runbook: None,
     },
@@ -468,7 +478,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[SOMEBODY_KILLED],
-            cause: "The machine was out of memory, and {gpus} freed memory at that time. {sign}.",
+            cause: "The machine was out of memory, and {gpus} {freed memory} at that time. {sign}.",
         }),
         runbook: None,
     },
@@ -527,16 +537,8 @@ pub(super) static ROWS: &[Row] = &[
             "Lower the power limit of the GPU until that is done: a steady lower clock slows a job less.",
         ],
         confidence: Confidence::Likely,
-        // A job that is done ends just so.
         doubt: Some(Doubt {
-            any: &[
-                anywhere(Pattern::OfNobody(&[Kind::JobSilent])),
-                Need {
-                    when: When::Meanwhile,
-                    place: Place::SameGpu,
-                    ..anywhere(Pattern::Kinds(&[Kind::HolderEnded]))
-                },
-            ],
+            any: MAY_BE_DONE,
             cause: "The job ended while {need gpus} {was} slowed by heat; that may be why. {need}.",
         }),
         runbook: Some("GpuThermalSlowdown"),
@@ -553,7 +555,10 @@ pub(super) static ROWS: &[Row] = &[
             "Set memory limits for pods and jobs.",
         ],
         confidence: Confidence::Possible,
-        doubt: None,
+        doubt: Some(Doubt {
+            any: MAY_BE_DONE,
+            cause: "The job ended while the machine was short of memory; that may be why. {need}.",
+        }),
         runbook: None,
     },
     Row {
@@ -580,12 +585,13 @@ pub(super) static ROWS: &[Row] = &[
             &[Kind::GpuMemoryAlmostFull, Kind::JobSilent, Kind::HolderEnded],
             &[45],
         ),
-        cause: "The application ran out of GPU memory. {sign}.",
+        cause: "The application ran out of GPU memory, or ended just after it had filled it. {sign}.",
         actions: &[
+            "Read what the application wrote last: an error of CUDA that names memory decides.",
             "Use less memory: smaller batches, shorter sequences, checkpointed activations; or look for a leak.",
             "Nothing for the GPU: it is healthy.",
         ],
-        confidence: Confidence::Likely,
+        confidence: Confidence::Possible,
         doubt: None,
         runbook: Some("GpuMemoryFull"),
     },
