@@ -233,7 +233,7 @@ fn started(before: Option<&PreviousRun>) -> String {
         None => "",
         Some(PreviousRun { was_stopped: true, .. }) => ", after it was stopped",
         Some(PreviousRun { machine_restarted: true, .. }) => {
-            ", after the machine was restarted while it ran"
+            ", after it was cut off and the machine was started again"
         }
         Some(_) => ", after it was killed or crashed",
     };

@@ -695,6 +695,11 @@ fn a_container_that_crashes_again_and_again_is_told_once_a_day() {
     assert_eq!(length, Duration::from_secs(720), "its window stays");
     assert_eq!(kinds(crash(crash(day))), [SignKind::Xid; 2]);
 
+    let killed = |story: Story| {
+        let story = story.work(&ALL).set(&ALL, "memory_used", 60_000.0).run(60);
+        story.oom_kill(Some("/slurm/job_4711/step_0"), None).exit(&ALL).run(240)
+    };
+    assert_eq!(kinds((0..5).fold(busy(), |story, _| killed(story))), [SignKind::OomKill]);
     // Other jobs, other GPUs, other faults, and what costs a GPU are told.
     let again = |story: Story| kinds(story).len();
     let first = || crash(busy());
