@@ -174,6 +174,12 @@ impl History {
         self.previous.get()?.run
     }
 
+    /// Whether that run may have been on this host: a folder can be on a disk that machines share.
+    pub fn is_of_host(&self, hostname: Option<&str>) -> bool {
+        let before = self.previous.get().and_then(|previous| previous.hostname.as_deref());
+        before.is_none() || hostname.is_none() || before == hostname
+    }
+
     /// The number of the next incident: the first that none has in memory, and none had in the directory when it
     /// was opened.
     pub fn next_incident(&self) -> u64 {

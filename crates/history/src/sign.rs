@@ -66,7 +66,7 @@ pub enum SignKind {
     LinkDown,
     /// All GPUs of a job stopped working together.
     JobSilent,
-    /// The machine was restarted while heatsink ran.
+    /// heatsink was cut off, and the machine was started again since.
     MachineRestart,
     /// Corrected memory errors were counted.
     EccCorrected,

@@ -227,7 +227,7 @@ mod tests {
         let message = |has_folder| events(&incident(17), &telling(has_folder)).remove(0).message;
         let (with, without) = (message(true), message(false));
         assert_eq!(with, format!("{without}; see `heatsink report 17` on gpu-node-1"));
-        assert!(without.ends_with("(XID 79) at 03:12:44"), "{without}");
+        assert!(without.ends_with("(XID 79) at 03:12:44 UTC"), "{without}");
     }
 
     #[test]

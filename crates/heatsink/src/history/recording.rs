@@ -215,6 +215,8 @@ impl Writer {
             Some(Opened { before, tracker }) => (before, tracker),
             None => (None, Tracker::new(self.history.next_incident())),
         };
+        let hostname = self.host.hostname.as_deref();
+        let before = before.filter(|_| self.history.is_of_host(hostname));
         let since = since(before, self.clock.at(SystemTime::now(), Moment::now()));
         let epoch = self.watcher.epoch();
         let mut state = State {

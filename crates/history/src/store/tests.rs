@@ -491,7 +491,11 @@ fn a_run_knows_how_the_one_before_it_ended() {
     second.put_incident(&incident(1, 20, false));
     drop(second);
     let other_boot = Arc::new(Layout {
-        host: crate::layout::HostInfo { boot_id: Some("earlier".into()), ..Default::default() },
+        host: crate::layout::HostInfo {
+            boot_id: Some("earlier".into()),
+            hostname: Some("gpu-node-1".into()),
+            ..Default::default()
+        },
         ..Layout::clone(&setup.layout)
     });
     let third = setup.open();
@@ -501,8 +505,11 @@ fn a_run_knows_how_the_one_before_it_ended() {
     assert_eq!(third.view().last_incident, Some(at(20).to_system()));
     third.append(moment(30), &other_boot, Some(&row(&other_boot, 30)), &[event(30)], true);
     drop(third);
-    let run = setup.open().previous_run().expect("there was one");
+    let fourth = setup.open();
+    let run = fourth.previous_run().expect("there was one");
     assert_eq!((run.was_stopped, run.machine_restarted, run.last), (false, true, at(30)));
+    let is_of = [Some("gpu-node-1"), Some("gpu-node-2"), None].map(|host| fourth.is_of_host(host));
+    assert_eq!(is_of, [true, false, true]);
 }
 
 #[test]

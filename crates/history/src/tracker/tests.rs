@@ -166,7 +166,7 @@ fn what_follows_from_a_fault_joins_it() {
     }
     let apart = busy().xid(5, 31).run(30).xid(6, 13).run(9);
     assert_eq!(kinds(apart), [SignKind::Xid, SignKind::Xid]);
-    let later = busy().xid(5, 31).run(130).xid(5, 31).run(9);
+    let later = busy().xid(5, 62).run(130).xid(5, 62).run(9);
     assert_eq!(kinds(later), [SignKind::Xid, SignKind::Xid]);
 }
 
@@ -282,7 +282,10 @@ fn rows_may_be_close_together_or_far_apart() {
 fn at_most_32_incidents_an_hour_are_kept_and_the_others_are_counted() {
     let mut story = busy();
     for number in 0..60 {
-        story = story.xid(number % 8, 31).run(20).xid((number + 4) % 8, 13).run(20);
+        // Each fails once.
+        let (job, next) = (number.to_string(), (number + 1).to_string());
+        story = story.job(&job, &ALL).xid(number % 8, 31).run(20).job_ends(&job, &ALL);
+        story = story.job(&next, &ALL).xid((number + 4) % 8, 13).run(20).job_ends(&next, &ALL);
     }
     let incidents = story.run(300).incidents();
     assert_eq!(incidents.len(), 32);
@@ -713,4 +716,64 @@ fn memory_is_bounded_whatever_happens() {
         assert!(tracker.closed.len() <= MOST_CLOSED);
         assert!(tracker.detector.holders().all().len() <= 1024);
     }
+}
+
+#[test]
+fn what_repeats_itself_joins_nothing_to_its_incident() {
+    let looping =
+        |story: Story, seconds| (0..20).fold(story, |story, _| story.xid(0, 13).run(seconds));
+    for seconds in [2, 20] {
+        let hot = looping(looping(busy(), seconds).hot(5, 89), seconds);
+        let hot = looping(hot, 20);
+        assert_eq!(kinds(hot), [SignKind::Xid, SignKind::HeatSlowdown], "each {seconds} s");
+    }
+    // The first one is near.
+    assert_eq!(kinds(busy().xid(0, 13).run(4).xid(5, 31).run(9)), [SignKind::Xid]);
+}
+
+#[test]
+fn a_container_that_crashes_again_and_again_is_told_once_a_day() {
+    let crash = |story: Story| story.xid(3, 31).run(300);
+    let slow = Story::of(4).every_ms(20_000).job("4711", &[3]).run(120);
+    let day = (0..288).fold(slow, |story, _| crash(story));
+    let incidents = day.incidents();
+    let [incident] = incidents.as_slice() else { panic!("{}", incidents.len()) };
+    assert!(incident.signs[0].text.contains(" times)"), "{incident:#?}");
+    let length = incident.window.to.since(incident.window.from);
+    assert_eq!(length, Duration::from_secs(720), "its window stays");
+    assert_eq!(kinds(crash(crash(day))), [SignKind::Xid; 2]);
+
+    let killed = |story: Story| {
+        let story = story.work(&ALL).set(&ALL, "memory_used", 60_000.0).run(60);
+        story.oom_kill(Some("/slurm/job_4711/step_0"), None).exit(&ALL).run(240)
+    };
+    assert_eq!(kinds((0..5).fold(busy(), |story, _| killed(story))), [SignKind::OomKill]);
+    // Other jobs, other GPUs, other faults, and what costs a GPU are told.
+    let again = |story: Story| kinds(story).len();
+    let first = || crash(busy());
+    let other = || first().job_ends("4711", &ALL).job("4712", &ALL).run(20);
+    assert_eq!(again(first().xid(3, 31)), 1);
+    assert_eq!(again(other().xid(3, 31)), 2);
+    assert_eq!(again(first().xid(4, 31)), 2);
+    assert_eq!(again(first().xid(3, 13)), 2);
+    assert_eq!(again(busy().xid(3, 62).run(300).xid(3, 62)), 2);
+    assert_eq!(again(first().run(700).xid(3, 31)), 2, "long after it");
+}
+
+#[test]
+fn faults_that_are_days_apart_and_told_at_once_are_two_incidents() {
+    let mut story = busy().xid(5, 31).xid(5, 79).run(1);
+    let step = story.steps.last_mut().unwrap();
+    let day = 86_400_000;
+    step.events[0].time.0 -= 3 * day;
+    step.events[1].time.0 -= day;
+    let incidents = story.incidents();
+    let began: Vec<_> = incidents.iter().map(|incident| incident.began).collect();
+    assert_eq!(began, [step_time(&story, 3 * day), step_time(&story, day)]);
+    assert!(incidents.iter().all(|incident| incident.is_closed && incident.events.len() == 1));
+}
+
+/// The time of the last events, as many milliseconds before.
+fn step_time(story: &Story, before: i64) -> Time {
+    Time(story.steps[story.steps.len() - 2].row.time.0 - before)
 }

@@ -359,8 +359,19 @@ fn a_power_brake_is_certain_for_itself_alone() {
     assert_eq!((lost.name.as_str(), lost.confidence), ("power_then_lost", Confidence::Possible));
     assert!(lost.cause.contains("GPU 3 did not answer"), "{}", lost.cause);
     assert!(lost.evidence.iter().any(|sentence| sentence.contains("XID 79")), "{lost:#?}");
-    let silent = verdict(braked().idle(&ALL).run(90));
-    assert_eq!(silent.confidence, Confidence::Possible, "{silent:#?}");
+    // A job that dies a while after it may have died of it.
+    for story in [braked(), over(), over().run(60)] {
+        let silent = verdict(story.exit(&ALL).run(20));
+        assert_eq!(silent.name, "power_brake_machine", "{silent:#?}");
+        assert_eq!(silent.confidence, Confidence::Possible, "{silent:#?}");
+        assert!(
+            silent.cause.ends_with("brake of the machine, and the job stopped."),
+            "{silent:#?}"
+        );
+    }
+    let one = busy().set(&[3], "clock_reasons", 128.0).run(20).set(&[3], "clock_reasons", 0.0);
+    let silent = verdict(one.run(30).exit(&ALL).run(20));
+    assert_eq!((silent.name.as_str(), silent.confidence), ("power_brake", Confidence::Possible));
     assert_ne!(verdict(over().run(100).idle(&ALL).run(90)).confidence, Confidence::Certain);
 }
 
@@ -373,6 +384,13 @@ fn a_driver_that_is_replaced_for_a_repair_is_no_cause() {
     assert_eq!(told.name, "gsp", "{told:#?}");
     let told = verdict(replaced(start()));
     assert!(told.cause.starts_with("The driver was replaced while a job ran. The driver was"));
+}
+
+#[test]
+fn a_machine_that_was_started_again_may_have_been_stopped_after_heatsink() {
+    let told = verdict(Story::of(8).started(false, true, 240).run(20));
+    assert_eq!(told.confidence, Confidence::Possible);
+    assert!(told.cause.ends_with("unless heatsink was killed before."), "{told:#?}");
 }
 
 #[test]

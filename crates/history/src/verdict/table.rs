@@ -407,7 +407,7 @@ pub(super) static ROWS: &[Row] = &[
         name: "power_brake_machine",
         decides: Pattern::Kinds(&[Kind::PowerBrake, Kind::JobSilent]),
         needs: &[Need { gpus: 2, when: When::GoesOn, ..anywhere(BRAKE) }, during(BRAKE)],
-        lacks: &[Need { when: When::AfterEnd, ..anywhere(SILENT) }],
+        lacks: &[],
         supports: NOTHING,
         cause: "Power: {need gpus} {was} slowed by the power brake of the machine.",
         actions: &[
@@ -417,7 +417,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[anywhere(SILENT)],
-            cause: "Power, maybe: the job stopped while {need gpus} {was} slowed by the power brake of the machine.",
+            cause: "Power, maybe: {need gpus} {was} slowed by the power brake of the machine, and the job stopped.",
         }),
         runbook: Some("GpuPowerBrake"),
     },
@@ -425,7 +425,7 @@ pub(super) static ROWS: &[Row] = &[
         name: "power_brake",
         decides: Pattern::Either(&[Kind::PowerBrake, Kind::JobSilent], &[54]),
         needs: &[during(Pattern::Either(&[Kind::PowerBrake], &[54]))],
-        lacks: &[Need { when: When::AfterEnd, ..anywhere(SILENT) }],
+        lacks: &[],
         supports: NOTHING,
         cause: "Power: {need}.",
         actions: &[
@@ -435,7 +435,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[anywhere(SILENT)],
-            cause: "Power, maybe: the job stopped while {need gpus} {was} short of power. {need}.",
+            cause: "Power, maybe: {need gpus} {was} short of power, and the job stopped. {need}.",
         }),
         runbook: Some("GpuPowerBrake"),
     },
@@ -458,7 +458,7 @@ pub(super) static ROWS: &[Row] = &[
             any: &[SOMEBODY_KILLED],
             cause: "A memory limit was reached, and {gpus} {freed memory} at that time. {sign}.",
         }),
-        runbook: None,
+        runbook: Some("GpuIncident"),
     },
     Row {
         name: "oom_kill_machine",
@@ -480,7 +480,7 @@ pub(super) static ROWS: &[Row] = &[
             any: &[SOMEBODY_KILLED],
             cause: "The machine was out of memory, and {gpus} {freed memory} at that time. {sign}.",
         }),
-        runbook: None,
+        runbook: Some("GpuIncident"),
     },
     Row {
         name: "gpu_failed_before",
@@ -559,7 +559,7 @@ pub(super) static ROWS: &[Row] = &[
             any: MAY_BE_DONE,
             cause: "The job ended while the machine was short of memory; that may be why. {need}.",
         }),
-        runbook: None,
+        runbook: Some("GpuIncident"),
     },
     Row {
         name: "gpu_memory_full_for_long",
@@ -613,14 +613,14 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         lacks: &[],
         supports: NOTHING,
-        cause: "The machine went down without a shutdown, most likely by a power cut, a kernel panic or a hard reset.",
+        cause: "The machine was started again after heatsink was cut off: a power cut, a kernel panic or a hard reset, unless heatsink was killed before.",
         actions: &[
             "Read the event log of the management controller: ipmitool sel elist.",
             "Read the last lines of the kernel before it: journalctl -k -b -1, and /sys/fs/pstore.",
         ],
         confidence: Confidence::Possible,
         doubt: None,
-        runbook: None,
+        runbook: Some("GpuIncident"),
     },
     Row {
         name: "xid_other",
