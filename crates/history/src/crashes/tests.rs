@@ -256,7 +256,7 @@ fn a_kill_loses_at_most_five_seconds() {
     let directory = self::directory();
     let history = open(directory.path());
     let layout = layout(2, 5);
-    for second in 0..90 {
+    for second in 0_i64..90 {
         let now = moment(second.unsigned_abs());
         history.append(now, &layout, Some(&row(&layout, second)), &[], false);
         let last = read_since(directory.path(), 0).seconds().last().copied();
