@@ -81,6 +81,8 @@ pub(crate) struct Store {
     /// The last frame that was written, and the last one that was synced.
     written: u64,
     synced: u64,
+    /// Whether something urgent waits for a sync, be it written or not.
+    sync_pending: bool,
     last_sync: Option<Moment>,
     last_retention: Option<Moment>,
     retry_at: Option<Moment>,
@@ -104,6 +106,7 @@ impl Store {
             now: Moment::BOOT,
             written: 0,
             synced: 0,
+            sync_pending: false,
             last_sync: None,
             last_retention: None,
             retry_at: None,
@@ -126,10 +129,11 @@ impl Store {
     /// Writes what of the memory was not written yet.
     pub(crate) fn write(&mut self, now: Moment, memory: &Memory, is_urgent: bool) {
         self.now = now;
+        self.sync_pending |= is_urgent;
         if self.retry_at.is_some_and(|at| now < at) {
             return;
         }
-        let result = self.write_or_make_room(now, memory, is_urgent);
+        let result = self.write_or_make_room(now, memory);
         self.finish(now, result);
     }
 
@@ -161,7 +165,8 @@ impl Store {
 
     /// Writes and syncs all, ends the segment and gives the directory free.
     pub(crate) fn close(&mut self, memory: &Memory) {
-        let result = self.write_or_make_room(self.now, memory, true);
+        self.sync_pending = true;
+        let result = self.write_or_make_room(self.now, memory);
         self.finish(self.now, result);
         if let Some(open) = self.open.take() {
             let ended = open.current.map_or(0, |segment| segment.end(&self.disk));
@@ -170,22 +175,17 @@ impl Store {
         memory.blocks.iter().for_each(|block| self.forget(block));
     }
 
-    fn write_or_make_room(
-        &mut self,
-        now: Moment,
-        memory: &Memory,
-        is_urgent: bool,
-    ) -> Result<(), Failure> {
-        let result = self.try_write(now, memory, is_urgent);
+    fn write_or_make_room(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
+        let result = self.try_write(now, memory);
         let is_full = result.as_ref().is_err_and(|failure| failure.reason == "full");
         if !is_full || !self.make_room(now, memory) {
             return result;
         }
         self.drop_broken();
-        self.try_write(now, memory, is_urgent)
+        self.try_write(now, memory)
     }
 
-    fn try_write(&mut self, now: Moment, memory: &Memory, is_urgent: bool) -> Result<(), Failure> {
+    fn try_write(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
         self.check_directory()?;
         let run = self.run.number();
         let memory = match memory.run == run {
@@ -195,7 +195,7 @@ impl Store {
         let memory = &*memory;
         self.write_frames(memory)?;
         let is_due = self.last_sync.is_none_or(|last| now - last >= SYNC);
-        if is_urgent || is_due {
+        if self.sync_pending || is_due {
             self.sync(now)?;
         }
         self.write_incidents(now, memory)?;
@@ -291,6 +291,7 @@ impl Store {
             segment.sync(&self.disk)?;
         }
         self.synced = self.written;
+        self.sync_pending = false;
         self.last_sync = Some(now);
         self.view.last_sync = Some(SystemTime::now());
         Ok(())

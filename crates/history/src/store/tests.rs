@@ -219,6 +219,23 @@ fn what_could_not_be_synced_is_written_again() {
 }
 
 #[test]
+fn what_is_urgent_is_synced_after_a_failure() {
+    // The write of the event fails, or there is none because one before it failed.
+    for event_at in [30, 35] {
+        let setup = Setup::new();
+        let history = setup.open();
+        setup.record(&history, 0..28);
+        setup.disk.faults.lock().expect("free").write = Some((0, Errno::NOSPC));
+        setup.record(&history, 28..event_at);
+        setup.record_at(&history, event_at.unsigned_abs(), event_at, &[event(event_at)]);
+        setup.disk.faults.lock().expect("free").write = None;
+        setup.disk.faults.lock().expect("free").sync = Some(Errno::IO);
+        setup.record(&history, event_at + 1..50);
+        assert_eq!(setup.disk.faults.lock().expect("free").sync, None, "it is synced");
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_made_is_tried_again() {
     let setup = Setup::new();
     setup.disk.faults.lock().expect("free").directory = Some(Errno::ROFS);
