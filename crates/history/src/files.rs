@@ -253,8 +253,13 @@ fn first_frame(file: &mut fs::File) -> io::Result<Option<Vec<u8>>> {
     Ok(frame::decode(&bytes).is_some().then_some(bytes))
 }
 
+/// The incident of a file; `None` if there is none in it.
+pub(crate) fn incident(path: &Path) -> io::Result<Option<Incident>> {
+    Ok(incident_with_key(path)?.map(|(_, incident)| incident))
+}
+
 /// The incident of a file, and its run and number there; `None` if there is none in it.
-pub(crate) fn incident(path: &Path) -> io::Result<Option<(Key, Incident)>> {
+pub(crate) fn incident_with_key(path: &Path) -> io::Result<Option<(Key, Incident)>> {
     let frame = first_frame(&mut open(path)?)?;
     Ok(frame.and_then(|bytes| {
         let found = frame::decode(&bytes)?;

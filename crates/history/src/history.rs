@@ -344,6 +344,26 @@ impl History {
     fn archive(&self) -> Option<Archive> {
         Archive::open(&self.settings.store.as_ref()?.directory).ok()
     }
+
+    /// Calls `take` with each incident, the one with the largest number first, until it breaks. Of those in the
+    /// directory only one is in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read. A file that cannot be is skipped.
+    pub fn visit_incidents(
+        &self,
+        take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let memory = self.memory();
+        if let Some(archive) = self.archive() {
+            return archive.visit_incidents_with(&memory, take);
+        }
+        // Ended early or not: what was taken until then was taken.
+        let mut newest = memory.incidents.iter().rev();
+        let _ = newest.try_for_each(|incident| take(Incident::clone(incident)));
+        Ok(())
+    }
 }
 
 /// Memory for the last hour, and the directory for what is older. Opens files.

@@ -100,6 +100,6 @@ pub(crate) fn open_incidents(path: &Path, run: u64) -> Vec<u64> {
 
 /// The incident of a file, if it is open, and its run and number there.
 pub(crate) fn left_open(path: &Path, number: u64) -> Option<(Key, Incident)> {
-    let (key, incident) = files::incident(path).ok()??;
+    let (key, incident) = files::incident_with_key(path).ok()??;
     (!incident.is_closed && incident.number == number).then_some((key, incident))
 }

@@ -4,6 +4,7 @@ mod limits;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -557,6 +558,13 @@ fn incidents_are_counted_and_the_newest_state_wins() {
     assert_eq!((view.incidents["xid"].count, view.last_incident), (2, Some(at(15).to_system())));
     assert!(view.incidents["xid"].born.is_some());
     let expected = vec![incident(1, 10, true), incident(2, 15, false)];
+    let mut visited = Vec::new();
+    let visit = history.visit_incidents(&mut |incident| {
+        visited.push(incident);
+        ControlFlow::Break(())
+    });
+    visit.expect("it can be read");
+    assert_eq!(visited, [incident(2, 15, false)], "the newest one, and no other if none is wanted");
     assert_eq!(history.incidents().expect("it can be read"), expected);
     assert_eq!(setup.archive().incidents().expect("it can be read"), expected);
 }
