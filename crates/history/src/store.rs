@@ -52,8 +52,9 @@ pub struct StoreSettings {
     pub keep: Duration,
 }
 
-/// What is not urgent is synced this often.
-const SYNC: Duration = Duration::from_secs(60);
+/// What is not urgent is synced once this time has passed. That is found with the next frames, a few seconds later,
+/// so that at most a minute is lost.
+const SYNC: Duration = Duration::from_secs(50);
 
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(10);

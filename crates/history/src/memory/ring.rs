@@ -15,9 +15,9 @@ use crate::layout::Layout;
 use crate::recording::Row;
 use crate::time::{Range, Time};
 
-/// The age at which rows become a frame. Rows come once a second, so that the oldest is written before it
-/// is five seconds old.
-const FRAME: Duration = Duration::from_secs(4);
+/// The age at which rows become a frame. Rows come once a second, a little more or less apart, so that five make a
+/// frame, and the oldest is written before it is five seconds old.
+const FRAME: Duration = Duration::from_millis(3_500);
 
 /// The length of a block.
 const BLOCK: Duration = Duration::from_secs(60);
