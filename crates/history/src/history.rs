@@ -138,11 +138,15 @@ impl History {
         let Settings { store: Some(settings), boot_id } = &self.settings else {
             return;
         };
-        let previous = previous(&settings.directory, boot_id.as_deref());
+        let store = Store::new(settings.clone(), self.run.clone(), self.disk.clone());
+        let mut previous = previous(&settings.directory, boot_id.as_deref());
+        if store.is_locked_by_another() {
+            // That one goes on.
+            previous.run = None;
+        }
         lock(&self.counts).note_last(previous.last_incident);
         // Later than all runs before it, even if the clock was set back since.
         self.run.exceed(previous.number);
-        let store = Store::new(settings.clone(), self.run.clone(), self.disk.clone());
         *lock(&self.store_view) = Some(store.view().clone());
         *lock(&self.store) = Some(store);
         // The directory is opened once.
@@ -168,10 +172,15 @@ impl History {
         }
     }
 
-    /// How the last run ended that recorded to the same directory; `None` if there is none, or if the directory is
-    /// not open yet.
+    /// How the last run ended that recorded to the same directory; `None` if there is none, if it goes on, or if the
+    /// directory is not open yet.
     pub fn previous_run(&self) -> Option<PreviousRun> {
         self.previous.get()?.run
+    }
+
+    /// Whether another run recorded to the same directory before it was opened.
+    pub fn has_previous(&self) -> bool {
+        self.previous.get().is_some_and(|previous| previous.number > 0)
     }
 
     /// The number of the next incident: the first that none has in memory, and none had in the directory when it

@@ -127,6 +127,11 @@ impl Store {
         &self.view
     }
 
+    /// Whether another process writes to the directory.
+    pub(crate) fn is_locked_by_another(&self) -> bool {
+        self.failing == Some("locked")
+    }
+
     /// Writes what of the memory was not written yet.
     pub(crate) fn write(&mut self, now: Moment, memory: &Memory, is_urgent: bool) {
         self.now = now;

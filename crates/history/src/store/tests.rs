@@ -293,6 +293,7 @@ fn only_one_of_two_processes_writes() {
     let second = setup.open();
     setup.record(&second, 1_000..1_025);
     assert!(errors(&second).contains_key("locked"));
+    assert_eq!((second.previous_run(), second.has_previous()), (None, true), "it goes on");
     assert_eq!(setup.seconds(), seconds(0..30));
     let both = read(&second, Range::ALL).seconds();
     assert_eq!(both, [seconds(0..30), seconds(1_000..1_025)].concat());
