@@ -276,7 +276,9 @@ impl Store {
         let (segment, from) = match &mut open.current {
             Some(segment) => (segment, self.written),
             current => {
-                let name = Name::Segment { number: open.next_segment, start: block.range.from };
+                // A number in a name has no sign.
+                let start = block.range.from.max(Time(0));
+                let name = Name::Segment { number: open.next_segment, start };
                 open.next_segment = open.next_segment.saturating_add(1);
                 let directory = &self.settings.directory;
                 let segment =

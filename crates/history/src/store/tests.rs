@@ -19,6 +19,7 @@ use super::StoreSettings;
 use crate::archive::Archive;
 use crate::event::{Event, What};
 use crate::fixture::{at, event, incident, layout, moment, open_history, read, row};
+use crate::frame::Kind;
 use crate::history::{History, Settings};
 use crate::layout::Layout;
 use crate::recording::{Damage, ReadError, Recording as _};
@@ -334,14 +335,33 @@ fn files_of_a_later_version_are_named_and_left_alone() {
     assert!(setup.names().contains(&name.to_owned()));
 }
 
-/// A frame with the version 9.
+#[test]
+fn a_summary_of_a_later_version_is_not_read() {
+    let setup = Setup { max_bytes: 1, ..Setup::new() };
+    let history = setup.open();
+    let name = "segment-1-900.heatsink";
+    let content = [newer_frame(), newer(Kind::Summary, &[0; 32])].concat();
+    fs::write(setup.path().join(name), &content).expect("there is room");
+    assert_eq!(read(&setup.archive(), Range::ALL).damage.newer_files, [name]);
+    // The begin of it is damaged.
+    fs::write(setup.path().join(name), &content[1..]).expect("there is room");
+    setup.record(&history, 0..200);
+    assert!(setup.names().contains(&name.to_owned()));
+}
+
 fn newer_frame() -> Vec<u8> {
+    newer(Kind::Event, b"")
+}
+
+/// A frame with the version 9.
+fn newer(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let key = crate::frame::Key { run: 1, sequence: 1 };
-    let frame = crate::frame::encode(crate::frame::Kind::Event, key, b"").expect("it is short");
+    let frame = crate::frame::encode(kind, key, payload).expect("it is short");
     let mut frame = frame.into_vec();
     frame[4] = 9;
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&frame[..28]);
+    hasher.update(payload);
     frame[28..32].copy_from_slice(&hasher.finalize().to_le_bytes());
     frame
 }
