@@ -205,7 +205,9 @@ impl History {
             let mut ring = lock(&self.ring);
             let before = ring.sequence();
             let dropped = ring.push(now, layout, row, events, is_urgent);
-            if is_urgent || ring.sequence() != before || !dropped.is_empty() {
+            let has_news = is_urgent || ring.sequence() != before || !dropped.is_empty();
+            // Without a directory nothing takes it.
+            if has_news && self.settings.store.is_some() {
                 self.handover.add(is_urgent, &dropped);
             }
             ring.snapshot()
@@ -218,7 +220,9 @@ impl History {
     /// window copied, so that it outlives its segments. Waits for no disk.
     pub fn record_incident(&self, incident: &Incident) {
         let (incident, memory) = self.keep_incident(incident);
-        self.handover.put(incident);
+        if self.settings.store.is_some() {
+            self.handover.put(incident);
+        }
         self.publish(&memory);
     }
 
@@ -269,13 +273,13 @@ impl History {
     fn write(&self, now: Moment, batch: Batch) {
         let memory = self.memory();
         if let Some(store) = &mut *lock(&self.store) {
+            for incident in &batch.incidents {
+                store.queue_incident(incident);
+            }
             if batch.is_last {
                 store.close(&memory);
             } else {
                 store.write(now, &memory, batch.is_urgent);
-            }
-            for incident in &batch.incidents {
-                store.put_incident(incident, &memory);
             }
             for (sequence, rows) in batch.dropped {
                 store.forget_rows(sequence, rows);

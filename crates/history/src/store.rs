@@ -143,12 +143,17 @@ impl Store {
         self.finish(now, result);
     }
 
-    /// Writes the newest state of an incident.
-    pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>, memory: &Memory) {
+    /// Takes the newest state of an incident, which is written with the next frames.
+    pub(crate) fn queue_incident(&mut self, incident: &Arc<Incident>) {
         let dropped = self.incidents.put(incident);
         if dropped > 0 {
             *self.view.errors.entry("incidents_dropped").or_default() += dropped;
         }
+    }
+
+    /// Writes the newest state of an incident.
+    pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>, memory: &Memory) {
+        self.queue_incident(incident);
         self.write(self.now, memory, false);
     }
 
