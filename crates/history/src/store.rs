@@ -177,6 +177,7 @@ impl Store {
     /// Writes and syncs all, ends the segment and gives the directory free.
     pub(crate) fn close(&mut self, memory: &Memory) {
         self.sync_pending = true;
+        self.incidents.end();
         let result = self.write_or_make_room(self.now, memory);
         self.finish(self.now, result);
         if let Some(open) = self.open.take() {
@@ -210,8 +211,8 @@ impl Store {
             self.sync(now)?;
         }
         self.write_incidents(now, memory)?;
-        if let Some(range) = memory.blocks.last().map(|block| block.range) {
-            self.retention.observe(now, range.to);
+        if let Some(time) = memory.newest() {
+            self.retention.observe(now, time);
         }
         let is_due = self.last_retention.is_none_or(|last| now - last >= RETAIN);
         if is_due || self.view.bytes > self.settings.max_bytes {
@@ -248,7 +249,7 @@ impl Store {
             self.run.exceed(largest_run);
         }
         self.was_open = true;
-        // A killed run left them open. Their windows are copied from its segments.
+        // A killed run left them open. Their windows are copied from its segments and from what comes.
         self.incidents.open(directory::open_incidents(path, self.run.number()));
         Ok(())
     }
@@ -312,7 +313,7 @@ impl Store {
 
     /// Writes incidents. One that fails for itself is tried again later, and does not hold up the others.
     fn write_incidents(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
-        for waiting in self.incidents.due(now) {
+        for waiting in self.incidents.due(now, memory.newest()) {
             match self.write_incident(waiting, memory) {
                 Ok(()) => self.incidents.written(waiting),
                 Err(failure) if matches!(failure.reason, "full" | "read_only" | "missing") => {
@@ -361,7 +362,7 @@ impl Store {
 
     fn retain(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
         let in_use = self.in_use();
-        let time = memory.blocks.last().map(|block| block.range.to);
+        let time = memory.newest();
         let directory = &self.settings.directory;
         let kept = self.retention.run(&self.disk, directory, now, time, &in_use)?;
         self.note(kept);
@@ -375,7 +376,7 @@ impl Store {
             return false;
         }
         let in_use = self.in_use();
-        let time = memory.blocks.last().map(|block| block.range.to);
+        let time = memory.newest();
         let directory = &self.settings.directory;
         match self.retention.make_room(&self.disk, directory, now, time, &in_use) {
             Ok((kept, removed)) => {

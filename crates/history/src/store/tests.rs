@@ -563,6 +563,39 @@ fn an_incident_that_a_killed_run_left_open_is_closed() {
 }
 
 #[test]
+fn the_rest_of_a_window_is_recorded_by_the_run_after_a_kill() {
+    let setup = Setup { max_bytes: 60_000, ..Setup::new() };
+    let killed = setup.open();
+    setup.record(&killed, 0..560);
+    killed.put_incident(&incident(1, 550, false));
+    killed.put_incident(&incident(2, 100_000, false));
+    drop(killed);
+    let is_closed = || {
+        let incidents = setup.archive().incidents().expect("it can be read");
+        incidents.iter().map(|incident| incident.is_closed).collect::<Vec<_>>()
+    };
+    let history = setup.open();
+    setup.record(&history, 570..600);
+    assert_eq!(is_closed(), [false, true], "the window of the other one is of another clock");
+    setup.record(&history, 600..9_000);
+    assert_eq!(is_closed(), [true, true]);
+    let all = setup.seconds();
+    let window = [seconds(490..560), seconds(570..611)].concat();
+    assert!(window.iter().all(|second| all.contains(second)), "its window is kept");
+    assert!(!all.contains(&1_000), "its segments are gone");
+    drop(history);
+    let killed = setup.open();
+    setup.record(&killed, 9_000..9_010);
+    killed.put_incident(&incident(3, 9_005, false));
+    drop(killed);
+    let history = setup.open();
+    setup.record(&history, 9_020..9_030);
+    assert_eq!(is_closed(), [true, true, false]);
+    history.close();
+    assert_eq!(is_closed(), [true, true, true], "nobody knows when the next run begins");
+}
+
+#[test]
 fn incidents_are_counted_and_the_newest_state_wins() {
     let setup = Setup::new();
     let history = setup.open();
