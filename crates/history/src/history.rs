@@ -246,7 +246,8 @@ impl History {
     }
 
     /// [`History::record_incident`] without a thread that writes: it is written when it returns.
-    pub fn put_incident(&self, incident: &Incident) {
+    #[cfg(test)]
+    pub(crate) fn put_incident(&self, incident: &Incident) {
         let (incident, memory) = self.keep_incident(incident);
         if let Some(store) = &mut *lock(&self.store) {
             store.put_incident(&incident, &memory);

@@ -152,6 +152,7 @@ impl Store {
     }
 
     /// Writes the newest state of an incident.
+    #[cfg(test)]
     pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>, memory: &Memory) {
         self.queue_incident(incident);
         self.write(self.now, memory, false);
