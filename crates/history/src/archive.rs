@@ -7,10 +7,11 @@
 mod merge;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::files::{self, Listed, Name, Owner, Summary};
 use crate::frame::{Key, Kind};
@@ -117,37 +118,89 @@ impl Archive {
         Ok(flow)
     }
 
-    /// The newest state of each incident by number, and the run that had it, with its number there.
-    pub(crate) fn incidents_by_number(&self) -> Result<BTreeMap<u64, (Key, Incident)>, ReadError> {
-        let mut incidents = BTreeMap::new();
-        for file in self.list()? {
-            let Name::Incident { number } = file.name else {
-                continue;
-            };
-            if let Ok(Some((key, incident))) = files::incident(&file.path) {
-                incidents.insert(number, (key, Incident { number, ..incident }));
-            }
-        }
-        Ok(incidents)
+    /// Calls `take` with each incident, the one with the largest number first, until it breaks. Only one of them
+    /// is in memory at a time.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read. A file that cannot be is skipped.
+    pub fn visit_incidents(
+        &self,
+        take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        self.visit_incidents_with(&Memory::default(), take)
     }
 
-    /// The incidents of the directory and of memory, which has the newest state of its own. One that is in
-    /// the directory has its number from there; another gets the next one if its own is taken.
-    pub(crate) fn incidents_with(&self, memory: &Memory) -> Result<Vec<Incident>, ReadError> {
-        let mut all = self.incidents_by_number()?;
-        let stored: BTreeMap<_, _> = all.iter().map(|(number, (key, _))| (*key, *number)).collect();
-        for incident in &memory.incidents {
-            let key = Key { run: memory.run, sequence: incident.number };
-            let next = || all.last_key_value().map_or(1, |(last, _)| last.saturating_add(1));
-            let number = match stored.get(&key) {
-                Some(number) => *number,
-                None if all.contains_key(&key.sequence) => next(),
-                None => key.sequence,
-            };
-            all.insert(number, (key, Incident { number, ..Incident::clone(incident) }));
+    /// The same with the incidents of memory, which has the newest state of its own. One that is in the directory
+    /// has its number from there; another gets the next one if its own is taken.
+    pub(crate) fn visit_incidents_with(
+        &self,
+        memory: &Memory,
+        take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut files = BTreeMap::new();
+        for file in self.list()? {
+            if let Name::Incident { number } = file.name {
+                files.insert(number, file.path);
+            }
         }
-        Ok(all.into_values().map(|(_, incident)| incident).collect())
+        let of_memory = numbered(memory, &files);
+        let numbers: BTreeSet<u64> = files.keys().chain(of_memory.keys()).copied().collect();
+        for number in numbers.into_iter().rev() {
+            let incident = match of_memory.get(&number) {
+                Some(incident) => Some(Incident::clone(incident)),
+                None => files.get(&number).and_then(|path| files::incident(path).ok().flatten()),
+            };
+            if let Some(incident) = incident
+                && take(Incident { number, ..incident }).is_break()
+            {
+                break;
+            }
+        }
+        Ok(())
     }
+
+    /// The incidents of the directory and of memory, the oldest first.
+    pub(crate) fn incidents_with(&self, memory: &Memory) -> Result<Vec<Incident>, ReadError> {
+        let mut all = Vec::new();
+        self.visit_incidents_with(memory, &mut |incident| {
+            all.push(incident);
+            ControlFlow::Continue(())
+        })?;
+        all.reverse();
+        Ok(all)
+    }
+}
+
+/// The incidents of memory by the numbers that they have beside these files.
+fn numbered<'a>(
+    memory: &'a Memory,
+    files: &BTreeMap<u64, PathBuf>,
+) -> BTreeMap<u64, &'a Arc<Incident>> {
+    let mut numbered = BTreeMap::new();
+    let Some(first) = memory.incidents.first().map(|incident| incident.number) else {
+        return numbered;
+    };
+    // One that is stored under another number has a larger one there.
+    let stored = files.range(first..).filter_map(|(number, path)| {
+        let (kind, key) = files::first_key(path).ok()??;
+        (kind == Some(Kind::Incident) && key.run == memory.run).then_some((key.sequence, *number))
+    });
+    let stored: BTreeMap<u64, u64> = stored.collect();
+    let mut last = files.last_key_value().map_or(0, |(last, _)| *last);
+    for incident in &memory.incidents {
+        let own = incident.number;
+        let number = match stored.get(&own) {
+            Some(number) => *number,
+            None if files.contains_key(&own) || numbered.contains_key(&own) => {
+                last.saturating_add(1)
+            }
+            None => own,
+        };
+        last = last.max(number);
+        numbered.insert(number, incident);
+    }
+    numbered
 }
 
 impl Recording for Archive {
@@ -163,7 +216,7 @@ impl Recording for Archive {
     }
 
     fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
-        Ok(self.incidents_by_number()?.into_values().map(|(_, incident)| incident).collect())
+        self.incidents_with(&Memory::default())
     }
 
     fn extent(&self) -> Result<Option<Range>, ReadError> {

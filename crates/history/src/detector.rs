@@ -48,7 +48,7 @@ const MOST_FOUND: usize = 1024;
 /// Follows rows and events, and finds signs in them. Uses no clock: time is that of rows and events, so that it
 /// finds the same in a recording as when it was made.
 #[derive(Debug, Default)]
-pub struct Detector {
+pub(crate) struct Detector {
     layout: Option<Arc<Layout>>,
     columns: Columns,
     interval: Duration,
@@ -71,7 +71,7 @@ pub struct Detector {
 impl Detector {
     /// Takes a row, if one was recorded, and events. Returns the signs that are new or have changed since: a
     /// sign that goes on is returned again when it ends.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         layout: &Arc<Layout>,
         row: Option<&Row>,

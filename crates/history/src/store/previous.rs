@@ -1,12 +1,12 @@
 //! What earlier runs left in a directory.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::archive::{Archive, Source};
 use crate::event::{Event, PreviousRun, What};
 use crate::files::{self, Name};
 use crate::frame::{self, Kind};
-use crate::incident::Incident;
 use crate::time::Time;
 
 /// What earlier runs left.
@@ -34,9 +34,11 @@ pub(crate) fn previous(directory: &Path, boot_id: Option<&str>) -> Previous {
     });
     previous.incident = numbers.max().unwrap_or_default();
     if let Ok(archive) = Archive::open(directory) {
-        let incidents = archive.incidents_by_number().unwrap_or_default();
-        let newest = incidents.values().next_back();
-        previous.last_incident = newest.map(|(_, Incident { began, .. })| *began);
+        // As if there were none, if it cannot be read.
+        let _ = archive.visit_incidents(&mut |newest| {
+            previous.last_incident = Some(newest.began);
+            ControlFlow::Break(())
+        });
     }
     previous.number = files::largest_run(&listed);
     // Larger ones are not ours.

@@ -4,6 +4,7 @@ mod limits;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use super::StoreSettings;
 use crate::archive::Archive;
 use crate::event::{Event, What};
 use crate::fixture::{at, event, incident, layout, moment, open_history, read, row};
+use crate::frame::Kind;
 use crate::history::{History, Settings};
 use crate::layout::Layout;
 use crate::recording::{Damage, ReadError, Recording as _};
@@ -219,6 +221,23 @@ fn what_could_not_be_synced_is_written_again() {
 }
 
 #[test]
+fn what_is_urgent_is_synced_after_a_failure() {
+    // The write of the event fails, or there is none because one before it failed.
+    for event_at in [30, 35] {
+        let setup = Setup::new();
+        let history = setup.open();
+        setup.record(&history, 0..28);
+        setup.disk.faults.lock().expect("free").write = Some((0, Errno::NOSPC));
+        setup.record(&history, 28..event_at);
+        setup.record_at(&history, event_at.unsigned_abs(), event_at, &[event(event_at)]);
+        setup.disk.faults.lock().expect("free").write = None;
+        setup.disk.faults.lock().expect("free").sync = Some(Errno::IO);
+        setup.record(&history, event_at + 1..50);
+        assert_eq!(setup.disk.faults.lock().expect("free").sync, None, "it is synced");
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_made_is_tried_again() {
     let setup = Setup::new();
     setup.disk.faults.lock().expect("free").directory = Some(Errno::ROFS);
@@ -275,6 +294,7 @@ fn only_one_of_two_processes_writes() {
     let second = setup.open();
     setup.record(&second, 1_000..1_025);
     assert!(errors(&second).contains_key("locked"));
+    assert_eq!((second.previous_run(), second.has_previous()), (None, true), "it goes on");
     assert_eq!(setup.seconds(), seconds(0..30));
     let both = read(&second, Range::ALL).seconds();
     assert_eq!(both, [seconds(0..30), seconds(1_000..1_025)].concat());
@@ -315,14 +335,33 @@ fn files_of_a_later_version_are_named_and_left_alone() {
     assert!(setup.names().contains(&name.to_owned()));
 }
 
-/// A frame with the version 9.
+#[test]
+fn a_summary_of_a_later_version_is_not_read() {
+    let setup = Setup { max_bytes: 1, ..Setup::new() };
+    let history = setup.open();
+    let name = "segment-1-900.heatsink";
+    let content = [newer_frame(), newer(Kind::Summary, &[0; 32])].concat();
+    fs::write(setup.path().join(name), &content).expect("there is room");
+    assert_eq!(read(&setup.archive(), Range::ALL).damage.newer_files, [name]);
+    // The begin of it is damaged.
+    fs::write(setup.path().join(name), &content[1..]).expect("there is room");
+    setup.record(&history, 0..200);
+    assert!(setup.names().contains(&name.to_owned()));
+}
+
 fn newer_frame() -> Vec<u8> {
+    newer(Kind::Event, b"")
+}
+
+/// A frame with the version 9.
+fn newer(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let key = crate::frame::Key { run: 1, sequence: 1 };
-    let frame = crate::frame::encode(crate::frame::Kind::Event, key, b"").expect("it is short");
+    let frame = crate::frame::encode(kind, key, payload).expect("it is short");
     let mut frame = frame.into_vec();
     frame[4] = 9;
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&frame[..28]);
+    hasher.update(payload);
     frame[28..32].copy_from_slice(&hasher.finalize().to_le_bytes());
     frame
 }
@@ -531,6 +570,39 @@ fn an_incident_that_a_killed_run_left_open_is_closed() {
 }
 
 #[test]
+fn the_rest_of_a_window_is_recorded_by_the_run_after_a_kill() {
+    let setup = Setup { max_bytes: 60_000, ..Setup::new() };
+    let killed = setup.open();
+    setup.record(&killed, 0..560);
+    killed.put_incident(&incident(1, 550, false));
+    killed.put_incident(&incident(2, 100_000, false));
+    drop(killed);
+    let is_closed = || {
+        let incidents = setup.archive().incidents().expect("it can be read");
+        incidents.iter().map(|incident| incident.is_closed).collect::<Vec<_>>()
+    };
+    let history = setup.open();
+    setup.record(&history, 570..600);
+    assert_eq!(is_closed(), [false, true], "the window of the other one is of another clock");
+    setup.record(&history, 600..9_000);
+    assert_eq!(is_closed(), [true, true]);
+    let all = setup.seconds();
+    let window = [seconds(490..560), seconds(570..611)].concat();
+    assert!(window.iter().all(|second| all.contains(second)), "its window is kept");
+    assert!(!all.contains(&1_000), "its segments are gone");
+    drop(history);
+    let killed = setup.open();
+    setup.record(&killed, 9_000..9_010);
+    killed.put_incident(&incident(3, 9_005, false));
+    drop(killed);
+    let history = setup.open();
+    setup.record(&history, 9_020..9_030);
+    assert_eq!(is_closed(), [true, true, false]);
+    history.close();
+    assert_eq!(is_closed(), [true, true, true], "nobody knows when the next run begins");
+}
+
+#[test]
 fn incidents_are_counted_and_the_newest_state_wins() {
     let setup = Setup::new();
     let history = setup.open();
@@ -547,6 +619,13 @@ fn incidents_are_counted_and_the_newest_state_wins() {
     assert_eq!((view.incidents["xid"].count, view.last_incident), (2, Some(at(15).to_system())));
     assert!(view.incidents["xid"].born.is_some());
     let expected = vec![incident(1, 10, true), incident(2, 15, false)];
+    let mut visited = Vec::new();
+    let visit = history.visit_incidents(&mut |incident| {
+        visited.push(incident);
+        ControlFlow::Break(())
+    });
+    visit.expect("it can be read");
+    assert_eq!(visited, [incident(2, 15, false)], "the newest one, and no other if none is wanted");
     assert_eq!(history.incidents().expect("it can be read"), expected);
     assert_eq!(setup.archive().incidents().expect("it can be read"), expected);
 }
