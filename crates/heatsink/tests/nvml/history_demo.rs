@@ -35,23 +35,42 @@ fn demo(args: &[&str], signal: &str) -> String {
     text
 }
 
+/// What is the same in each run of a report: no numbers, no curves, no times of the story before its end.
+fn stable(report: &str) -> Vec<String> {
+    let lines = report.lines().filter(|line| !line.trim_start().starts_with(['−', '.']));
+    let lines = lines.map(|line| {
+        let is_kept = |c: &char| !c.is_ascii_digit() && !('▁'..='█').contains(c);
+        let kept: String = line.chars().filter(is_kept).collect();
+        kept.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
 #[test]
-fn the_demo_ends_with_the_report_that_the_command_prints() {
-    let folder = tempfile::TempDir::new().expect("a temporary folder");
-    let history = folder.path().join("history");
-    let place = history.display().to_string();
-    let text = demo(&["--speed", "60", "--history-dir", &place], "TERM");
-    let (_, told) = text.split_once(HEADING).unwrap_or_else(|| panic!("no report:\n{text}"));
-    let (report, status) = incidents::command(&["report", "--last"], &history);
-    assert_eq!(status, Some(0), "{report}");
-    assert_eq!(told.trim(), report.trim());
-    let verdicts: Vec<String> =
-        incidents::listed(&history).into_iter().map(|incident| incident.verdict).collect();
-    // So fast, the degraded link before the loss may be over before it is read twice.
-    let of_lost = ["off_bus", "bus_link"];
-    for some in [&["heat"][..], &["ecc_contained"], &["gpu_memory_full"], &of_lost] {
-        let is_one = |known: &String| some.contains(&known.as_str());
-        assert!(verdicts.iter().any(is_one), "{some:?}: {verdicts:?}");
+fn the_demo_ends_with_the_report_that_the_command_prints_and_the_readme_shows() {
+    let readme = include_str!("../../../../README.md");
+    let (_, shown) = readme.split_once("<!-- report -->\n```text\n").expect("a report");
+    let (shown, _) = shown.split_once("```").expect("its end");
+    // On a busy machine, the link of the GPU that is lost may not be read while it is slow.
+    for tries_left in (0..3).rev() {
+        let folder = tempfile::TempDir::new().expect("a temporary folder");
+        let history = folder.path().join("history");
+        let place = history.display().to_string();
+        let text = demo(&["--speed", "60", "--history-dir", &place], "TERM");
+        let (_, told) = text.split_once(HEADING).unwrap_or_else(|| panic!("no report:\n{text}"));
+        let (report, status) = incidents::command(&["report", "--last"], &history);
+        assert_eq!(status, Some(0), "{report}");
+        assert_eq!(told.trim(), report.trim());
+        let verdicts: Vec<String> =
+            incidents::listed(&history).into_iter().map(|incident| incident.verdict).collect();
+        let told = stable(&report);
+        let missing: Vec<String> =
+            stable(shown).into_iter().filter(|line| !told.contains(line)).collect();
+        let is_complete = verdicts == ["heat", "ecc_contained", "gpu_memory_full", "bus_link"];
+        if is_complete && missing.is_empty() {
+            return;
+        }
+        assert!(tries_left > 0, "{verdicts:?}; of the README, {missing:#?} is not in\n{report}");
     }
 }
 
