@@ -7,6 +7,7 @@ mod ask;
 mod json;
 mod reading;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +19,6 @@ use history::time::{Range, Time};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::Value;
 
 use self::ask::{HistoryQuestion, IncidentsQuestion};
 pub(crate) use self::reading::HistoryReaders;
@@ -34,10 +34,12 @@ const LEAST_FORGOTTEN: Duration = Duration::from_secs(30);
 /// Why there is no answer: a status and a sentence.
 type Refusal = (StatusCode, String);
 
-/// Answers a request for `/api/v1/...`. `history` is `None` if nothing is recorded.
+/// Answers a request of this client (`None` at a Unix socket) for `/api/v1/...`. `history` is `None` if
+/// nothing is recorded.
 pub(super) async fn answer(
     history: Option<&Arc<History>>,
     readers: &HistoryReaders,
+    client: Option<IpAddr>,
     request: &Request<Incoming>,
 ) -> Response<Bytes> {
     if let Some(mut refused) = refused_form(request, &[Method::GET, Method::HEAD], "GET, HEAD") {
@@ -56,7 +58,9 @@ pub(super) async fn answer(
         (Ok(question), Some(history)) => {
             let (history, is_in_memory) = (Arc::clone(history), question.is_in_memory(history));
             match readers
-                .run(is_in_memory, move |read| question.answer(&history, is_in_memory, read))
+                .run(client, is_in_memory, move |read| {
+                    question.answer(&history, is_in_memory, read)
+                })
                 .await
             {
                 Ok(answer) => answer,
@@ -69,7 +73,7 @@ pub(super) async fn answer(
         }
     };
     match answer {
-        Ok(value) => of_json(StatusCode::OK, format!("{value}\n")),
+        Ok(body) => of_json(StatusCode::OK, body),
         Err((status, why)) => of_json(status, json::error(&why)),
     }
 }
@@ -117,8 +121,8 @@ impl Question {
         }
     }
 
-    /// Reads the answer. Blocks.
-    fn answer(self, history: &History, is_in_memory: bool, read: &Read) -> Result<Value, Refusal> {
+    /// Reads the answer, as JSON. Blocks.
+    fn answer(self, history: &History, is_in_memory: bool, read: &Read) -> Result<String, Refusal> {
         match self {
             Self::History(HistoryQuestion { query }) => {
                 let ask = |recording: &dyn Recording| {
@@ -131,17 +135,32 @@ impl Question {
                 }?;
                 let recorded = recorded(history, is_in_memory)
                     .map_err(|error| refusal(QueryError::Read(error)))?;
-                Ok(json::points(&answer, query.range, recorded))
+                json::points(&answer, query.range, recorded).map_err(internal)
             }
             Self::Incidents(question) => {
-                let incidents = history
-                    .incidents()
-                    .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-                json::incidents(&incidents, question)
-                    .ok_or_else(|| (StatusCode::NOT_FOUND, json::unknown_incident(&incidents)))
+                let incidents = history.incidents().map_err(internal)?;
+                match question {
+                    IncidentsQuestion::One(number) => {
+                        let newest = incidents.last().map(|incident| incident.number);
+                        let one = incidents.iter().find(|incident| incident.number == number);
+                        let one = one.ok_or_else(|| {
+                            (StatusCode::NOT_FOUND, json::unknown_incident(newest))
+                        })?;
+                        json::incident(one).map_err(internal)
+                    }
+                    IncidentsQuestion::List(limit) => {
+                        let newest = incidents.iter().rev().take(limit);
+                        let summaries = newest.map(json::summary).collect::<Result<Vec<_>, _>>();
+                        Ok(json::list(&summaries.map_err(internal)?, incidents.len()))
+                    }
+                }
             }
         }
     }
+}
+
+fn internal(error: impl std::fmt::Display) -> Refusal {
+    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 /// What the answer to a question about a signal is refused with.
@@ -164,7 +183,7 @@ fn recorded(history: &History, is_in_memory: bool) -> Result<Option<Range>, Read
     Ok(memory.map(|memory| Range { from: from(memory), ..memory }))
 }
 
-fn of_json(status: StatusCode, body: String) -> Response<Bytes> {
+fn of_json(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = respond(status, "application/json", body);
     finish(response.headers_mut());
     response
@@ -181,6 +200,7 @@ mod tests {
     use history::recording::Item;
     use history::store::StoreSettings;
     use model::Moment;
+    use serde_json::Value;
     use tempfile::TempDir;
 
     use super::*;
@@ -249,13 +269,15 @@ mod tests {
     fn an_answer_says_what_is_recorded() {
         let history = recorded_by(None);
         let read = Read::default();
-        let answer = |query| question(query).answer(&history, true, &read).unwrap();
+        let answer = |query, history: &Arc<History>| -> Value {
+            let text = question(query).answer(history, true, &read).unwrap();
+            serde_json::from_str(&text).unwrap()
+        };
         let recorded = serde_json::json!({"from": made::BEGIN, "to": END.0});
-        let none = answer("signal=power&from=1000&to=2000");
+        let none = answer("signal=power&from=1000&to=2000", &history);
         assert_eq!((&none["recorded"], &none["series"]), (&recorded, &serde_json::json!([])));
-        assert_eq!(answer("signal=power")["recorded"], recorded);
+        assert_eq!(answer("signal=power", &history)["recorded"], recorded);
         let empty = Arc::new(History::open(Settings { store: None, boot_id: None }));
-        let answer = question("signal=power").answer(&empty, true, &read).unwrap();
-        assert_eq!(answer["recorded"], Value::Null);
+        assert_eq!(answer("signal=power", &empty)["recorded"], Value::Null);
     }
 }
