@@ -8,6 +8,7 @@ mod json;
 mod reading;
 
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -133,30 +134,39 @@ impl Question {
                     Some(memory) => ask(&read.of(&**memory)),
                     None => ask(&read.of(history)),
                 }?;
-                let recorded = recorded(history, is_in_memory)
-                    .map_err(|error| refusal(QueryError::Read(error)))?;
+                let recorded = recorded(history, is_in_memory).map_err(internal)?;
                 json::points(&answer, query.range, recorded).map_err(internal)
             }
-            Self::Incidents(question) => {
-                let incidents = history.incidents().map_err(internal)?;
-                match question {
-                    IncidentsQuestion::One(number) => {
-                        let newest = incidents.last().map(|incident| incident.number);
-                        let one = incidents.iter().find(|incident| incident.number == number);
-                        let one = one.ok_or_else(|| {
-                            (StatusCode::NOT_FOUND, json::unknown_incident(newest))
-                        })?;
-                        json::incident(one).map_err(internal)
-                    }
-                    IncidentsQuestion::List(limit) => {
-                        let newest = incidents.iter().rev().take(limit);
-                        let summaries = newest.map(json::summary).collect::<Result<Vec<_>, _>>();
-                        Ok(json::list(&summaries.map_err(internal)?, incidents.len()))
-                    }
+            Self::Incidents(IncidentsQuestion::One(number)) => {
+                match history.incident(number).map_err(internal)? {
+                    Some(incident) => json::incident(&incident).map_err(internal),
+                    None => Err((StatusCode::NOT_FOUND, json::unknown_incident(newest(history)?))),
                 }
+            }
+            Self::Incidents(IncidentsQuestion::List(limit)) => {
+                let mut summaries = Vec::new();
+                let total = history.visit_incidents(&mut |incident| {
+                    summaries.push(json::summary(&incident));
+                    match summaries.len() < limit && read.is_wanted() {
+                        true => ControlFlow::Continue(()),
+                        false => ControlFlow::Break(()),
+                    }
+                });
+                let summaries = summaries.into_iter().collect::<Result<Vec<_>, _>>();
+                Ok(json::list(&summaries.map_err(internal)?, total.map_err(internal)?))
             }
         }
     }
+}
+
+/// The number of the newest incident.
+fn newest(history: &History) -> Result<Option<u64>, Refusal> {
+    let mut newest = None;
+    let visit = history.visit_incidents(&mut |incident| {
+        newest = Some(incident.number);
+        ControlFlow::Break(())
+    });
+    visit.map(|_| newest).map_err(internal)
 }
 
 fn internal(error: impl std::fmt::Display) -> Refusal {
@@ -197,6 +207,7 @@ fn finish(headers: &mut header::HeaderMap) {
 #[cfg(test)]
 mod tests {
     use history::history::Settings;
+    use history::incident::Incident;
     use history::recording::Item;
     use history::store::StoreSettings;
     use model::Moment;
@@ -222,7 +233,7 @@ mod tests {
                 }
                 (_, None) => {}
             }
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         };
         let mut append = append;
         made::recording().read(Range::ALL, &mut append).unwrap();
@@ -263,6 +274,29 @@ mod tests {
         assert_eq!(now(Some(&history), Time(5)), END);
         assert_eq!(now(Some(&history), Time(END.0 + 5)), Time(END.0 + 5));
         assert_eq!(now(None, Time(5)), Time(5));
+    }
+
+    #[test]
+    fn incidents_are_listed_from_the_newest_and_told_one_by_one() {
+        let ask = |history: &History, query| {
+            let question = asked("/api/v1/incidents", query, END).ok().unwrap();
+            let answer = question.answer(history, true, &Read::default());
+            answer.map(|text| serde_json::from_str::<Value>(&text).unwrap())
+        };
+        let history = recorded_by(None);
+        let none = (StatusCode::NOT_FOUND, "there is no such incident: none was recorded".into());
+        assert_eq!(ask(&history, "id=1"), Err(none));
+        for number in [1, 2, 4] {
+            history.put_incident(&made::incident(number));
+        }
+        let list = ask(&history, "limit=2").unwrap();
+        let numbers = list["incidents"].as_array().unwrap().iter().map(|one| &one["number"]);
+        assert_eq!(numbers.collect::<Vec<_>>(), [4, 2]);
+        assert_eq!(list["total"], 3);
+        let one = serde_json::from_value::<Incident>(ask(&history, "id=2").unwrap()).unwrap();
+        assert_eq!(one, made::incident(2));
+        let none = (StatusCode::NOT_FOUND, "there is no such incident; the newest is 4".into());
+        assert_eq!(ask(&history, "id=3"), Err(none));
     }
 
     #[test]

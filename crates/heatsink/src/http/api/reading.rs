@@ -173,6 +173,11 @@ pub(in crate::http) struct Read {
 }
 
 impl Read {
+    /// Whether somebody waits for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.has_ended.load(Ordering::Relaxed)
+    }
+
     /// The recording, as long as somebody waits for it.
     pub(super) fn of<'a, R: Recording>(&'a self, recording: &'a R) -> Wanted<'a, R> {
         Wanted { recording, read: self }
@@ -199,11 +204,9 @@ impl<R: Recording> Recording for Wanted<'_, R> {
         range: Range,
         take: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> Result<Damage, ReadError> {
-        self.recording.read(range, &mut |item| {
-            if self.read.has_ended.load(Ordering::Relaxed) {
-                return ControlFlow::Break(());
-            }
-            take(item)
+        self.recording.read(range, &mut |item| match self.read.is_wanted() {
+            true => take(item),
+            false => ControlFlow::Break(()),
         })
     }
 
