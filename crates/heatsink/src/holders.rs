@@ -14,8 +14,8 @@ use crate::cli::Args;
 use crate::flag::Row;
 use crate::flags::{
     ATTRIBUTION, ATTRIBUTION_INTERVAL, ATTRIBUTION_MAX_AGE, DRA, DRA_CHECKPOINT, GPU_ID_TYPE,
-    JOB_FOLDER, KUBELET_SOCKET, KUBERNETES, NODE_FILES, POD_LABEL_ALLOW_LIST, POD_LABEL_LIMIT,
-    POD_LABELS, POD_UID, RESOURCE_NAMES, ROOTFS, SERVICE_ACCOUNT, VIRTUAL_GPUS,
+    JOB_FOLDER, KUBELET_SOCKET, KUBERNETES, NODE_FILES, POD_EVENTS, POD_LABEL_ALLOW_LIST,
+    POD_LABEL_LIMIT, POD_LABELS, POD_UID, RESOURCE_NAMES, ROOTFS, SERVICE_ACCOUNT, VIRTUAL_GPUS,
 };
 use crate::message::one_line;
 
@@ -148,8 +148,14 @@ pub(crate) fn check(args: &Args) -> Result<Vec<String>> {
         warnings.push(one_line(&format!("{place}: {error}; it admits nothing")));
     }
     if settings.kubelet.is_none() {
-        let rows: [&Row; 5] =
-            [&POD_LABELS.row, &POD_UID.row, &VIRTUAL_GPUS.row, &NODE_FILES.row, &DRA.row];
+        let rows: [&Row; 6] = [
+            &POD_LABELS.row,
+            &POD_UID.row,
+            &VIRTUAL_GPUS.row,
+            &NODE_FILES.row,
+            &DRA.row,
+            &POD_EVENTS.row,
+        ];
         let unused = rows.into_iter().filter(|row| args.asks_for(row));
         warnings.extend(
             unused.map(|row| format!("{} has no effect without {}", args.place(row), &KUBERNETES)),
@@ -170,4 +176,21 @@ pub(crate) fn api_server(args: &Args) -> Result<ApiServer> {
         service_account: args.get(&SERVICE_ACCOUNT)?.unwrap_or_default(),
         node_name: variable("NODE_NAME"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_kubernetes_is_named_without_it() {
+        let warnings = |line: &str| check(&Args::parse(line.split(' ').map(Into::into))?);
+        let named = warnings("heatsink --kubernetes-pod-events --kubernetes-enable-dra").unwrap();
+        for flag in ["--kubernetes-pod-events", "--kubernetes-enable-dra"] {
+            let is_named = |line: &String| line.starts_with(flag) && line.contains("no effect");
+            assert!(named.iter().any(is_named), "{named:?}");
+        }
+        assert_eq!(named.len(), 2);
+        assert_eq!(warnings("heatsink -k --kubernetes-pod-events").unwrap(), [""; 0]);
+    }
 }

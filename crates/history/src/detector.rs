@@ -48,7 +48,7 @@ const MOST_FOUND: usize = 1024;
 /// Follows rows and events, and finds signs in them. Uses no clock: time is that of rows and events, so that it
 /// finds the same in a recording as when it was made.
 #[derive(Debug, Default)]
-pub struct Detector {
+pub(crate) struct Detector {
     layout: Option<Arc<Layout>>,
     columns: Columns,
     interval: Duration,
@@ -71,7 +71,7 @@ pub struct Detector {
 impl Detector {
     /// Takes a row, if one was recorded, and events. Returns the signs that are new or have changed since: a
     /// sign that goes on is returned again when it ends.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         layout: &Arc<Layout>,
         row: Option<&Row>,
@@ -116,7 +116,7 @@ impl Detector {
         &self.holders
     }
 
-    /// A time of the wall clock as it would be had nobody set it.
+    /// A time of the wall clock without the changes that were made to the clock since the begin.
     pub(crate) fn steady(&self, time: Time) -> Time {
         Time(time.0.saturating_sub(self.clock_set_ms))
     }
@@ -169,6 +169,7 @@ impl Detector {
             // What the run before it knew may have changed since; what is so is told again.
             self.holders.end_all(time);
             self.down_gpus = DownGpus::default();
+            self.gpus.iter_mut().for_each(GpuState::forget_links);
         }
         self.holders.step(time, event);
         found.extend(xids::found(time, event));

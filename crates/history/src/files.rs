@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::frame::{self, ENVELOPE, Found, Key, Kind, Scanner, VERSION};
+use crate::frame::{self, ENVELOPE, Envelope, Found, Key, Kind, Scanner, VERSION};
 use crate::incident::Incident;
 use crate::time::{Range, Time};
 
@@ -29,6 +29,9 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 /// at most as much: what is beyond it is damage.
 pub(crate) const MAX_FILE: u64 = 16 << 20;
 
+/// A name with a larger number is not ours, so that there always is a next number.
+const MOST_NUMBER: u64 = 1 << 53;
+
 /// How far the first frame of a file is looked for.
 const MAX_HEAD: u64 = 64 << 10;
 
@@ -39,7 +42,7 @@ pub(crate) enum Name {
     Segment {
         /// Segments that were begun later have larger numbers, whatever the clock said.
         number: u64,
-        /// The time of its first frame.
+        /// The time of its first frame; 0 if it is before 1970.
         start: Time,
     },
     /// An incident and the rows and events of its window.
@@ -54,7 +57,7 @@ impl Name {
     pub(crate) fn text(self) -> String {
         match self {
             Self::Segment { number, start } => {
-                format!("segment-{}-{number}{EXTENSION}", start.0.max(0))
+                format!("segment-{}-{number}{EXTENSION}", start.0)
             }
             Self::Incident { number } => format!("incident-{number}{EXTENSION}"),
         }
@@ -73,8 +76,9 @@ impl Name {
                 Self::Incident { number: number.parse().ok()? }
             }
         };
+        let (Self::Segment { number, .. } | Self::Incident { number }) = name;
         // `+1` and `01` are numbers, too, but no names.
-        (name.text() == text).then_some(name)
+        (number <= MOST_NUMBER && name.text() == text).then_some(name)
     }
 }
 
@@ -334,7 +338,9 @@ impl Summary {
             let mut bytes = Vec::new();
             (&mut file).take(size).read_to_end(&mut bytes)?;
             let found = frame::decode(&bytes).filter(|found| {
-                found.envelope.kind == Some(Kind::Summary) && found.payload.len() == payload
+                let Envelope { version, kind, .. } = found.envelope;
+                let is_ours = version <= VERSION && kind == Some(Kind::Summary);
+                is_ours && found.payload.len() == payload
             });
             if let Some(summary) = found.and_then(|found| Self::decode(found.payload)) {
                 return Ok(Some(summary));
@@ -361,6 +367,8 @@ mod tests {
             "segment-1-2.heatsink.tmp",
             "incident-.heatsink",
             "incident-99999999999999999999.heatsink",
+            "incident-18446744073709551615.heatsink",
+            "segment-1-18446744073709551615.heatsink",
             "notes.txt",
         ] {
             assert_eq!(Name::parse(other), None, "{other}");

@@ -138,11 +138,15 @@ impl History {
         let Settings { store: Some(settings), boot_id } = &self.settings else {
             return;
         };
-        let previous = previous(&settings.directory, boot_id.as_deref());
+        let store = Store::new(settings.clone(), self.run.clone(), self.disk.clone());
+        let mut previous = previous(&settings.directory, boot_id.as_deref());
+        if store.is_locked_by_another() {
+            // That one goes on.
+            previous.run = None;
+        }
         lock(&self.counts).note_last(previous.last_incident);
         // Later than all runs before it, even if the clock was set back since.
         self.run.exceed(previous.number);
-        let store = Store::new(settings.clone(), self.run.clone(), self.disk.clone());
         *lock(&self.store_view) = Some(store.view().clone());
         *lock(&self.store) = Some(store);
         // The directory is opened once.
@@ -168,10 +172,21 @@ impl History {
         }
     }
 
-    /// How the last run ended that recorded to the same directory; `None` if there is none, or if the directory is
-    /// not open yet.
+    /// How the last run ended that recorded to the same directory; `None` if there is none, if it goes on, or if the
+    /// directory is not open yet.
     pub fn previous_run(&self) -> Option<PreviousRun> {
         self.previous.get()?.run
+    }
+
+    /// Whether that run may have been on this host: a folder can be on a disk that machines share.
+    pub fn is_of_host(&self, hostname: Option<&str>) -> bool {
+        let before = self.previous.get().and_then(|previous| previous.hostname.as_deref());
+        before.is_none() || hostname.is_none() || before == hostname
+    }
+
+    /// Whether another run recorded to the same directory before it was opened.
+    pub fn has_previous(&self) -> bool {
+        self.previous.get().is_some_and(|previous| previous.number > 0)
     }
 
     /// The number of the next incident: the first that none has in memory, and none had in the directory when it
@@ -196,7 +211,9 @@ impl History {
             let mut ring = lock(&self.ring);
             let before = ring.sequence();
             let dropped = ring.push(now, layout, row, events, is_urgent);
-            if is_urgent || ring.sequence() != before || !dropped.is_empty() {
+            let has_news = is_urgent || ring.sequence() != before || !dropped.is_empty();
+            // Without a directory nothing takes it.
+            if has_news && self.settings.store.is_some() {
                 self.handover.add(is_urgent, &dropped);
             }
             ring.snapshot()
@@ -209,7 +226,9 @@ impl History {
     /// window copied, so that it outlives its segments. Waits for no disk.
     pub fn record_incident(&self, incident: &Incident) {
         let (incident, memory) = self.keep_incident(incident);
-        self.handover.put(incident);
+        if self.settings.store.is_some() {
+            self.handover.put(incident);
+        }
         self.publish(&memory);
     }
 
@@ -233,7 +252,8 @@ impl History {
     }
 
     /// [`History::record_incident`] without a thread that writes: it is written when it returns.
-    pub fn put_incident(&self, incident: &Incident) {
+    #[cfg(test)]
+    pub(crate) fn put_incident(&self, incident: &Incident) {
         let (incident, memory) = self.keep_incident(incident);
         if let Some(store) = &mut *lock(&self.store) {
             store.put_incident(&incident, &memory);
@@ -260,13 +280,13 @@ impl History {
     fn write(&self, now: Moment, batch: Batch) {
         let memory = self.memory();
         if let Some(store) = &mut *lock(&self.store) {
+            for incident in &batch.incidents {
+                store.queue_incident(incident);
+            }
             if batch.is_last {
                 store.close(&memory);
             } else {
                 store.write(now, &memory, batch.is_urgent);
-            }
-            for incident in &batch.incidents {
-                store.put_incident(incident, &memory);
             }
             for (sequence, rows) in batch.dropped {
                 store.forget_rows(sequence, rows);

@@ -19,7 +19,7 @@ pub mod archive;
 mod codec;
 #[cfg(test)]
 mod crashes;
-pub mod detector;
+mod detector;
 pub mod event;
 mod files;
 #[cfg(test)]

@@ -138,6 +138,11 @@ impl Memory {
         self.blocks.first()?.frames.first().map(|frame| frame.sequence)
     }
 
+    /// The latest time in the last frames.
+    pub(crate) fn newest(&self) -> Option<Time> {
+        self.blocks.last().map(|block| block.range.to)
+    }
+
     /// Bytes of frames and layouts.
     pub(crate) fn bytes(&self) -> usize {
         Block::total_bytes(self.blocks.iter())

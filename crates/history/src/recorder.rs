@@ -24,10 +24,11 @@ use model::{
     catalog,
 };
 
-use self::availability::SourceAvailability;
+use self::availability::{GpuAvailability, SourceAvailability};
 use self::clock::ClockSteps;
 use self::flood::Flood;
 use self::gpus::Gpus;
+use self::holders::KnownHolders;
 use self::messages::Messages;
 use self::repetition::Repetition;
 use self::values::Values;
@@ -138,6 +139,15 @@ impl Recorder {
             last_observed: None,
             repetition: Repetition::default(),
             source: SourceAvailability::default(),
+        }
+    }
+
+    /// Tells all again that is so, as a recorder does that begins with this `since`. Rows go on.
+    pub fn begin_again(&mut self, since: Option<Time>) {
+        self.messages = Messages::new(since);
+        (self.source, self.repetition) = (SourceAvailability::default(), Repetition::default());
+        for gpu in self.gpus.iter_mut() {
+            (gpu.availability, gpu.holders) = (GpuAvailability::default(), KnownHolders::default());
         }
     }
 

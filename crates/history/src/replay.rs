@@ -92,9 +92,58 @@ fn is_same(one: &Arc<Layout>, other: &Arc<Layout>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-/// The layout in the payload of a frame; `None` if it is none, or has more columns than are read.
+/// A layout of more bytes is neither written nor read. One of 128 GPUs and all signals has a fifth of it.
+pub(crate) const MAX_LAYOUT: usize = 256 << 10;
+
+/// The least bytes of a GPU: an empty one would take many times as many in memory as in a file.
+const LEAST_GPU: usize = 32;
+
+/// The layout in the payload of a frame; `None` if it is none, or is larger than those that are written.
 pub(crate) fn layout(payload: &[u8]) -> Option<Arc<Layout>> {
+    let payload = Some(payload).filter(|payload| payload.len() <= MAX_LAYOUT)?;
     let layout: Layout = serde_json::from_slice(payload).ok()?;
-    let most = layout.gpus.len().checked_add(1)?.checked_mul(layout.signals.len())?;
-    (most <= 2 * MAX_COLUMNS && layout.width() <= MAX_COLUMNS).then(|| Arc::new(layout))
+    let is_possible = layout.gpus.len() <= payload.len() / LEAST_GPU;
+    (is_possible && layout.width() <= MAX_COLUMNS).then(|| Arc::new(layout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{GpuInfo, HostInfo};
+    use crate::signal::SIGNALS;
+
+    #[test]
+    fn a_layout_takes_no_more_memory_than_it_has_bytes() {
+        let json = |gpus: &str| {
+            let host = serde_json::to_string(&HostInfo::default()).expect("it is text");
+            format!(r#"{{"host":{host},"gpus":[{gpus}],"signals":[]}}"#)
+        };
+        assert!(layout(json("").as_bytes()).is_some());
+        let empty = |count| vec!["{}"; count].join(",");
+        assert_eq!(layout(json(&empty(1_000)).as_bytes()), None);
+        let large = format!(r#"{{"uuid":"{}"}}"#, "x".repeat(MAX_LAYOUT));
+        assert_eq!(layout(json(&large).as_bytes()), None);
+    }
+
+    #[test]
+    fn a_layout_of_many_gpus_fits() {
+        let text = Some("x".repeat(48));
+        let gpu = |index| GpuInfo {
+            index: Some(index),
+            uuid: text.clone(),
+            pci_bus_id: text.clone(),
+            model_name: text.clone(),
+            serial: text.clone(),
+            minor: Some(index),
+        };
+        let signals = SIGNALS.iter().map(Into::into).collect();
+        let many = Layout { host: HostInfo::default(), gpus: (0..128).map(gpu).collect(), signals };
+        let payload = serde_json::to_vec(&many).expect("it is text");
+        assert!(payload.len() < MAX_LAYOUT / 5, "{}", payload.len());
+        assert_eq!(layout(&payload), Some(Arc::new(many)));
+        let empty = vec![GpuInfo::default(); 128];
+        let empty = Layout { host: HostInfo::default(), gpus: empty, signals: Vec::new() };
+        let payload = serde_json::to_vec(&empty).expect("it is text");
+        assert_eq!(layout(&payload), Some(Arc::new(empty)));
+    }
 }

@@ -66,7 +66,7 @@ pub enum SignKind {
     LinkDown,
     /// All GPUs of a job stopped working together.
     JobSilent,
-    /// The machine was restarted while heatsink ran.
+    /// heatsink was cut off, and the machine was started again since.
     MachineRestart,
     /// Corrected memory errors were counted.
     EccCorrected,
@@ -106,18 +106,18 @@ pub enum SignKind {
 
 /// A row of the table of kinds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct KindRow {
+pub(crate) struct KindRow {
     /// The kind.
-    pub kind: SignKind,
+    pub(crate) kind: SignKind,
     /// Its word in labels and JSON.
-    pub word: &'static str,
+    pub(crate) word: &'static str,
     /// Whether it opens incidents; an XID and an OOM kill only if [`Sign::is_trigger`] says so.
-    pub opens: bool,
+    pub(crate) opens: bool,
     /// Whether a job that ends while it goes on, or within two minutes after, is suspected to end because of
     /// it.
-    pub harms_jobs: bool,
+    pub(crate) harms_jobs: bool,
     /// What is said of it where nothing of it was seen: `no heat slowdown`; empty if it is not mentioned.
-    pub absent: &'static str,
+    pub(crate) absent: &'static str,
 }
 
 const fn row(
@@ -132,7 +132,7 @@ const fn row(
 
 /// All kinds, in the order of [`SignKind`].
 #[rustfmt::skip]
-pub static KINDS: &[KindRow] = &[
+pub(crate) static KINDS: &[KindRow] = &[
     row(SignKind::Xid,                 "xid",                    true,  false, "XID"),
     row(SignKind::GpuLost,             "gpu_lost",               true,  true,  "lost GPU"),
     row(SignKind::GpuHung,             "gpu_hung",               true,  true,  "hung GPU"),
@@ -181,7 +181,7 @@ impl SignKind {
     }
 
     /// Whether a job that ends while it goes on, or within two minutes after, is suspected to end because of it.
-    pub fn harms_jobs(self) -> bool {
+    pub(crate) fn harms_jobs(self) -> bool {
         self.row().is_some_and(|row| row.harms_jobs)
     }
 

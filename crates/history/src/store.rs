@@ -52,8 +52,9 @@ pub struct StoreSettings {
     pub keep: Duration,
 }
 
-/// What is not urgent is synced this often.
-const SYNC: Duration = Duration::from_secs(60);
+/// What is not urgent is synced once this time has passed. That is found with the next frames, a few seconds later,
+/// so that at most a minute is lost.
+const SYNC: Duration = Duration::from_secs(50);
 
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_secs(10);
@@ -126,6 +127,11 @@ impl Store {
         &self.view
     }
 
+    /// Whether another process writes to the directory.
+    pub(crate) fn is_locked_by_another(&self) -> bool {
+        self.failing == Some("locked")
+    }
+
     /// Writes what of the memory was not written yet.
     pub(crate) fn write(&mut self, now: Moment, memory: &Memory, is_urgent: bool) {
         self.now = now;
@@ -137,12 +143,18 @@ impl Store {
         self.finish(now, result);
     }
 
-    /// Writes the newest state of an incident.
-    pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>, memory: &Memory) {
+    /// Takes the newest state of an incident, which is written with the next frames.
+    pub(crate) fn queue_incident(&mut self, incident: &Arc<Incident>) {
         let dropped = self.incidents.put(incident);
         if dropped > 0 {
             *self.view.errors.entry("incidents_dropped").or_default() += dropped;
         }
+    }
+
+    /// Writes the newest state of an incident.
+    #[cfg(test)]
+    pub(crate) fn put_incident(&mut self, incident: &Arc<Incident>, memory: &Memory) {
+        self.queue_incident(incident);
         self.write(self.now, memory, false);
     }
 
@@ -166,6 +178,7 @@ impl Store {
     /// Writes and syncs all, ends the segment and gives the directory free.
     pub(crate) fn close(&mut self, memory: &Memory) {
         self.sync_pending = true;
+        self.incidents.end();
         let result = self.write_or_make_room(self.now, memory);
         self.finish(self.now, result);
         if let Some(open) = self.open.take() {
@@ -199,8 +212,8 @@ impl Store {
             self.sync(now)?;
         }
         self.write_incidents(now, memory)?;
-        if let Some(range) = memory.blocks.last().map(|block| block.range) {
-            self.retention.observe(now, range.to);
+        if let Some(time) = memory.newest() {
+            self.retention.observe(now, time);
         }
         let is_due = self.last_retention.is_none_or(|last| now - last >= RETAIN);
         if is_due || self.view.bytes > self.settings.max_bytes {
@@ -237,7 +250,7 @@ impl Store {
             self.run.exceed(largest_run);
         }
         self.was_open = true;
-        // A killed run left them open. Their windows are copied from its segments.
+        // A killed run left them open. Their windows are copied from its segments and from what comes.
         self.incidents.open(directory::open_incidents(path, self.run.number()));
         Ok(())
     }
@@ -270,7 +283,9 @@ impl Store {
         let (segment, from) = match &mut open.current {
             Some(segment) => (segment, self.written),
             current => {
-                let name = Name::Segment { number: open.next_segment, start: block.range.from };
+                // A number in a name has no sign.
+                let start = block.range.from.max(Time(0));
+                let name = Name::Segment { number: open.next_segment, start };
                 open.next_segment = open.next_segment.saturating_add(1);
                 let directory = &self.settings.directory;
                 let segment =
@@ -299,7 +314,7 @@ impl Store {
 
     /// Writes incidents. One that fails for itself is tried again later, and does not hold up the others.
     fn write_incidents(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
-        for waiting in self.incidents.due(now) {
+        for waiting in self.incidents.due(now, memory.newest()) {
             match self.write_incident(waiting, memory) {
                 Ok(()) => self.incidents.written(waiting),
                 Err(failure) if matches!(failure.reason, "full" | "read_only" | "missing") => {
@@ -348,7 +363,7 @@ impl Store {
 
     fn retain(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
         let in_use = self.in_use();
-        let time = memory.blocks.last().map(|block| block.range.to);
+        let time = memory.newest();
         let directory = &self.settings.directory;
         let kept = self.retention.run(&self.disk, directory, now, time, &in_use)?;
         self.note(kept);
@@ -362,7 +377,7 @@ impl Store {
             return false;
         }
         let in_use = self.in_use();
-        let time = memory.blocks.last().map(|block| block.range.to);
+        let time = memory.newest();
         let directory = &self.settings.directory;
         match self.retention.make_room(&self.disk, directory, now, time, &in_use) {
             Ok((kept, removed)) => {

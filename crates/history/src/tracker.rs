@@ -86,9 +86,11 @@ impl Tracker {
         self.watching.take(layout, row);
         let mut found = self.detector.find(layout, row, events);
         found.sort_by(|one, other| order(one).cmp(&order(other)));
-        self.remember_events(now, events);
+        self.remember_events(events);
         let mut changed = Vec::new();
         for found in found {
+            // What was recorded while nobody read it comes all at once.
+            told.extend(self.close(now, |open| open.is_over(found.at.min(now))));
             let is_trigger = found.sign.is_trigger && !found.is_end;
             let joined = is_trigger.then(|| self.trigger(now, layout, &found, &mut told)).flatten();
             changed.extend(joined);
@@ -105,13 +107,15 @@ impl Tracker {
         }
         told.extend(self.close(now, |open| open.is_over(now)));
         told.extend(self.tell_closed(now));
+        self.forget_events(now);
         told
     }
 
     /// Takes what was recorded before this run, in order, so that it may explain what comes. Opens no incident.
     pub fn recall(&mut self, now: Time, layout: &Arc<Layout>, row: Option<&Row>, events: &[Event]) {
         let found = self.detector.find(layout, row, events);
-        self.remember_events(now, events);
+        self.remember_events(events);
+        self.forget_events(now);
         for found in found {
             self.remember_sign(now, found);
         }
@@ -136,7 +140,10 @@ impl Tracker {
             open.join(found, &holds);
             return Some(open.number());
         }
-        if self.join_closed(now, found, told) || !found.may_open {
+        if self.join_closed(now, found, told)
+            || self.repeat_closed(now, found, told)
+            || !found.may_open
+        {
             return None;
         }
         let holds = holds_at(&self.detector, found);
@@ -157,7 +164,7 @@ impl Tracker {
         for sign in &self.signs {
             // What did not open one by itself belongs to one that begins with it.
             let belongs =
-                sign.sign.is_trigger && !sign.may_open && open.is_near(sign.at, joining::TOGETHER);
+                sign.sign.is_trigger && !sign.may_open && open.is_near(sign, joining::TOGETHER);
             if belongs {
                 open.join(sign, &holds_at(&self.detector, sign));
             } else {
@@ -193,6 +200,21 @@ impl Tracker {
         earlier.join(found, &holds_at(&self.detector, found));
         *told_at = now;
         told.push(earlier.tell(&ongoing, true));
+        true
+    }
+
+    /// Counts a trigger that is the same again after its incident was closed. Tells that again if it is news, or once
+    /// an hour.
+    fn repeat_closed(&mut self, now: Time, found: &Found, told: &mut Vec<Incident>) -> bool {
+        let holds = holds_at(&self.detector, found);
+        let mut closed = self.closed.iter_mut().rev();
+        let earlier = closed.find(|(closed, _)| joining::repeats_closed(found, closed, &holds));
+        let Some((earlier, told_at)) = earlier else { return false };
+        let Some(is_news) = earlier.repeat(found) else { return false };
+        if is_news || now.since(*told_at) >= HOUR {
+            *told_at = now;
+            told.push(earlier.tell(&[], true));
+        }
         true
     }
 
@@ -253,15 +275,18 @@ impl Tracker {
         }
     }
 
-    fn remember_events(&mut self, now: Time, events: &[Event]) {
+    fn remember_events(&mut self, events: &[Event]) {
         for open in &mut self.open {
             open.add_events(events);
         }
         self.events.extend(events.iter().cloned());
-        let oldest = now.before(BEFORE.saturating_add(AFTER));
-        self.events.retain(|event| event.time >= oldest);
         let surplus = self.events.len().saturating_sub(MOST_EVENTS);
         self.events.drain(..surplus);
+    }
+
+    fn forget_events(&mut self, now: Time) {
+        let oldest = now.before(BEFORE.saturating_add(AFTER));
+        self.events.retain(|event| event.time >= oldest);
     }
 
     /// Signs that go on are known to the detector; these are those that are over.

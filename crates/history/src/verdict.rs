@@ -30,6 +30,10 @@ const CONSEQUENCES: Pattern = Pattern::Either(
 /// A GPU that only a restart of the machine brings back.
 const LOST: Pattern = Pattern::Either(&[SignKind::GpuLost, SignKind::GpuMissing], &[79]);
 
+/// GPU memory that was freed, and how far apart from a trigger: rows may be a minute apart.
+const FREED: Pattern = Pattern::Kinds(&[SignKind::GpuMemoryFreed, SignKind::MemoryFull]);
+const AT_THAT_TIME: Duration = Duration::from_secs(60);
+
 /// What an action begins with that is told where no XID decides.
 const NO_XID: &str = "{no xid}";
 
@@ -200,6 +204,20 @@ impl Filling {
             || of_kind(SignKind::HolderEnded).next().is_some();
         let stopped = of_kind(SignKind::JobSilent).any(|seen| seen.sign.is_trigger);
         let driver = of_kind(SignKind::DriverChanged).next();
+        let at = trigger.sign.from;
+        let (first, last) = (at.before(AT_THAT_TIME), at.after(AT_THAT_TIME));
+        let freed = |gpu: &&GpuInfo| {
+            facts.seen.iter().any(|seen| {
+                FREED.matches(&seen.sign)
+                    && seen.sign.overlaps(first, last)
+                    && seen.gpus.iter().any(|other| other.is_same(gpu))
+            })
+        };
+        let freed = match trigger.gpus.iter().filter(freed).count() {
+            0 => "stopped working",
+            some if some < trigger.gpus.len() => "freed memory or stopped working",
+            _ => "freed memory",
+        };
         let xid = [trigger].into_iter().chain(deciding).chain(needed.iter().copied());
         let xid = xid.filter_map(|seen| seen.sign.xid).next().map(xid::lookup);
         let words = xid.unwrap_or(model::Xid::NONE);
@@ -218,6 +236,8 @@ impl Filling {
                 if_so(lasted > Duration::ZERO, &format!(" for {}", wording::duration(lasted))),
             ),
             ("{and the job stopped}", if_so(stopped, ", and the job stopped working")),
+            // What the GPUs of the trigger did.
+            ("{freed memory}", freed.to_owned()),
             ("{while a job ran}", if_so(has_job, " while a job ran")),
             ("{code}", words.code.to_string()),
             ("{meaning}", words.message.to_owned()),

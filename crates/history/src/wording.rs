@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// XIDs whose process is often a bystander: the one that asked the firmware when that no longer answered.
+pub(crate) const BYSTANDER: [u32; 2] = [119, 120];
+
 use crate::layout::GpuInfo;
 
 /// `45 s`, `12 min`, `1 h 2 min`, `3 d 4 h`. At most two units; seconds only below ten minutes.

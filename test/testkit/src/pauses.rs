@@ -112,6 +112,11 @@ impl Stopwatch {
         let paused = pauses().total - self.paused;
         self.began.elapsed().saturating_sub(paused)
     }
+
+    /// Whether the machine stood still since the start.
+    pub fn was_paused(&self) -> bool {
+        pauses().total > self.paused
+    }
 }
 
 /// Sleeps until the machine has run for this time.

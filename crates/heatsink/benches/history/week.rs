@@ -46,7 +46,7 @@ pub(crate) fn record(folder: &Path) -> Week {
         let values = columns.iter_mut().map(|column| Some(column.next(&mut random))).collect();
         history.append(moment + seconds(second), &layout, Some(&Row { time, values }), &[], false);
     }
-    history.put_incident(&incident(&layout, began.after(seconds(SECONDS - 1800))));
+    history.record_incident(&incident(&layout, began.after(seconds(SECONDS - 1800))));
     history.close();
     let view = history.view();
     Week {

@@ -6,7 +6,8 @@ use history::time::Time;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// The first line of its report and the time of day: `GPU 3 fell off the bus (XID 79) at 03:12:44`.
+/// The first line of its report, the time of day and its zone, which in a container is not that of the reader:
+/// `GPU 3 fell off the bus (XID 79) at 03:12:44 UTC`.
 pub(super) fn headline(incident: &Incident, zone: &TimeZone) -> String {
     let headline = Mention::of(incident).headline;
     match time_of_day(incident.began, zone) {
@@ -18,7 +19,7 @@ pub(super) fn headline(incident: &Incident, zone: &TimeZone) -> String {
 /// `None` for a time that no calendar has.
 fn time_of_day(time: Time, zone: &TimeZone) -> Option<String> {
     let time = Timestamp::from_millisecond(time.0).ok()?;
-    Some(time.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string())
+    Some(time.to_zoned(zone.clone()).strftime("%H:%M:%S %Z").to_string())
 }
 
 #[cfg(test)]
@@ -59,7 +60,7 @@ pub(super) mod tests {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
         let line = headline(&fallen(17, Vec::new()), &zone);
         assert!(line.starts_with("GPU 3 "), "{line}");
-        assert!(line.ends_with("(XID 79) at 04:12:44"), "{line}");
+        assert!(line.ends_with("(XID 79) at 04:12:44 +01"), "{line}");
         assert!(!line.contains('\n'), "{line}");
     }
 

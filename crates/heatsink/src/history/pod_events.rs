@@ -1,6 +1,6 @@
 //! Events on the pods that hold a GPU of an incident, so that `kubectl describe pod` says what happened.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -23,9 +23,9 @@ const SETTLES: Duration = Duration::from_secs(10);
 /// The most incidents that wait. Further ones get no Event.
 const MAX_WAITING: usize = 32;
 
-/// The most incidents that are known to have their Events. An incident is told of for an hour, in which at most 32
+/// The most Events that are known to be written. An incident is told of for an hour or more, in which at most 128
 /// begin.
-const MAX_WRITTEN: usize = 256;
+const MAX_WRITTEN: usize = 4096;
 
 /// The reason of the Events.
 const REASON: &str = "GpuIncident";
@@ -61,6 +61,13 @@ impl PodEvents {
     /// A writer. Its Events name `heatsink report` if there is a folder, from which it can tell.
     pub(crate) fn new(settings: PodEventSettings, has_folder: bool) -> Self {
         let telling = Telling { zone: TimeZone::system(), has_folder };
+        if settings.server.url.is_empty() {
+            tracing::warn!(
+                "KUBERNETES_SERVICE_HOST is not set, so no Events are written: they need a pod"
+            );
+        } else if settings.server.node_name.is_empty() {
+            tracing::warn!("NODE_NAME is not set, so Events on pods do not name this node");
+        }
         Self { settings, telling, incidents: Mutex::default(), settles: SETTLES }
     }
 
@@ -92,7 +99,11 @@ impl PodEvents {
 /// Incidents by number, each with the moment from which it is told.
 type Waiting = BTreeMap<u64, (Instant, Incident)>;
 
-/// Writes the Events of each incident once, when it has settled.
+/// An Event that was written: the number of its incident, and the namespace and name of its pod.
+type Written = (u64, String, String);
+
+/// Writes an Event for each pod of an incident once, when the incident has settled: for one whose GPU joins it later,
+/// as long after that.
 fn write_all(
     server: &ApiServer,
     telling: &Telling,
@@ -100,7 +111,7 @@ fn write_all(
     incidents: &Receiver<Incident>,
 ) {
     let mut waiting: Waiting = BTreeMap::new();
-    let mut written = BTreeSet::new();
+    let mut written: VecDeque<Written> = VecDeque::new();
     loop {
         let next = waiting.values().map(|(due, _)| *due).min();
         let pause = next.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
@@ -115,7 +126,7 @@ fn write_all(
         };
         for incident in first.into_iter().chain(incidents.try_iter()) {
             let number = incident.number;
-            if !written.contains(&number) {
+            if events(&incident, telling).iter().any(|event| !written.contains(&key(event))) {
                 let due = waiting.get(&number).map(|(due, _)| *due);
                 waiting.insert(number, (due.unwrap_or_else(|| Instant::now() + settles), incident));
             }
@@ -124,12 +135,15 @@ fn write_all(
         let (due, later): (Waiting, Waiting) =
             waiting.into_iter().partition(|(_, (due, _))| *due <= now);
         waiting = later;
-        for (number, (_, incident)) in due {
-            written.insert(number);
-            if written.len() > MAX_WRITTEN {
-                written.pop_first();
-            }
+        for (_, (_, incident)) in due {
             for event in events(&incident, telling) {
+                if written.contains(&key(&event)) {
+                    continue;
+                }
+                written.push_back(key(&event));
+                if written.len() > MAX_WRITTEN {
+                    written.pop_front();
+                }
                 if let Err(error) = create_pod_event(server, &event) {
                     tracing::warn!("{error}");
                 }
@@ -137,6 +151,13 @@ fn write_all(
         }
     }
 }
+
+fn key(event: &PodEvent) -> Written {
+    (event.number, event.namespace.clone(), event.pod.clone())
+}
+
+/// Added where an application failed. Who has which instance or share of a GPU is not in the incident.
+const SHARED: &str = "; other pods use the same GPU, and it may be an application of theirs";
 
 /// An Event for each pod of an incident.
 fn events(incident: &Incident, telling: &Telling) -> Vec<PodEvent> {
@@ -146,15 +167,28 @@ fn events(incident: &Incident, telling: &Telling) -> Vec<PodEvent> {
     if telling.has_folder {
         message += &format!("; see `heatsink report {}` on {node}", incident.number);
     }
+    let pods_of_gpus: BTreeSet<_> = incident
+        .holders
+        .iter()
+        .filter_map(|(gpu, holder)| match holder {
+            HolderInfo::Pod { namespace, pod, .. } => Some((gpu, namespace, pod)),
+            HolderInfo::Job { .. } => None,
+        })
+        .collect();
+    let is_shared = |gpu| pods_of_gpus.iter().filter(|(other, ..)| *other == gpu).count() > 1;
+    let is_of_application = incident.verdict.name.starts_with("application_");
     let mut pods = BTreeSet::new();
-    let events = incident.holders.iter().filter_map(|(_, holder)| match holder {
+    let events = incident.holders.iter().filter_map(|(gpu, holder)| match holder {
         HolderInfo::Pod { namespace, pod, uid, .. } => {
             pods.insert((namespace, pod)).then(|| PodEvent {
                 namespace: namespace.clone(),
                 pod: pod.clone(),
                 uid: uid.clone(),
                 reason: REASON.to_owned(),
-                message: message.clone(),
+                message: match is_of_application && is_shared(gpu) {
+                    true => format!("{message}{SHARED}"),
+                    false => message.clone(),
+                },
                 time: incident.began.to_system(),
                 number: incident.number,
             })
@@ -193,7 +227,22 @@ mod tests {
         let message = |has_folder| events(&incident(17), &telling(has_folder)).remove(0).message;
         let (with, without) = (message(true), message(false));
         assert_eq!(with, format!("{without}; see `heatsink report 17` on gpu-node-1"));
-        assert!(without.ends_with("(XID 79) at 03:12:44"), "{without}");
+        assert!(without.ends_with("(XID 79) at 03:12:44 UTC"), "{without}");
+    }
+
+    #[test]
+    fn of_an_application_on_a_shared_gpu_it_is_not_said_whose_it_is() {
+        let is_in_doubt = |verdict: &str, holders: Vec<(usize, HolderInfo)>| {
+            let mut incident = Incident { holders, ..incident(17) };
+            incident.verdict.name = verdict.to_owned();
+            let events = events(&incident, &telling(true));
+            events.iter().map(|event| event.message.ends_with(SHARED)).collect::<Vec<_>>()
+        };
+        let shared = vec![(0, pod("a", "x")), (0, pod("b", "x")), (1, pod("c", "x"))];
+        assert_eq!(is_in_doubt("application_fault", shared.clone()), [true, true, false]);
+        assert_eq!(is_in_doubt("off_bus", shared), [false; 3]);
+        let own = vec![(0, pod("a", "x")), (0, pod("a", "y")), (1, pod("b", "x"))];
+        assert_eq!(is_in_doubt("application_fault", own), [false; 2]);
     }
 
     #[test]
@@ -223,12 +272,19 @@ mod tests {
             scope.spawn(move || write_all(server_of_pods, &telling, Duration::ZERO, &receive));
             server.wait_until("four Events", |server| server.objects("events").len() == 4);
             // Of an incident that was told, nothing more is told.
-            let mut told = incident(18);
-            told.verdict.cause = "Something else.".to_owned();
-            late.send(told).expect("it is received");
+            let told_again = |number| {
+                let mut told = incident(number);
+                told.verdict.cause = "Something else.".to_owned();
+                told
+            };
+            late.send(told_again(18)).expect("it is received");
+            // A GPU may join it later, and with it a pod.
+            let mut joined = told_again(18);
+            joined.holders.push((1, pod("a-3", "trainer")));
+            late.send(joined).expect("it is received");
             // The pod of an earlier one may be known later.
             late.send(fallen(16, vec![pod("a-2", "trainer")])).expect("it is received");
-            server.wait_until("a fifth Event", |server| server.objects("events").len() == 5);
+            server.wait_until("two more Events", |server| server.objects("events").len() == 6);
             drop(late);
         });
         let mut told: Vec<(String, String)> = Vec::new();
@@ -243,6 +299,9 @@ mod tests {
             format!("{headline}; see `heatsink report {number}` on gpu-node-1")
         };
         let of = |pod: &str, number| (format!("uid-of-{pod}"), message(number));
+        let (of_late, text) = told.pop().expect("that of the pod that joined it");
+        assert_eq!(of_late, "uid-of-a-3");
+        assert!(text.starts_with("Something else "), "{text}");
         let all = [of("a-0", 17), of("a-0", 18), of("a-1", 17), of("a-1", 18), of("a-2", 16)];
         assert_eq!(told, all);
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use history::archive::Archive;
@@ -26,14 +26,31 @@ pub(crate) fn open(args: &Args) -> Result<Archive> {
     if matches!(place, HistoryPlace::None) {
         bail!("{}: `none` has nothing to read; name a folder", flags::READ_HISTORY_DIR);
     }
+    let open = |folder: &Path| Archive::open(folder).and_then(|it| it.extent().map(|_| it));
+    first(place::to_read(place), open).map_err(|why| NothingToRead(why).into())
+}
+
+/// The first folder with a history. One that is there and cannot be read ends the search: the next one has another
+/// history.
+fn first<T>(
+    folders: Vec<PathBuf>,
+    open: impl Fn(&Path) -> Result<T, ReadError>,
+) -> Result<T, String> {
+    let is_missing = |error: &ReadError| match error {
+        ReadError::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        ReadError::NotAHistory { .. } => true,
+    };
     let mut reasons = Vec::new();
-    for folder in place::to_read(place) {
-        match Archive::open(&folder).and_then(|archive| archive.extent().map(|_| archive)) {
-            Ok(archive) => return Ok(archive),
+    for folder in folders {
+        match open(&folder) {
+            Ok(opened) => return Ok(opened),
             Err(error) => reasons.push((folder, error)),
         }
+        if reasons.last().is_some_and(|(_, error)| !is_missing(error)) {
+            break;
+        }
     }
-    Err(NothingToRead(reason(&reasons)).into())
+    Err(reason(&reasons))
 }
 
 /// What the folders lack, and what to do.
@@ -44,7 +61,10 @@ fn reason(reasons: &[(PathBuf, ReadError)]) -> String {
         )
     };
     let what = match is(io::ErrorKind::PermissionDenied) {
-        true => "read it as root or as a member of the folder's group",
+        true => {
+            "read it as root or as a member of the folder's group, or name another folder with \
+             --history-dir"
+        }
         false => {
             "`heatsink serve` and `heatsink demo --history-dir FOLDER` record one; name its folder \
                   with --history-dir"
@@ -98,5 +118,31 @@ pub(crate) fn note(damage: &Damage) {
     for note in notes {
         // A failure to print leaves nothing to do about it.
         let _ = writeln!(io::stderr(), "heatsink: note: {note}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_not_replaced_by_another() {
+        let open = |folder: &Path| {
+            let path = folder.display().to_string();
+            let failed =
+                |kind: io::ErrorKind| ReadError::Io { path: path.clone(), source: kind.into() };
+            match path.as_str() {
+                "/hidden" => Err(failed(io::ErrorKind::PermissionDenied)),
+                "/missing" => Err(failed(io::ErrorKind::NotFound)),
+                "/empty" => Err(ReadError::NotAHistory { path }),
+                _ => Ok(path),
+            }
+        };
+        let first = |folders: &[&str]| first(folders.iter().map(PathBuf::from).collect(), open);
+        assert_eq!(first(&["/missing", "/empty", "/own"]), Ok("/own".to_owned()));
+        assert_eq!(first(&["/machine", "/hidden"]), Ok("/machine".to_owned()));
+        let why = first(&["/hidden", "/own"]).expect_err("it is not told from the other");
+        assert!(why.contains("/hidden cannot be read"), "{why}");
+        assert!(why.contains("group") && why.contains("--history-dir"), "{why}");
     }
 }

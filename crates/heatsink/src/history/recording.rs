@@ -19,7 +19,7 @@ use history::recorder::{Observation, Recorded, Recorder};
 use history::recording::{Item, Recording as _};
 use history::time::{Range, Time};
 use history::tracker::Tracker;
-use model::{Moment, Snapshot};
+use model::{LogMessage, Moment, Snapshot};
 use sampler::{Sampler, SnapshotWatcher};
 
 use super::HistorySetup;
@@ -35,7 +35,7 @@ const WAIT: Duration = Duration::from_secs(1);
 const RECALLED: Duration = Duration::from_secs(12 * 60);
 
 /// How long the thread waits at the start for the folder to be opened. After that it records without knowing
-/// what was before.
+/// what was before, until it is open.
 const OPENING: Duration = Duration::from_secs(2);
 
 /// The word for an error of this program.
@@ -81,7 +81,10 @@ impl Recording {
         let (end, ended) = mpsc::channel::<Infallible>();
         let opened = match has_directory {
             false => None,
-            true => Some(start_disk(Arc::clone(&history), clock, end.clone())?),
+            true => {
+                let hostname = host.hostname.clone();
+                Some(start_disk(Arc::clone(&history), clock, hostname, end.clone())?)
+            }
         };
         let writer = Writer {
             host,
@@ -128,14 +131,16 @@ struct Opened {
 fn start_disk(
     history: Arc<History>,
     clock: RecordingClock,
+    hostname: Option<String>,
     end: Sender<Infallible>,
 ) -> io::Result<Receiver<Opened>> {
     let (open, opened) = mpsc::sync_channel(1);
     thread::Builder::new().name("history disk".to_owned()).spawn(move || {
         let open_and_recall = || {
             history.open_directory();
-            let (before, tracker) = (history.previous_run(), recall(&history, clock));
-            // Nothing takes it if it comes late.
+            let before = history.previous_run().filter(|_| history.is_of_host(hostname.as_deref()));
+            let tracker = recall(&history, clock);
+            // Nothing takes it after the end.
             let _ = open.try_send(Opened { before, tracker });
         };
         if catch_unwind(AssertUnwindSafe(open_and_recall)).is_err() {
@@ -199,34 +204,75 @@ struct Writer {
 struct State {
     recorder: Recorder,
     tracker: Tracker,
-    /// What is recorded before all else.
+    /// What the run before left, while the folder is being opened.
+    opened: Option<Receiver<Opened>>,
+    /// Messages of the kernel log from before the start, until then.
+    old_messages: Vec<LogMessage>,
+    /// Whether this run has incidents.
+    has_incidents: bool,
+    /// What is recorded before all that is known by then.
     started: Option<What>,
     layout: Option<Arc<Layout>>,
     last_recorded: Option<Moment>,
 }
 
+impl State {
+    fn new(recorder: Recorder, tracker: Tracker, opened: Option<Receiver<Opened>>) -> Self {
+        Self {
+            recorder,
+            tracker,
+            started: opened.is_none().then_some(What::Started { before: None }),
+            opened,
+            old_messages: Vec::new(),
+            has_incidents: false,
+            layout: None,
+            last_recorded: None,
+        }
+    }
+
+    /// Begins with what the run before left, if the folder is open by then: what is so is told again.
+    fn take_opened(&mut self, patience: Duration, now: Time) {
+        let Some(opened) = &self.opened else { return };
+        let before = match opened.recv_timeout(patience) {
+            Ok(Opened { before, tracker }) => {
+                if !self.has_incidents {
+                    self.tracker = tracker;
+                }
+                before
+            }
+            Err(RecvTimeoutError::Timeout) => return,
+            Err(RecvTimeoutError::Disconnected) => None,
+        };
+        self.opened = None;
+        self.recorder.begin_again(since(before, now));
+        self.started = Some(What::Started { before });
+    }
+
+    /// The messages that can be recorded now. Whether those from before the start are new is known once the folder
+    /// is open.
+    fn messages(&mut self, mut new: Vec<LogMessage>) -> Vec<LogMessage> {
+        if self.opened.is_some() {
+            self.old_messages.extend(new.extract_if(.., |message| message.is_old));
+            return new;
+        }
+        let mut messages = std::mem::take(&mut self.old_messages);
+        messages.append(&mut new);
+        messages
+    }
+}
+
 impl Writer {
     /// Records until the sampler stops.
     fn run(mut self, opened: Option<Receiver<Opened>>) {
-        // It is open at once, unless the disk hangs.
-        let first = opened.as_ref().and_then(|opened| opened.recv_timeout(OPENING).ok());
-        let mut late = opened.filter(|_| first.is_none());
-        let (before, tracker) = match first {
-            Some(Opened { before, tracker }) => (before, tracker),
-            None => (None, Tracker::new(self.history.next_incident())),
-        };
-        let since = since(before, self.clock.at(SystemTime::now(), Moment::now()));
+        let tracker = Tracker::new(self.history.next_incident());
         let epoch = self.watcher.epoch();
-        let mut state = State {
-            recorder: Recorder::new(self.host.clone(), self.interval, epoch, since),
-            tracker,
-            started: Some(What::Started { before }),
-            layout: None,
-            last_recorded: None,
-        };
+        let recorder = Recorder::new(self.host.clone(), self.interval, epoch, None);
+        let mut state = State::new(recorder, tracker, opened);
+        // It is open at once, unless the disk hangs.
+        state.take_opened(OPENING, self.now());
         while let Some(snapshot) = self.next_snapshot(&state) {
-            if late.as_ref().is_some_and(|late| late.try_recv().is_ok()) {
-                late = None;
+            if state.opened.is_some() {
+                state.take_opened(Duration::ZERO, self.now());
                 state.tracker.number_from(self.history.next_incident());
             }
             let observe = || self.observe(&mut state, &snapshot);
@@ -237,8 +283,10 @@ impl Writer {
         if let Some(layout) = state.layout {
             let moment = Moment::now();
             let time = self.clock.at(SystemTime::now(), moment);
-            let stopped = [Event { time, gpu: None, what: What::Stopped }];
-            self.history.record(moment, &layout, None, &stopped, true);
+            let started = state.opened.is_some().then_some(What::Started { before: None });
+            let last = started.into_iter().chain([What::Stopped]);
+            let last: Vec<_> = last.map(|what| Event { time, gpu: None, what }).collect();
+            self.history.record(moment, &layout, None, &last, true);
         }
         self.history.end();
     }
@@ -248,6 +296,7 @@ impl Writer {
         let time = self.clock.at(wall, moment);
         let attribution = self.holders.as_ref().map(|holders| holders.current(moment));
         let (messages, left_out) = self.watcher.log_messages();
+        let messages = state.messages(messages);
         if left_out > 0 {
             self.history.count_errors("kernel_messages", left_out);
             tracing::debug!("{left_out} messages of the kernel log came too fast to be recorded");
@@ -276,6 +325,7 @@ impl Writer {
             state.tracker = Tracker::new(self.history.next_incident());
             Vec::new()
         });
+        state.has_incidents |= !incidents.is_empty();
         let is_urgent = !events.is_empty() || !incidents.is_empty();
         self.history.record(moment, &layout, row.as_ref(), &events, is_urgent);
         for incident in &incidents {
@@ -292,6 +342,10 @@ impl Writer {
         state.layout = Some(layout);
     }
 
+    fn now(&self) -> Time {
+        self.clock.at(SystemTime::now(), Moment::now())
+    }
+
     /// The next snapshot, or the same again when a row must not wait any longer.
     fn next_snapshot(&mut self, state: &State) -> Option<Arc<Snapshot>> {
         let patience = state.recorder.patience(Moment::now());
@@ -301,7 +355,63 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use history::layout::GpuInfo;
+    use model::LogMessageKind;
+
     use super::*;
+
+    fn state(opened: Option<Receiver<Opened>>) -> State {
+        let second = Duration::from_secs(1);
+        let recorder = Recorder::new(HostInfo::default(), second, Moment::BOOT, None);
+        State::new(recorder, Tracker::new(1), opened)
+    }
+
+    #[test]
+    fn what_was_before_is_recorded_when_the_folder_is_open() {
+        let now = Time(1_790_000_000_000);
+        let before = Some(PreviousRun {
+            was_stopped: false,
+            machine_restarted: true,
+            last: now.before(Duration::from_secs(60)),
+        });
+        let message = |is_old| LogMessage {
+            time: now.to_system(),
+            is_old,
+            text: "line".into(),
+            kind: LogMessageKind::Driver,
+        };
+        for has_incidents in [false, true] {
+            let (open, opened) = mpsc::sync_channel(1);
+            let mut state = state(Some(opened));
+            state.has_incidents = has_incidents;
+            state.take_opened(Duration::ZERO, now);
+            assert_eq!(state.started, None, "not known yet");
+            assert_eq!(state.messages(vec![message(true), message(false)]), [message(false)]);
+            open.try_send(Opened { before, tracker: Tracker::new(7) }).ok().unwrap();
+            state.take_opened(Duration::ZERO, now);
+            assert_eq!(state.messages(vec![message(false)]), [message(true), message(false)]);
+            assert_eq!(state.messages(Vec::new()), []);
+            let what = state.started.take().unwrap();
+            assert_eq!(what, What::Started { before });
+            let started = Event { time: now, gpu: None, what };
+            let gpus = vec![GpuInfo::default()];
+            let layout = Layout { host: HostInfo::default(), gpus, signals: Vec::new() };
+            let incidents = state.tracker.observe(now, &Arc::new(layout), None, &[started]);
+            let numbers: Vec<u64> = incidents.iter().map(|incident| incident.number).collect();
+            assert_eq!(numbers, [if has_incidents { 1 } else { 7 }]);
+        }
+    }
+
+    #[test]
+    fn a_run_without_a_folder_that_can_be_opened_begins_as_well() {
+        let none = Some(What::Started { before: None });
+        assert_eq!(state(None).started, none);
+        let (open, opened) = mpsc::sync_channel(1);
+        let mut state = state(Some(opened));
+        drop(open);
+        state.take_opened(Duration::ZERO, Time(0));
+        assert_eq!((state.started, state.opened.is_none()), (none, true));
+    }
 
     #[test]
     fn messages_are_new_that_the_run_before_cannot_have_recorded() {

@@ -115,7 +115,7 @@ impl Question {
             (Self::Incidents(_), _) | (_, None) => false,
             (Self::History(HistoryQuestion { query }), Some(oldest)) => {
                 // The first segment begins with events. Memory forgets whole minutes.
-                let is_all = history.previous_run().is_none()
+                let is_all = !history.has_previous()
                     && oldest_stored.is_none_or(|stored| oldest.since(stored) < LEAST_FORGOTTEN);
                 oldest <= query.range.from || is_all
             }

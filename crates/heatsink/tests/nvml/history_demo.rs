@@ -40,7 +40,7 @@ fn the_demo_ends_with_the_report_that_the_command_prints() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let history = folder.path().join("history");
     let place = history.display().to_string();
-    let text = demo(&["--speed", "300", "--history-dir", &place], "TERM");
+    let text = demo(&["--speed", "60", "--history-dir", &place], "TERM");
     let (_, told) = text.split_once(HEADING).unwrap_or_else(|| panic!("no report:\n{text}"));
     let (report, status) = incidents::command(&["report", "--last"], &history);
     assert_eq!(status, Some(0), "{report}");

@@ -117,7 +117,7 @@ fn stored(prometheus: &server::Server, time_ms: i64) -> Samples {
 /// Half of the resolution in which a family is recorded.
 fn tolerance(series: &str) -> f64 {
     match series {
-        _ if series.contains("_TX_BYTES") || series.contains("_RX_BYTES") => 500_001.0,
+        _ if series.starts_with("DCGM_FI_PROF_") && series.contains("X_BYTES") => 500_001.0,
         _ if series.starts_with("DCGM_FI_PROF_") || series.contains("_ratio") => 0.000_051,
         _ => 0.000_51,
     }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use testkit::exporter::Exporter;
+use testkit::pauses::{self, Stopwatch};
 
 use crate::incidents::{self, Told};
 use crate::rig::{BINARY, PATIENCE, Rig, up};
@@ -307,15 +308,17 @@ static STORIES: &[Story] = &[
         )],
         Verdict("ecc_uncorrected", &["GPU 5"]),
     ),
-    story(
-        "the memory of a GPU is full, and then freed at once",
-        &[
+    Story {
+        name: "the memory of a GPU is full, and then freed at once",
+        // It has to grow within the last seconds, and a slow machine needs some.
+        speed: 1,
+        steps: &[
             Happens(&["gpu 4 set memory_used 80500"], &[]),
-            Passes(30),
+            Passes(3),
             Instead(&["gpu 4 idle"], &[]),
         ],
-        Verdict("gpu_memory_full", &["memory"]),
-    ),
+        expected: Verdict("gpu_memory_full", &["memory"]),
+    },
     story(
         "three quarters of the memory of a GPU are freed at once",
         &[
@@ -418,7 +421,7 @@ impl<'a> Stage<'a> {
     /// see what happens.
     fn pass(&self, seconds: u64) {
         let seconds = if self.story.speed == FAST { seconds } else { seconds.min(3) };
-        thread::sleep(Duration::from_secs(seconds).div_f64(self.story.speed as f64));
+        pauses::sleep(Duration::from_secs(seconds).div_f64(self.story.speed as f64));
     }
 
     fn log(&self, lines: &[&str]) {
@@ -524,7 +527,8 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Runs some of them at once, and names all that fail.
+/// Runs some of them at once, and names all that fail. One that fails when the machine stood still, which is another
+/// story for what is recorded, runs once more.
 fn each_is_told<T: Sync>(
     all: &[T],
     name: impl Fn(&T) -> &str,
@@ -537,7 +541,13 @@ fn each_is_told<T: Sync>(
             let threads: Vec<_> = some
                 .iter()
                 .map(|one| {
-                    let thread = thread::Builder::new().spawn_scoped(scope, move || tell(one));
+                    let tell_again = move || {
+                        let watch = Stopwatch::start();
+                        tell(one).or_else(
+                            |error| if watch.was_paused() { tell(one) } else { Err(error) },
+                        )
+                    };
+                    let thread = thread::Builder::new().spawn_scoped(scope, tell_again);
                     (one, thread.expect("a thread"))
                 })
                 .collect();
@@ -575,7 +585,7 @@ fn after_a_kill(boot_id: &str) -> Vec<Told> {
     };
     write(BOOT);
     let exporter = stage.start();
-    // What is synced for an incident outlives the kill.
+    // What is synced for an incident survives the kill.
     stage.log(&[XID_31]);
     let known =
         |incidents: &[Told]| incidents.len() == 1 && incidents::listed(&stage.history) == incidents;
@@ -613,10 +623,10 @@ type Simulated = (&'static str, &'static str, &'static str, &'static str, &'stat
 
 #[rustfmt::skip]
 const SIMULATED: &[Simulated] = &[
-    // An hour of heat takes six seconds.
-    ("overheat",             "600", "50",  "heat",                &["GPU 2", "1 h"]),
+    // An hour of heat takes half a minute.
+    ("overheat",             "120", "100", "heat",                &["GPU 2", "1 h"]),
     ("power-brake",          "60",  "100", "power_brake_machine", &["ower"]),
-    ("memory-leak",          "60",  "100", "gpu_memory_full",     &["memory"]),
+    ("memory-leak",          "20",  "100", "gpu_memory_full",     &["memory"]),
     ("memory-error",         "60",  "100", "ecc_contained",       &["GPU 5"]),
     ("memory-error-off-bus", "60",  "100", "memory_then_lost",    &["GPU 5"]),
     ("off-bus",              "60",  "100", "off_bus",             &["GPU 7"]),

@@ -12,19 +12,19 @@ use testkit::exporter::Exporter;
 use testkit::golden::check_golden;
 use testkit::page::{Page, metric};
 
-const GPU: &str = "nvidia.com/gpu";
+pub(crate) const GPU: &str = "nvidia.com/gpu";
 
 /// A pod with one container.
-fn pod(name: &str, devices: &[(&str, &str)]) -> Pod {
+pub(crate) fn pod(name: &str, devices: &[(&str, &str)]) -> Pod {
     let container = Container::new("main");
     let add = |container: Container, (resource, id): &(&str, &str)| container.device(resource, id);
     Pod::new("ml", name).container(devices.iter().fold(container, add))
 }
 
 /// A machine with a kubelet.
-struct Node {
-    rig: Rig,
-    kubelet: FakeKubelet,
+pub(crate) struct Node {
+    pub(crate) rig: Rig,
+    pub(crate) kubelet: FakeKubelet,
     gpus: usize,
 }
 
@@ -36,7 +36,7 @@ impl Node {
     }
 
     /// Starts the binary, and waits for the first answer of the kubelet.
-    fn started(&self, args: &[&str]) -> Exporter {
+    pub(crate) fn started(&self, args: &[&str]) -> Exporter {
         let socket = self.kubelet.socket().display().to_string();
         let kubelet = ["-k", "--pod-resources-kubelet-socket", &socket];
         let quick = ["--attribution-interval", "200ms", "-c", "200"];
@@ -107,13 +107,13 @@ fn each_way_to_share_gpus_has_its_page() {
 }
 
 /// A machine in a cluster.
-struct Cluster {
-    node: Node,
-    api: ApiServer,
+pub(crate) struct Cluster {
+    pub(crate) node: Node,
+    pub(crate) api: ApiServer,
 }
 
 impl Cluster {
-    fn new(machine: &str, gpus: usize) -> Self {
+    pub(crate) fn new(machine: &str, gpus: usize) -> Self {
         let mut node = Node::new(machine, gpus);
         let folder = node.rig.path("service-account");
         std::fs::create_dir(&folder).expect("the temporary folder can be written");
@@ -129,7 +129,7 @@ impl Cluster {
 }
 
 /// A pod of the API server, on this node.
-fn api_pod(name: &str, labels: &Value, phase: &str) -> Value {
+pub(crate) fn api_pod(name: &str, labels: &Value, phase: &str) -> Value {
     json!({
         "metadata": {
             "name": name, "namespace": "ml", "uid": format!("uid-of-{name}"), "labels": labels

@@ -428,7 +428,7 @@ fn idle_clients(exporter: &Exporter) -> Vec<TcpStream> {
     silent.chain(half).collect()
 }
 
-/// A new client is answered within a second.
+/// A new client does not wait for others, whose time-outs are 10 s and more.
 pub(crate) fn assert_prompt(exporter: &Exporter) {
     for path in ["/health", "/metrics"] {
         for _ in 0..10 {
@@ -436,7 +436,7 @@ pub(crate) fn assert_prompt(exporter: &Exporter) {
             let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
             let answer = say(exporter, ask.as_bytes());
             assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-            assert!(began.elapsed() < Duration::from_secs(1), "{path}: {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(5), "{path}: {:?}", began.elapsed());
         }
     }
 }

@@ -36,6 +36,7 @@ mod history_demo;
 mod history_export;
 mod history_recording;
 mod history_stories;
+mod history_told;
 mod holders;
 mod http;
 mod incidents;

@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -53,7 +54,7 @@ enum Acknowledged {
     Incident(u64, bool),
 }
 
-/// Records for ever, with events and incidents at random; `acknowledge` says when to stop.
+/// Records until it is told to stop, with events and incidents at random; `acknowledge` says when to stop.
 fn record(
     history: &History,
     random: &mut Random,
@@ -191,9 +192,7 @@ fn a_killed_process_loses_nothing_that_was_acknowledged() {
         let count = usize::try_from(random.below(40)).expect("it is small");
         let mut seen: Vec<_> = lines.by_ref().take(count + 1).collect();
         // In the middle of something else each time.
-        (0..random.below(200_000)).for_each(|number| {
-            std::hint::black_box(number);
-        });
+        thread::sleep(Duration::from_micros(random.below(5_000)));
         child.kill().expect("it runs");
         child.wait().expect("it ran");
         seen.extend(lines);
@@ -250,6 +249,19 @@ fn after_power_cut(random: &mut Random, synced: usize, written: &[u8]) -> Vec<u8
         }
     }
     bytes
+}
+
+#[test]
+fn a_kill_loses_at_most_five_seconds() {
+    let directory = self::directory();
+    let history = open(directory.path());
+    let layout = layout(2, 5);
+    for second in 0_i64..90 {
+        let now = moment(second.unsigned_abs());
+        history.append(now, &layout, Some(&row(&layout, second)), &[], false);
+        let last = read_since(directory.path(), 0).seconds().last().copied();
+        assert!(last.is_some_and(|last| second - last <= 5) || second < 5, "{second}: {last:?}");
+    }
 }
 
 #[test]
@@ -371,7 +383,7 @@ fn the_rest_of_damaged_files_reads() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(u32::try_from(20 * cases()).expect("it is small")))]
 
     #[test]
     fn frames_with_right_checksums_and_wrong_content_do_no_harm(

@@ -11,6 +11,8 @@ use crate::wording::{gpus, sentence};
 /// A call that is only slow returns within this time; and so does the word that the source is down, where all
 /// GPUs are.
 const WAIT: Duration = Duration::from_secs(5);
+/// The driver lists GPUs one after the other when it is loaded, and all within this time.
+const LISTED: Duration = Duration::from_secs(15);
 /// A GPU that is reset, or whose MIG mode is changed, is lost for less than this.
 const RESET: Duration = Duration::from_secs(60);
 /// The XID of a GPU that has fallen off the bus, and what the driver writes of one.
@@ -47,12 +49,30 @@ pub(crate) struct DownGpus {
 #[derive(Clone, Debug)]
 struct DownGpu {
     gpu: GpuInfo,
-    since: Time,
-    kind: SignKind,
-    text: &'static str,
+    state: State,
     is_told: bool,
     /// Whether it is told with all others.
     is_together: bool,
+    /// What it is since, if it was told to hang: a GPU that hangs is often lost in the end.
+    later: Option<State>,
+}
+
+/// What a GPU is, and since when.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    since: Time,
+    kind: SignKind,
+    text: &'static str,
+    /// Whether it was lost meanwhile.
+    was_lost: bool,
+}
+
+impl State {
+    /// It is down all the same, for another reason.
+    fn change(&mut self, kind: SignKind, text: &'static str) {
+        (self.kind, self.text) = (kind, text);
+        self.was_lost |= kind == SignKind::GpuLost;
+    }
 }
 
 impl DownGpus {
@@ -68,18 +88,22 @@ impl DownGpus {
         let row = REASONS.iter().find(|(word, ..)| *word == reason);
         let has_answered = self.answered.iter().any(|other| other.is_same(gpu));
         let Some(&(_, kind, text)) = row.filter(|_| has_answered) else { return };
+        let state = State { since: time, kind, text, was_lost: kind == SignKind::GpuLost };
         match self.down.iter_mut().find(|down| down.gpu.is_same(gpu)) {
-            // It is down all the same, for another reason.
-            Some(down) if down.is_told => {}
-            Some(down) => (down.kind, down.text) = (kind, text),
+            // Only one that was told to hang may turn out to be lost.
+            Some(down) if down.is_told && down.state.kind != SignKind::GpuHung => {}
+            Some(down) if down.is_told && kind == SignKind::GpuHung => down.later = None,
+            Some(down) if down.is_told => {
+                down.later.get_or_insert(state).change(kind, text);
+            }
+            Some(down) => down.state.change(kind, text),
             None => {
                 self.down.push(DownGpu {
                     gpu: gpu.clone(),
-                    since: time,
-                    kind,
-                    text,
+                    state,
                     is_told: false,
                     is_together: false,
+                    later: None,
                 });
             }
         }
@@ -114,7 +138,11 @@ impl DownGpus {
         if !down.is_together {
             return down.is_told.then(|| down.found(Some(time), time).ended());
         }
-        // The sign of all is over with the last of them.
+        self.end_together(time)
+    }
+
+    /// The sign of all is over with the last of them.
+    fn end_together(&mut self, time: Time) -> Option<Found> {
         if self.down.iter().any(|other| other.is_together) {
             return None;
         }
@@ -126,29 +154,32 @@ impl DownGpus {
     pub(crate) fn decide(&mut self, now: Time, is_source_down: bool) -> Vec<Found> {
         if is_source_down {
             self.down.retain(|down| down.is_told);
+            self.down.iter_mut().for_each(|down| down.later = None);
         }
         let are_all = self.down.len() >= self.answered.len();
         let off_bus = &self.off_bus;
-        let wait = |down: &DownGpu| {
+        let wait = |gpu: &GpuInfo, state: &State| {
             let is_said = || {
-                let is_it = |(gpu, at): &(GpuInfo, Time)| {
-                    gpu.is_same(&down.gpu) && down.since.since(*at) <= SAID
+                let is_it = |(other, at): &(GpuInfo, Time)| {
+                    other.is_same(gpu) && state.since.since(*at) <= SAID
                 };
                 off_bus.iter().any(is_it)
             };
-            match down.kind {
-                SignKind::GpuLost if !is_said() => RESET,
+            match state.kind {
+                _ if state.was_lost && !is_said() => RESET,
                 SignKind::GpuHung => WAIT,
+                SignKind::GpuMissing => LISTED,
                 _ if are_all => WAIT,
                 _ => Duration::ZERO,
             }
         };
-        let is_due = |down: &DownGpu| !down.is_told && now.since(down.since) >= wait(down);
+        let is_long = |gpu: &GpuInfo, state: &State| now.since(state.since) >= wait(gpu, state);
+        let is_due = |down: &DownGpu| !down.is_told && is_long(&down.gpu, &down.state);
         let do_all_hang = are_all
             && self.down.len() > 1
-            && self.down.iter().all(|down| down.kind == SignKind::GpuHung && !down.is_told);
+            && self.down.iter().all(|down| down.state.kind == SignKind::GpuHung && !down.is_told);
         if do_all_hang && self.down.iter().any(is_due) {
-            let since = self.down.iter().map(|down| down.since).min().unwrap_or(now);
+            let since = self.down.iter().map(|down| down.state.since).min().unwrap_or(now);
             let gpus: Vec<_> = self.down.iter().map(|down| down.gpu.clone()).collect();
             for down in &mut self.down {
                 (down.is_told, down.is_together) = (true, true);
@@ -157,12 +188,20 @@ impl DownGpus {
             self.together = Some((since, gpus));
             return vec![found];
         }
-        let due: Vec<_> = self.down.iter().map(is_due).collect();
         let mut found = Vec::new();
-        for (down, _) in self.down.iter_mut().zip(due).filter(|(_, is_due)| *is_due) {
-            down.is_told = true;
-            found.push(down.found(None, down.since));
+        for down in &mut self.down {
+            if let Some(later) = down.later.take_if(|later| is_long(&down.gpu, later)) {
+                let at = later.since;
+                let alone = (!down.is_together).then(|| down.found(Some(at), at).ended());
+                found.extend(alone);
+                (down.state, down.is_told, down.is_together) = (later, false, false);
+            }
+            if is_due(down) {
+                down.is_told = true;
+                found.push(down.found(None, down.state.since));
+            }
         }
+        found.extend(self.end_together(now));
         found
     }
 
@@ -185,7 +224,7 @@ fn found_together(range: (Time, Option<Time>), at: Time, all: &[GpuInfo]) -> Fou
 
 impl DownGpu {
     fn found(&self, to: Option<Time>, at: Time) -> Found {
-        let text = format!("{} {}", sentence(&self.gpu.name()), self.text);
-        Found::lasting(self.kind, Some(&self.gpu), (self.since, to), at, text)
+        let text = format!("{} {}", sentence(&self.gpu.name()), self.state.text);
+        Found::lasting(self.state.kind, Some(&self.gpu), (self.state.since, to), at, text)
     }
 }

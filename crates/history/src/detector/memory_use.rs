@@ -16,16 +16,17 @@ const PIECE_MS: u64 = 250;
 
 /// Memory that grew by less, in MiB, within [`LATELY`] before it was freed had not run out.
 const GREW_MIB: f64 = 64.0;
-const LATELY: Duration = Duration::from_secs(60);
+/// An application that runs out of memory ends within this time: it may write what it did before.
+const LATELY: Duration = Duration::from_secs(15);
 /// The smallest use is kept for pieces of this length.
-const LOW_PIECE: Duration = Duration::from_secs(5);
+const LOW_PIECE: Duration = Duration::from_secs(1);
 
 /// The memory that was in use in the last seconds.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct MemoryUse {
     /// Time, MiB in use, share of all.
     recent: VecDeque<(Time, f64, f64)>,
-    /// The begin of each piece of the last minute, and the smallest use in it.
+    /// The begin of each piece of [`LATELY`], and the smallest use in it.
     lows: VecDeque<(Time, f64)>,
     last_row: Option<Time>,
 }
@@ -81,7 +82,7 @@ impl MemoryUse {
         while self.recent.len() > 64 {
             self.recent.pop_front();
         }
-        // One that takes all memory at its start and keeps it ends without having run out of it.
+        // One that fills the memory and keeps it, as a memory test does, ends without having run out of it.
         let low = self.lows.iter().map(|(_, low)| *low).reduce(f64::min);
         self.add_low(time, used, freed.is_some());
         let (_, before, share) = freed?;

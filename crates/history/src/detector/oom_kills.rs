@@ -12,6 +12,8 @@ use crate::sign::SignKind;
 use crate::time::Time;
 use crate::wording::mib;
 
+/// A GPU that does nothing for less has not stopped working.
+const STOPPED: Duration = Duration::from_secs(5);
 /// Kills that wait at once; a storm of more is told without waiting.
 const MOST: usize = 64;
 
@@ -112,10 +114,11 @@ impl OomKills {
             let hit = |state: &&GpuState| {
                 let silence = state.activity.silence.filter(|silence| silence.was_busy());
                 state.freed.is_some_and(is_near)
-                    || silence.is_some_and(|silence| is_near(silence.since))
+                    || silence
+                        .is_some_and(|silence| is_near(silence.since) && silence.seen >= STOPPED)
             };
             let hit: Vec<_> = states.iter().filter(hit).map(|state| state.gpu.clone()).collect();
-            if hit.is_empty() && now <= last {
+            if hit.is_empty() && now <= last.after(STOPPED.saturating_add(interval)) {
                 return true;
             }
             decided.extend(kill.clone().decide(hit));

@@ -30,12 +30,12 @@ const LOOKED_AT_ENDED: Duration = Duration::from_secs(300);
 
 /// Heat for so long is harmful, whatever it did to clocks.
 const LONG_HEAT: Duration = Duration::from_secs(300);
-/// Heat that ended jobs of the same GPUs is told again after this time.
+/// What some machines always have, so that each job there ends in it.
+const USUAL: [SignKind; 2] = [SignKind::HeatSlowdown, SignKind::HostMemoryPressure];
+/// It is told again of the same GPUs after this time.
 const AGAIN: Duration = Duration::from_secs(6 * 3600);
 
-/// A job is told again after this time.
-const HOUR: Duration = Duration::from_secs(3600);
-/// Jobs that are told within that time.
+/// Jobs that were told, and groups of GPUs.
 const MOST: usize = 256;
 
 /// GPUs that one job uses, as far as that is known.
@@ -51,35 +51,38 @@ struct Group<'a> {
 /// Jobs that were told to be silent without anything that harmed them.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct SilentJobs {
-    told: Vec<(HolderInfo, Time)>,
-    /// GPUs whose jobs ended in heat.
-    hot: Vec<(Vec<GpuInfo>, Time)>,
+    told: Vec<HolderInfo>,
+    /// GPUs whose jobs ended in something usual.
+    usual: Vec<(SignKind, Vec<GpuInfo>, Time)>,
 }
 
 impl SilentJobs {
-    /// Whether the job is to be told: one that works in bursts, as a notebook does, is told once an hour.
-    fn is_news(&mut self, now: Time, holder: &HolderInfo) -> bool {
-        self.told.retain(|(_, told)| now.since(*told) <= HOUR);
-        let is_news =
-            !self.told.iter().any(|(told, _)| told.is_same(holder)) && self.told.len() < MOST;
+    /// Whether the job is to be told: once. One that works again waits for work at times, as a notebook or a server
+    /// of inference does.
+    fn is_news(&mut self, holder: &HolderInfo, holders: &Holders) -> bool {
+        self.told.retain(|told| holders.all().iter().any(|hold| hold.holder.is_same(told)));
+        let is_news = !self.told.iter().any(|told| told.is_same(holder)) && self.told.len() < MOST;
         if is_news {
-            self.told.push((holder.clone(), now));
+            self.told.push(holder.clone());
         }
         is_news
     }
 
-    /// The same for a job that ended in heat: on a machine that is always warm each job does.
-    fn is_news_of_heat(&mut self, now: Time, gpus: &[GpuInfo]) -> bool {
-        self.hot.retain(|(_, told)| now.since(*told) <= AGAIN);
+    /// The same for a job that ended in what is usual: whether one of these was not told of its GPUs lately.
+    fn is_news_of_usual(&mut self, now: Time, kinds: &[SignKind], gpus: &[GpuInfo]) -> bool {
+        self.usual.retain(|(.., told)| now.since(*told) <= AGAIN);
         let are_same = |other: &[GpuInfo]| {
             other.len() == gpus.len()
                 && gpus.iter().all(|gpu| other.iter().any(|other| other.is_same(gpu)))
         };
-        let is_news = !self.hot.iter().any(|(other, _)| are_same(other)) && self.hot.len() < MOST;
-        if is_news {
-            self.hot.push((gpus.to_vec(), now));
+        let before = self.usual.len();
+        for kind in kinds {
+            let is_told = self.usual.iter().any(|(told, gpus, _)| told == kind && are_same(gpus));
+            if !is_told && self.usual.len() < MOST {
+                self.usual.push((*kind, gpus.to_vec(), now));
+            }
         }
-        is_news
+        self.usual.len() > before
     }
 }
 
@@ -114,11 +117,12 @@ pub(crate) fn find(
                 silence.is_told = true;
             }
         }
-        let is_heat = |kind: &SignKind| *kind == SignKind::HeatSlowdown;
         let is_news = match group.holder {
-            _ if harmful.iter().any(|kind| !is_heat(kind)) => true,
-            _ if !harmful.is_empty() => silent_jobs.is_news_of_heat(now, &stop.gpus_of_job),
-            Some(holder) => silent_jobs.is_news(now, holder),
+            _ if harmful.iter().any(|kind| !USUAL.contains(kind)) => true,
+            _ if !harmful.is_empty() => {
+                silent_jobs.is_news_of_usual(now, &harmful, &stop.gpus_of_job)
+            }
+            Some(holder) => silent_jobs.is_news(holder, holders),
             None => false,
         };
         if is_news {

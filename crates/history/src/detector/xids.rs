@@ -7,10 +7,8 @@ use crate::event::{Event, What};
 use crate::sign::SignKind;
 use crate::time::Time;
 use crate::verdict::recovery::{self, RECOVERY};
-use crate::wording::{gpus, sentence};
+use crate::wording::{BYSTANDER, gpus, sentence};
 
-/// Codes whose process is often a bystander: the process that asked the firmware when that no longer answered.
-const BYSTANDER: [u32; 2] = [119, 120];
 /// Codes that ended an application although their class asks for nothing.
 const ENDED_APPLICATION: [u32; 2] = [43, 45];
 

@@ -116,3 +116,30 @@ fn errors_of_threads_are_on_the_page() {
     let errors = view.store.as_ref().map(|store| store.errors.clone());
     assert_eq!(errors, Some(BTreeMap::from([("panic", 1)])));
 }
+
+#[test]
+fn the_last_incident_does_not_open_the_directory_again() {
+    let setup = Setup::new();
+    let history = setup.history();
+    open(&history);
+    setup.record(&history, 0, &[event(0)]);
+    history.record_incident(&incident(1, 0, true));
+    history.close();
+    let next = setup.history();
+    open(&next);
+    let store = next.view().store.clone().expect("there is a directory");
+    assert!(store.is_writable && store.errors.is_empty(), "{store:?}");
+    let archive = Archive::open(&setup.directory.path().join("history")).expect("it is there");
+    assert_eq!(archive.incidents().expect("it can be read"), [incident(1, 0, true)]);
+}
+
+#[test]
+fn without_a_directory_nothing_waits_for_it() {
+    let setup = Setup::new();
+    let history = History::new(Settings { store: None, boot_id: None });
+    setup.record(&history, 0, &[event(0)]);
+    history.record_incident(&incident(1, 0, false));
+    let batch = history.handover.take(moment(0));
+    assert!(batch.incidents.is_empty() && batch.dropped.is_empty() && !batch.is_urgent);
+    assert_eq!(history.incidents().expect("it is in memory"), [incident(1, 0, false)]);
+}

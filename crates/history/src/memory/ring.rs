@@ -13,11 +13,12 @@ use crate::frame::{self, Key, Kind};
 use crate::incident::Incident;
 use crate::layout::Layout;
 use crate::recording::Row;
+use crate::replay::MAX_LAYOUT;
 use crate::time::{Range, Time};
 
-/// The age at which rows become a frame. Rows come once a second, so that the oldest is written before it
-/// is five seconds old.
-const FRAME: Duration = Duration::from_secs(4);
+/// The age at which rows become a frame. Rows come once a second, a little more or less apart, so that five make a
+/// frame, and the oldest is written before it is five seconds old.
+const FRAME: Duration = Duration::from_millis(3_500);
 
 /// The length of a block.
 const BLOCK: Duration = Duration::from_secs(60);
@@ -182,7 +183,7 @@ impl Ring {
         let key = Key { run: self.number, sequence };
         // One that is too large for a frame, or for a reader, is not recorded.
         let bytes = frame::encode(Kind::Layout, key, &payload);
-        let bytes = bytes.filter(|_| layout.width() <= MAX_COLUMNS);
+        let bytes = bytes.filter(|_| payload.len() <= MAX_LAYOUT && layout.width() <= MAX_COLUMNS);
         self.layout = bytes.map(|bytes| {
             self.sequence = sequence;
             let range = Range { from: Time(0), to: Time(0) };

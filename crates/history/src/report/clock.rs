@@ -18,12 +18,12 @@ pub(super) fn time_of_day(time: Time, zone: &TimeZone) -> String {
     shown(time, zone, "%H:%M:%S")
 }
 
-/// A range in local time; a day that both have is written once.
+/// A range in local time; a day and a zone that both have are written once.
 pub fn local_range(range: Range, zone: &TimeZone) -> String {
-    let (from, to) = (shown(range.from, zone, "%Y-%m-%d"), shown(range.to, zone, "%Y-%m-%d"));
-    let begin = shown(range.from, zone, "%Y-%m-%d %H:%M:%S");
-    let end = if from == to { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M:%S %Z" };
-    format!("{begin} to {}", shown(range.to, zone, end))
+    let is_same = |format| shown(range.from, zone, format) == shown(range.to, zone, format);
+    let begin = if is_same("%Z") { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S %Z" };
+    let end = if is_same("%Y-%m-%d") { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M:%S %Z" };
+    format!("{} to {}", shown(range.from, zone, begin), shown(range.to, zone, end))
 }
 
 fn shown(time: Time, zone: &TimeZone, format: &str) -> String {
@@ -97,6 +97,13 @@ mod tests {
         let range = |to| local_range(Range { from: begin, to }, &zone);
         assert_eq!(range(hour), "2026-11-30 01:53:20 to 02:53:20 CET");
         assert_eq!(range(day), "2026-11-30 01:53:20 to 2026-12-01 01:53:20 CET");
+        // The hour that is there twice.
+        let summer = Time(1_792_889_700_000);
+        let winter = Time(summer.0 + 10 * 60_000);
+        assert_eq!(
+            local_range(Range { from: summer, to: winter }, &zone),
+            "2026-10-25 02:55:00 CEST to 02:05:00 CET"
+        );
         assert_eq!(local(Time(i64::MAX), &zone), format!("{} ms after 1970", i64::MAX));
     }
 

@@ -1,5 +1,7 @@
 //! What there is to tell, as data.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::chart::{Chart, Others};
@@ -239,15 +241,29 @@ impl Missing {
     }
 }
 
-/// What the charts of an incident show: its window and, if a sign began earlier, the time from a minute before
-/// it; no more than was recorded.
+/// What goes on for long before an incident and explains it.
+const DRAWN: [SignKind; 3] =
+    [SignKind::HeatSlowdown, SignKind::PowerBrake, SignKind::HostMemoryPressure];
+/// Charts show at most as much before the first trigger, and after the last one: the window of a machine that was off
+/// for days is as long.
+const BEFORE: Duration = Duration::from_secs(3 * 3600);
+const AFTER: Duration = Duration::from_secs(30 * 60);
+
+/// What the charts of an incident show: its window and, if what explains it began earlier, the time from a minute
+/// before that; no more than was recorded.
 fn drawn_range(incident: &Incident, extent: Option<Range>) -> Range {
-    let first = incident.signs.iter().map(|sign| sign.from).min().unwrap_or(incident.began);
-    let before = Time(first.0.saturating_sub(60_000));
+    let Incident { window, began, last, .. } = *incident;
+    let is_drawn = |sign: &&Sign| {
+        let is_its = |gpu: &GpuInfo| incident.gpus.iter().any(|own| own.is_same(gpu));
+        sign.is_trigger || DRAWN.contains(&sign.kind) && sign.gpu.as_ref().is_none_or(is_its)
+    };
+    let first = incident.signs.iter().filter(is_drawn).map(|sign| sign.from).min();
+    let before = first.unwrap_or(began).before(Duration::from_secs(60)).max(began.before(BEFORE));
     let mut range =
-        Range { from: incident.window.from.min(before), to: incident.window.to.max(incident.last) };
+        Range { from: window.from.min(before), to: window.to.min(last.after(AFTER)).max(last) };
     if let Some(extent) = extent {
-        range.to = range.to.min(extent.to).max(incident.last);
+        range.from = range.from.max(extent.from.min(window.from));
+        range.to = range.to.min(extent.to).max(last);
     }
     range
 }

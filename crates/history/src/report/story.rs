@@ -8,6 +8,7 @@ use crate::event::{Event, PreviousRun, What};
 use crate::layout::GpuInfo;
 use crate::sign::{Sign, SignKind};
 use crate::time::Time;
+use crate::wording::BYSTANDER;
 
 /// Entries of the same kind are folded if each comes at most this long after the one before.
 const FOLD_MS: i64 = 10_000;
@@ -232,7 +233,7 @@ fn started(before: Option<&PreviousRun>) -> String {
         None => "",
         Some(PreviousRun { was_stopped: true, .. }) => ", after it was stopped",
         Some(PreviousRun { machine_restarted: true, .. }) => {
-            ", after the machine was restarted while it ran"
+            ", after it was cut off and the machine was started again"
         }
         Some(_) => ", after it was killed or crashed",
     };
@@ -304,7 +305,9 @@ fn sentence(entry: &Entry) -> String {
     match &entry.form {
         Form::Xid { code, message, process } => {
             let gpus = gpus.map(|gpus| format!(" on {gpus}")).unwrap_or_default();
-            let process = process.as_ref().map(|name| format!(" (the driver names {name})"));
+            let bystander = if BYSTANDER.contains(code) { ", often a bystander" } else { "" };
+            let named = |name| format!(" (the driver names {name}{bystander})");
+            let process = process.as_ref().map(named);
             let process = process.unwrap_or_default();
             format!("XID {code}{times}{gpus}: {message}{process}")
         }
@@ -369,6 +372,12 @@ mod tests {
             ]
         );
         assert_eq!((story[0].relative_ms, story[0].last), (-1000, Time(1030)));
+    }
+
+    #[test]
+    fn the_process_of_a_timeout_of_the_firmware_is_not_blamed() {
+        let [entry] = tell(&[xid(1000, 0, 119, 7)], &[], Time(1000)).try_into().unwrap();
+        assert!(entry.text.ends_with("(the driver names python, pid 7, often a bystander)"));
     }
 
     #[test]

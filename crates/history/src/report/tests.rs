@@ -5,11 +5,15 @@ mod double;
 mod properties;
 mod stories;
 
+use std::time::Duration;
+
 use testkit::golden::check_golden;
 
+use self::double::Replayed;
 use self::stories::{Story, eight, heat, not_known, quiet};
-use super::{Holds, Style, holds, json};
+use super::{Holds, Report, Style, holds, json};
 use crate::event::{Event, HolderInfo, What};
+use crate::recording::Damage;
 use crate::time::Time;
 
 fn style(width: usize) -> Style {
@@ -38,6 +42,70 @@ fn an_incident_of_eight_gpus_with_repeated_lines() {
 #[test]
 fn an_incident_whose_cause_is_not_known() {
     check("not-known", &not_known());
+}
+
+/// A report of what the detector and the table of verdicts make of a story.
+fn told(story: &crate::story::Story) -> Report {
+    let incident = story.incidents().pop().unwrap();
+    let rows = story.steps.iter().map(|step| step.row.clone()).collect();
+    let events = story.steps.iter().flat_map(|step| step.events.clone()).collect();
+    let (layout, damage) = (story.layout(), Damage::default());
+    Report::of_incident(&incident, &Replayed { layout, rows, events, damage }).unwrap()
+}
+
+fn busy() -> crate::story::Story {
+    crate::story::Story::of(4).job("4711", &[0, 1, 2, 3]).run(900)
+}
+
+#[test]
+fn an_incident_that_was_found_and_judged() {
+    let cooled = busy().set(&[0], "memory_used", 81_000.0).hot(2, 89).run(1800).exit(&[0, 1, 2, 3]);
+    let report = told(&cooled.run(1).cool(2).run(200));
+    check_golden("report/judged-80.txt", &report.text(&style(80)));
+}
+
+#[test]
+fn charts_show_what_explains_an_incident_and_not_what_goes_on_for_days() {
+    let full = busy().set(&[1, 3], "memory_used", 81_000.0).set(&[0], "clock_reasons", 4.0);
+    let days = || full.clone().every_ms(60_000).run(3 * 86_400).every_ms(1000).run(900);
+    let lasts = |story: crate::story::Story| {
+        let report = told(&story.run(200));
+        let first = report.signs.iter().map(|sign| sign.from).min().unwrap();
+        assert!(report.range.from.since(first) > Duration::from_secs(86_400));
+        assert_eq!(report.missing.gaps, []);
+        report.range.to.since(report.range.from)
+    };
+    assert_eq!(lasts(days().xid(3, 79).down(3, "lost")), Duration::from_secs(720));
+    // Another GPU was hot for an hour.
+    assert_eq!(lasts(days().hot(0, 89).run(3600).xid(3, 79)), Duration::from_secs(720));
+    let hour = lasts(days().hot(3, 89).run(3600).xid(3, 79)).as_secs();
+    assert!((3600..3900).contains(&hour), "{hour}");
+    let long = busy().hot(3, 89).run(5 * 3600).xid(3, 79);
+    let report = told(&long.run(200));
+    assert_eq!(report.range.to.since(report.range.from), Duration::from_secs(3 * 3600 + 120));
+    // No more than was recorded, but all of the window.
+    let young = told(&crate::story::Story::of(4).run(60).xid(3, 79).run(200));
+    assert_eq!(young.range.to.since(young.range.from), Duration::from_secs(720));
+}
+
+#[test]
+fn the_charts_of_a_machine_that_was_off_for_days_show_the_time_before() {
+    let off = busy().every_ms(2 * 86_400_000).run(1);
+    let report = told(&off.every_ms(1000).started(false, true, 2 * 86_400).run(200));
+    let length = report.range.to.since(report.range.from);
+    assert_eq!(length, Duration::from_secs(2400));
+}
+
+#[test]
+fn the_times_of_the_first_and_the_last_trigger_are_told_apart() {
+    let report = told(&busy().xid(3, 48).run(39).xid(3, 79).down(3, "lost").run(200));
+    let text = report.text(&style(100));
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].ends_with("at 23:28:20."), "{text}");
+    let both = "2023-11-14 23:28:20 to 23:28:59 CET, from the first trigger to the last";
+    assert_eq!(lines[1], both);
+    let last = "What happened; 0:00 is the last trigger, 2023-11-14 23:28:59 CET";
+    assert!(lines.contains(&last), "{text}");
 }
 
 #[test]

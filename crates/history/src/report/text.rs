@@ -15,9 +15,6 @@ use crate::layout::GpuInfo;
 /// The most entries of the story that are printed.
 const MOST_ENTRIES: usize = 60;
 
-/// A fault that took longer is told with its begin and its end.
-const LONG_MS: i64 = 60_000;
-
 /// The columns of the words before a text.
 const LABEL: usize = 10;
 
@@ -60,10 +57,19 @@ fn title(report: &Report, style: &Style) -> String {
 /// The second line: from when to when.
 fn date(report: &Report, style: &Style) -> String {
     let (zone, fault) = (&style.time_zone, report.fault);
-    match fault.to.0.saturating_sub(fault.from.0) {
-        ..LONG_MS => local(fault.from, zone),
-        _ => local_range(fault, zone),
+    match (is_long(report, style), report.incident) {
+        (false, _) => local(fault.from, zone),
+        (true, None) => local_range(fault, zone),
+        (true, Some(_)) => {
+            format!("{}, from the first trigger to the last", local_range(fault, zone))
+        }
     }
+}
+
+/// Whether the first and the last trigger are told with different times.
+fn is_long(report: &Report, style: &Style) -> bool {
+    let shown = |time| local(time, &style.time_zone);
+    shown(report.fault.from) != shown(report.fault.to)
 }
 
 fn labelled(page: &mut Page, label: &str, text: &str) {
@@ -148,7 +154,9 @@ fn identity(gpu: &GpuInfo, with_model: bool) -> String {
 
 fn story(page: &mut Page, report: &Report, style: &Style) {
     let end = local(report.end, &style.time_zone);
-    page.heading(&format!("What happened; 0:00 is {end}"));
+    let is_of_last = report.incident.is_some() && is_long(report, style);
+    let of_last = if is_of_last { "the last trigger, " } else { "" };
+    page.heading(&format!("What happened; 0:00 is {of_last}{end}"));
     if report.story.is_empty() {
         page.wrapped(Role::Plain, &[], 2, "Nothing: no event, and no sign of a fault.");
         return;

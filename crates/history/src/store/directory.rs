@@ -1,5 +1,6 @@
 //! A directory that is locked by this process.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use super::segment::Segment;
 use crate::files::{self, Marker, Name, Owner, UNFINISHED};
 use crate::frame::Key;
 use crate::incident::Incident;
+use crate::time::Range;
 
 /// A directory that is locked.
 #[derive(Debug)]
@@ -85,15 +87,15 @@ fn remove_unfinished(disk: &Disk, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The numbers of incidents that another run left open.
-pub(crate) fn open_incidents(path: &Path, run: u64) -> Vec<u64> {
+/// The numbers of incidents that another run left open, and their windows.
+pub(crate) fn open_incidents(path: &Path, run: u64) -> BTreeMap<u64, Range> {
     let listed = files::list(path).unwrap_or_default();
     let incidents = listed.into_iter().filter_map(|file| {
         let Name::Incident { number } = file.name else {
             return None;
         };
-        let (by, _) = left_open(&file.path, number)?;
-        (by.run != run).then_some(number)
+        let (by, incident) = left_open(&file.path, number)?;
+        (by.run != run).then_some((number, incident.window))
     });
     incidents.collect()
 }

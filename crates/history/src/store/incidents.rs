@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::Moment;
 
@@ -12,7 +13,11 @@ use crate::files::{self, Name};
 use crate::frame::{Key, Kind};
 use crate::incident::Incident;
 use crate::memory::Incidents;
-use crate::time::Range;
+use crate::time::{Range, Time};
+
+/// How long a window goes on at most after the kill of the run that had the incident. One that ends later has a time
+/// of another clock.
+const AFTER: Duration = Duration::from_secs(120);
 
 /// An incident that has to be written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,8 +31,10 @@ pub(crate) enum Waiting {
 /// Incidents that have to be written.
 #[derive(Default, Debug)]
 pub(crate) struct Queue {
-    /// Those that a killed run left open.
-    left: BTreeSet<u64>,
+    /// Those that a killed run left open, and their windows.
+    left: BTreeMap<u64, Range>,
+    /// Whether these are not left open for the rest of their windows.
+    is_ending: bool,
     own: Incidents,
     /// The windows of this run's incidents that are open.
     windows: BTreeMap<u64, Range>,
@@ -50,17 +57,26 @@ impl Queue {
     }
 
     /// Begins with a directory, in which killed runs left these open.
-    pub(crate) fn open(&mut self, left: Vec<u64>) {
+    pub(crate) fn open(&mut self, left: BTreeMap<u64, Range>) {
         self.renumbered.clear();
-        self.left = left.into_iter().collect();
+        (self.left, self.is_ending) = (left, false);
     }
 
-    /// What is to be written now.
-    pub(crate) fn due(&mut self, now: Moment) -> Vec<Waiting> {
+    /// Ends with a directory: nothing waits for what will be recorded.
+    pub(crate) fn end(&mut self) {
+        self.is_ending = true;
+    }
+
+    /// What is to be written now. `time` is that of the newest row or event.
+    pub(crate) fn due(&mut self, now: Moment, time: Option<Time>) -> Vec<Waiting> {
         if self.retry_at.take_if(|at| now >= *at).is_some() {
             self.failed.clear();
         }
-        let left = self.left.iter().copied().map(Waiting::Left);
+        let is_recorded = |window: &Range| {
+            time.is_some_and(|time| time >= window.to || window.to.since(time) > AFTER)
+        };
+        let left = self.left.iter().filter(|(_, window)| self.is_ending || is_recorded(window));
+        let left = left.map(|(number, _)| Waiting::Left(*number));
         let own = self.own.iter().map(|incident| Waiting::Own(incident.number));
         left.chain(own).filter(|waiting| !self.failed.contains(waiting)).collect()
     }
@@ -121,8 +137,8 @@ impl Queue {
         let number = |number: &u64| self.renumbered.get(number).copied().unwrap_or(*number);
         InUse {
             current,
-            open: self.windows.keys().map(number).chain(self.left.iter().copied()).collect(),
-            windows: self.windows.values().copied().collect(),
+            open: self.windows.keys().map(number).chain(self.left.keys().copied()).collect(),
+            windows: self.windows.values().chain(self.left.values()).copied().collect(),
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::time::Time;
 pub(crate) struct Previous {
     /// How the last one ended.
     pub(crate) run: Option<PreviousRun>,
+    /// The host name that it recorded.
+    pub(crate) hostname: Option<String>,
     /// The largest number of a run; 0 without one.
     pub(crate) number: u64,
     /// The largest number of an incident; 0 without one.
@@ -48,16 +50,20 @@ pub(crate) fn previous(directory: &Path, boot_id: Option<&str>) -> Previous {
         let Ok(source) = Source::load(&segment.path) else {
             continue;
         };
-        if let Some((number, run)) = of_segment(&source, boot_id) {
-            (previous.number, previous.run) = (previous.number.max(number), Some(run));
+        if let Some((number, run, hostname)) = of_segment(&source, boot_id) {
+            previous.number = previous.number.max(number);
+            (previous.run, previous.hostname) = (Some(run), hostname);
             break;
         }
     }
     previous
 }
 
-/// The number of the run that wrote a segment, and how it ended.
-fn of_segment(source: &Source, boot_id: Option<&str>) -> Option<(u64, PreviousRun)> {
+/// The number of the run that wrote a segment, how it ended, and on which host.
+fn of_segment(
+    source: &Source,
+    boot_id: Option<&str>,
+) -> Option<(u64, PreviousRun, Option<String>)> {
     let last = source.entries.last()?;
     let run = last.key.run;
     let was_stopped = last.kind == Kind::Event && {
@@ -71,5 +77,6 @@ fn of_segment(source: &Source, boot_id: Option<&str>) -> Option<(u64, PreviousRu
         (Some(then), Some(now)) => then != now,
         _ => false,
     };
-    Some((run, PreviousRun { was_stopped, machine_restarted, last: last.range.to }))
+    let previous = PreviousRun { was_stopped, machine_restarted, last: last.range.to };
+    Some((run, previous, layout.host.hostname.clone()))
 }

@@ -154,7 +154,8 @@ impl Retention {
     fn list(&mut self, directory: &Path) -> Result<Vec<Listed>, Failure> {
         let listed = files::list(directory);
         let mut listed = listed.map_err(|error| Failure::of(&error, "read", directory))?;
-        self.known.retain(|path, _| listed.iter().any(|file| file.path == *path));
+        let paths: BTreeSet<&Path> = listed.iter().map(|file| &*file.path).collect();
+        self.known.retain(|path, _| paths.contains(&**path));
         listed.retain(|file| self.is_ours(&file.path));
         Ok(listed)
     }

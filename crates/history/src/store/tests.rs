@@ -19,6 +19,7 @@ use super::StoreSettings;
 use crate::archive::Archive;
 use crate::event::{Event, What};
 use crate::fixture::{at, event, incident, layout, moment, open_history, read, row};
+use crate::frame::Kind;
 use crate::history::{History, Settings};
 use crate::layout::Layout;
 use crate::recording::{Damage, ReadError, Recording as _};
@@ -293,6 +294,7 @@ fn only_one_of_two_processes_writes() {
     let second = setup.open();
     setup.record(&second, 1_000..1_025);
     assert!(errors(&second).contains_key("locked"));
+    assert_eq!((second.previous_run(), second.has_previous()), (None, true), "it goes on");
     assert_eq!(setup.seconds(), seconds(0..30));
     let both = read(&second, Range::ALL).seconds();
     assert_eq!(both, [seconds(0..30), seconds(1_000..1_025)].concat());
@@ -333,14 +335,33 @@ fn files_of_a_later_version_are_named_and_left_alone() {
     assert!(setup.names().contains(&name.to_owned()));
 }
 
-/// A frame with the version 9.
+#[test]
+fn a_summary_of_a_later_version_is_not_read() {
+    let setup = Setup { max_bytes: 1, ..Setup::new() };
+    let history = setup.open();
+    let name = "segment-1-900.heatsink";
+    let content = [newer_frame(), newer(Kind::Summary, &[0; 32])].concat();
+    fs::write(setup.path().join(name), &content).expect("there is room");
+    assert_eq!(read(&setup.archive(), Range::ALL).damage.newer_files, [name]);
+    // The begin of it is damaged.
+    fs::write(setup.path().join(name), &content[1..]).expect("there is room");
+    setup.record(&history, 0..200);
+    assert!(setup.names().contains(&name.to_owned()));
+}
+
 fn newer_frame() -> Vec<u8> {
+    newer(Kind::Event, b"")
+}
+
+/// A frame with the version 9.
+fn newer(kind: Kind, payload: &[u8]) -> Vec<u8> {
     let key = crate::frame::Key { run: 1, sequence: 1 };
-    let frame = crate::frame::encode(crate::frame::Kind::Event, key, b"").expect("it is short");
+    let frame = crate::frame::encode(kind, key, payload).expect("it is short");
     let mut frame = frame.into_vec();
     frame[4] = 9;
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&frame[..28]);
+    hasher.update(payload);
     frame[28..32].copy_from_slice(&hasher.finalize().to_le_bytes());
     frame
 }
@@ -509,7 +530,11 @@ fn a_run_knows_how_the_one_before_it_ended() {
     second.put_incident(&incident(1, 20, false));
     drop(second);
     let other_boot = Arc::new(Layout {
-        host: crate::layout::HostInfo { boot_id: Some("earlier".into()), ..Default::default() },
+        host: crate::layout::HostInfo {
+            boot_id: Some("earlier".into()),
+            hostname: Some("gpu-node-1".into()),
+            ..Default::default()
+        },
         ..Layout::clone(&setup.layout)
     });
     let third = setup.open();
@@ -519,8 +544,11 @@ fn a_run_knows_how_the_one_before_it_ended() {
     assert_eq!(third.view().last_incident, Some(at(20).to_system()));
     third.append(moment(30), &other_boot, Some(&row(&other_boot, 30)), &[event(30)], true);
     drop(third);
-    let run = setup.open().previous_run().expect("there was one");
+    let fourth = setup.open();
+    let run = fourth.previous_run().expect("there was one");
     assert_eq!((run.was_stopped, run.machine_restarted, run.last), (false, true, at(30)));
+    let is_of = [Some("gpu-node-1"), Some("gpu-node-2"), None].map(|host| fourth.is_of_host(host));
+    assert_eq!(is_of, [true, false, true]);
 }
 
 #[test]
@@ -539,6 +567,39 @@ fn an_incident_that_a_killed_run_left_open_is_closed() {
     let all = setup.seconds();
     assert!(seconds(490..601).iter().all(|second| all.contains(second)), "its window is kept");
     assert!(!all.contains(&1_000), "its segments are gone");
+}
+
+#[test]
+fn the_rest_of_a_window_is_recorded_by_the_run_after_a_kill() {
+    let setup = Setup { max_bytes: 60_000, ..Setup::new() };
+    let killed = setup.open();
+    setup.record(&killed, 0..560);
+    killed.put_incident(&incident(1, 550, false));
+    killed.put_incident(&incident(2, 100_000, false));
+    drop(killed);
+    let is_closed = || {
+        let incidents = setup.archive().incidents().expect("it can be read");
+        incidents.iter().map(|incident| incident.is_closed).collect::<Vec<_>>()
+    };
+    let history = setup.open();
+    setup.record(&history, 570..600);
+    assert_eq!(is_closed(), [false, true], "the window of the other one is of another clock");
+    setup.record(&history, 600..9_000);
+    assert_eq!(is_closed(), [true, true]);
+    let all = setup.seconds();
+    let window = [seconds(490..560), seconds(570..611)].concat();
+    assert!(window.iter().all(|second| all.contains(second)), "its window is kept");
+    assert!(!all.contains(&1_000), "its segments are gone");
+    drop(history);
+    let killed = setup.open();
+    setup.record(&killed, 9_000..9_010);
+    killed.put_incident(&incident(3, 9_005, false));
+    drop(killed);
+    let history = setup.open();
+    setup.record(&history, 9_020..9_030);
+    assert_eq!(is_closed(), [true, true, false]);
+    history.close();
+    assert_eq!(is_closed(), [true, true, true], "nobody knows when the next run begins");
 }
 
 #[test]

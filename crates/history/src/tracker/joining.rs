@@ -6,6 +6,7 @@ use model::catalog::xid::{self, Severity};
 
 use super::open::OpenIncident;
 use crate::detector::found::Found;
+use crate::detector::holders::Hold;
 use crate::layout::GpuInfo;
 use crate::pattern::Pattern;
 use crate::sign::{Sign, SignKind};
@@ -67,8 +68,7 @@ static FOLLOWS: &[Follows] = &[
 
 /// Whether a trigger belongs to the incident.
 pub(crate) fn joins(found: &Found, open: &OpenIncident) -> bool {
-    open.is_near(found.at, TOGETHER)
-        || open.is_near(found.sign.from, TOGETHER)
+    open.is_near(found, TOGETHER)
         || open.triggers().any(|(earlier, gpus)| {
             let on_same_gpu = shares_gpu(found, gpus) || (found.gpus.is_empty() && gpus.is_empty());
             repeats(&found.sign, earlier, on_same_gpu)
@@ -107,6 +107,18 @@ pub(crate) fn joins_closed(found: &Found, closed: &OpenIncident, ongoing: &[Foun
         }
         _ => false,
     }
+}
+
+/// Whether a trigger only is the same again, of the same holder, soon after the incident was closed: a container that
+/// is started and crashes again and again is told once a day.
+pub(crate) fn repeats_closed(found: &Found, closed: &OpenIncident, holds: &[&Hold]) -> bool {
+    let is_same = |(earlier, gpus): (&Sign, &[GpuInfo])| {
+        repeats(&found.sign, earlier, shares_gpu(found, gpus))
+    };
+    !is_severe(found)
+        && closed.is_recent(found.at, LATE)
+        && closed.may_repeat(found, holds)
+        && closed.triggers().any(is_same)
 }
 
 /// Whether an incident is kept however many others there are.

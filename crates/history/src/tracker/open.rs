@@ -18,6 +18,8 @@ pub(crate) const BEFORE: Duration = Duration::from_secs(600);
 pub(crate) const AFTER: Duration = Duration::from_secs(120);
 /// An incident is closed at the latest after this time, so that one which repeats itself for days is told.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// What happens again after it is closed is counted for as long, and opens another incident then.
+const LONGEST_REPEATED: Duration = Duration::from_secs(24 * 3600);
 /// Signs of one incident.
 const MOST_SIGNS: usize = 256;
 /// Events of one incident.
@@ -32,6 +34,8 @@ struct Kept {
     gpus: Vec<GpuInfo>,
     /// How often it happened.
     count: u64,
+    /// When it was first seen.
+    at: Time,
 }
 
 /// An incident that is open.
@@ -44,6 +48,8 @@ pub(crate) struct OpenIncident {
     last: Time,
     first_seen: Time,
     last_seen: Time,
+    /// When a trigger was last counted that happened again after it was closed.
+    repeated: Time,
     host: HostInfo,
     gpus: Vec<GpuInfo>,
     holders: Vec<(usize, HolderInfo)>,
@@ -67,6 +73,7 @@ impl OpenIncident {
             last: trigger.sign.from,
             first_seen: trigger.at,
             last_seen: trigger.at,
+            repeated: trigger.at,
             host,
             gpus: Vec::new(),
             holders: Vec::new(),
@@ -83,17 +90,50 @@ impl OpenIncident {
         self.number
     }
 
-    /// Whether a time is no further than this from its triggers: from when they happened, or were seen.
-    pub(crate) fn is_near(&self, time: Time, distance: Duration) -> bool {
-        let is_between = |first: Time, last: Time| {
-            first.before(distance) <= time && time <= last.after(distance)
+    /// Whether a trigger is no further than this from one of its own: from when that first happened, or was first
+    /// seen. What repeats itself is near to anything, and says nothing of it.
+    pub(crate) fn is_near(&self, found: &Found, distance: Duration) -> bool {
+        let times = [found.at, found.sign.from];
+        let is_near = |own: Time| {
+            times.iter().any(|time| own.before(distance) <= *time && *time <= own.after(distance))
         };
-        is_between(self.began, self.last) || is_between(self.first_seen, self.last_seen)
+        let mut triggers = self.signs.iter().filter(|kept| kept.sign.is_trigger);
+        triggers.any(|kept| is_near(kept.at) || is_near(kept.sign.from))
     }
 
     /// Whether the last trigger was seen no longer than this before.
     pub(crate) fn is_recent(&self, time: Time, longest: Duration) -> bool {
-        time <= self.last_seen.after(longest)
+        time <= self.last_seen.max(self.repeated).after(longest)
+    }
+
+    /// Whether a trigger is within a day of the first, and of those who had its GPUs.
+    pub(crate) fn may_repeat(&self, found: &Found, holds: &[&Hold]) -> bool {
+        let is_its = |gpu: &GpuInfo| found.gpus.iter().any(|other| other.is_same(gpu));
+        let now = || holds.iter().filter(|hold| is_its(&hold.gpu)).map(|hold| &hold.holder);
+        let of_its =
+            |(position, _): &&(usize, HolderInfo)| self.gpus.get(*position).is_some_and(is_its);
+        let before = || self.holders.iter().filter(of_its).map(|(_, holder)| holder);
+        found.at <= self.first_seen.after(LONGEST_REPEATED)
+            && now().next().is_some() == before().next().is_some()
+            && now().all(|holder| before().any(|known| known.is_same(holder)))
+    }
+
+    /// Counts a trigger that it has and that happens again after it is closed. What is kept stays the same. Returns
+    /// whether there is such a trigger, and whether its count doubled: a storm is not one of messages.
+    pub(crate) fn repeat(&mut self, found: &Found) -> Option<bool> {
+        let sign = &found.sign;
+        let is_its = |kept: &&mut Kept| {
+            kept.sign.is_trigger
+                && (kept.sign.kind, kept.sign.xid) == (sign.kind, sign.xid)
+                && kept.is_at_once()
+                && kept.gpus.iter().any(|gpu| found.gpus.iter().any(|other| other.is_same(gpu)))
+        };
+        let kept = self.signs.iter_mut().find(is_its)?;
+        let before = kept.count;
+        kept.count = before.saturating_add(found.count);
+        kept.sign.to = kept.sign.to.max(sign.to);
+        self.repeated = self.repeated.max(found.at);
+        Some(before.max(1).ilog2() < kept.count.max(1).ilog2())
     }
 
     /// Whether one of its triggers still goes on, as far as it knows.
@@ -187,7 +227,9 @@ impl OpenIncident {
         let signs = seen.into_iter().map(|seen| seen.sign).collect();
         self.told.clone_from(&verdict.name);
         self.is_changed = false;
-        let mut events = self.events.clone();
+        let end = self.window().to;
+        let mut events: Vec<_> =
+            self.events.iter().filter(|event| event.time <= end).cloned().collect();
         events.sort_by_key(|event| event.time);
         Incident {
             number: self.number,
@@ -232,9 +274,10 @@ impl OpenIncident {
         self.is_changed = true;
         let sign = Sign { is_trigger, ..found.sign.clone() };
         if let Some(kept) = self.signs.iter_mut().find(|kept| kept.is_same(&sign)) {
-            kept.take(sign, found.count);
+            kept.take(sign, found);
         } else if self.signs.len() < MOST_SIGNS {
-            self.signs.push(Kept { sign, gpus: found.gpus.clone(), count: found.count });
+            let Found { gpus, count, at, .. } = found.clone();
+            self.signs.push(Kept { sign, gpus, count, at });
         }
     }
 }
@@ -263,10 +306,11 @@ impl Kept {
         self.count > 1 || self.sign.to == Some(self.sign.from)
     }
 
-    fn take(&mut self, newer: Sign, count: u64) {
+    fn take(&mut self, newer: Sign, found: &Found) {
+        self.at = self.at.min(found.at);
         let is_trigger = self.sign.is_trigger || newer.is_trigger;
         if self.is_at_once() {
-            self.count = self.count.saturating_add(count);
+            self.count = self.count.saturating_add(found.count);
             let to = self.sign.to.max(newer.to);
             // The first one is told, whichever came first.
             if (newer.from, &newer.text) < (self.sign.from, &self.sign.text) {

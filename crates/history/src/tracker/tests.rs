@@ -166,7 +166,7 @@ fn what_follows_from_a_fault_joins_it() {
     }
     let apart = busy().xid(5, 31).run(30).xid(6, 13).run(9);
     assert_eq!(kinds(apart), [SignKind::Xid, SignKind::Xid]);
-    let later = busy().xid(5, 31).run(130).xid(5, 31).run(9);
+    let later = busy().xid(5, 62).run(130).xid(5, 62).run(9);
     assert_eq!(kinds(later), [SignKind::Xid, SignKind::Xid]);
 }
 
@@ -187,11 +187,15 @@ fn an_incident_has_ten_minutes_before_and_two_after() {
 }
 
 #[test]
-fn a_job_that_works_in_bursts_is_told_once_an_hour() {
-    let burst = |story: Story| story.idle(&ALL).run(700).work(&ALL).run(300);
-    let bursts = (0..3).fold(busy(), |story, _| burst(story));
-    assert_eq!(kinds(bursts.clone()), [SignKind::JobSilent]);
-    assert_eq!(kinds((0..2).fold(bursts, |story, _| burst(story))), [SignKind::JobSilent; 2]);
+fn a_job_that_waits_for_work_is_told_once() {
+    let waits = |story: Story, ids: std::ops::Range<usize>| {
+        ids.fold(story, |story, _| story.idle(&ALL).run(700).work(&ALL).run(300))
+    };
+    let night = waits(busy(), 0..20);
+    assert_eq!(kinds(night.clone()), [SignKind::JobSilent]);
+    // But the next job, too.
+    let next = night.job_ends("4711", &ALL).job("4712", &ALL).run(120);
+    assert_eq!(kinds(waits(next, 0..2)), [SignKind::JobSilent; 2]);
 }
 
 #[test]
@@ -245,6 +249,10 @@ fn an_oom_kill_is_a_trigger_only_if_it_has_to_do_with_a_gpu() {
     let free = || Story::of(8).run(120);
     assert_eq!(kills(free().oom_kill(other, None).run(3).exit(&[2])), [SignKind::OomKill]);
     assert_eq!(kills(free().exit(&[2]).run(1).oom_kill(other, None)), [SignKind::OomKill]);
+    assert_eq!(kills(free().oom_kill(other, None).run(3).idle(&[2])), [SignKind::OomKill]);
+    // A pause is no end.
+    let pause = free().every_ms(100).run(60).oom_kill(other, None).run(3).idle(&[2]).run(2);
+    assert_eq!(kills(pause.work(&[2])), []);
     // Memory that was freed before was not that of the process.
     assert_eq!(kills(free().exit(&[2]).run(3).oom_kill(other, None)), []);
     // Where holders are known, it was the process of another one.
@@ -264,7 +272,7 @@ fn rows_may_be_close_together_or_far_apart() {
         assert_eq!((heat.kind, heat.verdict.name.as_str()), (SignKind::JobSilent, "heat"));
         assert_eq!(machine().run(600).incidents(), [], "{interval_ms} ms");
         let full = machine().set(&[1], "memory_used", 81_000.0);
-        let full = full.run((interval_ms / 1000).max(30)).exit(&[1]).run(60);
+        let full = full.run((interval_ms / 1000).max(5)).exit(&[1]).run(60);
         let full = full.incidents().pop().map(|incident| incident.kind);
         assert_eq!(full, Some(SignKind::MemoryFull), "{interval_ms} ms");
     }
@@ -274,7 +282,10 @@ fn rows_may_be_close_together_or_far_apart() {
 fn at_most_32_incidents_an_hour_are_kept_and_the_others_are_counted() {
     let mut story = busy();
     for number in 0..60 {
-        story = story.xid(number % 8, 31).run(20).xid((number + 4) % 8, 13).run(20);
+        // Each fails once.
+        let (job, next) = (number.to_string(), (number + 1).to_string());
+        story = story.job(&job, &ALL).xid(number % 8, 31).run(20).job_ends(&job, &ALL);
+        story = story.job(&next, &ALL).xid((number + 4) % 8, 13).run(20).job_ends(&next, &ALL);
     }
     let incidents = story.run(300).incidents();
     assert_eq!(incidents.len(), 32);
@@ -372,6 +383,43 @@ fn a_gpu_that_is_reset_is_not_lost() {
 }
 
 #[test]
+fn gpus_that_the_driver_lists_late_are_not_missing() {
+    let late = |seconds| busy().down(3, "not_initialized").run(seconds).up(3).run(60);
+    assert_eq!(kinds(late(10)), []);
+    assert_eq!(kinds(late(20)), [SignKind::GpuMissing]);
+    // One that is reset is lost first.
+    let reset = |seconds| busy().down(3, "lost").run(20).down(3, "missing").run(seconds);
+    assert_eq!(kinds(reset(30).up(3).run(60)), []);
+    assert_eq!(kinds(reset(50)), [SignKind::GpuMissing]);
+}
+
+#[test]
+fn a_gpu_that_hangs_and_is_lost_then_is_told_as_lost() {
+    let gone = |story: Story| {
+        let incidents = story.incidents();
+        let [incident] = incidents.as_slice() else { panic!("{incidents:#?}") };
+        let signs = incident.signs.iter().filter(|sign| sign.xid.is_none());
+        let mut signs: Vec<_> = signs.map(|sign| (sign.kind, sign.to.is_some())).collect();
+        signs.dedup();
+        (incident.verdict.name.clone(), signs)
+    };
+    let hung = || busy().down(6, "late").run(20);
+    let (over, lost) = ((SignKind::GpuHung, true), (SignKind::GpuLost, false));
+    let told = ("off_bus".to_owned(), vec![over, lost]);
+    assert_eq!(gone(hung().down(6, "lost").xid(6, 79).run(10)), told);
+    assert_eq!(gone(hung().down(6, "lost").run(70)), told);
+    let missing = gone(hung().down(6, "missing").run(30));
+    assert_eq!(missing, ("missing".to_owned(), vec![over, (SignKind::GpuMissing, false)]));
+    // One that is reset is not lost.
+    let reset = gone(hung().down(6, "lost").run(20).up(6).run(130));
+    assert_eq!(reset, ("hung".to_owned(), vec![over]));
+    // And where all hang together.
+    let all = ALL.iter().fold(busy(), |story, gpu| story.down(*gpu, "late")).run(20);
+    let all = ALL.iter().fold(all, |story, gpu| story.xid(*gpu, 79).down(*gpu, "lost"));
+    assert_eq!(gone(all.run(30)), told);
+}
+
+#[test]
 fn gpus_that_are_late_together_are_one_sign() {
     let all = ALL.iter().fold(busy(), |story, gpu| story.down(*gpu, "late")).run(20);
     let late = |story: &Story| {
@@ -411,6 +459,8 @@ fn memory_that_was_full_all_the_time_has_not_run_out() {
     assert_eq!(kinds(full().exit(&ALL).run(60)), []);
     let grew = full().set(&[2], "memory_used", 81_300.0).run(5);
     assert_eq!(kinds(grew.exit(&[2]).run(60)), [SignKind::MemoryFull]);
+    let not_full = busy().set(&[2], "memory_used", 75_000.0).run(5);
+    assert_eq!(kinds(not_full.exit(&[2]).run(60)), []);
 }
 
 #[test]
@@ -488,6 +538,7 @@ fn links_that_are_trained_after_the_driver_was_away_are_not_down() {
     let away = busy().source_down().set(&ALL, "links_active", None).run(30);
     let reload = away.source_up("580.1").run(1);
     assert_eq!(kinds(fewer(reload, 60)), []);
+    assert_eq!(kinds(fewer(busy().started(true, true, 60), 60)), []);
     assert_eq!(kinds(fewer(busy(), 30)), [SignKind::LinkDown]);
 }
 
@@ -665,4 +716,64 @@ fn memory_is_bounded_whatever_happens() {
         assert!(tracker.closed.len() <= MOST_CLOSED);
         assert!(tracker.detector.holders().all().len() <= 1024);
     }
+}
+
+#[test]
+fn what_repeats_itself_joins_nothing_to_its_incident() {
+    let looping =
+        |story: Story, seconds| (0..20).fold(story, |story, _| story.xid(0, 13).run(seconds));
+    for seconds in [2, 20] {
+        let hot = looping(looping(busy(), seconds).hot(5, 89), seconds);
+        let hot = looping(hot, 20);
+        assert_eq!(kinds(hot), [SignKind::Xid, SignKind::HeatSlowdown], "each {seconds} s");
+    }
+    // The first one is near.
+    assert_eq!(kinds(busy().xid(0, 13).run(4).xid(5, 31).run(9)), [SignKind::Xid]);
+}
+
+#[test]
+fn a_container_that_crashes_again_and_again_is_told_once_a_day() {
+    let crash = |story: Story| story.xid(3, 31).run(300);
+    let slow = Story::of(4).every_ms(20_000).job("4711", &[3]).run(120);
+    let day = (0..288).fold(slow, |story, _| crash(story));
+    let incidents = day.incidents();
+    let [incident] = incidents.as_slice() else { panic!("{}", incidents.len()) };
+    assert!(incident.signs[0].text.contains(" times)"), "{incident:#?}");
+    let length = incident.window.to.since(incident.window.from);
+    assert_eq!(length, Duration::from_secs(720), "its window stays");
+    assert_eq!(kinds(crash(crash(day))), [SignKind::Xid; 2]);
+
+    let killed = |story: Story| {
+        let story = story.work(&ALL).set(&ALL, "memory_used", 60_000.0).run(60);
+        story.oom_kill(Some("/slurm/job_4711/step_0"), None).exit(&ALL).run(240)
+    };
+    assert_eq!(kinds((0..5).fold(busy(), |story, _| killed(story))), [SignKind::OomKill]);
+    // Other jobs, other GPUs, other faults, and what costs a GPU are told.
+    let again = |story: Story| kinds(story).len();
+    let first = || crash(busy());
+    let other = || first().job_ends("4711", &ALL).job("4712", &ALL).run(20);
+    assert_eq!(again(first().xid(3, 31)), 1);
+    assert_eq!(again(other().xid(3, 31)), 2);
+    assert_eq!(again(first().xid(4, 31)), 2);
+    assert_eq!(again(first().xid(3, 13)), 2);
+    assert_eq!(again(busy().xid(3, 62).run(300).xid(3, 62)), 2);
+    assert_eq!(again(first().run(700).xid(3, 31)), 2, "long after it");
+}
+
+#[test]
+fn faults_that_are_days_apart_and_told_at_once_are_two_incidents() {
+    let mut story = busy().xid(5, 31).xid(5, 79).run(1);
+    let step = story.steps.last_mut().unwrap();
+    let day = 86_400_000;
+    step.events[0].time.0 -= 3 * day;
+    step.events[1].time.0 -= day;
+    let incidents = story.incidents();
+    let began: Vec<_> = incidents.iter().map(|incident| incident.began).collect();
+    assert_eq!(began, [step_time(&story, 3 * day), step_time(&story, day)]);
+    assert!(incidents.iter().all(|incident| incident.is_closed && incident.events.len() == 1));
+}
+
+/// The time of the last events, as many milliseconds before.
+fn step_time(story: &Story, before: i64) -> Time {
+    Time(story.steps[story.steps.len() - 2].row.time.0 - before)
 }

@@ -133,8 +133,6 @@ pub(super) enum When {
     EarlierOrSeenLate,
     /// It begins no later, and goes on or was over a moment ago.
     GoesOn,
-    /// It begins a while after the trigger is over.
-    AfterEnd,
     /// It begins while the trigger goes on; after it, if that happened at once.
     Meanwhile,
 }
@@ -155,7 +153,6 @@ impl When {
                 sign.from >= begin.before(SLACK)
                     && end.is_none_or(|to| sign.from <= to.after(SLACK))
             }
-            Self::AfterEnd => trigger.to.is_some_and(|to| sign.from > to.after(SLACK)),
         }
     }
 }

@@ -128,8 +128,9 @@ const STORIES: &[Pair] = &[
         || busy().set(&[4], "memory_used", 81_000.0).run(700).set(&[4], "memory_used", 81_200.0).run(5).exit(&[4]).run(20),
         || busy().set(&[4], "memory_used", 81_000.0).run(700).exit(&[4]).run(20)),
     ("gpu_memory_full",
-        || busy().set(&[4], "memory_used", 81_000.0).run(20).exit(&[4]).run(20),
-        || busy().set(&[4], "memory_used", 75_000.0).run(20).exit(&[4]).run(20)),
+        || busy().set(&[4], "memory_used", 81_000.0).run(5).exit(&[4]).run(20),
+        // As a memory test does.
+        || busy().set(&[4], "memory_used", 81_000.0).run(20).exit(&[4]).run(20)),
     ("application_ended",
         || busy().idle(&ALL).xid(0, 45).run(700),
         || busy().hot(2, 89).run(600).xid(0, 45).exit(&ALL).run(90)),
@@ -238,6 +239,25 @@ fn a_job_that_is_killed_for_heat_is_found_without_holders_too() {
 }
 
 #[test]
+fn a_job_that_ends_while_memory_is_short_may_have_ended_of_it() {
+    let short = || busy().machine("memory_pressure_full", 60.0).run(60);
+    let hangs = verdict(short().idle(&ALL).run(90));
+    assert!(hangs.cause.starts_with("The machine was short of memory, and the job"), "{hangs:#?}");
+    let done = || short().exit(&ALL).run(2).job_ends("4711", &ALL).run(90);
+    let ends = verdict(done());
+    assert!(
+        ends.cause.starts_with(
+            "The job ended while the machine was short of memory; that may be why. Programs waited"
+        ),
+        "{ends:#?}"
+    );
+    // The next one that ends like that is none.
+    let next = done().run(300).job("4712", &ALL).work(&ALL).set(&ALL, "memory_used", 60_000.0);
+    let next = next.run(300).exit(&ALL).run(2).job_ends("4712", &ALL).run(300);
+    assert_eq!(next.incidents().len(), 1);
+}
+
+#[test]
 fn nothing_is_known_is_told_with_what_was_fine() {
     let incident = busy().idle(&ALL).run(700).ends().unwrap();
     assert_eq!(
@@ -339,8 +359,19 @@ fn a_power_brake_is_certain_for_itself_alone() {
     assert_eq!((lost.name.as_str(), lost.confidence), ("power_then_lost", Confidence::Possible));
     assert!(lost.cause.contains("GPU 3 did not answer"), "{}", lost.cause);
     assert!(lost.evidence.iter().any(|sentence| sentence.contains("XID 79")), "{lost:#?}");
-    let silent = verdict(braked().idle(&ALL).run(90));
-    assert_eq!(silent.confidence, Confidence::Possible, "{silent:#?}");
+    // A job that dies a while after it may have died of it.
+    for story in [braked(), over(), over().run(60)] {
+        let silent = verdict(story.exit(&ALL).run(20));
+        assert_eq!(silent.name, "power_brake_machine", "{silent:#?}");
+        assert_eq!(silent.confidence, Confidence::Possible, "{silent:#?}");
+        assert!(
+            silent.cause.ends_with("brake of the machine, and the job stopped."),
+            "{silent:#?}"
+        );
+    }
+    let one = busy().set(&[3], "clock_reasons", 128.0).run(20).set(&[3], "clock_reasons", 0.0);
+    let silent = verdict(one.run(30).exit(&ALL).run(20));
+    assert_eq!((silent.name.as_str(), silent.confidence), ("power_brake", Confidence::Possible));
     assert_ne!(verdict(over().run(100).idle(&ALL).run(90)).confidence, Confidence::Certain);
 }
 
@@ -356,6 +387,13 @@ fn a_driver_that_is_replaced_for_a_repair_is_no_cause() {
 }
 
 #[test]
+fn a_machine_that_was_started_again_may_have_been_stopped_after_heatsink() {
+    let told = verdict(Story::of(8).started(false, true, 240).run(20));
+    assert_eq!(told.confidence, Confidence::Possible);
+    assert!(told.cause.ends_with("unless heatsink was killed before."), "{told:#?}");
+}
+
+#[test]
 fn an_oom_kill_is_certain_only_of_the_job() {
     let of = |cgroup| verdict(busy().oom_kill(cgroup, None).exit(&[2]).run(20));
     let certain = of(Some("/slurm/job_4711/step_0"));
@@ -364,6 +402,12 @@ fn an_oom_kill_is_certain_only_of_the_job() {
     let possible = of(None);
     assert_eq!(possible.confidence, Confidence::Possible);
     assert!(possible.cause.contains("and GPU 2 freed memory at that time"), "{possible:#?}");
+    let stopped = busy().oom_kill(None, None).idle(&[2]);
+    let silent = verdict(stopped.clone().run(20));
+    assert!(silent.cause.contains("and GPU 2 stopped working at that time"), "{silent:#?}");
+    let both = verdict(stopped.run(5).exit(&[3]).run(20));
+    let words = "and GPU 2, 3 freed memory or stopped working at that time";
+    assert!(both.cause.contains(words), "{both:#?}");
 }
 
 #[test]

@@ -97,6 +97,16 @@ const LIMIT: Need =
 const SOMEBODY_KILLED: Need =
     Need { when: When::Earlier, ..anywhere(Pattern::OfNobody(&[Kind::OomKill])) };
 
+/// A job that is done ends just so.
+const MAY_BE_DONE: &[Need] = &[
+    anywhere(Pattern::OfNobody(&[Kind::JobSilent])),
+    Need {
+        when: When::Meanwhile,
+        place: Place::SameGpu,
+        ..anywhere(Pattern::Kinds(&[Kind::HolderEnded]))
+    },
+];
+
 /// All rows, in order of precedence.
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -268,7 +278,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         // Of XIDs on one GPU the first is the cause.
         lacks: &[before(Pattern::Classes(&[Class::ResetGpu, Class::CheckNvlink]))],
-        supports: Pattern::Either(&[Kind::LinkDown], &[74, 119]),
+        supports: Pattern::Either(&[Kind::LinkDown, Kind::GpuHung], &[74, 119]),
         cause: "{gpus} fell off the bus.",
         actions: &[
             "Drain the machine and start it again; power it off if that does not help.",
@@ -397,7 +407,7 @@ pub(super) static ROWS: &[Row] = &[
         name: "power_brake_machine",
         decides: Pattern::Kinds(&[Kind::PowerBrake, Kind::JobSilent]),
         needs: &[Need { gpus: 2, when: When::GoesOn, ..anywhere(BRAKE) }, during(BRAKE)],
-        lacks: &[Need { when: When::AfterEnd, ..anywhere(SILENT) }],
+        lacks: &[],
         supports: NOTHING,
         cause: "Power: {need gpus} {was} slowed by the power brake of the machine.",
         actions: &[
@@ -407,7 +417,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[anywhere(SILENT)],
-            cause: "Power, maybe: the job stopped while {need gpus} {was} slowed by the power brake of the machine.",
+            cause: "Power, maybe: {need gpus} {was} slowed by the power brake of the machine, and the job stopped.",
         }),
         runbook: Some("GpuPowerBrake"),
     },
@@ -415,7 +425,7 @@ pub(super) static ROWS: &[Row] = &[
         name: "power_brake",
         decides: Pattern::Either(&[Kind::PowerBrake, Kind::JobSilent], &[54]),
         needs: &[during(Pattern::Either(&[Kind::PowerBrake], &[54]))],
-        lacks: &[Need { when: When::AfterEnd, ..anywhere(SILENT) }],
+        lacks: &[],
         supports: NOTHING,
         cause: "Power: {need}.",
         actions: &[
@@ -425,7 +435,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[anywhere(SILENT)],
-            cause: "Power, maybe: the job stopped while {need gpus} {was} short of power. {need}.",
+            cause: "Power, maybe: {need gpus} {was} short of power, and the job stopped. {need}.",
         }),
         runbook: Some("GpuPowerBrake"),
     },
@@ -446,9 +456,9 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[SOMEBODY_KILLED],
-            cause: "A memory limit was reached, and {gpus} freed memory at that time. {sign}.",
+            cause: "A memory limit was reached, and {gpus} {freed memory} at that time. {sign}.",
         }),
-        runbook: None,
+        runbook: Some("GpuIncident"),
     },
     Row {
         name: "oom_kill_machine",
@@ -468,9 +478,9 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Certain,
         doubt: Some(Doubt {
             any: &[SOMEBODY_KILLED],
-            cause: "The machine was out of memory, and {gpus} freed memory at that time. {sign}.",
+            cause: "The machine was out of memory, and {gpus} {freed memory} at that time. {sign}.",
         }),
-        runbook: None,
+        runbook: Some("GpuIncident"),
     },
     Row {
         name: "gpu_failed_before",
@@ -527,16 +537,8 @@ pub(super) static ROWS: &[Row] = &[
             "Lower the power limit of the GPU until that is done: a steady lower clock slows a job less.",
         ],
         confidence: Confidence::Likely,
-        // A job that is done ends just so.
         doubt: Some(Doubt {
-            any: &[
-                anywhere(Pattern::OfNobody(&[Kind::JobSilent])),
-                Need {
-                    when: When::Meanwhile,
-                    place: Place::SameGpu,
-                    ..anywhere(Pattern::Kinds(&[Kind::HolderEnded]))
-                },
-            ],
+            any: MAY_BE_DONE,
             cause: "The job ended while {need gpus} {was} slowed by heat; that may be why. {need}.",
         }),
         runbook: Some("GpuThermalSlowdown"),
@@ -553,8 +555,11 @@ pub(super) static ROWS: &[Row] = &[
             "Set memory limits for pods and jobs.",
         ],
         confidence: Confidence::Possible,
-        doubt: None,
-        runbook: None,
+        doubt: Some(Doubt {
+            any: MAY_BE_DONE,
+            cause: "The job ended while the machine was short of memory; that may be why. {need}.",
+        }),
+        runbook: Some("GpuIncident"),
     },
     Row {
         name: "gpu_memory_full_for_long",
@@ -580,12 +585,13 @@ pub(super) static ROWS: &[Row] = &[
             &[Kind::GpuMemoryAlmostFull, Kind::JobSilent, Kind::HolderEnded],
             &[45],
         ),
-        cause: "The application ran out of GPU memory. {sign}.",
+        cause: "The application ran out of GPU memory, or ended just after it had filled it. {sign}.",
         actions: &[
+            "Read what the application wrote last: an error of CUDA that names memory decides.",
             "Use less memory: smaller batches, shorter sequences, checkpointed activations; or look for a leak.",
             "Nothing for the GPU: it is healthy.",
         ],
-        confidence: Confidence::Likely,
+        confidence: Confidence::Possible,
         doubt: None,
         runbook: Some("GpuMemoryFull"),
     },
@@ -607,14 +613,14 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         lacks: &[],
         supports: NOTHING,
-        cause: "The machine went down without a shutdown, most likely by a power cut, a kernel panic or a hard reset.",
+        cause: "The machine was started again after heatsink was cut off: a power cut, a kernel panic or a hard reset, unless heatsink was killed before.",
         actions: &[
             "Read the event log of the management controller: ipmitool sel elist.",
             "Read the last lines of the kernel before it: journalctl -k -b -1, and /sys/fs/pstore.",
         ],
         confidence: Confidence::Possible,
         doubt: None,
-        runbook: None,
+        runbook: Some("GpuIncident"),
     },
     Row {
         name: "xid_other",

@@ -120,6 +120,29 @@ fn messages_from_before_the_start_are_recorded_if_the_previous_run_ended_before_
 }
 
 #[test]
+fn a_recorder_that_begins_again_tells_all_that_is_so() {
+    let mut machine = started(2, XidSource::KernelLog);
+    machine.attribution = uses(&[("GPU-0", "7")], true);
+    machine.down(1, Down::Lost);
+    count(&mut machine.snapshot.gpus[0].xids, 48, millis(1));
+    let first = machine.observe(millis(600));
+    assert!(first.row.is_some());
+    assert_eq!(lines(&first.events), ["600 GPU 0 +job 7", "600 GPU 1 down lost"]);
+    machine.recorder.begin_again(Some(BEGIN.before(millis(500))));
+    machine.messages.push(message(BEGIN.before(millis(400)), true, xid_line(0, 79)));
+    let again = machine.observe(millis(610));
+    assert_eq!(again.row, None, "there is one in this second");
+    let all = [
+        "-400 GPU 0 xid 79 count 1 pid Some(4211) link None line true",
+        r#"610 source up Some("580.82.07")"#,
+        "610 GPU 0 +job 7",
+        "610 GPU 1 down lost",
+    ];
+    assert_eq!(lines(&again.events), all);
+    assert_eq!(machine.observe(millis(620)).events, []);
+}
+
+#[test]
 fn other_messages() {
     let mut machine = started(1, XidSource::KernelLog);
     let at = BEGIN.after(millis(400));

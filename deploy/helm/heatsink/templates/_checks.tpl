@@ -100,6 +100,23 @@
 {{- fail "runAsNonRoot is true, but the user is root: kubernetes.enabled (the kubelet's socket), kernelLog (the journal) and history.storage: hostPath (a folder of the node) need root. Remove runAsNonRoot, or these values" -}}
 {{- end -}}
 
+{{- with .Values.history.size -}}
+{{- if and (contains "M" .) (lt (regexFind "^[0-9]+" . | int64) (hasSuffix "MB" . | ternary 9 8)) -}}
+{{- fail (printf "history.size is %s; the least is 8MiB" .) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.history.keep -}}
+{{- $hours := mul (regexFind "^[0-9]+" . | int64) (hasSuffix "d" . | ternary 24 1) -}}
+{{- if or (lt $hours 1) (gt $hours 87600) -}}
+{{- fail (printf "history.keep is %s; it must be between 1h and 3650d" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.extraVolumeMounts }}
+{{- if and (eq (toString .mountPath) "/var/lib/heatsink") (eq $.Values.history.storage "hostPath") -}}
+{{- fail "extraVolumeMounts has /var/lib/heatsink, where history.storage: hostPath mounts a folder of the node: set history.storage to none, or remove that mount" -}}
+{{- end -}}
+{{- end -}}
+
 {{- $lost := "its symbolic links to monitoring/ are missing: clone the repository with git's core.symlinks enabled, or install a package that helm package makes from such a clone" -}}
 {{- if and .Values.prometheusRule.enabled (not (contains "\ngroups:" (.Files.Get "files/rules/4.8.yaml"))) -}}
 {{- fail (printf "prometheusRule.enabled: this copy of the chart has no rules: %s" $lost) -}}

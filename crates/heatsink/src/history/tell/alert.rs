@@ -22,8 +22,11 @@ const RUNBOOK: &str = "GpuIncident";
 /// The end of an alert that fires: Go's zero time.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
+/// The label with the time at which an incident began, as it was first told.
+const BEGAN: &str = "began";
+
 /// The labels by which receivers group alerts.
-const GROUP_BY: [&str; 4] = ["alertname", "began", "incident", "instance"];
+const GROUP_BY: [&str; 4] = ["alertname", BEGAN, "incident", "instance"];
 
 /// The labels of an alert. They identify it: the alert that is resolved has those that it fired with.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
@@ -94,7 +97,8 @@ pub(super) fn message(news: &News, telling: &Telling) -> String {
             status,
             labels: labels.clone(),
             annotations: annotations.clone(),
-            starts_at: rfc3339(incident.began),
+            // Its beginning may become known better later; the alert is the same.
+            starts_at: labels.0.get(BEGAN).cloned().unwrap_or_default(),
             ends_at: match ended {
                 Some(time) => rfc3339((*time).max(incident.began)),
                 None => NO_TIME.to_owned(),
@@ -180,7 +184,7 @@ impl Labels {
         };
         let labels = [
             ("alertname", Some(ALERT_NAME.to_owned())),
-            ("began", Some(rfc3339(incident.began))),
+            (BEGAN, Some(rfc3339(incident.began))),
             ("incident", Some(incident.number.to_string())),
             ("kind", Some(incident.kind.as_str().to_owned())),
             ("severity", Some(severity(incident.kind).to_owned())),
@@ -218,6 +222,7 @@ impl Labels {
 pub(super) mod tests {
     use std::path::Path;
     use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     use expect_test::expect;
     use history::event::HolderInfo;
@@ -260,7 +265,7 @@ pub(super) mod tests {
                   "annotations": {
                     "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                     "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                    "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44"
+                    "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44 UTC"
                   },
                   "endsAt": "0001-01-01T00:00:00Z",
                   "fingerprint": "61e23d1712463e59",
@@ -283,7 +288,7 @@ pub(super) mod tests {
               "commonAnnotations": {
                 "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                 "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44"
+                "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44 UTC"
               },
               "commonLabels": {
                 "UUID": "GPU-3",
@@ -314,7 +319,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_closed_incident_is_the_same_alert_resolved() {
-        let (fires, ends) = (parsed(&news(17, false)), parsed(&news(17, true)));
+        let mut over = news(17, true);
+        over.incident.began = over.incident.began.before(Duration::from_secs(60));
+        let (fires, ends) = (parsed(&news(17, false)), parsed(&over));
         assert_eq!(ends["status"], "resolved");
         let (before, after) = (&fires["alerts"][0], &ends["alerts"][0]);
         assert_eq!(after["status"], "resolved");

@@ -165,6 +165,7 @@ fn execute(
             "it ended, but what it left in the background kept its output open for {seconds} s"
         )),
         End::Killed => Err(format!("it did not end within {seconds} s, and was killed")),
+        End::Stuck => Err("it cannot be killed, for example because a driver hangs".to_owned()),
         End::Stopped => Err("it was killed, because heatsink stops".to_owned()),
     }
 }
@@ -273,17 +274,27 @@ mod tests {
     /// Longer than any command of these tests takes on a busy machine.
     const LONG: Duration = Duration::from_secs(600);
 
+    /// Longer than a command takes on a busy machine to write a file.
+    const SHORT: Duration = Duration::from_secs(10);
+
     fn execute_plainly(command: &str, deadline: Duration) -> Result<(), String> {
         execute(command, "the report\n", &BTreeMap::new(), deadline, &Running::default())
+    }
+
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits until a process has ended, which is a moment after it was killed. A zombie has no command line; it is
     /// one until init has seen its end.
     fn wait_for_end(pid: &str) {
         let file = format!("/proc/{}/cmdline", pid.trim());
-        while fs::read(&file).is_ok_and(|line| !line.is_empty()) {
-            thread::yield_now();
-        }
+        let has_ended = || !fs::read(&file).is_ok_and(|line| !line.is_empty());
+        wait_until("the process ends", has_ended);
     }
 
     #[test]
@@ -309,7 +320,7 @@ mod tests {
                     HEATSINK_INCIDENT_KIND=xid\n\
                     HEATSINK_INCIDENT_NUMBER=17\n\
                     HEATSINK_INCIDENT_TIME=2026-11-30T03:12:44.5Z\n\
-                    HEATSINK_INCIDENT_VERDICT=One. Two.  (GPU 3; XID 79) at 03:12:44\n";
+                    HEATSINK_INCIDENT_VERDICT=One. Two.  (GPU 3; XID 79) at 03:12:44 UTC\n";
         let report = told.strip_prefix(head).unwrap_or_else(|| panic!("{told}"));
         assert!(report.contains("One."), "{report}");
         let end = "\n3 more incidents were not told, to limit the number of messages: \
@@ -343,8 +354,8 @@ mod tests {
         // Its own output is closed for the second one, which then is no reason to wait.
         for silence in ["", "exec >/dev/null 2>&1; "] {
             let command = format!("{silence}sleep 1000 & echo $! > {}; sleep 1000", pid.display());
-            let result = execute_plainly(&command, Duration::from_secs(2));
-            assert_eq!(result, Err("it did not end within 2 s, and was killed".to_owned()));
+            let result = execute_plainly(&command, SHORT);
+            assert_eq!(result, Err("it did not end within 10 s, and was killed".to_owned()));
             wait_for_end(&fs::read_to_string(&pid).unwrap());
         }
     }
@@ -359,9 +370,7 @@ mod tests {
         thread::scope(|scope| {
             let run = || execute(&command, "", &BTreeMap::new(), LONG, &running);
             let ended = scope.spawn(run);
-            while !pid.exists() {
-                thread::yield_now();
-            }
+            wait_until("the command writes its file", || pid.exists());
             running.stop();
             let why = "it was killed, because heatsink stops";
             assert_eq!(ended.join().unwrap(), Err(why.to_owned()));
@@ -382,11 +391,9 @@ mod tests {
             pid.display(),
             done.display()
         );
-        let why = "it ended, but what it left in the background kept its output open for 2 s";
-        assert_eq!(execute_plainly(&command, Duration::from_secs(2)), Err(why.to_owned()));
-        while !done.exists() {
-            thread::yield_now();
-        }
+        let why = "it ended, but what it left in the background kept its output open for 10 s";
+        assert_eq!(execute_plainly(&command, SHORT), Err(why.to_owned()));
+        wait_until("its output is closed", || done.exists());
     }
 
     #[test]

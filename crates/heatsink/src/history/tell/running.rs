@@ -2,8 +2,19 @@
 
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+/// How long a command that was killed is waited for. It does not end while it waits for a driver that hangs.
+const REAPING: Duration = Duration::from_secs(2);
+
+/// How often it is looked for its end meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The most commands that were killed and did not end. With more, no further one is started.
+const MOST_STUCK: usize = 8;
 
 /// The command that runs. Its process group is its own for as long as it is here: the process is not waited for
 /// elsewhere, so that its number is not used again.
@@ -13,6 +24,8 @@ pub(super) struct Running(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     child: Option<Child>,
+    /// Those that were killed and have not ended.
+    stuck: Vec<Child>,
     /// Whether heatsink stops.
     is_stopped: bool,
 }
@@ -24,6 +37,8 @@ pub(super) enum End {
     Ended(ExitStatus),
     /// With its process group.
     Killed,
+    /// It was killed, and has not ended yet.
+    Stuck,
     /// With heatsink.
     Stopped,
 }
@@ -44,6 +59,11 @@ impl Running {
         if state.is_stopped {
             return Err("heatsink stops".to_owned());
         }
+        // One whose end cannot be known counts as there.
+        state.stuck.retain_mut(|child| !matches!(child.try_wait(), Ok(Some(_))));
+        if state.stuck.len() >= MOST_STUCK {
+            return Err(format!("{MOST_STUCK} earlier ones were killed and do not end"));
+        }
         let child = command.process_group(0).spawn();
         let mut child = child.map_err(|error| format!("cannot start sh: {error}"))?;
         let result = started(&mut child);
@@ -62,16 +82,20 @@ impl Running {
 
     /// Ends its process group, of which it may have been the first to end.
     pub(super) fn kill(&self) -> End {
-        let child = self.lock().child.take();
-        child.map_or(End::Stopped, end)
+        let Some(mut child) = self.lock().child.take() else { return End::Stopped };
+        let end = end(&mut child, REAPING);
+        if matches!(end, End::Stuck) {
+            self.lock().stuck.push(child);
+        }
+        end
     }
 
     /// Ends it because heatsink stops. No other is started.
     pub(super) fn stop(&self) {
         let mut state = self.lock();
         state.is_stopped = true;
-        if let Some(child) = state.child.take() {
-            end(child);
+        if let Some(mut child) = state.child.take() {
+            end(&mut child, REAPING);
         }
     }
 
@@ -80,7 +104,8 @@ impl Running {
     }
 }
 
-fn end(mut child: Child) -> End {
+/// Kills the process group of a command, and waits this long for the command's own end.
+fn end(child: &mut Child, patience: Duration) -> End {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     // Looked at without taking its status: until then the number of the group is its own.
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -90,8 +115,58 @@ fn end(mut child: Child) -> End {
         // All of it may have ended.
         let _ = kill_process_group(group, Signal::KILL);
     }
-    match child.wait() {
-        Ok(status) if has_ended => End::Ended(status),
-        _ => End::Killed,
+    match wait(child, patience) {
+        Some(status) if has_ended => End::Ended(status),
+        Some(_) => End::Killed,
+        None => End::Stuck,
+    }
+}
+
+/// How a command ended, if it does within this time.
+fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
+    let began = Instant::now();
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        if began.elapsed() >= patience {
+            return None;
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    fn cat() -> Command {
+        let mut cat = Command::new("cat");
+        cat.stdin(Stdio::piped()).stdout(Stdio::null());
+        cat
+    }
+
+    /// Stands for a process that waits for a driver: it runs until its input is closed.
+    #[test]
+    fn what_does_not_end_is_not_waited_for_and_reaped_later() {
+        let mut child = cat().spawn().expect("cat");
+        assert_eq!(wait(&mut child, Duration::from_millis(20)), None);
+        let running = Running::default();
+        running.lock().stuck.push(child);
+        running.start(&mut cat(), |_| ()).expect("others are started");
+        assert!(matches!(running.kill(), End::Killed));
+        let mut others: Vec<Child> = (1..MOST_STUCK).map(|_| cat().spawn().expect("cat")).collect();
+        running.lock().stuck.append(&mut others);
+        let why = running.start(&mut cat(), |_| ()).expect_err("too many are there");
+        assert!(why.contains("do not end"), "{why}");
+        for child in &mut running.lock().stuck {
+            drop(child.stdin.take());
+            assert!(wait(child, Duration::from_secs(60)).is_some());
+        }
+        running.start(&mut cat(), |_| ()).expect("none is there any more");
+        assert_eq!(running.lock().stuck.len(), 0);
+        running.stop();
     }
 }

@@ -1,6 +1,6 @@
 //! When which incident is told: once it has settled, and again when it is closed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use history::incident::Incident;
@@ -16,6 +16,10 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// then never told to be over.
 const MOST_OPEN: usize = 64;
 
+/// The most incidents that are known to be told for the last time. One that was closed may change for half an
+/// hour, in which at most 128 begin.
+const MOST_FINISHED: usize = 256;
+
 /// Follows incidents until they are over.
 #[derive(Debug, Default)]
 pub(super) struct Settling {
@@ -23,6 +27,8 @@ pub(super) struct Settling {
     waiting: Vec<(Incident, Time)>,
     /// Those that were told.
     told: BTreeMap<u64, Told>,
+    /// The last ones of which nothing more is told.
+    finished: VecDeque<u64>,
 }
 
 /// An incident that was told.
@@ -49,7 +55,7 @@ impl Settling {
                 known.clone_from(incident);
             } else if let Some(told) = self.told.get_mut(&incident.number) {
                 told.closed = incident.is_closed.then(|| incident.clone());
-            } else if self.has_room() {
+            } else if !self.finished.contains(&incident.number) && self.has_room() {
                 self.waiting.push((incident.clone(), now));
             }
         }
@@ -66,15 +72,17 @@ impl Settling {
             self.told.insert(incident.number, Told { labels: labels.clone(), closed });
             news.push(News { incident, labels, ended: None });
         }
-        self.told.retain(|_, told| {
+        self.told.retain(|number, told| {
             let Some(incident) = told.closed.take_if(|incident| !goes_on(incident)) else {
                 return true;
             };
             // It may have gone on for long since nothing joined it.
             let ended = Some(now.max(incident.window.to));
             news.push(News { incident, labels: std::mem::take(&mut told.labels), ended });
+            self.finished.push_back(*number);
             false
         });
+        self.finished.drain(..self.finished.len().saturating_sub(MOST_FINISHED));
         news
     }
 
@@ -90,6 +98,7 @@ impl Settling {
         }
         let going_on = self.told.iter().find(|(_, told)| told.closed.is_some());
         let number = going_on.map(|(number, _)| *number);
+        self.finished.extend(number);
         number.is_some_and(|number| self.told.remove(&number).is_some())
     }
 }
@@ -148,6 +157,7 @@ mod tests {
         assert_eq!(settling.observe(Time(0), &[closed(65)], |_| true).len(), 1);
         assert_eq!(settling.told.len(), MOST_OPEN);
         assert!(!settling.told.contains_key(&1));
+        assert_eq!(settling.observe(Time(0), &[closed(1)], |_| true), [], "it is told once");
     }
 
     #[test]
@@ -171,6 +181,21 @@ mod tests {
         let mut settling = Settling::default();
         assert_eq!(told(&mut settling, 5, &[closed(7)]), [(7, false), (7, true)]);
         assert!(settling.told.is_empty() && settling.waiting.is_empty());
+    }
+
+    /// What follows from a closed incident joins it, and it is counted on.
+    #[test]
+    fn one_that_changes_after_it_was_over_is_not_told_again() {
+        let mut settling = Settling::default();
+        assert_eq!(told(&mut settling, 5, &[closed(7)]), [(7, false), (7, true)]);
+        let mut later = closed(7);
+        later.last.0 += 600_000;
+        assert_eq!(told(&mut settling, 600, &[later]), []);
+        assert_eq!(told(&mut settling, 700, &[]), []);
+        for number in 8..2000 {
+            settling.observe(Time(0), &[closed(number)], over);
+        }
+        assert_eq!(settling.finished.len(), MOST_FINISHED);
     }
 
     #[test]

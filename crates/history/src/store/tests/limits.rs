@@ -240,6 +240,19 @@ fn an_hour_of_short_segments_stays() {
 }
 
 #[test]
+fn the_segment_that_is_written_stays_whatever_its_time_is() {
+    let setup = Setup { max_bytes: 1, ..Setup::new() };
+    let history = setup.open();
+    let year = 365 * 24 * 3_600;
+    for second in 0..50_i64 {
+        setup.record_at(&history, second.unsigned_abs(), second - 100 * year, &[]);
+    }
+    history.close();
+    assert_eq!(errors(&history), BTreeMap::new());
+    assert_eq!(setup.seconds(), seconds(-100 * year..50 - 100 * year));
+}
+
+#[test]
 fn an_event_a_moment_before_the_first_row_makes_no_segment() {
     let setup = Setup::new();
     let history = setup.open();
