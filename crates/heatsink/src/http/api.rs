@@ -287,7 +287,7 @@ mod tests {
         let none = (StatusCode::NOT_FOUND, "there is no such incident: none was recorded".into());
         assert_eq!(ask(&history, "id=1"), Err(none));
         for number in [1, 2, 4] {
-            history.put_incident(&made::incident(number));
+            history.record_incident(&made::incident(number));
         }
         let list = ask(&history, "limit=2").unwrap();
         let numbers = list["incidents"].as_array().unwrap().iter().map(|one| &one["number"]);
