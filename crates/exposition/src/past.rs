@@ -16,7 +16,7 @@ use crate::{families, gpus, openmetrics, parts};
 /// The last line of a text with samples from the past.
 pub const END: &str = openmetrics::END;
 
-/// A family of a page, and its series as they stand before their values: `NAME{LABELS}`.
+/// A family of a page, and its series without values: `NAME{LABELS}`.
 pub type FamilySeries = (Arc<str>, Vec<String>);
 
 /// The families that the page of this snapshot has, with their series. The labels `more` are added to each

@@ -114,7 +114,8 @@ impl Site for App {
                 reload(handle, &self.last_reload, client, is_authenticated, request).await
             }
             _ if request.uri().path().starts_with("/api/v1/") => {
-                api::answer(self.history.as_ref(), &self.history_readers, request).await
+                let history = self.history.as_ref();
+                api::answer(history, &self.history_readers, client.address, request).await
             }
             _ => get(self, request),
         }

@@ -119,25 +119,27 @@ impl Archive {
     }
 
     /// Calls `take` with each incident, the one with the largest number first, until it breaks. Only one of them
-    /// is in memory at a time.
+    /// is in memory at a time. Returns how many there are.
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read. A file that cannot be is skipped.
+    /// If the directory cannot be read. A file that cannot be is skipped, and counts.
     pub fn visit_incidents(
         &self,
         take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
-        self.visit_incidents_with(&Memory::default(), take)
+    ) -> Result<usize, ReadError> {
+        self.visit_incidents_with(&Memory::default(), u64::MAX, take)
     }
 
-    /// The same with the incidents of memory, which has the newest state of its own. One that is in the directory
-    /// has its number from there; another gets the next one if its own is taken.
+    /// The same, from the number `largest` down, with the incidents of memory, which has the newest state of its
+    /// own. One that is in the directory has its number from there; another gets the next one if its own is
+    /// taken.
     pub(crate) fn visit_incidents_with(
         &self,
         memory: &Memory,
+        largest: u64,
         take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<usize, ReadError> {
         let mut files = BTreeMap::new();
         for file in self.list()? {
             if let Name::Incident { number } = file.name {
@@ -146,24 +148,24 @@ impl Archive {
         }
         let of_memory = numbered(memory, &files);
         let numbers: BTreeSet<u64> = files.keys().chain(of_memory.keys()).copied().collect();
-        for number in numbers.into_iter().rev() {
-            let incident = match of_memory.get(&number) {
+        for number in numbers.range(..=largest).rev() {
+            let incident = match of_memory.get(number) {
                 Some(incident) => Some(Incident::clone(incident)),
-                None => files.get(&number).and_then(|path| files::incident(path).ok().flatten()),
+                None => files.get(number).and_then(|path| files::incident(path).ok().flatten()),
             };
             if let Some(incident) = incident
-                && take(Incident { number, ..incident }).is_break()
+                && take(Incident { number: *number, ..incident }).is_break()
             {
                 break;
             }
         }
-        Ok(())
+        Ok(numbers.len())
     }
 
     /// The incidents of the directory and of memory, the oldest first.
     pub(crate) fn incidents_with(&self, memory: &Memory) -> Result<Vec<Incident>, ReadError> {
         let mut all = Vec::new();
-        self.visit_incidents_with(memory, &mut |incident| {
+        self.visit_incidents_with(memory, u64::MAX, &mut |incident| {
             all.push(incident);
             ControlFlow::Continue(())
         })?;

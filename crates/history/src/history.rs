@@ -366,23 +366,46 @@ impl History {
     }
 
     /// Calls `take` with each incident, the one with the largest number first, until it breaks. Of those in the
-    /// directory only one is in memory at a time.
+    /// directory only one is in memory at a time. Returns how many there are.
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read. A file that cannot be is skipped.
+    /// If the directory cannot be read. A file that cannot be is skipped, and counts.
     pub fn visit_incidents(
         &self,
         take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<usize, ReadError> {
+        self.visit_incidents_from(u64::MAX, take)
+    }
+
+    /// The incident with this number, if there is one. Reads no other.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read.
+    pub fn incident(&self, number: u64) -> Result<Option<Incident>, ReadError> {
+        let mut found = None;
+        self.visit_incidents_from(number, &mut |incident| {
+            found = (incident.number == number).then_some(incident);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    fn visit_incidents_from(
+        &self,
+        largest: u64,
+        take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
+    ) -> Result<usize, ReadError> {
         let memory = self.memory();
         if let Some(archive) = self.archive() {
-            return archive.visit_incidents_with(&memory, take);
+            return archive.visit_incidents_with(&memory, largest, take);
         }
         // Ended early or not: what was taken until then was taken.
-        let mut newest = memory.incidents.iter().rev();
+        let mut newest =
+            memory.incidents.iter().rev().filter(|incident| incident.number <= largest);
         let _ = newest.try_for_each(|incident| take(Incident::clone(incident)));
-        Ok(())
+        Ok(memory.incidents.len())
     }
 }
 

@@ -90,7 +90,7 @@ impl Sampler {
 
     /// A handle for a thread that follows the snapshots and the kernel log.
     pub fn watcher(&self) -> SnapshotWatcher {
-        SnapshotWatcher { shared: Arc::clone(&self.shared), last: None, messages_seen: 0 }
+        SnapshotWatcher { shared: Arc::clone(&self.shared), last: None }
     }
 
     /// Ends all threads, and returns whether all of them ended within `timeout`. Those that did not
@@ -122,7 +122,6 @@ impl Drop for Sampler {
 pub struct SnapshotWatcher {
     shared: Arc<SharedState>,
     last: Option<Arc<Snapshot>>,
-    messages_seen: u64,
 }
 
 impl SnapshotWatcher {
@@ -144,16 +143,12 @@ impl SnapshotWatcher {
         self.shared.epoch
     }
 
-    /// The messages of the kernel log since the last call, the oldest first. At most a few hundred are
-    /// kept from one call to the next; of more, those that others repeat are left out first. The second is how
-    /// many were left out.
+    /// The messages of the kernel log since the last call, the oldest first. Each is handed out once,
+    /// whichever watcher asks. At most a few hundred are kept from one call to the next; of more, those that
+    /// others repeat are left out first. The second is how many were left out, without those from before
+    /// this process.
     pub fn log_messages(&mut self) -> (Vec<LogMessage>, u64) {
-        let state = self.shared.lock();
-        let seen = std::mem::replace(&mut self.messages_seen, state.log_messages_ever);
-        let new = state.log_messages.iter().filter(|(number, _)| *number > seen);
-        let messages: Vec<_> = new.map(|(_, message)| message.clone()).collect();
-        let left_out = state.log_messages_ever - seen - messages.len() as u64;
-        (messages, left_out)
+        self.shared.lock().log_messages.take()
     }
 }
 

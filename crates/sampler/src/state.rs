@@ -20,18 +20,20 @@ mod series_labels;
 mod snapshot;
 #[cfg(test)]
 mod test_state;
+mod unread_messages;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use model::{DriverLog, LogMessage, Moment, Process, SourceView, Watch};
+use model::{DriverLog, Moment, Process, SourceView, Watch};
 
 use crate::settings::Settings;
 pub(crate) use availability::MAX_AGE;
 use gpu::{AbsentGpu, GpuState};
 use plan::Plan;
 use reader::{ReaderId, ReaderState, Target};
+use unread_messages::UnreadMessages;
 
 /// All that is known, fresh or not.
 pub(crate) struct State {
@@ -66,10 +68,8 @@ pub(crate) struct State {
     pub(crate) events_counted_first: bool,
     /// Counts from the kernel log other than XIDs; `None` until the log is read.
     pub(crate) driver_log: Option<Arc<DriverLog>>,
-    /// The newest messages of the kernel log with their numbers, oldest first. There are gaps.
-    pub(crate) log_messages: VecDeque<(u64, LogMessage)>,
-    /// How many there have been.
-    pub(crate) log_messages_ever: u64,
+    /// The messages of the kernel log for the one who follows them.
+    pub(crate) log_messages: UnreadMessages,
     /// Reader threads that were started again, or could not be started.
     pub(crate) reader_restarts: u64,
     pub(crate) process: Process,
@@ -129,8 +129,7 @@ impl State {
             xid_authority: XidAuthority::Events,
             events_counted_first: false,
             driver_log: None,
-            log_messages: VecDeque::new(),
-            log_messages_ever: 0,
+            log_messages: UnreadMessages::default(),
             reader_restarts: 0,
             unpublished: Unpublished::AtTick,
             published: process.started,

@@ -38,7 +38,7 @@ pub(super) const FAMILIES: &[(FieldId, Samples)] = &[
 ];
 
 /// A series for each kind of incident, also of those that never happened: `increase()` then sees the first
-/// one of its kind. So their births are the start of this process.
+/// one of its kind. So their start times are the start of this process.
 fn incidents(inputs: &Inputs<'_>, family: &mut Family<'_>) {
     let Some(history) = &inputs.settings.history else { return };
     for (kind, tally) in &history.incidents {

@@ -7,6 +7,8 @@ mod ask;
 mod json;
 mod reading;
 
+use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +20,6 @@ use history::time::{Range, Time};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::Value;
 
 use self::ask::{HistoryQuestion, IncidentsQuestion};
 pub(crate) use self::reading::HistoryReaders;
@@ -34,10 +35,12 @@ const LEAST_FORGOTTEN: Duration = Duration::from_secs(30);
 /// Why there is no answer: a status and a sentence.
 type Refusal = (StatusCode, String);
 
-/// Answers a request for `/api/v1/...`. `history` is `None` if nothing is recorded.
+/// Answers a request of this client (`None` at a Unix socket) for `/api/v1/...`. `history` is `None` if
+/// nothing is recorded.
 pub(super) async fn answer(
     history: Option<&Arc<History>>,
     readers: &HistoryReaders,
+    client: Option<IpAddr>,
     request: &Request<Incoming>,
 ) -> Response<Bytes> {
     if let Some(mut refused) = refused_form(request, &[Method::GET, Method::HEAD], "GET, HEAD") {
@@ -56,7 +59,9 @@ pub(super) async fn answer(
         (Ok(question), Some(history)) => {
             let (history, is_in_memory) = (Arc::clone(history), question.is_in_memory(history));
             match readers
-                .run(is_in_memory, move |read| question.answer(&history, is_in_memory, read))
+                .run(client, is_in_memory, move |read| {
+                    question.answer(&history, is_in_memory, read)
+                })
                 .await
             {
                 Ok(answer) => answer,
@@ -69,7 +74,7 @@ pub(super) async fn answer(
         }
     };
     match answer {
-        Ok(value) => of_json(StatusCode::OK, format!("{value}\n")),
+        Ok(body) => of_json(StatusCode::OK, body),
         Err((status, why)) => of_json(status, json::error(&why)),
     }
 }
@@ -117,8 +122,8 @@ impl Question {
         }
     }
 
-    /// Reads the answer. Blocks.
-    fn answer(self, history: &History, is_in_memory: bool, read: &Read) -> Result<Value, Refusal> {
+    /// Reads the answer, as JSON. Blocks.
+    fn answer(self, history: &History, is_in_memory: bool, read: &Read) -> Result<String, Refusal> {
         match self {
             Self::History(HistoryQuestion { query }) => {
                 let ask = |recording: &dyn Recording| {
@@ -129,19 +134,43 @@ impl Question {
                     Some(memory) => ask(&read.of(&**memory)),
                     None => ask(&read.of(history)),
                 }?;
-                let recorded = recorded(history, is_in_memory)
-                    .map_err(|error| refusal(QueryError::Read(error)))?;
-                Ok(json::points(&answer, query.range, recorded))
+                let recorded = recorded(history, is_in_memory).map_err(internal)?;
+                json::points(&answer, query.range, recorded).map_err(internal)
             }
-            Self::Incidents(question) => {
-                let incidents = history
-                    .incidents()
-                    .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-                json::incidents(&incidents, question)
-                    .ok_or_else(|| (StatusCode::NOT_FOUND, json::unknown_incident(&incidents)))
+            Self::Incidents(IncidentsQuestion::One(number)) => {
+                match history.incident(number).map_err(internal)? {
+                    Some(incident) => json::incident(&incident).map_err(internal),
+                    None => Err((StatusCode::NOT_FOUND, json::unknown_incident(newest(history)?))),
+                }
+            }
+            Self::Incidents(IncidentsQuestion::List(limit)) => {
+                let mut summaries = Vec::new();
+                let total = history.visit_incidents(&mut |incident| {
+                    summaries.push(json::summary(&incident));
+                    match summaries.len() < limit && read.is_wanted() {
+                        true => ControlFlow::Continue(()),
+                        false => ControlFlow::Break(()),
+                    }
+                });
+                let summaries = summaries.into_iter().collect::<Result<Vec<_>, _>>();
+                Ok(json::list(&summaries.map_err(internal)?, total.map_err(internal)?))
             }
         }
     }
+}
+
+/// The number of the newest incident.
+fn newest(history: &History) -> Result<Option<u64>, Refusal> {
+    let mut newest = None;
+    let visit = history.visit_incidents(&mut |incident| {
+        newest = Some(incident.number);
+        ControlFlow::Break(())
+    });
+    visit.map(|_| newest).map_err(internal)
+}
+
+fn internal(error: impl std::fmt::Display) -> Refusal {
+    (StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
 }
 
 /// What the answer to a question about a signal is refused with.
@@ -164,7 +193,7 @@ fn recorded(history: &History, is_in_memory: bool) -> Result<Option<Range>, Read
     Ok(memory.map(|memory| Range { from: from(memory), ..memory }))
 }
 
-fn of_json(status: StatusCode, body: String) -> Response<Bytes> {
+fn of_json(status: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     let mut response = respond(status, "application/json", body);
     finish(response.headers_mut());
     response
@@ -178,9 +207,11 @@ fn finish(headers: &mut header::HeaderMap) {
 #[cfg(test)]
 mod tests {
     use history::history::Settings;
+    use history::incident::Incident;
     use history::recording::Item;
     use history::store::StoreSettings;
     use model::Moment;
+    use serde_json::Value;
     use tempfile::TempDir;
 
     use super::*;
@@ -202,7 +233,7 @@ mod tests {
                 }
                 (_, None) => {}
             }
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         };
         let mut append = append;
         made::recording().read(Range::ALL, &mut append).unwrap();
@@ -246,16 +277,41 @@ mod tests {
     }
 
     #[test]
+    fn incidents_are_listed_from_the_newest_and_told_one_by_one() {
+        let ask = |history: &History, query| {
+            let question = asked("/api/v1/incidents", query, END).ok().unwrap();
+            let answer = question.answer(history, true, &Read::default());
+            answer.map(|text| serde_json::from_str::<Value>(&text).unwrap())
+        };
+        let history = recorded_by(None);
+        let none = (StatusCode::NOT_FOUND, "there is no such incident: none was recorded".into());
+        assert_eq!(ask(&history, "id=1"), Err(none));
+        for number in [1, 2, 4] {
+            history.record_incident(&made::incident(number));
+        }
+        let list = ask(&history, "limit=2").unwrap();
+        let numbers = list["incidents"].as_array().unwrap().iter().map(|one| &one["number"]);
+        assert_eq!(numbers.collect::<Vec<_>>(), [4, 2]);
+        assert_eq!(list["total"], 3);
+        let one = serde_json::from_value::<Incident>(ask(&history, "id=2").unwrap()).unwrap();
+        assert_eq!(one, made::incident(2));
+        let none = (StatusCode::NOT_FOUND, "there is no such incident; the newest is 4".into());
+        assert_eq!(ask(&history, "id=3"), Err(none));
+    }
+
+    #[test]
     fn an_answer_says_what_is_recorded() {
         let history = recorded_by(None);
         let read = Read::default();
-        let answer = |query| question(query).answer(&history, true, &read).unwrap();
+        let answer = |query, history: &Arc<History>| -> Value {
+            let text = question(query).answer(history, true, &read).unwrap();
+            serde_json::from_str(&text).unwrap()
+        };
         let recorded = serde_json::json!({"from": made::BEGIN, "to": END.0});
-        let none = answer("signal=power&from=1000&to=2000");
+        let none = answer("signal=power&from=1000&to=2000", &history);
         assert_eq!((&none["recorded"], &none["series"]), (&recorded, &serde_json::json!([])));
-        assert_eq!(answer("signal=power")["recorded"], recorded);
+        assert_eq!(answer("signal=power", &history)["recorded"], recorded);
         let empty = Arc::new(History::open(Settings { store: None, boot_id: None }));
-        let answer = question("signal=power").answer(&empty, true, &read).unwrap();
-        assert_eq!(answer["recorded"], Value::Null);
+        assert_eq!(answer("signal=power", &empty)["recorded"], Value::Null);
     }
 }

@@ -3,9 +3,10 @@
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::exporter::{Answer, Exporter};
+use testkit::page::metric;
 
 use crate::http::say;
-use crate::rig::BINARY;
+use crate::rig::{BINARY, PATIENCE};
 use crate::web::{RIGHT, put};
 
 fn started(args: &[&str]) -> Exporter {
@@ -56,12 +57,25 @@ fn mistakes_have_a_status_and_a_sentence() {
 
 #[test]
 fn questions_are_answered_without_a_folder() {
-    let exporter = started(&["--history-dir", "none"]);
-    let power = json(&exporter.get("/api/v1/history?signal=power&from=-10m&step=5s"));
-    assert_eq!((&power["signal"], &power["unit"]), (&"power".into(), &"W".into()));
-    assert!(power["series"].is_array() && power["step_ms"] == 5000, "{power}");
+    // Time stands still, so that each value is that of the page.
+    let exporter = started(&["--history-dir", "none", "--sim-at", "100"]);
+    let ask = || {
+        let path = "/api/v1/history?signal=gpu_temperature&gpu=3&from=-10m&step=5s";
+        json(&exporter.get(path))
+    };
+    let is_recorded = |_: &_| ask()["series"][0]["points"][0]["count"].as_u64() > Some(0);
+    let (page, _) = exporter.wait_for("a point", PATIENCE, is_recorded);
+    let shown = page.value_of(&metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "3"));
+    let answer = ask();
+    assert_eq!((&answer["signal"], &answer["unit"]), (&"gpu_temperature".into(), &"°C".into()));
+    assert_eq!(answer["step_ms"], 5000);
+    let series = answer["series"].as_array().expect("a list");
+    assert_eq!((series.len(), &series[0]["gpu"]["index"]), (1, &3.into()), "{answer}");
+    for name in ["min", "mean", "max", "last"] {
+        assert_eq!(series[0]["points"][0][name].as_f64(), shown, "{name}: {answer}");
+    }
     let incidents = json(&exporter.get("/api/v1/incidents"));
-    assert!(incidents["incidents"].is_array() && incidents["total"].is_number(), "{incidents}");
+    assert_eq!(incidents, serde_json::json!({"incidents": [], "total": 0}));
 }
 
 #[test]

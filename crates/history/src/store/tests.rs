@@ -624,8 +624,12 @@ fn incidents_are_counted_and_the_newest_state_wins() {
         visited.push(incident);
         ControlFlow::Break(())
     });
-    visit.expect("it can be read");
+    assert_eq!(visit.expect("it can be read"), 2);
     assert_eq!(visited, [incident(2, 15, false)], "the newest one, and no other if none is wanted");
+    let numbered = |number| history.incident(number).expect("it can be read");
+    assert_eq!(numbered(2), Some(incident(2, 15, false)));
+    assert_eq!(numbered(1), Some(incident(1, 10, true)));
+    assert_eq!([0, 3, u64::MAX].map(numbered), [None, None, None]);
     assert_eq!(history.incidents().expect("it can be read"), expected);
     assert_eq!(setup.archive().incidents().expect("it can be read"), expected);
 }

@@ -26,9 +26,6 @@ const MAX_LOSSES: usize = 64;
 /// How long after an XID 79 the line that the GPU has fallen off the bus is part of the same event.
 const SAME_LOSS: Duration = Duration::from_secs(10);
 
-/// How many of the newest messages are kept.
-const MAX_MESSAGES: usize = 256;
-
 /// How many lines of the driver that are none of the known events are kept of one minute, so that a flood
 /// of them does not take the place of XIDs.
 const MAX_DRIVER_LINES: u32 = 30;
@@ -211,37 +208,6 @@ impl XidQueue {
     }
 }
 
-/// The position of the oldest message that others like it follow; 0 if each is the only one of its kind.
-fn most_repeated(messages: &VecDeque<(u64, LogMessage)>) -> usize {
-    let is_repeated = |at: usize, kind: &LogMessageKind| {
-        messages.iter().skip(at + 1).any(|(_, later)| repeats(&later.kind, kind))
-    };
-    let mut all = messages.iter().enumerate();
-    all.find(|(at, (_, message))| is_repeated(*at, &message.kind)).map_or(0, |(at, _)| at)
-}
-
-/// Whether two messages say the same, of one device.
-fn repeats(one: &LogMessageKind, other: &LogMessageKind) -> bool {
-    use LogMessageKind::{Driver, DriverError, OomKill, Sxid, Xid};
-    match (one, other) {
-        (Driver, Driver) => true,
-        (
-            Xid { pci_bus_id: one, code: of_one, .. },
-            Xid { pci_bus_id: other, code: of_other, .. },
-        )
-        | (
-            Sxid { pci_bus_id: one, code: of_one, .. },
-            Sxid { pci_bus_id: other, code: of_other, .. },
-        ) => (one, of_one) == (other, of_other),
-        (DriverError { .. }, DriverError { .. }) => one == other,
-        (
-            OomKill { name: one, cgroup: of_one, .. },
-            OomKill { name: other, cgroup: of_other, .. },
-        ) => (one, of_one) == (other, of_other),
-        _ => false,
-    }
-}
-
 impl State {
     /// Whether GPUs are still expected to be identified.
     pub(crate) fn is_identifying(&self, now: Moment) -> bool {
@@ -259,14 +225,7 @@ impl State {
         let mut lines: Vec<_> =
             counted.filter_map(|(event, at)| count(log, event, birth(at, published))).collect();
         lines.extend((lost > 0).then_some(LogLine::Lost { records: lost }));
-        for message in messages {
-            self.log_messages_ever += 1;
-            self.log_messages.push_back((self.log_messages_ever, message));
-            if self.log_messages.len() > MAX_MESSAGES {
-                let at = most_repeated(&self.log_messages);
-                self.log_messages.remove(at);
-            }
-        }
+        messages.into_iter().for_each(|message| self.log_messages.add(message));
         lines
     }
 
@@ -498,28 +457,5 @@ mod tests {
         assert_eq!(messages.len(), MAX_DRIVER_LINES as usize + 2);
         let last: Vec<&str> = messages.iter().rev().take(2).map(|message| &*message.text).collect();
         assert_eq!(last, ["NVRM: another minute", "NVRM: Xid (PCI:0000:0a:00): 48, DBE"]);
-    }
-
-    #[test]
-    fn of_too_many_messages_those_that_others_repeat_go_first() {
-        let message = |number: u64, pci_bus_id: &str, code| {
-            let (pci_bus_id, process) = (pci_bus_id.to_owned(), None);
-            let kind =
-                LogMessageKind::Xid { pci_bus_id, code, process, link: None, severity: None };
-            (
-                number,
-                log_message(
-                    &Message { at: None, text: String::new() },
-                    kind,
-                    SystemTime::UNIX_EPOCH,
-                    false,
-                ),
-            )
-        };
-        let mut messages = VecDeque::from([message(1, "a", 48), message(2, "a", 45)]);
-        messages.extend([message(3, "b", 45), message(4, "a", 79)]);
-        assert_eq!(most_repeated(&messages), 0, "each is the only one");
-        messages.push_back(message(5, "a", 45));
-        assert_eq!(most_repeated(&messages), 1);
     }
 }

@@ -194,8 +194,7 @@ impl PastPage {
         &self.families
     }
 
-    /// The series of a GPU in each family, as they stand before their values: several where several jobs
-    /// have the GPU.
+    /// The series of a GPU in each family, without values: several where several jobs have the GPU.
     pub(super) fn series(
         &self,
         host: &HostInfo,

@@ -1,129 +1,220 @@
 //! Answers as JSON. Their names are stable; times are milliseconds since 1970.
 
-use history::incident::Incident;
+use history::event::HolderInfo;
+use history::incident::{Confidence, Incident};
 use history::layout::GpuInfo;
 use history::query::{Answer, Point, Points};
 use history::signal::Shape;
 use history::time::Range;
-use serde_json::{Map, Value, json};
-
-use super::ask::IncidentsQuestion;
+use serde::{Serialize, Serializer};
+use serde_json::json;
 
 /// The body of an error.
 pub(super) fn error(why: &str) -> String {
     format!("{}\n", json!({"error": why}))
 }
 
-/// The answer about one signal. `recorded` is from when to when there is something.
-pub(super) fn points(answer: &Answer, range: Range, recorded: Option<Range>) -> Value {
-    let series = |Points { gpu, points }: &Points| {
-        let points: Vec<Value> = points.iter().map(point).collect();
-        json!({"gpu": gpu.as_ref().map(self::gpu), "points": points})
-    };
-    let shape = match answer.shape {
-        Shape::Gauge => "gauge",
-        Shape::Counter => "counter",
-        Shape::Flags => "flags",
-        Shape::Code => "code",
-    };
-    let mut object = json!({
-        "signal": answer.signal,
-        "unit": answer.unit,
-        "shape": shape,
-        "from": range.from.0,
-        "to": range.to.0,
-        "recorded": recorded.map(|range| json!({"from": range.from.0, "to": range.to.0})),
-        "step_ms": answer.step_ms,
-        "series": answer.series.iter().map(series).collect::<Vec<_>>(),
-    });
-    let damage = &answer.damage;
-    if damage.bytes > 0 || damage.rows > 0 || !damage.newer_files.is_empty() {
-        object["damage"] = json!({
-            "bytes": damage.bytes, "rows": damage.rows, "newer_files": damage.newer_files,
-        });
-    }
-    object
+/// What takes no place if it is not there.
+fn is_none<T>(value: &Option<T>) -> bool {
+    value.is_none()
 }
 
-fn point(point: &Point) -> Value {
-    let mut object = Map::new();
-    object.insert("time".to_owned(), point.time.0.into());
-    for (name, value) in [("min", point.min), ("mean", point.mean), ("max", point.max)] {
-        if let Some(value) = value {
-            object.insert(name.to_owned(), number(value));
-        }
-    }
-    object.insert("last".to_owned(), number(point.last));
-    object.insert("count".to_owned(), point.count.into());
-    Value::Object(object)
+/// The answer about one signal.
+#[derive(Serialize)]
+struct History<'a> {
+    signal: &'a str,
+    unit: &'a str,
+    shape: &'static str,
+    from: i64,
+    to: i64,
+    step_ms: u64,
+    recorded: Option<Span>,
+    series: Vec<Series<'a>>,
+    #[serde(skip_serializing_if = "is_none")]
+    damage: Option<Damaged<'a>>,
+}
+
+#[derive(Serialize)]
+struct Span {
+    from: i64,
+    to: i64,
+}
+
+#[derive(Serialize)]
+struct Damaged<'a> {
+    bytes: u64,
+    rows: u64,
+    newer_files: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Series<'a> {
+    gpu: Option<Gpu<'a>>,
+    #[serde(serialize_with = "write_points")]
+    points: &'a [Point],
+}
+
+#[derive(Serialize)]
+struct Gpu<'a> {
+    index: Option<u32>,
+    uuid: Option<&'a str>,
+    pci_bus_id: Option<&'a str>,
+    model_name: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    time: i64,
+    #[serde(skip_serializing_if = "is_none")]
+    min: Option<Number>,
+    #[serde(skip_serializing_if = "is_none")]
+    mean: Option<Number>,
+    #[serde(skip_serializing_if = "is_none")]
+    max: Option<Number>,
+    last: Number,
+    count: u64,
 }
 
 /// A number, a whole one without a point.
-fn number(value: f64) -> Value {
-    let whole = value as i64;
-    if whole as f64 == value { whole.into() } else { value.into() }
+struct Number(f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let whole = self.0 as i64;
+        match whole as f64 == self.0 {
+            true => serializer.serialize_i64(whole),
+            false => serializer.serialize_f64(self.0),
+        }
+    }
 }
 
-fn gpu(gpu: &GpuInfo) -> Value {
-    json!({
-        "index": gpu.index,
-        "uuid": gpu.uuid,
-        "pci_bus_id": gpu.pci_bus_id,
-        "model_name": gpu.model_name,
+/// Writes one after another: there are many.
+fn write_points<S: Serializer>(points: &[Point], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(points.iter().map(|point| Step {
+        time: point.time.0,
+        min: point.min.map(Number),
+        mean: point.mean.map(Number),
+        max: point.max.map(Number),
+        last: Number(point.last),
+        count: point.count,
+    }))
+}
+
+/// A line of JSON.
+fn line(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string(value)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// The answer about one signal. `recorded` is from when to when there is something.
+pub(super) fn points(
+    answer: &Answer,
+    range: Range,
+    recorded: Option<Range>,
+) -> serde_json::Result<String> {
+    let damage = &answer.damage;
+    let is_damaged = damage.bytes > 0 || damage.rows > 0 || !damage.newer_files.is_empty();
+    line(&History {
+        signal: &answer.signal,
+        unit: &answer.unit,
+        shape: match answer.shape {
+            Shape::Gauge => "gauge",
+            Shape::Counter => "counter",
+            Shape::Flags => "flags",
+            Shape::Code => "code",
+        },
+        from: range.from.0,
+        to: range.to.0,
+        step_ms: answer.step_ms,
+        recorded: recorded.map(|range| Span { from: range.from.0, to: range.to.0 }),
+        series: answer.series.iter().map(series).collect(),
+        damage: is_damaged.then_some(Damaged {
+            bytes: damage.bytes,
+            rows: damage.rows,
+            newer_files: &damage.newer_files,
+        }),
     })
 }
 
-/// The answer about incidents; `None` if there is none with the number that was asked for.
-pub(super) fn incidents(all: &[Incident], question: IncidentsQuestion) -> Option<Value> {
-    match question {
-        IncidentsQuestion::One(number) => {
-            let incident = all.iter().find(|incident| incident.number == number)?;
-            serde_json::to_value(incident).ok()
-        }
-        IncidentsQuestion::List(limit) => {
-            let list: Vec<Value> = all.iter().rev().take(limit).map(summary).collect();
-            Some(json!({"incidents": list, "total": all.len()}))
-        }
+fn series(Points { gpu, points }: &Points) -> Series<'_> {
+    Series { gpu: gpu.as_ref().map(self::gpu), points }
+}
+
+fn gpu(gpu: &GpuInfo) -> Gpu<'_> {
+    Gpu {
+        index: gpu.index,
+        uuid: gpu.uuid.as_deref(),
+        pci_bus_id: gpu.pci_bus_id.as_deref(),
+        model_name: gpu.model_name.as_deref(),
     }
 }
 
 /// An incident in a list.
-fn summary(incident: &Incident) -> Value {
-    let holders: Vec<Value> = incident
-        .holders
-        .iter()
-        .map(|(place, holder)| {
-            let index = incident.gpus.get(*place).and_then(|gpu| gpu.index);
-            json!({"gpu": index, "holder": holder.name()})
-        })
-        .collect();
-    json!({
-        "number": incident.number,
-        "kind": incident.kind.as_str(),
-        "began": incident.began.0,
-        "last": incident.last.0,
-        "is_closed": incident.is_closed,
-        "is_simulated": incident.host.is_simulated(),
-        "gpus": incident.gpus.iter().map(gpu).collect::<Vec<_>>(),
-        "holders": holders,
-        "verdict": {
-            "name": incident.verdict.name,
-            "cause": incident.verdict.cause,
-            "confidence": incident.verdict.confidence,
+#[derive(Serialize)]
+struct Summary<'a> {
+    number: u64,
+    kind: &'a str,
+    began: i64,
+    last: i64,
+    is_closed: bool,
+    is_simulated: bool,
+    gpus: Vec<Gpu<'a>>,
+    holders: Vec<HolderOf>,
+    verdict: Cause<'a>,
+}
+
+#[derive(Serialize)]
+struct HolderOf {
+    gpu: Option<u32>,
+    holder: String,
+}
+
+#[derive(Serialize)]
+struct Cause<'a> {
+    name: &'a str,
+    cause: &'a str,
+    confidence: Confidence,
+}
+
+/// An incident with everything.
+pub(super) fn incident(incident: &Incident) -> serde_json::Result<String> {
+    line(incident)
+}
+
+/// What a list says of an incident.
+pub(super) fn summary(incident: &Incident) -> serde_json::Result<String> {
+    let holder = |(place, holder): &(usize, HolderInfo)| {
+        let index = incident.gpus.get(*place).and_then(|gpu| gpu.index);
+        HolderOf { gpu: index, holder: holder.name() }
+    };
+    serde_json::to_string(&Summary {
+        number: incident.number,
+        kind: incident.kind.as_str(),
+        began: incident.began.0,
+        last: incident.last.0,
+        is_closed: incident.is_closed,
+        is_simulated: incident.host.is_simulated(),
+        gpus: incident.gpus.iter().map(gpu).collect(),
+        holders: incident.holders.iter().map(holder).collect(),
+        verdict: Cause {
+            name: &incident.verdict.name,
+            cause: &incident.verdict.cause,
+            confidence: incident.verdict.confidence,
         },
     })
 }
 
+/// A list of summaries, the newest first, out of so many.
+pub(super) fn list(summaries: &[String], total: usize) -> String {
+    format!("{{\"incidents\":[{}],\"total\":{total}}}\n", summaries.join(","))
+}
+
 /// The sentence for a number that no incident has.
-pub(super) fn unknown_incident(all: &[Incident]) -> String {
-    match (all.first(), all.last()) {
-        (Some(first), Some(last)) if first.number == last.number => {
-            format!("there is no such incident; there is {}", first.number)
-        }
-        (Some(first), Some(last)) => {
-            format!("there is no such incident; there are {} to {}", first.number, last.number)
-        }
-        _ => "there is no such incident: none was recorded".to_owned(),
+pub(super) fn unknown_incident(newest: Option<u64>) -> String {
+    match newest {
+        Some(newest) => format!("there is no such incident; the newest is {newest}"),
+        None => "there is no such incident: none was recorded".to_owned(),
     }
 }
 
@@ -131,6 +222,7 @@ pub(super) fn unknown_incident(all: &[Incident]) -> String {
 mod tests {
     use history::query::{self, Query};
     use history::time::Time;
+    use serde_json::Value;
 
     use super::*;
     use crate::history::export::made::{self, BEGIN};
@@ -139,7 +231,8 @@ mod tests {
         let range = Range { from: Time(BEGIN), to: Time(BEGIN + 4_000) };
         let query = Query { signal: signal.to_owned(), gpus: Vec::new(), range, step_ms };
         let recorded = Some(Range { from: Time(BEGIN), to: Time(BEGIN + 3_001) });
-        points(&query::points(&made::recording(), &query, 100).unwrap(), range, recorded)
+        let answer = query::points(&made::recording(), &query, 100).unwrap();
+        serde_json::from_str(&points(&answer, range, recorded).unwrap()).unwrap()
     }
 
     #[test]
@@ -177,9 +270,9 @@ mod tests {
     }
 
     #[test]
-    fn incidents_are_listed_from_the_newest_and_told_one_by_one() {
-        let all = [1, 2, 4].map(made::incident);
-        let list = incidents(&all, IncidentsQuestion::List(2)).unwrap();
+    fn incidents_are_listed_with_the_most_important() {
+        let summaries = [4, 2].map(|number| summary(&made::incident(number)).unwrap());
+        let list: Value = serde_json::from_str(&list(&summaries, 3)).unwrap();
         assert_eq!(list["total"], 3);
         let numbers: Vec<&Value> =
             list["incidents"].as_array().unwrap().iter().map(|one| &one["number"]).collect();
@@ -188,10 +281,7 @@ mod tests {
         assert_eq!(first["kind"], "gpu_lost");
         assert_eq!(first["holders"], json!([{"gpu": 0, "holder": "pod ml/train-0"}]));
         assert_eq!(first["verdict"]["confidence"], "certain");
-        let one = incidents(&all, IncidentsQuestion::One(2)).unwrap();
-        assert_eq!(serde_json::from_value::<Incident>(one).unwrap(), all[1]);
-        assert_eq!(incidents(&all, IncidentsQuestion::One(3)), None);
-        assert_eq!(unknown_incident(&all), "there is no such incident; there are 1 to 4");
-        assert_eq!(unknown_incident(&[]), "there is no such incident: none was recorded");
+        let none: Value = serde_json::from_str(&super::list(&[], 0)).unwrap();
+        assert_eq!(none, json!({"incidents": [], "total": 0}));
     }
 }

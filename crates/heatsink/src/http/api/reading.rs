@@ -1,15 +1,28 @@
 //! Reads the history for requests: on threads of their own, few at a time, and only while somebody waits.
+//!
+//! A request that waits keeps its connection, and an answer its memory until it is sent. Both are limited,
+//! so that requests for the history keep no scraper out.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use history::incident::Incident;
 use history::recording::{Damage, Item, ReadError, Recording};
 use history::time::Range;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+use crate::connections::network;
+
+/// The most requests that wait, are answered, or whose answer is not sent yet.
+const MOST: usize = 16;
+
+/// The most of these of one network.
+const MOST_OF_NETWORK: usize = 8;
 
 /// Requests that are answered from memory at the same time.
 const FROM_MEMORY: usize = 2;
@@ -30,6 +43,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct HistoryReaders {
     memory: Arc<Semaphore>,
     files: Arc<Semaphore>,
+    places: Arc<Places>,
     patience_for_files: Duration,
 }
 
@@ -39,6 +53,7 @@ impl Default for HistoryReaders {
         Self {
             memory: limit(FROM_MEMORY),
             files: limit(FROM_FILES),
+            places: Arc::default(),
             patience_for_files: PATIENCE_FOR_FILES,
         }
     }
@@ -46,25 +61,79 @@ impl Default for HistoryReaders {
 
 /// Why a request is not answered now.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) struct Refused {
+pub(in crate::http) struct Refused {
     /// When to try again.
     pub(super) wait: Duration,
     pub(super) why: &'static str,
 }
 
+/// The networks of the requests that are limited; `None` stands for Unix sockets.
+#[derive(Default)]
+struct Places(Mutex<Vec<Option<IpAddr>>>);
+
+impl Places {
+    fn taken(&self) -> MutexGuard<'_, Vec<Option<IpAddr>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is limited: until this is dropped.
+struct Place {
+    places: Arc<Places>,
+    network: Option<IpAddr>,
+}
+
+impl Place {
+    /// A place for a client; `None` if there is none.
+    fn take(places: &Arc<Places>, address: Option<IpAddr>) -> Option<Self> {
+        let network = address.map(network);
+        let mut taken = places.taken();
+        let of_network = taken.iter().filter(|other| **other == network).count();
+        if taken.len() >= MOST || of_network >= MOST_OF_NETWORK {
+            return None;
+        }
+        taken.push(network);
+        drop(taken);
+        Some(Self { places: Arc::clone(places), network })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        let index = taken.iter().position(|network| *network == self.network);
+        index.map(|index| taken.swap_remove(index));
+    }
+}
+
+/// An answer that is not sent yet.
+struct Unsent {
+    text: Box<str>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
 impl HistoryReaders {
-    /// Runs `answer` on a thread for blocking calls.
+    /// Runs `answer` for this client (`None` at a Unix socket) on a thread for blocking calls. What it
+    /// returns counts as unsent until it is dropped.
     ///
     /// # Errors
     ///
-    /// If too many others read, or the answer takes too long.
-    pub(super) async fn run<T: Send + 'static>(
+    /// If too many others wait or read, or the answer takes too long.
+    pub(in crate::http) async fn run<E: Send + 'static>(
         &self,
+        client: Option<IpAddr>,
         is_in_memory: bool,
-        answer: impl FnOnce(&Read) -> T + Send + 'static,
-    ) -> Result<T, Refused> {
+        answer: impl FnOnce(&Read) -> Result<String, E> + Send + 'static,
+    ) -> Result<Result<Bytes, E>, Refused> {
         let busy =
             Refused { wait: Duration::from_secs(1), why: "others read the history; try again" };
+        let Some(place) = Place::take(&self.places, client) else { return Err(busy) };
         // One that reads memory does not wait behind those that read a slow disk.
         let (limit, patience) = match is_in_memory {
             true => (&self.memory, PATIENCE),
@@ -77,9 +146,9 @@ impl HistoryReaders {
         // Ends the reading when this future is dropped, because the client has left.
         let _wanted = EndsWhenDropped(read.clone());
         let task = tokio::task::spawn_blocking(move || {
-            let answer = answer(&read);
+            let text = answer(&read)?.into_boxed_str();
             drop(permit);
-            answer
+            Ok(Bytes::from_owner(Unsent { text, _place: place }))
         });
         let long = Refused { wait: DEADLINE, why: "it takes too long; ask for a shorter time" };
         match timeout(DEADLINE, task).await {
@@ -89,15 +158,26 @@ impl HistoryReaders {
             Err(_) => Err(long),
         }
     }
+
+    /// Readers that wait for others as long as it takes.
+    #[cfg(test)]
+    pub(in crate::http) fn patient() -> Self {
+        Self { patience_for_files: Duration::MAX, ..Self::default() }
+    }
 }
 
 /// A reading that can be ended.
 #[derive(Clone, Default)]
-pub(super) struct Read {
+pub(in crate::http) struct Read {
     has_ended: Arc<AtomicBool>,
 }
 
 impl Read {
+    /// Whether somebody waits for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.has_ended.load(Ordering::Relaxed)
+    }
+
     /// The recording, as long as somebody waits for it.
     pub(super) fn of<'a, R: Recording>(&'a self, recording: &'a R) -> Wanted<'a, R> {
         Wanted { recording, read: self }
@@ -124,11 +204,9 @@ impl<R: Recording> Recording for Wanted<'_, R> {
         range: Range,
         take: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> Result<Damage, ReadError> {
-        self.recording.read(range, &mut |item| {
-            if self.read.has_ended.load(Ordering::Relaxed) {
-                return ControlFlow::Break(());
-            }
-            take(item)
+        self.recording.read(range, &mut |item| match self.read.is_wanted() {
+            true => take(item),
+            false => ControlFlow::Break(()),
         })
     }
 
@@ -152,6 +230,19 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     }
 
+    fn text(text: &str) -> Result<String, ()> {
+        Ok(text.to_owned())
+    }
+
+    /// Waits until it is told to go on.
+    fn told(goes: &mpsc::Receiver<()>) -> Result<String, ()> {
+        goes.recv().map(|()| "gone".to_owned()).map_err(|_| ())
+    }
+
+    fn answered(text: &'static str) -> Result<Result<Bytes, ()>, Refused> {
+        Ok(Ok(Bytes::from_static(text.as_bytes())))
+    }
+
     #[test]
     fn readers_of_files_are_limited_and_memory_is_answered_beside_them() {
         runtime().block_on(async {
@@ -163,22 +254,22 @@ mod tests {
             let slow = |readers: &Arc<HistoryReaders>| {
                 let (readers, goes) = (Arc::clone(readers), Arc::clone(&goes));
                 tokio::spawn(async move {
-                    readers.run(false, move |_| goes.lock().unwrap().recv().is_ok()).await
+                    readers.run(None, false, move |_| told(&goes.lock().unwrap())).await
                 })
             };
             let running = [slow(&readers), slow(&readers)];
             while readers.files.available_permits() > 0 {
                 tokio::task::yield_now().await;
             }
-            let refused = readers.run(false, |_| ()).await.unwrap_err();
+            let refused = readers.run(None, false, |_| text("")).await.unwrap_err();
             assert_eq!(refused.wait, Duration::from_secs(1));
-            assert_eq!(readers.run(true, |_| 7).await, Ok(7));
+            assert_eq!(readers.run(None, true, |_| text("7")).await, answered("7"));
             go.send(()).unwrap();
             go.send(()).unwrap();
             for task in running {
-                assert_eq!(task.await.unwrap(), Ok(true));
+                assert_eq!(task.await.unwrap(), answered("gone"));
             }
-            assert_eq!(readers.run(false, |_| 8).await, Ok(8));
+            assert_eq!(readers.run(None, false, |_| text("8")).await, answered("8"));
         });
     }
 
@@ -191,7 +282,7 @@ mod tests {
             let read = || {
                 let (readers, goes) = (Arc::clone(&readers), Arc::clone(&goes));
                 tokio::spawn(async move {
-                    readers.run(false, move |_| goes.lock().unwrap().recv().is_ok()).await
+                    readers.run(None, false, move |_| told(&goes.lock().unwrap())).await
                 })
             };
             let running = [read(), read(), read()];
@@ -199,9 +290,25 @@ mod tests {
                 go.send(()).unwrap();
             }
             for task in running {
-                assert_eq!(task.await.unwrap(), Ok(true));
+                assert_eq!(task.await.unwrap(), answered("gone"));
             }
         });
+    }
+
+    #[test]
+    fn few_requests_wait_and_fewer_of_one_network() {
+        let places = Arc::default();
+        let take = |address: &str| Place::take(&places, Some(address.parse().unwrap()));
+        let mut all: Vec<_> = (0..MOST_OF_NETWORK).map_while(|_| take("2001:db8::1")).collect();
+        assert_eq!(all.len(), MOST_OF_NETWORK);
+        assert!(take("2001:db8::2").is_none(), "the same network");
+        for last in 1..255 {
+            all.extend(take(&format!("192.0.2.{last}")));
+        }
+        assert_eq!(all.len(), MOST);
+        assert!(Place::take(&places, None).is_none());
+        all.remove(0);
+        assert!(Place::take(&places, None).is_some());
     }
 
     #[test]

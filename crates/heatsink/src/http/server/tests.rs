@@ -13,6 +13,7 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
+use crate::http::HistoryReaders;
 use crate::listen;
 
 /// A site for tests.
@@ -22,6 +23,9 @@ struct TestSite {
     /// Lets a request for `/held` be answered.
     release: Notify,
     clients: Mutex<Vec<Client>>,
+    history: HistoryReaders,
+    /// Locked, it keeps requests for `/history` waiting.
+    gate: Arc<Mutex<()>>,
 }
 
 impl Site for TestSite {
@@ -49,6 +53,17 @@ impl Site for TestSite {
                 self.release.notified().await;
                 text(StatusCode::OK, "released\n")
             }
+            "/history" => {
+                let gate = Arc::clone(&self.gate);
+                let answer = move |_: &_| {
+                    drop(gate.lock());
+                    Ok::<_, ()>("x".repeat(8 << 20))
+                };
+                match self.history.run(client.address, false, answer).await {
+                    Ok(Ok(body)) => text(StatusCode::OK, body),
+                    _ => later("busy\n", Duration::from_secs(1)),
+                }
+            }
             "/large" => text(StatusCode::OK, vec![b'x'; 8 << 20]),
             _ => text(StatusCode::OK, "page\n"),
         }
@@ -75,6 +90,8 @@ impl Server {
             tls: Mutex::new(tls),
             release: Notify::new(),
             clients: Mutex::default(),
+            history: HistoryReaders::patient(),
+            gate: Arc::default(),
         });
         let (stop, stopped) = watch::channel(false);
         let served = Arc::clone(&site);
@@ -124,6 +141,16 @@ impl Server {
 
     fn answered(&self) -> usize {
         self.site.clients.lock().unwrap().len()
+    }
+
+    /// Asks for the history on connections of their own.
+    fn ask_for_history(&self, count: usize) -> Vec<TcpStream> {
+        let ask = |_| {
+            let mut stream = self.connect();
+            stream.write_all(b"GET /history HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+            stream
+        };
+        (0..count).map(ask).collect()
     }
 }
 
@@ -238,6 +265,54 @@ fn a_client_that_does_not_read_makes_room_for_others() {
     assert!(read_all(deaf).len() < 8 << 20);
 }
 
+/// How many of these have something to read.
+fn readable(streams: &[TcpStream]) -> usize {
+    let is_readable = |stream: &&TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        let read = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).unwrap();
+        read.is_ok_and(|read| read > 0)
+    };
+    streams.iter().filter(is_readable).count()
+}
+
+#[test]
+fn clients_that_wait_for_the_history_keep_no_scraper_out() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.sock");
+    let more = listen::listeners(false, &[format!("unix://{}", path.display())]).unwrap();
+    let server = Server::start(256, None, more);
+    let mut kept = UnixStream::connect(&path).unwrap();
+    let mut scrape = || {
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        read_one(&kept)
+    };
+    assert!(scrape().starts_with("HTTP/1.1 200"));
+    let gate = Arc::clone(&server.site.gate);
+    let closed = gate.lock().unwrap();
+    let clients = server.ask_for_history(255);
+    server.wait_until("most are refused", |_| readable(&clients) == 255 - 8);
+    for _ in 0..3 {
+        assert!(server.say(GET).ends_with("page\n"));
+        assert!(scrape().starts_with("HTTP/1.1 200"));
+    }
+    drop(closed);
+    server.wait_until("the others are answered", |_| readable(&clients) == 255);
+}
+
+#[test]
+fn an_answer_from_the_history_counts_until_it_is_read() {
+    let server = Server::start(64, None, Vec::new());
+    let mut clients = server.ask_for_history(8);
+    server.wait_until("all are answered", |_| readable(&clients) == 8);
+    let ask = || server.say(b"GET /history HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let refused = ask();
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("\r\nretry-after: 1\r\n"));
+    drop(clients.pop());
+    server.wait_until("there is a place again", |_| ask().starts_with("HTTP/1.1 200"));
+    assert!(ask().len() > 8 << 20);
+}
+
 #[test]
 fn tls_is_spoken_with_http1_and_http2() {
     let server = Server::start(8, tls(), Vec::new());
@@ -320,7 +395,7 @@ fn at_the_limit_an_encrypted_connection_is_closed() {
 }
 
 /// Reads one response of a connection that stays open.
-fn read_one(stream: &mut TcpStream) -> String {
+fn read_one(mut stream: impl Read) -> String {
     let mut answer = String::new();
     let mut buffer = [0; 1024];
     while !answer.ends_with("page\n") {
