@@ -142,6 +142,7 @@ fn pod_labels(args: &Args) -> Result<Option<(PodLabelSettings, Vec<AllowListErro
 pub(crate) fn check(args: &Args) -> Result<Vec<String>> {
     let settings = settings(args)?;
     shown(args)?;
+    args.get(&POD_EVENTS)?;
     let mut warnings = Vec::new();
     for error in pod_labels(args)?.map(|(_, invalid)| invalid).unwrap_or_default() {
         let place = args.place(&POD_LABEL_ALLOW_LIST.row);

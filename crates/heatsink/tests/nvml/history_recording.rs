@@ -19,10 +19,10 @@ fn read(rig: &Rig, history: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         let series = all.filter(|sample| sample.name != CALLS);
         series.map(|sample| format!("{} {:?}", sample.name, sample.labels)).collect()
     };
-    let rates = "DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL";
-    exporter.wait_for("rates have a value", PATIENCE, |page| !page.samples(rates).is_empty());
-    let profiling = "DCGM_FI_PROF_GR_ENGINE_ACTIVE";
-    exporter.wait_for("two samples", PATIENCE, |page| !page.samples(profiling).is_empty());
+    // Rates, and means of two samples.
+    for name in ["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "DCGM_FI_PROF_GR_ENGINE_ACTIVE"] {
+        exporter.wait_for(name, PATIENCE, |page| page.samples(name).len() == 8);
+    }
     let page = exporter.page();
     let of_gpu = page.samples(CALLS).into_iter().filter(|sample| sample.label("gpu") == Some("0"));
     let calls = of_gpu.filter_map(|sample| sample.label("call").map(str::to_owned)).collect();
