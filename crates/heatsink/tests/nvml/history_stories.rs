@@ -39,6 +39,8 @@ enum Step {
     Passes(u64),
     /// The batch system takes the job off all GPUs.
     JobEnds,
+    /// All programs wait for memory during this percentage of the time (`/proc/pressure/memory`).
+    MemoryPressure(u32),
 }
 
 /// What is said of a story.
@@ -52,7 +54,7 @@ enum Expected {
 }
 
 use Expected::{Not, Nothing, Verdict};
-use Step::{Happens, Instead, JobEnds, Passes};
+use Step::{Happens, Instead, JobEnds, MemoryPressure, Passes};
 
 const fn story(name: &'static str, steps: &'static [Step], expected: Expected) -> Story {
     Story { name, speed: FAST, steps, expected }
@@ -88,6 +90,16 @@ const ALL_SILENT: &[&str] = &[
     "gpu 5 silent",
     "gpu 6 silent",
     "gpu 7 silent",
+];
+const ALL_HANG: &[&str] = &[
+    "gpu 0 hang",
+    "gpu 1 hang",
+    "gpu 2 hang",
+    "gpu 3 hang",
+    "gpu 4 hang",
+    "gpu 5 hang",
+    "gpu 6 hang",
+    "gpu 7 hang",
 ];
 /// The driver's new version, and a job that did not outlast its installation.
 const NEW_DRIVER: &[&str] = &[
@@ -362,9 +374,72 @@ static STORIES: &[Story] = &[
         Nothing,
     ),
     story(
-        "a job stops to work, and nothing says why",
+        "a job stops working, and nothing says why",
         &[Happens(ALL_SILENT, &[])],
         Verdict("not_known", &["not known"]),
+    ),
+    story(
+        "the power brake slows all GPUs, and one of them is lost",
+        &[Happens(ALL_BRAKED, &[]), Passes(20), Happens(&["gpu 7 lost"], &[XID_79])],
+        Verdict("power_then_lost", &["ower"]),
+    ),
+    story(
+        "a GPU has to be reset",
+        &[Happens(
+            &[],
+            &["NVRM: Xid (PCI:{2}): 62, pid=4211, name=trainer, 2a1d(31b4) 00000000 00000000"],
+        )],
+        Verdict("xid_reset_gpu", &["GPU 2"]),
+    ),
+    story(
+        "a GPU has a fatal time-out on PCIe",
+        &[Happens(&[], &["NVRM: Xid (PCI:{2}): 167, pid=4211, name=trainer, PCIe fatal timeout"])],
+        Verdict("xid_restart", &["GPU 2"]),
+    ),
+    story("all GPUs hang", &[Happens(ALL_HANG, &[])], Verdict("driver_hung", &["driver"])),
+    story(
+        "the software of a GPU has to be updated",
+        &[Happens(&[], &["NVRM: Xid (PCI:{2}): 78, pid=4211, name=trainer, vGPU start error"])],
+        Verdict("xid_update_software", &["GPU 2"]),
+    ),
+    story(
+        "a microcontroller of a GPU stops",
+        &[Happens(
+            &[],
+            &["NVRM: Xid (PCI:{2}): 61, pid=4211, name=trainer, 0cec(3098) 00000000 00000000"],
+        )],
+        Verdict("xid_contact_support", &["GPU 2"]),
+    ),
+    story(
+        "a GPU reports a fault that asks for nothing known",
+        &[Happens(&[], &["NVRM: Xid (PCI:{2}): 164, pid=4211, name=trainer, fault"])],
+        Verdict("xid_other", &["GPU 2"]),
+    ),
+    story(
+        "a job stops after a channel of an application had an error",
+        &[Happens(ALL_SILENT, &["NVRM: Xid (PCI:{1}): 43, pid=4211, name=trainer, Ch 00000008"])],
+        Verdict("application_channel", &["GPU"]),
+    ),
+    story(
+        "a job stops after an application was ended from outside",
+        &[Happens(ALL_SILENT, &[XID_45])],
+        Verdict("application_ended", &["45"]),
+    ),
+    story(
+        "a job stops while the machine is short of memory",
+        &[MemoryPressure(60), Passes(80), Happens(ALL_SILENT, &[])],
+        Verdict("host_memory", &["memory"]),
+    ),
+    story(
+        "the memory of a GPU is full for long, and then freed at once",
+        &[
+            Happens(&["gpu 4 set memory_used 80500"], &[]),
+            Passes(700),
+            Happens(&["gpu 4 set memory_used 80700"], &[]),
+            Passes(5),
+            Instead(&["gpu 4 idle"], &[]),
+        ],
+        Verdict("gpu_memory_full_for_long", &["memory"]),
     ),
     story("a job ends well", &[JobEnds, Happens(ALL_IDLE, &[]), Passes(120)], Nothing),
 ];
@@ -446,6 +521,16 @@ impl<'a> Stage<'a> {
                     self.rig.control.set(commands);
                 }
                 Passes(seconds) => self.pass(*seconds),
+                MemoryPressure(percent) => {
+                    let proc = self.rig.root().join("proc");
+                    let write = |name: &str, text: String| {
+                        std::fs::write(proc.join(name), text).expect("it can be written");
+                    };
+                    std::fs::create_dir_all(proc.join("pressure")).expect("it can be made");
+                    write("meminfo", "MemAvailable: 1000000 kB\n".to_owned());
+                    let shares = format!("avg10={percent}.00 avg60=0.00 avg300=0.00 total=1");
+                    write("pressure/memory", format!("some {shares}\nfull {shares}\n"));
+                }
                 JobEnds => {
                     for gpu in 0..8 {
                         let file = self.rig.path("jobs").join(gpu.to_string());
