@@ -39,7 +39,7 @@ impl Archive {
     pub fn open(directory: &Path) -> Result<Self, ReadError> {
         let archive = Self { directory: directory.to_owned() };
         let is_ours =
-            |file: &Listed| files::owner(&file.path).is_ok_and(|owner| owner != Owner::Nobody);
+            |file: &Listed| files::owner(&file.path).is_ok_and(|owner| owner != Owner::Unknown);
         let files = archive.list()?;
         if !files::marker(directory).is_of_history() && !files.iter().any(is_ours) {
             return Err(ReadError::NotAHistory { path: directory.display().to_string() });

@@ -182,7 +182,7 @@ pub(crate) enum Owner {
     /// Its first frame is of a later version.
     Newer,
     /// It has no frame.
-    Nobody,
+    Unknown,
 }
 
 /// Whose a file is.
@@ -192,7 +192,7 @@ pub(crate) fn owner(path: &Path) -> io::Result<Owner> {
     };
     let mut file = open(path)?;
     if let Some(frame) = first_frame(&mut file)? {
-        return Ok(frame::decode(&frame).map_or(Owner::Nobody, first));
+        return Ok(frame::decode(&frame).map_or(Owner::Unknown, first));
     }
     // The begin is damaged. It is ours if it was ended as ours are, or has a frame a little later.
     if Summary::of_file(path)?.is_some() {
@@ -201,7 +201,7 @@ pub(crate) fn owner(path: &Path) -> io::Result<Owner> {
     file.seek(SeekFrom::Start(0))?;
     let mut head = Vec::new();
     file.take(MAX_HEAD).read_to_end(&mut head)?;
-    Ok(Scanner::new(&head).next().map_or(Owner::Nobody, first))
+    Ok(Scanner::new(&head).next().map_or(Owner::Unknown, first))
 }
 
 /// The name of the first frame of a file, as its envelope says; `None` if it does not begin with one.

@@ -428,7 +428,7 @@ impl Store {
         }
     }
 
-    /// Gives up a segment of which nobody knows what is on the medium. It is written again to a new one, from
+    /// Gives up a segment of which it is not known what is on the medium. It is written again to a new one, from
     /// what was synced on.
     fn drop_broken(&mut self) {
         let current = self.open.as_mut().map(|open| &mut open.current);

@@ -89,7 +89,7 @@ impl Tracker {
         self.remember_events(events);
         let mut changed = Vec::new();
         for found in found {
-            // What was recorded while nobody read it comes all at once.
+            // What was recorded while heatsink was off comes all at once.
             told.extend(self.close(now, |open| open.is_over(found.at.min(now))));
             let is_trigger = found.sign.is_trigger && !found.is_end;
             let joined = is_trigger.then(|| self.trigger(now, layout, &found, &mut told)).flatten();

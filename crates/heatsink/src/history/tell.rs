@@ -57,7 +57,7 @@ impl TellSettings {
 /// command that runs is ended when the teller is dropped.
 pub(crate) struct Teller {
     settling: Settling,
-    /// Empty if nobody is told.
+    /// Empty if there is no command and no webhook.
     ways: Vec<Way>,
     running: Arc<Running>,
 }

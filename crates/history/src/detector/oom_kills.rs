@@ -86,7 +86,7 @@ impl OomKills {
         }
         let found = Found::once(SignKind::OomKill, None, time, text);
         let kill = Kill { found, limited_cgroup: limited_cgroup.clone() };
-        // The kernel says whose process it was, and it is nobody's who has a GPU.
+        // The kernel says whose process it was, and that holder has no GPU.
         let is_anothers = gpus.is_empty()
             && (cgroup.is_some() || limited_cgroup.is_some())
             && holders.have_cgroups();

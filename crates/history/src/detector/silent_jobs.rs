@@ -24,7 +24,7 @@ const TOGETHER: Duration = Duration::from_secs(30);
 /// Something harmful is suspected this long after it ended.
 const SUSPECTED: Duration = Duration::from_secs(120);
 
-/// Silence that is no longer looked at: nobody was harmed; and that of a job that has ended.
+/// Silence that is no longer looked at: no job was harmed; and that of a job that has ended.
 const LOOKED_AT: Duration = Duration::from_secs(900);
 const LOOKED_AT_ENDED: Duration = Duration::from_secs(300);
 
@@ -40,7 +40,7 @@ const MOST: usize = 256;
 
 /// GPUs that one job uses, as far as that is known.
 struct Group<'a> {
-    /// `None` for the GPUs that nobody is known to have.
+    /// `None` for the GPUs without a known holder.
     holder: Option<&'a HolderInfo>,
     /// Whether the holder gave one of them back a moment ago.
     has_ended: bool,

@@ -53,7 +53,7 @@ fn a_disk_that_hangs_holds_up_nothing_and_gets_all_later() {
     let history = setup.history();
     open(&history);
     thread::scope(|scope| {
-        // Whoever writes waits for this.
+        // The thread that writes waits for this.
         let disk = lock(&history.store);
         let writer = scope.spawn(|| history.write_until_ended());
         for second in 0..600 {

@@ -8,7 +8,7 @@
 //! follows the order of recording and not the clock.
 //!
 //! **When the volume is full**, in the same order, but incidents within half of what there is stay, and so
-//! does the last hour of recording: somebody else may need the room.
+//! does the last hour of recording: other programs may need the room.
 //!
 //! **By age**: a clock that is wrong must not cost the recording. Therefore:
 //!

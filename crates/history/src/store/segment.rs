@@ -37,7 +37,7 @@ pub(crate) struct Segment {
     length: u64,
     /// Whether all of them are on the medium.
     is_synced: bool,
-    /// Whether nobody knows what is on the medium: nothing is added then.
+    /// Whether it is not known what is on the medium: nothing is added then.
     pub(crate) is_broken: bool,
     start: Time,
     /// The layout that was written last, and blocks since.

@@ -599,7 +599,7 @@ fn the_rest_of_a_window_is_recorded_by_the_run_after_a_kill() {
     setup.record(&history, 9_020..9_030);
     assert_eq!(is_closed(), [true, true, false]);
     history.close();
-    assert_eq!(is_closed(), [true, true, true], "nobody knows when the next run begins");
+    assert_eq!(is_closed(), [true, true, true], "it is not known when the next run begins");
 }
 
 #[test]

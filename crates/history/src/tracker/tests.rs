@@ -29,7 +29,7 @@ fn what_happens_on_healthy_machines_opens_no_incident() {
         ("a job that ends, where holders are not known", Story::of(8).run(120).exit(&ALL).run(600)),
         ("a checkpoint", busy().idle(&ALL).run(8).work(&ALL).run(60)),
         ("one GPU of a job that idles", busy().idle(&[0]).run(300)),
-        ("GPUs that nobody uses", Story::of(8).exit(&ALL).run(600)),
+        ("GPUs without a job", Story::of(8).exit(&ALL).run(600)),
         ("a short heat slowdown", busy().hot(0, 89).run(25).cool(0).run(60)),
         ("the slowdown bit of a cool GPU", busy().set(&[0], "clock_reasons", 8.0).run(120)),
         ("the power limit", busy().set(&ALL, "clock_reasons", 4.0).run(1200)),

@@ -116,7 +116,7 @@ pub(super) enum Place {
     SameGpu,
     /// On one of its GPUs, or of the machine; anywhere if the trigger is of the machine.
     Shared,
-    /// On one of its GPUs; anywhere if nobody knows whose job it is.
+    /// On one of its GPUs; anywhere if the holder of the job is not known.
     OfJob,
     /// Anywhere.
     Anywhere,

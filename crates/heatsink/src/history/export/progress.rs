@@ -11,7 +11,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Writes how far an export is to standard error, if that is a terminal and it takes long.
 pub(super) struct Progress {
-    /// `None` if nobody reads it.
+    /// `None` if it is not printed.
     next: Option<Instant>,
     done: u64,
     total: u64,
@@ -25,7 +25,7 @@ impl Progress {
         Self { next, ..Self::silent() }
     }
 
-    /// For nobody.
+    /// One that is not printed.
     pub(super) fn silent() -> Self {
         Self { next: None, done: 0, total: 0, is_shown: false }
     }

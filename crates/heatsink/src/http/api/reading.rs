@@ -1,4 +1,4 @@
-//! Reads the history for requests: on threads of their own, few at a time, and only while somebody waits.
+//! Reads the history for requests: on threads of their own, few at a time, and only while the client waits.
 //!
 //! A request that waits keeps its connection, and an answer its memory until it is sent. Both are limited,
 //! so that requests for the history keep no scraper out.
@@ -173,12 +173,12 @@ pub(in crate::http) struct Read {
 }
 
 impl Read {
-    /// Whether somebody waits for it.
+    /// Whether the client waits for it.
     pub(super) fn is_wanted(&self) -> bool {
         !self.has_ended.load(Ordering::Relaxed)
     }
 
-    /// The recording, as long as somebody waits for it.
+    /// The recording, as long as the client waits for it.
     pub(super) fn of<'a, R: Recording>(&'a self, recording: &'a R) -> Wanted<'a, R> {
         Wanted { recording, read: self }
     }
@@ -192,7 +192,7 @@ impl Drop for EndsWhenDropped {
     }
 }
 
-/// A recording that ends when nobody waits for it.
+/// A recording that ends when the client has left.
 pub(super) struct Wanted<'a, R> {
     recording: &'a R,
     read: &'a Read,

@@ -52,7 +52,7 @@ fn who_wrote_a_file_is_seen_from_its_begin_or_its_end() {
     assert_eq!(files::owner(&path).expect("it is there"), files::Owner::Ours, "by its end");
     bytes.pop();
     fs::write(&path, &bytes).expect("there is room");
-    assert_eq!(files::owner(&path).expect("it is there"), files::Owner::Nobody);
+    assert_eq!(files::owner(&path).expect("it is there"), files::Owner::Unknown);
 }
 
 #[test]
