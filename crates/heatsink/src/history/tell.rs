@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_command_or_a_webhook_nobody_is_told() {
+    fn without_a_command_or_a_webhook_nothing_is_told() {
         let settings = history::history::Settings { store: None, boot_id: None };
         let history = Arc::new(History::open(settings));
         let teller = Teller::new(TellSettings::default(), history, false);

@@ -428,16 +428,20 @@ fn idle_clients(exporter: &Exporter) -> Vec<TcpStream> {
     silent.chain(half).collect()
 }
 
-/// A new client does not wait for others, whose time-outs are 10 s and more.
+/// A new client is answered within a second, and does not wait for others, whose time-outs are 10 s and more. One
+/// of ten answers may take longer on a busy machine.
 pub(crate) fn assert_prompt(exporter: &Exporter) {
     for path in ["/health", "/metrics"] {
+        let mut late = 0;
         for _ in 0..10 {
             let began = Stopwatch::start();
             let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
             let answer = say(exporter, ask.as_bytes());
             assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
             assert!(began.elapsed() < Duration::from_secs(5), "{path}: {:?}", began.elapsed());
+            late += u32::from(began.elapsed() >= Duration::from_secs(1));
         }
+        assert!(late <= 1, "{path}: {late} of 10 answers took more than a second");
     }
 }
 

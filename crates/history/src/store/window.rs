@@ -12,8 +12,9 @@ use crate::incident::Incident;
 use crate::memory::Memory;
 use crate::time::Range;
 
-/// The content of the file of an incident, `key` being its run and its number there. Without `memory` the window is left out; with it, frames are
-/// copied from there and, what is older, from the directory. A window beyond `max_bytes` loses its middle.
+/// The content of the file of an incident; `key` is its run and its number there. Without `memory` the window is
+/// left out; with it, frames are copied from there and, what is older, from the directory. A window beyond
+/// `max_bytes` loses its middle.
 pub(crate) fn file(
     incident: &Incident,
     key: Key,

@@ -10,6 +10,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 /// How long a command that was killed is waited for. It does not end while it waits for a driver that hangs.
 const REAPING: Duration = Duration::from_secs(2);
 
+/// The same when heatsink stops, which takes two seconds at most.
+const STOPPING: Duration = Duration::from_millis(500);
+
 /// How often it is looked for its end meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -95,7 +98,7 @@ impl Running {
         let mut state = self.lock();
         state.is_stopped = true;
         if let Some(mut child) = state.child.take() {
-            end(&mut child, REAPING);
+            end(&mut child, STOPPING);
         }
     }
 
