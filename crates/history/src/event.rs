@@ -177,6 +177,14 @@ impl HolderInfo {
         }
     }
 
+    /// The UID of a pod, if it is known.
+    pub fn uid(&self) -> Option<&str> {
+        match self {
+            Self::Pod { uid, .. } => uid.as_deref(),
+            Self::Job { .. } => None,
+        }
+    }
+
     /// How sentences name it: `pod ml/pretrain-0`, `job 4711`.
     pub fn name(&self) -> String {
         match self {

@@ -67,6 +67,14 @@ pub enum XidSource {
 }
 
 impl XidSource {
+    /// All sources.
+    pub const ALL: [Self; 4] = [Self::KernelLog, Self::NvmlEvents, Self::Dcgm, Self::Sim];
+
+    /// The source that has this word in labels and logs.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == word)
+    }
+
     /// The word used in labels and logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,6 +4,9 @@ mod rig;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use monitoring::dashboards::{self, Dashboard};
@@ -11,6 +14,8 @@ use monitoring::expand::Names;
 use monitoring::prometheus::{Choice, Prometheus, Variables, Window};
 use rig::{Exporter, Watched, root, source, wait_for};
 use serde_json::Value;
+use testkit::exporter::command;
+use testkit::server::{Server, prometheus_of};
 
 /// The text of a panel that is empty without the recording rules.
 const NO_RULES: &str = "rules not loaded";
@@ -198,4 +203,103 @@ fn dashboards_report_missing_recording_rules() {
         let needs = queries(&dashboard.json).iter().any(|(_, expr, _)| records(expr));
         assert_eq!(needs, !without_rules.is_empty(), "{}", dashboard.name);
     }
+}
+
+/// Records the demo, from its begin to its end.
+fn recorded_demo(history: &Path) {
+    let history = history.display().to_string();
+    let args = ["demo", "--address", "127.0.0.1:0", "--speed", "60"];
+    let args = [&args[..], &["--history-dir", &history]].concat();
+    let mut child = command(&rig::binary(), &args, &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+    let is_over = |line: &String| line.contains("The story is over");
+    assert!(output.by_ref().lines().map_while(Result::ok).any(|line| is_over(&line)));
+    let kill = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(kill.is_ok_and(|status| status.success()));
+    // It tells its last incident, and must not wait for a reader.
+    output.read_to_string(&mut String::new()).expect("UTF-8");
+    assert!(child.wait().expect("it ends").success());
+}
+
+/// Runs a command of promtool's.
+fn promtool(args: &[&str]) {
+    let output = Command::new("promtool").args(args).output().expect("promtool");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// As docs/history.md describes it: a Prometheus of its own for what was recorded.
+fn scratch(folder: &Path) -> Server {
+    let config = folder.join("scratch.yml");
+    fs::write(&config, "").expect("a file can be written");
+    let lookback = format!("--query.lookback-delta={}ms", 2.0 * RECORDED_INTERVAL * 1000.0);
+    let arguments = ["--storage.tsdb.retention.time=10y", &lookback];
+    prometheus_of(Path::new("prometheus"), &arguments, &config, folder)
+}
+
+/// From one row of that recording to the next, in simulated seconds.
+const RECORDED_INTERVAL: f64 = 6.0;
+
+/// Families of queries that have no data from a recording, as docs/history.md says.
+const NOT_RECORDED: [&str; 4] = [
+    "heatsink_power_max_watts",
+    "heatsink_power_min_watts",
+    "DCGM_FI_DEV_PCIE_TX_THROUGHPUT",
+    "DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL",
+];
+
+#[test]
+fn a_recording_answers_the_dashboard_of_a_node() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let history = folder.path().join("history");
+    recorded_demo(&history);
+    let history = history.display().to_string();
+    let args = ["history", "export", "--history-dir", &history, "--label", "job=heatsink"];
+    let args = [&args[..], &["--label", "instance=node-1"]].concat();
+    let export = command(&rig::binary(), &args, &[]).output().expect("the binary runs");
+    assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
+    let text = String::from_utf8(export.stdout).expect("UTF-8");
+    let ups = text.lines().filter(|line| line.starts_with("heatsink_gpu_up{"));
+    let times = ups.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    let (from, to) = times.fold((f64::MAX, 0.0_f64), |(from, to), at| (from.min(at), to.max(at)));
+    let (file, data) = (folder.path().join("hour.txt"), folder.path().join("prometheus-data"));
+    fs::write(&file, text).expect("a file can be written");
+    let (file, data) = (file.display().to_string(), data.display().to_string());
+    promtool(&["tsdb", "create-blocks-from", "openmetrics", &file, &data]);
+
+    // Then the recording rules, which a Prometheus that has scraped it would have evaluated.
+    let server = scratch(folder.path());
+    let rules = root().join("monitoring/rules/heatsink.rules.yml").display().to_string();
+    let (start, end) = (format!("--start={from:.0}"), format!("--end={to:.0}"));
+    let (url, output) = (format!("--url={}", server.url()), format!("--output-dir={data}"));
+    let interval = format!("--eval-interval={RECORDED_INTERVAL}s");
+    let args = ["tsdb", "create-blocks-from", "rules", &start, &end, &url, &output, &interval];
+    promtool(&[&args[..], &[&rules]].concat());
+    drop(server);
+
+    let server = scratch(folder.path());
+    let prometheus = Prometheus::new(&server.url());
+    let window = Window { from, to, step: RECORDED_INTERVAL };
+    let chosen = Variables { scrape_interval: RECORDED_INTERVAL, ..variables("node-1") };
+    let chosen = chosen.over(window);
+    let node = all().into_iter().find(|dashboard| dashboard.name.contains("node"));
+    let node = node.expect("the dashboard of a node");
+    let mut empty: Vec<String> = Vec::new();
+    for (title, expr, answers) in answers(&node, &prometheus, &chosen) {
+        let is_recorded = !NOT_RECORDED.iter().any(|name| expr.contains(name));
+        if is_recorded != (answers > 0) {
+            empty.push(format!("{title}: {answers} of {expr}"));
+        }
+    }
+    for annotation in node.json["annotations"]["list"].as_array().expect("a list") {
+        let expr = filled(&chosen, annotation["target"]["expr"].as_str().expect("an expression"));
+        let found = prometheus.range(&expr, window.from, window.to, window.step);
+        if found.expect("an answer").is_empty() {
+            empty.push(annotation["name"].to_string());
+        }
+    }
+    assert_eq!(empty, [""; 0]);
 }

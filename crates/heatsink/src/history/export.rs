@@ -1,5 +1,6 @@
 //! `heatsink history export`: writes what was recorded for other programs.
 
+mod counts;
 mod csv;
 mod each;
 mod holders;
@@ -19,7 +20,9 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use history::recording::Recording;
+use history::report::{local, local_range};
 use history::time::{Range, Time};
+use jiff::tz::TimeZone;
 use model::catalog::Generation;
 
 use self::page::PastPage;
@@ -39,10 +42,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let archive = read::open(args)?;
     let out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    match write(&archive, &settings, &mut Progress::on_terminal(), out) {
-        Ok(Outcome::Written(notes)) => {
-            for note in notes {
-                tell(&note);
+    let mut stderr = io::stderr();
+    match write(&archive, &settings, &mut Progress::on_terminal(&mut stderr), out) {
+        Ok(Outcome::Written(survey)) => {
+            read::note(&survey.damage);
+            if survey.is_simulated {
+                tell("note: these GPUs are simulated: nothing here was measured");
             }
             Ok(Exit::with(EXIT_OK))
         }
@@ -116,8 +121,8 @@ impl Settings {
 /// How an export ended.
 #[derive(Debug)]
 enum Outcome {
-    /// Something was written. What should be known of it, a line each.
-    Written(Vec<String>),
+    /// This was written.
+    Written(Box<Survey>),
     /// There was nothing. Why, and what there is instead.
     Nothing(String),
 }
@@ -130,7 +135,7 @@ enum Outcome {
 fn write(
     recording: &dyn Recording,
     settings: &Settings,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
     mut out: impl Write,
 ) -> Result<Outcome> {
     let range = settings.range;
@@ -141,7 +146,8 @@ fn write(
     }
     match settings.format {
         ExportFormat::OpenMetrics => {
-            let page = PastPage::new(&survey.signals, settings.names, settings.labels.clone());
+            let labels = settings.labels.clone();
+            let page = PastPage::new(&survey.signals, &survey.xid_codes, settings.names, labels);
             openmetrics::write(recording, range, &survey, &page, progress, &mut out)?;
         }
         ExportFormat::Csv => csv::write(recording, range, &survey, progress, &mut out)?,
@@ -150,47 +156,18 @@ fn write(
         }
     }
     out.flush()?;
-    Ok(Outcome::Written(notes(&survey)))
-}
-
-/// What should be known of an export.
-fn notes(survey: &Survey) -> Vec<String> {
-    let mut notes = Vec::new();
-    if survey.is_simulated {
-        notes.push("these GPUs are simulated: nothing here was measured".to_owned());
-    }
-    let damage = &survey.damage;
-    if damage.bytes > 0 || damage.rows > 0 {
-        notes.push(format!(
-            "{} bytes of the history are damaged; {} rows are missing here",
-            damage.bytes, damage.rows
-        ));
-    }
-    if !damage.newer_files.is_empty() {
-        notes.push(format!(
-            "{} is of a later version of heatsink, and missing here",
-            damage.newer_files.join(", ")
-        ));
-    }
-    notes
+    Ok(Outcome::Written(Box::new(survey)))
 }
 
 /// The line that says that nothing was recorded in the range, and what was.
 fn nothing(recording: &dyn Recording, range: Range) -> Result<String> {
+    let zone = TimeZone::system();
     let asked = match (range.from > Range::ALL.from, range.to < Range::ALL.to) {
         (false, false) => String::new(),
-        (true, false) => format!(" since {}", value::time(range.from)),
-        (false, true) => format!(" until {}", value::time(range.to)),
-        (true, true) => {
-            format!(" from {} to {}", value::time(range.from), value::time(range.to))
-        }
+        (true, false) => format!(" since {}", local(range.from, &zone)),
+        (false, true) => format!(" until {}", local(range.to, &zone)),
+        (true, true) => format!(" at {}", local_range(range, &zone)),
     };
-    Ok(match recording.extent()? {
-        Some(Range { from, to }) => format!(
-            "nothing was recorded{asked}; the history is from {} to {}",
-            value::time(from),
-            value::time(to)
-        ),
-        None => format!("nothing was recorded{asked}; the history is empty"),
-    })
+    let extent = read::extent(read::of(recording.extent())?);
+    Ok(format!("nothing was recorded{asked}; {extent}"))
 }

@@ -107,7 +107,10 @@ pub(crate) fn extent(extent: Option<Range>) -> String {
 pub(crate) fn note(damage: &Damage) {
     let mut notes = Vec::new();
     if damage.bytes > 0 || damage.rows > 0 {
-        notes.push(format!("{} bytes of the recording are damaged and were skipped", damage.bytes));
+        notes.push(format!(
+            "{} bytes of the recording are damaged and were skipped; {} rows were lost",
+            damage.bytes, damage.rows
+        ));
     }
     if !damage.newer_files.is_empty() {
         let files = history::report::escape(&damage.newer_files.join(", ")).into_owned();

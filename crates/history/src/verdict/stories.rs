@@ -466,3 +466,10 @@ fn a_gpu_that_was_lost_long_before_explains_why_its_job_stopped() {
     assert!(told.cause.starts_with("GPU 5 failed, and the job stopped working."), "{told:#?}");
     assert_eq!(told.confidence, Confidence::Likely);
 }
+
+#[test]
+fn a_gpu_that_came_back_long_ago_does_not_explain_why_its_job_stopped() {
+    let back = busy().down(5, "lost").xid(5, 79).run(60).up(5).work(&ALL).run(1000);
+    let told = verdict(back.idle(&ALL).run(700));
+    assert_eq!(told.name, "not_known", "{told:#?}");
+}

@@ -23,7 +23,7 @@ pub(super) fn write(
     recording: &dyn Recording,
     range: Range,
     survey: &Survey,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
     out: &mut dyn Write,
 ) -> Result<()> {
     progress.begin(survey.rows);

@@ -40,15 +40,21 @@ impl PastHolders {
         self.take(event);
     }
 
-    /// Adds a holder. Returns whether it is new.
+    /// Adds a holder. Returns whether it is new, or something of it.
     fn add(&mut self, gpu: &GpuInfo, holder: &HolderInfo) -> bool {
         let holders = self.of_mut(gpu);
-        // Its UID may be known by now, which no label has.
-        let is_new = !holders.iter().any(|known| known.is_same(holder));
-        if is_new {
-            holders.push(holder.clone());
+        match holders.iter_mut().find(|known| known.is_same(holder)) {
+            // Its UID may be known by now.
+            Some(known) if known.uid().is_none() && holder.uid().is_some() => {
+                holder.clone_into(known);
+                true
+            }
+            Some(_) => false,
+            None => {
+                holders.push(holder.clone());
+                true
+            }
         }
-        is_new
     }
 
     /// Who has this GPU.
@@ -110,6 +116,8 @@ mod tests {
         let mut holders = PastHolders::default();
         let mut take = |what| holders.take(&Event { time: Time(0), gpu: Some(gpu.clone()), what });
         assert!(take(What::HolderBegan { holder: pod(None) }));
+        assert!(take(What::HolderGoesOn { holder: pod(Some("1")) }));
+        assert!(!take(What::HolderGoesOn { holder: pod(None) }));
         assert!(!take(What::HolderGoesOn { holder: pod(Some("1")) }));
         assert!(take(What::HolderEnded { holder: pod(Some("1")) }));
         assert_eq!(holders.of(&gpu), []);

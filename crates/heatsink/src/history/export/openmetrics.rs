@@ -10,15 +10,16 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use exposition::past;
-use history::layout::Layout;
+use history::layout::{GpuInfo, Layout};
 use history::recording::{Item, Recording, Row};
 use history::signal::Resolution;
 use history::time::Range;
 use model::Value;
 
+use super::counts::{Count, Counts};
 use super::each::each;
 use super::holders::PastHolders;
-use super::page::{Family, PastPage, Sample, State};
+use super::page::{Family, Origin, PastPage, Sample, SeriesByName, State};
 use super::progress::Progress;
 use super::survey::Survey;
 
@@ -43,7 +44,7 @@ pub(super) fn write(
     range: Range,
     survey: &Survey,
     page: &PastPage,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
     out: &mut dyn Write,
 ) -> Result<()> {
     write_in_passes(recording, range, survey, page, progress, out, MOST_SAMPLES)
@@ -54,13 +55,19 @@ fn write_in_passes(
     range: Range,
     survey: &Survey,
     page: &PastPage,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
     out: &mut dyn Write,
     most_samples: u64,
 ) -> Result<()> {
-    let families = page.families().iter().enumerate();
-    let units: Vec<Unit> = families
-        .flat_map(|(family, _)| (0..survey.gpus.len()).map(move |gpu| Unit { family, gpu }))
+    let units: Vec<Unit> = page
+        .families()
+        .iter()
+        .enumerate()
+        .flat_map(|(family, Family { origin, .. })| {
+            let of_machine = origin.is_of_machine().then_some(None);
+            let gpus = (0..survey.gpus.len()).filter(|_| !origin.is_of_machine()).map(Some);
+            of_machine.into_iter().chain(gpus).map(move |gpu| Unit { family, gpu })
+        })
         .collect();
     let per_pass = most_samples.checked_div(survey.rows).unwrap_or(1).max(1);
     let per_pass = usize::try_from(per_pass).unwrap_or(usize::MAX);
@@ -71,7 +78,10 @@ fn write_in_passes(
         each(recording, range, |item| {
             match item {
                 Item::Layout(layout) => pass.begin(layout),
-                Item::Event(event) => pass.is_stale |= pass.holders.take(event),
+                Item::Event(event) => {
+                    pass.is_stale |= pass.holders.take(event);
+                    pass.counts.take(event);
+                }
                 Item::Row(row) => {
                     pass.take(row);
                     progress.step();
@@ -85,13 +95,13 @@ fn write_in_passes(
     Ok(())
 }
 
-/// The series of one GPU in one family.
+/// The series of one GPU, or of the machine, in one family.
 #[derive(Clone, Copy)]
 struct Unit {
     /// The position of the family on the page.
     family: usize,
-    /// The position of the GPU in the survey.
-    gpu: usize,
+    /// The position of the GPU in the survey; `None` for the machine.
+    gpu: Option<usize>,
 }
 
 /// One reading of the recording, for some units.
@@ -101,11 +111,26 @@ struct Pass<'a> {
     units: &'a [Unit],
     collected: Vec<Collected>,
     holders: PastHolders,
+    counts: Counts,
+    /// Whether reasons for low clocks are counted.
+    counts_reasons: bool,
     layout: Option<Arc<Layout>>,
     /// Whether `targets` are of another layout or of other holders.
     is_stale: bool,
-    targets: Vec<Target>,
+    targets: Vec<Target<'a>>,
+    /// What the page has, by the position of a GPU in the layout and its state.
+    rendered: HashMap<(Option<usize>, State), SeriesByName>,
 }
+
+/// Stands for all GPUs in series of the machine.
+static ANY_GPU: GpuInfo = GpuInfo {
+    index: Some(0),
+    uuid: None,
+    pci_bus_id: None,
+    model_name: None,
+    serial: None,
+    minor: None,
+};
 
 /// The samples of a unit by series, in the order in which the series began.
 #[derive(Default)]
@@ -116,17 +141,26 @@ struct Collected {
     series: Vec<(String, Vec<(i64, f64)>)>,
 }
 
-/// Where the values of a column go.
-struct Target {
-    column: usize,
-    resolution: Resolution,
-    sample: Sample,
-    /// The position of its GPU in the layout.
-    gpu: usize,
+/// Where values come from, and where they go.
+struct Target<'a> {
+    source: Source,
+    family: &'a Family,
+    /// The position of its GPU in the layout; `None` for the machine.
+    gpu: Option<usize>,
     /// The position of its unit in the pass.
     unit: usize,
     /// Positions in [`Collected::series`], by the state that the labels are of.
     series: HashMap<State, Vec<usize>>,
+}
+
+/// Where the values of a target come from.
+enum Source {
+    /// A column of the rows.
+    Column(usize, Resolution, Sample),
+    /// What is counted.
+    Count(Count),
+    /// There is one value.
+    One,
 }
 
 impl<'a> Pass<'a> {
@@ -143,9 +177,16 @@ impl<'a> Pass<'a> {
                 })
                 .collect(),
             holders: survey.holders.clone(),
+            counts: survey.counts.clone(),
+            counts_reasons: units.iter().any(|unit| {
+                let family = page.families().get(unit.family);
+                family
+                    .is_some_and(|family| matches!(family.origin, Origin::Count(Count::Reason(_))))
+            }),
             layout: None,
             is_stale: true,
             targets: Vec::new(),
+            rendered: HashMap::new(),
         }
     }
 
@@ -162,25 +203,37 @@ impl<'a> Pass<'a> {
         if self.is_stale {
             self.is_stale = false;
             self.targets = self.find_targets(&layout);
+            self.rendered.clear();
+        }
+        if self.counts_reasons {
+            self.counts.take_row(row, &layout);
         }
         for target in &mut self.targets {
-            let Some(number) = row.values.get(target.column).copied().flatten() else { continue };
-            let recorded = target.resolution.decode(number);
-            let Some(state) = State::of(target.sample, recorded) else { continue };
+            let gpu = target.gpu.and_then(|gpu| layout.gpus.get(gpu));
+            let value = match target.source {
+                Source::Column(column, resolution, _) => row
+                    .values
+                    .get(column)
+                    .copied()
+                    .flatten()
+                    .map(|number| resolution.decode(number)),
+                Source::Count(count) => self.counts.value(count, gpu, row.time, &layout),
+                Source::One => Some(1.0),
+            };
+            let Some(value) = value else { continue };
+            let Some(state) = target.family.origin.state(value) else { continue };
             let Some(collected) = self.collected.get_mut(target.unit) else { continue };
             let series = target.series.entry(state).or_insert_with(|| {
-                let (Some(gpu), Some(family)) = (
-                    layout.gpus.get(target.gpu),
-                    self.units
-                        .get(target.unit)
-                        .and_then(|unit| self.page.families().get(unit.family)),
-                ) else {
-                    return Vec::new();
-                };
-                let series = self.page.series(&layout.host, gpu, self.holders.of(gpu), state);
-                collected.places_of(series.get(&family.name).map_or(&[], |series| series))
+                let rendered = self.rendered.entry((target.gpu, state)).or_insert_with(|| {
+                    let gpu = gpu.unwrap_or(&ANY_GPU);
+                    self.page.series(&layout.host, gpu, self.holders.of(gpu), state)
+                });
+                collected.places_of(rendered.of(target.family))
             });
-            let value = target.sample.value(recorded);
+            let value = match target.source {
+                Source::Column(.., sample) => sample.value(value),
+                Source::Count(_) | Source::One => value,
+            };
             for place in series {
                 if let Some((_, samples)) = collected.series.get_mut(*place) {
                     samples.push((row.time.0, value));
@@ -189,54 +242,45 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Finds the columns of the units, and renders the series of their GPUs.
-    fn find_targets(&mut self, layout: &Layout) -> Vec<Target> {
+    /// Finds what the units are of in a layout.
+    fn find_targets(&self, layout: &Layout) -> Vec<Target<'a>> {
         let columns: Vec<_> = layout.columns().collect();
+        let places: Vec<_> = layout.gpus.iter().map(|gpu| self.survey.position(gpu)).collect();
         let mut targets = Vec::new();
-        for (place, gpu) in layout.gpus.iter().enumerate() {
-            let position = self.survey.position(gpu);
-            let mut up = None;
-            for (unit, Unit { family, gpu: of }) in self.units.iter().enumerate() {
-                let Some(family) = self.page.families().get(*family) else { continue };
-                if position != Some(*of) {
-                    continue;
+        for (unit, Unit { family, gpu }) in self.units.iter().enumerate() {
+            let Some(family) = self.page.families().get(*family) else { continue };
+            let gpu = match gpu {
+                Some(gpu) => match places.iter().position(|place| *place == Some(*gpu)) {
+                    Some(place) => Some(place),
+                    None => continue,
+                },
+                None => None,
+            };
+            let source = match &family.origin {
+                Origin::Signal(name, sample) => {
+                    let is_it = |column: &history::layout::Column<'_>| {
+                        column.gpu == gpu && column.signal.name == *name
+                    };
+                    let Some(column) = columns.iter().position(is_it) else { continue };
+                    Source::Column(column, columns[column].signal.resolution(), *sample)
                 }
-                let is_it = |column: &history::layout::Column<'_>| {
-                    column.gpu == Some(place) && column.signal.name == family.signal
-                };
-                let Some(column) = columns.iter().position(is_it) else { continue };
-                let mut series = HashMap::new();
-                if let Some(collected) =
-                    self.collected.get_mut(unit).filter(|_| !family.sample.is_label())
-                {
-                    let up = up.get_or_insert_with(|| {
-                        self.page.series(&layout.host, gpu, self.holders.of(gpu), State::Up)
-                    });
-                    let of_family = up.get(&family.name).map_or(&[][..], |series| series);
-                    series.insert(State::Up, collected.places_of(of_family));
-                }
-                targets.push(Target {
-                    column,
-                    resolution: columns[column].signal.resolution(),
-                    sample: family.sample,
-                    gpu: place,
-                    unit,
-                    series,
-                });
-            }
+                Origin::Count(count) => Source::Count(*count),
+                Origin::Holder => Source::One,
+            };
+            targets.push(Target { source, family, gpu, unit, series: HashMap::new() });
         }
         targets
     }
 
-    /// Writes what was collected. `begun` is the family whose HELP and TYPE lines were written last.
-    fn write(self, begun: &mut Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    /// Writes what was collected. `begun` is the name of the family whose HELP and TYPE lines were written last.
+    fn write(self, begun: &mut Option<Arc<str>>, out: &mut dyn Write) -> io::Result<()> {
         let mut text = String::with_capacity(CHUNK + CHUNK / 4);
         for (unit, collected) in self.units.iter().zip(self.collected) {
-            let Some(Family { head, .. }) = self.page.families().get(unit.family) else { continue };
+            let Some(family) = self.page.families().get(unit.family) else { continue };
             for (series, mut samples) in collected.series {
-                if !samples.is_empty() && *begun != Some(unit.family) {
-                    *begun = Some(unit.family);
-                    text.push_str(head);
+                if !samples.is_empty() && begun.as_ref() != Some(&family.name) {
+                    *begun = Some(Arc::clone(&family.name));
+                    text.push_str(&family.head);
                 }
                 in_order(&mut samples);
                 for (time, value) in samples {

@@ -3,7 +3,7 @@
 //! A snapshot is built from what was recorded of a GPU and rendered once; names and labels are taken from
 //! the result, so that they are those of the page.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,22 +14,55 @@ use history::signal::{DOWN_REASONS, From};
 use model::catalog::builtin::Set;
 use model::catalog::{self, Generation, Level, generation, xid};
 use model::{
-    Attribution, DeviceKey, DeviceUse, Down, Entity, FieldId, Gpu, GpuKey, GpuView, Holder,
-    Identity, Kind, Moment, Pace, PartView, Pod, Process, Snapshot, SourceView, Value, Watch,
-    WatchIndex, Windows, XidLog, field,
+    Attribution, CLOCK_REASONS, ClockEvent, DeviceKey, DeviceUse, Down, Entity, FieldId, Gpu,
+    GpuKey, GpuView, HistoryView, Holder, Identity, Kind, Moment, Pace, PartView, Pod, Process,
+    Snapshot, SourceView, Tally, Value, Watch, WatchIndex, When, Windows, XidCount, XidLog,
+    XidSource, field,
 };
 
-/// A family of the page that a signal is the values of.
+use super::counts::{Count, REASONS};
+
+/// Series of a family of the page.
 #[derive(Clone, Debug)]
 pub(super) struct Family {
-    /// Its name on the page.
+    /// Its name on the page. Several may have the same, one after the other: each is a part of that family.
     pub(super) name: Arc<str>,
     /// Its HELP and TYPE lines.
     pub(super) head: String,
-    /// The name of the signal.
-    pub(super) signal: String,
-    /// How a recorded value is the value of a sample.
-    pub(super) sample: Sample,
+    /// Where its values come from.
+    pub(super) origin: Origin,
+}
+
+/// Where values come from.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Origin {
+    /// A signal with this name.
+    Signal(String, Sample),
+    /// Events and rows, from which they are counted.
+    Count(Count),
+    /// 1 for each holder of a GPU.
+    Holder,
+}
+
+impl Origin {
+    /// Whether the values are of the machine; else they are of each GPU.
+    pub(super) fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Count(Count::Meaning(_) | Count::XidSource | Count::LastIncident) => true,
+            Self::Count(Count::Xids(_) | Count::LastXid(_) | Count::Reason(_))
+            | Self::Signal(..)
+            | Self::Holder => false,
+        }
+    }
+
+    /// The state in which the page has the series of a value; `None` for a value that is not known.
+    pub(super) fn state(&self, value: f64) -> Option<State> {
+        match self {
+            Self::Signal(_, sample) => State::of(*sample, value),
+            Self::Count(count) => Some(count.code().map_or(State::Up, State::Xid)),
+            Self::Holder => Some(State::Up),
+        }
+    }
 }
 
 /// How a recorded value is the value of a sample.
@@ -57,11 +90,6 @@ impl Sample {
             Self::DownReason => 1.0,
         }
     }
-
-    /// Whether labels of the series depend on the value.
-    pub(super) fn is_label(self) -> bool {
-        matches!(self, Self::Xid | Self::DownReason)
-    }
 }
 
 /// The state of a GPU that labels depend on, besides who it is.
@@ -77,7 +105,7 @@ pub(super) enum State {
 
 impl State {
     /// The state in which a family has the series of this value; `None` for a value that is not known.
-    pub(super) fn of(sample: Sample, recorded: f64) -> Option<Self> {
+    fn of(sample: Sample, recorded: f64) -> Option<Self> {
         match sample {
             Sample::Same | Sample::Times(_) | Sample::Over(_) => Some(Self::Up),
             // A negative or too large number becomes one that nothing has.
@@ -149,14 +177,19 @@ pub(super) fn names_of_label_rows(names: Generation) -> Vec<String> {
 }
 
 impl PastPage {
-    /// The page of these signals under the names of a generation, with more labels on each series.
+    /// The page of these signals and XIDs under the names of a generation, with more labels on each series.
     pub(super) fn new(
         signals: &[SignalInfo],
+        xid_codes: &BTreeSet<u32>,
         names: Generation,
         more: Vec<(String, String)>,
     ) -> Self {
         let mut families = Vec::new();
         let mut watches: Vec<Watch> = Vec::new();
+        let family = |watch: &Watch, origin| {
+            let name = Arc::clone(&watch.name);
+            Family { name, head: String::new(), origin }
+        };
         for signal in signals.iter().filter(|signal| !signal.is_of_host) {
             let Some(watch) = field_of(signal).and_then(watch_of) else { continue };
             let recorded = watch.field;
@@ -168,12 +201,13 @@ impl PastPage {
                 if watches.iter().any(|known| known.name == watch.name) {
                     continue;
                 }
-                families.push(Family {
-                    name: Arc::clone(&watch.name),
-                    head: String::new(),
-                    signal: signal.name.clone(),
-                    sample,
-                });
+                families.push(family(&watch, Origin::Signal(signal.name.clone(), sample)));
+                watches.push(watch);
+            }
+        }
+        for (field, origins) in counted(signals, xid_codes) {
+            for watch in generation::rename(watch_of(field).into_iter().collect(), names) {
+                families.extend(origins.iter().map(|origin| family(&watch, origin.clone())));
                 watches.push(watch);
             }
         }
@@ -182,8 +216,8 @@ impl PastPage {
         let watches: Arc<[Watch]> = watches.into();
         let layout = Layout::new(&watches, Format::OpenMetrics);
         for (watch, head) in layout.heads() {
-            if let Some(family) = families.iter_mut().find(|family| family.name == watch.name) {
-                family.head = head.to_owned();
+            for family in families.iter_mut().filter(|family| family.name == watch.name) {
+                head.clone_into(&mut family.head);
             }
         }
         Self { watches, layout, host_label: names.host_label(), more, families }
@@ -194,14 +228,15 @@ impl PastPage {
         &self.families
     }
 
-    /// The series of a GPU in each family, without values: several where several jobs have the GPU.
+    /// The series of a GPU and of the machine, without values, by the name of their family: several where
+    /// several jobs have the GPU.
     pub(super) fn series(
         &self,
         host: &HostInfo,
         gpu: &GpuInfo,
         holders: &[HolderInfo],
         state: State,
-    ) -> HashMap<Arc<str>, Vec<String>> {
+    ) -> SeriesByName {
         let snapshot = self.snapshot(host, gpu, state);
         let settings = Settings {
             hostname: host.hostname.as_deref().map(Arc::from),
@@ -217,12 +252,15 @@ impl PastPage {
             expected_gpus: None,
             labels_since: None,
             connections_closed: 0,
-            history: None,
+            history: Some(Arc::new(HistoryView {
+                last_incident: Some(SystemTime::UNIX_EPOCH),
+                ..HistoryView::default()
+            })),
         };
         let attribution = attribution(gpu, holders);
-        past::series(&snapshot, Some(&attribution), &settings, &self.layout, &self.more)
-            .into_iter()
-            .collect()
+        let found =
+            past::series(&snapshot, Some(&attribution), &settings, &self.layout, &self.more);
+        SeriesByName(found.into_iter().collect())
     }
 
     /// The machine with this GPU alone, in which every reading has a value.
@@ -248,6 +286,11 @@ impl PastPage {
             State::Xid(code) => Some(xid::lookup(code)),
             State::Up | State::Down(_) => None,
         };
+        let counts = last.map(|xid| {
+            let at = When { time: SystemTime::UNIX_EPOCH, moment: Moment::BOOT };
+            (xid.code, XidCount { xid, tally: Tally { count: 1, born: None }, last: Some(at) })
+        });
+        let counts = BTreeMap::from_iter(counts);
         let view = GpuView {
             gpu: Gpu { index: gpu.index, identity: identity(gpu).map(Arc::new) },
             up: match state {
@@ -256,9 +299,10 @@ impl PastPage {
             },
             readings: self.watches.iter().map(reading).collect(),
             parts: vec![link],
-            xids: Arc::new(XidLog { last, ..XidLog::default() }),
+            xids: Arc::new(XidLog { last, counts, ..XidLog::default() }),
             xids_in_window: Vec::new(),
-            clock_events: Default::default(),
+            clock_events: [ClockEvent { seconds: Some(0.0), ..ClockEvent::default() };
+                CLOCK_REASONS.len()],
             extents: Vec::new(),
             health: Vec::new(),
             calls: Arc::default(),
@@ -277,7 +321,7 @@ impl PastPage {
                 driver_version: host.driver_version.as_deref().map(Arc::from),
                 needs_restart: None,
             },
-            xid_source: None,
+            xid_source: host.xid_source.as_deref().and_then(XidSource::parse),
             driver_log: None,
             reader_restarts: 0,
             process: Process { cpu: None, resident_bytes: None, started: SystemTime::UNIX_EPOCH },
@@ -290,6 +334,42 @@ impl PastPage {
             good_until: Moment::BOOT,
         }
     }
+}
+
+/// Series without values, by the name of their family.
+pub(super) struct SeriesByName(HashMap<Arc<str>, Vec<String>>);
+
+impl SeriesByName {
+    /// Those of a family.
+    pub(super) fn of(&self, family: &Family) -> &[String] {
+        let series = self.0.get(&family.name).map(Vec::as_slice).unwrap_or_default();
+        match family.origin {
+            // The page has all reasons, in their order.
+            Origin::Count(Count::Reason(place)) => series.get(place..=place).unwrap_or_default(),
+            _ => series,
+        }
+    }
+}
+
+/// The families whose values are no signal.
+fn counted(signals: &[SignalInfo], xid_codes: &BTreeSet<u32>) -> Vec<(FieldId, Vec<Origin>)> {
+    let of_codes = |count: fn(u32) -> Count| -> Vec<Origin> {
+        xid_codes.iter().map(|code| Origin::Count(count(*code))).collect()
+    };
+    let has_reasons = signals.iter().any(|signal| signal.name == REASONS);
+    let reasons = (0..CLOCK_REASONS.len()).filter(|_| has_reasons);
+    vec![
+        (field::GPU_HOLDER_INFO, vec![Origin::Holder]),
+        (
+            field::CLOCK_EVENT_SECONDS_TOTAL,
+            reasons.map(|place| Origin::Count(Count::Reason(place))).collect(),
+        ),
+        (field::XID_ERRORS_TOTAL, of_codes(Count::Xids)),
+        (field::XID_LAST_TIMESTAMP_SECONDS, of_codes(Count::LastXid)),
+        (field::XID_INFO, of_codes(Count::Meaning)),
+        (field::XID_SOURCE_INFO, vec![Origin::Count(Count::XidSource)]),
+        (field::LAST_INCIDENT_TIMESTAMP_SECONDS, vec![Origin::Count(Count::LastIncident)]),
+    ]
 }
 
 /// A field that is only read.
@@ -387,10 +467,10 @@ mod tests {
         };
         let pages = [Set::Default, Set::Health, Set::Monitoring, Set::All].map(names);
         let fields = Set::Default.watches();
-        for Family { name, signal, .. } in
-            PastPage::new(&signals, Generation::V4_8, Vec::new()).families()
-        {
+        let page = PastPage::new(&signals, &BTreeSet::from([79]), Generation::V4_8, Vec::new());
+        for Family { name, origin, .. } in page.families() {
             assert!(pages.iter().any(|page| page.contains(name)), "{name}");
+            let Origin::Signal(signal, _) = origin else { continue };
             let field = signals.iter().find(|known| known.name == *signal).and_then(field_of);
             if fields.iter().any(|watch| Some(watch.field) == field) {
                 assert!(pages[0].contains(name), "{name}");
@@ -404,25 +484,34 @@ mod tests {
         let signals: Vec<SignalInfo> =
             history::signal::SIGNALS.iter().map(SignalInfo::from).collect();
         for names in Generation::ALL {
-            let page = PastPage::new(&signals, names, Vec::new());
-            let host = HostInfo::default();
+            let page = PastPage::new(&signals, &BTreeSet::from([48, 79]), names, Vec::new());
+            let host =
+                HostInfo { xid_source: Some("kernel_log".to_owned()), ..HostInfo::default() };
             let gpu =
                 GpuInfo { index: Some(0), uuid: Some("GPU-0".to_owned()), ..GpuInfo::default() };
-            let up = page.series(&host, &gpu, &[], State::Up);
-            let xid = page.series(&host, &gpu, &[], State::Xid(79));
-            let down = page.series(&host, &gpu, &[], State::Down(Down::Lost));
-            for Family { name, head, sample, .. } in page.families() {
+            let holders = [HolderInfo::Job { id: "4711".to_owned() }];
+            let up = page.series(&host, &gpu, &holders, State::Up);
+            let xid = page.series(&host, &gpu, &holders, State::Xid(79));
+            let down = page.series(&host, &gpu, &holders, State::Down(Down::Lost));
+            for family in page.families() {
+                let Family { name, head, origin } = family;
                 assert!(head.starts_with("# HELP "), "{name}");
-                let series = match sample {
-                    Sample::Xid => &xid,
-                    Sample::DownReason => &down,
+                let series = match origin {
+                    Origin::Signal(_, Sample::DownReason) => &down,
+                    Origin::Signal(_, Sample::Xid) => &xid,
+                    Origin::Count(count) if count.code().is_some() => &xid,
                     _ => &up,
                 };
-                let one = series.get(name).and_then(|series| series.first());
-                assert!(one.is_some_and(|one| one.contains("gpu=\"0\"")), "{name}: {one:?}");
+                let [one] = series.of(family) else { panic!("{name}: {origin:?}") };
+                assert_eq!(one.contains("gpu=\"0\""), !origin.is_of_machine(), "{one}");
+                if let Origin::Count(Count::Reason(place)) = origin {
+                    let reason = CLOCK_REASONS[*place].name;
+                    assert!(one.contains(&format!("reason=\"{reason}\"")), "{one}");
+                }
             }
             for signal in &signals {
-                let has = page.families().iter().any(|family| family.signal == signal.name);
+                let is_of = |family: &Family| matches!(&family.origin, Origin::Signal(name, _) if *name == signal.name);
+                let has = page.families().iter().any(is_of);
                 assert_eq!(has, field_of(signal).is_some() && !signal.is_of_host, "{signal:?}");
             }
         }

@@ -1,5 +1,6 @@
 //! What a recording has in a range, before it is exported: rows, signals, GPUs, and who had them at its begin.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use history::layout::{GpuInfo, SignalInfo};
 use history::recording::{Damage, Item, ReadError, Recording};
 use history::time::{Range, Time};
 
+use super::counts::Counts;
 use super::holders::PastHolders;
 
 /// What a recording has in a range.
@@ -23,6 +25,10 @@ pub(super) struct Survey {
     pub(super) gpus: Vec<GpuInfo>,
     /// Who had which GPU when the range began.
     pub(super) holders: PastHolders,
+    /// What was counted when the range began.
+    pub(super) counts: Counts,
+    /// The codes of its XIDs, and of those that were counted when it began.
+    pub(super) xid_codes: BTreeSet<u32>,
     /// What could not be read.
     pub(super) damage: Damage,
     /// Whether the readings are simulated.
@@ -42,6 +48,8 @@ impl Survey {
             signals: Vec::new(),
             gpus: Vec::new(),
             holders: PastHolders::default(),
+            counts: Counts::new(&recording.incidents()?),
+            xid_codes: BTreeSet::new(),
             damage: Damage::default(),
             is_simulated: false,
         };
@@ -50,10 +58,12 @@ impl Survey {
             recording.read(before, &mut |item| {
                 if let Item::Event(event) = item {
                     survey.holders.take(event);
+                    survey.counts.take(event);
                 }
                 ControlFlow::Continue(())
             })?;
         }
+        survey.xid_codes.extend(survey.counts.xid_codes());
         let mut newest = None;
         let (mut holders, mut is_first_process) = (survey.holders.clone(), true);
         survey.damage = recording.read(range, &mut |item| {
@@ -61,6 +71,9 @@ impl Survey {
                 Item::Layout(layout) => newest = Some(std::sync::Arc::clone(layout)),
                 Item::Event(event) => {
                     survey.events += 1;
+                    if let What::Xid { code, .. } = event.what {
+                        survey.xid_codes.insert(code);
+                    }
                     is_first_process &= !matches!(event.what, What::Started { .. });
                     if is_first_process {
                         holders.take_first(event, &mut survey.holders);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use history::event::{HolderInfo, What};
 use history::time::Time;
 use model::catalog::Generation;
+use model::{CLOCK_REASONS, field};
 use serde_json::Value as Json;
 use testkit::server;
 
@@ -18,7 +19,7 @@ use super::*;
 fn exported(recording: &Made, range: Range, names: Generation, most_samples: u64) -> String {
     let survey = Survey::of(recording, range).unwrap();
     let more = vec![("job".to_owned(), "gpu".to_owned())];
-    let page = PastPage::new(&survey.signals, names, more);
+    let page = PastPage::new(&survey.signals, &survey.xid_codes, names, more);
     let mut out = Vec::new();
     let progress = &mut Progress::silent();
     write_in_passes(recording, range, &survey, &page, progress, &mut out, most_samples).unwrap();
@@ -31,6 +32,26 @@ fn labels(gpu: u32, address: &str, host: &str, version: &str, holder: &str) -> S
         "gpu=\"{gpu}\",UUID=\"GPU-{gpu}\",pci_bus_id=\"00000000:{address}:00.0\",device=\"nvidia{gpu}\",\
          modelName=\"NVIDIA H100 80GB HBM3\",{host}=\"n1\",{version}=\"570.124.06\"{holder},job=\"gpu\""
     )
+}
+
+/// The text with the HELP of these families of heatsink's own.
+fn with_help(text: &str) -> String {
+    [
+        field::GPU_DOWN_INFO,
+        field::GPU_HOLDER_INFO,
+        field::CLOCK_EVENT_SECONDS_TOTAL,
+        field::XID_ERRORS_TOTAL,
+        field::XID_LAST_TIMESTAMP_SECONDS,
+        field::XID_INFO,
+        field::XID_SOURCE_INFO,
+        field::LAST_INCIDENT_TIMESTAMP_SECONDS,
+    ]
+    .into_iter()
+    .fold(text.to_owned(), |text, field| {
+        let row = model::catalog::by_id(field).unwrap();
+        let name = row.name.strip_suffix("_total").unwrap_or(row.name);
+        text.replace(&format!("# HELP {name} HELP"), &format!("# HELP {name} {}", row.help))
+    })
 }
 
 const POD: &str = ",container=\"main\",namespace=\"ml\",pod=\"train-";
@@ -73,11 +94,19 @@ fn names_labels_and_values_are_those_of_the_page() {
          DCGM_FI_DEV_POWER_USAGE{{{second}}} 80 {t0}\n\
          DCGM_FI_DEV_POWER_USAGE{{{free}}} 82 {t2}\n\
          DCGM_FI_DEV_POWER_USAGE{{{free}}} 83 {t3}\n\
+         # HELP heatsink_gpu_holder_info HELP\n\
+         # TYPE heatsink_gpu_holder_info gauge\n\
+         heatsink_gpu_holder_info{{{zero},kind=\"pod\",namespace=\"ml\",pod=\"train-0\",container=\"main\",job=\"gpu\"}} 1 {t0}\n\
+         heatsink_gpu_holder_info{{{zero},kind=\"pod\",namespace=\"ml\",pod=\"train-0\",container=\"main\",job=\"gpu\"}} 1 {t1}\n\
+         heatsink_gpu_holder_info{{{zero},kind=\"pod\",namespace=\"ml\",pod=\"train-0\",container=\"main\",job=\"gpu\"}} 1 {t2}\n\
+         heatsink_gpu_holder_info{{{one},kind=\"pod\",namespace=\"ml\",pod=\"train-1\",container=\"main\",job=\"gpu\"}} 1 {t0}\n\
+         # HELP heatsink_last_incident_timestamp_seconds HELP\n\
+         # TYPE heatsink_last_incident_timestamp_seconds gauge\n\
+         heatsink_last_incident_timestamp_seconds{{job=\"gpu\"}} 1700000002 {t2}\n\
+         heatsink_last_incident_timestamp_seconds{{job=\"gpu\"}} 1700000002 {t3}\n\
          # EOF\n"
     );
-    let help = model::catalog::by_id(model::field::GPU_DOWN_INFO).unwrap().help;
-    let expected =
-        expected.replace("heatsink_gpu_down_info HELP", &format!("heatsink_gpu_down_info {help}"));
+    let expected = with_help(&expected);
     let recording = made::recording();
     // However many passes it takes.
     for most_samples in [u64::MAX, 12, 1] {
@@ -144,6 +173,7 @@ fn a_job_whose_begin_was_removed_has_the_gpu_from_the_start() {
     let text = exported(&made, Range::ALL, Generation::V4_8, u64::MAX);
     let samples: Vec<(&str, &str)> = text
         .lines()
+        .filter(|line| line.starts_with("DCGM_"))
         .filter_map(|line| {
             let (series, sample) = line.split_once("} ")?;
             let job = series.split("hpc_job=\"").nth(1).and_then(|rest| rest.split('"').next());
@@ -159,6 +189,105 @@ fn a_job_whose_begin_was_removed_has_the_gpu_from_the_start() {
         ("4713", "8 1700000002"),
     ];
     assert_eq!(samples, expected);
+}
+
+#[test]
+fn xids_reasons_and_incidents_are_counted() {
+    let mut layout = Layout::clone(&made::layout(&["clock_reasons"], &[0, 1]));
+    layout.host.xid_source = Some("kernel_log".to_owned());
+    let xid = |after, gpu, code, count| {
+        let message = String::new();
+        let what = What::Xid { code, message, process: None, link: None, line: None, count };
+        made::event(after, Some(made::gpu(gpu)), what)
+    };
+    let braked = 0x80;
+    let made = Made {
+        items: vec![
+            Held::Layout(Arc::new(layout)),
+            xid(-500, 1, 31, 2),
+            made::row(0, &[Some(0), Some(braked)]),
+            xid(250, 0, 79, 1),
+            made::row(1_000, &[None, Some(braked)]),
+            xid(1_500, 1, 31, 1),
+            made::row(2_000, &[None, Some(0)]),
+            made::event(2_500, None, What::Started { before: None }),
+            made::row(3_000, &[Some(braked), Some(0)]),
+        ],
+        incidents: vec![made::incident(1)],
+    };
+    let (t0, t1, t2, t3) = ("1700000000", "1700000001", "1700000002", "1700000003");
+    let (zero, one) = ("gpu=\"0\",UUID=\"GPU-0\"", "gpu=\"1\",UUID=\"GPU-1\"");
+    let seconds = |gpu: &str, reason: &str, values: &[(&str, &str)]| -> String {
+        let line = |(time, value): &(&str, &str)| {
+            format!(
+                "heatsink_clock_event_seconds_total{{{gpu},reason=\"{reason}\",job=\"gpu\"}} {value} {time}\n"
+            )
+        };
+        values.iter().map(line).collect()
+    };
+    let reasons: String = CLOCK_REASONS
+        .iter()
+        .flat_map(|reason| {
+            let values: &[(&str, &str)] = match reason.name {
+                "hw_power_brake" => &[(t0, "0"), (t1, "1"), (t2, "2"), (t3, "0")],
+                _ => &[(t0, "0"), (t1, "0"), (t2, "0"), (t3, "0")],
+            };
+            [seconds(zero, reason.name, &[(t0, "0"), (t3, "0")]), seconds(one, reason.name, values)]
+        })
+        .collect();
+    let info = |code: u32| {
+        let xid = model::catalog::xid::lookup(code);
+        format!(
+            "heatsink_xid_info{{xid=\"{code}\",name=\"{}\",class=\"{}\",action=\"{}\",job=\"gpu\"}}",
+            xid.message, xid.class, xid.action
+        )
+    };
+    let (meaning_of_31, meaning_of_79) = (info(31), info(79));
+    let expected = format!(
+        "# HELP heatsink_clock_event_seconds HELP\n\
+         # TYPE heatsink_clock_event_seconds counter\n\
+         {reasons}\
+         # HELP heatsink_xid_errors HELP\n\
+         # TYPE heatsink_xid_errors counter\n\
+         heatsink_xid_errors_total{{{one},xid=\"31\",job=\"gpu\"}} 2 {t0}\n\
+         heatsink_xid_errors_total{{{one},xid=\"31\",job=\"gpu\"}} 2 {t1}\n\
+         heatsink_xid_errors_total{{{one},xid=\"31\",job=\"gpu\"}} 3 {t2}\n\
+         heatsink_xid_errors_total{{{zero},xid=\"79\",job=\"gpu\"}} 1 {t1}\n\
+         heatsink_xid_errors_total{{{zero},xid=\"79\",job=\"gpu\"}} 1 {t2}\n\
+         # HELP heatsink_xid_last_timestamp_seconds HELP\n\
+         # TYPE heatsink_xid_last_timestamp_seconds gauge\n\
+         heatsink_xid_last_timestamp_seconds{{{one},xid=\"31\",job=\"gpu\"}} 1699999999.5 {t0}\n\
+         heatsink_xid_last_timestamp_seconds{{{one},xid=\"31\",job=\"gpu\"}} 1699999999.5 {t1}\n\
+         heatsink_xid_last_timestamp_seconds{{{one},xid=\"31\",job=\"gpu\"}} 1700000001.5 {t2}\n\
+         heatsink_xid_last_timestamp_seconds{{{zero},xid=\"79\",job=\"gpu\"}} 1700000000.25 {t1}\n\
+         heatsink_xid_last_timestamp_seconds{{{zero},xid=\"79\",job=\"gpu\"}} 1700000000.25 {t2}\n\
+         # HELP heatsink_xid_info HELP\n\
+         # TYPE heatsink_xid_info gauge\n\
+         {meaning_of_31} 1 {t0}\n{meaning_of_31} 1 {t1}\n{meaning_of_31} 1 {t2}\n\
+         {meaning_of_79} 1 {t1}\n{meaning_of_79} 1 {t2}\n\
+         # HELP heatsink_xid_source_info HELP\n\
+         # TYPE heatsink_xid_source_info gauge\n\
+         heatsink_xid_source_info{{source=\"kernel_log\",job=\"gpu\"}} 1 {t0}\n\
+         heatsink_xid_source_info{{source=\"kernel_log\",job=\"gpu\"}} 1 {t1}\n\
+         heatsink_xid_source_info{{source=\"kernel_log\",job=\"gpu\"}} 1 {t2}\n\
+         heatsink_xid_source_info{{source=\"kernel_log\",job=\"gpu\"}} 1 {t3}\n\
+         # HELP heatsink_last_incident_timestamp_seconds HELP\n\
+         # TYPE heatsink_last_incident_timestamp_seconds gauge\n\
+         heatsink_last_incident_timestamp_seconds{{job=\"gpu\"}} 1700000002 {t2}\n\
+         heatsink_last_incident_timestamp_seconds{{job=\"gpu\"}} 1700000002 {t3}\n\
+         # EOF\n"
+    );
+    let expected = with_help(&expected);
+    for range in [Range::ALL, Range { from: Time(BEGIN), to: Time(BEGIN + 9_000) }] {
+        for most_samples in [u64::MAX, 12, 1] {
+            let text = exported(&made, range, Generation::V4_8, most_samples);
+            let text: Vec<&str> = text
+                .split_inclusive('\n')
+                .filter(|line| !line.contains("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"))
+                .collect();
+            assert_eq!(text.concat(), expected);
+        }
+    }
 }
 
 #[test]
