@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use history::event::What;
+use history::host::HostReading;
 use history::recorder::Recorded;
 use history::recording::Row;
 use model::{
@@ -165,6 +166,26 @@ fn lost(name: &str, last_xid: u32) -> Option<i64> {
     }
 }
 
+/// What a machine says in each second: memory that becomes less, and for some minutes no pressure.
+fn host_at(second: u32) -> HostReading {
+    let share = f64::from(second % 997) / 10.0;
+    HostReading {
+        memory_available_mib: Some(i64::from(900_000 - 17 * second)),
+        memory_pressure_some: (second % 600 > 60).then_some(share),
+        memory_pressure_full: (second % 600 > 60).then_some(share / 4.0),
+    }
+}
+
+/// The same as it is recorded: whole MiB, and percent in hundredths.
+fn host_numbers(host: HostReading) -> [(&'static str, Option<i64>); 3] {
+    let hundredths = |percent: Option<f64>| percent.map(|percent| (percent * 100.0).round() as i64);
+    [
+        ("memory_available", host.memory_available_mib),
+        ("memory_pressure_some", hundredths(host.memory_pressure_some)),
+        ("memory_pressure_full", hundredths(host.memory_pressure_full)),
+    ]
+}
+
 fn check(recorded: &Recorded, row: &Row, gpu: usize, name: &str, expected: Option<i64>) {
     let found = number(recorded, row, name, Some(gpu));
     assert_eq!(found, expected, "{name} of GPU {gpu} at {} s", (row.time.0 - BEGIN.0) / 1000);
@@ -186,9 +207,13 @@ fn every_sample_of_an_hour_is_what_the_simulation_said() {
         for (gpu, view) in gpus.iter_mut().zip(&mut machine.snapshot.gpus) {
             gpu.pass(at, view);
         }
+        machine.host = host_at(second);
         let recorded = machine.observe(at + millis(10));
         let row = recorded.row.as_ref().expect("a row per second");
         assert_eq!(row.time, BEGIN.after(at));
+        for (name, expected) in host_numbers(machine.host) {
+            assert_eq!(number(&recorded, row, name, None), expected, "{name} at {second} s");
+        }
         world.advance_to(at);
         for (gpu, now) in world.gpus().iter().enumerate() {
             let last_xid = world.events(gpu).last().map_or(0, |event| event.code);
