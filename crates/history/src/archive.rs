@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::event::Event;
 use crate::files::{self, Listed, Name, Owner, Summary};
 use crate::frame::{Key, Kind};
 use crate::incident::Incident;
@@ -70,9 +71,12 @@ impl Archive {
         let mut damage = Damage::default();
         let mut waiting = Vec::new();
         for file in self.list()? {
-            // A file that is gone was removed after its turn, or replaced.
-            let Ok(summary) = Self::summary(&file) else {
-                continue;
+            let summary = match Self::summary(&file) {
+                Ok(summary) => summary,
+                Err(error) => {
+                    damage.bytes += unreadable(&file.path, &error);
+                    continue;
+                }
             };
             match summary.content {
                 Some((of_file, first)) => {
@@ -85,7 +89,10 @@ impl Archive {
                 None => match files::owner(&file.path) {
                     Ok(Owner::Newer) => damage.newer_files.push(file.name.text()),
                     Ok(Owner::Ours) if matches!(file.name, Name::Segment { .. }) => {
-                        damage.bytes += Source::load(&file.path).map_or(0, |file| file.damaged);
+                        damage.bytes += match Source::load(&file.path) {
+                            Ok(file) => file.damaged,
+                            Err(error) => unreadable(&file.path, &error),
+                        };
                     }
                     _ => {}
                 },
@@ -174,6 +181,14 @@ impl Archive {
     }
 }
 
+/// Bytes of a file that cannot be read. One that is gone was removed after its turn, or replaced.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> u64 {
+    match error.kind() {
+        io::ErrorKind::NotFound => 0,
+        _ => std::fs::metadata(path).map_or(1, |file| file.len().max(1)),
+    }
+}
+
 /// The incidents of memory by the numbers that they have beside these files.
 fn numbered<'a>(
     memory: &'a Memory,
@@ -215,6 +230,24 @@ impl Recording for Archive {
         // Ended early or not: what was read until then was read.
         let _ = self.replay(None, &mut replay)?;
         Ok(replay.damage)
+    }
+
+    /// Without the rows between them, which would have to be decoded.
+    fn events(
+        &self,
+        range: Range,
+        take: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut take_event = |item: Item<'_>| match item {
+            Item::Event(event) => take(event),
+            Item::Layout(_) | Item::Row(_) => ControlFlow::Continue(()),
+        };
+        let mut replay = Replay::new(range, &mut take_event);
+        let read = self.frames(range, None, &mut |merged| match merged.entry.kind {
+            Kind::Event => replay.event(merged.source.payload(merged.entry)),
+            _ => ControlFlow::Continue(()),
+        });
+        read.map(drop)
     }
 
     fn incidents(&self) -> Result<Vec<Incident>, ReadError> {

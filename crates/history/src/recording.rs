@@ -74,6 +74,23 @@ pub trait Recording {
         take: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> Result<Damage, ReadError>;
 
+    /// Calls `take` with each event of the range, in the order in which they were recorded, until it breaks.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    fn events(
+        &self,
+        range: Range,
+        take: &mut dyn FnMut(&Event) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let read = self.read(range, &mut |item| match item {
+            Item::Event(event) => take(event),
+            Item::Layout(_) | Item::Row(_) => ControlFlow::Continue(()),
+        });
+        read.map(drop)
+    }
+
     /// All incidents, the oldest first.
     ///
     /// # Errors

@@ -158,14 +158,22 @@ fn recall(history: &History, clock: RecordingClock) -> Tracker {
     let mut tracker = Tracker::new(history.next_incident());
     let now = clock.at(SystemTime::now(), Moment::now());
     let (lately, mut layout) = (Range { from: now.before(RECALLED), to: now }, None);
+    // Those before the first layout, which comes with a row.
+    let mut first_events: Vec<Event> = Vec::new();
     let read = history.read(lately, &mut |item| {
         match (item, &layout) {
-            (Item::Layout(new), _) => layout = Some(Arc::clone(new)),
+            (Item::Layout(new), _) => {
+                for event in first_events.drain(..) {
+                    tracker.recall(event.time, new, None, std::slice::from_ref(&event));
+                }
+                layout = Some(Arc::clone(new));
+            }
             (Item::Row(row), Some(layout)) => tracker.recall(row.time, layout, Some(row), &[]),
             (Item::Event(event), Some(layout)) => {
                 tracker.recall(event.time, layout, None, std::slice::from_ref(event));
             }
-            (Item::Row(_) | Item::Event(_), None) => {}
+            (Item::Event(event), None) => first_events.push(event.clone()),
+            (Item::Row(_), None) => {}
         }
         ControlFlow::Continue(())
     });

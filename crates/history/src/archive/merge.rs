@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::source::{Entry, Source};
+use super::unreadable;
 use crate::frame::Key;
 use crate::layout::Layout;
 use crate::time::Range;
@@ -87,14 +88,16 @@ impl Merge {
             let Some((_, path)) = self.waiting.pop_if(is_earlier) else {
                 return head;
             };
-            // One that is gone was removed after its turn, or replaced.
-            if let Ok(mut source) = Source::load(&path) {
-                self.damaged += source.damaged;
-                source.keep(self.range);
-                for (key, (layout, _)) in &source.layouts {
-                    self.layouts.entry(*key).or_insert_with(|| Arc::clone(layout));
+            match Source::load(&path) {
+                Ok(mut source) => {
+                    self.damaged += source.damaged;
+                    source.keep(self.range);
+                    for (key, (layout, _)) in &source.layouts {
+                        self.layouts.entry(*key).or_insert_with(|| Arc::clone(layout));
+                    }
+                    self.open.push((source, 0));
                 }
-                self.open.push((source, 0));
+                Err(error) => self.damaged += unreadable(&path, &error),
             }
         }
     }

@@ -98,7 +98,7 @@ impl Ring {
         }
     }
 
-    /// Adds a row and events. With `is_urgent` all of it is in frames afterwards. Returns the blocks that were
+    /// Adds events, and a row after them. With `is_urgent` all of it is in frames afterwards. Returns the blocks that were
     /// dropped, the oldest first.
     pub(crate) fn push(
         &mut self,
@@ -110,14 +110,15 @@ impl Ring {
     ) -> Vec<Arc<Block>> {
         self.use_run();
         self.use_layout(now, layout);
-        if let Some(row) = row {
-            self.push_row(now, row);
-        }
         if !events.is_empty() {
             self.finish_frame(now);
         }
+        // A row has the values after what happened, as `Started`, which ends all that was counted before.
         for event in events {
             self.push_event(now, event);
+        }
+        if let Some(row) = row {
+            self.push_row(now, row);
         }
         let is_due = self.pending_since.is_some_and(|since| now - since >= FRAME);
         if is_due || is_urgent {

@@ -72,7 +72,7 @@ fn a_new_layout_and_events_keep_their_place() {
         })
         .expect("it is in memory");
     let expected =
-        ["layout 1", "row 2", "row 2", "row 2", "row 2", "event", "layout 2", "row 4", "row 4"];
+        ["layout 1", "row 2", "row 2", "row 2", "event", "row 2", "layout 2", "row 4", "row 4"];
     assert_eq!(order, expected);
 }
 

@@ -63,6 +63,11 @@ impl PastHolders {
         known.map(|(_, holders)| holders.as_slice()).unwrap_or_default()
     }
 
+    /// The largest number of holders of one GPU.
+    pub(super) fn most(&self) -> usize {
+        self.by_gpu.iter().map(|(_, holders)| holders.len()).max().unwrap_or(0)
+    }
+
     fn of_mut(&mut self, gpu: &GpuInfo) -> &mut Vec<HolderInfo> {
         let place = self.by_gpu.iter().position(|(known, _)| known.is_same(gpu));
         let place = place.unwrap_or(self.by_gpu.len());

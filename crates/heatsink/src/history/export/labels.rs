@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use model::RESERVED_LABELS;
 
 /// Labels of a page that [`RESERVED_LABELS`] allows to others or does not have.
-const OF_THE_PAGE: [&str; 1] = ["reason"];
+const OF_THE_PAGE: [&str; 5] = ["reason", "name", "class", "action", "source"];
 
 /// Labels that a scrape adds: an export has none unless it is told to.
 const OF_THE_TARGET: [&str; 2] = ["job", "instance"];

@@ -69,7 +69,9 @@ fn write_in_passes(
             of_machine.into_iter().chain(gpus).map(move |gpu| Unit { family, gpu })
         })
         .collect();
-    let per_pass = most_samples.checked_div(survey.rows).unwrap_or(1).max(1);
+    // A GPU has as many series in a family as it has holders.
+    let rows = survey.rows.saturating_mul(survey.most_holders);
+    let per_pass = most_samples.checked_div(rows).unwrap_or(1).max(1);
     let per_pass = usize::try_from(per_pass).unwrap_or(usize::MAX);
     progress.begin(survey.rows.saturating_mul(units.len().div_ceil(per_pass) as u64));
     let mut begun = None;
@@ -112,8 +114,8 @@ struct Pass<'a> {
     collected: Vec<Collected>,
     holders: PastHolders,
     counts: Counts,
-    /// Whether reasons for low clocks are counted.
-    counts_reasons: bool,
+    /// Whether something is counted from rows.
+    counts_rows: bool,
     layout: Option<Arc<Layout>>,
     /// Whether `targets` are of another layout or of other holders.
     is_stale: bool,
@@ -178,10 +180,11 @@ impl<'a> Pass<'a> {
                 .collect(),
             holders: survey.holders.clone(),
             counts: survey.counts.clone(),
-            counts_reasons: units.iter().any(|unit| {
+            counts_rows: units.iter().any(|unit| {
                 let family = page.families().get(unit.family);
-                family
-                    .is_some_and(|family| matches!(family.origin, Origin::Count(Count::Reason(_))))
+                family.is_some_and(
+                    |family| matches!(family.origin, Origin::Count(count) if count.needs_rows()),
+                )
             }),
             layout: None,
             is_stale: true,
@@ -205,7 +208,7 @@ impl<'a> Pass<'a> {
             self.targets = self.find_targets(&layout);
             self.rendered.clear();
         }
-        if self.counts_reasons {
+        if self.counts_rows {
             self.counts.take_row(row, &layout);
         }
         for target in &mut self.targets {

@@ -49,7 +49,9 @@ impl Origin {
     pub(super) fn is_of_machine(&self) -> bool {
         match self {
             Self::Count(Count::Meaning(_) | Count::XidSource | Count::LastIncident) => true,
-            Self::Count(Count::Xids(_) | Count::LastXid(_) | Count::Reason(_))
+            Self::Count(
+                Count::Xids(_) | Count::LastXid(_) | Count::CriticalXids | Count::Reason(_),
+            )
             | Self::Signal(..)
             | Self::Holder => false,
         }
@@ -108,11 +110,18 @@ impl State {
     fn of(sample: Sample, recorded: f64) -> Option<Self> {
         match sample {
             Sample::Same | Sample::Times(_) | Sample::Over(_) => Some(Self::Up),
-            // A negative or too large number becomes one that nothing has.
-            Sample::Xid => Some(Self::Xid(recorded as u32)),
-            Sample::DownReason => DOWN_REASONS.get(recorded as usize).copied().map(Self::Down),
+            Sample::Xid => Some(Self::Xid(code(recorded)?)),
+            Sample::DownReason => {
+                DOWN_REASONS.get(code(recorded)? as usize).copied().map(Self::Down)
+            }
         }
     }
+}
+
+/// The code that a number stands for; `None` for what is none, as in a damaged recording.
+fn code(recorded: f64) -> Option<u32> {
+    let code = recorded as u32;
+    (f64::from(code) == recorded).then_some(code)
 }
 
 /// The page, with the families of some signals only.
@@ -299,7 +308,7 @@ impl PastPage {
             },
             readings: self.watches.iter().map(reading).collect(),
             parts: vec![link],
-            xids: Arc::new(XidLog { last, counts, ..XidLog::default() }),
+            xids: Arc::new(XidLog { last, counts, listening: true, ..XidLog::default() }),
             xids_in_window: Vec::new(),
             clock_events: [ClockEvent { seconds: Some(0.0), ..ClockEvent::default() };
                 CLOCK_REASONS.len()],
@@ -365,6 +374,7 @@ fn counted(signals: &[SignalInfo], xid_codes: &BTreeSet<u32>) -> Vec<(FieldId, V
             reasons.map(|place| Origin::Count(Count::Reason(place))).collect(),
         ),
         (field::XID_ERRORS_TOTAL, of_codes(Count::Xids)),
+        (field::XID_CRITICAL_ERRORS_TOTAL, vec![Origin::Count(Count::CriticalXids)]),
         (field::XID_LAST_TIMESTAMP_SECONDS, of_codes(Count::LastXid)),
         (field::XID_INFO, of_codes(Count::Meaning)),
         (field::XID_SOURCE_INFO, vec![Origin::Count(Count::XidSource)]),
@@ -448,7 +458,27 @@ fn attribution(gpu: &GpuInfo, holders: &[HolderInfo]) -> Attribution {
 
 #[cfg(test)]
 mod tests {
+    use super::super::labels;
     use super::*;
+
+    /// The names of the labels of a series whose values have no `="`.
+    fn labels_of(series: &str) -> Vec<&str> {
+        let parts: Vec<&str> = series.split("=\"").collect();
+        let names = parts.iter().take(parts.len() - 1);
+        names.filter_map(|part| part.rsplit(['{', ',']).next()).collect()
+    }
+
+    #[test]
+    fn numbers_that_are_no_code_have_no_state() {
+        for sample in [Sample::Xid, Sample::DownReason] {
+            for recorded in [-1.0, 0.5, 1e12, f64::NAN] {
+                assert_eq!(State::of(sample, recorded), None, "{sample:?} {recorded}");
+            }
+        }
+        assert_eq!(State::of(Sample::Xid, 79.0), Some(State::Xid(79)));
+        assert_eq!(State::of(Sample::DownReason, 1.0), Some(State::Down(Down::Lost)));
+        assert_eq!(State::of(Sample::DownReason, 99.0), None);
+    }
 
     #[test]
     fn every_field_that_4_9_has_in_another_unit_is_converted() {
@@ -504,6 +534,11 @@ mod tests {
                 };
                 let [one] = series.of(family) else { panic!("{name}: {origin:?}") };
                 assert_eq!(one.contains("gpu=\"0\""), !origin.is_of_machine(), "{one}");
+                for label in labels_of(one) {
+                    let typed = [format!("{label}=x")];
+                    let added = labels::parse(&typed, &names_of_label_rows(names));
+                    assert!(added.is_err(), "{label} is already in {one}");
+                }
                 if let Origin::Count(Count::Reason(place)) = origin {
                     let reason = CLOCK_REASONS[*place].name;
                     assert!(one.contains(&format!("reason=\"{reason}\"")), "{one}");

@@ -7,7 +7,7 @@ use anyhow::Result;
 use history::event::What;
 use history::layout::{GpuInfo, SignalInfo};
 use history::recording::{Damage, Item, ReadError, Recording};
-use history::time::{Range, Time};
+use history::time::Range;
 
 use super::counts::Counts;
 use super::holders::PastHolders;
@@ -25,6 +25,8 @@ pub(super) struct Survey {
     pub(super) gpus: Vec<GpuInfo>,
     /// Who had which GPU when the range began.
     pub(super) holders: PastHolders,
+    /// The largest number of holders of one GPU, at least 1.
+    pub(super) most_holders: u64,
     /// What was counted when the range began.
     pub(super) counts: Counts,
     /// The codes of its XIDs, and of those that were counted when it began.
@@ -36,7 +38,7 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Reads the range once, and the events before it.
+    /// Reads the range once, and the events that were recorded before it.
     ///
     /// # Errors
     ///
@@ -48,18 +50,21 @@ impl Survey {
             signals: Vec::new(),
             gpus: Vec::new(),
             holders: PastHolders::default(),
+            most_holders: 1,
             counts: Counts::new(&recording.incidents()?),
             xid_codes: BTreeSet::new(),
             damage: Damage::default(),
             is_simulated: false,
         };
-        if let Some(before) = range.from.0.checked_sub(1) {
-            let before = Range { from: Range::ALL.from, to: Time(before) };
-            recording.read(before, &mut |item| {
-                if let Item::Event(event) = item {
-                    survey.holders.take(event);
-                    survey.counts.take(event);
+        // By the order of recording: a clock that was set back has later events at earlier times.
+        if range.from > Range::ALL.from {
+            let until = Range { from: Range::ALL.from, to: range.to };
+            recording.events(until, &mut |event| {
+                if range.contains(event.time) {
+                    return ControlFlow::Break(());
                 }
+                survey.holders.take(event);
+                survey.counts.take(event);
                 ControlFlow::Continue(())
             })?;
         }
@@ -77,7 +82,11 @@ impl Survey {
                     is_first_process &= !matches!(event.what, What::Started { .. });
                     if is_first_process {
                         holders.take_first(event, &mut survey.holders);
+                    } else {
+                        holders.take(event);
                     }
+                    let most = holders.most().max(survey.holders.most());
+                    survey.most_holders = survey.most_holders.max(most as u64);
                 }
                 Item::Row(_) => {
                     survey.rows += 1;
@@ -87,6 +96,7 @@ impl Survey {
                             one.number == other.number && one.name == other.name
                         });
                         add_new(&mut survey.gpus, &layout.gpus, GpuInfo::is_same);
+                        complete(&mut survey.gpus, &layout.gpus);
                     }
                 }
             }
@@ -98,6 +108,17 @@ impl Survey {
     /// The position of a GPU.
     pub(super) fn position(&self, gpu: &GpuInfo) -> Option<usize> {
         self.gpus.iter().position(|known| known.is_same(gpu))
+    }
+}
+
+/// Adds what is known of a GPU by now: before it first answers, that may only be its index, which another GPU has
+/// later.
+fn complete(known: &mut [GpuInfo], newer: &[GpuInfo]) {
+    for gpu in known.iter_mut().filter(|gpu| gpu.uuid.is_none() || gpu.pci_bus_id.is_none()) {
+        if let Some(newer) = newer.iter().find(|newer| newer.is_same(gpu)) {
+            gpu.uuid = gpu.uuid.take().or_else(|| newer.uuid.clone());
+            gpu.pci_bus_id = gpu.pci_bus_id.take().or_else(|| newer.pci_bus_id.clone());
+        }
     }
 }
 

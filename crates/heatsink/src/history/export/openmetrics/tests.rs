@@ -41,6 +41,7 @@ fn with_help(text: &str) -> String {
         field::GPU_HOLDER_INFO,
         field::CLOCK_EVENT_SECONDS_TOTAL,
         field::XID_ERRORS_TOTAL,
+        field::XID_CRITICAL_ERRORS_TOTAL,
         field::XID_LAST_TIMESTAMP_SECONDS,
         field::XID_INFO,
         field::XID_SOURCE_INFO,
@@ -194,7 +195,7 @@ fn a_job_whose_begin_was_removed_has_the_gpu_from_the_start() {
 #[test]
 fn xids_reasons_and_incidents_are_counted() {
     let mut layout = Layout::clone(&made::layout(&["clock_reasons"], &[0, 1]));
-    layout.host.xid_source = Some("kernel_log".to_owned());
+    layout.host.xid_source = Some("nvml_events".to_owned());
     let xid = |after, gpu, code, count| {
         let message = String::new();
         let what = What::Xid { code, message, process: None, link: None, line: None, count };
@@ -254,6 +255,10 @@ fn xids_reasons_and_incidents_are_counted() {
          heatsink_xid_errors_total{{{one},xid=\"31\",job=\"gpu\"}} 3 {t2}\n\
          heatsink_xid_errors_total{{{zero},xid=\"79\",job=\"gpu\"}} 1 {t1}\n\
          heatsink_xid_errors_total{{{zero},xid=\"79\",job=\"gpu\"}} 1 {t2}\n\
+         # HELP heatsink_xid_critical_errors HELP\n\
+         # TYPE heatsink_xid_critical_errors counter\n\
+         heatsink_xid_critical_errors_total{{{zero},job=\"gpu\"}} 1 {t1}\n\
+         heatsink_xid_critical_errors_total{{{zero},job=\"gpu\"}} 1 {t2}\n\
          # HELP heatsink_xid_last_timestamp_seconds HELP\n\
          # TYPE heatsink_xid_last_timestamp_seconds gauge\n\
          heatsink_xid_last_timestamp_seconds{{{one},xid=\"31\",job=\"gpu\"}} 1699999999.5 {t0}\n\
@@ -267,10 +272,10 @@ fn xids_reasons_and_incidents_are_counted() {
          {meaning_of_79} 1 {t1}\n{meaning_of_79} 1 {t2}\n\
          # HELP heatsink_xid_source_info HELP\n\
          # TYPE heatsink_xid_source_info gauge\n\
-         heatsink_xid_source_info{{source=\"kernel_log\",job=\"gpu\"}} 1 {t0}\n\
-         heatsink_xid_source_info{{source=\"kernel_log\",job=\"gpu\"}} 1 {t1}\n\
-         heatsink_xid_source_info{{source=\"kernel_log\",job=\"gpu\"}} 1 {t2}\n\
-         heatsink_xid_source_info{{source=\"kernel_log\",job=\"gpu\"}} 1 {t3}\n\
+         heatsink_xid_source_info{{source=\"nvml_events\",job=\"gpu\"}} 1 {t0}\n\
+         heatsink_xid_source_info{{source=\"nvml_events\",job=\"gpu\"}} 1 {t1}\n\
+         heatsink_xid_source_info{{source=\"nvml_events\",job=\"gpu\"}} 1 {t2}\n\
+         heatsink_xid_source_info{{source=\"nvml_events\",job=\"gpu\"}} 1 {t3}\n\
          # HELP heatsink_last_incident_timestamp_seconds HELP\n\
          # TYPE heatsink_last_incident_timestamp_seconds gauge\n\
          heatsink_last_incident_timestamp_seconds{{job=\"gpu\"}} 1700000002 {t2}\n\
