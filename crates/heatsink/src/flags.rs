@@ -375,7 +375,8 @@ flags! { HISTORY_FLAGS;
     /// A command to run at an incident, with the report on its standard input; run by `sh -c`,
     /// killed after 60 s, at most once a minute and 20 times an hour
     ON_INCIDENT: Option<String> = text("on-incident", |text| optional(text, parse::text))
-        .variable("HEATSINK_ON_INCIDENT").value("COMMAND").heading(HISTORY_HEADING);
+        .variable("HEATSINK_ON_INCIDENT").value("COMMAND").shown_as(parse::first_word)
+        .heading(HISTORY_HEADING);
 
     /// A URL that gets each incident in the JSON of Alertmanager's webhooks
     INCIDENT_WEBHOOK: Option<WebhookUrl> = text("incident-webhook", |text| optional(text, WebhookUrl::parse))

@@ -341,6 +341,14 @@ fn is_elf(path: &Path) -> bool {
     read.is_err() || start == MAGIC
 }
 
+/// What is shown of a command, whose arguments may hold secrets.
+pub(crate) fn first_word(command: &str) -> String {
+    match command.split_once(char::is_whitespace) {
+        Some((program, _)) => format!("{program} ..."),
+        None => command.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

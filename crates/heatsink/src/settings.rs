@@ -146,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn the_arguments_of_a_command_are_not_printed() {
+        for (command, shown) in [
+            ("curl https://hooks.example.com/s3cret", "curl ..."),
+            ("/etc/heatsink/mail", "/etc/heatsink/mail"),
+        ] {
+            let line = ["heatsink", "config", "--on-incident", command].map(Into::into);
+            let settings = settings(&Args::parse(line).unwrap()).unwrap();
+            let setting = settings.iter().find(|it| it.name == "on-incident").unwrap();
+            assert_eq!(setting.text, shown);
+            assert_eq!(setting.json["value"], shown);
+        }
+    }
+
+    #[test]
     fn rows_and_groups_of_a_file_of_dcgm_exporter_are_listed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("h.yaml");

@@ -165,7 +165,8 @@ fn events(incident: &Incident, telling: &Telling) -> Vec<PodEvent> {
     let simulated = if incident.host.is_simulated() { "simulated: " } else { "" };
     let mut message = format!("{simulated}{}", headline(incident, &telling.zone));
     if telling.has_folder {
-        message += &format!("; see `heatsink report {}` on {node}", incident.number);
+        let number = incident.number;
+        message += &format!("; see `heatsink report {number}` in heatsink's pod on {node}");
     }
     let pods_of_gpus: BTreeSet<_> = incident
         .holders
@@ -226,7 +227,10 @@ mod tests {
     fn without_a_folder_no_report_is_promised() {
         let message = |has_folder| events(&incident(17), &telling(has_folder)).remove(0).message;
         let (with, without) = (message(true), message(false));
-        assert_eq!(with, format!("{without}; see `heatsink report 17` on gpu-node-1"));
+        assert_eq!(
+            with,
+            format!("{without}; see `heatsink report 17` in heatsink's pod on gpu-node-1")
+        );
         assert!(without.ends_with("(XID 79) at 03:12:44 UTC"), "{without}");
     }
 
@@ -296,7 +300,7 @@ mod tests {
         let zone = TimeZone::UTC;
         let message = |number| {
             let headline = headline(&incident(number), &zone);
-            format!("{headline}; see `heatsink report {number}` on gpu-node-1")
+            format!("{headline}; see `heatsink report {number}` in heatsink's pod on gpu-node-1")
         };
         let of = |pod: &str, number| (format!("uid-of-{pod}"), message(number));
         let (of_late, text) = told.pop().expect("that of the pod that joined it");

@@ -92,7 +92,8 @@ impl Xids {
     /// the process began.
     fn counted(&self, layout: &Layout) -> u64 {
         let source = layout.host.xid_source.as_deref().and_then(XidSource::parse);
-        self.new + if source == Some(XidSource::KernelLog) { self.earlier } else { 0 }
+        let earlier = if source == Some(XidSource::KernelLog) { self.earlier } else { 0 };
+        self.new.saturating_add(earlier)
     }
 }
 
@@ -177,7 +178,8 @@ impl Counts {
             Count::CriticalXids => {
                 let of_gpu = of_gpu()?;
                 let critical = of_gpu.xids.iter().filter(|(code, _)| xid::lookup(**code).critical);
-                let count: u64 = critical.map(|(_, xids)| xids.counted(layout)).sum();
+                let counted = critical.map(|(_, xids)| xids.counted(layout));
+                let count = counted.fold(0, u64::saturating_add);
                 // 0 only while one would be seen.
                 Some(count).filter(|count| *count > 0 || of_gpu.listened == Some(time))? as f64
             }
