@@ -56,11 +56,7 @@ impl Directory {
                 disk.put(&marker, files::marker_text().as_bytes(), true)?;
             }
         }
-        let numbers = listed.iter().filter_map(|file| match file.name {
-            Name::Segment { number, .. } => Some(number),
-            Name::Incident { .. } => None,
-        });
-        let next_segment = numbers.max().unwrap_or_default().saturating_add(1);
+        let next_segment = files::next_number(&files::numbers(&listed, Name::segment), 0);
         let bytes = listed.iter().map(|file| file.bytes).sum();
         let largest_run = files::largest_run(&listed);
         Ok(Self { lock, next_segment, current: None, bytes, largest_run })

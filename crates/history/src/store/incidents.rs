@@ -9,7 +9,7 @@ use model::Moment;
 
 use super::disk::Failure;
 use super::retention::InUse;
-use crate::files::{self, Name};
+use crate::files::{self, Listed, Name};
 use crate::frame::{Key, Kind};
 use crate::incident::Incident;
 use crate::memory::Incidents;
@@ -38,7 +38,7 @@ pub(crate) struct Queue {
     own: Incidents,
     /// The windows of this run's incidents that are open.
     windows: BTreeMap<u64, Range>,
-    /// The numbers of this run that are others in the directory.
+    /// The numbers of this run that are others in the directory, of incidents that are open or wait.
     renumbered: BTreeMap<u64, u64>,
     /// Those that failed for themselves, and when they are tried again.
     failed: BTreeSet<Waiting>,
@@ -90,7 +90,14 @@ impl Queue {
     pub(crate) fn written(&mut self, waiting: Waiting) {
         match waiting {
             Waiting::Left(number) => drop(self.left.remove(&number)),
-            Waiting::Own(number) => self.own.remove(number),
+            Waiting::Own(number) => {
+                self.own.remove(number);
+                // Of one that is told again, the directory says it.
+                let own = &self.own;
+                let waits = |number| own.iter().any(|incident| incident.number == number);
+                let windows = &self.windows;
+                self.renumbered.retain(|number, _| windows.contains_key(number) || waits(*number));
+            }
         }
     }
 
@@ -115,13 +122,17 @@ impl Queue {
         }
         let listed = files::list(directory);
         let listed = listed.map_err(|error| Failure::of(&error, "read", directory))?;
-        let numbers = listed.iter().filter_map(|file| match file.name {
-            Name::Incident { number } => Some(number),
-            Name::Segment { .. } => None,
-        });
-        let last = numbers.max().unwrap_or_default();
-        let free = (last.saturating_add(1)..).find(|number| !is_there(*number));
-        let Some(free) = free else {
+        let has_it = |file: &&Listed| {
+            let first = files::first_key(&file.path).ok().flatten();
+            file.name.incident().is_some() && first == Some((Some(Kind::Incident), key))
+        };
+        // It was written before it was closed, and is told again.
+        if let Some(number) = listed.iter().find(has_it).and_then(|file| file.name.incident()) {
+            self.renumbered.insert(key.sequence, number);
+            return Ok(number);
+        }
+        let next = files::next_number(&files::numbers(&listed, Name::incident), number);
+        let Some(free) = (next..).find(|number| !is_there(*number)) else {
             return Err(Failure::new("io", "there is no number left for an incident"));
         };
         tracing::warn!(

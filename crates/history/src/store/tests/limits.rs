@@ -341,3 +341,62 @@ fn a_run_comes_after_those_of_a_directory_that_is_opened_late() {
     setup.record(&next, 2_000..2_030);
     assert_eq!(read(&next, Range::ALL).seconds(), [all, seconds(2_000..2_030)].concat());
 }
+
+#[test]
+fn a_file_of_another_program_takes_no_numbers() {
+    let setup = Setup::new();
+    fs::create_dir(setup.path()).expect("there is room");
+    for number in [(1_u64 << 53) - 1, 1 << 53] {
+        for begin in ["incident", "segment-0"] {
+            let name = format!("{begin}-{number}.heatsink");
+            fs::write(setup.path().join(name), "garbage").expect("there is room");
+        }
+    }
+    let history = setup.open();
+    assert_eq!(history.next_incident(), 1);
+    setup.record(&history, 0..30);
+    history.put_incident(&incident(1, 10, true));
+    history.close();
+    assert_eq!(setup.seconds(), seconds(0..30));
+    let names = setup.names();
+    assert!(names.contains(&format!("segment-{}-1.heatsink", at(0).0)), "{names:?}");
+    assert!(names.contains(&"incident-1.heatsink".to_owned()), "{names:?}");
+}
+
+#[test]
+fn after_the_largest_number_comes_the_first_free_one() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..30);
+    history.put_incident(&incident(1, 10, true));
+    history.close();
+    let copy = |from: &str, to: &str| {
+        fs::copy(setup.path().join(from), setup.path().join(to)).expect("there is room");
+    };
+    let segment = format!("segment-{}-1.heatsink", at(0).0);
+    copy("incident-1.heatsink", "incident-9007199254740991.heatsink");
+    copy(&segment, &format!("segment-{}-9007199254740991.heatsink", at(0).0));
+    let history = setup.open();
+    assert_eq!(history.next_incident(), 2);
+    setup.record(&history, 100..130);
+    history.put_incident(&incident(1, 110, true));
+    assert_eq!(numbers(&setup.archive())[..2], [1, 2]);
+    history.close();
+    assert_eq!(setup.seconds(), [seconds(0..30), seconds(100..130)].concat());
+    assert!(setup.names().contains(&format!("segment-{}-2.heatsink", at(100).0)));
+}
+
+#[test]
+fn a_closed_incident_that_is_told_again_keeps_its_number() {
+    let setup = Setup::new();
+    let first = setup.open();
+    setup.record(&first, 0..30);
+    first.put_incident(&incident(1, 10, true));
+    first.close();
+    let second = setup.open();
+    setup.record(&second, 1_000..1_030);
+    for _ in 0..3 {
+        second.put_incident(&incident(1, 1_005, true));
+        assert_eq!(numbers(&setup.archive()), [1, 2]);
+    }
+}
