@@ -62,6 +62,12 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How often it is looked for what is too old.
 const RETAIN: Duration = Duration::from_secs(60);
 
+/// Another process that is further ahead than this has another clock.
+const SAME_CLOCK: Duration = Duration::from_secs(60);
+
+/// The word for a directory to which another process writes.
+const LOCKED: &str = "locked";
+
 /// The window of an incident takes at most this share of the directory, and at most as many bytes.
 const WINDOW_SHARE: u64 = 4;
 const WINDOW_BYTES: u64 = 8 << 20;
@@ -82,6 +88,10 @@ pub(crate) struct Store {
     /// The last frame that was written, and the last one that was synced.
     written: u64,
     synced: u64,
+    /// The last frame that another process had as well when it gave the directory free.
+    recorded: u64,
+    /// Whether another process had the directory at the last attempt to open it.
+    was_locked: bool,
     /// Whether something urgent waits for a sync, be it written or not.
     sync_pending: bool,
     last_sync: Option<Moment>,
@@ -107,6 +117,8 @@ impl Store {
             now: Moment::BOOT,
             written: 0,
             synced: 0,
+            recorded: 0,
+            was_locked: false,
             sync_pending: false,
             last_sync: None,
             last_retention: None,
@@ -129,7 +141,7 @@ impl Store {
 
     /// Whether another process writes to the directory.
     pub(crate) fn is_locked_by_another(&self) -> bool {
-        self.failing == Some("locked")
+        self.failing == Some(LOCKED)
     }
 
     /// Writes what of the memory was not written yet.
@@ -200,6 +212,9 @@ impl Store {
 
     fn try_write(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
         self.check_directory()?;
+        if std::mem::take(&mut self.was_locked) {
+            self.take_over(memory);
+        }
         let run = self.run.number();
         let memory = match memory.run == run {
             true => Cow::Borrowed(memory),
@@ -240,7 +255,8 @@ impl Store {
 
     fn open_directory(&mut self) -> Result<(), Failure> {
         let path = &self.settings.directory;
-        let directory = Directory::open(&self.disk, path)?;
+        let directory = Directory::open(&self.disk, path)
+            .inspect_err(|failure| self.was_locked |= failure.reason == LOCKED)?;
         self.view.bytes = directory.bytes;
         let largest_run = directory.largest_run;
         self.open = Some(directory);
@@ -253,6 +269,30 @@ impl Store {
         // A killed run left them open. Their windows are copied from its segments and from what comes.
         self.incidents.open(directory::open_incidents(path, self.run.number()));
         Ok(())
+    }
+
+    /// Begins after another process on this machine, which had the directory until now: what it recorded is not written
+    /// again. Of rows, up to a minute is, because a block cannot be read from its middle on.
+    fn take_over(&mut self, memory: &Memory) {
+        let directory = &self.settings.directory;
+        let Previous { run, hostname, .. } = previous(directory, None);
+        let (Some(until), Some(newest)) = (run.map(|run| run.last), memory.newest()) else {
+            return;
+        };
+        if until.since(newest) > SAME_CLOCK {
+            return;
+        }
+        let own = memory.blocks.last().and_then(|block| block.layout.layout.host.hostname.as_ref());
+        // A directory can be on a disk that machines share.
+        if own.zip(hostname.as_ref()).is_some_and(|(own, of_other)| own != of_other) {
+            return;
+        }
+        let mut frames = memory.blocks.iter().flat_map(|block| &block.frames);
+        let last = frames.rfind(|frame| frame.range.to <= until);
+        self.recorded = last.map_or(0, |frame| frame.sequence);
+        (self.written, self.synced) = (self.recorded, self.recorded);
+        let others = directory::incidents_of_others(directory, self.run.number());
+        self.incidents.leave_out(until, &others);
     }
 
     fn write_frames(&mut self, memory: &Memory) -> Result<(), Failure> {
@@ -295,7 +335,7 @@ impl Store {
                 (current.insert(segment), 0)
             }
         };
-        bytes += segment.append(&self.disk, block, from)?;
+        bytes += segment.append(&self.disk, block, from, self.recorded)?;
         self.written = last;
         self.count(bytes);
         Ok(())
@@ -422,7 +462,7 @@ impl Store {
         if reason == "missing" {
             // What was in the directory is gone with it. Memory has the last hour.
             self.open = None;
-            (self.written, self.synced) = (0, 0);
+            (self.written, self.synced, self.recorded) = (0, 0, 0);
         } else {
             self.drop_broken();
         }

@@ -13,11 +13,15 @@ use crate::files::{self, Listed, Name};
 use crate::frame::{Key, Kind};
 use crate::incident::Incident;
 use crate::memory::Incidents;
+use crate::sign::SignKind;
 use crate::time::{Range, Time};
 
 /// How long a window goes on at most after the kill of the run that had the incident. One that ends later has a time
 /// of another clock.
 const AFTER: Duration = Duration::from_secs(120);
+
+/// How far apart two runs see the begin of one incident at most, in milliseconds.
+const SAME_MS: u64 = 5_000;
 
 /// An incident that has to be written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,12 +47,17 @@ pub(crate) struct Queue {
     /// Those that failed for themselves, and when they are tried again.
     failed: BTreeSet<Waiting>,
     retry_at: Option<Moment>,
+    /// Those that another run wrote while it had the directory, and until when it did.
+    elsewhere: (BTreeSet<u64>, Time),
 }
 
 impl Queue {
     /// Takes the newest state of an incident of this run. Returns how many had to be dropped.
     pub(crate) fn put(&mut self, incident: &Arc<Incident>) -> u64 {
         let number = incident.number;
+        if self.is_elsewhere(incident) {
+            return 0;
+        }
         match incident.is_closed {
             true => self.windows.remove(&number),
             false => self.windows.insert(number, incident.window),
@@ -59,10 +68,35 @@ impl Queue {
     /// Begins with a directory, in which killed runs left these open.
     pub(crate) fn open(&mut self, left: BTreeMap<u64, Range>) {
         self.renumbered.clear();
+        self.elsewhere = Default::default();
         (self.left, self.is_ending) = (left, false);
     }
 
-    /// Ends with a directory: nothing waits for what will be recorded.
+    /// Leaves out the incidents that another run had as well until `until`: those that wait and have the kind and about
+    /// the begin of one of `others`.
+    pub(crate) fn leave_out(&mut self, until: Time, others: &[(SignKind, Time)]) {
+        let is_other = |incident: &Incident, (kind, began): &(SignKind, Time)| {
+            *kind == incident.kind
+                && began.0.abs_diff(incident.began.0) <= SAME_MS
+                && incident.last <= until
+        };
+        let same =
+            self.own.iter().filter(|incident| others.iter().any(|other| is_other(incident, other)));
+        let numbers: BTreeSet<u64> = same.map(|incident| incident.number).collect();
+        for number in &numbers {
+            self.own.remove(*number);
+            self.windows.remove(number);
+        }
+        self.elsewhere = (numbers, until);
+    }
+
+    /// Whether another run had the same incident, to which nothing was added since.
+    fn is_elsewhere(&self, incident: &Incident) -> bool {
+        let (numbers, until) = &self.elsewhere;
+        numbers.contains(&incident.number) && incident.last <= *until
+    }
+
+    /// Ends with a directory: nothing waits for what will be recorded, or for another attempt.
     pub(crate) fn end(&mut self) {
         self.is_ending = true;
     }

@@ -87,14 +87,19 @@ impl Segment {
         !(-BACK_MS..LENGTH_MS).contains(&age) || self.length >= BYTES.min(max_bytes / 8)
     }
 
-    /// Appends frames of a block, those after `written`. Nothing of them is in it if that fails.
+    /// Appends frames of a block, those after `written`, and of events only those after `recorded`. Nothing of them is
+    /// in it if that fails.
     pub(crate) fn append(
         &mut self,
         disk: &Disk,
         block: &Block,
         written: u64,
+        recorded: u64,
     ) -> Result<u64, Failure> {
-        let frames = block.frames.iter().filter(|frame| frame.sequence > written);
+        let frames = block.frames.iter().filter(|frame| {
+            let is_known = frame.kind == Kind::Event && frame.sequence <= recorded;
+            frame.sequence > written && !is_known
+        });
         let is_begin = block.frames.first().is_some_and(|frame| frame.sequence > written);
         let mut bytes = Vec::new();
         let layout = &block.layout.frame;

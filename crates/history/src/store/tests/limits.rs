@@ -3,7 +3,6 @@
 use super::*;
 use crate::files;
 use crate::frame::{self, Key, Scanner};
-use crate::incident::Incident;
 
 /// An incident of about as many bytes.
 fn large(number: u64, second: i64, bytes: usize, is_closed: bool) -> Incident {
