@@ -33,7 +33,7 @@ pub(crate) use self::disk::Disk;
 use self::disk::Failure;
 use self::incidents::{Queue, Waiting};
 pub(crate) use self::previous::{Previous, previous};
-use self::retention::{InUse, Kept, Retention};
+use self::retention::{InUse, Kept, Retention, Room};
 use self::segment::Segment;
 use crate::files::Name;
 use crate::frame::Key;
@@ -420,11 +420,23 @@ impl Store {
         let time = memory.newest();
         let directory = &self.settings.directory;
         match self.retention.make_room(&self.disk, directory, now, time, &in_use) {
-            Ok((kept, removed)) => {
-                self.note(kept);
-                removed > 0
+            Ok(room) => {
+                self.note(room.kept);
+                self.note_removed(room);
+                room.bytes > 0
             }
             Err(_) => false,
+        }
+    }
+
+    fn note_removed(&mut self, Room { segments, incidents, .. }: Room) {
+        if segments + incidents > 0 {
+            *self.view.errors.entry("removed_for_room").or_default() += segments + incidents;
+            let directory = self.settings.directory.display();
+            tracing::warn!(
+                "there is no room for the history in {directory}: removed segments: {segments}, \
+                 removed incidents: {incidents}"
+            );
         }
     }
 
