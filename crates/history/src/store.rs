@@ -22,6 +22,7 @@ mod tests;
 mod window;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -61,6 +62,9 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// How often it is looked for what is too old.
 const RETAIN: Duration = Duration::from_secs(60);
+
+/// How many incidents are tried at once if there is no room for them: larger ones come later.
+const MOST_FULL: usize = 8;
 
 /// Another process that is further ahead than this has another clock.
 const SAME_CLOCK: Duration = Duration::from_secs(60);
@@ -221,9 +225,14 @@ impl Store {
             false => Cow::Owned(memory.of_run(run)),
         };
         let memory = &*memory;
-        self.write_frames(memory)?;
+        let written = self.write_frames(memory);
         let is_due = self.last_sync.is_none_or(|last| now - last >= SYNC);
-        if self.sync_pending || is_due {
+        let is_due = self.sync_pending || is_due;
+        if written.is_err() && is_due {
+            self.sync_written();
+        }
+        written?;
+        if is_due {
             self.sync(now)?;
         }
         self.write_incidents(now, memory)?;
@@ -352,12 +361,32 @@ impl Store {
         Ok(())
     }
 
-    /// Writes incidents. One that fails for itself is tried again later, and does not hold up the others.
+    /// Syncs what is written, although more could not be. A segment that may be damaged is written again instead.
+    fn sync_written(&mut self) {
+        let current = self.open.as_mut().and_then(|open| open.current.as_mut());
+        if let Some(segment) = current.filter(|segment| !segment.is_broken)
+            && segment.sync(&self.disk).is_ok()
+        {
+            self.synced = self.written;
+        }
+    }
+
+    /// Writes incidents. One that fails for itself is tried again later, and does not hold up the others; nor does one
+    /// for which there is no room.
     fn write_incidents(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
-        for waiting in self.incidents.due(now, memory.newest()) {
+        let mut full = Vec::new();
+        let mut due = VecDeque::from(self.incidents.due(now, memory.newest()));
+        while let Some(waiting) = due.pop_front() {
             match self.write_incident(waiting, memory) {
                 Ok(()) => self.incidents.written(waiting),
-                Err(failure) if matches!(failure.reason, "full" | "read_only" | "missing") => {
+                Err(failure) if failure.reason == "full" => {
+                    full.push(failure);
+                    if full.len() >= MOST_FULL {
+                        break;
+                    }
+                    self.incidents.sort_by_size(due.make_contiguous());
+                }
+                Err(failure) if matches!(failure.reason, "read_only" | "missing") => {
                     return Err(failure);
                 }
                 Err(Failure { reason, what }) => {
@@ -369,7 +398,7 @@ impl Store {
                 }
             }
         }
-        Ok(())
+        full.pop().map_or(Ok(()), Err)
     }
 
     fn write_incident(&mut self, waiting: Waiting, memory: &Memory) -> Result<(), Failure> {

@@ -99,6 +99,8 @@ impl Queue {
     /// Ends with a directory: nothing waits for what will be recorded, or for another attempt.
     pub(crate) fn end(&mut self) {
         self.is_ending = true;
+        self.failed.clear();
+        self.retry_at = None;
     }
 
     /// What is to be written now. `time` is that of the newest row or event.
@@ -113,6 +115,18 @@ impl Queue {
         let left = left.map(|(number, _)| Waiting::Left(*number));
         let own = self.own.iter().map(|incident| Waiting::Own(incident.number));
         left.chain(own).filter(|waiting| !self.failed.contains(waiting)).collect()
+    }
+
+    /// Sorts what is to be written, the smallest file first, as far as that is known before: by the length of the window
+    /// in it, and by the incident.
+    pub(crate) fn sort_by_size(&self, due: &mut [Waiting]) {
+        due.sort_by_cached_key(|waiting| match waiting {
+            Waiting::Left(number) => (self.left.get(number).map_or(0, length_of), 0),
+            Waiting::Own(number) => self.own(*number).map_or((0, 0), |own| {
+                // One that is open has no window in its file.
+                (if own.is_closed { length_of(&own.window) } else { 0 }, own.size())
+            }),
+        });
     }
 
     /// One of this run.
@@ -186,4 +200,8 @@ impl Queue {
             windows: self.windows.values().chain(self.left.values()).copied().collect(),
         }
     }
+}
+
+fn length_of(window: &Range) -> u64 {
+    window.to.0.abs_diff(window.from.0)
 }

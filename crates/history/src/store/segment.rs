@@ -162,7 +162,10 @@ impl Segment {
         let key = Key { run: self.run, sequence: 0 };
         let payload = self.summary.payload();
         let summary = frame::encode(Kind::Summary, key, &payload).unwrap_or_default();
-        match self.write(disk, &summary).and_then(|()| self.sync(disk)) {
+        let written = self.write(disk, &summary);
+        // What was appended before is synced even without it.
+        let synced = self.sync(disk);
+        match written.and(synced) {
             Ok(()) => summary.len() as u64,
             Err(_) => 0,
         }

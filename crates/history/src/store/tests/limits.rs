@@ -157,6 +157,78 @@ fn after_the_largest_number_comes_the_first_free_one() {
 }
 
 #[test]
+fn an_incident_that_failed_just_before_the_end_is_written() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..30);
+    setup.disk.faults.lock().expect("free").create = Some(("incident-1.", Errno::IO));
+    history.put_incident(&incident(1, 10, true));
+    assert_eq!(errors(&history)["io"], 1);
+    setup.disk.faults.lock().expect("free").create = None;
+    history.close();
+    assert_eq!(numbers(&setup.archive()), [1]);
+}
+
+#[test]
+fn a_large_incident_without_room_holds_up_no_small_one() {
+    let setup = Setup::new();
+    let killed = setup.open();
+    setup.record(&killed, 0..2_000);
+    let window = Range { from: at(0), to: at(2_000) };
+    killed.put_incident(&Incident { window, ..incident(1, 1_000, false) });
+    drop(killed);
+    let history = setup.open();
+    setup.record(&history, 2_001..2_010);
+    let bytes = |number| {
+        let name = format!("incident-{number}.heatsink");
+        fs::metadata(setup.path().join(name)).map_or(0, |metadata| metadata.len())
+    };
+    let closed = bytes(1);
+    assert!(closed > 5_000, "{closed}");
+    // The same again, without the room for it.
+    drop(history);
+    let killed = setup.open();
+    setup.record(&killed, 2_010..2_011);
+    killed.put_incident(&Incident { window, ..incident(2, 1_000, false) });
+    drop(killed);
+    setup.disk.faults.lock().expect("free").volume = Some(closed - 500);
+    let history = setup.open();
+    setup.record(&history, 2_020..2_030);
+    history.put_incident(&incident(3, 2_025, false));
+    setup.record(&history, 2_030..2_045);
+    let stored = setup.archive().incidents().expect("it can be read");
+    let stored: Vec<_> = stored.iter().map(|it| (it.number, it.is_closed)).collect();
+    assert_eq!(stored, [(1, true), (2, false), (3, false)]);
+    assert_eq!(errors(&history).keys().copied().collect::<Vec<_>>(), ["full"]);
+}
+
+#[test]
+fn what_was_written_is_synced_although_more_cannot_be() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..28);
+    setup.disk.faults.lock().expect("free").write = Some((0, Errno::NOSPC));
+    setup.disk.faults.lock().expect("free").sync = Some(Errno::IO);
+    setup.record(&history, 28..60);
+    setup.record_at(&history, 60, 60, &[event(60)]);
+    assert_eq!(setup.disk.faults.lock().expect("free").sync, None, "it is synced");
+}
+
+#[test]
+fn a_segment_is_synced_at_its_end_although_its_summary_cannot_be_written() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..28);
+    let ends = |faults: &mut super::super::disk::Faults| {
+        faults.write = Some((0, Errno::NOSPC));
+        faults.sync = Some(Errno::IO);
+    };
+    ends(&mut setup.disk.faults.lock().expect("free"));
+    history.close();
+    assert_eq!(setup.disk.faults.lock().expect("free").sync, None, "it is synced");
+}
+
+#[test]
 fn a_closed_incident_that_is_told_again_keeps_its_number() {
     let setup = Setup::new();
     let first = setup.open();
