@@ -1,5 +1,6 @@
 //! The files of a directory: their names, and what is in them.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -29,8 +30,11 @@ pub(crate) const UNFINISHED: &str = ".tmp";
 /// at most as much: what is beyond it is damage.
 pub(crate) const MAX_FILE: u64 = 16 << 20;
 
-/// A name with a larger number is not ours, so that there always is a next number.
+/// A name with this number or a larger one is not ours.
 const MOST_NUMBER: u64 = 1 << 53;
+
+/// After this number, numbers begin at the first free one, so that no run gets to the largest.
+const LAST_BEGIN: u64 = MOST_NUMBER / 2;
 
 /// How far the first frame of a file is looked for.
 const MAX_HEAD: u64 = 64 << 10;
@@ -63,6 +67,22 @@ impl Name {
         }
     }
 
+    /// The number of a segment.
+    pub(crate) fn segment(self) -> Option<u64> {
+        match self {
+            Self::Segment { number, .. } => Some(number),
+            Self::Incident { .. } => None,
+        }
+    }
+
+    /// The number of an incident.
+    pub(crate) fn incident(self) -> Option<u64> {
+        match self {
+            Self::Incident { number } => Some(number),
+            Self::Segment { .. } => None,
+        }
+    }
+
     /// What a name says; `None` if it is none of ours.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let stem = text.strip_suffix(EXTENSION)?;
@@ -78,7 +98,7 @@ impl Name {
         };
         let (Self::Segment { number, .. } | Self::Incident { number }) = name;
         // `+1` and `01` are numbers, too, but no names.
-        (number <= MOST_NUMBER && name.text() == text).then_some(name)
+        (number < MOST_NUMBER && name.text() == text).then_some(name)
     }
 }
 
@@ -225,6 +245,23 @@ pub(crate) fn largest_run(listed: &[Listed]) -> u64 {
     runs.max().unwrap_or_default()
 }
 
+/// The numbers that `number` gives to files of these that are ours, or those of a later version.
+pub(crate) fn numbers(listed: &[Listed], number: fn(Name) -> Option<u64>) -> BTreeSet<u64> {
+    let numbers = listed.iter().filter_map(|file| Some((number(file.name)?, &file.path)));
+    // One that cannot be read may be ours.
+    let is_foreign = |path| matches!(owner(path), Ok(Owner::Unknown));
+    numbers.filter(|(_, path)| !is_foreign(path)).map(|(number, _)| number).collect()
+}
+
+/// The number after these and after `after`.
+pub(crate) fn next_number(taken: &BTreeSet<u64>, after: u64) -> u64 {
+    let last = taken.last().map_or(after, |last| after.max(*last));
+    if last < LAST_BEGIN {
+        return last + 1;
+    }
+    (after.saturating_add(1)..MOST_NUMBER).find(|number| !taken.contains(number)).unwrap_or(1)
+}
+
 /// Whether a file begins as ours do, be it whole or not.
 fn is_begun(path: &Path) -> bool {
     let mut begin = Vec::new();
@@ -368,11 +405,23 @@ mod tests {
             "incident-.heatsink",
             "incident-99999999999999999999.heatsink",
             "incident-18446744073709551615.heatsink",
+            "incident-9007199254740992.heatsink",
+            "segment-0-9007199254740992.heatsink",
             "segment-1-18446744073709551615.heatsink",
             "notes.txt",
         ] {
             assert_eq!(Name::parse(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_next_number_is_the_largest_but_one_that_can_be_counted_on_from() {
+        let next = |taken: &[u64], after| next_number(&taken.iter().copied().collect(), after);
+        assert_eq!(next(&[], 0), 1);
+        assert_eq!((next(&[3, 7], 0), next(&[3, 7], 9)), (8, 10));
+        let largest = MOST_NUMBER - 1;
+        assert_eq!((next(&[1, 2, 4, largest], 0), next(&[1, 2, 4, largest], 3)), (3, 5));
+        assert_eq!(next(&[largest], u64::MAX), 1);
     }
 
     #[test]

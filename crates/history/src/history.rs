@@ -61,12 +61,18 @@ pub struct History {
     counts: Mutex<Counts>,
 }
 
+/// How many numbers of incidents are remembered. Incidents are told in the order of their numbers, but for those that
+/// began at the same time.
+const COUNTED: usize = 1_000;
+
 /// The incidents of this process.
 #[derive(Debug)]
 struct Counts {
     began: SystemTime,
-    /// The numbers that were counted.
+    /// The largest numbers that were counted. Smaller ones were, too.
     counted: BTreeSet<u64>,
+    /// The largest number that is remembered no more.
+    forgotten: u64,
     by_kind: BTreeMap<&'static str, Tally>,
     last: Option<Time>,
 }
@@ -77,6 +83,7 @@ impl Counts {
         Self {
             began: SystemTime::now(),
             counted: BTreeSet::new(),
+            forgotten: 0,
             by_kind: kinds.map(|kind| (kind.as_str(), Tally::default())).collect(),
             last,
         }
@@ -87,7 +94,11 @@ impl Counts {
     }
 
     fn add(&mut self, incident: &Incident) {
-        if self.counted.insert(incident.number) {
+        let is_new = incident.number > self.forgotten && self.counted.insert(incident.number);
+        if self.counted.len() > COUNTED {
+            self.forgotten = self.counted.pop_first().unwrap_or_default();
+        }
+        if is_new {
             let began = self.began;
             self.by_kind.entry(incident.kind.as_str()).or_default().add(Some(began));
             self.last = self.last.max(Some(incident.began));
@@ -192,9 +203,9 @@ impl History {
     /// The number of the next incident: the first that none has in memory, and none had in the directory when it
     /// was opened.
     pub fn next_incident(&self) -> u64 {
-        let on_disk = self.previous.get().map_or(0, |previous| previous.incident);
+        let on_disk = self.previous.get().map_or(1, |previous| previous.next_incident);
         let in_memory = self.memory().incidents.last().map_or(0, |incident| incident.number);
-        on_disk.max(in_memory).saturating_add(1)
+        on_disk.max(in_memory.saturating_add(1))
     }
 
     /// Adds what happened, and hands it to the thread that writes. It is written at most five seconds later, and

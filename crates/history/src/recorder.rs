@@ -169,6 +169,11 @@ impl Recorder {
         Recorded { layout: Arc::clone(&self.layout), row: self.row(&observation), events }
     }
 
+    /// Ends the recording. Returns what was held back until now.
+    pub fn end(&mut self) -> Vec<Event> {
+        self.flood.end_all()
+    }
+
     /// Whether the clock of the recording is not the wall clock.
     fn is_simulated_time(&self) -> bool {
         (self.speed - 1.0).abs() > LEAST_DEVIATION

@@ -22,6 +22,7 @@ mod tests;
 mod window;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -33,7 +34,7 @@ pub(crate) use self::disk::Disk;
 use self::disk::Failure;
 use self::incidents::{Queue, Waiting};
 pub(crate) use self::previous::{Previous, previous};
-use self::retention::{InUse, Kept, Retention};
+use self::retention::{InUse, Kept, Retention, Room};
 use self::segment::Segment;
 use crate::files::Name;
 use crate::frame::Key;
@@ -62,6 +63,15 @@ const RETRY: Duration = Duration::from_secs(10);
 /// How often it is looked for what is too old.
 const RETAIN: Duration = Duration::from_secs(60);
 
+/// How many incidents are tried at once if there is no room for them: larger ones come later.
+const MOST_FULL: usize = 8;
+
+/// Another process that is further ahead than this has another clock.
+const SAME_CLOCK: Duration = Duration::from_secs(60);
+
+/// The word for a directory to which another process writes.
+const LOCKED: &str = "locked";
+
 /// The window of an incident takes at most this share of the directory, and at most as many bytes.
 const WINDOW_SHARE: u64 = 4;
 const WINDOW_BYTES: u64 = 8 << 20;
@@ -82,6 +92,10 @@ pub(crate) struct Store {
     /// The last frame that was written, and the last one that was synced.
     written: u64,
     synced: u64,
+    /// The last frame that another process had as well when it gave the directory free.
+    recorded: u64,
+    /// Whether another process had the directory at the last attempt to open it.
+    was_locked: bool,
     /// Whether something urgent waits for a sync, be it written or not.
     sync_pending: bool,
     last_sync: Option<Moment>,
@@ -107,6 +121,8 @@ impl Store {
             now: Moment::BOOT,
             written: 0,
             synced: 0,
+            recorded: 0,
+            was_locked: false,
             sync_pending: false,
             last_sync: None,
             last_retention: None,
@@ -129,7 +145,7 @@ impl Store {
 
     /// Whether another process writes to the directory.
     pub(crate) fn is_locked_by_another(&self) -> bool {
-        self.failing == Some("locked")
+        self.failing == Some(LOCKED)
     }
 
     /// Writes what of the memory was not written yet.
@@ -200,15 +216,23 @@ impl Store {
 
     fn try_write(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
         self.check_directory()?;
+        if std::mem::take(&mut self.was_locked) {
+            self.take_over(memory);
+        }
         let run = self.run.number();
         let memory = match memory.run == run {
             true => Cow::Borrowed(memory),
             false => Cow::Owned(memory.of_run(run)),
         };
         let memory = &*memory;
-        self.write_frames(memory)?;
+        let written = self.write_frames(memory);
         let is_due = self.last_sync.is_none_or(|last| now - last >= SYNC);
-        if self.sync_pending || is_due {
+        let is_due = self.sync_pending || is_due;
+        if written.is_err() && is_due {
+            self.sync_written();
+        }
+        written?;
+        if is_due {
             self.sync(now)?;
         }
         self.write_incidents(now, memory)?;
@@ -240,7 +264,8 @@ impl Store {
 
     fn open_directory(&mut self) -> Result<(), Failure> {
         let path = &self.settings.directory;
-        let directory = Directory::open(&self.disk, path)?;
+        let directory = Directory::open(&self.disk, path)
+            .inspect_err(|failure| self.was_locked |= failure.reason == LOCKED)?;
         self.view.bytes = directory.bytes;
         let largest_run = directory.largest_run;
         self.open = Some(directory);
@@ -253,6 +278,30 @@ impl Store {
         // A killed run left them open. Their windows are copied from its segments and from what comes.
         self.incidents.open(directory::open_incidents(path, self.run.number()));
         Ok(())
+    }
+
+    /// Begins after another process on this machine, which had the directory until now: what it recorded is not written
+    /// again. Of rows, up to a minute is, because a block cannot be read from its middle on.
+    fn take_over(&mut self, memory: &Memory) {
+        let directory = &self.settings.directory;
+        let Previous { run, hostname, .. } = previous(directory, None);
+        let (Some(until), Some(newest)) = (run.map(|run| run.last), memory.newest()) else {
+            return;
+        };
+        if until.since(newest) > SAME_CLOCK {
+            return;
+        }
+        let own = memory.blocks.last().and_then(|block| block.layout.layout.host.hostname.as_ref());
+        // A directory can be on a disk that machines share.
+        if own.zip(hostname.as_ref()).is_some_and(|(own, of_other)| own != of_other) {
+            return;
+        }
+        let mut frames = memory.blocks.iter().flat_map(|block| &block.frames);
+        let last = frames.rfind(|frame| frame.range.to <= until);
+        self.recorded = last.map_or(0, |frame| frame.sequence);
+        (self.written, self.synced) = (self.recorded, self.recorded);
+        let others = directory::incidents_of_others(directory, self.run.number());
+        self.incidents.leave_out(until, &others);
     }
 
     fn write_frames(&mut self, memory: &Memory) -> Result<(), Failure> {
@@ -295,7 +344,7 @@ impl Store {
                 (current.insert(segment), 0)
             }
         };
-        bytes += segment.append(&self.disk, block, from)?;
+        bytes += segment.append(&self.disk, block, from, self.recorded)?;
         self.written = last;
         self.count(bytes);
         Ok(())
@@ -312,12 +361,32 @@ impl Store {
         Ok(())
     }
 
-    /// Writes incidents. One that fails for itself is tried again later, and does not hold up the others.
+    /// Syncs what is written, although more could not be. A segment that may be damaged is written again instead.
+    fn sync_written(&mut self) {
+        let current = self.open.as_mut().and_then(|open| open.current.as_mut());
+        if let Some(segment) = current.filter(|segment| !segment.is_broken)
+            && segment.sync(&self.disk).is_ok()
+        {
+            self.synced = self.written;
+        }
+    }
+
+    /// Writes incidents. One that fails for itself is tried again later, and does not hold up the others; nor does one
+    /// for which there is no room.
     fn write_incidents(&mut self, now: Moment, memory: &Memory) -> Result<(), Failure> {
-        for waiting in self.incidents.due(now, memory.newest()) {
+        let mut full = Vec::new();
+        let mut due = VecDeque::from(self.incidents.due(now, memory.newest()));
+        while let Some(waiting) = due.pop_front() {
             match self.write_incident(waiting, memory) {
                 Ok(()) => self.incidents.written(waiting),
-                Err(failure) if matches!(failure.reason, "full" | "read_only" | "missing") => {
+                Err(failure) if failure.reason == "full" => {
+                    full.push(failure);
+                    if full.len() >= MOST_FULL {
+                        break;
+                    }
+                    self.incidents.sort_by_size(due.make_contiguous());
+                }
+                Err(failure) if matches!(failure.reason, "read_only" | "missing") => {
                     return Err(failure);
                 }
                 Err(Failure { reason, what }) => {
@@ -329,7 +398,7 @@ impl Store {
                 }
             }
         }
-        Ok(())
+        full.pop().map_or(Ok(()), Err)
     }
 
     fn write_incident(&mut self, waiting: Waiting, memory: &Memory) -> Result<(), Failure> {
@@ -380,11 +449,23 @@ impl Store {
         let time = memory.newest();
         let directory = &self.settings.directory;
         match self.retention.make_room(&self.disk, directory, now, time, &in_use) {
-            Ok((kept, removed)) => {
-                self.note(kept);
-                removed > 0
+            Ok(room) => {
+                self.note(room.kept);
+                self.note_removed(room);
+                room.bytes > 0
             }
             Err(_) => false,
+        }
+    }
+
+    fn note_removed(&mut self, Room { segments, incidents, .. }: Room) {
+        if segments + incidents > 0 {
+            *self.view.errors.entry("removed_for_room").or_default() += segments + incidents;
+            let directory = self.settings.directory.display();
+            tracing::warn!(
+                "there is no room for the history in {directory}: removed segments: {segments}, \
+                 removed incidents: {incidents}"
+            );
         }
     }
 
@@ -422,7 +503,7 @@ impl Store {
         if reason == "missing" {
             // What was in the directory is gone with it. Memory has the last hour.
             self.open = None;
-            (self.written, self.synced) = (0, 0);
+            (self.written, self.synced, self.recorded) = (0, 0, 0);
         } else {
             self.drop_broken();
         }

@@ -292,8 +292,10 @@ impl Writer {
             let moment = Moment::now();
             let time = self.clock.at(SystemTime::now(), moment);
             let started = state.opened.is_some().then_some(What::Started { before: None });
-            let last = started.into_iter().chain([What::Stopped]);
-            let last: Vec<_> = last.map(|what| Event { time, gpu: None, what }).collect();
+            let event = |what| Event { time, gpu: None, what };
+            let mut last: Vec<_> = started.map(event).into_iter().collect();
+            last.extend(state.recorder.end());
+            last.push(event(What::Stopped));
             self.history.record(moment, &layout, None, &last, true);
         }
         self.history.end();

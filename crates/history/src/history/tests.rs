@@ -107,6 +107,16 @@ fn what_happens_before_the_directory_is_open_is_written_then() {
 }
 
 #[test]
+fn numbers_that_are_remembered_are_bounded() {
+    let mut counts = Counts::new(None);
+    for number in (1..=5_000).flat_map(|number| [number + 1, number, number]) {
+        counts.add(&incident(number, 0, true));
+    }
+    assert_eq!(counts.by_kind["xid"].count, 5_001);
+    assert!(counts.counted.len() <= COUNTED);
+}
+
+#[test]
 fn errors_of_threads_are_on_the_page() {
     let setup = Setup::new();
     let history = setup.history();

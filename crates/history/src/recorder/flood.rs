@@ -80,9 +80,18 @@ impl Flood {
     /// Ends the minutes that are over. Returns the last event of each kind that was held back; that of
     /// an XID has the count of all of them.
     pub(super) fn end(&mut self, moment: Moment) -> Vec<Event> {
+        self.end_if(|counted| moment - counted.since >= MINUTE)
+    }
+
+    /// Ends all minutes, be they over or not.
+    pub(super) fn end_all(&mut self) -> Vec<Event> {
+        self.end_if(|_| true)
+    }
+
+    fn end_if(&mut self, is_over: impl Fn(&Counted) -> bool) -> Vec<Event> {
         let mut events = Vec::new();
         self.kinds.retain(|_, counted| {
-            let is_over = moment - counted.since >= MINUTE;
+            let is_over = is_over(counted);
             if is_over && let Some((held, mut event)) = counted.held.take() {
                 if let What::Xid { count, .. } = &mut event.what {
                     *count = held;
@@ -140,6 +149,10 @@ mod tests {
         assert!(matches!(ended[0].what, What::Xid { count: 80, .. }));
         assert!(flood.take(xid(101, 45), at(61)).is_some(), "another minute");
         assert_eq!(flood.end(at(200)), []);
+        let taken = (0..30).filter_map(|time| flood.take(xid(time, 45), at(201))).count();
+        assert_eq!((taken, flood.end(at(202))), (MOST as usize, Vec::new()));
+        let ended = flood.end_all();
+        assert!(matches!(ended[..], [Event { what: What::Xid { count: 10, .. }, .. }]));
         assert!(flood.kinds.is_empty());
     }
 }

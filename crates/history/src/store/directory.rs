@@ -9,7 +9,8 @@ use super::segment::Segment;
 use crate::files::{self, Marker, Name, Owner, UNFINISHED};
 use crate::frame::Key;
 use crate::incident::Incident;
-use crate::time::Range;
+use crate::sign::SignKind;
+use crate::time::{Range, Time};
 
 /// A directory that is locked.
 #[derive(Debug)]
@@ -56,11 +57,7 @@ impl Directory {
                 disk.put(&marker, files::marker_text().as_bytes(), true)?;
             }
         }
-        let numbers = listed.iter().filter_map(|file| match file.name {
-            Name::Segment { number, .. } => Some(number),
-            Name::Incident { .. } => None,
-        });
-        let next_segment = numbers.max().unwrap_or_default().saturating_add(1);
+        let next_segment = files::next_number(&files::numbers(&listed, Name::segment), 0);
         let bytes = listed.iter().map(|file| file.bytes).sum();
         let largest_run = files::largest_run(&listed);
         Ok(Self { lock, next_segment, current: None, bytes, largest_run })
@@ -96,6 +93,17 @@ pub(crate) fn open_incidents(path: &Path, run: u64) -> BTreeMap<u64, Range> {
         };
         let (by, incident) = left_open(&file.path, number)?;
         (by.run != run).then_some((number, incident.window))
+    });
+    incidents.collect()
+}
+
+/// The kinds and begins of the incidents that another run wrote.
+pub(crate) fn incidents_of_others(path: &Path, run: u64) -> Vec<(SignKind, Time)> {
+    let listed = files::list(path).unwrap_or_default();
+    let incidents = listed.into_iter().filter(|file| file.name.incident().is_some());
+    let incidents = incidents.filter_map(|file| {
+        let (by, incident) = files::incident_with_key(&file.path).ok()??;
+        (by.run != run).then_some((incident.kind, incident.began))
     });
     incidents.collect()
 }

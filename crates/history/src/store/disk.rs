@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
 use rustix::io::Errno;
 
 use crate::files::{self, UNFINISHED};
@@ -62,6 +62,8 @@ pub(crate) struct Faults {
     pub(crate) sync: Option<Errno>,
     /// The bytes that are left on a small volume.
     pub(crate) volume: Option<u64>,
+    /// The size of a small volume.
+    pub(crate) capacity: Option<u64>,
     /// The error of making files whose names begin like this.
     pub(crate) create: Option<(&'static str, Errno)>,
     /// The error of changes to the directory.
@@ -234,6 +236,18 @@ impl Disk {
         self.check_directory()
             .and_then(|()| fs::remove_file(path))
             .map_err(|error| Failure::of(&error, "remove", path))
+    }
+
+    /// The size of the volume that has a directory; `None` if it is not known.
+    pub(crate) fn volume_bytes(&self, directory: &Path) -> Option<u64> {
+        #[cfg(test)]
+        if let Some(bytes) = self.faults().capacity {
+            return Some(bytes);
+        }
+        let volume = statvfs(directory).ok()?;
+        let bytes = volume.f_blocks.saturating_mul(volume.f_frsize);
+        // Some file systems do not say.
+        (bytes > 0).then_some(bytes)
     }
 
     /// Whether the file is still the one of this name.

@@ -9,15 +9,19 @@ use model::Moment;
 
 use super::disk::Failure;
 use super::retention::InUse;
-use crate::files::{self, Name};
+use crate::files::{self, Listed, Name};
 use crate::frame::{Key, Kind};
 use crate::incident::Incident;
 use crate::memory::Incidents;
+use crate::sign::SignKind;
 use crate::time::{Range, Time};
 
 /// How long a window goes on at most after the kill of the run that had the incident. One that ends later has a time
 /// of another clock.
 const AFTER: Duration = Duration::from_secs(120);
+
+/// How far apart two runs see the begin of one incident at most, in milliseconds.
+const SAME_MS: u64 = 5_000;
 
 /// An incident that has to be written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -38,17 +42,22 @@ pub(crate) struct Queue {
     own: Incidents,
     /// The windows of this run's incidents that are open.
     windows: BTreeMap<u64, Range>,
-    /// The numbers of this run that are others in the directory.
+    /// The numbers of this run that are others in the directory, of incidents that are open or wait.
     renumbered: BTreeMap<u64, u64>,
     /// Those that failed for themselves, and when they are tried again.
     failed: BTreeSet<Waiting>,
     retry_at: Option<Moment>,
+    /// Those that another run wrote while it had the directory, and until when it did.
+    elsewhere: (BTreeSet<u64>, Time),
 }
 
 impl Queue {
     /// Takes the newest state of an incident of this run. Returns how many had to be dropped.
     pub(crate) fn put(&mut self, incident: &Arc<Incident>) -> u64 {
         let number = incident.number;
+        if self.is_elsewhere(incident) {
+            return 0;
+        }
         match incident.is_closed {
             true => self.windows.remove(&number),
             false => self.windows.insert(number, incident.window),
@@ -59,12 +68,39 @@ impl Queue {
     /// Begins with a directory, in which killed runs left these open.
     pub(crate) fn open(&mut self, left: BTreeMap<u64, Range>) {
         self.renumbered.clear();
+        self.elsewhere = Default::default();
         (self.left, self.is_ending) = (left, false);
     }
 
-    /// Ends with a directory: nothing waits for what will be recorded.
+    /// Leaves out the incidents that another run had as well until `until`: those that wait and have the kind and about
+    /// the begin of one of `others`.
+    pub(crate) fn leave_out(&mut self, until: Time, others: &[(SignKind, Time)]) {
+        let is_other = |incident: &Incident, (kind, began): &(SignKind, Time)| {
+            *kind == incident.kind
+                && began.0.abs_diff(incident.began.0) <= SAME_MS
+                && incident.last <= until
+        };
+        let same =
+            self.own.iter().filter(|incident| others.iter().any(|other| is_other(incident, other)));
+        let numbers: BTreeSet<u64> = same.map(|incident| incident.number).collect();
+        for number in &numbers {
+            self.own.remove(*number);
+            self.windows.remove(number);
+        }
+        self.elsewhere = (numbers, until);
+    }
+
+    /// Whether another run had the same incident, to which nothing was added since.
+    fn is_elsewhere(&self, incident: &Incident) -> bool {
+        let (numbers, until) = &self.elsewhere;
+        numbers.contains(&incident.number) && incident.last <= *until
+    }
+
+    /// Ends with a directory: nothing waits for what will be recorded, or for another attempt.
     pub(crate) fn end(&mut self) {
         self.is_ending = true;
+        self.failed.clear();
+        self.retry_at = None;
     }
 
     /// What is to be written now. `time` is that of the newest row or event.
@@ -81,6 +117,18 @@ impl Queue {
         left.chain(own).filter(|waiting| !self.failed.contains(waiting)).collect()
     }
 
+    /// Sorts what is to be written, the smallest file first, as far as that is known before: by the length of the window
+    /// in it, and by the incident.
+    pub(crate) fn sort_by_size(&self, due: &mut [Waiting]) {
+        due.sort_by_cached_key(|waiting| match waiting {
+            Waiting::Left(number) => (self.left.get(number).map_or(0, length_of), 0),
+            Waiting::Own(number) => self.own(*number).map_or((0, 0), |own| {
+                // One that is open has no window in its file.
+                (if own.is_closed { length_of(&own.window) } else { 0 }, own.size())
+            }),
+        });
+    }
+
     /// One of this run.
     pub(crate) fn own(&self, number: u64) -> Option<Arc<Incident>> {
         self.own.iter().find(|incident| incident.number == number).map(Arc::clone)
@@ -90,7 +138,14 @@ impl Queue {
     pub(crate) fn written(&mut self, waiting: Waiting) {
         match waiting {
             Waiting::Left(number) => drop(self.left.remove(&number)),
-            Waiting::Own(number) => self.own.remove(number),
+            Waiting::Own(number) => {
+                self.own.remove(number);
+                // Of one that is told again, the directory says it.
+                let own = &self.own;
+                let waits = |number| own.iter().any(|incident| incident.number == number);
+                let windows = &self.windows;
+                self.renumbered.retain(|number, _| windows.contains_key(number) || waits(*number));
+            }
         }
     }
 
@@ -115,13 +170,17 @@ impl Queue {
         }
         let listed = files::list(directory);
         let listed = listed.map_err(|error| Failure::of(&error, "read", directory))?;
-        let numbers = listed.iter().filter_map(|file| match file.name {
-            Name::Incident { number } => Some(number),
-            Name::Segment { .. } => None,
-        });
-        let last = numbers.max().unwrap_or_default();
-        let free = (last.saturating_add(1)..).find(|number| !is_there(*number));
-        let Some(free) = free else {
+        let has_it = |file: &&Listed| {
+            let first = files::first_key(&file.path).ok().flatten();
+            file.name.incident().is_some() && first == Some((Some(Kind::Incident), key))
+        };
+        // It was written before it was closed, and is told again.
+        if let Some(number) = listed.iter().find(has_it).and_then(|file| file.name.incident()) {
+            self.renumbered.insert(key.sequence, number);
+            return Ok(number);
+        }
+        let next = files::next_number(&files::numbers(&listed, Name::incident), number);
+        let Some(free) = (next..).find(|number| !is_there(*number)) else {
             return Err(Failure::new("io", "there is no number left for an incident"));
         };
         tracing::warn!(
@@ -141,4 +200,8 @@ impl Queue {
             windows: self.windows.values().chain(self.left.values()).copied().collect(),
         }
     }
+}
+
+fn length_of(window: &Range) -> u64 {
+    window.to.0.abs_diff(window.from.0)
 }

@@ -18,8 +18,8 @@ pub(crate) struct Previous {
     pub(crate) hostname: Option<String>,
     /// The largest number of a run; 0 without one.
     pub(crate) number: u64,
-    /// The largest number of an incident; 0 without one.
-    pub(crate) incident: u64,
+    /// The number of the next incident.
+    pub(crate) next_incident: u64,
     /// When the newest incident began.
     pub(crate) last_incident: Option<Time>,
 }
@@ -28,11 +28,7 @@ pub(crate) struct Previous {
 pub(crate) fn previous(directory: &Path, boot_id: Option<&str>) -> Previous {
     let mut previous = Previous::default();
     let listed = files::list(directory).unwrap_or_default();
-    let numbers = listed.iter().filter_map(|file| match file.name {
-        Name::Incident { number } => Some(number),
-        Name::Segment { .. } => None,
-    });
-    previous.incident = numbers.max().unwrap_or_default();
+    previous.next_incident = files::next_number(&files::numbers(&listed, Name::incident), 0);
     if let Ok(archive) = Archive::open(directory) {
         // As if there were none, if it cannot be read.
         let _ = archive.visit_incidents(&mut |newest| {

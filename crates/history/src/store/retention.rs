@@ -7,8 +7,8 @@
 //! the other incidents, the oldest first. The segment that is being written stays. Oldest is by number, which
 //! follows the order of recording and not the clock.
 //!
-//! **When the volume is full**, in the same order, but incidents within half of what there is stay, and so
-//! does the last hour of recording: other programs may need the room.
+//! **When the volume is full**, in the same order, but incidents within half of the size stay (of the volume,
+//! if that is smaller), and so does the last hour of recording: other programs may need the room.
 //!
 //! **By age**: a clock that is wrong must not cost the recording. Therefore:
 //!
@@ -79,6 +79,19 @@ pub(crate) struct Kept {
     pub(crate) oldest: Option<Time>,
 }
 
+/// What was removed from a full volume.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Room {
+    /// What is kept.
+    pub(crate) kept: Kept,
+    /// The bytes that were removed.
+    pub(crate) bytes: u64,
+    /// The segments that were removed for the sake of room alone.
+    pub(crate) segments: u64,
+    /// The same of incidents.
+    pub(crate) incidents: u64,
+}
+
 /// What must not be removed.
 #[derive(Clone, Debug)]
 pub(crate) struct InUse {
@@ -116,13 +129,13 @@ impl Retention {
             listed.retain(|file| *file != old);
             self.aged = Some(now);
         }
-        let worth = self.by_worth(&listed, self.max_bytes, in_use);
+        let surplus = surplus_incidents(&listed, self.max_bytes, in_use);
+        let worth = self.by_worth(&listed, self.max_bytes, &surplus, in_use);
         self.remove_surplus(disk, &mut listed, worth, self.max_bytes);
         Ok(kept(&listed))
     }
 
-    /// Removes something, so that there is room on a full volume. Returns what is kept, and how many bytes
-    /// were removed.
+    /// Removes something, so that there is room on a full volume.
     pub(crate) fn make_room(
         &mut self,
         disk: &Disk,
@@ -130,24 +143,30 @@ impl Retention {
         now: Moment,
         time: Option<Time>,
         in_use: &InUse,
-    ) -> Result<(Kept, u64), Failure> {
+    ) -> Result<Room, Failure> {
         let before = kept(&self.list(directory)?).bytes;
         let after = self.run(disk, directory, now, time, in_use)?;
         if after.bytes < before {
-            return Ok((after, before - after.bytes));
+            let bytes = before - after.bytes;
+            return Ok(Room { kept: after, bytes, segments: 0, incidents: 0 });
         }
         let mut listed = self.list(directory)?;
         let limit = before.saturating_sub(ROOM);
-        let mut worth = self.by_worth(&listed, limit, in_use);
+        // Not of what is left, which shrinks with each attempt.
+        let size = disk.volume_bytes(directory).map_or(self.max_bytes, |of| of.min(self.max_bytes));
+        let surplus = surplus_incidents(&listed, size, in_use);
+        let mut worth = self.by_worth(&listed, limit, &surplus, in_use);
         let last = self.last_hour(&listed, in_use);
-        let surplus = surplus_incidents(&listed, limit, in_use);
         worth.retain(|file| match file.name {
             Name::Segment { .. } => !last.contains(&file.name) && !self.is_needed(file, in_use),
             Name::Incident { .. } => surplus.contains(&file.name),
         });
-        self.remove_surplus(disk, &mut listed, worth, limit);
-        let after = kept(&listed);
-        Ok((after, before.saturating_sub(after.bytes)))
+        let removed = self.remove_surplus(disk, &mut listed, worth, limit);
+        let kept = kept(&listed);
+        let segments =
+            removed.iter().filter(|name| matches!(name, Name::Segment { .. })).count() as u64;
+        let incidents = removed.len() as u64 - segments;
+        Ok(Room { kept, bytes: before.saturating_sub(kept.bytes), segments, incidents })
     }
 
     /// Our files.
@@ -160,14 +179,14 @@ impl Retention {
         Ok(listed)
     }
 
-    /// Removes files until there is not too much.
+    /// Removes files until there is not too much. Returns which ones.
     fn remove_surplus(
         &mut self,
         disk: &Disk,
         listed: &mut Vec<Listed>,
         worth: Vec<Listed>,
         max_bytes: u64,
-    ) {
+    ) -> BTreeSet<Name> {
         let mut bytes = total(listed);
         let mut segments = segments(listed).count();
         let mut removed = BTreeSet::new();
@@ -181,6 +200,7 @@ impl Retention {
             }
         }
         listed.retain(|file| !removed.contains(&file.name));
+        removed
     }
 
     /// Removes a file. One that cannot be removed is not counted as ours any more, so that others go instead.
@@ -206,13 +226,18 @@ impl Retention {
         is_ours
     }
 
-    /// What may be removed, the least worth first.
-    fn by_worth(&mut self, listed: &[Listed], max_bytes: u64, in_use: &InUse) -> Vec<Listed> {
+    /// What may be removed, the least worth first: these incidents before all others.
+    fn by_worth(
+        &mut self,
+        listed: &[Listed],
+        max_bytes: u64,
+        surplus: &BTreeSet<Name>,
+        in_use: &InUse,
+    ) -> Vec<Listed> {
         let may_go = |file: &&Listed| match file.name {
             Name::Segment { .. } => Some(file.name) != in_use.current,
             Name::Incident { number } => !in_use.open.contains(&number),
         };
-        let surplus = surplus_incidents(listed, max_bytes, in_use);
         // Summaries are read only if something has to go.
         let is_asked = total(listed) > max_bytes;
         let mut files: Vec<_> = listed.iter().filter(may_go).cloned().collect();

@@ -87,14 +87,19 @@ impl Segment {
         !(-BACK_MS..LENGTH_MS).contains(&age) || self.length >= BYTES.min(max_bytes / 8)
     }
 
-    /// Appends frames of a block, those after `written`. Nothing of them is in it if that fails.
+    /// Appends frames of a block, those after `written`, and of events only those after `recorded`. Nothing of them is
+    /// in it if that fails.
     pub(crate) fn append(
         &mut self,
         disk: &Disk,
         block: &Block,
         written: u64,
+        recorded: u64,
     ) -> Result<u64, Failure> {
-        let frames = block.frames.iter().filter(|frame| frame.sequence > written);
+        let frames = block.frames.iter().filter(|frame| {
+            let is_known = frame.kind == Kind::Event && frame.sequence <= recorded;
+            frame.sequence > written && !is_known
+        });
         let is_begin = block.frames.first().is_some_and(|frame| frame.sequence > written);
         let mut bytes = Vec::new();
         let layout = &block.layout.frame;
@@ -157,7 +162,10 @@ impl Segment {
         let key = Key { run: self.run, sequence: 0 };
         let payload = self.summary.payload();
         let summary = frame::encode(Kind::Summary, key, &payload).unwrap_or_default();
-        match self.write(disk, &summary).and_then(|()| self.sync(disk)) {
+        let written = self.write(disk, &summary);
+        // What was appended before is synced even without it.
+        let synced = self.sync(disk);
+        match written.and(synced) {
             Ok(()) => summary.len() as u64,
             Err(_) => 0,
         }

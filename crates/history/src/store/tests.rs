@@ -21,7 +21,8 @@ use crate::event::{Event, What};
 use crate::fixture::{at, event, incident, layout, moment, open_history, read, row};
 use crate::frame::Kind;
 use crate::history::{History, Settings};
-use crate::layout::Layout;
+use crate::incident::Incident;
+use crate::layout::{HostInfo, Layout};
 use crate::recording::{Damage, ReadError, Recording as _};
 use crate::time::Range;
 
@@ -305,6 +306,75 @@ fn only_one_of_two_processes_writes() {
 }
 
 #[test]
+fn what_another_process_recorded_is_not_written_again() {
+    let setup = Setup::new();
+    let (first, second) = (setup.open(), setup.open());
+    let record = |history: &History, range: std::ops::Range<i64>| {
+        for second in range {
+            let events = if second % 100 == 50 { vec![event(second)] } else { Vec::new() };
+            setup.record_at(history, second.unsigned_abs(), second, &events);
+        }
+    };
+    record(&first, 0..980);
+    record(&second, 0..980);
+    first.close();
+    record(&second, 980..1_100);
+    second.close();
+    let contents = read(&setup.archive(), Range::ALL);
+    let mut all = contents.seconds();
+    assert!(all.len() - 1_100 <= 65, "at most a block: {}", all.len());
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, seconds(0..1_100));
+    let expected: Vec<_> = (50..1_100).step_by(100).map(event).collect();
+    assert_eq!(contents.events, expected, "each event once");
+    assert_eq!(store_view(&second).rows_lost, 0);
+}
+
+#[test]
+fn what_another_machine_recorded_does_not_replace_what_this_one_did() {
+    let setup = Setup::new();
+    let named = |hostname: &str| {
+        let host = HostInfo { hostname: Some(hostname.to_owned()), ..setup.layout.host.clone() };
+        Arc::new(Layout { host, ..Layout::clone(&setup.layout) })
+    };
+    let (first, second) = (setup.open(), setup.open());
+    for (history, layout) in [(&first, named("one")), (&second, named("other"))] {
+        for second in 0..300 {
+            let row = row(&layout, second);
+            history.append(moment(second.unsigned_abs()), &layout, Some(&row), &[], false);
+        }
+    }
+    first.close();
+    second.close();
+    assert_eq!(setup.seconds(), [seconds(0..300), seconds(0..300)].concat());
+}
+
+#[test]
+fn incidents_of_another_process_are_not_written_again() {
+    let setup = Setup::new();
+    let (first, second) = (setup.open(), setup.open());
+    setup.record(&first, 0..1_000);
+    setup.record(&second, 0..1_000);
+    for (number, second_of) in (1..=8).zip((100..).step_by(100)) {
+        first.put_incident(&incident(number, second_of, true));
+        second.put_incident(&incident(number, second_of + 1, true));
+    }
+    // The other one has not seen it.
+    second.put_incident(&incident(9, 333, true));
+    first.close();
+    setup.record(&second, 1_000..1_100);
+    // Told again without news, and with some.
+    second.put_incident(&incident(7, 701, true));
+    let last = at(1_050);
+    second.put_incident(&Incident { last, ..incident(8, 801, true) });
+    second.close();
+    let incidents = setup.archive().incidents().expect("it can be read");
+    let began: Vec<_> = incidents.iter().map(|incident| incident.began).collect();
+    assert_eq!(began, [100, 200, 300, 400, 500, 600, 700, 800, 333, 801].map(at));
+}
+
+#[test]
 fn a_directory_of_a_later_version_is_left_alone() {
     let setup = Setup::new();
     fs::create_dir(setup.path()).expect("there is room");
@@ -396,7 +466,7 @@ fn nothing_is_removed_that_is_not_ours() {
     let setup = Setup { max_bytes: 30_000, ..Setup::new() };
     let garbage = fill_with_garbage(&setup.path());
     let history = setup.open();
-    assert_eq!(history.next_incident(), 4);
+    assert_eq!(history.next_incident(), 1, "what is not ours takes no number");
     setup.record(&history, 0..4_000);
     history.put_incident(&incident(3, 4_000, false));
     assert_eq!(errors(&history), BTreeMap::new());
@@ -530,7 +600,7 @@ fn a_run_knows_how_the_one_before_it_ended() {
     second.put_incident(&incident(1, 20, false));
     drop(second);
     let other_boot = Arc::new(Layout {
-        host: crate::layout::HostInfo {
+        host: HostInfo {
             boot_id: Some("earlier".into()),
             hostname: Some("gpu-node-1".into()),
             ..Default::default()
@@ -689,7 +759,7 @@ fn a_window_that_is_too_large_loses_its_middle() {
     let history = setup.open();
     setup.record(&history, 0..2_000);
     let window = Range { from: at(0), to: at(1_999) };
-    history.put_incident(&crate::incident::Incident { window, ..incident(1, 1_000, true) });
+    history.put_incident(&Incident { window, ..incident(1, 1_000, true) });
     let name = setup.path().join("incident-1.heatsink");
     assert!(fs::metadata(&name).expect("it is there").len() < 13_000);
     let other = crate::fixture::directory();

@@ -3,7 +3,6 @@
 use super::*;
 use crate::files;
 use crate::frame::{self, Key, Scanner};
-use crate::incident::Incident;
 
 /// An incident of about as many bytes.
 fn large(number: u64, second: i64, bytes: usize, is_closed: bool) -> Incident {
@@ -63,7 +62,8 @@ fn on_a_full_volume_the_oldest_segments_go_and_the_last_hour_stays() {
     setup.record(&history, 0..8 * 3_600);
     history.close();
     let view = store_view(&history);
-    assert_eq!((view.is_writable, view.rows_lost, view.errors), (true, 0, BTreeMap::new()));
+    assert_eq!((view.is_writable, view.rows_lost), (true, 0));
+    assert_eq!(view.errors.keys().copied().collect::<Vec<_>>(), ["removed_for_room"]);
     let all = setup.seconds();
     assert!(all.len() >= 3_600 && all.len() < 5 * 3_600, "{}", all.len());
     assert_eq!(all, seconds(all[0]..8 * 3_600));
@@ -73,13 +73,174 @@ fn on_a_full_volume_the_oldest_segments_go_and_the_last_hour_stays() {
 fn on_a_volume_that_another_one_fills_the_last_hour_stays() {
     let setup = Setup::new();
     let history = setup.open();
-    setup.record(&history, 0..5 * 3_600);
+    setup.record(&history, 0..3_600);
+    for number in 1..=10 {
+        history.put_incident(&large(number, 100, 300_000, true));
+    }
+    setup.record(&history, 3_600..5 * 3_600);
+    let before = setup.segments();
     setup.disk.faults.lock().expect("free").write = Some((0, Errno::NOSPC));
     setup.record(&history, 5 * 3_600..5 * 3_600 + 300);
-    assert_eq!(errors(&history).keys().copied().collect::<Vec<_>>(), ["full"]);
+    let errors = errors(&history);
+    assert_eq!(errors.keys().copied().collect::<Vec<_>>(), ["full", "removed_for_room"]);
+    assert_eq!(errors["removed_for_room"], (before - setup.segments()) as u64);
     let all = setup.seconds();
     assert!(all.len() >= 3_600, "{}", all.len());
     assert!(setup.segments() >= 2);
+    assert_eq!(numbers(&setup.archive()), Vec::from_iter(1..=10), "incidents last");
+}
+
+#[test]
+fn on_a_full_volume_incidents_beyond_their_share_go_first() {
+    // Of the size, and of a volume that is smaller than that.
+    for (max_bytes, capacity) in [(5 << 20, 100 << 20), (320 << 20, 5 << 20)] {
+        let setup = Setup { max_bytes, ..Setup::new() };
+        setup.disk.faults.lock().expect("free").capacity = Some(capacity);
+        let history = setup.open();
+        setup.record(&history, 0..3 * 3_600);
+        for number in 1..=12 {
+            history.put_incident(&large(number, 100, 300_000, true));
+        }
+        let segments = setup.segments();
+        setup.disk.faults.lock().expect("free").write = Some((0, Errno::NOSPC));
+        setup.record(&history, 3 * 3_600..3 * 3_600 + 8);
+        assert_eq!(setup.segments(), segments);
+        assert!(numbers(&setup.archive())[0] > 1);
+        setup.record(&history, 3 * 3_600 + 8..3 * 3_600 + 300);
+        let left = numbers(&setup.archive());
+        assert!((7..=9).contains(&left.len()) && left.ends_with(&[11, 12]), "{left:?}");
+    }
+}
+
+#[test]
+fn a_file_of_another_program_takes_no_numbers() {
+    let setup = Setup::new();
+    fs::create_dir(setup.path()).expect("there is room");
+    for number in [(1_u64 << 53) - 1, 1 << 53] {
+        for begin in ["incident", "segment-0"] {
+            let name = format!("{begin}-{number}.heatsink");
+            fs::write(setup.path().join(name), "garbage").expect("there is room");
+        }
+    }
+    let history = setup.open();
+    assert_eq!(history.next_incident(), 1);
+    setup.record(&history, 0..30);
+    history.put_incident(&incident(1, 10, true));
+    history.close();
+    assert_eq!(setup.seconds(), seconds(0..30));
+    let names = setup.names();
+    assert!(names.contains(&format!("segment-{}-1.heatsink", at(0).0)), "{names:?}");
+    assert!(names.contains(&"incident-1.heatsink".to_owned()), "{names:?}");
+}
+
+#[test]
+fn after_the_largest_number_comes_the_first_free_one() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..30);
+    history.put_incident(&incident(1, 10, true));
+    history.close();
+    let copy = |from: &str, to: &str| {
+        fs::copy(setup.path().join(from), setup.path().join(to)).expect("there is room");
+    };
+    let segment = format!("segment-{}-1.heatsink", at(0).0);
+    copy("incident-1.heatsink", "incident-9007199254740991.heatsink");
+    copy(&segment, &format!("segment-{}-9007199254740991.heatsink", at(0).0));
+    let history = setup.open();
+    assert_eq!(history.next_incident(), 2);
+    setup.record(&history, 100..130);
+    history.put_incident(&incident(1, 110, true));
+    assert_eq!(numbers(&setup.archive())[..2], [1, 2]);
+    history.close();
+    assert_eq!(setup.seconds(), [seconds(0..30), seconds(100..130)].concat());
+    assert!(setup.names().contains(&format!("segment-{}-2.heatsink", at(100).0)));
+}
+
+#[test]
+fn an_incident_that_failed_just_before_the_end_is_written() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..30);
+    setup.disk.faults.lock().expect("free").create = Some(("incident-1.", Errno::IO));
+    history.put_incident(&incident(1, 10, true));
+    assert_eq!(errors(&history)["io"], 1);
+    setup.disk.faults.lock().expect("free").create = None;
+    history.close();
+    assert_eq!(numbers(&setup.archive()), [1]);
+}
+
+#[test]
+fn a_large_incident_without_room_holds_up_no_small_one() {
+    let setup = Setup::new();
+    let killed = setup.open();
+    setup.record(&killed, 0..2_000);
+    let window = Range { from: at(0), to: at(2_000) };
+    killed.put_incident(&Incident { window, ..incident(1, 1_000, false) });
+    drop(killed);
+    let history = setup.open();
+    setup.record(&history, 2_001..2_010);
+    let bytes = |number| {
+        let name = format!("incident-{number}.heatsink");
+        fs::metadata(setup.path().join(name)).map_or(0, |metadata| metadata.len())
+    };
+    let closed = bytes(1);
+    assert!(closed > 5_000, "{closed}");
+    // The same again, without the room for it.
+    drop(history);
+    let killed = setup.open();
+    setup.record(&killed, 2_010..2_011);
+    killed.put_incident(&Incident { window, ..incident(2, 1_000, false) });
+    drop(killed);
+    setup.disk.faults.lock().expect("free").volume = Some(closed - 500);
+    let history = setup.open();
+    setup.record(&history, 2_020..2_030);
+    history.put_incident(&incident(3, 2_025, false));
+    setup.record(&history, 2_030..2_045);
+    let stored = setup.archive().incidents().expect("it can be read");
+    let stored: Vec<_> = stored.iter().map(|it| (it.number, it.is_closed)).collect();
+    assert_eq!(stored, [(1, true), (2, false), (3, false)]);
+    assert_eq!(errors(&history).keys().copied().collect::<Vec<_>>(), ["full"]);
+}
+
+#[test]
+fn what_was_written_is_synced_although_more_cannot_be() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..28);
+    setup.disk.faults.lock().expect("free").write = Some((0, Errno::NOSPC));
+    setup.disk.faults.lock().expect("free").sync = Some(Errno::IO);
+    setup.record(&history, 28..60);
+    setup.record_at(&history, 60, 60, &[event(60)]);
+    assert_eq!(setup.disk.faults.lock().expect("free").sync, None, "it is synced");
+}
+
+#[test]
+fn a_segment_is_synced_at_its_end_although_its_summary_cannot_be_written() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..28);
+    let ends = |faults: &mut super::super::disk::Faults| {
+        faults.write = Some((0, Errno::NOSPC));
+        faults.sync = Some(Errno::IO);
+    };
+    ends(&mut setup.disk.faults.lock().expect("free"));
+    history.close();
+    assert_eq!(setup.disk.faults.lock().expect("free").sync, None, "it is synced");
+}
+
+#[test]
+fn a_closed_incident_that_is_told_again_keeps_its_number() {
+    let setup = Setup::new();
+    let first = setup.open();
+    setup.record(&first, 0..30);
+    first.put_incident(&incident(1, 10, true));
+    first.close();
+    let second = setup.open();
+    setup.record(&second, 1_000..1_030);
+    for _ in 0..3 {
+        second.put_incident(&incident(1, 1_005, true));
+        assert_eq!(numbers(&setup.archive()), [1, 2]);
+    }
 }
 
 #[test]
