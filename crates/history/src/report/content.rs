@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::chart::{Chart, Others};
 use super::interest;
 use super::names::gpus_of;
-use super::reading::{Reading, read};
+use super::reading::{Reading, read, read_range};
 use super::story::{self, Entry};
 use crate::event::{Event, HolderInfo, What};
 use crate::incident::{Incident, Verdict};
@@ -179,9 +179,18 @@ impl Report {
             (None, None) => Others::All,
         };
         let named = gpus.unwrap_or_default();
-        let reading = read(recording, range, interest::signals_of_range(), &named, others)?;
-        let Reading { charts, gpus, host, mut events, mut signs, coverage, damage, left_out } =
-            reading;
+        let reading = read_range(recording, range, interest::signals_of_range(), &named, others)?;
+        let Reading {
+            charts,
+            gpus,
+            host,
+            holding,
+            mut events,
+            left_out,
+            mut signs,
+            coverage,
+            damage,
+        } = reading;
         let is_of = |gpu: Option<&GpuInfo>| {
             gpu.is_none_or(|gpu| gpus.iter().any(|known| known.is_same(gpu)))
         };
@@ -189,18 +198,19 @@ impl Report {
             events.retain(|event| is_of(event.gpu.as_ref()));
             signs.retain(|sign| is_of(sign.gpu.as_ref()));
         }
-        let holders = events.iter().filter_map(|event| match (&event.what, &event.gpu) {
-            (
-                What::HolderBegan { holder }
-                | What::HolderGoesOn { holder }
-                | What::HolderEnded { holder },
-                Some(gpu),
-            ) => {
-                let position = gpus.iter().position(|known| known.is_same(gpu))?;
-                Some((position, holder.clone()))
-            }
-            _ => None,
-        });
+        let holders =
+            holding.iter().chain(&events).filter_map(|event| match (&event.what, &event.gpu) {
+                (
+                    What::HolderBegan { holder }
+                    | What::HolderGoesOn { holder }
+                    | What::HolderEnded { holder },
+                    Some(gpu),
+                ) => {
+                    let position = gpus.iter().position(|known| known.is_same(gpu))?;
+                    Some((position, holder.clone()))
+                }
+                _ => None,
+            });
         let holders = held(holders);
         let triggers = signs.iter().filter(|sign| sign.is_trigger).map(|sign| sign.from);
         Ok(Self {
