@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use history::incident::Incident;
 use history::recording::{Damage, Recording};
-use history::report::{Holds, Mention, Report, Scope, holds, json, local, local_range};
+use history::report::{
+    Hold, Holds, Mention, Report, Scope, gpus_of, holds, json, local, local_range,
+};
 use history::time::{Range, Time};
 use jiff::tz::TimeZone;
 
@@ -130,14 +132,14 @@ fn of_range(
         count => format!("{count} incidents{of}"),
     };
     let incidents = inside.iter().map(|incident| Mention::of(incident)).collect();
-    let scope = Scope { range, end, gpu, gpus: None, headline, incidents };
+    let scope = Scope { range, end, gpu, holds: None, headline, incidents };
     let report = read::of(Report::of_range(scope.clone(), recording))?;
     if report.is_empty() && inside.is_empty() {
         return nothing_then(range, end, incidents_near(recording, end)?, recording);
     }
     let Some(index) = gpu.filter(|_| report.gpus.is_empty()) else { return Ok(report.into()) };
     let all = read::of(Report::of_range(Scope { gpu: None, ..scope }, recording))?;
-    let there = history::report::gpus_of(&all.gpus).unwrap_or_else(|| "no GPU".to_owned());
+    let there = gpus_of(&all.gpus).unwrap_or_else(|| "no GPU".to_owned());
     nothing(format!("GPU {index} was not recorded then; there is {there}"))
 }
 
@@ -153,8 +155,14 @@ fn of_job(
     incidents: &[Incident],
     recording: &dyn Recording,
 ) -> Result<Told> {
-    let (holder, range, mut gpus, goes_on) = match read::of(holds(recording, name))? {
-        Holds::Found { name, range, gpus, goes_on } => (name, range, gpus, goes_on),
+    let mut job = match read::of(holds(recording, name))? {
+        Holds::Found(job) => job,
+        Holds::Several(pods) => {
+            return nothing(format!(
+                "pods of several namespaces are called `{name}`; name one of them: {}",
+                pods.join(", ")
+            ));
+        }
         Holds::NotFound(others) => {
             let extent = read::extent(read::of(recording.extent())?);
             let others = match others.as_slice() {
@@ -167,44 +175,38 @@ fn of_job(
         }
     };
     if let Some(index) = gpu {
-        let all = history::report::gpus_of(&gpus).unwrap_or_else(|| "a GPU".to_owned());
-        gpus.retain(|gpu| gpu.index == Some(index));
-        if gpus.is_empty() {
-            return nothing(format!("{holder} did not have GPU {index}; it had {all}"));
+        let all = names_of(&job.holds);
+        job.holds.retain(|hold| hold.gpu.index == Some(index));
+        if job.holds.is_empty() {
+            return nothing(format!("{} did not have GPU {index}; it had {all}", job.name));
         }
     }
-    // What ends a job is often seen just after it.
-    let told = Range { from: range.from, to: range.to.after(Duration::from_secs(60)) };
-    let inside: Vec<&Incident> = incidents
-        .iter()
-        .filter(|incident| {
-            let is_near = told.overlaps(&Range { from: incident.began, to: incident.last });
-            let of_gpus = || {
-                let mut own = incident.gpus.iter();
-                own.any(|own| gpus.iter().any(|gpu| gpu.is_same(own)))
-            };
-            is_near && (incident.gpus.is_empty() || gpus.is_empty() || of_gpus())
-        })
-        .collect();
-    let of = history::report::gpus_of(&gpus).unwrap_or_else(|| "a GPU".to_owned());
-    let has = if goes_on { "has" } else { "had" };
+    let inside: Vec<&Incident> =
+        incidents.iter().filter(|incident| job.concerns(incident)).collect();
+    let of = names_of(&job.holds);
+    let has = if job.goes_on { "has" } else { "had" };
     let count = match inside.len() {
-        0 => "no incident".to_owned(),
-        1 => "1 incident".to_owned(),
-        count => format!("{count} incidents"),
+        0 => "there was no incident".to_owned(),
+        1 => "there was 1 incident".to_owned(),
+        count => format!("there were {count} incidents"),
     };
     let scope = Scope {
-        range,
-        end: range.to,
+        range: job.range,
+        end: job.range.to,
         gpu: None,
-        gpus: Some(gpus),
-        headline: format!("{holder} {has} {of}, and there was {count}"),
+        headline: format!("{} {has} {of}, and {count}", job.name),
+        holds: Some(job.holds),
         incidents: inside.iter().map(|incident| Mention::of(incident)).collect(),
     };
     let report = read::of(Report::of_range(scope, recording))?;
     let newest = inside.iter().rev().take(MOST_OF_JOB);
     let others = newest.map(|incident| Report::of_incident(incident, recording));
     Ok(Told { report, others: read::of(others.collect())? })
+}
+
+/// The GPUs of holds: `GPU 0-3`.
+fn names_of(holds: &[Hold]) -> String {
+    gpus_of(&Hold::gpus(holds)).unwrap_or_else(|| "a GPU".to_owned())
 }
 
 fn nothing<T>(line: String) -> Result<T> {
