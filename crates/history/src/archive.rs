@@ -18,7 +18,7 @@ use crate::files::{self, Listed, Marker, Name, Owner, Summary};
 use crate::frame::{Key, Kind};
 use crate::incident::Incident;
 use crate::memory::Memory;
-use crate::recording::{Damage, Item, ReadError, Recording};
+use crate::recording::{Damage, Item, ReadError, Recording, UnreadIncident};
 use crate::replay::Replay;
 use crate::time::Range;
 
@@ -213,6 +213,19 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> u64 {
     }
 }
 
+/// Why an incident cannot be read from its file; `None` if it can, or was removed since.
+fn unread(number: u64, path: &Path) -> Option<UnreadIncident> {
+    match files::incident(path) {
+        Ok(Some(_)) => None,
+        Ok(None) if matches!(files::owner(path), Ok(Owner::Newer)) => {
+            Some(UnreadIncident::Newer(number))
+        }
+        Ok(None) => Some(UnreadIncident::Damaged(number)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => Some(UnreadIncident::Io { number, source }),
+    }
+}
+
 /// The incidents of memory by the numbers that they have beside these files.
 fn numbered<'a>(
     memory: &'a Memory,
@@ -276,6 +289,16 @@ impl Recording for Archive {
 
     fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
         self.incidents_with(&Memory::default())
+    }
+
+    fn unread_incidents(&self) -> Result<Vec<UnreadIncident>, ReadError> {
+        let files = self.list()?.into_iter();
+        Ok(files
+            .filter_map(|Listed { name, path, .. }| match name {
+                Name::Incident { number } => unread(number, &path),
+                Name::Segment { .. } => None,
+            })
+            .collect())
     }
 
     fn extent(&self) -> Result<Option<Range>, ReadError> {

@@ -43,12 +43,15 @@ struct Listed<'a> {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let archive = read::open(args)?;
     let mut incidents = read::of(archive.incidents())?;
+    let unread = read::of(archive.unread_incidents())?;
+    read::note_unread(&unread);
     incidents.sort_by_key(|incident| std::cmp::Reverse((incident.began, incident.number)));
     let text = if args.get(&flags::INCIDENT_JSON)? {
         json(&incidents.iter().map(listed).collect::<Vec<_>>())?
     } else if incidents.is_empty() {
         let extent = read::extent(read::of(archive.extent())?);
-        format!("No incident was recorded; {extent}.\n")
+        let what = if unread.is_empty() { "was recorded" } else { "can be read" };
+        format!("No incident {what}; {extent}.\n")
     } else {
         table(&incidents, &TimeZone::system(), terminal::width())
     };

@@ -31,6 +31,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let (selection, gpu) = (Selection::read(args, now)?, args.get(&flags::REPORT_GPU)?);
     let is_json = args.get(&flags::INCIDENT_JSON)?;
     let archive = read::open(args)?;
+    if !matches!(selection, Selection::Number(_)) {
+        read::note_unread(&read::of(archive.unread_incidents())?);
+    }
     let told = tell(&selection, gpu, &archive)?;
     let text = if is_json {
         let missing = &told.report.missing;
@@ -222,14 +225,20 @@ fn no_incident(gpu: Option<u32>, recording: &dyn Recording) -> Result<Told> {
 }
 
 fn unknown(number: u64, incidents: &[Incident], recording: &dyn Recording) -> Result<Told> {
+    let unread = read::of(recording.unread_incidents())?;
+    let unread = unread.iter().find(|unread| unread.number() == number);
     let mut numbers: Vec<u64> = incidents.iter().map(|incident| incident.number).collect();
     numbers.sort_unstable();
+    let (what, other) = match unread {
+        Some(unread) => (unread.to_string(), "other "),
+        None => (format!("there is no incident {number}"), ""),
+    };
     match numbers.as_slice() {
+        [] if unread.is_some() => nothing(what),
         [] => no_incident(None, recording),
-        [only] => nothing(format!("there is no incident {number}; the only one is {only}")),
+        [only] => nothing(format!("{what}; the only {other}one is {only}")),
         [first, .., last] => nothing(format!(
-            "there is no incident {number}; there are {} from {first} to {last}; `heatsink \
-             incidents` lists them",
+            "{what}; there are {} from {first} to {last}; `heatsink incidents` lists them",
             numbers.len()
         )),
     }

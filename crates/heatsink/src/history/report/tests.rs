@@ -6,12 +6,12 @@ use std::sync::Arc;
 use history::event::{Event, HolderInfo, What};
 use history::incident::{Confidence, Verdict};
 use history::layout::{GpuInfo, HostInfo, Layout, SignalInfo};
-use history::recording::{Item, ReadError, Row};
+use history::recording::{Item, ReadError, Row, UnreadIncident};
 use history::sign::SignKind;
 
 use super::*;
 
-/// An hour of three GPUs, with incidents 3 of GPU 0 and 4 of GPU 1, job 7 on GPU 0, and two pods on
+/// An hour of three GPUs, with incidents 3 of GPU 0 and 4 of GPU 1, a damaged one, job 7 on GPU 0, and two pods on
 /// GPU 2.
 struct Hour;
 
@@ -95,6 +95,10 @@ impl Recording for Hour {
         Ok(vec![incident(3, 0, 40, 41), incident(4, 1, 55, 55)])
     }
 
+    fn unread_incidents(&self) -> Result<Vec<UnreadIncident>, ReadError> {
+        Ok(vec![UnreadIncident::Damaged(5)])
+    }
+
     fn extent(&self) -> Result<Option<Range>, ReadError> {
         Ok(Some(Range { from: minute(0), to: minute(60) }))
     }
@@ -166,6 +170,12 @@ fn each_selection_tells_what_it_names() {
 #[test]
 fn what_is_not_there_is_one_line_with_what_is() {
     let cases: &[(Selection, Option<u32>, &str)] = &[
+        (Selection::Number(9), None, "there is no incident 9; there are 2 from 3 to 4"),
+        (
+            Selection::Number(5),
+            None,
+            "incident 5 is damaged and cannot be read; there are 2 from 3",
+        ),
         (Selection::Newest, Some(9), "no incident of GPU 9 was recorded; the recording is from 2"),
         (Selection::At(minute(-60)), None, "; the nearest incident is 3, at 2"),
         (Selection::At(minute(600)), None, "; the nearest incident is 4, at 2"),
