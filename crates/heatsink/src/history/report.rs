@@ -2,11 +2,13 @@
 
 mod selection;
 
+use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use history::incident::Incident;
-use history::recording::{Damage, Recording};
+use history::layout::GpuInfo;
+use history::recording::{Damage, Item, Recording};
 use history::report::{
     Hold, Holds, Mention, Report, Scope, gpus_of, holds, json, local, local_range,
 };
@@ -217,11 +219,34 @@ fn nothing<T>(line: String) -> Result<T> {
 }
 
 fn no_incident(gpu: Option<u32>, recording: &dyn Recording) -> Result<Told> {
+    if let Some(index) = gpu
+        && let Some(there) = other_gpus(index, recording)?
+    {
+        return nothing(format!("GPU {index} was not recorded; there is {there}"));
+    }
     let of = gpu.map(|index| format!(" of GPU {index}")).unwrap_or_default();
     let extent = read::extent(read::of(recording.extent())?);
     nothing(format!(
-        "no incident{of} was recorded; {extent}; `heatsink report --from -1h` tells what happened"
+        "no incident{of} was recorded; {extent}; with --from -1h the report tells what happened"
     ))
+}
+
+/// The GPUs of a recording, if none of them has this index.
+fn other_gpus(index: u32, recording: &dyn Recording) -> Result<Option<String>> {
+    let mut gpus: Vec<GpuInfo> = Vec::new();
+    let mut is_there = false;
+    let read = recording.read(Range::ALL, &mut |item| {
+        let Item::Layout(layout) = item else { return ControlFlow::Continue(()) };
+        for gpu in &layout.gpus {
+            is_there |= gpu.index == Some(index);
+            if !gpus.iter().any(|known| known.is_same(gpu)) {
+                gpus.push(gpu.clone());
+            }
+        }
+        if is_there { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    read::of(read)?;
+    Ok(gpus_of(&gpus).filter(|_| !is_there))
 }
 
 fn unknown(number: u64, incidents: &[Incident], recording: &dyn Recording) -> Result<Told> {
