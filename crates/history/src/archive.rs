@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::files::{self, Listed, Name, Owner, Summary};
+use crate::files::{self, Listed, Marker, Name, Owner, Summary};
 use crate::frame::{Key, Kind};
 use crate::incident::Incident;
 use crate::memory::Memory;
-use crate::recording::{Damage, Item, ReadError, Recording};
+use crate::recording::{Damage, Item, ReadError, Recording, UnreadIncident};
 use crate::replay::Replay;
 use crate::time::Range;
 
@@ -36,16 +36,17 @@ impl Archive {
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or holds no history.
+    /// If it cannot be read, or holds no history. What may be a history and cannot be read is an error of reading.
     pub fn open(directory: &Path) -> Result<Self, ReadError> {
         let archive = Self { directory: directory.to_owned() };
-        let is_ours =
-            |file: &Listed| files::owner(&file.path).is_ok_and(|owner| owner != Owner::Unknown);
         let files = archive.list()?;
-        if !files::marker(directory).is_of_history() && !files.iter().any(is_ours) {
-            return Err(ReadError::NotAHistory { path: directory.display().to_string() });
+        let owners = files.iter().map(|file| (file.path.as_path(), files::owner(&file.path)));
+        let marker = (&*directory.join(files::MARKER), files::read_marker(directory));
+        match is_history(marker, owners) {
+            Ok(true) => Ok(archive),
+            Ok(false) => Err(ReadError::NotAHistory { path: directory.display().to_string() }),
+            Err((path, source)) => Err(ReadError::Io { path: path.display().to_string(), source }),
         }
-        Ok(archive)
     }
 
     fn list(&self) -> Result<Vec<Listed>, ReadError> {
@@ -181,11 +182,47 @@ impl Archive {
     }
 }
 
+/// Whether a directory with this marker and files of these owners is a history that can be read: it has a file of
+/// ours, or the marker says so. Otherwise the first file that cannot be read, and why: it may be ours.
+fn is_history<'a>(
+    marker: (&'a Path, io::Result<Marker>),
+    owners: impl IntoIterator<Item = (&'a Path, io::Result<Owner>)>,
+) -> Result<bool, (&'a Path, io::Error)> {
+    let mut failed = None;
+    for (path, owner) in owners {
+        match owner {
+            Ok(Owner::Ours | Owner::Newer) => return Ok(true),
+            Ok(Owner::Unknown) => {}
+            // It was removed since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => drop(failed.get_or_insert((path, error))),
+        }
+    }
+    match (marker, failed) {
+        (_, Some(failed)) => Err(failed),
+        ((_, Ok(marker)), None) => Ok(marker.is_of_history()),
+        ((path, Err(error)), None) => Err((path, error)),
+    }
+}
+
 /// Bytes of a file that cannot be read. One that is gone was removed after its turn, or replaced.
 pub(crate) fn unreadable(path: &Path, error: &io::Error) -> u64 {
     match error.kind() {
         io::ErrorKind::NotFound => 0,
         _ => std::fs::metadata(path).map_or(1, |file| file.len().max(1)),
+    }
+}
+
+/// Why an incident cannot be read from its file; `None` if it can, or was removed since.
+fn unread(number: u64, path: &Path) -> Option<UnreadIncident> {
+    match files::incident(path) {
+        Ok(Some(_)) => None,
+        Ok(None) if matches!(files::owner(path), Ok(Owner::Newer)) => {
+            Some(UnreadIncident::Newer(number))
+        }
+        Ok(None) => Some(UnreadIncident::Damaged(number)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => Some(UnreadIncident::Io { number, source }),
     }
 }
 
@@ -254,10 +291,47 @@ impl Recording for Archive {
         self.incidents_with(&Memory::default())
     }
 
+    fn unread_incidents(&self) -> Result<Vec<UnreadIncident>, ReadError> {
+        let files = self.list()?.into_iter();
+        Ok(files
+            .filter_map(|Listed { name, path, .. }| match name {
+                Name::Incident { number } => unread(number, &path),
+                Name::Segment { .. } => None,
+            })
+            .collect())
+    }
+
     fn extent(&self) -> Result<Option<Range>, ReadError> {
         let files = self.list()?;
         let summaries = files.iter().filter_map(|file| Self::summary(file).ok());
         let ranges = summaries.filter_map(|summary| Some(summary.content?.0));
         Ok(ranges.reduce(Range::joined))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_something_else() {
+        let (marker, one, other) = (Path::new("marker"), Path::new("one"), Path::new("other"));
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let told = |says: io::Result<Marker>, owners: Vec<io::Result<Owner>>| {
+            let told = is_history((marker, says), [one, other].into_iter().zip(owners));
+            told.map_err(|(path, error)| (path, error.kind()))
+        };
+        let hidden = |path| Err((path, io::ErrorKind::PermissionDenied));
+        // All files are of a group of which the reader is not.
+        assert_eq!(told(Err(denied()), vec![Err(denied()), Err(denied())]), hidden(one));
+        assert_eq!(told(Err(denied()), Vec::new()), hidden(marker));
+        assert_eq!(told(Ok(Marker::Ours), vec![Err(denied())]), hidden(one));
+        assert_eq!(told(Ok(Marker::None), vec![Ok(Owner::Unknown), Err(denied())]), hidden(other));
+        // What can be read is read, and the rest of it is damage.
+        assert_eq!(told(Err(denied()), vec![Err(denied()), Ok(Owner::Ours)]), Ok(true));
+        assert_eq!(told(Ok(Marker::Ours), vec![Ok(Owner::Unknown), Err(gone())]), Ok(true));
+        assert_eq!(told(Ok(Marker::Newer), Vec::new()), Ok(true));
+        assert_eq!(told(Ok(Marker::None), vec![Ok(Owner::Unknown), Err(gone())]), Ok(false));
     }
 }

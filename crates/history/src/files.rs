@@ -172,21 +172,26 @@ impl Marker {
 
 /// Reads the marker of a directory.
 pub(crate) fn marker(directory: &Path) -> Marker {
+    read_marker(directory).unwrap_or(Marker::Unreadable)
+}
+
+/// Reads the marker of a directory, or says why it cannot be read.
+pub(crate) fn read_marker(directory: &Path) -> io::Result<Marker> {
     let mut bytes = Vec::new();
     match open(&directory.join(MARKER)).and_then(|file| file.take(100).read_to_end(&mut bytes)) {
         Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Marker::None,
-        Err(_) => return Marker::Unreadable,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Marker::None),
+        Err(error) => return Err(error),
     }
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let version = text.strip_prefix(MARKER_TEXT).and_then(|rest| rest.trim().parse().ok());
     let is_cut = MARKER_TEXT.as_bytes().starts_with(&bytes) || bytes.iter().all(|byte| *byte == 0);
-    match version {
+    Ok(match version {
         Some(0..=DIRECTORY_VERSION) => Marker::Ours,
         Some(_) => Marker::Newer,
         None if is_cut => Marker::Cut,
         None => Marker::Unreadable,
-    }
+    })
 }
 
 /// The content of a marker.

@@ -41,6 +41,34 @@ pub struct Damage {
     pub newer_files: Vec<String>,
 }
 
+/// An incident that is there and cannot be read.
+#[derive(Debug, Error)]
+pub enum UnreadIncident {
+    /// Its file is damaged.
+    #[error("incident {0} is damaged and cannot be read")]
+    Damaged(u64),
+    /// A later version of heatsink wrote it.
+    #[error("incident {0} was written by a later version of heatsink; use that version")]
+    Newer(u64),
+    /// Its file cannot be read.
+    #[error("incident {number} cannot be read ({source})")]
+    Io {
+        /// Its number.
+        number: u64,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl UnreadIncident {
+    /// The number of the incident.
+    pub fn number(&self) -> u64 {
+        match self {
+            Self::Damaged(number) | Self::Newer(number) | Self::Io { number, .. } => *number,
+        }
+    }
+}
+
 /// Why nothing can be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
@@ -97,6 +125,15 @@ pub trait Recording {
     ///
     /// If nothing can be read.
     fn incidents(&self) -> Result<Vec<Incident>, ReadError>;
+
+    /// The incidents that [`incidents`](Self::incidents) leaves out, in the order of their numbers.
+    ///
+    /// # Errors
+    ///
+    /// If nothing can be read.
+    fn unread_incidents(&self) -> Result<Vec<UnreadIncident>, ReadError> {
+        Ok(Vec::new())
+    }
 
     /// From the first to the last row or event; `None` if there is none.
     ///

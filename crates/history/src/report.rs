@@ -27,7 +27,7 @@ pub use self::clock::{duration, local, local_range};
 pub use self::columns::{clip, columns};
 pub use self::content::{Held, Mention, Missing, Report, Scope};
 pub use self::escape::{escape, json};
-pub use self::holds::{Holds, holds};
+pub use self::holds::{Hold, Holds, JobHolds, holds};
 pub use self::names::gpus_of;
 pub use self::story::Entry;
 pub use self::style::Style;

@@ -19,6 +19,9 @@ use crate::{flags, terminal};
 /// From so many columns on, all columns of the table are shown.
 const WIDE: usize = 120;
 
+/// With fewer columns, the verdict has a line of its own.
+const NARROW: usize = 72;
+
 /// An incident in the JSON of the list.
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -43,12 +46,15 @@ struct Listed<'a> {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let archive = read::open(args)?;
     let mut incidents = read::of(archive.incidents())?;
+    let unread = read::of(archive.unread_incidents())?;
+    read::note_unread(&unread);
     incidents.sort_by_key(|incident| std::cmp::Reverse((incident.began, incident.number)));
     let text = if args.get(&flags::INCIDENT_JSON)? {
         json(&incidents.iter().map(listed).collect::<Vec<_>>())?
     } else if incidents.is_empty() {
         let extent = read::extent(read::of(archive.extent())?);
-        format!("No incident was recorded; {extent}.\n")
+        let what = if unread.is_empty() { "was recorded" } else { "can be read" };
+        format!("No incident {what}; {extent}.\n")
     } else {
         table(&incidents, &TimeZone::system(), terminal::width())
     };
@@ -116,6 +122,72 @@ fn table(incidents: &[Incident], zone: &TimeZone, width: usize) -> String {
             line.drain(2..3);
         }
     }
-    let text = aligned(&lines);
-    text.lines().map(|line| clip(line, width) + "\n").collect()
+    let mut verdicts = Vec::new();
+    if width < NARROW {
+        verdicts.extend(lines.iter_mut().filter_map(Vec::pop));
+    }
+    let mut verdicts = verdicts.into_iter();
+    let mut text = String::new();
+    for line in aligned(&lines).lines() {
+        let below = verdicts.next().map(|verdict| format!("  {verdict}"));
+        for line in std::iter::once(line).chain(below.as_deref()) {
+            text += &(clip(line, width) + "\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use history::incident::Verdict;
+    use history::layout::HostInfo;
+    use history::time::Range;
+
+    use super::*;
+
+    fn incident() -> Incident {
+        let began = Time(1_796_004_764_300);
+        Incident {
+            number: 4,
+            kind: SignKind::Xid,
+            began,
+            last: began,
+            window: Range { from: began, to: began },
+            is_closed: true,
+            host: HostInfo::default(),
+            gpus: vec![GpuInfo { index: Some(7), ..GpuInfo::default() }],
+            holders: Vec::new(),
+            signs: Vec::new(),
+            events: Vec::new(),
+            verdict: Verdict {
+                name: "off_bus".to_owned(),
+                cause: "The PCIe link of GPU 7 failed, and it fell off the bus.".to_owned(),
+                evidence: Vec::new(),
+                actions: Vec::new(),
+                confidence: Confidence::Likely,
+                runbook: None,
+            },
+        }
+    }
+
+    #[test]
+    fn the_verdict_is_told_on_any_terminal() {
+        let table = |width| table(&[incident()], &TimeZone::UTC, width);
+        let narrow = "\
+ID  TIME                     GPUS
+  VERDICT
+4   2026-11-30 02:12:44 UTC  GPU 7
+  The PCIe link of GPU 7 failed, and it…
+";
+        assert_eq!(table(40), narrow);
+        let usual = "\
+ID  TIME                     GPUS   VERDICT
+4   2026-11-30 02:12:44 UTC  GPU 7  The PCIe link of GPU 7 failed, and it fell …
+";
+        assert_eq!(table(80), usual);
+        assert!(table(120).contains("KIND  GPUS   HOLDER  VERDICT"), "{}", table(120));
+        for width in 0..200 {
+            assert!(table(width).lines().all(|line| history::report::columns(line) <= width));
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use history::archive::Archive;
-use history::recording::{Damage, ReadError, Recording};
+use history::recording::{Damage, ReadError, Recording, UnreadIncident};
 use history::report::local_range;
 use history::time::Range;
 
@@ -118,6 +118,15 @@ pub(crate) fn note(damage: &Damage) {
             "written by a later version of heatsink and not read: {files}; use that version"
         ));
     }
+    print(notes);
+}
+
+/// Says on standard error which incidents could not be read.
+pub(crate) fn note_unread(unread: &[UnreadIncident]) {
+    print(unread.iter().map(ToString::to_string));
+}
+
+fn print(notes: impl IntoIterator<Item = String>) {
     for note in notes {
         // A failure to print leaves nothing to do about it.
         let _ = writeln!(io::stderr(), "heatsink: note: {note}");

@@ -2,12 +2,16 @@
 
 mod selection;
 
+use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use history::incident::Incident;
-use history::recording::{Damage, Recording};
-use history::report::{Holds, Mention, Report, Scope, holds, json, local, local_range};
+use history::layout::GpuInfo;
+use history::recording::{Damage, Item, Recording};
+use history::report::{
+    Hold, Holds, Mention, Report, Scope, gpus_of, holds, json, local, local_range,
+};
 use history::time::{Range, Time};
 use jiff::tz::TimeZone;
 
@@ -29,6 +33,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let (selection, gpu) = (Selection::read(args, now)?, args.get(&flags::REPORT_GPU)?);
     let is_json = args.get(&flags::INCIDENT_JSON)?;
     let archive = read::open(args)?;
+    if !matches!(selection, Selection::Number(_)) {
+        read::note_unread(&read::of(archive.unread_incidents())?);
+    }
     let told = tell(&selection, gpu, &archive)?;
     let text = if is_json {
         let missing = &told.report.missing;
@@ -130,14 +137,14 @@ fn of_range(
         count => format!("{count} incidents{of}"),
     };
     let incidents = inside.iter().map(|incident| Mention::of(incident)).collect();
-    let scope = Scope { range, end, gpu, gpus: None, headline, incidents };
+    let scope = Scope { range, end, gpu, holds: None, headline, incidents };
     let report = read::of(Report::of_range(scope.clone(), recording))?;
     if report.is_empty() && inside.is_empty() {
         return nothing_then(range, end, incidents_near(recording, end)?, recording);
     }
     let Some(index) = gpu.filter(|_| report.gpus.is_empty()) else { return Ok(report.into()) };
     let all = read::of(Report::of_range(Scope { gpu: None, ..scope }, recording))?;
-    let there = history::report::gpus_of(&all.gpus).unwrap_or_else(|| "no GPU".to_owned());
+    let there = gpus_of(&all.gpus).unwrap_or_else(|| "no GPU".to_owned());
     nothing(format!("GPU {index} was not recorded then; there is {there}"))
 }
 
@@ -153,8 +160,14 @@ fn of_job(
     incidents: &[Incident],
     recording: &dyn Recording,
 ) -> Result<Told> {
-    let (holder, range, mut gpus, goes_on) = match read::of(holds(recording, name))? {
-        Holds::Found { name, range, gpus, goes_on } => (name, range, gpus, goes_on),
+    let mut job = match read::of(holds(recording, name))? {
+        Holds::Found(job) => job,
+        Holds::Several(pods) => {
+            return nothing(format!(
+                "pods of several namespaces are called `{name}`; name one of them: {}",
+                pods.join(", ")
+            ));
+        }
         Holds::NotFound(others) => {
             let extent = read::extent(read::of(recording.extent())?);
             let others = match others.as_slice() {
@@ -167,38 +180,27 @@ fn of_job(
         }
     };
     if let Some(index) = gpu {
-        let all = history::report::gpus_of(&gpus).unwrap_or_else(|| "a GPU".to_owned());
-        gpus.retain(|gpu| gpu.index == Some(index));
-        if gpus.is_empty() {
-            return nothing(format!("{holder} did not have GPU {index}; it had {all}"));
+        let all = names_of(&job.holds);
+        job.holds.retain(|hold| hold.gpu.index == Some(index));
+        if job.holds.is_empty() {
+            return nothing(format!("{} did not have GPU {index}; it had {all}", job.name));
         }
     }
-    // What ends a job is often seen just after it.
-    let told = Range { from: range.from, to: range.to.after(Duration::from_secs(60)) };
-    let inside: Vec<&Incident> = incidents
-        .iter()
-        .filter(|incident| {
-            let is_near = told.overlaps(&Range { from: incident.began, to: incident.last });
-            let of_gpus = || {
-                let mut own = incident.gpus.iter();
-                own.any(|own| gpus.iter().any(|gpu| gpu.is_same(own)))
-            };
-            is_near && (incident.gpus.is_empty() || gpus.is_empty() || of_gpus())
-        })
-        .collect();
-    let of = history::report::gpus_of(&gpus).unwrap_or_else(|| "a GPU".to_owned());
-    let has = if goes_on { "has" } else { "had" };
+    let inside: Vec<&Incident> =
+        incidents.iter().filter(|incident| job.concerns(incident)).collect();
+    let of = names_of(&job.holds);
+    let has = if job.goes_on { "has" } else { "had" };
     let count = match inside.len() {
-        0 => "no incident".to_owned(),
-        1 => "1 incident".to_owned(),
-        count => format!("{count} incidents"),
+        0 => "there was no incident".to_owned(),
+        1 => "there was 1 incident".to_owned(),
+        count => format!("there were {count} incidents"),
     };
     let scope = Scope {
-        range,
-        end: range.to,
+        range: job.range,
+        end: job.range.to,
         gpu: None,
-        gpus: Some(gpus),
-        headline: format!("{holder} {has} {of}, and there was {count}"),
+        headline: format!("{} {has} {of}, and {count}", job.name),
+        holds: Some(job.holds),
         incidents: inside.iter().map(|incident| Mention::of(incident)).collect(),
     };
     let report = read::of(Report::of_range(scope, recording))?;
@@ -207,27 +209,61 @@ fn of_job(
     Ok(Told { report, others: read::of(others.collect())? })
 }
 
+/// The GPUs of holds: `GPU 0-3`.
+fn names_of(holds: &[Hold]) -> String {
+    gpus_of(&Hold::gpus(holds)).unwrap_or_else(|| "a GPU".to_owned())
+}
+
 fn nothing<T>(line: String) -> Result<T> {
     Err(NothingToRead(line).into())
 }
 
 fn no_incident(gpu: Option<u32>, recording: &dyn Recording) -> Result<Told> {
+    if let Some(index) = gpu
+        && let Some(there) = other_gpus(index, recording)?
+    {
+        return nothing(format!("GPU {index} was not recorded; there is {there}"));
+    }
     let of = gpu.map(|index| format!(" of GPU {index}")).unwrap_or_default();
     let extent = read::extent(read::of(recording.extent())?);
     nothing(format!(
-        "no incident{of} was recorded; {extent}; `heatsink report --from -1h` tells what happened"
+        "no incident{of} was recorded; {extent}; with --from -1h the report tells what happened"
     ))
 }
 
+/// The GPUs of a recording, if none of them has this index.
+fn other_gpus(index: u32, recording: &dyn Recording) -> Result<Option<String>> {
+    let mut gpus: Vec<GpuInfo> = Vec::new();
+    let mut is_there = false;
+    let read = recording.read(Range::ALL, &mut |item| {
+        let Item::Layout(layout) = item else { return ControlFlow::Continue(()) };
+        for gpu in &layout.gpus {
+            is_there |= gpu.index == Some(index);
+            if !gpus.iter().any(|known| known.is_same(gpu)) {
+                gpus.push(gpu.clone());
+            }
+        }
+        if is_there { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    read::of(read)?;
+    Ok(gpus_of(&gpus).filter(|_| !is_there))
+}
+
 fn unknown(number: u64, incidents: &[Incident], recording: &dyn Recording) -> Result<Told> {
+    let unread = read::of(recording.unread_incidents())?;
+    let unread = unread.iter().find(|unread| unread.number() == number);
     let mut numbers: Vec<u64> = incidents.iter().map(|incident| incident.number).collect();
     numbers.sort_unstable();
+    let (what, other) = match unread {
+        Some(unread) => (unread.to_string(), "other "),
+        None => (format!("there is no incident {number}"), ""),
+    };
     match numbers.as_slice() {
+        [] if unread.is_some() => nothing(what),
         [] => no_incident(None, recording),
-        [only] => nothing(format!("there is no incident {number}; the only one is {only}")),
+        [only] => nothing(format!("{what}; the only {other}one is {only}")),
         [first, .., last] => nothing(format!(
-            "there is no incident {number}; there are {} from {first} to {last}; `heatsink \
-             incidents` lists them",
+            "{what}; there are {} from {first} to {last}; `heatsink incidents` lists them",
             numbers.len()
         )),
     }

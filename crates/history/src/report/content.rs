@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::chart::{Chart, Others};
+use super::holds::Hold;
 use super::interest;
 use super::names::gpus_of;
-use super::reading::{Reading, read};
+use super::reading::{Reading, read, read_range};
 use super::story::{self, Entry};
 use crate::event::{Event, HolderInfo, What};
 use crate::incident::{Incident, Verdict};
@@ -119,8 +120,8 @@ pub struct Scope {
     pub end: Time,
     /// Only the GPU with this index.
     pub gpu: Option<u32>,
-    /// Only the GPUs of this job or pod: they are known to be these.
-    pub gpus: Option<Vec<GpuInfo>>,
+    /// Only what happened on the GPUs of a job or a pod while it had them.
+    pub holds: Option<Vec<Hold>>,
     /// The first line, without the time.
     pub headline: String,
     /// The incidents of this time.
@@ -172,16 +173,26 @@ impl Report {
     ///
     /// If the recording cannot be read.
     pub fn of_range(scope: Scope, recording: &dyn Recording) -> Result<Self, ReadError> {
-        let Scope { range, end, gpu, gpus, headline, incidents } = scope;
-        let others = match (&gpus, gpu) {
+        let Scope { range, end, gpu, holds, headline, incidents } = scope;
+        let others = match (&holds, gpu) {
             (Some(_), _) => Others::None,
             (None, Some(index)) => Others::Index(index),
             (None, None) => Others::All,
         };
-        let named = gpus.unwrap_or_default();
-        let reading = read(recording, range, interest::signals_of_range(), &named, others)?;
-        let Reading { charts, gpus, host, mut events, mut signs, coverage, damage, left_out } =
-            reading;
+        let holds = holds.unwrap_or_default();
+        let named = Hold::gpus(&holds);
+        let reading = read_range(recording, range, interest::signals_of_range(), &named, others)?;
+        let Reading {
+            charts,
+            gpus,
+            host,
+            holding,
+            mut events,
+            left_out,
+            mut signs,
+            coverage,
+            damage,
+        } = reading;
         let is_of = |gpu: Option<&GpuInfo>| {
             gpu.is_none_or(|gpu| gpus.iter().any(|known| known.is_same(gpu)))
         };
@@ -189,18 +200,26 @@ impl Report {
             events.retain(|event| is_of(event.gpu.as_ref()));
             signs.retain(|sign| is_of(sign.gpu.as_ref()));
         }
-        let holders = events.iter().filter_map(|event| match (&event.what, &event.gpu) {
-            (
-                What::HolderBegan { holder }
-                | What::HolderGoesOn { holder }
-                | What::HolderEnded { holder },
-                Some(gpu),
-            ) => {
-                let position = gpus.iter().position(|known| known.is_same(gpu))?;
-                Some((position, holder.clone()))
-            }
-            _ => None,
-        });
+        if !holds.is_empty() {
+            let is_held = |gpu: &Option<GpuInfo>, from, to| {
+                gpu.as_ref().is_none_or(|gpu| Hold::has(&holds, gpu, Range { from, to }))
+            };
+            events.retain(|event| is_held(&event.gpu, event.time, event.time));
+            signs.retain(|sign| is_held(&sign.gpu, sign.from, sign.to.unwrap_or(range.to)));
+        }
+        let holders =
+            holding.iter().chain(&events).filter_map(|event| match (&event.what, &event.gpu) {
+                (
+                    What::HolderBegan { holder }
+                    | What::HolderGoesOn { holder }
+                    | What::HolderEnded { holder },
+                    Some(gpu),
+                ) => {
+                    let position = gpus.iter().position(|known| known.is_same(gpu))?;
+                    Some((position, holder.clone()))
+                }
+                _ => None,
+            });
         let holders = held(holders);
         let triggers = signs.iter().filter(|sign| sign.is_trigger).map(|sign| sign.from);
         Ok(Self {

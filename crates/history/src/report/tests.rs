@@ -11,10 +11,10 @@ use testkit::golden::check_golden;
 
 use self::double::Replayed;
 use self::stories::{Story, eight, heat, not_known, quiet};
-use super::{Holds, Report, Style, holds, json};
+use super::{Hold, Holds, JobHolds, Report, Scope, Style, holds, json};
 use crate::event::{Event, HolderInfo, What};
 use crate::recording::Damage;
-use crate::time::Time;
+use crate::time::{Range, Time};
 
 fn style(width: usize) -> Style {
     let time_zone = jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
@@ -44,13 +44,33 @@ fn an_incident_whose_cause_is_not_known() {
     check("not-known", &not_known());
 }
 
-/// A report of what the detector and the table of verdicts make of a story.
-fn told(story: &crate::story::Story) -> Report {
-    let incident = story.incidents().pop().unwrap();
+/// A story as it was recorded.
+fn recorded(story: &crate::story::Story) -> Replayed {
     let rows = story.steps.iter().map(|step| step.row.clone()).collect();
     let events = story.steps.iter().flat_map(|step| step.events.clone()).collect();
     let (layout, damage) = (story.layout(), Damage::default());
-    Report::of_incident(&incident, &Replayed { layout, rows, events, damage }).unwrap()
+    Replayed { layout, rows, events, incidents: story.incidents(), damage }
+}
+
+/// A report of what the detector and the table of verdicts make of a story.
+fn told(story: &crate::story::Story) -> Report {
+    let recording = recorded(story);
+    let incident = recording.incidents.last().unwrap();
+    Report::of_incident(incident, &recording).unwrap()
+}
+
+/// A report of the last seconds of a story.
+fn last_seconds(recording: &Replayed, seconds: u64) -> Report {
+    last(recording, Duration::from_secs(seconds))
+}
+
+/// A report of the end of a story.
+fn last(recording: &Replayed, length: Duration) -> Report {
+    let end = recording.rows.last().unwrap().time;
+    let range = Range { from: end.before(length), to: end };
+    let (headline, incidents) = ("No incident".to_owned(), Vec::new());
+    let scope = Scope { range, end, gpu: None, holds: None, headline, incidents };
+    Report::of_range(scope, recording).unwrap()
 }
 
 fn busy() -> crate::story::Story {
@@ -174,12 +194,13 @@ fn a_job_is_told_from_its_begin_to_its_end() {
         |seconds, index, id: &str| event(seconds, index, What::HolderGoesOn { holder: holder(id) });
     recording.events.insert(1, goes_on(-750, 1, "0"));
     let found = |id| match holds(&recording, id).unwrap() {
-        Holds::Found { range, gpus, goes_on, name } => {
-            assert_eq!(name, format!("job {id}"));
+        Holds::Found(job) => {
+            assert_eq!(job.name, format!("job {id}"));
             let seconds = |time: Time| (time.0 - stories::END) / 1000;
-            (seconds(range.from), seconds(range.to), gpus.len(), goes_on)
+            let gpus = Hold::gpus(&job.holds).len();
+            (seconds(job.range.from), seconds(job.range.to), gpus, job.goes_on)
         }
-        Holds::NotFound(others) => panic!("{others:?}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!(found("1"), (-900, -800, 1, false));
     assert_eq!(found("2"), (-700, -90, 2, false));
@@ -188,4 +209,107 @@ fn a_job_is_told_from_its_begin_to_its_end() {
     assert_eq!(found("0"), (-900, 900, 1, true));
     let others = ["3", "2", "0", "1"].map(str::to_owned).to_vec();
     assert_eq!(holds(&recording, "4").unwrap(), Holds::NotFound(others));
+}
+
+/// The time of a job in a recording.
+fn job(recording: &Replayed, name: &str) -> JobHolds {
+    match holds(recording, name).unwrap() {
+        Holds::Found(job) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_job_has_no_incidents_of_others() {
+    let story = crate::story::Story::of(2).job("300", &[0]).run(900).job_ends("300", &[0]).run(60);
+    let story = story.job("301", &[0]).run(60).xid(0, 31).run(200).job_ends("301", &[0]).run(60);
+    let requeued = story.job("300", &[1]).run(60).xid(1, 31).run(200);
+    let recording = recorded(&requeued);
+    let of = |name: &str| {
+        let job = job(&recording, name);
+        let incidents = recording.incidents.iter().filter(|incident| job.concerns(incident));
+        incidents.map(|incident| incident.gpus[0].index).collect::<Vec<_>>()
+    };
+    assert_eq!((of("300"), of("301")), (vec![Some(1)], vec![Some(0)]));
+    // Nothing of the other is told either.
+    let JobHolds { range, holds, .. } = job(&recording, "300");
+    let (headline, incidents) = (String::new(), Vec::new());
+    let scope = Scope { range, end: range.to, gpu: None, holds: Some(holds), headline, incidents };
+    let text = Report::of_range(scope, &recording).unwrap().text(&style(80));
+    assert!(text.contains("XID 31 on GPU 1") && !text.contains("XID 31 on GPU 0"), "{text}");
+    assert!(!text.contains("job 301"), "{text}");
+}
+
+#[test]
+fn a_job_that_is_not_there_after_a_restart_has_no_later_incident() {
+    let story = crate::story::Story::of(1).job("300", &[0]).run(900).started(false, false, 30);
+    let story = story.job("301", &[0]).run(120).xid(0, 31).run(200);
+    let recording = recorded(&story);
+    let own = job(&recording, "300");
+    assert!(!own.goes_on && !own.concerns(&recording.incidents[0]), "{own:?}");
+    assert!(job(&recording, "301").concerns(&recording.incidents[0]));
+    // Of an incident just after a job without a known holder, it is the job's.
+    let orphan =
+        crate::incident::Incident { holders: Vec::new(), ..recording.incidents[0].clone() };
+    let near = crate::incident::Incident { began: own.range.to, last: own.range.to, ..orphan };
+    assert!(own.concerns(&near));
+}
+
+#[test]
+fn pods_of_one_name_are_told_apart_by_their_namespaces() {
+    let pod = |namespace: &str| HolderInfo::Pod {
+        namespace: namespace.to_owned(),
+        pod: "train-0".to_owned(),
+        container: "main".to_owned(),
+        uid: None,
+    };
+    let began = |namespace| What::HolderBegan { holder: pod(namespace) };
+    let story = crate::story::Story::of(2).event(Some(0), began("b")).event(Some(1), began("a"));
+    let recording = recorded(&story.run(60));
+    let both = ["a/train-0", "b/train-0"].map(str::to_owned).to_vec();
+    assert_eq!(holds(&recording, "train-0").unwrap(), Holds::Several(both));
+    assert_eq!(job(&recording, "a/train-0").holds[0].gpu.index, Some(1));
+}
+
+#[test]
+fn a_range_knows_who_had_the_gpus_when_it_began() {
+    let recording = recorded(&busy().run(3000));
+    let report = last_seconds(&recording, 60);
+    let [held] = report.holders.as_slice() else { panic!("{:?}", report.holders) };
+    assert_eq!((held.holder.name().as_str(), held.gpus.len()), ("job 4711", 4));
+    // It is not told as something that happened.
+    assert_eq!(report.story, []);
+    let recording = recorded(&busy().job_ends("4711", &[0, 1, 2, 3]).run(3000));
+    assert_eq!(last_seconds(&recording, 60).holders, []);
+}
+
+#[test]
+fn a_range_has_the_triggers_of_its_incidents_and_no_others() {
+    let triggers = |recording: &Replayed, millis| {
+        let report = last(recording, Duration::from_millis(millis));
+        let story = report.story.iter().filter(|entry| entry.is_trigger);
+        (story.map(|entry| entry.text.clone()).collect::<Vec<_>>(), report.triggers.len())
+    };
+    // The XID comes before the first row of the range, and explains why the GPUs stop.
+    let story = busy().run(600).xid(3, 79).down(3, "lost").idle(&[0, 1, 2]).run(300);
+    let mut recording = recorded(&story);
+    recording.events.iter_mut().for_each(|event| event.time.0 += 500);
+    let (all, count) = triggers(&recording, 1_000_000);
+    assert!(all.iter().any(|text| text.starts_with("XID 79 on GPU 3")), "{all:?}");
+    assert_eq!(triggers(&recording, 299_600), (all, count));
+    // In a range that begins later, what goes on is no trigger.
+    assert_eq!(triggers(&recording, 200_000), (Vec::new(), 0));
+    let story = last_seconds(&recording, 200).story;
+    let texts: Vec<_> = story.iter().map(|entry| entry.text.as_str()).collect();
+    assert_eq!(texts, ["GPU 3 fell off the bus: the driver has lost it"]);
+    // Of a GPU that was down when the range began, it is known later that its link had been slow until then.
+    let story = busy().run(60).set(&[3], "pcie_link_width", 8.0).run(60);
+    let story = story.down(3, "lost").run(100).set(&[3], "pcie_link_width", 16.0).up(3);
+    let report = last_seconds(&recorded(&story.run(60)), 120);
+    let over = report.signs.iter().filter(|sign| sign.to.is_some_and(|to| to < report.range.from));
+    assert_eq!(over.count(), 0, "{:?}", report.signs);
+    // What opened no incident is told, and is no trigger.
+    let without = Replayed { incidents: Vec::new(), ..recording };
+    let (none, count) = triggers(&without, 1_000_000);
+    assert_eq!((none.len(), count), (0, 0), "{none:?}");
 }

@@ -705,6 +705,27 @@ fn incidents_are_counted_and_the_newest_state_wins() {
 }
 
 #[test]
+fn an_incident_that_cannot_be_read_is_named() {
+    let setup = Setup::new();
+    let history = setup.open();
+    setup.record(&history, 0..40);
+    for number in 1..5 {
+        history.put_incident(&incident(number, 10, true));
+    }
+    history.close();
+    let path = |number| setup.path().join(format!("incident-{number}.heatsink"));
+    fs::write(path(2), "garbage").expect("there is room");
+    fs::write(path(4), newer_frame()).expect("there is room");
+    let unread = setup.archive().unread_incidents().expect("it can be read");
+    let unread: Vec<_> = unread.iter().map(ToString::to_string).collect();
+    let expected = [
+        "incident 2 is damaged and cannot be read",
+        "incident 4 was written by a later version of heatsink; use that version",
+    ];
+    assert_eq!(unread, expected);
+}
+
+#[test]
 fn an_incident_that_cannot_be_written_is_written_later() {
     let setup = Setup::new();
     let history = setup.open();

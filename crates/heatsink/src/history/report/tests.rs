@@ -6,12 +6,13 @@ use std::sync::Arc;
 use history::event::{Event, HolderInfo, What};
 use history::incident::{Confidence, Verdict};
 use history::layout::{GpuInfo, HostInfo, Layout, SignalInfo};
-use history::recording::{Item, ReadError, Row};
+use history::recording::{Item, ReadError, Row, UnreadIncident};
 use history::sign::SignKind;
 
 use super::*;
 
-/// An hour of two GPUs, with incidents 3 of GPU 0 and 4 of GPU 1, and job 7 on GPU 0.
+/// An hour of three GPUs, with incidents 3 of GPU 0 and 4 of GPU 1, a damaged one, job 7 on GPU 0, and two pods on
+/// GPU 2.
 struct Hour;
 
 /// When it begins.
@@ -63,26 +64,39 @@ impl Recording for Hour {
             digits: 0,
             step: 0,
         };
-        let gpus = vec![gpu(0), gpu(1)];
+        let gpus = vec![gpu(0), gpu(1), gpu(2)];
         let layout = Layout { host: HostInfo::default(), gpus, signals: vec![signal] };
         let _ = take(Item::Layout(&Arc::new(layout)));
         let holder = HolderInfo::Job { id: "7".to_owned() };
         let began = What::HolderBegan { holder: holder.clone() };
         let ended = What::HolderEnded { holder };
-        for (at, what) in [(20, began), (40, ended)] {
-            let event = Event { time: minute(at), gpu: Some(gpu(0)), what };
+        let pod = |namespace: &str| What::HolderBegan {
+            holder: HolderInfo::Pod {
+                namespace: namespace.to_owned(),
+                pod: "train-0".to_owned(),
+                container: "main".to_owned(),
+                uid: None,
+            },
+        };
+        let events = [(20, 0, began), (40, 0, ended), (50, 2, pod("b")), (51, 2, pod("a"))];
+        for (at, index, what) in events {
+            let event = Event { time: minute(at), gpu: Some(gpu(index)), what };
             if range.contains(event.time) {
                 let _ = take(Item::Event(&event));
             }
         }
         for at in (0..=60).map(minute).filter(|at| range.contains(*at)) {
-            let _ = take(Item::Row(&Row { time: at, values: vec![Some(60), Some(61)] }));
+            let _ = take(Item::Row(&Row { time: at, values: vec![Some(60), Some(61), Some(62)] }));
         }
         Ok(Damage::default())
     }
 
     fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
         Ok(vec![incident(3, 0, 40, 41), incident(4, 1, 55, 55)])
+    }
+
+    fn unread_incidents(&self) -> Result<Vec<UnreadIncident>, ReadError> {
+        Ok(vec![UnreadIncident::Damaged(5)])
     }
 
     fn extent(&self) -> Result<Option<Range>, ReadError> {
@@ -157,14 +171,27 @@ fn each_selection_tells_what_it_names() {
 fn what_is_not_there_is_one_line_with_what_is() {
     let cases: &[(Selection, Option<u32>, &str)] = &[
         (Selection::Number(9), None, "there is no incident 9; there are 2 from 3 to 4"),
-        (Selection::Newest, Some(9), "no incident of GPU 9 was recorded; the recording is from 2"),
+        (
+            Selection::Number(5),
+            None,
+            "incident 5 is damaged and cannot be read; there are 2 from 3",
+        ),
+        (Selection::Newest, Some(9), "GPU 9 was not recorded; there is GPU 0-2"),
+        (Selection::Newest, Some(2), "no incident of GPU 2 was recorded; the recording is from 2"),
+        (Selection::Newest, Some(2), "; with --from -1h the report tells what happened"),
         (Selection::At(minute(-60)), None, "; the nearest incident is 3, at 2"),
         (Selection::At(minute(600)), None, "; the nearest incident is 4, at 2"),
         (range(100, Some(200)), None, "nothing was recorded at 2"),
-        (range(0, Some(10)), Some(9), "GPU 9 was not recorded then; there is GPU 0, 1"),
+        (range(0, Some(10)), Some(9), "GPU 9 was not recorded then; there is GPU 0-2"),
         (job("7"), Some(1), "job 7 did not have GPU 1; it had GPU 0"),
         (job("8"), None, "no job or pod `8` had a GPU in this recording; the recording is from 2"),
-        (job("8"), None, "; the newest jobs and pods in it: 7"),
+        (job("8"), None, "; the newest jobs and pods in it: "),
+        (
+            job("train-0"),
+            None,
+            "pods of several namespaces are called `train-0`; name one of them: ",
+        ),
+        (job("train-0"), None, ": a/train-0, b/train-0"),
     ];
     for (selection, gpu, expected) in cases {
         let error = tell(selection, *gpu, &Hour).err().unwrap();

@@ -21,7 +21,7 @@ fn charts(
     let recording = Replayed::new(HostInfo::default(), vec![gpu()], range, is_recorded, value);
     let headline = "No incident".to_owned();
     let scope =
-        Scope { range, end: range.to, gpu: None, gpus: None, headline, incidents: Vec::new() };
+        Scope { range, end: range.to, gpu: None, holds: None, headline, incidents: Vec::new() };
     let report = Report::of_range(scope, &recording).unwrap();
     (report.charts.clone(), report)
 }

@@ -29,6 +29,7 @@ pub(super) struct Replayed {
     pub(super) layout: Arc<Layout>,
     pub(super) rows: Vec<Row>,
     pub(super) events: Vec<Event>,
+    pub(super) incidents: Vec<Incident>,
     pub(super) damage: Damage,
 }
 
@@ -60,7 +61,13 @@ impl Replayed {
             Row { time: Time(range.from.0 + second * 1000), values: values.collect() }
         });
         let rows = rows.collect();
-        Self { layout: Arc::new(layout), rows, events: Vec::new(), damage: Damage::default() }
+        Self {
+            layout: Arc::new(layout),
+            rows,
+            events: Vec::new(),
+            incidents: Vec::new(),
+            damage: Damage::default(),
+        }
     }
 }
 
@@ -70,18 +77,23 @@ impl Recording for Replayed {
         range: Range,
         take: &mut dyn FnMut(Item<'_>) -> ControlFlow<()>,
     ) -> Result<Damage, ReadError> {
-        let _ = take(Item::Layout(&self.layout));
-        for row in self.rows.iter().filter(|row| range.contains(row.time)) {
-            let _ = take(Item::Row(row));
-        }
-        for event in self.events.iter().filter(|event| range.contains(event.time)) {
-            let _ = take(Item::Event(event));
+        let rows = self.rows.iter().map(|row| (row.time, Item::Row(row)));
+        let events = self.events.iter().map(|event| (event.time, Item::Event(event)));
+        let mut items: Vec<_> =
+            rows.chain(events).filter(|(time, _)| range.contains(*time)).collect();
+        items.sort_by_key(|(time, _)| *time);
+        let mut layout = Some(Item::Layout(&self.layout));
+        for (_, item) in items {
+            if matches!(item, Item::Row(_)) {
+                layout.take().map(&mut *take);
+            }
+            let _ = take(item);
         }
         Ok(self.damage.clone())
     }
 
     fn incidents(&self) -> Result<Vec<Incident>, ReadError> {
-        Ok(Vec::new())
+        Ok(self.incidents.clone())
     }
 
     fn extent(&self) -> Result<Option<Range>, ReadError> {

@@ -88,7 +88,7 @@ fn event(seconds: f64, index: Option<u32>, what: What) -> Event {
 fn scope(gpu: Option<u32>) -> Scope {
     let range = range(-300.0, 300.0);
     let headline = "No incident".to_owned();
-    Scope { range, end: at(0.0), gpu, gpus: None, headline, incidents: Vec::new() }
+    Scope { range, end: at(0.0), gpu, holds: None, headline, incidents: Vec::new() }
 }
 
 /// One GPU overheats for an hour, and a watchdog ends the job.
