@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use super::{Verdict, table};
 use crate::event::What;
 use crate::incident::{Confidence, Incident};
+use crate::report::Mention;
 use crate::sign::SignKind;
 use crate::story::Story;
 
@@ -458,6 +459,57 @@ fn what_goes_on_when_an_incident_is_closed_is_told_as_that() {
             "{text}"
         );
     }
+}
+
+/// The first line of an incident without the time, and the seconds from the first row of its story to the time.
+fn first_line(story: &Story) -> (String, i64) {
+    let incident = story.incidents().pop().expect("an incident");
+    let Mention { headline, moment, .. } = Mention::of(&incident);
+    let begin = story.steps[0].row.time.0 - 1000;
+    (headline, (moment.0 - begin) / 1000)
+}
+
+#[test]
+fn the_first_line_has_the_xid_and_the_time_of_what_decides() {
+    let own = || Story::of(8).run(120);
+    let line = |story: Story| first_line(&story.run(20));
+    let uncontained = own().xid(0, 94).xid(1, 31).run(24).xid(0, 95);
+    let cause = "The memory of GPU 0 failed, and every application on it may have been hit (XID 95)";
+    assert_eq!(line(uncontained), (cause.to_owned(), 144));
+    let braked = own().set(&[0], "clock_reasons", 128.0).run(4).xid(0, 74);
+    let (headline, at) = line(braked);
+    assert_eq!((headline.as_str(), at), ("An NVLink of GPU 0 failed (XID 74)", 124));
+    let contained = own().xid(5, 48).xid(5, 94).xid(5, 45);
+    assert!(line(contained).0.ends_with("within one application (XID 94)"));
+    let again = |story: Story, _| story.xid(0, 31).run(60);
+    let lost = (0..50).fold(own(), again).xid(0, 79);
+    let (headline, at) = line(lost);
+    assert_eq!((headline.as_str(), at), ("GPU 0 fell off the bus (XID 79)", 120 + 3000));
+    // The XID comes a moment after the GPU is lost.
+    let (headline, at) = line(own().down(7, "lost").run(2).xid(7, 79));
+    assert_eq!((headline.as_str(), at), ("GPU 7 fell off the bus (XID 79)", 122));
+    // An OOM kill is no XID, and comes before the one that ends the application.
+    let killed = busy().oom_kill(Some("/job_4711"), None).exit(&ALL).run(2).xid(0, 45);
+    let (headline, at) = line(killed);
+    assert!(!headline.contains("XID") && at == 120, "{headline} {at}");
+    // Heat is told with the time at which the job stopped.
+    let stopped = busy().hot(2, 89).run(60).idle(&ALL).run(90);
+    let (headline, at) = line(stopped);
+    assert!(headline.ends_with("GPU 2, and the job stopped working") && at >= 180, "{headline}");
+}
+
+#[test]
+fn an_incident_of_an_earlier_version_is_told_with_its_first_xid_and_the_time_of_its_first_trigger() {
+    let mut incident = busy().xid(0, 45).run(1).xid(0, 62).run(20).incidents().pop().unwrap();
+    let json = serde_json::to_value(&incident).unwrap();
+    assert_eq!(serde_json::from_value::<Incident>(json.clone()).unwrap(), incident);
+    incident.verdict = Verdict { xid: None, time: None, ..incident.verdict };
+    incident.verdict.cause = "It failed.".to_owned();
+    let json = serde_json::to_value(&incident).unwrap();
+    assert!(json["verdict"].get("time").is_none() && json["verdict"].get("xid").is_none());
+    let earlier = Mention::of(&serde_json::from_value(json).unwrap());
+    assert_eq!(earlier.headline, "It failed (GPU 0; XID 62)");
+    assert_eq!(earlier.moment, incident.began);
 }
 
 #[test]

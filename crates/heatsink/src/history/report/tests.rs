@@ -45,6 +45,8 @@ fn incident(number: u64, index: u32, began: i64, last: i64) -> Incident {
             actions: Vec::new(),
             confidence: Confidence::Certain,
             runbook: None,
+            xid: None,
+            time: None,
         },
     }
 }

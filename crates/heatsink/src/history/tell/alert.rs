@@ -265,7 +265,7 @@ pub(super) mod tests {
                   "annotations": {
                     "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                     "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                    "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44 UTC"
+                    "summary": "GPU 3 fell off the bus (XID 79), at 03:12:44 UTC"
                   },
                   "endsAt": "0001-01-01T00:00:00Z",
                   "fingerprint": "61e23d1712463e59",
@@ -288,7 +288,7 @@ pub(super) mod tests {
               "commonAnnotations": {
                 "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                 "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44 UTC"
+                "summary": "GPU 3 fell off the bus (XID 79), at 03:12:44 UTC"
               },
               "commonLabels": {
                 "UUID": "GPU-3",
