@@ -14,7 +14,7 @@ mod machine;
 mod memory_use;
 mod oom_kills;
 mod silent_jobs;
-mod xids;
+pub(crate) mod xids;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
