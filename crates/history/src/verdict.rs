@@ -112,14 +112,14 @@ fn of_row(row: &Row, trigger: &Seen, facts: Facts<'_>) -> Verdict {
 /// the XID that says the same of it.
 fn told<'a>(row: &Row, trigger: &'a Seen, facts: Facts<'a>) -> &'a Seen {
     let deciding = || facts.seen.iter().filter(|seen| row.fits(seen, facts));
-    let silent = deciding().filter(|seen| seen.sign.kind == SignKind::JobSilent);
+    let mut silent = deciding().filter(|seen| seen.sign.kind == SignKind::JobSilent);
     let at = trigger.sign.from;
     let (first, last) = (at.before(AT_THAT_TIME), at.after(AT_THAT_TIME));
     let says_the_same = |seen: &&Seen| {
         seen.sign.xid.is_some() && seen.shares_gpu(trigger) && seen.sign.overlaps(first, last)
     };
     let with_xid = || deciding().find(says_the_same).filter(|_| trigger.sign.xid.is_none());
-    silent.last().or_else(with_xid).unwrap_or(trigger)
+    silent.next_back().or_else(with_xid).unwrap_or(trigger)
 }
 
 /// What to do: first what brings a GPU back that is lost, or what the driver asks for.
@@ -248,6 +248,9 @@ impl Filling {
             ("{gpus}", named(&gpus)),
             // The GPUs of the signs that the row needs.
             ("{need gpus}", named(&need_gpus)),
+            // How one speaks of the GPUs of the triggers that decide, and of what each of them has.
+            ("{it}", if gpus.len() > 1 { "they" } else { "it" }.to_owned()),
+            ("{link}", if gpus.len() > 1 { "links" } else { "link" }.to_owned()),
             ("{was}", if need_gpus.len() > 1 { "were" } else { "was" }.to_owned()),
             // How long the longest of them went on.
             (

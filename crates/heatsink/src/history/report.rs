@@ -188,23 +188,27 @@ fn of_job(
         .collect();
     let of = history::report::gpus_of(&gpus).unwrap_or_else(|| "a GPU".to_owned());
     let has = if goes_on { "has" } else { "had" };
-    let count = match inside.len() {
-        0 => "no incident".to_owned(),
-        1 => "1 incident".to_owned(),
-        count => format!("{count} incidents"),
-    };
     let scope = Scope {
         range,
         end: range.to,
         gpu: None,
         gpus: Some(gpus),
-        headline: format!("{holder} {has} {of}, and there was {count}"),
+        headline: format!("{holder} {has} {of}, and there {}", was(inside.len())),
         incidents: inside.iter().map(|incident| Mention::of(incident)).collect(),
     };
     let report = read::of(Report::of_range(scope, recording))?;
     let newest = inside.iter().rev().take(MOST_OF_JOB);
     let others = newest.map(|incident| Report::of_incident(incident, recording));
     Ok(Told { report, others: read::of(others.collect())? })
+}
+
+/// How many incidents there were, with the verb.
+fn was(incidents: usize) -> String {
+    match incidents {
+        0 => "was no incident".to_owned(),
+        1 => "was 1 incident".to_owned(),
+        count => format!("were {count} incidents"),
+    }
 }
 
 fn nothing<T>(line: String) -> Result<T> {

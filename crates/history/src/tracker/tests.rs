@@ -284,6 +284,20 @@ fn a_holder_is_the_same_when_its_uid_is_known_later() {
 }
 
 #[test]
+fn memory_that_was_freed_is_told_with_one_number() {
+    let freed = |left: f64| {
+        let full = busy().set(&[4], "memory_used", 81_000.0).run(5).set(&[4], "memory_used", left);
+        full.ends().expect("an incident").signs.remove(0).text
+    };
+    assert_eq!(
+        freed(500.0),
+        "The memory of GPU 4 was 99.3 % full, and all of it was freed at once"
+    );
+    let text = "The memory of GPU 4 was 99.3 % full, and 60 GiB of it were freed at once";
+    assert_eq!(freed(20_000.0), text);
+}
+
+#[test]
 fn an_oom_kill_is_a_trigger_only_if_it_has_to_do_with_a_gpu() {
     let kills = |story: Story| kinds(story.run(20));
     let other = Some("/system.slice/cron.service");

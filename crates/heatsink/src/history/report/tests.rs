@@ -156,6 +156,11 @@ fn each_selection_tells_what_it_names() {
 }
 
 #[test]
+fn incidents_are_counted_in_the_singular_and_the_plural() {
+    assert_eq!([0, 1, 3].map(was), ["was no incident", "was 1 incident", "were 3 incidents"]);
+}
+
+#[test]
 fn what_is_not_there_is_one_line_with_what_is() {
     let cases: &[(Selection, Option<u32>, &str)] = &[
         (Selection::Number(9), None, "there is no incident 9; there are 2 from 3 to 4"),
