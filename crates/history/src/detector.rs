@@ -14,7 +14,7 @@ mod machine;
 mod memory_use;
 mod oom_kills;
 mod silent_jobs;
-mod xids;
+pub(crate) mod xids;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -292,12 +292,15 @@ fn of_freed(time: Time, freed: &[(GpuInfo, Freed)]) -> Vec<Found> {
     let mut found: Vec<_> = full
         .iter()
         .map(|(gpu, freed)| {
+            // What the driver keeps is not the application's.
+            let part = match freed.now <= freed.before / 100.0 {
+                true => "all of it was".to_owned(),
+                false => format!("{} of it were", mib(freed.before - freed.now)),
+            };
             let text = format!(
-                "The memory of {} was {:.1} % full, and {} of {} in use were freed at once",
+                "The memory of {} was {:.1} % full, and {part} freed at once",
                 gpu.name(),
                 freed.share * 100.0,
-                mib(freed.before - freed.now),
-                mib(freed.before),
             );
             Found::once(SignKind::MemoryFull, Some(gpu), time, text)
         })

@@ -135,6 +135,8 @@ pub(crate) fn incident(number: u64, second: i64, is_closed: bool) -> Incident {
             actions: Vec::new(),
             confidence: Confidence::None,
             runbook: None,
+            xid: None,
+            time: None,
         },
     }
 }

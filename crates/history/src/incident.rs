@@ -76,6 +76,12 @@ pub struct Verdict {
     /// The name of a page in `docs/runbooks`, without `.md`.
     #[serde(default)]
     pub runbook: Option<String>,
+    /// The XID that decided, if one did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub xid: Option<u32>,
+    /// When the trigger that decided began; `None` if an earlier version wrote it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time: Option<Time>,
 }
 
 /// How sure a verdict is.

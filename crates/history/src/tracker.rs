@@ -136,7 +136,7 @@ impl Tracker {
         told: &mut Vec<Incident>,
     ) -> Option<u64> {
         let holds = holds_at(&self.detector, found);
-        if let Some(open) = self.open.iter_mut().find(|open| joining::joins(found, open)) {
+        if let Some(open) = self.open.iter_mut().find(|open| joining::joins(found, open, &holds)) {
             open.join(found, &holds);
             return Some(open.number());
         }

@@ -95,6 +95,7 @@ fn of_row(row: &Row, trigger: &Seen, facts: Facts<'_>) -> Verdict {
             evidence.add(sign, weight);
         }
     }
+    let told = told(row, trigger, facts);
     Verdict {
         name: row.name.to_owned(),
         cause: filling.fill(doubt.map_or(row.cause, |doubt| doubt.cause)),
@@ -102,7 +103,23 @@ fn of_row(row: &Row, trigger: &Seen, facts: Facts<'_>) -> Verdict {
         actions: actions(row, trigger, &filling, facts.seen),
         confidence: if doubt.is_some() { Confidence::Possible } else { row.confidence },
         runbook: row.runbook.map(str::to_owned),
+        xid: told.sign.xid,
+        time: Some(told.sign.from),
     }
+}
+
+/// The trigger whose XID and time the first line tells. Of a job that stopped, that it did; of a GPU without an XID,
+/// the XID that says the same of it.
+fn told<'a>(row: &Row, trigger: &'a Seen, facts: Facts<'a>) -> &'a Seen {
+    let deciding = || facts.seen.iter().filter(|seen| row.fits(seen, facts));
+    let mut silent = deciding().filter(|seen| seen.sign.kind == SignKind::JobSilent);
+    let at = trigger.sign.from;
+    let (first, last) = (at.before(AT_THAT_TIME), at.after(AT_THAT_TIME));
+    let says_the_same = |seen: &&Seen| {
+        seen.sign.xid.is_some() && seen.shares_gpu(trigger) && seen.sign.overlaps(first, last)
+    };
+    let with_xid = || deciding().find(says_the_same).filter(|_| trigger.sign.xid.is_none());
+    silent.next_back().or_else(with_xid).unwrap_or(trigger)
 }
 
 /// What to do: first what brings a GPU back that is lost, or what the driver asks for.
@@ -173,6 +190,8 @@ fn not_known(seen: &[Seen], watched: &Watched) -> Verdict {
         ],
         confidence: Confidence::None,
         runbook: None,
+        xid: trigger.and_then(|trigger| trigger.sign.xid),
+        time: trigger.map(|trigger| trigger.sign.from),
     }
 }
 
@@ -229,6 +248,9 @@ impl Filling {
             ("{gpus}", named(&gpus)),
             // The GPUs of the signs that the row needs.
             ("{need gpus}", named(&need_gpus)),
+            // How one speaks of the GPUs of the triggers that decide, and of what each of them has.
+            ("{it}", if gpus.len() > 1 { "they" } else { "it" }.to_owned()),
+            ("{link}", if gpus.len() > 1 { "links" } else { "link" }.to_owned()),
             ("{was}", if need_gpus.len() > 1 { "were" } else { "was" }.to_owned()),
             // How long the longest of them went on.
             (

@@ -7,6 +7,9 @@ pub(crate) const BYSTANDER: [u32; 2] = [119, 120];
 
 use crate::layout::GpuInfo;
 
+/// What is said of PCIe packets that are counted, and not of a slow link.
+pub(crate) const SENT_AGAIN: &str = "sent again on PCIe";
+
 /// `45 s`, `12 min`, `1 h 2 min`, `3 d 4 h`. At most two units; seconds only below ten minutes.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();

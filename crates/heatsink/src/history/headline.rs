@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// The first line of its report, the time of day and its zone, which in a container is not that of the reader:
-/// `GPU 3 fell off the bus (XID 79) at 03:12:44 UTC`.
+/// `GPU 3 fell off the bus (XID 79), at 03:12:44 UTC`.
 pub(super) fn headline(incident: &Incident, zone: &TimeZone) -> String {
-    let headline = Mention::of(incident).headline;
-    match time_of_day(incident.began, zone) {
-        Some(time) => format!("{headline} at {time}"),
+    let Mention { headline, moment, .. } = Mention::of(incident);
+    match time_of_day(moment, zone) {
+        Some(time) => format!("{headline}, at {time}"),
         None => headline,
     }
 }
@@ -60,13 +60,14 @@ pub(super) mod tests {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
         let line = headline(&fallen(17, Vec::new()), &zone);
         assert!(line.starts_with("GPU 3 "), "{line}");
-        assert!(line.ends_with("(XID 79) at 04:12:44 +01"), "{line}");
+        assert!(line.ends_with("(XID 79), at 04:12:44 +01"), "{line}");
         assert!(!line.contains('\n'), "{line}");
     }
 
     #[test]
     fn a_time_beyond_the_calendar_is_left_out() {
-        let incident = Incident { began: Time(i64::MAX), ..fallen(17, Vec::new()) };
+        let mut incident = fallen(17, Vec::new());
+        incident.verdict.time = Some(Time(i64::MAX));
         assert!(headline(&incident, &TimeZone::UTC).ends_with("(XID 79)"));
     }
 }

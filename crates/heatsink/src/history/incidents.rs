@@ -160,6 +160,8 @@ mod tests {
             signs: Vec::new(),
             events: Vec::new(),
             verdict: Verdict {
+                xid: None,
+                time: None,
                 name: "off_bus".to_owned(),
                 cause: "The PCIe link of GPU 7 failed, and it fell off the bus.".to_owned(),
                 evidence: Vec::new(),

@@ -10,6 +10,7 @@ use anyhow::Result;
 use attribution::{ApiServer, PodEvent, create_pod_event};
 use history::event::HolderInfo;
 use history::incident::Incident;
+use history::report::Mention;
 use jiff::tz::TimeZone;
 
 use super::headline::headline;
@@ -190,7 +191,7 @@ fn events(incident: &Incident, telling: &Telling) -> Vec<PodEvent> {
                     true => format!("{message}{SHARED}"),
                     false => message.clone(),
                 },
-                time: incident.began.to_system(),
+                time: Mention::of(incident).moment.to_system(),
                 number: incident.number,
             })
         }
@@ -231,7 +232,7 @@ mod tests {
             with,
             format!("{without}; see `heatsink report 17` in heatsink's pod on gpu-node-1")
         );
-        assert!(without.ends_with("(XID 79) at 03:12:44 UTC"), "{without}");
+        assert!(without.ends_with("(XID 79), at 03:12:44 UTC"), "{without}");
     }
 
     #[test]

@@ -190,16 +190,11 @@ fn of_job(
         incidents.iter().filter(|incident| job.concerns(incident)).collect();
     let of = names_of(&job.holds);
     let has = if job.goes_on { "has" } else { "had" };
-    let count = match inside.len() {
-        0 => "there was no incident".to_owned(),
-        1 => "there was 1 incident".to_owned(),
-        count => format!("there were {count} incidents"),
-    };
     let scope = Scope {
         range: job.range,
         end: job.range.to,
         gpu: None,
-        headline: format!("{} {has} {of}, and {count}", job.name),
+        headline: format!("{} {has} {of}, and there {}", job.name, was(inside.len())),
         holds: Some(job.holds),
         incidents: inside.iter().map(|incident| Mention::of(incident)).collect(),
     };
@@ -207,6 +202,15 @@ fn of_job(
     let newest = inside.iter().rev().take(MOST_OF_JOB);
     let others = newest.map(|incident| Report::of_incident(incident, recording));
     Ok(Told { report, others: read::of(others.collect())? })
+}
+
+/// How many incidents there were, with the verb.
+fn was(incidents: usize) -> String {
+    match incidents {
+        0 => "was no incident".to_owned(),
+        1 => "was 1 incident".to_owned(),
+        count => format!("were {count} incidents"),
+    }
 }
 
 /// The GPUs of holds: `GPU 0-3`.

@@ -63,7 +63,7 @@ pub(crate) fn is_trigger(code: u32, line: Option<&str>) -> bool {
 }
 
 /// Whether the code is about what one application did on the GPU.
-fn is_of_application(code: u32) -> bool {
+pub(crate) fn is_of_application(code: u32) -> bool {
     xid::class(code) == Some(Class::RestartApplication) || ENDED_APPLICATION.contains(&code)
 }
 

@@ -77,13 +77,15 @@ pub struct Mention {
     pub began: Time,
     /// Its verdict in one line.
     pub headline: String,
+    /// The time that the headline is about.
+    pub moment: Time,
 }
 
 impl Mention {
     /// A line about an incident.
     pub fn of(incident: &Incident) -> Self {
         let Incident { number, kind, began, .. } = *incident;
-        Self { number, kind, began, headline: headline(incident) }
+        Self { number, kind, began, headline: headline(incident), moment: moment(incident) }
     }
 }
 
@@ -287,13 +289,14 @@ fn drawn_range(incident: &Incident, extent: Option<Range>) -> Range {
     range
 }
 
-/// When the fault began; if a job stopped of it, when that did.
+/// When what decided began. Earlier versions did not say: when the fault began; if a job stopped of it, when that did.
 fn moment(incident: &Incident) -> Time {
     let triggers = || incident.signs.iter().filter(|sign| sign.is_trigger);
     let speaks_of_job = headline(incident).contains("job");
     let silent = triggers().filter(|sign| speaks_of_job && sign.kind == SignKind::JobSilent);
+    let silent = || silent.map(|sign| sign.from).max();
     let first = || triggers().map(|sign| sign.from).min();
-    silent.map(|sign| sign.from).max().or_else(first).unwrap_or(incident.began)
+    incident.verdict.time.or_else(silent).or_else(first).unwrap_or(incident.began)
 }
 
 /// The first sentence of the cause, and what it does not name: the GPUs and the XID.
@@ -301,7 +304,7 @@ fn headline(incident: &Incident) -> String {
     let cause = incident.verdict.cause.trim_end().trim_end_matches('.');
     let cause = cause.split_once(". ").map_or(cause, |(first, _)| first);
     let gpus = gpus_of(&incident.gpus).filter(|_| !cause.contains("GPU"));
-    let xid = xid(incident).filter(|_| !cause.contains("XID"));
+    let xid = xid(incident).filter(|_| !cause.contains("XID")).map(|code| format!("XID {code}"));
     let parts: Vec<String> = gpus.into_iter().chain(xid).collect();
     match parts.as_slice() {
         [] => cause.to_owned(),
@@ -309,11 +312,15 @@ fn headline(incident: &Incident) -> String {
     }
 }
 
-/// The first XID among the triggers that is a cause: 45 follows others.
-fn xid(incident: &Incident) -> Option<String> {
-    let codes = || incident.signs.iter().filter(|sign| sign.is_trigger).filter_map(|sign| sign.xid);
-    let code = codes().find(|code| *code != 45).or_else(|| codes().next())?;
-    Some(format!("XID {code}"))
+/// The XID that decided. Earlier versions did not say: the first among the triggers that is a cause, as 45 follows
+/// others.
+fn xid(incident: &Incident) -> Option<u32> {
+    let Verdict { xid, time: Some(_), .. } = incident.verdict else {
+        let triggers = incident.signs.iter().filter(|sign| sign.is_trigger);
+        let codes = || triggers.clone().filter_map(|sign| sign.xid);
+        return codes().find(|code| *code != 45).or_else(|| codes().next());
+    };
+    xid
 }
 
 /// Each holder once, in order.

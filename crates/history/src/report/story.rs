@@ -8,7 +8,7 @@ use crate::event::{Event, PreviousRun, What};
 use crate::layout::GpuInfo;
 use crate::sign::{Sign, SignKind};
 use crate::time::Time;
-use crate::wording::BYSTANDER;
+use crate::wording::{BYSTANDER, SENT_AGAIN};
 
 /// Entries of the same kind are folded if each comes at most this long after the one before.
 const FOLD_MS: i64 = 10_000;
@@ -118,8 +118,8 @@ fn of_event(event: &Event, signs: &[Sign]) -> Entry {
         }
         What::SourceUp { driver_version: None } => Form::Plain("GPUs can be read".to_owned()),
         What::GpuDown { reason } => {
-            let why = down(reason);
-            Form::of_gpus(format!("is down: {why}"), format!("are down: {why}"))
+            let (one, several) = down(reason);
+            Form::of_gpus(format!("is down: {one}"), format!("are down: {several}"))
         }
         What::GpuUp => Form::of_gpus("answers again", "answer again"),
         What::Xid { code, message, process, .. } => Form::Xid {
@@ -186,7 +186,7 @@ fn tells(event: &Event, sign: &Sign) -> bool {
 /// The entries of a sign that no event tells: when it began, and when it ended.
 fn of_sign(sign: &Sign) -> Vec<Entry> {
     let told = |time| entry(time, None, Form::Plain(sign.text.clone()));
-    let begin = begins(sign.kind).map(|(one, several)| {
+    let begin = begins(sign).map(|(one, several)| {
         let form = match &sign.gpu {
             Some(_) => Form::of_gpus(one, several),
             None => Form::Plain(one.to_owned()),
@@ -210,12 +210,13 @@ fn of_sign(sign: &Sign) -> Vec<Entry> {
 
 /// What is said at the begin of a sign that lasts: of one GPU, or of the machine, and of several GPUs.
 #[rustfmt::skip]
-fn begins(kind: SignKind) -> Option<(&'static str, &'static str)> {
-    Some(match kind {
+fn begins(sign: &Sign) -> Option<(&'static str, &'static str)> {
+    Some(match sign.kind {
         SignKind::HeatSlowdown        => ("begins to be slowed by heat", "begin to be slowed by heat"),
         SignKind::PowerBrake          => ("begins to be slowed by a power brake", "begin to be slowed by a power brake"),
         SignKind::PowerCapped         => ("begins to be held back by its power limit", "begin to be held back by their power limits"),
-        SignKind::PcieDegraded        => ("has a slower PCIe link, or packets are sent again on it", "have slower PCIe links, or packets are sent again on them"),
+        SignKind::PcieDegraded if sign.text.contains(SENT_AGAIN) => ("sends packets again on PCIe", "send packets again on PCIe"),
+        SignKind::PcieDegraded        => ("has a slower PCIe link than before", "have slower PCIe links than before"),
         SignKind::GpuMemoryAlmostFull => ("has its memory almost full", "have their memory almost full"),
         SignKind::FanFailing          => ("is hot while its fan stands still or runs at full speed", "are hot while their fans stand still or run at full speed"),
         SignKind::RemapPending        => ("has a faulty memory row that is replaced at the next reset", "have faulty memory rows that are replaced at the next reset"),
@@ -240,17 +241,29 @@ fn started(before: Option<&PreviousRun>) -> String {
     format!("heatsink starts{after}")
 }
 
-/// What a reason of `heatsink_gpu_down_info` means.
-fn down(reason: &str) -> &str {
+/// What a reason of `heatsink_gpu_down_info` means: of one GPU, and of several.
+fn down(reason: &str) -> (&str, &str) {
+    let of_both = |text| (text, text);
     match reason {
-        "late" => "a call to it does not return, or comes back too late",
-        "lost" => "it has fallen off the bus, or is being reset",
-        "missing" => "the driver does not list it any more",
-        "not_initialized" => "it is on the bus, and the driver does not list it",
-        "failed" => "the driver answers with errors",
-        "not_permitted" => "the driver denies access",
-        "source_down" => "nothing can be read from the driver",
-        other => other,
+        "late" => (
+            "a call to it does not return, or comes back too late",
+            "calls to them do not return, or come back too late",
+        ),
+        "lost" => (
+            "it has fallen off the bus, or is being reset",
+            "they have fallen off the bus, or are being reset",
+        ),
+        "missing" => {
+            ("the driver does not list it any more", "the driver does not list them any more")
+        }
+        "not_initialized" => (
+            "it is on the bus, and the driver does not list it",
+            "they are on the bus, and the driver does not list them",
+        ),
+        "failed" => of_both("the driver answers with errors"),
+        "not_permitted" => of_both("the driver denies access"),
+        "source_down" => of_both("nothing can be read from the driver"),
+        other => of_both(other),
     }
 }
 
@@ -378,6 +391,39 @@ mod tests {
     fn the_process_of_a_timeout_of_the_firmware_is_not_blamed() {
         let [entry] = tell(&[xid(1000, 0, 119, 7)], &[], Time(1000)).try_into().unwrap();
         assert!(entry.text.ends_with("(the driver names python, pid 7, often a bystander)"));
+    }
+
+    #[test]
+    fn several_gpus_are_told_in_the_plural() {
+        let down = |reason: &str, gpus: &[u32]| {
+            let what = || What::GpuDown { reason: reason.to_owned() };
+            let event = |index| Event { time: Time(0), gpu: Some(gpu(index)), what: what() };
+            let events: Vec<_> = gpus.iter().map(|index| event(*index)).collect();
+            let [entry] = tell(&events, &[], Time(0)).try_into().unwrap();
+            entry.text
+        };
+        let one = "GPU 0 is down: it has fallen off the bus, or is being reset";
+        assert_eq!(down("lost", &[0]), one);
+        let several = "GPU 0, 1 are down: they have fallen off the bus, or are being reset";
+        assert_eq!(down("lost", &[0, 1]), several);
+        for reason in ["late", "lost", "missing", "not_initialized", "failed", "not_permitted"] {
+            let text = down(reason, &[0, 1]) + " ";
+            assert!(!text.contains(" it ") && !text.contains(" is "), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slow_link_and_packets_that_are_sent_again_are_told_apart() {
+        let replays = Sign {
+            text: "GPU 0 counted 81 packets sent again on PCIe in 11 s".to_owned(),
+            ..sign(SignKind::PcieDegraded, 700, Some(900))
+        };
+        let signs = [sign(SignKind::PcieDegraded, 500, Some(900)), replays.clone()];
+        let story = tell(&[], &signs, Time(1000));
+        let told: Vec<_> = story.iter().map(|entry| entry.text.as_str()).collect();
+        let begin =
+            ["GPU 0 has a slower PCIe link than before", "GPU 0 sends packets again on PCIe"];
+        assert_eq!(told, [begin[0], begin[1], "a sign of pcie_degraded", &replays.text]);
     }
 
     #[test]

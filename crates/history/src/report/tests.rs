@@ -121,7 +121,7 @@ fn the_times_of_the_first_and_the_last_trigger_are_told_apart() {
     let report = told(&busy().xid(3, 48).run(39).xid(3, 79).down(3, "lost").run(200));
     let text = report.text(&style(100));
     let lines: Vec<_> = text.lines().collect();
-    assert!(lines[0].ends_with("at 23:28:20."), "{text}");
+    assert!(lines[0].ends_with("any more (XID 79), at 23:28:59."), "{text}");
     let both = "2023-11-14 23:28:20 to 23:28:59 CET, from the first trigger to the last";
     assert_eq!(lines[1], both);
     let last = "What happened; 0:00 is the last trigger, 2023-11-14 23:28:59 CET";

@@ -44,11 +44,11 @@ fn write(report: &Report, style: &Style) -> String {
     page.into_text()
 }
 
-/// The first line: the cause, and the time of day.
+/// The first line: the cause, and the time of day, which is that of the whole sentence.
 fn title(report: &Report, style: &Style) -> String {
     match report.moment {
         Some(moment) => {
-            format!("{} at {}.", report.headline, time_of_day(moment, &style.time_zone))
+            format!("{}, at {}.", report.headline, time_of_day(moment, &style.time_zone))
         }
         None => format!("{}.", report.headline),
     }
@@ -136,7 +136,7 @@ fn incidents(page: &mut Page, report: &Report, style: &Style) {
     page.heading("Incidents; `heatsink report NUMBER` tells one");
     for incident in &report.incidents {
         let number = format!("{:>5}  ", incident.number);
-        let text = format!("{}, {}", incident.headline, local(incident.began, &style.time_zone));
+        let text = format!("{}, {}", incident.headline, local(incident.moment, &style.time_zone));
         page.wrapped(Role::Plain, &[(Role::Strong, &number)], 7, &text);
     }
 }

@@ -7,6 +7,7 @@ use model::catalog::xid::{self, Severity};
 use super::open::OpenIncident;
 use crate::detector::found::Found;
 use crate::detector::holders::Hold;
+use crate::detector::xids;
 use crate::layout::GpuInfo;
 use crate::pattern::Pattern;
 use crate::sign::{Sign, SignKind};
@@ -66,17 +67,26 @@ static FOLLOWS: &[Follows] = &[
     ),
 ];
 
-/// Whether a trigger belongs to the incident.
-pub(crate) fn joins(found: &Found, open: &OpenIncident) -> bool {
+/// What an application did: says nothing of what another one does on the same GPU.
+fn is_of_application(sign: &Sign) -> bool {
+    let kinds = [SignKind::OomKill, SignKind::MemoryFull];
+    kinds.contains(&sign.kind)
+        || !MEMORY.matches(sign) && sign.xid.is_some_and(xids::is_of_application)
+}
+
+/// Whether a trigger belongs to the incident. `holds` are those who had GPUs then.
+pub(crate) fn joins(found: &Found, open: &OpenIncident, holds: &[&Hold]) -> bool {
+    let is_other = is_of_application(&found.sign) && !open.has_holders_of(found, holds);
     open.is_near(found, TOGETHER)
         || open.triggers().any(|(earlier, gpus)| {
             let on_same_gpu = shares_gpu(found, gpus) || (found.gpus.is_empty() && gpus.is_empty());
-            repeats(&found.sign, earlier, on_same_gpu)
-                || FOLLOWS.iter().any(|row| {
-                    row.later.matches(&found.sign)
-                        && row.earlier.matches(earlier)
-                        && (on_same_gpu || !row.on_same_gpu)
-                })
+            let follows = |row: &Follows| {
+                row.later.matches(&found.sign)
+                    && row.earlier.matches(earlier)
+                    && (on_same_gpu || !row.on_same_gpu)
+            };
+            !(is_other && is_of_application(earlier))
+                && (repeats(&found.sign, earlier, on_same_gpu) || FOLLOWS.iter().any(follows))
         })
 }
 

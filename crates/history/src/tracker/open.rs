@@ -24,8 +24,9 @@ const LONGEST_REPEATED: Duration = Duration::from_secs(24 * 3600);
 const MOST_SIGNS: usize = 256;
 /// Events of one incident.
 pub(crate) const MOST_EVENTS: usize = 512;
-/// GPUs and holders of one incident.
+/// GPUs of one incident, and GPUs of its holders.
 const MOST_GPUS: usize = 256;
+const MOST_HOLDERS: usize = 1024;
 
 /// A sign of an incident.
 #[derive(Clone, Debug)]
@@ -108,13 +109,17 @@ impl OpenIncident {
 
     /// Whether a trigger is within a day of the first, and of those who had its GPUs.
     pub(crate) fn may_repeat(&self, found: &Found, holds: &[&Hold]) -> bool {
+        found.at <= self.first_seen.after(LONGEST_REPEATED) && self.has_holders_of(found, holds)
+    }
+
+    /// Whether those who had the GPUs of a trigger are those of the incident; so they are if both are not known.
+    pub(crate) fn has_holders_of(&self, found: &Found, holds: &[&Hold]) -> bool {
         let is_its = |gpu: &GpuInfo| found.gpus.iter().any(|other| other.is_same(gpu));
         let now = || holds.iter().filter(|hold| is_its(&hold.gpu)).map(|hold| &hold.holder);
         let of_its =
             |(position, _): &&(usize, HolderInfo)| self.gpus.get(*position).is_some_and(is_its);
         let before = || self.holders.iter().filter(of_its).map(|(_, holder)| holder);
-        found.at <= self.first_seen.after(LONGEST_REPEATED)
-            && now().next().is_some() == before().next().is_some()
+        now().next().is_some() == before().next().is_some()
             && now().all(|holder| before().any(|known| known.is_same(holder)))
     }
 
@@ -256,16 +261,21 @@ impl OpenIncident {
     }
 
     fn add_gpu(&mut self, gpu: &GpuInfo, holds: &[&Hold]) {
-        if self.gpus.len() >= MOST_GPUS || self.gpus.iter().any(|other| other.is_same(gpu)) {
-            return;
+        let known = self.gpus.iter().position(|other| other.is_same(gpu));
+        let position = known.unwrap_or(self.gpus.len());
+        if known.is_none() {
+            if self.gpus.len() >= MOST_GPUS {
+                return;
+            }
+            self.gpus.push(gpu.clone());
         }
-        let position = self.gpus.len();
-        self.gpus.push(gpu.clone());
-        let of_it = holds.iter().filter(|hold| hold.gpu.is_same(gpu));
-        for hold in of_it.take(MOST_GPUS) {
-            let holder = (position, hold.holder.clone());
-            if !self.holders.contains(&holder) {
-                self.holders.push(holder);
+        // One that is known may have another holder by now.
+        for hold in holds.iter().filter(|hold| hold.gpu.is_same(gpu)) {
+            let is_it = |(other, holder): &(usize, HolderInfo)| {
+                *other == position && holder.is_same(&hold.holder)
+            };
+            if self.holders.len() < MOST_HOLDERS && !self.holders.iter().any(is_it) {
+                self.holders.push((position, hold.holder.clone()));
             }
         }
     }
@@ -273,7 +283,11 @@ impl OpenIncident {
     fn add(&mut self, found: &Found, is_trigger: bool) {
         self.is_changed = true;
         let sign = Sign { is_trigger, ..found.sign.clone() };
-        if let Some(kept) = self.signs.iter_mut().find(|kept| kept.is_same(&sign)) {
+        // What happened to another incident is not counted into a trigger.
+        let is_its = |kept: &&mut Kept| {
+            kept.is_same(&sign) && (kept.sign.is_trigger == is_trigger || !kept.is_at_once())
+        };
+        if let Some(kept) = self.signs.iter_mut().find(is_its) {
             kept.take(sign, found);
         } else if self.signs.len() < MOST_SIGNS {
             let Found { gpus, count, at, .. } = found.clone();

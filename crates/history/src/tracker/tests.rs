@@ -170,6 +170,50 @@ fn what_follows_from_a_fault_joins_it() {
     assert_eq!(kinds(later), [SignKind::Xid, SignKind::Xid]);
 }
 
+/// Job 4711 gives GPU 0 to job 4712.
+fn handed_over(story: Story) -> Story {
+    story.job_ends("4711", &[0]).run(2).job("4712", &[0])
+}
+
+fn job(id: &str) -> HolderInfo {
+    HolderInfo::Job { id: id.to_owned() }
+}
+
+#[test]
+fn a_fault_of_the_next_job_is_an_incident_of_its_own() {
+    let first = |code| Story::of(1).job("4711", &[0]).run(120).xid(0, code).run(2);
+    for (earlier, later) in [(31, 31), (13, 31), (31, 13)] {
+        let incidents = handed_over(first(earlier)).run(20).xid(0, later).run(180).incidents();
+        let [one, other] = incidents.as_slice() else { panic!("{incidents:#?}") };
+        assert_eq!(one.holders, [(0, job("4711"))]);
+        assert_eq!(other.holders, [(0, job("4712"))]);
+        assert_eq!(other.began.since(one.began), Duration::from_secs(24));
+        for incident in [one, other] {
+            let sentences = [&incident.verdict.cause].into_iter().chain(&incident.verdict.evidence);
+            assert!(sentences.clone().all(|text| !text.contains("times)")), "{incident:#?}");
+            assert_eq!(incident.verdict.time, Some(incident.began));
+        }
+    }
+    let again = handed_over(first(31)).run(20).xid(0, 31).run(20).xid(0, 31).run(180);
+    assert_eq!(again.incidents().len(), 2);
+    // Of both if it may be of both: the second one is an incident of its own, and both are named.
+    let soon = handed_over(first(31)).run(6).xid(0, 31).run(180).incidents();
+    assert_eq!(soon.len(), 2);
+    assert!(soon[1].holders.contains(&(0, job("4712"))), "{soon:#?}");
+}
+
+#[test]
+fn what_a_gpu_does_again_is_told_to_its_next_holder_too() {
+    let broken = Story::of(1).job("4711", &[0]).run(120).xid(0, 62).run(2);
+    let incidents = handed_over(broken).run(20).xid(0, 62).run(180).incidents();
+    let [incident] = incidents.as_slice() else { panic!("{incidents:#?}") };
+    assert_eq!(incident.holders, [(0, job("4711")), (0, job("4712"))]);
+    // An application that dies of it is not the cause.
+    let dies = Story::of(1).job("4711", &[0]).run(120).xid(0, 62).run(2);
+    let incidents = handed_over(dies).run(20).xid(0, 45).run(180).incidents();
+    assert_eq!(incidents.len(), 1, "{incidents:#?}");
+}
+
 #[test]
 fn an_incident_has_ten_minutes_before_and_two_after() {
     let story = busy().xid(5, 31).run(60).xid(5, 45);
@@ -237,6 +281,20 @@ fn a_holder_is_the_same_when_its_uid_is_known_later() {
     let ended = What::HolderEnded { holder: pod(Some("12345678-9abc")) };
     let story = story.exit(&[0]).event(Some(0), ended).run(100);
     assert_eq!(story.incidents(), []);
+}
+
+#[test]
+fn memory_that_was_freed_is_told_with_one_number() {
+    let freed = |left: f64| {
+        let full = busy().set(&[4], "memory_used", 81_000.0).run(5).set(&[4], "memory_used", left);
+        full.ends().expect("an incident").signs.remove(0).text
+    };
+    assert_eq!(
+        freed(500.0),
+        "The memory of GPU 4 was 99.3 % full, and all of it was freed at once"
+    );
+    let text = "The memory of GPU 4 was 99.3 % full, and 60 GiB of it were freed at once";
+    assert_eq!(freed(20_000.0), text);
 }
 
 #[test]

@@ -4,9 +4,10 @@
 
 use std::collections::HashSet;
 
-use super::{Verdict, table};
+use super::{Facts, Filling, Seen, Verdict, table};
 use crate::event::What;
 use crate::incident::{Confidence, Incident};
+use crate::report::Mention;
 use crate::sign::SignKind;
 use crate::story::Story;
 
@@ -168,6 +169,59 @@ fn the_table_and_the_stories_have_the_same_verdicts() {
     assert_eq!(rows.iter().collect::<HashSet<_>>().len(), rows.len(), "a name is there twice");
 }
 
+/// "it" and "its" that are about no GPU.
+const OTHERS: [&str; 8] = [
+    "while it used",
+    ": calls to it",
+    "every application on it",
+    "slowed by it",
+    "short of it",
+    "it ran out of it",
+    "it had filled it",
+    "than its limit",
+];
+
+#[test]
+fn causes_are_in_the_singular_of_one_gpu_and_in_the_plural_of_two() {
+    let gpus = [crate::story::gpu_info(0), crate::story::gpu_info(1)];
+    for row in table::ROWS {
+        for gpus in [&gpus[..1], &gpus[..]] {
+            let sign = crate::sign::Sign {
+                kind: SignKind::GpuLost,
+                gpu: None,
+                xid: Some(79),
+                from: crate::time::Time(0),
+                to: None,
+                is_trigger: true,
+                text: "Something was seen".to_owned(),
+            };
+            let seen = [Seen { sign, gpus: gpus.to_vec() }];
+            let facts = Facts { seen: &seen, gpus: 8 };
+            let filling = Filling::of(row, &seen[0], &[&seen[0]], facts);
+            for cause in [row.cause].into_iter().chain(row.doubt.as_ref().map(|doubt| doubt.cause))
+            {
+                let cause = filling.fill(cause);
+                let name = crate::wording::gpus(gpus);
+                // The subject is another one.
+                let other = |begin| format!("{begin} {name} ");
+                let cause_of = |cause: &str| {
+                    cause.replace(&other("The memory of"), "").replace(&other("its work on"), "")
+                };
+                let told = OTHERS.iter().fold(cause_of(&cause), |told, it| told.replace(it, ""));
+                let words: Vec<_> = told.split(|c: char| !c.is_alphanumeric()).collect();
+                let (wrong, after) = match gpus.len() {
+                    1 => (["they", "their", "them"], ["are", "were", "have"]),
+                    _ => (["it", "its", "itself"], ["is", "was", "has"]),
+                };
+                let is_wrong = |word: &&str| told.contains(&format!("{name} {word} "));
+                assert!(!words.iter().any(|word| wrong.contains(word)), "{}: {cause}", row.name);
+                assert!(!after.iter().any(is_wrong), "{}: {cause}", row.name);
+                assert!(!told.contains("PCIe link of GPU 0, 1"), "{cause}");
+            }
+        }
+    }
+}
+
 #[test]
 fn runbooks_exist_and_sentences_are_whole() {
     let runbooks = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/runbooks");
@@ -226,9 +280,10 @@ fn a_job_that_is_killed_for_heat_is_found_without_holders_too() {
     // But a job that is done ends in the same way.
     assert_eq!(killed.verdict.confidence, Confidence::Possible);
     assert!(
-        killed.verdict.cause.starts_with(
-            "The job ended while GPU 2 was slowed by heat; that may be why. GPU 2 was"
-        ),
+        killed
+            .verdict
+            .cause
+            .starts_with("Heat, maybe: the job ended while GPU 2 was slowed by it. GPU 2 was"),
         "{}",
         killed.verdict.cause
     );
@@ -247,7 +302,7 @@ fn a_job_that_ends_while_memory_is_short_may_have_ended_of_it() {
     let ends = verdict(done());
     assert!(
         ends.cause.starts_with(
-            "The job ended while the machine was short of memory; that may be why. Programs waited"
+            "Memory, maybe: the job ended while the machine was short of it. Programs waited"
         ),
         "{ends:#?}"
     );
@@ -390,7 +445,13 @@ fn a_driver_that_is_replaced_for_a_repair_is_no_cause() {
 fn a_machine_that_was_started_again_may_have_been_stopped_after_heatsink() {
     let told = verdict(Story::of(8).started(false, true, 240).run(20));
     assert_eq!(told.confidence, Confidence::Possible);
-    assert!(told.cause.ends_with("unless heatsink was killed before."), "{told:#?}");
+    assert!(
+        told.cause.contains(", unless heatsink was killed: the recording stopped. "),
+        "{told:#?}"
+    );
+    // The time is that of the last row.
+    let (headline, at) = first_line(&Story::of(8).run(300).started(false, true, 240).run(20));
+    assert!(headline.ends_with(": the recording stopped") && at == 60, "{headline} {at}");
 }
 
 #[test]
@@ -458,6 +519,59 @@ fn what_goes_on_when_an_incident_is_closed_is_told_as_that() {
             "{text}"
         );
     }
+}
+
+/// The first line of an incident without the time, and the seconds from the first row of its story to the time.
+fn first_line(story: &Story) -> (String, i64) {
+    let incident = story.incidents().pop().expect("an incident");
+    let Mention { headline, moment, .. } = Mention::of(&incident);
+    let begin = story.steps[0].row.time.0 - 1000;
+    (headline, (moment.0 - begin) / 1000)
+}
+
+#[test]
+fn the_first_line_has_the_xid_and_the_time_of_what_decides() {
+    let own = || Story::of(8).run(120);
+    let line = |story: Story| first_line(&story.run(20));
+    let uncontained = own().xid(0, 94).xid(1, 31).run(24).xid(0, 95);
+    let cause =
+        "The memory of GPU 0 failed, and every application on it may have been hit (XID 95)";
+    assert_eq!(line(uncontained), (cause.to_owned(), 144));
+    let braked = own().set(&[0], "clock_reasons", 128.0).run(4).xid(0, 74);
+    let (headline, at) = line(braked);
+    assert_eq!((headline.as_str(), at), ("An NVLink of GPU 0 failed (XID 74)", 124));
+    let contained = own().xid(5, 48).xid(5, 94).xid(5, 45);
+    assert!(line(contained).0.ends_with("within one application (XID 94)"));
+    let again = |story: Story, _| story.xid(0, 31).run(60);
+    let lost = (0..50).fold(own(), again).xid(0, 79);
+    let (headline, at) = line(lost);
+    assert_eq!((headline.as_str(), at), ("GPU 0 fell off the bus (XID 79)", 120 + 3000));
+    // The XID comes a moment after the GPU is lost.
+    let (headline, at) = line(own().down(7, "lost").run(2).xid(7, 79));
+    assert_eq!((headline.as_str(), at), ("GPU 7 fell off the bus (XID 79)", 122));
+    // An OOM kill is no XID, and comes before the one that ends the application.
+    let killed = busy().oom_kill(Some("/job_4711"), None).exit(&ALL).run(2).xid(0, 45);
+    let (headline, at) = line(killed);
+    assert!(!headline.contains("XID") && at == 120, "{headline} {at}");
+    // Heat is told with the time at which the job stopped.
+    let stopped = busy().hot(2, 89).run(60).idle(&ALL).run(90);
+    let (headline, at) = line(stopped);
+    assert!(headline.ends_with("GPU 2, and the job stopped working") && at >= 180, "{headline}");
+}
+
+#[test]
+fn an_incident_of_an_earlier_version_is_told_with_its_first_xid_and_the_time_of_its_first_trigger()
+{
+    let mut incident = busy().xid(0, 45).run(1).xid(0, 62).run(20).incidents().pop().unwrap();
+    let json = serde_json::to_value(&incident).unwrap();
+    assert_eq!(serde_json::from_value::<Incident>(json).unwrap(), incident);
+    incident.verdict = Verdict { xid: None, time: None, ..incident.verdict };
+    incident.verdict.cause = "It failed.".to_owned();
+    let json = serde_json::to_value(&incident).unwrap();
+    assert!(json["verdict"].get("time").is_none() && json["verdict"].get("xid").is_none());
+    let earlier = Mention::of(&serde_json::from_value(json).unwrap());
+    assert_eq!(earlier.headline, "It failed (GPU 0; XID 62)");
+    assert_eq!(earlier.moment, incident.began);
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[before(MEMORY)],
         lacks: &[],
         supports: NOTHING,
-        cause: "The memory of {gpus} failed, and after that it did not answer any more. {need}.",
+        cause: "The memory of {gpus} failed, and after that {it} did not answer any more. {need}.",
         actions: &[
             "Drain the machine and start it again.",
             "If memory errors come again, have the board replaced.",
@@ -236,7 +236,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[before(Pattern::Kinds(&[Kind::PcieDegraded]))],
         lacks: &[],
         supports: NOTHING,
-        cause: "The PCIe link of {gpus} failed, and it fell off the bus. {need}.",
+        cause: "The PCIe {link} of {gpus} failed, and {it} fell off the bus. {need}.",
         actions: &[
             "Drain the machine and start it again; while its power is off, check the seat of the GPU, its riser and its cables.",
             "If it comes again in the same slot with another GPU, have the board of the machine checked.",
@@ -397,7 +397,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         lacks: &[],
         supports: NOTHING,
-        cause: "{gpus} reported a fault that its maker has to explain: {meaning} (XID {code}).",
+        cause: "{gpus} reported a fault that the maker has to explain: {meaning} (XID {code}).",
         actions: &["{action}"],
         confidence: Confidence::Likely,
         doubt: None,
@@ -539,7 +539,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Likely,
         doubt: Some(Doubt {
             any: MAY_BE_DONE,
-            cause: "The job ended while {need gpus} {was} slowed by heat; that may be why. {need}.",
+            cause: "Heat, maybe: the job ended while {need gpus} {was} slowed by it. {need}.",
         }),
         runbook: Some("GpuThermalSlowdown"),
     },
@@ -557,7 +557,7 @@ pub(super) static ROWS: &[Row] = &[
         confidence: Confidence::Possible,
         doubt: Some(Doubt {
             any: MAY_BE_DONE,
-            cause: "The job ended while the machine was short of memory; that may be why. {need}.",
+            cause: "Memory, maybe: the job ended while the machine was short of it. {need}.",
         }),
         runbook: Some("GpuIncident"),
     },
@@ -613,7 +613,7 @@ pub(super) static ROWS: &[Row] = &[
         needs: &[],
         lacks: &[],
         supports: NOTHING,
-        cause: "The machine was started again after heatsink was cut off: a power cut, a kernel panic or a hard reset, unless heatsink was killed before.",
+        cause: "A power cut, a kernel panic or a hard reset of the machine, unless heatsink was killed: the recording stopped. After that the machine was started again.",
         actions: &[
             "Read the event log of the management controller: ipmitool sel elist.",
             "Read the last lines of the kernel before it: journalctl -k -b -1, and /sys/fs/pstore.",

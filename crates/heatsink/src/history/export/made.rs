@@ -139,6 +139,8 @@ pub(crate) fn incident(number: u64) -> Incident {
             actions: vec!["Restart the machine.".to_owned()],
             confidence: Confidence::Certain,
             runbook: None,
+            xid: None,
+            time: None,
         },
     }
 }

@@ -46,6 +46,8 @@ fn incident(number: u64, index: u32, began: i64, last: i64) -> Incident {
             actions: Vec::new(),
             confidence: Confidence::Certain,
             runbook: None,
+            xid: None,
+            time: None,
         },
     }
 }
@@ -165,6 +167,11 @@ fn each_selection_tells_what_it_names() {
     assert_eq!((report.range.from, report.range.to), (minute(20), minute(40)));
     let charts: Vec<_> = report.charts.iter().map(|chart| chart.gpu.clone()).collect();
     assert_eq!(charts, [Some(gpu(0))]);
+}
+
+#[test]
+fn incidents_are_counted_in_the_singular_and_the_plural() {
+    assert_eq!([0, 1, 3].map(was), ["was no incident", "was 1 incident", "were 3 incidents"]);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use history::incident::{Confidence, Incident};
-use history::sign::SignKind;
+use history::sign::{Sign, SignKind};
 use history::time::Time;
 use jiff::tz::TimeZone;
+use model::catalog::xid;
 use serde::Serialize;
 
 use super::super::headline::headline;
@@ -152,19 +153,25 @@ fn annotations(incident: &Incident, telling: &Telling) -> BTreeMap<&'static str,
     ])
 }
 
-/// `critical` for what has ended a job or is about to, as for the alerts in `monitoring/rules`.
-fn severity(kind: SignKind) -> &'static str {
-    match kind {
-        SignKind::Xid
-        | SignKind::GpuLost
+/// The XID of a memory error that stayed within one application: that one is over, and the memory is faulty.
+const CONTAINED: u32 = 94;
+
+/// `critical` for what costs a GPU, as for the alerts in `monitoring/rules`.
+fn severity(incident: &Incident) -> &'static str {
+    let costs_gpu = |sign: &Sign| match sign.kind {
+        SignKind::GpuLost
         | SignKind::GpuHung
         | SignKind::GpuMissing
         | SignKind::EccUncorrected
-        | SignKind::PowerBrake
-        | SignKind::OomKill
-        | SignKind::MachineRestart => "critical",
-        _ => "warning",
-    }
+        | SignKind::PowerBrake => true,
+        _ => sign.xid.is_some_and(|code| {
+            code == CONTAINED || xid::severity(code) == xid::Severity::Critical
+        }),
+    };
+    let mut triggers = incident.signs.iter().filter(|sign| sign.is_trigger);
+    // The GPU that failed before may be in another incident.
+    let is_critical = triggers.any(costs_gpu) || incident.verdict.name == "gpu_failed_before";
+    if is_critical { "critical" } else { "warning" }
 }
 
 /// A time as RFC 3339 in UTC; one that no calendar has as 1970.
@@ -187,7 +194,7 @@ impl Labels {
             (BEGAN, Some(rfc3339(incident.began))),
             ("incident", Some(incident.number.to_string())),
             ("kind", Some(incident.kind.as_str().to_owned())),
-            ("severity", Some(severity(incident.kind).to_owned())),
+            ("severity", Some(severity(incident).to_owned())),
             ("instance", hostname.clone()),
             ("hostname", hostname),
             ("gpu", only.and_then(|gpu| gpu.index).map(|index| index.to_string())),
@@ -265,7 +272,7 @@ pub(super) mod tests {
                   "annotations": {
                     "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                     "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                    "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44 UTC"
+                    "summary": "GPU 3 fell off the bus (XID 79), at 03:12:44 UTC"
                   },
                   "endsAt": "0001-01-01T00:00:00Z",
                   "fingerprint": "61e23d1712463e59",
@@ -288,7 +295,7 @@ pub(super) mod tests {
               "commonAnnotations": {
                 "description": "It is about GPU 3. In use by job 4711. The driver said \"fallen off the bus\". The hardware or the kernel said so. Restart the machine. `heatsink report 17` on this machine tells the rest.",
                 "runbook_url": "file:///usr/share/doc/heatsink/runbooks/GpuDown.md",
-                "summary": "GPU 3 fell off the bus (XID 79) at 03:12:44 UTC"
+                "summary": "GPU 3 fell off the bus (XID 79), at 03:12:44 UTC"
               },
               "commonLabels": {
                 "UUID": "GPU-3",
@@ -362,6 +369,38 @@ pub(super) mod tests {
             assert!(!labels_of.0.contains_key("gpu") && !labels_of.0.contains_key("UUID"));
             assert_eq!(labels_of.0.len(), labels);
         }
+    }
+
+    #[test]
+    fn an_alert_is_critical_if_a_gpu_fails() {
+        let of = |kind, code: Option<u32>, is_trigger| {
+            let mut incident = incident(1);
+            let sign = Sign { kind, xid: code, is_trigger, ..incident.signs[0].clone() };
+            incident.signs = vec![sign];
+            Labels::of(&incident).0["severity"].clone()
+        };
+        for code in [48, 62, 74, 79, 94, 95, 119, 171] {
+            assert_eq!(of(SignKind::Xid, Some(code), true), "critical", "{code}");
+            assert_eq!(of(SignKind::Xid, Some(code), false), "warning", "{code}");
+        }
+        for code in [13, 31, 43, 45, 61, 9999] {
+            assert_eq!(of(SignKind::Xid, Some(code), true), "warning", "{code}");
+        }
+        for kind in SignKind::TRIGGERS.into_iter().filter(|kind| *kind != SignKind::Xid) {
+            let is_critical = [
+                SignKind::GpuLost,
+                SignKind::GpuHung,
+                SignKind::GpuMissing,
+                SignKind::EccUncorrected,
+                SignKind::PowerBrake,
+            ];
+            let expected = if is_critical.contains(&kind) { "critical" } else { "warning" };
+            assert_eq!(of(kind, None, true), expected, "{kind:?}");
+        }
+        let mut silent = incident(1);
+        silent.signs.clear();
+        silent.verdict.name = "gpu_failed_before".to_owned();
+        assert_eq!(severity(&silent), "critical");
     }
 
     #[test]

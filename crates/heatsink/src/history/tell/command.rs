@@ -320,7 +320,7 @@ mod tests {
                     HEATSINK_INCIDENT_KIND=xid\n\
                     HEATSINK_INCIDENT_NUMBER=17\n\
                     HEATSINK_INCIDENT_TIME=2026-11-30T03:12:44.5Z\n\
-                    HEATSINK_INCIDENT_VERDICT=One. Two.  (GPU 3; XID 79) at 03:12:44 UTC\n";
+                    HEATSINK_INCIDENT_VERDICT=One. Two.  (GPU 3; XID 79), at 03:12:44 UTC\n";
         let report = told.strip_prefix(head).unwrap_or_else(|| panic!("{told}"));
         assert!(report.contains("One."), "{report}");
         let end = "\n3 more incidents were not told, to limit the number of messages: \

@@ -154,6 +154,8 @@ pub(super) fn heat() -> Story {
             ],
             confidence: Confidence::Likely,
             runbook: Some("GpuThermalSlowdown".to_owned()),
+            xid: None,
+            time: None,
         },
     };
     Story { recording, incident: Some(incident), scope: scope(None) }
@@ -252,6 +254,8 @@ pub(super) fn eight() -> Story {
             ],
             confidence: Confidence::Certain,
             runbook: Some("GpuDown".to_owned()),
+            xid: None,
+            time: None,
         },
     };
     Story { recording, incident: Some(incident), scope: scope(None) }
@@ -315,6 +319,8 @@ pub(super) fn not_known() -> Story {
             actions: vec!["Look at the log of the job.".to_owned()],
             confidence: Confidence::None,
             runbook: None,
+            xid: None,
+            time: None,
         },
     };
     Story { recording, incident: Some(incident), scope: scope(None) }
