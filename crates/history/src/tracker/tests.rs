@@ -761,6 +761,17 @@ fn a_container_that_crashes_again_and_again_is_told_once_a_day() {
 }
 
 #[test]
+fn more_links_that_go_down_later_are_another_incident() {
+    let down = |story: Story, links: f64| story.set(&[3], "links_active", links).run(300);
+    assert_eq!(kinds(down(down(busy(), 17.0), 12.0)), [SignKind::LinkDown; 2]);
+    let full = |story: Story| {
+        let story = story.work(&[2]).set(&[2], "memory_used", 60_000.0).run(60);
+        story.set(&[2], "memory_used", 81_300.0).run(5).exit(&[2]).run(240)
+    };
+    assert_eq!(kinds(full(full(busy()))), [SignKind::MemoryFull; 2]);
+}
+
+#[test]
 fn faults_that_are_days_apart_and_told_at_once_are_two_incidents() {
     let mut story = busy().xid(5, 31).xid(5, 79).run(1);
     let step = story.steps.last_mut().unwrap();
