@@ -394,6 +394,62 @@ fn gpus_that_the_driver_lists_late_are_not_missing() {
 }
 
 #[test]
+fn a_gpu_that_does_not_come_back_with_the_source_is_told() {
+    let away = |story: Story| story.run(2).source_down().run(8).source_up("580.1");
+    let lost = |seconds| away(Story::of(1).run(60).down(0, "lost")).run(seconds);
+    assert_eq!(kinds(lost(70)), [SignKind::GpuLost]);
+    assert_eq!(kinds(lost(30).up(0).run(60)), []);
+    // While it is loaded again.
+    assert_eq!(kinds(away(busy().down(3, "late")).run(30).up(3).run(60)), []);
+    assert_eq!(kinds(away(busy().down(3, "late")).run(70)), [SignKind::GpuHung]);
+    // And one that was told to hang before.
+    let hung = away(busy().down(3, "late").run(20).down(3, "lost")).run(70).incidents();
+    let [incident] = hung.as_slice() else { panic!("{hung:#?}") };
+    assert!(incident.signs.iter().any(|sign| sign.kind == SignKind::GpuLost), "{incident:#?}");
+}
+
+/// The kinds of the incidents of a run that begins with `after`, and has recalled `before`.
+fn kinds_of_next_run(before: &Story, after: impl Fn(Story) -> Story) -> Vec<SignKind> {
+    let all = after(before.clone()).run(180);
+    let (recalled, own) = all.steps.split_at(before.steps.len());
+    let layout = before.layout();
+    let mut tracker = Tracker::new(1);
+    for Step { row, events } in recalled {
+        tracker.recall(row.time, &layout, Some(row), events);
+    }
+    let mut kinds = std::collections::BTreeMap::new();
+    for Step { row, events } in own {
+        let told = tracker.observe(row.time, &layout, Some(row), events);
+        kinds.extend(told.into_iter().map(|incident| (incident.number, incident.kind)));
+    }
+    kinds.into_values().collect()
+}
+
+#[test]
+fn a_gpu_that_does_not_come_back_after_a_restart_is_told_once() {
+    let next = |before: &Story, gpu, reason| {
+        kinds_of_next_run(before, |story| story.started(true, false, 2).down(gpu, reason).run(70))
+    };
+    let rebooted = |story: Story| story.started(true, true, 240).down(5, "not_initialized");
+    let missing = kinds_of_next_run(&busy(), |story| rebooted(story).run(20));
+    assert_eq!(missing, [SignKind::GpuMissing]);
+    // It waits to be told.
+    assert_eq!(next(&busy().down(3, "lost").run(30), 3, "lost"), [SignKind::GpuLost]);
+    assert_eq!(next(&busy().down(3, "late").run(2), 3, "late"), [SignKind::GpuHung]);
+    // It was told.
+    let told = busy().down(3, "lost").run(90);
+    assert_eq!(next(&told, 3, "lost"), []);
+    assert_eq!(next(&told.started(true, false, 2).down(3, "lost").run(90), 3, "lost"), []);
+    assert_eq!(next(&busy().down(3, "late").run(10), 3, "late"), []);
+    assert_eq!(next(&busy().xid(3, 79).run(1), 3, "lost"), []);
+    // It was back since.
+    let back = busy().down(3, "lost").run(90).up(3).run(20);
+    assert_eq!(next(&back, 3, "lost"), [SignKind::GpuLost]);
+    // It was never there.
+    assert_eq!(next(&Story::of(8).down(3, "lost").run(60), 3, "lost"), []);
+}
+
+#[test]
 fn a_gpu_that_hangs_and_is_lost_then_is_told_as_lost() {
     let gone = |story: Story| {
         let incidents = story.incidents();
