@@ -296,6 +296,28 @@ fn at_most_32_incidents_an_hour_are_kept_and_the_others_are_counted() {
 }
 
 #[test]
+fn counting_more_incidents_keeps_what_changed_since_the_last_one() {
+    let fails = |story: Story, number: u32| {
+        let job = number.to_string();
+        story.job(&job, &ALL).xid(number % 8, 31).run(18).job_ends(&job, &ALL)
+    };
+    // Hot until ten minutes after the incident of that is closed.
+    let story = (0..31).fold(Story::of(8).run(120), fails).hot(2, 89).run(720).cool(2).run(300);
+    let heat = |story: &Story| {
+        let incidents = story.incidents();
+        assert_eq!(incidents.len(), 32);
+        let mut signs = incidents.into_iter().flat_map(|incident| incident.signs);
+        signs.find(|sign| sign.is_trigger && sign.kind == SignKind::HeatSlowdown).unwrap()
+    };
+    let before = heat(&story);
+    assert!(before.to.is_some(), "{before:?}");
+    let story = (31..34).fold(story, fails).run(20);
+    assert_eq!(heat(&story), before);
+    let last = story.incidents().pop().unwrap();
+    assert!(last.signs.iter().any(|sign| sign.kind == SignKind::MoreIncidents), "{last:#?}");
+}
+
+#[test]
 fn a_clock_that_is_set_closes_incidents_and_changes_no_duration() {
     let shifted = |seconds: i64| {
         let mut story = busy().hot(2, 89).run(600);
