@@ -1,6 +1,7 @@
 //! Groups signs into incidents.
 
 mod joining;
+mod kept_events;
 mod open;
 
 use std::collections::VecDeque;
@@ -18,7 +19,8 @@ use crate::sign::Sign;
 use crate::sign::SignKind;
 use crate::time::Time;
 use crate::verdict::Watching;
-use open::{AFTER, BEFORE, MOST_EVENTS, OpenIncident};
+use kept_events::MOST_EVENTS;
+use open::{AFTER, BEFORE, OpenIncident};
 
 /// Incidents that are kept one by one within an hour: those that any application can cause, and severe ones.
 const MOST_AN_HOUR: usize = 32;

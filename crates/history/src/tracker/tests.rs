@@ -318,6 +318,50 @@ fn counting_more_incidents_keeps_what_changed_since_the_last_one() {
 }
 
 #[test]
+fn what_comes_after_a_flood_is_told_with_its_incident() {
+    let flood = |story: Story| {
+        let all = |story: Story| ALL.iter().fold(story, |story, gpu| story.xid(*gpu, 74)).run(1);
+        (0..20).fold(story, |story, _| all(story)).run(40)
+    };
+    let line = "NVRM: GPU 0000:3A:00.0: GPU has fallen off the bus.".to_owned();
+    let story = (0..5).fold(busy(), |story, _| flood(story));
+    let story = story.oom_kill(Some("/slurm/job_4711/step_0"), None).xid(5, 79).down(5, "lost");
+    let story = story.event(Some(5), What::DriverLine { line }).run(5).job_ends("4711", &ALL);
+    let recorded: usize = story.steps.iter().map(|step| step.events.len()).sum();
+    let incident = story.run(1).ends().unwrap();
+    let count = |is_it: fn(&What) -> bool| {
+        incident.events.iter().filter(|event| is_it(&event.what)).count()
+    };
+    assert_eq!(count(|what| matches!(what, What::HolderBegan { .. })), 8);
+    assert_eq!(count(|what| matches!(what, What::OomKill { .. })), 1);
+    assert_eq!(count(|what| matches!(what, What::Xid { code: 79, .. })), 1);
+    assert_eq!(count(|what| matches!(what, What::GpuDown { .. })), 1);
+    assert_eq!(count(|what| matches!(what, What::DriverLine { .. })), 1);
+    assert_eq!(count(|what| matches!(what, What::HolderEnded { .. })), 8);
+    // The triggers, which came first.
+    let first: Vec<_> = incident.events.iter().skip(8).take(8).map(|event| event.time).collect();
+    assert_eq!(first, [incident.began; 8]);
+    assert!(incident.events.len() <= MOST_EVENTS);
+    // The ends of holders came with the last row.
+    let left_out = recorded + 8 - incident.events.len();
+    assert_eq!(incident.events_left_out, left_out as u64);
+}
+
+#[test]
+fn an_incident_keeps_the_last_events_if_all_differ() {
+    let line = |number: u32| What::DriverLine { line: format!("NVRM: {number}") };
+    let story = (0..1000).fold(busy().xid(1, 31).run(1), |story, number| {
+        let story = story.event(Some(1), line(number));
+        if number % 20 == 0 { story.run(1) } else { story }
+    });
+    let incident = story.run(1).ends().unwrap();
+    let has = |what: &What| incident.events.iter().any(|event| event.what == *what);
+    assert!(has(&line(999)) && has(&line(600)) && !has(&line(0)));
+    assert!(incident.events.iter().any(|event| matches!(event.what, What::Xid { .. })));
+    assert_eq!(incident.events.len() as u64 + incident.events_left_out, 8 + 1 + 1000);
+}
+
+#[test]
 fn a_clock_that_is_set_closes_incidents_and_changes_no_duration() {
     let shifted = |seconds: i64| {
         let mut story = busy().hot(2, 89).run(600);
