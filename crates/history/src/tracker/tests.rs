@@ -641,6 +641,18 @@ fn heat_is_told_for_as_long_as_it_was_seen() {
 }
 
 #[test]
+fn heat_that_is_there_in_every_other_row_is_told_for_half_of_the_time() {
+    let mut story = busy();
+    for _ in 0..600 {
+        story = story.hot(2, 89).run(1).set(&[2], "clock_reasons", 0.0).run(1);
+    }
+    let incidents = story.cool(2).run(60).incidents();
+    let [incident] = incidents.as_slice() else { panic!("{incidents:#?}") };
+    let text = &incident.signs[0].text;
+    assert!(text.contains("was slowed by heat for 9 min 59 s of 19 min"), "{text}");
+}
+
+#[test]
 fn the_pcie_link_of_work_that_begins_is_not_slow() {
     let idle = || busy().exit(&[1]).set(&[1], "pcie_link_generation", 1.0).run(60);
     let signs = |story: Story| {
