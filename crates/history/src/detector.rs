@@ -168,7 +168,7 @@ impl Detector {
         if matches!(event.what, What::Started { .. }) {
             // What the run before it knew may have changed since; what is so is told again.
             self.holders.end_all(time);
-            self.down_gpus = DownGpus::default();
+            self.down_gpus.begin(time);
             self.gpus.iter_mut().for_each(GpuState::forget_links);
         }
         self.holders.step(time, event);

@@ -128,6 +128,7 @@ pub(crate) fn incident(number: u64, second: i64, is_closed: bool) -> Incident {
         holders: Vec::new(),
         signs: Vec::new(),
         events: Vec::new(),
+        events_left_out: 0,
         verdict: Verdict {
             name: "not_known".to_owned(),
             cause: "The cause is not known.".to_owned(),

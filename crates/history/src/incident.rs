@@ -32,6 +32,9 @@ pub struct Incident {
     pub signs: Vec<Sign>,
     /// The events of the window, in order of time; at most a few hundred.
     pub events: Vec<Event>,
+    /// Events of the window that were left out because there were too many.
+    #[serde(default)]
+    pub events_left_out: u64,
     /// The most likely cause.
     pub verdict: Verdict,
 }

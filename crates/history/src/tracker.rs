@@ -1,6 +1,7 @@
 //! Groups signs into incidents.
 
 mod joining;
+mod kept_events;
 mod open;
 
 use std::collections::VecDeque;
@@ -18,7 +19,8 @@ use crate::sign::Sign;
 use crate::sign::SignKind;
 use crate::time::Time;
 use crate::verdict::Watching;
-use open::{AFTER, BEFORE, MOST_EVENTS, OpenIncident};
+use kept_events::MOST_EVENTS;
+use open::{AFTER, BEFORE, OpenIncident};
 
 /// Incidents that are kept one by one within an hour: those that any application can cause, and severe ones.
 const MOST_AN_HOUR: usize = 32;
@@ -41,7 +43,7 @@ pub struct Tracker {
     watching: Watching,
     next_number: u64,
     open: Vec<OpenIncident>,
-    /// The incident that began last, for counting more than are kept.
+    /// The incident that was closed last, for counting more than are kept. It may be newer in `closed`.
     newest: Option<OpenIncident>,
     /// When incidents began, in the last hour, and whether they are severe.
     begun: VecDeque<(Time, bool)>,
@@ -80,7 +82,7 @@ impl Tracker {
         });
         for by_ms in clock_set_ms {
             told.extend(self.close(now, |_| true));
-            self.closed.clear();
+            self.forget_closed(|_| true);
             self.set_clock(by_ms);
         }
         self.watching.take(layout, row);
@@ -180,9 +182,14 @@ impl Tracker {
     /// Counts an incident into the one that began last. It is told again each time its count doubles, so that a
     /// storm of them is not one of messages.
     fn count_more(&mut self, at: Time) -> Option<Incident> {
+        let number = self.newest.as_ref().map(OpenIncident::number);
+        let mut closed = self.closed.iter_mut().map(|(closed, _)| closed);
         let (newest, is_closed) = match self.open.last_mut() {
             Some(open) => (open, false),
-            None => (self.newest.as_mut()?, true),
+            None => {
+                let remembered = closed.find(|closed| Some(closed.number()) == number);
+                (remembered.or(self.newest.as_mut())?, true)
+            }
         };
         let count = newest.count_more(at);
         count.is_power_of_two().then(|| newest.tell(&[], is_closed))
@@ -244,7 +251,7 @@ impl Tracker {
                 told.extend((renewed > 0).then(|| closed.tell(&[], true)));
             }
         }
-        self.closed.retain(|(closed, _)| closed.goes_on() || closed.is_recent(now, REMEMBERED));
+        self.forget_closed(|closed| !closed.goes_on() && !closed.is_recent(now, REMEMBERED));
         told
     }
 
@@ -257,11 +264,24 @@ impl Tracker {
             self.closed.push_back((over, now));
             // Those that go on are kept longest.
             if self.closed.len() > MOST_CLOSED {
-                let position = self.closed.iter().position(|(closed, _)| !closed.goes_on());
-                self.closed.remove(position.unwrap_or_default());
+                let mut closed = self.closed.iter().map(|(closed, _)| closed);
+                let oldest = closed.clone().find(|closed| !closed.goes_on()).or(closed.next());
+                let number = oldest.map(OpenIncident::number);
+                self.forget_closed(|closed| Some(closed.number()) == number);
             }
         }
         told
+    }
+
+    /// Forgets closed incidents. The newest is kept as it is now, for counting.
+    fn forget_closed(&mut self, is_over: impl Fn(&OpenIncident) -> bool) {
+        let number = self.newest.as_ref().map(OpenIncident::number);
+        let mut over =
+            self.closed.iter().map(|(closed, _)| closed).filter(|closed| is_over(closed));
+        if let Some(newest) = over.find(|closed| Some(closed.number()) == number) {
+            self.newest = Some(newest.clone());
+        }
+        self.closed.retain(|(closed, _)| !is_over(closed));
     }
 
     /// Takes what is remembered to the new clock. Incidents were told with times of the old one, so none is open.

@@ -174,5 +174,6 @@ fn incident(layout: &Layout, last: Time) -> Incident {
         verdict: verdict::of(std::slice::from_ref(&sign)),
         signs: vec![sign],
         events: Vec::new(),
+        events_left_out: 0,
     }
 }

@@ -148,6 +148,7 @@ mod tests {
     fn incident() -> Incident {
         let began = Time(1_796_004_764_300);
         Incident {
+            events_left_out: 0,
             number: 4,
             kind: SignKind::Xid,
             began,

@@ -41,7 +41,7 @@ pub(crate) struct Condition {
     /// When it began; `None` while it is not there.
     from: Option<Time>,
     last_seen: Time,
-    /// For how long it was seen, without gaps.
+    /// For how long it was seen, without gaps; of the time between a row that shows it and one that does not, a half.
     seen: Duration,
     /// For how long it was seen the last time that it was there.
     seen_before: Duration,
@@ -79,6 +79,8 @@ impl Condition {
                     self.from = Some(time);
                 } else if previous == Some(true) {
                     self.seen = self.seen.saturating_add(passed);
+                } else if previous == Some(false) && passed < timing.end {
+                    self.seen = self.seen.saturating_add(passed / 2);
                 }
                 self.last_seen = time;
                 self.rows = self.rows.saturating_add(1);
@@ -89,6 +91,8 @@ impl Condition {
             Some(false) => {
                 if self.from.is_some() && previous == Some(false) {
                     self.away = self.away.saturating_add(passed);
+                } else if self.from.is_some() && previous == Some(true) && passed < timing.end {
+                    self.seen = self.seen.saturating_add(passed / 2);
                 }
                 let is_over = self.from.is_some() && self.away >= timing.end;
                 ended.or_else(|| is_over.then(|| self.end()).flatten())
@@ -210,7 +214,7 @@ mod tests {
     #[test]
     fn a_short_pause_does_not_end_it_and_a_short_one_never_begins() {
         let rows = format!("{}{}{}", "#".repeat(20), ".".repeat(9), "#".repeat(20));
-        assert_eq!(changes(&rows, 1), [(41, Change::Began { from: Time(0) })]);
+        assert_eq!(changes(&rows, 1), [(40, Change::Began { from: Time(0) })]);
         assert_eq!(changes(&format!("{}{}", "#".repeat(30), ".".repeat(90)), 1), []);
     }
 
@@ -228,6 +232,15 @@ mod tests {
         let rows = "#_".repeat(20);
         assert_eq!(changes(&rows, 1), [(32, Change::Began { from: Time(0) })]);
         assert_eq!(changes(&"#__".repeat(4), 60), [(3, Change::Began { from: Time(0) })]);
+    }
+
+    #[test]
+    fn every_other_row_is_half_of_the_time() {
+        let began = Change::Began { from: Time(0) };
+        assert_eq!(changes(&"#.".repeat(40), 1), [(62, began)]);
+        assert_eq!(changes(&"#..".repeat(60), 1), [(93, began)]);
+        // A pause that may be as long as its end.
+        assert_eq!(changes(&"#.".repeat(40), 10), []);
     }
 
     #[test]

@@ -63,19 +63,36 @@ struct State {
     since: Time,
     kind: SignKind,
     text: &'static str,
-    /// Whether it was lost meanwhile.
-    was_lost: bool,
+    /// Whether it may be reset: it was lost meanwhile, or the source was down.
+    may_be_reset: bool,
 }
 
 impl State {
     /// It is down all the same, for another reason.
     fn change(&mut self, kind: SignKind, text: &'static str) {
         (self.kind, self.text) = (kind, text);
-        self.was_lost |= kind == SignKind::GpuLost;
+        self.may_be_reset |= kind == SignKind::GpuLost;
+    }
+
+    /// It may come back with the source.
+    fn begin_again(&mut self, now: Time) {
+        (self.since, self.may_be_reset) = (now, true);
     }
 }
 
 impl DownGpus {
+    /// A run of heatsink begins, to which all that is down is told again. Of a GPU of which the run before told it, it
+    /// is no news.
+    pub(crate) fn begin(&mut self, time: Time) {
+        let Self { mut answered, down, off_bus, .. } = std::mem::take(self);
+        let is_told = |gpu: &GpuInfo| {
+            down.iter().any(|down| down.is_told && down.gpu.is_same(gpu))
+                || off_bus.iter().any(|(other, at)| other.is_same(gpu) && time.since(*at) <= SAID)
+        };
+        answered.retain(|gpu| !is_told(gpu));
+        self.answered = answered;
+    }
+
     /// The GPU answers.
     pub(crate) fn answers(&mut self, gpu: &GpuInfo) {
         if self.answered.len() < MOST && !self.answered.iter().any(|other| other.is_same(gpu)) {
@@ -83,12 +100,12 @@ impl DownGpus {
         }
     }
 
-    /// The GPU is down. One that never answered, as at the start, is none of ours.
+    /// The GPU is down. One that never answered is none of ours.
     pub(crate) fn fell(&mut self, time: Time, gpu: &GpuInfo, reason: &str) {
         let row = REASONS.iter().find(|(word, ..)| *word == reason);
         let has_answered = self.answered.iter().any(|other| other.is_same(gpu));
         let Some(&(_, kind, text)) = row.filter(|_| has_answered) else { return };
-        let state = State { since: time, kind, text, was_lost: kind == SignKind::GpuLost };
+        let state = State { since: time, kind, text, may_be_reset: kind == SignKind::GpuLost };
         match self.down.iter_mut().find(|down| down.gpu.is_same(gpu)) {
             // Only one that was told to hang may turn out to be lost.
             Some(down) if down.is_told && down.state.kind != SignKind::GpuHung => {}
@@ -153,8 +170,9 @@ impl DownGpus {
     /// The GPUs that are down for long enough, unless the source is: then nothing is known of any.
     pub(crate) fn decide(&mut self, now: Time, is_source_down: bool) -> Vec<Found> {
         if is_source_down {
-            self.down.retain(|down| down.is_told);
-            self.down.iter_mut().for_each(|down| down.later = None);
+            // No event tells again what is the same when the source is back.
+            self.down.iter_mut().for_each(|down| down.begin_again(now));
+            return Vec::new();
         }
         let are_all = self.down.len() >= self.answered.len();
         let off_bus = &self.off_bus;
@@ -166,7 +184,7 @@ impl DownGpus {
                 off_bus.iter().any(is_it)
             };
             match state.kind {
-                _ if state.was_lost && !is_said() => RESET,
+                _ if state.may_be_reset && !is_said() => RESET,
                 SignKind::GpuHung => WAIT,
                 SignKind::GpuMissing => LISTED,
                 _ if are_all => WAIT,
@@ -223,6 +241,16 @@ fn found_together(range: (Time, Option<Time>), at: Time, all: &[GpuInfo]) -> Fou
 }
 
 impl DownGpu {
+    /// What is not told yet waits again.
+    fn begin_again(&mut self, now: Time) {
+        if !self.is_told {
+            self.state.begin_again(now);
+        }
+        if let Some(later) = &mut self.later {
+            later.begin_again(now);
+        }
+    }
+
     fn found(&self, to: Option<Time>, at: Time) -> Found {
         let text = format!("{} {}", sentence(&self.gpu.name()), self.state.text);
         Found::lasting(self.state.kind, Some(&self.gpu), (self.state.since, to), at, text)

@@ -8,7 +8,7 @@ use super::input::HostReading;
 use crate::event::{PreviousRun, What};
 use crate::sign::SignKind;
 use crate::time::Time;
-use crate::wording::{duration, mib, whole};
+use crate::wording::{duration, duration_seen, mib, whole};
 
 const PRESSURE: Timing =
     Timing { begin: Duration::from_secs(5), rows: 2, end: Duration::from_secs(30) };
@@ -101,8 +101,8 @@ impl Machine {
             Change::Began { from } => ((from, None), time.since(from)),
             Change::Ended { from, to } => ((from, Some(to)), to.since(from)),
         };
-        let mut text =
-            format!("programs waited for memory of the machine for {}", duration(lasted));
+        let lasted = duration_seen(self.pressure.seen(), lasted);
+        let mut text = format!("programs waited for memory of the machine for {lasted}");
         if self.worst.0 > 0.0 {
             text += &format!(", up to {} % of the time", whole(self.worst.0));
         }

@@ -109,7 +109,7 @@ pub struct Missing {
     pub damaged_rows: u64,
     /// Files of a later version of heatsink.
     pub newer_files: Vec<String>,
-    /// Events of the range beyond the most that a report has.
+    /// Events beyond the most that an incident or a report has.
     pub events_left_out: u64,
 }
 
@@ -142,7 +142,7 @@ impl Report {
         let Reading { charts, coverage, damage, .. } =
             read(recording, range, signals, &incident.gpus, Others::None)?;
         // An incident whose rows are gone is told without charts; all of them are missing.
-        let missing = Missing::of(coverage.gaps(range), damage, 0);
+        let missing = Missing::of(coverage.gaps(range), damage, incident.events_left_out);
         let triggers = incident.signs.iter().filter(|sign| sign.is_trigger);
         Ok(Self {
             headline: headline(incident),

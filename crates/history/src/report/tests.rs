@@ -85,6 +85,17 @@ fn an_incident_that_was_found_and_judged() {
 }
 
 #[test]
+fn events_that_an_incident_leaves_out_are_missing() {
+    let flood = |story: crate::story::Story, _| (0..4).fold(story, |s, gpu| s.xid(gpu, 74)).run(1);
+    let report = told(&(0..150).fold(busy(), flood).run(200));
+    let all = report.events.len() as u64 + report.missing.events_left_out;
+    assert_eq!(all, 600);
+    let told = format!("{} more events were recorded.", report.missing.events_left_out);
+    let text = report.text(&style(80));
+    assert!(report.missing.events_left_out > 0 && text.contains(&told), "{text}");
+}
+
+#[test]
 fn charts_show_what_explains_an_incident_and_not_what_goes_on_for_days() {
     let full = busy().set(&[1, 3], "memory_used", 81_000.0).set(&[0], "clock_reasons", 4.0);
     let days = || full.clone().every_ms(60_000).run(3 * 86_400).every_ms(1000).run(900);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::catalog::xid::{self, Severity};
 
-use super::open::OpenIncident;
+use super::open::{AFTER, OpenIncident};
 use crate::detector::found::Found;
 use crate::detector::holders::Hold;
 use crate::detector::xids;
@@ -119,13 +119,24 @@ pub(crate) fn joins_closed(found: &Found, closed: &OpenIncident, ongoing: &[Foun
     }
 }
 
+/// What an application repeats that is started and crashes again and again, together with what follows from it. Another
+/// link that goes down is news.
+const REPEATED: [SignKind; 2] = [SignKind::Xid, SignKind::OomKill];
+
 /// Whether a trigger only is the same again, of the same holder, soon after the incident was closed: a container that
 /// is started and crashes again and again is told once a day.
 pub(crate) fn repeats_closed(found: &Found, closed: &OpenIncident, holds: &[&Hold]) -> bool {
     let is_same = |(earlier, gpus): (&Sign, &[GpuInfo])| {
         repeats(&found.sign, earlier, shares_gpu(found, gpus))
     };
-    !is_severe(found)
+    let follows = |(earlier, gpus): (&Sign, &[GpuInfo])| {
+        let last = earlier.to.unwrap_or(earlier.from);
+        let is_after =
+            last <= found.sign.from.after(TOGETHER) && found.sign.from <= last.after(AFTER);
+        REPEATED.contains(&earlier.kind) && is_after && shares_gpu(found, gpus)
+    };
+    (REPEATED.contains(&found.sign.kind) || closed.triggers().any(follows))
+        && !is_severe(found)
         && closed.is_recent(found.at, LATE)
         && closed.may_repeat(found, holds)
         && closed.triggers().any(is_same)

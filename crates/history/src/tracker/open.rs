@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::kept_events::KeptEvents;
 use crate::detector::found::Found;
 use crate::detector::holders::Hold;
 use crate::event::{Event, HolderInfo};
@@ -22,8 +23,6 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const LONGEST_REPEATED: Duration = Duration::from_secs(24 * 3600);
 /// Signs of one incident.
 const MOST_SIGNS: usize = 256;
-/// Events of one incident.
-pub(crate) const MOST_EVENTS: usize = 512;
 /// GPUs of one incident, and GPUs of its holders.
 const MOST_GPUS: usize = 256;
 const MOST_HOLDERS: usize = 1024;
@@ -55,7 +54,7 @@ pub(crate) struct OpenIncident {
     gpus: Vec<GpuInfo>,
     holders: Vec<(usize, HolderInfo)>,
     signs: Vec<Kept>,
-    events: Vec<Event>,
+    events: KeptEvents,
     /// What was watched when it began.
     watched: Watched,
     /// The name of the verdict that was last told.
@@ -79,7 +78,7 @@ impl OpenIncident {
             gpus: Vec::new(),
             holders: Vec::new(),
             signs: Vec::new(),
-            events: Vec::new(),
+            events: KeptEvents::default(),
             watched,
             told: String::new(),
             is_changed: false,
@@ -198,10 +197,10 @@ impl OpenIncident {
     /// Adds events of its window.
     pub(crate) fn add_events<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>) {
         let from = self.window().from;
-        for event in events {
-            if event.time >= from && self.events.len() < MOST_EVENTS {
-                self.events.push(event.clone());
-            }
+        let triggers = self.signs.iter().filter(|kept| kept.sign.is_trigger);
+        let triggers = || triggers.clone().map(|kept| kept.sign.from);
+        for event in events.into_iter().filter(|event| event.time >= from) {
+            self.events.add(event, triggers);
         }
     }
 
@@ -232,10 +231,6 @@ impl OpenIncident {
         let signs = seen.into_iter().map(|seen| seen.sign).collect();
         self.told.clone_from(&verdict.name);
         self.is_changed = false;
-        let end = self.window().to;
-        let mut events: Vec<_> =
-            self.events.iter().filter(|event| event.time <= end).cloned().collect();
-        events.sort_by_key(|event| event.time);
         Incident {
             number: self.number,
             kind: self.kind,
@@ -247,7 +242,8 @@ impl OpenIncident {
             gpus: self.gpus.clone(),
             holders: self.holders.clone(),
             signs,
-            events,
+            events: self.events.until(self.window().to),
+            events_left_out: self.events.left_out(),
             verdict,
         }
     }

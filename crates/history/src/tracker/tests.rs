@@ -354,6 +354,72 @@ fn at_most_32_incidents_an_hour_are_kept_and_the_others_are_counted() {
 }
 
 #[test]
+fn counting_more_incidents_keeps_what_changed_since_the_last_one() {
+    let fails = |story: Story, number: u32| {
+        let job = number.to_string();
+        story.job(&job, &ALL).xid(number % 8, 31).run(18).job_ends(&job, &ALL)
+    };
+    // Hot until ten minutes after the incident of that is closed.
+    let story = (0..31).fold(Story::of(8).run(120), fails).hot(2, 89).run(720).cool(2).run(300);
+    let heat = |story: &Story| {
+        let incidents = story.incidents();
+        assert_eq!(incidents.len(), 32);
+        let mut signs = incidents.into_iter().flat_map(|incident| incident.signs);
+        signs.find(|sign| sign.is_trigger && sign.kind == SignKind::HeatSlowdown).unwrap()
+    };
+    let before = heat(&story);
+    assert!(before.to.is_some(), "{before:?}");
+    let story = (31..34).fold(story, fails).run(20);
+    assert_eq!(heat(&story), before);
+    let last = story.incidents().pop().unwrap();
+    assert!(last.signs.iter().any(|sign| sign.kind == SignKind::MoreIncidents), "{last:#?}");
+}
+
+#[test]
+fn what_comes_after_a_flood_is_told_with_its_incident() {
+    let flood = |story: Story| {
+        let all = |story: Story| ALL.iter().fold(story, |story, gpu| story.xid(*gpu, 74)).run(1);
+        (0..20).fold(story, |story, _| all(story)).run(40)
+    };
+    let line = "NVRM: GPU 0000:3A:00.0: GPU has fallen off the bus.".to_owned();
+    let story = (0..5).fold(busy(), |story, _| flood(story));
+    let story = story.oom_kill(Some("/slurm/job_4711/step_0"), None).xid(5, 79).down(5, "lost");
+    let story = story.event(Some(5), What::DriverLine { line }).run(5).job_ends("4711", &ALL);
+    let recorded: usize = story.steps.iter().map(|step| step.events.len()).sum();
+    let incident = story.run(1).ends().unwrap();
+    let count = |is_it: fn(&What) -> bool| {
+        incident.events.iter().filter(|event| is_it(&event.what)).count()
+    };
+    assert_eq!(count(|what| matches!(what, What::HolderBegan { .. })), 8);
+    assert_eq!(count(|what| matches!(what, What::OomKill { .. })), 1);
+    assert_eq!(count(|what| matches!(what, What::Xid { code: 79, .. })), 1);
+    assert_eq!(count(|what| matches!(what, What::GpuDown { .. })), 1);
+    assert_eq!(count(|what| matches!(what, What::DriverLine { .. })), 1);
+    assert_eq!(count(|what| matches!(what, What::HolderEnded { .. })), 8);
+    // The triggers, which came first.
+    let first: Vec<_> = incident.events.iter().skip(8).take(8).map(|event| event.time).collect();
+    assert_eq!(first, [incident.began; 8]);
+    assert!(incident.events.len() <= MOST_EVENTS);
+    // The ends of holders came with the last row.
+    let left_out = recorded + 8 - incident.events.len();
+    assert_eq!(incident.events_left_out, left_out as u64);
+}
+
+#[test]
+fn an_incident_keeps_the_last_events_if_all_differ() {
+    let line = |number: u32| What::DriverLine { line: format!("NVRM: {number}") };
+    let story = (0..1000).fold(busy().xid(1, 31).run(1), |story, number| {
+        let story = story.event(Some(1), line(number));
+        if number % 20 == 0 { story.run(1) } else { story }
+    });
+    let incident = story.run(1).ends().unwrap();
+    let has = |what: &What| incident.events.iter().any(|event| event.what == *what);
+    assert!(has(&line(999)) && has(&line(600)) && !has(&line(0)));
+    assert!(incident.events.iter().any(|event| matches!(event.what, What::Xid { .. })));
+    assert_eq!(incident.events.len() as u64 + incident.events_left_out, 8 + 1 + 1000);
+}
+
+#[test]
 fn a_clock_that_is_set_closes_incidents_and_changes_no_duration() {
     let shifted = |seconds: i64| {
         let mut story = busy().hot(2, 89).run(600);
@@ -449,6 +515,62 @@ fn gpus_that_the_driver_lists_late_are_not_missing() {
     let reset = |seconds| busy().down(3, "lost").run(20).down(3, "missing").run(seconds);
     assert_eq!(kinds(reset(30).up(3).run(60)), []);
     assert_eq!(kinds(reset(50)), [SignKind::GpuMissing]);
+}
+
+#[test]
+fn a_gpu_that_does_not_come_back_with_the_source_is_told() {
+    let away = |story: Story| story.run(2).source_down().run(8).source_up("580.1");
+    let lost = |seconds| away(Story::of(1).run(60).down(0, "lost")).run(seconds);
+    assert_eq!(kinds(lost(70)), [SignKind::GpuLost]);
+    assert_eq!(kinds(lost(30).up(0).run(60)), []);
+    // While it is loaded again.
+    assert_eq!(kinds(away(busy().down(3, "late")).run(30).up(3).run(60)), []);
+    assert_eq!(kinds(away(busy().down(3, "late")).run(70)), [SignKind::GpuHung]);
+    // And one that was told to hang before.
+    let hung = away(busy().down(3, "late").run(20).down(3, "lost")).run(70).incidents();
+    let [incident] = hung.as_slice() else { panic!("{hung:#?}") };
+    assert!(incident.signs.iter().any(|sign| sign.kind == SignKind::GpuLost), "{incident:#?}");
+}
+
+/// The kinds of the incidents of a run that begins with `after`, and has recalled `before`.
+fn kinds_of_next_run(before: &Story, after: impl Fn(Story) -> Story) -> Vec<SignKind> {
+    let all = after(before.clone()).run(180);
+    let (recalled, own) = all.steps.split_at(before.steps.len());
+    let layout = before.layout();
+    let mut tracker = Tracker::new(1);
+    for Step { row, events } in recalled {
+        tracker.recall(row.time, &layout, Some(row), events);
+    }
+    let mut kinds = std::collections::BTreeMap::new();
+    for Step { row, events } in own {
+        let told = tracker.observe(row.time, &layout, Some(row), events);
+        kinds.extend(told.into_iter().map(|incident| (incident.number, incident.kind)));
+    }
+    kinds.into_values().collect()
+}
+
+#[test]
+fn a_gpu_that_does_not_come_back_after_a_restart_is_told_once() {
+    let next = |before: &Story, gpu, reason| {
+        kinds_of_next_run(before, |story| story.started(true, false, 2).down(gpu, reason).run(70))
+    };
+    let rebooted = |story: Story| story.started(true, true, 240).down(5, "not_initialized");
+    let missing = kinds_of_next_run(&busy(), |story| rebooted(story).run(20));
+    assert_eq!(missing, [SignKind::GpuMissing]);
+    // It waits to be told.
+    assert_eq!(next(&busy().down(3, "lost").run(30), 3, "lost"), [SignKind::GpuLost]);
+    assert_eq!(next(&busy().down(3, "late").run(2), 3, "late"), [SignKind::GpuHung]);
+    // It was told.
+    let told = busy().down(3, "lost").run(90);
+    assert_eq!(next(&told, 3, "lost"), []);
+    assert_eq!(next(&told.started(true, false, 2).down(3, "lost").run(90), 3, "lost"), []);
+    assert_eq!(next(&busy().down(3, "late").run(10), 3, "late"), []);
+    assert_eq!(next(&busy().xid(3, 79).run(1), 3, "lost"), []);
+    // It was back since.
+    let back = busy().down(3, "lost").run(90).up(3).run(20);
+    assert_eq!(next(&back, 3, "lost"), [SignKind::GpuLost]);
+    // It was never there.
+    assert_eq!(next(&Story::of(8).down(3, "lost").run(60), 3, "lost"), []);
 }
 
 #[test]
@@ -574,6 +696,18 @@ fn heat_is_told_for_as_long_as_it_was_seen() {
     let text = story.incidents()[0].signs[0].text.clone();
     assert!(text.contains("for 11 of 19 min, at up to 89 °C"), "{text}");
     assert!(text.contains("down to 1200 MHz"), "{text}");
+}
+
+#[test]
+fn heat_that_is_there_in_every_other_row_is_told_for_half_of_the_time() {
+    let mut story = busy();
+    for _ in 0..600 {
+        story = story.hot(2, 89).run(1).set(&[2], "clock_reasons", 0.0).run(1);
+    }
+    let incidents = story.cool(2).run(60).incidents();
+    let [incident] = incidents.as_slice() else { panic!("{incidents:#?}") };
+    let text = &incident.signs[0].text;
+    assert!(text.contains("was slowed by heat for 9 min 59 s of 19 min"), "{text}");
 }
 
 #[test]
@@ -816,6 +950,17 @@ fn a_container_that_crashes_again_and_again_is_told_once_a_day() {
     assert_eq!(again(first().xid(3, 13)), 2);
     assert_eq!(again(busy().xid(3, 62).run(300).xid(3, 62)), 2);
     assert_eq!(again(first().run(700).xid(3, 31)), 2, "long after it");
+}
+
+#[test]
+fn more_links_that_go_down_later_are_another_incident() {
+    let down = |story: Story, links: f64| story.set(&[3], "links_active", links).run(300);
+    assert_eq!(kinds(down(down(busy(), 17.0), 12.0)), [SignKind::LinkDown; 2]);
+    let full = |story: Story| {
+        let story = story.work(&[2]).set(&[2], "memory_used", 60_000.0).run(60);
+        story.set(&[2], "memory_used", 81_300.0).run(5).exit(&[2]).run(240)
+    };
+    assert_eq!(kinds(full(full(busy()))), [SignKind::MemoryFull; 2]);
 }
 
 #[test]

@@ -132,6 +132,7 @@ pub(crate) fn incident(number: u64) -> Incident {
         holders: vec![(0, pod("train-0"))],
         signs: Vec::new(),
         events: Vec::new(),
+        events_left_out: 0,
         verdict: Verdict {
             name: "off_bus".to_owned(),
             cause: "GPU 0 has fallen off the bus.".to_owned(),

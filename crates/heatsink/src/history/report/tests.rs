@@ -39,6 +39,7 @@ fn incident(number: u64, index: u32, began: i64, last: i64) -> Incident {
         holders: Vec::new(),
         signs: Vec::new(),
         events: Vec::new(),
+        events_left_out: 0,
         verdict: Verdict {
             name: "off_bus".to_owned(),
             cause: format!("GPU {index} is lost."),

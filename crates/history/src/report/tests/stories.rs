@@ -138,6 +138,7 @@ pub(super) fn heat() -> Story {
             sign(SignKind::JobSilent, None, 0.0, None, silent),
         ],
         events: vec![event(0.8, Some(2), What::HolderEnded { holder: job })],
+        events_left_out: 0,
         verdict: Verdict {
             name: "heat".to_owned(),
             cause: "GPU 2 was too hot for 1 h 2 min, and its job ended".to_owned(),
@@ -243,6 +244,7 @@ pub(super) fn eight() -> Story {
         holders: (0..8).map(|index| (index, pod.clone())).collect(),
         signs: vec![lost, sign(SignKind::GpuLost, Some(5), 0.4, None, "GPU 5 is lost")],
         events,
+        events_left_out: 0,
         verdict: Verdict {
             name: "off_bus".to_owned(),
             cause: "GPU 5 has fallen off the bus.".to_owned(),
@@ -312,6 +314,7 @@ pub(super) fn not_known() -> Story {
         holders: vec![(0, pod)],
         signs: vec![cleanup],
         events: vec![xid(3, 0.0, 45, "Preemptive cleanup", "\u{1b}[2J\nroot")],
+        events_left_out: 0,
         verdict: Verdict {
             name: "not_known".to_owned(),
             cause: "The cause is not known.".to_owned(),
