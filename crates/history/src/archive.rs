@@ -75,7 +75,7 @@ impl Archive {
             let summary = match Self::summary(&file) {
                 Ok(summary) => summary,
                 Err(error) => {
-                    damage.bytes += unreadable(&file.path, &error);
+                    damage.bytes += files::unreadable(&file.path, &error);
                     continue;
                 }
             };
@@ -92,7 +92,7 @@ impl Archive {
                     Ok(Owner::Ours) if matches!(file.name, Name::Segment { .. }) => {
                         damage.bytes += match Source::load(&file.path) {
                             Ok(file) => file.damaged,
-                            Err(error) => unreadable(&file.path, &error),
+                            Err(error) => files::unreadable(&file.path, &error),
                         };
                     }
                     _ => {}
@@ -202,14 +202,6 @@ fn is_history<'a>(
         (_, Some(failed)) => Err(failed),
         ((_, Ok(marker)), None) => Ok(marker.is_of_history()),
         ((path, Err(error)), None) => Err((path, error)),
-    }
-}
-
-/// Bytes of a file that cannot be read. One that is gone was removed after its turn, or replaced.
-pub(crate) fn unreadable(path: &Path, error: &io::Error) -> u64 {
-    match error.kind() {
-        io::ErrorKind::NotFound => 0,
-        _ => std::fs::metadata(path).map_or(1, |file| file.len().max(1)),
     }
 }
 

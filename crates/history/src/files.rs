@@ -229,6 +229,14 @@ pub(crate) fn owner(path: &Path) -> io::Result<Owner> {
     Ok(Scanner::new(&head).next().map_or(Owner::Unknown, first))
 }
 
+/// Bytes of a file that cannot be read. One that is gone was removed after its turn, or replaced.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> u64 {
+    match error.kind() {
+        io::ErrorKind::NotFound => 0,
+        _ => fs::metadata(path).map_or(1, |file| file.len().max(1)),
+    }
+}
+
 /// The name of the first frame of a file, as its envelope says; `None` if it does not begin with one.
 pub(crate) fn first_key(path: &Path) -> io::Result<Option<(Option<Kind>, Key)>> {
     let frame = first_frame(&mut open(path)?)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::source::{Entry, Source};
-use super::unreadable;
+use crate::files;
 use crate::frame::Key;
 use crate::layout::Layout;
 use crate::time::Range;
@@ -97,7 +97,7 @@ impl Merge {
                     }
                     self.open.push((source, 0));
                 }
-                Err(error) => self.damaged += unreadable(&path, &error),
+                Err(error) => self.damaged += files::unreadable(&path, &error),
             }
         }
     }
