@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::http::{assert_prompt, connect, simulated};
 use crate::rig::{BINARY, PATIENCE, SCRAPE};
+use crate::web::alone;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use testkit::exporter::Exporter;
@@ -110,6 +111,7 @@ fn resident(exporter: &Exporter) -> f64 {
 
 #[test]
 fn bad_clients_do_not_keep_a_scraper_waiting_and_take_no_memory() {
+    let _alone = alone();
     let text = std::env::var("HEATSINK_LOAD_SECONDS").unwrap_or_default();
     let length = Duration::from_secs(text.parse().unwrap_or(4));
     let mut exporter = simulated();
@@ -187,6 +189,7 @@ fn guess(last: u8, exporter: &Exporter, guesses: &AtomicUsize, stop: &AtomicBool
 
 #[test]
 fn wrong_passwords_do_not_keep_a_scraper_waiting() {
+    let _alone = alone();
     let text = std::env::var("HEATSINK_LOAD_SECONDS").unwrap_or_default();
     let length = Duration::from_secs(text.parse().unwrap_or(4));
     let folder = TempDir::new().expect("a temporary folder");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::rig::{BINARY, SCRAPE};
 use crate::web::load::Load;
-use crate::web::{RIGHT, RIGHT_SLOWLY, Scraper, resident, with_password};
+use crate::web::{RIGHT, RIGHT_SLOWLY, Scraper, alone, resident, with_password};
 use tempfile::TempDir;
 use testkit::exporter::Exporter;
 
@@ -20,6 +20,7 @@ const PROMPT: Duration = Duration::from_secs(5);
 
 #[test]
 fn honest_scrapers_do_not_wait_for_others() {
+    let _alone = alone();
     let text = std::env::var("HEATSINK_WEB_LOAD_SECONDS").unwrap_or_default();
     let length = Duration::from_secs(text.parse().unwrap_or(10));
     let folder = TempDir::new().expect("a temporary folder");
@@ -77,6 +78,7 @@ fn honest_scrapers_do_not_wait_for_others() {
 
 #[test]
 fn scrapers_that_log_in_at_once_are_all_answered() {
+    let _alone = alone();
     let folder = TempDir::new().expect("a temporary folder");
     let trust = with_password(folder.path(), RIGHT_SLOWLY);
     let config = folder.path().join("web.yml").display().to_string();

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::rig::{BINARY, PATIENCE};
-use crate::web::{AUTHORIZED, Authority, Flaw, RIGHT, Scraper, Side, Trust, put, resident, until};
+use crate::web::{
+    AUTHORIZED, Authority, Flaw, RIGHT, Scraper, Side, Trust, alone, put, resident, until,
+};
 use tempfile::TempDir;
 use testkit::exporter::Exporter;
 
@@ -83,6 +85,7 @@ fn says(page: &[u8], value: u8) -> bool {
 
 #[test]
 fn certificates_change_and_no_scrape_fails() {
+    let _alone = alone();
     let text = std::env::var("HEATSINK_ROTATION_SECONDS").unwrap_or_default();
     let length = Duration::from_secs(text.parse().unwrap_or(10));
     let mut volume = Volume::new();
