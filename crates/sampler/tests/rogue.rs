@@ -1,7 +1,7 @@
 //! Readers, threads and sources that misbehave in ways that no driver should.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -253,7 +253,7 @@ fn without_a_probe_the_session_stays() {
 }
 
 #[test]
-fn other_watches_are_in_force_only_once_they_are_read() {
+fn other_watches_are_in_force_only_once_they_can_be_read() {
     let rogue = Rogue::default();
     rogue.faults.hangs.store(true, Ordering::SeqCst);
     let sampler = start(&rogue, settings());
@@ -272,4 +272,19 @@ fn other_watches_are_in_force_only_once_they_are_read() {
     wait_for(&sampler, is_in_force);
     wait_for(&sampler, |_| called.lock().expect("whole").last() == Some(&203));
     assert!(sampler.stop(PATIENCE));
+}
+
+#[test]
+fn other_watches_are_not_read_before_they_are_in_force() {
+    let sampler = Arc::new(start(&Rogue::default(), settings()));
+    wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+    let (found, its_snapshot) = mpsc::channel();
+    let (weak, watches) = (Arc::downgrade(&sampler), Arc::new([watch(203)]));
+    sampler.replan(watches, move || {
+        thread::sleep(Duration::from_millis(500));
+        let _ = found.send(weak.upgrade().expect("it runs").snapshot());
+    });
+    let snapshot = its_snapshot.recv_timeout(PATIENCE).expect("it is called");
+    let is_read = snapshot.gpus.iter().any(|view| view.readings.iter().any(Result::is_ok));
+    assert!(snapshot.watches[0].field.0 != 203 || !is_read, "{snapshot:?}");
 }

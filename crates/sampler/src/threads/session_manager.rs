@@ -52,7 +52,7 @@ struct SessionManager<'a> {
     recovery: Recovery,
     /// What is to be read.
     plan: Arc<Plan>,
-    /// Called once the plan is read.
+    /// Called once the plan is in force.
     in_force: Option<Box<dyn FnOnce() + Send>>,
     /// The last error that was logged of opening the source.
     logged_error: String,
@@ -249,14 +249,15 @@ impl SessionManager<'_> {
             has_other_gpus
         });
         self.readers.begin_session(has_other_gpus);
-        prepared.into_iter().for_each(|prepared| self.readers.start(prepared));
-        let before = self.session.replace(session);
-        self.shared.change(|state| state.session_began = Some(Moment::now()));
+        // Before the first reading, so that what is shown of the watches follows them.
         if Arc::ptr_eq(plan, &self.plan)
             && let Some(in_force) = self.in_force.take()
         {
             in_force();
         }
+        prepared.into_iter().for_each(|prepared| self.readers.start(prepared));
+        let before = self.session.replace(session);
+        self.shared.change(|state| state.session_began = Some(Moment::now()));
         self.source.close(before);
         Ok(())
     }
