@@ -91,7 +91,9 @@ impl Merge {
             match Source::load(&path) {
                 Ok(mut source) => {
                     self.damaged += source.damaged;
-                    source.keep(self.range);
+                    // Files of incidents have copies of the same frames. In a storm, each would hold all.
+                    let is_known = |key| self.open.iter().any(|(other, _)| other.has(key));
+                    source.keep(self.range, is_known);
                     for (key, (layout, _)) in &source.layouts {
                         self.layouts.entry(*key).or_insert_with(|| Arc::clone(layout));
                     }
@@ -100,5 +102,47 @@ impl Merge {
                 Err(error) => self.damaged += files::unreadable(&path, &error),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::frame::{self, Kind};
+    use crate::time::Time;
+
+    #[test]
+    fn copies_of_a_frame_are_in_memory_once() {
+        let key = |sequence| Key { run: 1, sequence };
+        let frames = |sequences: std::ops::Range<u64>| -> Vec<u8> {
+            let frame = |sequence: u64| {
+                let payload = [&sequence.to_le_bytes()[..], &[b' '; 1000]].concat();
+                frame::encode(Kind::Event, key(sequence), &payload).expect("a frame")
+            };
+            sequences.flat_map(frame).collect()
+        };
+        let folder = tempdir().expect("a folder");
+        // Each begins a frame later than the one before, and ends one later.
+        let begins = 0..32;
+        let waiting = begins.map(|begin| {
+            let path = folder.path().join(begin.to_string());
+            std::fs::write(&path, frames(begin..begin + 100)).expect("a file");
+            (key(begin), path)
+        });
+        let range = Range { from: Time(0), to: Time(1000) };
+        let mut merge = Merge::new(range, None, waiting.collect());
+        let mut seen = Vec::new();
+        let mut most = 0;
+        while let Some((position, key)) = merge.next() {
+            let (_, next) = &mut merge.open[position];
+            *next += 1;
+            seen.push(key.sequence);
+            most = most.max(merge.open.iter().map(|(source, _)| source.size()).sum());
+        }
+        seen.dedup();
+        assert!(seen.into_iter().eq(0..131));
+        assert!(most <= frames(0..132).len(), "{most} bytes");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::codec::RowsHeader;
 use crate::files::{self, Summary};
-use crate::frame::{self, Key, Kind, Scanner, VERSION};
+use crate::frame::{self, ENVELOPE, Key, Kind, Scanner, VERSION};
 use crate::layout::Layout;
 use crate::replay;
 use crate::time::Range;
@@ -24,9 +24,7 @@ pub(crate) struct Entry {
     pub(crate) of_rows: Option<(Key, u64)>,
     /// Its first and last time.
     pub(crate) range: Range,
-    /// Where the payload is.
-    payload: ops::Range<usize>,
-    /// Where all of it is.
+    /// Where it is in the file.
     bytes: ops::Range<usize>,
 }
 
@@ -55,20 +53,17 @@ impl Source {
         let mut source = Self::default();
         let mut scanner = Scanner::new(&bytes);
         let begin = bytes.as_ptr() as usize;
-        let place = |part: &[u8]| {
-            let start = part.as_ptr() as usize - begin;
-            start..start + part.len()
-        };
         for found in scanner.by_ref() {
             let envelope = found.envelope;
             if envelope.version > VERSION {
                 continue;
             }
-            let place = (place(found.payload), place(found.bytes));
+            let start = found.bytes.as_ptr() as usize - begin;
+            let place = start..start + found.bytes.len();
             match envelope.kind {
                 Some(Kind::Layout) => match replay::layout(found.payload) {
                     Some(layout) => {
-                        source.layouts.entry(envelope.key).or_insert((layout, place.1));
+                        source.layouts.entry(envelope.key).or_insert((layout, place));
                     }
                     None => source.damaged += found.bytes.len() as u64,
                 },
@@ -95,22 +90,52 @@ impl Source {
         Summary { content: range.zip(first) }
     }
 
-    /// Leaves out what is not needed for a range: events outside it, and blocks that have no row in it.
-    pub(crate) fn keep(&mut self, range: Range) {
+    /// Leaves out what is not needed for a range (events outside it, and blocks that have no row in it) and the
+    /// frames that another file has, `is_known`.
+    pub(crate) fn keep(&mut self, range: Range, is_known: impl Fn(Key) -> bool) {
         let block = |entry: &Entry| entry.of_rows.map(|(_, block)| (entry.key.run, block));
         let overlaps = |entry: &&Entry| entry.range.overlaps(&range);
         let mut wanted: Vec<_> = self.entries.iter().filter(overlaps).filter_map(block).collect();
         wanted.dedup();
         wanted.sort_unstable();
-        self.entries.retain(|entry| match block(entry) {
-            Some(block) => wanted.binary_search(&block).is_ok(),
-            None => entry.range.overlaps(&range),
+        self.entries.retain(|entry| {
+            let is_wanted = match block(entry) {
+                Some(block) => wanted.binary_search(&block).is_ok(),
+                None => entry.range.overlaps(&range),
+            };
+            is_wanted && !is_known(entry.key)
         });
+        self.shrink();
+    }
+
+    /// Forgets the bytes of the frames that were left out.
+    fn shrink(&mut self) {
+        let mut kept = Vec::new();
+        let mut moved = |place: &mut ops::Range<usize>| {
+            let begin = kept.len();
+            kept.extend_from_slice(self.bytes.get(place.clone()).unwrap_or_default());
+            *place = begin..kept.len();
+        };
+        self.entries.iter_mut().for_each(|entry| moved(&mut entry.bytes));
+        self.layouts.values_mut().for_each(|(_, place)| moved(place));
+        kept.shrink_to_fit();
+        self.bytes = kept;
+    }
+
+    /// Whether it has this frame.
+    pub(crate) fn has(&self, key: Key) -> bool {
+        self.entries.binary_search_by_key(&key, |entry| entry.key).is_ok()
+    }
+
+    /// How many bytes it holds.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// The payload of one of its frames.
     pub(crate) fn payload(&self, entry: &Entry) -> &[u8] {
-        self.bytes.get(entry.payload.clone()).unwrap_or_default()
+        self.frame(entry).get(ENVELOPE..).unwrap_or_default()
     }
 
     /// All bytes of one of its frames.
@@ -126,12 +151,7 @@ impl Source {
 }
 
 impl Entry {
-    fn of(
-        kind: Kind,
-        key: Key,
-        payload: &[u8],
-        (payload_at, bytes): (ops::Range<usize>, ops::Range<usize>),
-    ) -> Option<Self> {
+    fn of(kind: Kind, key: Key, payload: &[u8], bytes: ops::Range<usize>) -> Option<Self> {
         let (of_rows, range) = if kind == Kind::Rows {
             let (header, _) = RowsHeader::read(payload)?;
             let layout = Key { run: key.run, sequence: header.layout };
@@ -140,6 +160,6 @@ impl Entry {
             let (time, _) = frame::event_time(payload)?;
             (None, Range { from: time, to: time })
         };
-        Some(Self { key, kind, of_rows, range, payload: payload_at, bytes })
+        Some(Self { key, kind, of_rows, range, bytes })
     }
 }
