@@ -1,6 +1,7 @@
 //! `heatsink serve`: read the settings, start, serve, drain.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -8,7 +9,7 @@ use exposition::Show;
 use history::history::History;
 use model::{Moment, Source, Windows};
 use sampler::{GpuProbe, KernelLog, Sampler};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use web_config::Access;
 
@@ -220,18 +221,20 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Ended
         .context("cannot start the server")?;
     let listeners = setup.listeners;
     let served = Arc::clone(&app);
+    let (messenger, messenger_thread) = Messenger::start();
     runtime.block_on(async move {
+        // First, since a signal without a stream ends the process.
+        let signals = Signals::listen();
         let is_encrypted = served.access.tls().is_some();
         let urls: Vec<String> =
             listeners.iter().map(|listener| listener.url(is_encrypted)).collect();
         let listeners = Listeners::new(listeners)?;
         let (stop, stopped) = watch::channel(false);
-        let messenger = Messenger::start();
         tokio::spawn(systemd::report(messenger.clone(), Arc::downgrade(&served)));
         let served_now = Arc::downgrade(&served);
         Reloader::new(served_now, setup.configuration, unserved, watches, unread)
             .start(reload_requests, setup.watch_files.then(|| reload.clone()));
-        tokio::spawn(handle_signals(stop, messenger, reload));
+        tokio::spawn(handle_signals(signals, stop, messenger, reload));
         ready(&urls);
         http::serve(listeners, served, stopped).await;
         std::io::Result::Ok(())
@@ -248,24 +251,48 @@ pub(crate) fn serve(setup: Setup, ready: impl FnOnce(&[String])) -> Result<Ended
         has_ended &= recording.finish(until.saturating_duration_since(Moment::now()));
         history
     });
+    // The last message, that it stops, may not be sent yet.
+    if let Some(messenger) = messenger_thread {
+        while !messenger.is_finished() && Moment::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
     Ok(Ended { exit: Exit { status: EXIT_OK, is_stuck: !has_ended }, history })
 }
 
+/// The signals that this process handles.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Requests a reload at each SIGHUP; at SIGTERM or SIGINT, sets `stop` and returns.
-async fn handle_signals(stop: watch::Sender<bool>, messenger: Messenger, reload: ReloadHandle) {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
+async fn handle_signals(
+    signals: std::io::Result<Signals>,
+    stop: watch::Sender<bool>,
+    messenger: Messenger,
+    reload: ReloadHandle,
+) {
+    let Ok(mut signals) = signals else {
         tracing::error!("cannot listen for signals: only SIGKILL will end this process");
         return std::future::pending().await;
     };
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload.request(SIGHUP),
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload.request(SIGHUP),
         }
     }
     messenger.stopping();

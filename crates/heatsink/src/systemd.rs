@@ -2,7 +2,7 @@
 
 use std::sync::Weak;
 use std::sync::mpsc::{self, SyncSender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use model::Snapshot;
@@ -18,8 +18,8 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Messages that wait to be sent at most; further ones are lost.
 const MAX_WAITING_MESSAGES: usize = 16;
 
-/// Sends messages to systemd from a thread of its own: systemd may be slow, and must delay neither a
-/// scrape nor the end. Messages that it does not receive in time are lost.
+/// Sends messages to systemd from a thread of its own: systemd may be slow, and must not delay a scrape.
+/// Messages that it does not receive in time are lost.
 #[derive(Clone)]
 pub(crate) struct Messenger {
     /// None if systemd did not ask for messages.
@@ -27,10 +27,10 @@ pub(crate) struct Messenger {
 }
 
 impl Messenger {
-    /// Starts the thread.
-    pub(crate) fn start() -> Self {
+    /// Starts the thread, which ends once all clones of the messenger are dropped and their messages sent.
+    pub(crate) fn start() -> (Self, Option<JoinHandle<()>>) {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
-            return Self { messages: None };
+            return (Self { messages: None }, None);
         }
         let (messages, received) = mpsc::sync_channel::<String>(MAX_WAITING_MESSAGES);
         let messenger = thread::Builder::new().name("systemd".to_owned()).spawn(move || {
@@ -40,11 +40,13 @@ impl Messenger {
                 }
             }
         });
-        if let Err(error) = messenger {
-            tracing::warn!("no thread to notify systemd with: {error}");
-            return Self { messages: None };
+        match messenger {
+            Ok(thread) => (Self { messages: Some(messages) }, Some(thread)),
+            Err(error) => {
+                tracing::warn!("no thread to notify systemd with: {error}");
+                (Self { messages: None }, None)
+            }
         }
-        Self { messages: Some(messages) }
     }
 
     /// Sends that the process is stopping.

@@ -27,8 +27,8 @@ struct Faults {
     dies: AtomicBool,
     /// It is lost in this session and in those before.
     lost_until: AtomicUsize,
-    /// Opening the source does not come back.
-    hangs: AtomicBool,
+    /// Opening this session does not come back.
+    hangs_at: AtomicUsize,
     /// How often the source was opened, and its events.
     opened: AtomicUsize,
     events_opened: AtomicUsize,
@@ -45,7 +45,7 @@ impl Source for Rogue {
 
     fn connect(&mut self, _: &Arc<[Watch]>, _: Renew) -> Result<Box<dyn Session>, SourceError> {
         let session = self.faults.opened.fetch_add(1, Ordering::SeqCst) + 1;
-        while self.faults.hangs.load(Ordering::SeqCst) {
+        while self.faults.hangs_at.load(Ordering::SeqCst) == session {
             thread::sleep(Duration::from_millis(5));
         }
         Ok(Box::new(Self { session, ..self.clone() }))
@@ -229,13 +229,13 @@ fn a_session_is_replaced_only_if_a_probe_succeeds() {
     let sampler = start(&rogue, Settings { probe: Some(probe), probe_after, ..settings() });
     // A source that cannot be opened any more takes nothing away from the session that there is.
     wait_for(&sampler, |snapshot| up(snapshot) == [false, true]);
-    rogue.faults.hangs.store(true, Ordering::SeqCst);
+    rogue.faults.hangs_at.store(2, Ordering::SeqCst);
     wait_for(&sampler, |_| tries.load(Ordering::SeqCst) >= 2);
     assert_eq!(rogue.faults.opened.load(Ordering::SeqCst), 1);
     helps.store(true, Ordering::SeqCst);
     wait_for(&sampler, |_| rogue.faults.opened.load(Ordering::SeqCst) == 2);
     wait_for(&sampler, |snapshot| snapshot.gpus[0].up == Err(Down::Lost));
-    rogue.faults.hangs.store(false, Ordering::SeqCst);
+    rogue.faults.hangs_at.store(0, Ordering::SeqCst);
     wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
     assert!(sampler.stop(PATIENCE));
 }
@@ -255,7 +255,7 @@ fn without_a_probe_the_session_stays() {
 #[test]
 fn other_watches_are_in_force_only_once_they_can_be_read() {
     let rogue = Rogue::default();
-    rogue.faults.hangs.store(true, Ordering::SeqCst);
+    rogue.faults.hangs_at.store(1, Ordering::SeqCst);
     let sampler = start(&rogue, settings());
     let called = Arc::new(Mutex::new(Vec::new()));
     let replan = |number: u16| {
@@ -267,7 +267,7 @@ fn other_watches_are_in_force_only_once_they_can_be_read() {
     replan(203);
     thread::sleep(Duration::from_secs(1));
     assert!(called.lock().expect("whole").is_empty(), "nothing is read yet");
-    rogue.faults.hangs.store(false, Ordering::SeqCst);
+    rogue.faults.hangs_at.store(0, Ordering::SeqCst);
     let is_in_force = |snapshot: &Snapshot| snapshot.watches.iter().any(|it| it.field.0 == 203);
     wait_for(&sampler, is_in_force);
     wait_for(&sampler, |_| called.lock().expect("whole").last() == Some(&203));
@@ -287,4 +287,29 @@ fn other_watches_are_not_read_before_they_are_in_force() {
     let snapshot = its_snapshot.recv_timeout(PATIENCE).expect("it is called");
     let is_read = snapshot.gpus.iter().any(|view| view.readings.iter().any(Result::is_ok));
     assert!(snapshot.watches[0].field.0 != 203 || !is_read, "{snapshot:?}");
+}
+
+#[test]
+fn each_of_several_changes_is_in_force_before_it_is_read() {
+    let rogue = Rogue::default();
+    let sampler = start(&rogue, settings());
+    wait_for(&sampler, |snapshot| up(snapshot) == [true, true]);
+    let called = Arc::new(Mutex::new(Vec::new()));
+    let replan = |number: usize| {
+        let called = Arc::clone(&called);
+        sampler.replan(Arc::new([watch(203)]), move || called.lock().expect("whole").push(number));
+    };
+    rogue.faults.hangs_at.store(2, Ordering::SeqCst);
+    replan(1);
+    wait_for(&sampler, |_| rogue.faults.opened.load(Ordering::SeqCst) == 2);
+    // While the first one is opened.
+    replan(2);
+    rogue.faults.hangs_at.store(3, Ordering::SeqCst);
+    wait_for(&sampler, |snapshot| {
+        snapshot.watches[0].field.0 == 203 && snapshot.gpus[1].readings[0].is_ok()
+    });
+    assert_eq!(*called.lock().expect("whole"), [1]);
+    rogue.faults.hangs_at.store(0, Ordering::SeqCst);
+    wait_for(&sampler, |_| *called.lock().expect("whole") == [1, 2]);
+    assert!(sampler.stop(PATIENCE));
 }

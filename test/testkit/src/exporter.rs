@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::page::Page;
@@ -16,11 +16,16 @@ const START: Duration = Duration::from_secs(60);
 /// How long an answer may take, and the end after SIGTERM. As generous.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// How long the last lines of a log may take after the process has ended.
+const REST: Duration = Duration::from_secs(5);
+
 /// A running exporter. Killed when dropped.
 pub struct Exporter {
     child: Child,
     url: String,
     log: Arc<Mutex<String>>,
+    /// The threads that read what it prints.
+    readers: Vec<JoinHandle<()>>,
     agent: ureq::Agent,
 }
 
@@ -46,7 +51,7 @@ impl Answer {
 }
 
 /// Adds all that is written to the log.
-fn keep(written: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+fn keep(written: impl Read + Send + 'static, log: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let log = Arc::clone(log);
     let reader = thread::Builder::new().name("log".to_owned());
     reader
@@ -57,7 +62,7 @@ fn keep(written: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
                 log.push('\n');
             }
         })
-        .expect("a thread for the log");
+        .expect("a thread for the log")
 }
 
 /// A command whose environment is that of a service: nothing but a path, and what the test adds.
@@ -111,13 +116,15 @@ impl Exporter {
             .expect("the binary runs");
         let log = Arc::new(Mutex::new(String::new()));
         // The demo prints on stdout, all others log on stderr.
-        keep(child.stdout.take().expect("stdout is piped"), &log);
-        keep(child.stderr.take().expect("stderr is piped"), &log);
+        let readers = vec![
+            keep(child.stdout.take().expect("stdout is piped"), &log),
+            keep(child.stderr.take().expect("stderr is piped"), &log),
+        ];
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(ANSWER))
             .build();
-        let mut exporter = Self { child, url: String::new(), log, agent: config.into() };
+        let mut exporter = Self { child, url: String::new(), log, readers, agent: config.into() };
         let until = Instant::now() + START;
         while exporter.url.is_empty() {
             exporter.url = exporter.address().unwrap_or_default();
@@ -264,10 +271,20 @@ impl Exporter {
         self.signal("TERM");
         loop {
             if let Some(status) = self.child.try_wait().expect("the child can be asked") {
-                return (status, began.elapsed(), self.log());
+                let took = began.elapsed();
+                self.read_rest();
+                return (status, took, self.log());
             }
             assert!(began.elapsed() < ANSWER, "does not end:\n{}", self.log());
             thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the last lines of the log. A child of its own may still have the pipes open.
+    fn read_rest(&self) {
+        let until = Instant::now() + REST;
+        while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(2));
         }
     }
 

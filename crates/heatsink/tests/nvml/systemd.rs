@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::rig::{self, BINARY, PATIENCE, Rig};
 use testkit::exporter::{Exporter, run};
+use testkit::pauses;
 use testkit::server::free_address;
 
 /// The receiving end of the notification socket.
@@ -28,10 +29,15 @@ impl Listener {
 
     /// All notifications up to `last`.
     fn hear_until(&self, last: &str) -> Vec<String> {
+        self.hear_until_it(last, |line| line == last)
+    }
+
+    /// All notifications up to one that is the last.
+    fn hear_until_it(&self, last: &str, is_last: impl Fn(&str) -> bool) -> Vec<String> {
         let mut messages: Vec<String> = Vec::new();
         let until = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
-        while !messages.iter().any(|line| line == last) {
+        while !messages.iter().any(|line| is_last(line)) {
             assert!(Instant::now() < until, "`{last}` did not arrive; received: {messages:?}");
             match self.socket.recv(&mut buffer) {
                 Ok(length) => {
@@ -72,14 +78,29 @@ fn systemd_is_notified_of_start_status_and_stop() {
 }
 
 #[test]
+fn a_busy_systemd_receives_the_last_message() {
+    let rig = Rig::new();
+    let systemd = Listener::on(&rig);
+    let exporter = start(&rig, &systemd, &[]);
+    systemd.hear_until("STATUS=8 of 8 GPUs answer");
+    let other = UnixDatagram::unbound().expect("a socket");
+    other.set_nonblocking(true).expect("it is a socket");
+    while other.send_to(b"STATUS=of another", &systemd.path).is_ok() {}
+    exporter.signal("TERM");
+    pauses::sleep(Duration::from_millis(500));
+    systemd.hear_until("STOPPING=1");
+}
+
+#[test]
 fn without_a_driver_the_status_says_what_heatsink_waits_for() {
     let rig = Rig::without_library();
     let systemd = Listener::on(&rig);
     let _exporter = start(&rig, &systemd, &[]);
-    systemd.hear_until("READY=1");
+    let why = "STATUS=no data: ";
+    let messages = systemd.hear_until_it(why, |line| line.starts_with(why));
+    assert_eq!((messages.len(), messages[0].as_str()), (2, "READY=1"), "{messages:?}");
     rig.install();
-    let messages = systemd.hear_until("STATUS=8 of 8 GPUs answer");
-    assert!(messages[0].starts_with("STATUS=no data: "), "{messages:?}");
+    systemd.hear_until("STATUS=8 of 8 GPUs answer");
 }
 
 #[test]

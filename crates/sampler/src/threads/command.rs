@@ -8,12 +8,15 @@ use crate::backoff::Backoff;
 use crate::state::plan::Plan;
 use crate::state::reader::ReaderId;
 
+/// What to call once a plan is in force.
+pub(crate) type InForce = Box<dyn FnOnce() + Send>;
+
 /// A command for the session manager, or something that has happened.
 pub(crate) enum Command {
     Stop,
-    /// Read other watches, and call the function once they are read. It is dropped if another plan
-    /// replaces this one before.
-    ChangePlan(Arc<Plan>, Box<dyn FnOnce() + Send>),
+    /// Read other watches, and call the function before the first of them is read. It is dropped if another plan
+    /// is in force before.
+    ChangePlan(Arc<Plan>, InForce),
     /// The thread of a reader has ended.
     ReaderEnded(ReaderId),
     /// A probe has ended.

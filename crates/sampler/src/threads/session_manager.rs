@@ -14,7 +14,7 @@ use std::time::Duration;
 use model::{Moment, Outdated, ReaderKind, Renew, Session, Source, SourceError};
 use thiserror::Error;
 
-use super::command::{Command, OpenRequest, Opened};
+use super::command::{Command, InForce, OpenRequest, Opened};
 use super::reader_pool::ReaderPool;
 use super::shared::SharedState;
 use super::source::SourceThread;
@@ -52,8 +52,8 @@ struct SessionManager<'a> {
     recovery: Recovery,
     /// What is to be read.
     plan: Arc<Plan>,
-    /// Called once the plan is in force.
-    in_force: Option<Box<dyn FnOnce() + Send>>,
+    /// The plans that are not in force yet, the oldest first, and what to call once they are.
+    waiting: Vec<(Arc<Plan>, InForce)>,
     /// The last error that was logged of opening the source.
     logged_error: String,
 }
@@ -84,7 +84,7 @@ pub(crate) fn run(
         session: None,
         recovery: Recovery::new(&shared.settings),
         plan,
-        in_force: None,
+        waiting: Vec::new(),
         logged_error: String::new(),
     };
     let mut request = Some(reconnect());
@@ -99,7 +99,8 @@ pub(crate) fn run(
         let pause = due.map(|due| due - Moment::now()).fold(INTERVAL, Duration::min);
         match received.recv_timeout(pause) {
             Ok(Command::ChangePlan(plan, in_force)) => {
-                (manager.plan, manager.in_force) = (plan, Some(in_force));
+                manager.waiting.push((Arc::clone(&plan), in_force));
+                manager.plan = plan;
                 // If the driver cannot be opened once more, other watches can still be read through
                 // the session that there is.
                 let renew = manager.session.as_ref().map_or(Renew::Driver, |_| Renew::Watches);
@@ -250,10 +251,8 @@ impl SessionManager<'_> {
         });
         self.readers.begin_session(has_other_gpus);
         // Before the first reading, so that what is shown of the watches follows them.
-        if Arc::ptr_eq(plan, &self.plan)
-            && let Some(in_force) = self.in_force.take()
-        {
-            in_force();
+        if let Some(at) = self.waiting.iter().position(|(waiting, _)| Arc::ptr_eq(waiting, plan)) {
+            self.waiting.drain(..=at).next_back().into_iter().for_each(|(_, in_force)| in_force());
         }
         prepared.into_iter().for_each(|prepared| self.readers.start(prepared));
         let before = self.session.replace(session);

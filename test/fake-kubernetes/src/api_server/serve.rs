@@ -187,11 +187,18 @@ fn list(shared: &Shared, request: &Request) -> Response {
 fn watch(shared: &Arc<Shared>, request: Request) -> Response {
     let shared = Arc::clone(shared);
     stream(|send| async move {
-        shared.lock().open_watches += 1;
+        // At once: what a test does after it has seen the watch concerns the watch.
+        let begin = {
+            let mut store = shared.lock();
+            store.open_watches += 1;
+            let is_at_begin = |fault: &Fault| matches!(fault, Fault::Gone | Fault::Silent);
+            let fault = store.fault(&request.resource, Verb::Watch, is_at_begin);
+            Begin { fault, bookmarks: store.bookmarks, ends: store.ends }
+        };
         shared.changed.send_modify(|_| {});
         // The client going away ends the task at its next line at the latest.
         tokio::select! {
-            _ = follow(&shared, &request, &send) => {}
+            _ = follow(&shared, &request, begin, &send) => {}
             () = send.closed() => {}
         }
         shared.lock().open_watches -= 1;
@@ -200,22 +207,29 @@ fn watch(shared: &Arc<Shared>, request: Request) -> Response {
 
 type Sender = mpsc::Sender<Result<Frame<Bytes>, io::Error>>;
 
+/// The state of the server when a watch begins.
+struct Begin {
+    fault: Option<Fault>,
+    bookmarks: u64,
+    ends: u64,
+}
+
 /// Sends the changes until the watch ends. `None` if the client is gone.
-async fn follow(shared: &Shared, request: &Request, send: &Sender) -> Option<()> {
+async fn follow(
+    shared: &Shared,
+    request: &Request,
+    Begin { fault, mut bookmarks, ends }: Begin,
+    send: &Sender,
+) -> Option<()> {
     let resource = request.resource.as_str();
     let query = |name: &str| request.query.get(name).map(String::as_str);
     let seconds = query("timeoutSeconds").and_then(|text| text.parse().ok());
     let end = Instant::now() + seconds.map_or(WATCH_TIME, Duration::from_secs);
     let mut changed = shared.changed.subscribe();
-    let is_at_begin = |fault: &Fault| matches!(fault, Fault::Gone | Fault::Silent);
-    let fault = shared.lock().fault(resource, Verb::Watch, is_at_begin);
     if fault == Some(Fault::Silent) {
         std::future::pending::<()>().await;
     }
-    let (mut version, mut bookmarks, ends) = {
-        let store = shared.lock();
-        (query("resourceVersion")?.parse().unwrap_or(0), store.bookmarks, store.ends)
-    };
+    let mut version = query("resourceVersion")?.parse().unwrap_or(0);
     if version == 0 {
         let (objects, now) = {
             let store = shared.lock();
