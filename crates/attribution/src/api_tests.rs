@@ -444,10 +444,16 @@ fn missing_credentials_are_waited_for() {
         std::fs::remove_file(&path).unwrap();
         let follow = Follow::pods(server, folder);
         follow.wait_for_error("absent");
-        std::fs::write(&path, "no\ncredentials").unwrap();
+        // Never half-written.
+        let put = |text: &[u8]| {
+            let new = path.with_extension("new");
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(new, &path).unwrap();
+        };
+        put(b"no\ncredentials");
         follow.wait_for_error("malformed");
         assert_eq!(follow.count(Verb::List), 0, "{file}");
-        std::fs::write(&path, text).unwrap();
+        put(&text);
         follow.wait_for(&["team/one"]);
     }
 }

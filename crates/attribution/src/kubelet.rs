@@ -33,7 +33,7 @@ use crate::skipped::Skipped;
 /// How long a look may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// How much of it the allocatable devices may take.
+/// How much of it the allocatable devices may take, if nothing else is set.
 const ALLOCATABLE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long it is from one question for the allocatable devices to the next.
@@ -54,6 +54,8 @@ pub(crate) fn start(shared: &Arc<Shared>, settings: &KubeletSettings) -> io::Res
 struct Kubelet {
     settings: KubeletSettings,
     deadline: Duration,
+    /// How much of it the allocatable devices may take.
+    allocatable_deadline: Duration,
     connection: Option<Connection>,
     allocatable: Option<Vec<DeviceId>>,
     /// When the allocatable devices are asked for again; `None` for at once.
@@ -73,6 +75,7 @@ impl Kubelet {
         Self {
             settings,
             deadline,
+            allocatable_deadline: ALLOCATABLE_DEADLINE,
             connection: None,
             allocatable: None,
             next_allocatable: None,
@@ -146,7 +149,7 @@ impl Kubelet {
         let Some(mut connection) = self.connection.take() else { return };
         let now = Instant::now();
         let result = connection
-            .allocatable(until.min(now + ALLOCATABLE_DEADLINE))
+            .allocatable(until.min(now + self.allocatable_deadline))
             .map_err(Failure::into_error)
             .and_then(|reply| {
                 self.connection = Some(connection);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use monitoring::expand::Names;
-use rig::{Exporter, Watched, wait_for};
+use rig::{Exporter, PATIENCE, Watched, wait_for};
 
 const SPEED: &str = "10";
 const TIME_SCALE: f64 = 60.0;
@@ -126,7 +126,7 @@ fn no_alert_is_sent_for_healthy_machines() {
     };
     let (busy, idle) = (sim("127.0.0.21", "steady"), sim("127.0.0.22", "idle"));
     let watched = Watched::start(&[&busy, &idle], Names::V4_8, TIME_SCALE);
-    wait_for("rules are evaluated", Duration::from_secs(20), || {
+    wait_for("rules are evaluated", PATIENCE, || {
         watched.firing().contains(&"HeatsinkSimulated ".to_owned())
     });
     // An hour and a half in the rules' time.
@@ -152,7 +152,7 @@ fn alerts_of_the_demo_are_the_same_with_the_names_of_4_9() {
 fn rules_of_another_generation_fire_heatsink_metric_names() {
     let exporter = Exporter::start("127.0.0.31", &["demo", "--speed", SPEED]);
     let watched = Watched::start(&[&exporter], Names::V4_9, TIME_SCALE);
-    wait_for("the names are missed", Duration::from_secs(60), || {
+    wait_for("the names are missed", 2 * PATIENCE, || {
         watched.firing().contains(&"HeatsinkMetricNames ".to_owned())
     });
     let firing = watched.firing();

@@ -141,7 +141,7 @@ mod tests {
             watch.renew();
             while receiver.try_recv().is_ok() {}
             fs::write(folder.join("0"), "1\n").unwrap();
-            assert!(is_told(20_000));
+            assert!(is_told(60_000));
 
             // Drops what has happened until now.
             watch.renew();
@@ -151,7 +151,7 @@ mod tests {
             assert!(!is_told(100));
 
             end(&folder);
-            assert!(is_told(20_000));
+            assert!(is_told(60_000));
         }
     }
 }

@@ -43,7 +43,8 @@ fn setup(deadline: Duration) -> Setup {
     let folder = TempDir::new().expect("there is a folder");
     let mut kubelet = FakeKubelet::start(folder.path().join("kubelet.sock"));
     kubelet.set(one_pod("train"));
-    let refresher = Kubelet::new(settings(kubelet.socket()), deadline);
+    let mut refresher = Kubelet::new(settings(kubelet.socket()), deadline);
+    refresher.allocatable_deadline = deadline;
     Setup { kubelet, refresher, _folder: folder }
 }
 
@@ -440,11 +441,15 @@ fn allocatable_gpus_that_are_not_told_cost_only_themselves() {
     for fault in faults {
         setup.kubelet.set_fault(Call::Allocatable, fault);
         setup.refresher.next_allocatable = None;
+        if fault == Fault::Hang {
+            setup.refresher.allocatable_deadline = IMPATIENT;
+        }
         let part = setup.part();
         assert_eq!((part.uses.len(), part.allocatable), (1, None), "{fault:?}");
     }
     setup.kubelet.set_fault(Call::Allocatable, Fault::None);
     assert_eq!(setup.part().allocatable, None, "it is asked again after a minute");
+    setup.refresher.allocatable_deadline = PATIENT;
     setup.refresher.next_allocatable = Some(Instant::now());
     assert_eq!(setup.part().allocatable.map(|devices| devices.len()), Some(2));
     assert_eq!(setup.kubelet.requests(Call::Allocatable), faults.len() + 1);

@@ -23,6 +23,16 @@ fn source_up(page: &Page) -> bool {
     metric("heatsink_source_up").label("source", "dcgm").value(1.0).is_in(page)
 }
 
+fn all_present(page: &Page) -> bool {
+    (0..8).all(|gpu| is_present(page, gpu))
+}
+
+/// Waits until something is logged, and returns the log.
+fn logged(exporter: &Exporter, text: &str) -> String {
+    exporter.wait_for(text, PATIENCE, |_| exporter.log().contains(text));
+    exporter.log()
+}
+
 fn all_absent(page: &Page) {
     assert!((0..8).all(|gpu| is_absent(page, gpu)), "an old number");
     assert_eq!(page.samples("heatsink_gpu_down_info").len(), 8, "each has a reason");
@@ -34,10 +44,8 @@ fn an_engine_address_selects_dcgm() {
     let library = rig.dcgm_library().display().to_string();
     let args = ["-r", "localhost:5555", "--dcgm-library", &library, "-c", "500"];
     let exporter = Exporter::start(BINARY, &args, &rig.environment());
-    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
-    assert!(source_up(&exporter.page()));
-    let log = exporter.log();
-    assert!(log.contains("connected with the host engine at localhost:5555, DCGM 4.6"), "{log}");
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8 && source_up(page));
+    logged(&exporter, "connected with the host engine at localhost:5555, DCGM 4.6");
 }
 
 #[test]
@@ -45,7 +53,7 @@ fn every_form_of_an_address_connects() {
     let rig = Rig::new();
     for address in ["tcp://localhost", "[::1]:5555", "unix:///run/dcgm.sock", "vsock://2:5555"] {
         let exporter = rig.started(&["-r", address, "-c", "500"], 8);
-        assert!(exporter.log().contains("connected with the host engine at"), "{address}");
+        logged(&exporter, "connected with the host engine at");
     }
 }
 
@@ -69,9 +77,9 @@ fn heatsink_waits_for_a_missing_engine() {
     watch(&exporter, Duration::from_secs(4), |page| assert!(!source_up(page)));
     assert_eq!(exporter.get("/health").status, 200);
     assert_eq!(exporter.get("/ready").status, 503);
-    let log = exporter.log();
-    let count = log.matches("cannot reach the host engine at localhost:5555").count();
-    assert_eq!(count, 1, "{log}");
+    let line = "cannot reach the host engine at localhost:5555";
+    let log = logged(&exporter, line);
+    assert_eq!(log.matches(line).count(), 1, "{log}");
     rig.engine.clear();
     exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
 }
@@ -86,7 +94,6 @@ fn a_killed_engine_is_read_again_after_its_return() {
     rig.engine.clear();
     let (_, took) = exporter.wait_for("all are back", PATIENCE, |page| up(page) == 8);
     assert!(took < RECOVERY, "it took {took:?}");
-    let all_present = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
     exporter.wait_for("their numbers are back", PATIENCE, all_present);
 }
 
@@ -97,7 +104,6 @@ fn a_restarted_engine_is_read_again() {
     for restart in ["engine restart 1", "engine restart 2", "engine restart 3"] {
         rig.engine.set(&[restart]);
         pauses::sleep(Duration::from_millis(1200));
-        let all_present = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
         let (_, took) = exporter.wait_for(restart, PATIENCE, all_present);
         assert!(took < RECOVERY, "it took {took:?}");
     }
@@ -111,7 +117,7 @@ fn a_stopped_engine_makes_all_gpus_late_and_delays_no_scrape() {
     let (page, _) = exporter.wait_for("all are down", PATIENCE, |page| up(page) == 0);
     assert_eq!(down(&page, 3).as_deref(), Some("late"));
     watch(&exporter, Duration::from_secs(4), all_absent);
-    let log = exporter.log();
+    let log = logged(&exporter, "all of its GPUs are late");
     assert_eq!(log.matches("all of its GPUs are late").count(), 1, "{log}");
     assert!(log.contains("--source nvml"), "{log}");
     rig.engine.clear();
@@ -138,7 +144,8 @@ fn heatsink_waits_for_an_engine_that_is_stopped_at_the_start() {
     rig.engine.set(&["engine stopped"]);
     let exporter = rig.start(REMOTE);
     watch(&exporter, Duration::from_secs(6), |page| assert!(!source_up(page)));
-    assert_eq!(exporter.log().matches("does not answer; if it is stopped").count(), 1);
+    let log = logged(&exporter, "does not answer; if it is stopped");
+    assert_eq!(log.matches("does not answer; if it is stopped").count(), 1, "{log}");
     rig.engine.clear();
     let (_, took) = exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
     assert!(took < RECOVERY, "it took {took:?}");
@@ -160,7 +167,7 @@ fn an_engine_of_dcgm_3_is_logged_until_a_newer_one_answers() {
     rig.engine.set(&["engine version 3.3.9"]);
     let exporter = rig.start(REMOTE);
     watch(&exporter, Duration::from_secs(3), |page| assert!(!source_up(page)));
-    let log = exporter.log();
+    let log = logged(&exporter, "is DCGM 3.3.9");
     assert_eq!(log.matches("is DCGM 3.3.9").count(), 1, "{log}");
     assert!(log.contains("run nv-hostengine of DCGM 4"), "{log}");
     rig.engine.clear();
@@ -205,7 +212,8 @@ fn without_a_free_group_heatsink_logs_and_waits() {
         rig.engine.set(&[limit]);
         let exporter = rig.start(REMOTE);
         watch(&exporter, Duration::from_secs(2), |page| assert!(!source_up(page)));
-        assert_eq!(exporter.log().matches("has no group left").count(), 1, "{}", exporter.log());
+        let log = logged(&exporter, "has no group left");
+        assert_eq!(log.matches("has no group left").count(), 1, "{log}");
         rig.engine.clear();
         exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
     }
@@ -222,11 +230,12 @@ fn with_groups_for_gpus_only_the_gpus_are_served() {
     let counters = rig.file("counters.csv", rows);
     let exporter = rig.started(&["-r", "localhost:5555", "-c", "500", "-f", &counters], 8);
     let link = metric("DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_PER_LINK_TOTAL");
+    exporter.wait_for("all show heat", PATIENCE, all_present);
     watch(&exporter, Duration::from_secs(2), |page| {
-        assert!((0..8).all(|gpu| is_present(page, gpu)));
+        assert!(all_present(page));
         link.assert_absent_from(page);
     });
-    let log = exporter.log();
+    let log = logged(&exporter, "the engine's limit is reached");
     assert_eq!(log.matches("the engine's limit is reached").count(), 1, "{log}");
 }
 
@@ -243,8 +252,8 @@ fn groups_are_always_freed() {
         pauses::sleep(Duration::from_millis(150));
     }
     pauses::sleep(Duration::from_secs(1));
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
     assert!(!exporter.log().contains("has no group left"), "{}", exporter.log());
-    assert_eq!(up(&exporter.page()), 8);
 }
 
 #[test]
@@ -253,11 +262,12 @@ fn an_unwatched_field_is_absent_alone() {
     rig.engine.set(&["field 155 unsupported"]);
     let exporter = remote(&rig);
     pauses::sleep(Duration::from_secs(1));
-    let page = exporter.page();
-    metric("DCGM_FI_DEV_POWER_USAGE").assert_absent_from(&page);
-    assert!((0..8).all(|gpu| is_present(&page, gpu)));
     let reason = metric("heatsink_field_unavailable_info").label("reason", "not_supported");
-    reason.label("field", "DCGM_FI_DEV_POWER_USAGE").assert_in(&page);
+    let reason = reason.label("field", "DCGM_FI_DEV_POWER_USAGE");
+    let (page, _) = exporter.wait_for("all others, and the reason", PATIENCE, |page| {
+        all_present(page) && reason.is_in(page)
+    });
+    metric("DCGM_FI_DEV_POWER_USAGE").assert_absent_from(&page);
 }
 
 #[test]
@@ -266,10 +276,9 @@ fn a_refused_field_is_absent_alone() {
     rig.engine.set(&["field 155 refused"]);
     let exporter = remote(&rig);
     pauses::sleep(Duration::from_secs(1));
-    let page = exporter.page();
+    let (page, _) = exporter.wait_for("all others", PATIENCE, all_present);
     metric("DCGM_FI_DEV_POWER_USAGE").assert_absent_from(&page);
-    assert!((0..8).all(|gpu| is_present(&page, gpu)));
-    let log = exporter.log();
+    let log = logged(&exporter, "DCGM_FI_DEV_POWER_USAGE");
     let count = log.lines().filter(|line| line.contains("DCGM_FI_DEV_POWER_USAGE")).count();
     assert_eq!(count, 1, "{log}");
 }
@@ -280,10 +289,9 @@ fn without_the_profiling_module_only_profiling_is_absent() {
     rig.engine.set(&["no-profiling"]);
     let exporter = remote(&rig);
     pauses::sleep(Duration::from_secs(1));
-    let page = exporter.page();
+    let (page, _) = exporter.wait_for("all others", PATIENCE, all_present);
     metric("DCGM_FI_PROF_SM_ACTIVE").assert_absent_from(&page);
-    assert!((0..8).all(|gpu| is_present(&page, gpu)));
-    let log = exporter.log();
+    let log = logged(&exporter, "module for it is not loaded");
     assert_eq!(log.matches("module for it is not loaded").count(), 1, "{log}");
 }
 
@@ -295,11 +303,12 @@ fn blank_values_have_no_sample() {
     let counted = metric("heatsink_read_errors_total")
         .label("field", "DCGM_FI_DEV_GPU_UTIL")
         .label("reason", "implausible");
-    let (page, _) = exporter
-        .wait_for("nonsense is counted", PATIENCE, |page| up(page) == 8 && counted.is_in(page));
+    let power = metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7");
+    let (page, _) = exporter.wait_for("nonsense is counted", PATIENCE, |page| {
+        up(page) == 8 && counted.is_in(page) && power.is_in(page)
+    });
     metric("DCGM_FI_DEV_GPU_TEMP").assert_absent_from(&page);
     metric("DCGM_FI_DEV_GPU_UTIL").assert_absent_from(&page);
-    metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7").assert_in(&page);
 }
 
 #[test]
@@ -319,11 +328,13 @@ fn a_gpu_without_samples_is_absent_alone() {
     let rig = Rig::new();
     let exporter = remote(&rig);
     rig.engine.set(&["gpu 3 stale"]);
-    let (page, _) = exporter.wait_for("GPU 3 is down", PATIENCE, |page| up(page) == 7);
-    assert_eq!(down(&page, 3).as_deref(), Some("late"));
+    let others = |page: &Page| [0, 1, 2, 4, 5, 6, 7].iter().all(|gpu| is_present(page, *gpu));
+    exporter.wait_for("GPU 3 alone is late", PATIENCE, |page| {
+        up(page) == 7 && down(page, 3).as_deref() == Some("late") && others(page)
+    });
     watch(&exporter, Duration::from_secs(2), |page| {
         assert!(is_absent(page, 3));
-        assert!([0, 1, 2, 4, 5, 6, 7].iter().all(|gpu| is_present(page, *gpu)));
+        assert!(others(page));
     });
     rig.engine.clear();
     exporter.wait_for("GPU 3 is back", PATIENCE, |page| is_present(page, 3));
@@ -335,17 +346,18 @@ fn a_new_session_serves_the_other_gpus_when_one_is_lost() {
     rig.control.set(&["gpu 2 lost"]);
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
     let args = ["-r", "localhost:5555", "-c", "500", "-f", &counters];
-    let exporter = rig.started(&args, 7);
-    assert_eq!(down(&exporter.page(), 2).as_deref(), Some("lost"));
+    let exporter = rig.start(&args);
+    let only_2_is_lost = |page: &Page| {
+        let others = || [0, 1, 3, 4, 5, 6, 7].iter().all(|gpu| is_present(page, *gpu));
+        up(page) == 7 && down(page, 2).as_deref() == Some("lost") && others()
+    };
+    exporter.wait_for("the others answer", PATIENCE, only_2_is_lost);
     // A new session, and a restarted engine.
     exporter.signal("HUP");
     pauses::sleep(Duration::from_secs(2));
     rig.engine.set(&["engine restart 1"]);
     pauses::sleep(Duration::from_secs(3));
-    let page = exporter.page();
-    assert_eq!(up(&page), 7);
-    assert!([0, 1, 3, 4, 5, 6, 7].iter().all(|gpu| is_present(&page, *gpu)));
-    assert_eq!(down(&page, 2).as_deref(), Some("lost"));
+    exporter.wait_for("the others answer again", PATIENCE, only_2_is_lost);
     rig.control.clear();
     exporter.wait_for("GPU 2 is back", PATIENCE, |page| is_present(page, 2));
 }
@@ -356,7 +368,6 @@ fn a_reload_makes_no_gap_with_either_kind_of_engine() {
         let rig = Rig::new();
         let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
         let exporter = rig.started(&[address, &["-c", "1000", "-f", &counters]].concat(), 8);
-        let all_present = |page: &Page| (0..8).all(|gpu| is_present(page, gpu));
         exporter.wait_for("all show heat", PATIENCE, all_present);
         for _ in 0..3 {
             exporter.signal("HUP");
@@ -398,8 +409,9 @@ fn the_clock_of_the_engine_may_differ() {
         for address in ["localhost:5555", "vsock://2:5555"] {
             let exporter = rig.started(&["-r", address, "-c", "500"], 8);
             pauses::sleep(Duration::from_secs(2));
+            exporter.wait_for("all show heat", PATIENCE, all_present);
             watch(&exporter, Duration::from_secs(2), |page| {
-                assert!((0..8).all(|gpu| is_present(page, gpu)), "{clock} {address}");
+                assert!(all_present(page), "{clock} {address}");
             });
         }
     }
@@ -442,11 +454,13 @@ fn health_is_read_from_the_engine() {
         metric("DCGM_EXP_GPU_HEALTH_STATUS").label("gpu", gpu).label("health_watch", subsystem)
     };
     let failed = health("3", "MEM").label("health_error_code", "DCGM_FR_VOLATILE_DBE_DETECTED");
-    let (page, _) =
-        exporter.wait_for("it failed", PATIENCE, |page| failed.clone().value(20.0).is_in(page));
-    health("3", "ALL").value(20.0).assert_in(&page);
-    health("3", "PCIE").value(0.0).assert_in(&page);
-    health("0", "ALL").value(0.0).assert_in(&page);
+    let all = [
+        failed.value(20.0),
+        health("3", "ALL").value(20.0),
+        health("3", "PCIE").value(0.0),
+        health("0", "ALL").value(0.0),
+    ];
+    exporter.wait_for("it failed alone", PATIENCE, |page| all.iter().all(|one| one.is_in(page)));
 }
 
 #[test]

@@ -6,12 +6,14 @@ use crate::rig::{BINARY, Rig};
 use serde_json::Value;
 use testkit::exporter::run;
 use testkit::golden::check_golden;
+use testkit::pauses::in_time;
 
-/// Report and exit status on a machine, with the machine's root as `/`.
+/// Report and exit status on a machine, with the machine's root as `/`. It is made again if the machine stood
+/// still, because readings may then be late.
 fn check(rig: &Rig, args: &[&str]) -> (String, Option<i32>) {
     let library = rig.library().display().to_string();
     let all = [&["check", "--nvml-library", &library], args].concat();
-    let output = run(BINARY, &all, &rig.environment());
+    let (output, _) = in_time(|| run(BINARY, &all, &rig.environment()));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "everything is in the report");
     let report = String::from_utf8(output.stdout).expect("UTF-8");
     (report.replace(&rig.root().display().to_string(), ""), output.status.code())
@@ -61,7 +63,8 @@ fn without_a_driver_check_reports_it_once() {
 /// The report of simulated GPUs, at a moment of their job.
 fn simulated(gpus: &str, arg: &str) -> String {
     let source = ["--source", "sim", "--sim-scenario", "steady", "--sim-at", "600", "--sim-gpus"];
-    let output = run(BINARY, &[&["check", arg][..], &source, &[gpus]].concat(), &[]);
+    let all = [&["check", arg][..], &source, &[gpus]].concat();
+    let (output, _) = in_time(|| run(BINARY, &all, &[]));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::counted::{counted, total};
 use crate::rig::{PATIENCE, Rig, is_absent, is_present, up, watch};
 use fake_clock::Clocks;
-use testkit::page::metric;
+use testkit::page::{Page, metric};
 
 fn with_clocks(rig: Rig) -> (Rig, Clocks) {
     let clocks = Clocks::in_folder(&rig.root());
@@ -19,9 +19,10 @@ fn readings_from_before_a_suspend_are_absent() {
     // With a long interval, no new reading follows soon.
     let exporter = rig.started(&["-c", "20000"], 8);
     clocks.set(600.0, 600.0);
-    let page = exporter.page();
+    // Not `exporter.page()`, which may wait for longer than the interval.
+    let page = Page::parse(&exporter.get("/metrics").body).expect("a well-formed page");
     assert!((0..8).all(|gpu| is_absent(&page, gpu)), "readings of ten minutes ago are served");
-    exporter.wait_for("they are read again", Duration::from_secs(45), |page| up(page) == 8);
+    exporter.wait_for("they are read again", PATIENCE, |page| up(page) == 8);
 }
 
 #[test]
@@ -37,7 +38,8 @@ fn setting_the_clock_changes_no_reading_or_count() {
             assert!((0..8).all(|gpu| is_present(page, gpu)), "after a step to {step}");
         });
     }
-    let page = exporter.page();
+    let (page, _) =
+        exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= 5);
     assert_eq!((counted(&page)[&(1, 31)], counted(&page)[&(1, 79)]), (1, 4));
     metric("heatsink_xid_last_timestamp_seconds").label("xid", "79").assert_in(&page);
 }

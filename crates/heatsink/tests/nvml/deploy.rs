@@ -221,7 +221,7 @@ fn moved(text: &str, mounts: &[(String, String)]) -> String {
 /// The status of curl's request, 000 if the connection is refused, and the body.
 fn curl(args: &[String]) -> (String, String) {
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--max-time", "10", "--write-out", "%{stderr}%{http_code}"]).args(args);
+    curl.args(["--silent", "--max-time", "60", "--write-out", "%{stderr}%{http_code}"]).args(args);
     let output = curl.output().expect("curl is there");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stderr), text(&output.stdout))
@@ -298,7 +298,8 @@ fn a_pod_is_scraped_with_what_its_monitor_has() {
 fn a_values_file_of_dcgm_exporter_gives_the_same_metrics() {
     let all = rendered();
     let (_, objects) = all.iter().find(|(name, _)| name == "dcgm-exporter").expect("it is there");
-    let exporter = Pod::of(objects).expect("a DaemonSet").start();
+    let pod = Pod::of(objects).expect("a DaemonSet");
+    let exporter = pod.start();
     // Its two metrics and the extra rows, but no others of the default set.
     let has = |page: &Page, name: &str| !page.samples(name).is_empty();
     let (page, _) = exporter.wait_for("all GPUs answer, with both metrics", PATIENCE, |page| {

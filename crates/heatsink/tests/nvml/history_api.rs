@@ -63,9 +63,11 @@ fn questions_are_answered_without_a_folder() {
         let path = "/api/v1/history?signal=gpu_temperature&gpu=3&from=-10m&step=5s";
         json(&exporter.get(path))
     };
-    let is_recorded = |_: &_| ask()["series"][0]["points"][0]["count"].as_u64() > Some(0);
-    let (page, _) = exporter.wait_for("a point", PATIENCE, is_recorded);
-    let shown = page.value_of(&metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "3"));
+    let heat = metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "3");
+    let is_recorded = || ask()["series"][0]["points"][0]["count"].as_u64() > Some(0);
+    let (page, _) = exporter
+        .wait_for("a value and a point", PATIENCE, |page| heat.is_in(page) && is_recorded());
+    let shown = page.value_of(&heat);
     let answer = ask();
     assert_eq!((&answer["signal"], &answer["unit"]), (&"gpu_temperature".into(), &"°C".into()));
     assert_eq!(answer["step_ms"], 5000);

@@ -28,7 +28,7 @@ fn recording(folder: &Path) -> Exporter {
         &folder,
     ];
     let exporter = Exporter::start(BINARY, &args, &[]);
-    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
+    exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8 && are_present(page));
     exporter
 }
 
@@ -55,8 +55,12 @@ fn wait_for_more(folder: &Path, before: usize, exporter: &Exporter) -> Vec<Strin
     }
 }
 
+fn are_present(page: &Page) -> bool {
+    (0..8).all(|gpu| is_present(page, gpu))
+}
+
 fn all_present(page: &Page) {
-    assert!((0..8).all(|gpu| is_present(page, gpu)));
+    assert!(are_present(page));
 }
 
 /// Ends it as the kernel ends a process whose memory is gone.
@@ -76,7 +80,7 @@ fn what_was_written_survives_kills() {
         std::thread::sleep(Duration::from_millis(170 * round));
         let now = wait_for_more(&history, written.len(), &exporter);
         assert!(now.starts_with(&written), "round {round}: what was read before is read again");
-        all_present(&exporter.page());
+        exporter.wait_for("all GPUs have readings", PATIENCE, are_present);
         kill(exporter);
         let after = exported(&history);
         assert!(after.starts_with(&now), "round {round}");
@@ -113,7 +117,8 @@ fn two_processes_on_one_folder_both_serve() {
 fn a_folder_that_cannot_be_made_costs_no_page() {
     let exporter = recording(Path::new("/proc/heatsink/history"));
     watch(&exporter, Duration::from_secs(2), all_present);
-    assert!(exporter.log().contains("/proc/heatsink/history"), "{}", exporter.log());
+    let is_logged = || exporter.log().contains("/proc/heatsink/history");
+    exporter.wait_for("the folder is named in the log", PATIENCE, |_| is_logged());
     let (status, _, log) = exporter.terminate();
     assert!(status.success(), "{log}");
 }

@@ -639,11 +639,12 @@ impl<'a> Stage<'a> {
             Verdict(verdict, words) => self.has_verdict(&exporter, verdict, words),
             Nothing => {
                 let incidents = self.end(&exporter)?;
-                let is_last = |last: &Told| last.verdict == "off_bus" && last.gpus == [LAST_GPU];
-                match incidents.as_slice() {
-                    [last] if is_last(last) => Ok(()),
-                    other => Err(format!("{other:?}")),
+                if incidents.len() > 1 {
+                    return Err(format!("{incidents:?}"));
                 }
+                let is_last = |last: &Told| last.verdict == "off_bus" && last.gpus == [LAST_GPU];
+                let is_alone = |told: &[Told]| matches!(told, [last] if is_last(last));
+                incidents::wait_for(&exporter, is_alone).map(drop)
             }
             Other => {
                 let incidents = self.end(&exporter)?;
@@ -654,6 +655,15 @@ impl<'a> Stage<'a> {
                 }
             }
         }
+    }
+
+    /// Waits until the folder has the one incident, with this verdict.
+    fn wait_until_written(&self, exporter: &Exporter, verdict: &str) {
+        let is_written = |told: &[Told]| {
+            matches!(told, [one] if one.verdict == verdict)
+                && incidents::listed(&self.history) == told
+        };
+        incidents::wait_for(exporter, is_written).unwrap_or_else(|other| panic!("{other}"));
     }
 
     /// Ends the story with an incident of its own, so that nothing of before is still on its way.
@@ -784,9 +794,7 @@ fn after_a_kill(boot_id: &str) -> Vec<Told> {
     let exporter = stage.start();
     // What is synced for an incident survives the kill.
     stage.log(&[XID_31]);
-    let known =
-        |incidents: &[Told]| incidents.len() == 1 && incidents::listed(&stage.history) == incidents;
-    incidents::wait_for(&exporter, known).unwrap_or_else(|other| panic!("{other}"));
+    stage.wait_until_written(&exporter, "application_fault");
     exporter.signal("KILL");
     drop(exporter);
     write(boot_id);
@@ -795,7 +803,10 @@ fn after_a_kill(boot_id: &str) -> Vec<Told> {
         std::fs::write(stage.rig.root().join("dev/kmsg"), "").expect("it can be written");
     }
     let exporter = stage.start();
-    let mut incidents = stage.end(&exporter).unwrap_or_else(|other| panic!("{other}"));
+    stage.end(&exporter).unwrap_or_else(|other| panic!("{other}"));
+    let has_ended = |told: &[Told]| told.last().is_some_and(|last| last.verdict == "off_bus");
+    let incidents = incidents::wait_for(&exporter, has_ended);
+    let mut incidents = incidents.unwrap_or_else(|other| panic!("{other}"));
     assert_eq!(incidents.remove(0).verdict, "application_fault", "{incidents:?}");
     incidents
 }
@@ -815,8 +826,8 @@ fn a_heatsink_that_was_started_again_is_none() {
     assert!(matches!(incidents.as_slice(), [one] if one.verdict == "off_bus"), "{incidents:?}");
 }
 
-/// The verdict on job 4711, which stops after heatsink was started again beside a lost GPU of this job.
-fn beside_a_gpu_lost_before(job_of_lost_gpu: &str) -> String {
+/// Waits for this verdict on job 4711, which stops after heatsink was started again beside a lost GPU of this job.
+fn beside_a_gpu_lost_before(job_of_lost_gpu: &str, verdict: &str) {
     // The clock of the recording must not be ahead when the next run begins.
     let story = Story { speed: 1, ..story("heatsink is started again", &[], Nothing) };
     let stage = Stage::new(&story);
@@ -824,26 +835,25 @@ fn beside_a_gpu_lost_before(job_of_lost_gpu: &str) -> String {
     let exporter = stage.start_at(1, 8);
     stage.log(&[XID_79_ON_5]);
     stage.rig.control.add(&["gpu 5 lost"]);
-    let known =
-        |incidents: &[Told]| incidents.len() == 1 && incidents::listed(&stage.history) == incidents;
-    incidents::wait_for(&exporter, known).unwrap_or_else(|other| panic!("{other}"));
+    stage.wait_until_written(&exporter, "off_bus");
     exporter.terminate();
     let exporter = stage.start_at(FAST, 7);
     stage.rig.control.add(ALL_SILENT);
-    let two = incidents::wait_for(&exporter, |incidents| incidents.len() == 2);
-    let two = two.unwrap_or_else(|other| panic!("{other}"));
-    assert_eq!(two[0].verdict, "off_bus", "{two:?}");
-    two[1].verdict.clone()
+    let is_told = |told: &[Told]| {
+        let verdicts: Vec<&str> = told.iter().map(|one| one.verdict.as_str()).collect();
+        verdicts == ["off_bus", verdict]
+    };
+    incidents::wait_for(&exporter, is_told).unwrap_or_else(|other| panic!("{other}"));
 }
 
 #[test]
 fn a_gpu_that_was_lost_before_the_start_is_why_its_job_stops() {
-    assert_eq!(beside_a_gpu_lost_before("4711"), "gpu_failed_before");
+    beside_a_gpu_lost_before("4711", "gpu_failed_before");
 }
 
 #[test]
 fn a_gpu_that_another_job_lost_is_not_why_a_job_stops() {
-    assert_eq!(beside_a_gpu_lost_before("4712"), "not_known");
+    beside_a_gpu_lost_before("4712", "not_known");
 }
 
 /// Of the simulation: scenario, speed, interval in ms, verdict, words of the report.

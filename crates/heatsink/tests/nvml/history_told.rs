@@ -14,10 +14,11 @@ use fake_kubernetes::kubelet::Reply;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::exporter::run;
+use testkit::page::metric;
 
 use crate::holders::{Cluster, GPU, api_pod, pod};
 use crate::incidents::LIMIT;
-use crate::rig::{BINARY, Rig};
+use crate::rig::{BINARY, Rig, down};
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + LIMIT;
@@ -110,7 +111,10 @@ fn a_lost_gpu_is_told_by_the_command_and_the_webhook_until_it_is_back() {
     );
     let address = rig.address(7);
     rig.log(&[&format!("NVRM: Xid (PCI:{address}): 79, GPU has fallen off the bus.")]);
+    let xid = metric("heatsink_xid_errors_total").label("gpu", "7").label("xid", "79");
+    exporter.wait_for("the XID is counted", LIMIT, |page| xid.is_in(page));
     rig.control.add(&["gpu 7 lost"]);
+    exporter.wait_for("it is lost", LIMIT, |page| down(page, 7).as_deref() == Some("lost"));
 
     let log = || exporter.log();
     let next = |what: &str| {

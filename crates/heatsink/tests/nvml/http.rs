@@ -8,10 +8,11 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::rig::{BINARY, PATIENCE, up};
+use crate::web::timed;
 use tempfile::TempDir;
 use testkit::exporter::{Exporter, run};
 use testkit::page::metric;
-use testkit::pauses::{self, Stopwatch};
+use testkit::pauses;
 use testkit::promtool;
 
 pub(crate) fn simulated() -> Exporter {
@@ -35,7 +36,8 @@ pub(crate) fn connect(exporter: &Exporter) -> TcpStream {
 /// Sends these bytes, and reads until the server closes the connection.
 pub(crate) fn say(exporter: &Exporter, bytes: &[u8]) -> String {
     let mut stream = connect(exporter);
-    stream.write_all(bytes).expect("it reads");
+    // The server may refuse them, and close the connection, before it has all of them.
+    let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     // A reset counts as the end.
     let _ = stream.read_to_end(&mut answer);
@@ -360,7 +362,8 @@ fn the_limit_of_connections_can_be_set() {
     let exporter = simulated_with(&["--max-connections", "2"]);
     let _silent: Vec<TcpStream> = (0..10).map(|_| connect(&exporter)).collect();
     assert_prompt(&exporter);
-    assert!(exporter.log().contains("the limit of 2 HTTP connections"), "{}", exporter.log());
+    let is_logged = || exporter.log().contains("the limit of 2 HTTP connections");
+    exporter.wait_for("the limit is logged", PATIENCE, |_| is_logged());
 }
 
 /// Other exporters have such filters. A client that sends one must not get an unfiltered page.
@@ -387,12 +390,13 @@ fn a_filter_is_refused() {
 #[test]
 fn the_overview_has_no_script_and_is_not_cached() {
     let exporter = simulated();
+    let are_healthy = || exporter.get("/").body.contains("All 8 GPUs are healthy.");
+    exporter.wait_for("the overview says that all is well", PATIENCE, |_| are_healthy());
     let answer = exporter.get("/");
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let policy = answer.header("content-security-policy");
     assert_eq!(policy, Some("default-src 'none'; style-src 'unsafe-inline'"));
-    assert!(answer.body.contains("All 8 GPUs are healthy."), "{}", answer.body);
     assert!(answer.body.len() < 15_000, "{} bytes", answer.body.len());
 }
 
@@ -434,12 +438,11 @@ pub(crate) fn assert_prompt(exporter: &Exporter) {
     for path in ["/health", "/metrics"] {
         let mut late = 0;
         for _ in 0..10 {
-            let began = Stopwatch::start();
             let ask = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-            let answer = say(exporter, ask.as_bytes());
+            let (answer, took) = timed(exporter.pid(), || say(exporter, ask.as_bytes()));
             assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-            assert!(began.elapsed() < Duration::from_secs(5), "{path}: {:?}", began.elapsed());
-            late += u32::from(began.elapsed() >= Duration::from_secs(1));
+            assert!(took < Duration::from_secs(5), "{path}: {took:?}");
+            late += u32::from(took >= Duration::from_secs(1));
         }
         assert!(late <= 1, "{path}: {late} of 10 answers took more than a second");
     }
@@ -455,6 +458,7 @@ fn descriptors(exporter: &Exporter) -> usize {
 fn silent_clients_do_not_block_others() {
     let exporter = simulated();
     let few = descriptors(&exporter);
+    let began = Instant::now();
     let clients = idle_clients(&exporter);
     assert_prompt(&exporter);
     // At most 256 connections are open, and one is being accepted.
@@ -468,8 +472,11 @@ fn silent_clients_do_not_block_others() {
     promtool::assert_accepts(&exporter.get("/metrics").body);
     let closed = page.value_of(&closed).expect("it is there");
     assert!(closed < 600.0, "{closed}");
-    let warnings = exporter.log().matches("the limit of 256 HTTP connections is reached").count();
-    assert_eq!(warnings, 1, "one in the first minute: {}", exporter.log());
+    let warnings =
+        || exporter.log().matches("the limit of 256 HTTP connections is reached").count() as u64;
+    exporter.wait_for("a warning", PATIENCE, |_| warnings() > 0);
+    let (logged, minutes) = (warnings(), began.elapsed().as_secs() / 60);
+    assert!(logged <= 1 + minutes, "one in the first minute: {}", exporter.log());
     let (status, took, log) = exporter.terminate();
     assert!(status.success() && took < Duration::from_secs(2), "{took:?}: {log}");
     drop(clients);

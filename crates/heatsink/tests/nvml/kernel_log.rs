@@ -13,6 +13,19 @@ use testkit::exporter::Exporter;
 use testkit::page::{Page, metric};
 use testkit::pauses;
 
+/// Starts the binary with a short interval, and waits until all GPUs answer and it follows the log.
+fn started(rig: &Rig) -> Exporter {
+    let exporter = rig.started(&["-c", "200"], 8);
+    let source = metric("heatsink_xid_source_info").label("source", "kernel_log");
+    exporter.wait_for("the log is read", PATIENCE, |page| source.is_in(page));
+    exporter
+}
+
+/// Waits until the log of the program has this.
+fn wait_for_line(exporter: &Exporter, said: &str) {
+    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
+}
+
 /// Waits until this many XIDs are counted, and then checks that there are no more.
 fn settled(exporter: &Exporter, expected: u64) -> Page {
     exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= expected);
@@ -29,7 +42,7 @@ fn last(page: &Page, gpu: &str) -> Option<f64> {
 #[test]
 fn each_xid_is_counted_once_with_and_without_an_event() {
     let rig = Rig::new().with_kernel_log();
-    let exporter = rig.started(&["-c", "200"], 8);
+    let exporter = started(&rig);
     for code in [119, 31, 120, 94] {
         rig.xid(1, code);
     }
@@ -40,10 +53,13 @@ fn each_xid_is_counted_once_with_and_without_an_event() {
     // The GPU is lost.
     rig.control.add(&["gpu 1 lost"]);
     rig.xid(1, 79);
-    let page = settled(&exporter, 5);
-    assert_eq!((down(&page, 1).as_deref(), last(&page, "1")), (Some("lost"), Some(79.0)));
+    settled(&exporter, 5);
+    let (page, _) = exporter.wait_for("GPU 1 alone is lost", PATIENCE, |page| {
+        up(page) == 7 && down(page, 1).as_deref() == Some("lost")
+    });
+    assert_eq!((last(&page, "1"), total(&counted(&page))), (Some(79.0), 5));
     assert_eq!(last(&page, "2"), Some(0.0), "the log has no XID of this GPU");
-    assert!(exporter.log().contains("XIDs come from the kernel's log"));
+    wait_for_line(&exporter, "XIDs come from the kernel's log");
 }
 
 #[test]
@@ -65,7 +81,7 @@ fn a_gpu_lost_before_the_start_has_its_xid() {
 #[test]
 fn lines_of_other_processes_are_ignored() {
     let rig = Rig::new().with_kernel_log();
-    let exporter = rig.started(&["-c", "200"], 8);
+    let exporter = started(&rig);
     let xid = format!("NVRM: Xid (PCI:{}): 79, pid=1", rig.address(0));
     let mut log = OpenOptions::new().append(true).open(rig.kernel_log()).expect("it is there");
     let mut write = |line: &[u8]| log.write_all(line).expect("it can be written");
@@ -94,7 +110,7 @@ fn lines_that_root_writes_to_the_device_are_ignored() {
     if File::open("/dev/kmsg").is_err() {
         println!("/dev/kmsg cannot be read here: only that heatsink says so is tested");
         source.assert_absent_from(&exporter.page());
-        assert!(exporter.log().contains("cannot read /dev/kmsg"), "{}", exporter.log());
+        wait_for_line(&exporter, "cannot read /dev/kmsg");
         return;
     }
     exporter.wait_for("the log is read", PATIENCE, |page| source.is_in(page));
@@ -110,7 +126,7 @@ fn lines_that_root_writes_to_the_device_are_ignored() {
 #[test]
 fn ten_thousand_lines_at_once_are_counted() {
     let rig = Rig::new().with_kernel_log();
-    let exporter = rig.started(&["-c", "200"], 8);
+    let exporter = started(&rig);
     let mut expected = BTreeMap::new();
     let lines: Vec<String> = (0..10_000_u32)
         .map(|line| {
@@ -123,7 +139,7 @@ fn ten_thousand_lines_at_once_are_counted() {
     rig.log(&lines);
     let page = settled(&exporter, 10_000);
     assert_eq!(counted(&page), expected);
-    assert_eq!(up(&page), 8);
+    exporter.wait_for("all answer", PATIENCE, |page| up(page) == 8);
 }
 
 #[test]
@@ -140,7 +156,7 @@ fn the_kernel_log_waits_for_the_first_gpu() {
 #[test]
 fn a_rotated_or_truncated_log_loses_and_repeats_no_xid() {
     let rig = Rig::new().with_kernel_log();
-    let exporter = rig.started(&["-c", "200"], 8);
+    let exporter = started(&rig);
     let line = |code: u32| format!("NVRM: Xid (PCI:{}): {code}, pid=7, name=x, y", rig.address(3));
     rig.log(&[&line(13)]);
     settled(&exporter, 1);
@@ -148,11 +164,11 @@ fn a_rotated_or_truncated_log_loses_and_repeats_no_xid() {
     rig.log(&[&line(31)]);
     fs::rename(rig.kernel_log(), rig.kernel_log().with_extension("1")).expect("it can be renamed");
     fs::write(rig.kernel_log(), "").expect("it can be made");
-    rig.log(&[&line(43)]);
+    // Longer than what follows: a log that has grown again before it is looked at does not seem cut.
+    rig.log(&[&line(43), &"x".repeat(4096)]);
     settled(&exporter, 3);
     // Copied and truncated.
     File::create(rig.kernel_log()).expect("it can be cut");
-    pauses::sleep(Duration::from_millis(500));
     rig.log(&[&line(45), &line(45)]);
     let page = settled(&exporter, 5);
     let expected = [(13, 1), (31, 1), (43, 1), (45, 2)].map(|(code, count)| ((3, code), count));
@@ -253,9 +269,9 @@ fn the_journal_is_read_without_a_device() {
             entry("kernel", "1", &boot, xid(2, 79)),
         ],
     );
-    let exporter = rig.started(&["-c", "200"], 8);
+    let exporter = started(&rig);
     settled(&exporter, 1);
-    assert!(exporter.log().contains("the kernel's log: systemd's journal"), "{}", exporter.log());
+    wait_for_line(&exporter, "the kernel's log: systemd's journal");
     write_journal(&file, &[entry("kernel", "0", &boot, xid(1, 119))]);
     settled(&exporter, 2);
     // Rotated: renamed, with a new file in its place.
@@ -269,7 +285,7 @@ fn the_journal_is_read_without_a_device() {
 #[test]
 fn driver_failures_without_an_xid_are_counted_by_kind() {
     let rig = Rig::new().with_kernel_log();
-    let exporter = rig.started(&["-c", "200"], 8);
+    let exporter = started(&rig);
     let (one, two) = (rig.address(1), rig.address(2));
     rig.log(&[
         // The same failure, logged twice.
@@ -307,17 +323,20 @@ fn a_log_that_appears_later_is_used_and_counts_nothing_twice() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let line = "the kernel's log cannot be read, so XIDs come from events";
+    wait_for_line(&exporter, line);
     assert_eq!(exporter.log().matches(line).count(), 1, "{}", exporter.log());
     rig.control.add(&["gpu 4 xid 31"]);
     settled(&exporter, 1);
-    let rig = rig.with_kernel_log();
+    // The log appears with its line. An empty one could be opened before the line is in it.
     let line = format!("NVRM: Xid (PCI:{}): 31, pid=7, name=x, y", rig.address(4));
-    rig.log(&[&line]);
+    let new = rig.path("new-log");
+    fs::write(&new, format!("4,7,1000,c;{line}\n")).expect("the log can be written");
+    fs::rename(&new, rig.kernel_log()).expect("it can be renamed");
     let source = metric("heatsink_xid_source_info").label("source", "kernel_log");
     exporter.wait_for("the log is read", PATIENCE, |page| source.is_in(page));
     rig.xid(4, 119);
     rig.xid(4, 31);
     let page = settled(&exporter, 3);
     assert_eq!(counted(&page), BTreeMap::from([((4, 31), 2), ((4, 119), 1)]));
-    assert!(is_present(&page, 4));
+    exporter.wait_for("GPU 4 answers", PATIENCE, |page| is_present(page, 4));
 }

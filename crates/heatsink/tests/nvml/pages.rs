@@ -3,39 +3,49 @@
 //! `UPDATE_GOLDEN=1 cargo test -p heatsink --test nvml pages` rewrites the pages of the simulation; the
 //! page of the raw fixture is written by hand and compared, never rewritten.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::rig::{self, BINARY, PATIENCE, Rig};
 use testkit::exporter::{Exporter, repository_file};
 use testkit::golden::{check_golden, normalise};
 use testkit::page::{Page, metric};
-use testkit::pauses;
+use testkit::pauses::{self, in_time};
 use testkit::promtool;
 
 /// The arguments of a simulation that is frozen ten minutes into the story.
 const FROZEN: &[&str] = &["--source", "sim", "--sim-scenario", "story", "--sim-at", "600"];
 
+/// How many GPUs are not lost at this moment.
+const UP: usize = 7;
+
 /// One GPU whose memory had errors, and one that is lost.
 const TWO_GPUS: &[&str] = &["-d", "g:5,7"];
 
-/// Waits for a complete page, with the rates and averages that need a second pass.
-fn settled(exporter: &Exporter) -> String {
+/// Waits for a complete page, with the rates and averages that need a second pass, of so many GPUs.
+fn settled(exporter: &Exporter, rated: usize) -> String {
     let last = ["DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "DCGM_FI_PROF_PCIE_RX_BYTES"];
     let background = ["DCGM_FI_DEV_PCIE_TX_THROUGHPUT", "DCGM_FI_DEV_XID_ERRORS"];
-    exporter.wait_for("the page is complete", PATIENCE, |page| {
+    let starting = metric("heatsink_gpu_down_info").label("reason", "starting");
+    let is_complete = |page: &Page| {
         let up = rig::up(page);
-        last.iter().all(|name| !page.samples(name).is_empty())
+        starting.absent_from(page)
+            && last.iter().all(|name| page.samples(name).len() >= rated)
             && background.iter().all(|name| page.samples(name).len() >= up)
-    });
-    // Rates of some GPUs may come later, and background readers may have been between two passes.
-    let before = Cell::new(0);
-    exporter.wait_for("the page does not grow", PATIENCE, |page| {
+    };
+    let text = RefCell::new(String::new());
+    exporter.wait_for("the page is complete, and as long a little later", PATIENCE, |page| {
+        if !is_complete(page) {
+            return false;
+        }
+        // Other rates may come later, and background readers may have been between two passes.
         pauses::sleep(std::time::Duration::from_millis(700));
-        let count = page.all_samples().count();
-        before.replace(count) == count
+        let body = exporter.get("/metrics").body;
+        let later = Page::parse(&body).expect("a well-formed page");
+        *text.borrow_mut() = body;
+        later.all_samples().count() == page.all_samples().count()
     });
-    exporter.get("/metrics").body
+    text.into_inner()
 }
 
 fn frozen_rig() -> Rig {
@@ -45,15 +55,15 @@ fn frozen_rig() -> Rig {
         .with("FAKE_NVML_DRIVER", "simulated")
 }
 
-fn simulated(more: &[&str]) -> String {
+fn simulated(more: &[&str], rated: usize) -> String {
     let environment = [("NODE_NAME", "node-1")];
     let args = [FROZEN, &["-c", "200"], more].concat();
-    settled(&Exporter::start(BINARY, &args, &environment))
+    settled(&Exporter::start(BINARY, &args, &environment), rated)
 }
 
 #[test]
 fn the_simulation_s_page() {
-    let page = simulated(TWO_GPUS);
+    let page = simulated(TWO_GPUS, 1);
     Page::parse(&page).expect("a well-formed page");
     promtool::assert_accepts(&page);
     check_golden("pages/sim.prom", &normalise(&page));
@@ -65,8 +75,8 @@ fn the_page_for_people() {
     let environment = [("NODE_NAME", "node-1")];
     let args = [FROZEN, &["-d", "g:2,5", "--extra-collectors", "monitoring", "-c", "200"]].concat();
     let exporter = Exporter::start(BINARY, &args, &environment);
-    settled(&exporter);
-    let page = exporter.get("/").body;
+    settled(&exporter, 2);
+    let page = in_time(|| exporter.get("/").body).0;
     let (head, rest) = page.split_once("<style>").expect("a style sheet");
     let (_, rest) = rest.split_once("</style>").expect("its end");
     let rest = rest.replace(concat!("heatsink ", env!("CARGO_PKG_VERSION")), "heatsink 0");
@@ -77,7 +87,7 @@ fn the_page_for_people() {
 #[test]
 fn the_page_through_the_driver_library() {
     let rig = frozen_rig();
-    let page = settled(&rig.start(&[TWO_GPUS, &["-c", "200"]].concat()));
+    let page = settled(&rig.start(&[TWO_GPUS, &["-c", "200"]].concat()), 1);
     Page::parse(&page).expect("a well-formed page");
     promtool::assert_accepts(&page);
     check_golden("pages/fake-nvml-sim.prom", &normalise(&page));
@@ -87,7 +97,7 @@ fn the_page_through_the_driver_library() {
 fn the_page_of_raw_numbers_is_the_one_written_by_hand() {
     let fixture = repository_file("test/fixtures/raw-nvml.toml");
     let rig = Rig::fixture(&fixture);
-    let page = normalise(&settled(&rig.start(&["-c", "200"])));
+    let page = normalise(&settled(&rig.start(&["-c", "200"]), 1));
     promtool::assert_accepts(&page);
     let by_hand = repository_file("test/fixtures/pages/raw-nvml.prom");
     let by_hand = std::fs::read_to_string(by_hand).expect("the page written by hand");
@@ -113,8 +123,9 @@ fn the_simulation_directly_and_through_nvml_agree() {
     };
     let more = ["--extra-collectors", "monitoring"];
     let rig = frozen_rig();
-    let through_nvml = key_values(&settled(&rig.start(&[&["-c", "200"], &more[..]].concat())));
-    let direct = key_values(&simulated(&more));
+    let exporter = rig.start(&[&["-c", "200"], &more[..]].concat());
+    let through_nvml = key_values(&settled(&exporter, UP));
+    let direct = key_values(&simulated(&more, UP));
     assert!(direct.len() > 300);
     let names = |map: &BTreeMap<String, f64>| map.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&direct), names(&through_nvml));
@@ -130,8 +141,8 @@ fn the_simulation_directly_and_through_nvml_agree() {
 #[test]
 fn labels_and_their_order() {
     let rig = Rig::new();
-    let exporter = rig.started(&["-c", "200"], 8);
-    let page = exporter.page();
+    let exporter = rig.start(&["-c", "200"]);
+    let (page, _) = exporter.wait_for("all GPUs answer", PATIENCE, |page| rig::up(page) == 8);
     let family = page.family("DCGM_FI_DEV_GPU_TEMP").expect("temperatures");
     let names: Vec<&str> = family.samples[0].labels.iter().map(|(name, _)| name.as_str()).collect();
     let order =
@@ -141,14 +152,15 @@ fn labels_and_their_order() {
         .label("hostname", "node-1")
         .label("device", "nvidia3")
         .assert_in(&page);
-    let exporter = rig.started(&["-n", "--replace-blanks-in-model-name"], 8);
+    let exporter = rig.start(&["-n", "--replace-blanks-in-model-name"]);
+    let (page, _) = exporter.wait_for("all GPUs answer", PATIENCE, |page| rig::up(page) == 8);
     let plain = metric("DCGM_FI_DEV_GPU_TEMP").label("modelName", "NVIDIA-H100-80GB-HBM3");
-    plain.without("hostname").assert_in(&exporter.page());
+    plain.without("hostname").assert_in(&page);
 }
 
 #[test]
 fn every_page_of_simulated_numbers_says_so() {
-    let page = Page::parse(&simulated(&[])).expect("a well-formed page");
+    let page = Page::parse(&simulated(&[], UP)).expect("a well-formed page");
     metric("heatsink_source_info").label("source", "sim").assert_in(&page);
 }
 

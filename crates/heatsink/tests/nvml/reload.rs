@@ -32,6 +32,11 @@ fn has_power(page: &Page) -> bool {
     page.samples("DCGM_FI_DEV_POWER_USAGE").len() == 8
 }
 
+/// Whether all GPUs are read, and their power is not.
+fn lacks_power(page: &Page) -> bool {
+    up(page) == 8 && page.samples("DCGM_FI_DEV_POWER_USAGE").is_empty()
+}
+
 /// Waits until the last reload has failed, and until the log has this text.
 fn wait_for_refusal(exporter: &Exporter, said: &str) {
     exporter.wait_for("it is refused", PATIENCE, |page| !is_reloaded(page));
@@ -55,8 +60,8 @@ fn changed_files_are_read_again_and_bad_ones_change_nothing() {
 
     rig.file("heatsink.yaml", text("expected-gpus: 9\nno-hostname: true\n"));
     let expected = metric("heatsink_gpus_expected").value(9.0);
-    let (page, _) = exporter.wait_for("the settings", PATIENCE, |page| expected.is_in(page));
-    metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "0").without("hostname").assert_in(&page);
+    let unnamed = metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "0").without("hostname");
+    exporter.wait_for("the settings", PATIENCE, |page| expected.is_in(page) && unnamed.is_in(page));
 
     // One mistake, and the rest of the file does not count either.
     rig.file("heatsink.yaml", text("expected-gpus: 7\nno-hostnam: false\n"));
@@ -65,8 +70,10 @@ fn changed_files_are_read_again_and_bad_ones_change_nothing() {
     rig.file("heatsink.yaml", text("expected-gpus: 7\nwindow: 5m\ncompute-instances: true\n"));
     let expected = metric("heatsink_gpus_expected").value(7.0);
     exporter.wait_for("it is correct", PATIENCE, |page| expected.is_in(page) && is_reloaded(page));
+    let said = "after a restart";
+    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
     let log = exporter.log();
-    let line = log.lines().find(|line| line.contains("after a restart")).expect("a warning");
+    let line = log.lines().find(|line| line.contains(said)).expect("a warning");
     for name in ["--compute-instances", "--window", "WARN"] {
         assert!(line.contains(name), "{line}");
     }
@@ -75,17 +82,16 @@ fn changed_files_are_read_again_and_bad_ones_change_nothing() {
     let later = rig.path("later.csv").display().to_string();
     rig.file("heatsink.yaml", format!("collectors: {later}\ncollect-interval: 200\n"));
     wait_for_refusal(&exporter, "later.csv");
-    assert!(has_power(&exporter.page()));
+    exporter.wait_for("the rows stay", PATIENCE, |page| !is_reloaded(page) && has_power(page));
     rig.file("later.csv", HEAT);
-    exporter.wait_for("the new file", PATIENCE, |page| is_reloaded(page) && !has_power(page));
+    exporter.wait_for("the new file", PATIENCE, |page| is_reloaded(page) && lacks_power(page));
 
     // Removed and made again, with an invalid row at first.
     fs::remove_file(&later).expect("it is there");
     wait_for_refusal(&exporter, "cannot read the counters file");
     rig.file("later.csv", "DCGM_FI_DEV_GPU_T");
     pauses::sleep(Duration::from_millis(700));
-    assert_eq!(up(&exporter.page()), 8);
-    assert!(!is_reloaded(&exporter.page()));
+    exporter.wait_for("the rows stay", PATIENCE, |page| !is_reloaded(page) && lacks_power(page));
     rig.file("later.csv", [HEAT, POWER].concat());
     exporter.wait_for("it is whole", PATIENCE, |page| is_reloaded(page) && has_power(page));
 }
@@ -108,7 +114,8 @@ fn the_files_of_a_config_map_volume_are_read_again_when_the_kubelet_swaps_them()
         symlink(format!("..{number}"), volume.join("..data_tmp")).expect("a link");
         fs::rename(volume.join("..data_tmp"), volume.join("..data")).expect("renamed");
         fs::remove_dir_all(volume.join(format!("..{}", number - 1))).expect("removed");
-        exporter.wait_for("the new rows", PATIENCE, |page| has_power(page) == (number == 2));
+        let is_there = if number == 2 { has_power } else { lacks_power };
+        exporter.wait_for("the new rows", PATIENCE, is_there);
     }
     assert!(is_reloaded(&exporter.page()), "{}", exporter.log());
 }
@@ -128,10 +135,12 @@ fn files_are_not_watched_if_that_is_not_wanted() {
     // Without files, there is nothing to watch.
     assert!(!watches_files(&rig.started(&["-c", "200"], 8)));
     assert!(!watches_files(&rig.started(&["-c", "200", "-f", "minimal"], 8)));
-    assert!(watches_files(&rig.started(&["-c", "200", "-f", &counters], 8)));
+    let of_file = rig.started(&["-c", "200", "-f", &counters], 8);
+    until("the file is watched", || watches_files(&of_file));
     // A built-in set stands in for it, until it is there.
     let known = "/etc/dcgm-exporter/default-counters.csv";
-    assert!(watches_files(&rig.started(&["-c", "200", "-f", known], 8)));
+    let of_known = rig.started(&["-c", "200", "-f", known], 8);
+    until("the file that is missing is watched", || watches_files(&of_known));
 }
 
 /// Whether there is a thread that looks at files.
@@ -171,7 +180,7 @@ fn counters_come_from_a_config_map_first() {
     assert!(is_reloaded(&page));
     set_rows(&server, HEAT);
     exporter.signal("HUP");
-    exporter.wait_for("its new rows", PATIENCE, |page| !has_power(page));
+    exporter.wait_for("its new rows", PATIENCE, lacks_power);
     // What cannot be read again changes nothing.
     server.inject("configmaps", Verb::Get, Fault::Status { code: 403, retry_after: None });
     set_rows(&server, &[HEAT, POWER].concat());
@@ -194,6 +203,14 @@ const TLS: &str = "tls_server_config: {cert_file: server.pem, key_file: server.k
 fn certificate(exporter: &Exporter) -> String {
     let url = format!("https://{}/metrics", exporter.address_and_port());
     let args = ["-sk", "-m", "5", "-w", "%{certs}", "-o", "/dev/null", &url];
+    let output = std::process::Command::new("curl").args(args).output().expect("curl");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The status of a page over HTTP without TLS, as curl prints it; 000 if there is none.
+fn status_without_tls(exporter: &Exporter) -> String {
+    let url = format!("http://{}/metrics", exporter.address_and_port());
+    let args = ["-s", "-m", "5", "-w", "%{http_code}", "-o", "/dev/null", &url];
     let output = std::process::Command::new("curl").args(args).output().expect("curl");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -272,19 +289,23 @@ fn an_outage_of_the_api_server_delays_no_certificate() {
     server.inject("configmaps", Verb::Get, Fault::Status { code: 403, retry_after: None });
     rig.file("heatsink.yaml", "expected-gpus: 7\n");
     let expected = metric("heatsink_gpus_expected").value(7.0);
-    let (page, _) = exporter.wait_for("the file", PATIENCE, |page| expected.is_in(page));
+    let (page, _) =
+        exporter.wait_for("the file", PATIENCE, |page| expected.is_in(page) && up(page) == 8);
     assert!(!is_reloaded(&page) && has_power(&page), "the rows stay");
     let web = rig.file("web.yml", TLS);
     Authority::new("first").write(&rig.path(""), "server", Side::Server, Flaw::None);
     rig.file("heatsink.yaml", format!("web-config-file: {web}\n"));
-    until("TLS", || !certificate(&exporter).is_empty());
-    let first = certificate(&exporter);
+    let mut first = String::new();
+    until("TLS", || {
+        first = certificate(&exporter);
+        !first.is_empty()
+    });
     Authority::new("second").write(&rig.path(""), "server", Side::Server, Flaw::None);
     until("the renewed one", || ![String::new(), first.clone()].contains(&certificate(&exporter)));
     rig.file("heatsink.yaml", "expected-gpus: 6\n");
     let expected = metric("heatsink_gpus_expected").value(6.0);
     let is_so = |page: &Page| expected.is_in(page) && !is_reloaded(page) && has_power(page);
-    until("TLS is off", || certificate(&exporter).is_empty());
+    until("TLS is off", || status_without_tls(&exporter) == "200");
     exporter.wait_for("the file", PATIENCE, is_so);
     // The ConfigMap is the same when it can be read again; nothing asks for a reload.
     server.heal();
@@ -334,7 +355,7 @@ fn a_config_map_that_is_missing_at_the_start_is_replaced_by_the_file_and_seen_la
     assert!(!is_reloaded(&page) && !has_power(&page) && reloaded_at(&page).is_none());
     let said =
         "there is no ConfigMap gpu:rows; create it, or correct the name; serving the rows of";
-    assert!(exporter.log().contains(said), "{}", exporter.log());
+    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
     set_rows(&server, &[HEAT, POWER].concat());
     // At the next look, within a minute.
     let patience = Duration::from_secs(80);
@@ -349,7 +370,8 @@ fn a_thousand_reloads_leave_no_gap_and_no_memory() {
     let rig = Rig::new();
     let counters = rig.file("counters.csv", [HEAT, ENERGY].concat());
     let config = rig.file("heatsink.yaml", format!("collectors: {counters}\n"));
-    let exporter = rig.started(&["-c", "200", "--config-file", &config], 8);
+    // So long that no reader that stands for a second or two makes a gap.
+    let exporter = rig.started(&["-c", "2000", "--config-file", &config], 8);
     let energy = |page: &Page| -> Vec<f64> {
         let samples = page.samples("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION");
         samples.iter().map(|sample| sample.value).collect()

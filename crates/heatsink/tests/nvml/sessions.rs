@@ -28,11 +28,12 @@ fn others_are_read(page: &Page, but: u32) {
 /// Each case waits for heatsink's backoff, so they run in parallel.
 #[test]
 fn a_lost_gpu_does_not_affect_the_others() {
+    let is_lost = |page: &Page| up(page) == 7 && down(page, 2).as_deref() == Some("lost");
     let without_help = |line: &'static str| {
         let rig = Rig::new();
         let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
         rig.control.set(&["gpu 2 lost until-init", line]);
-        exporter.wait_for("GPU 2 is lost", PATIENCE, |page| up(page) == 7);
+        exporter.wait_for("GPU 2 alone is lost", PATIENCE, is_lost);
         watch(&exporter, TRIAL, |page| {
             assert_eq!(down(page, 2).as_deref(), Some("lost"));
             others_are_read(page, 2);
@@ -43,12 +44,12 @@ fn a_lost_gpu_does_not_affect_the_others() {
         let rig = Rig::new();
         let exporter = rig.started(&["--extra-collectors", "monitoring"], 8);
         rig.control.set(&["gpu 2 lost until-init"]);
-        exporter.wait_for("GPU 2 is lost", PATIENCE, |page| up(page) == 7);
+        exporter.wait_for("GPU 2 alone is lost", PATIENCE, is_lost);
         // The GPU was reset. Only a new session can read it.
         rig.control.clear();
         let began = Instant::now();
         let mut back = false;
-        while !back && began.elapsed() < TRIAL {
+        while !back && began.elapsed() < TRIAL + PATIENCE {
             let page = exporter.page();
             others_are_read(&page, 2);
             back = up(&page) == 8;
@@ -60,6 +61,7 @@ fn a_lost_gpu_does_not_affect_the_others() {
             assert!(is_present(page, 2));
         });
         let line = "a new session would read the GPU that is down";
+        exporter.wait_for("it is logged", PATIENCE, |_| exporter.log().contains(line));
         assert_eq!(exporter.log().matches(line).count(), 1, "{}", exporter.log());
     };
     thread::scope(|scope| {
@@ -118,8 +120,7 @@ fn a_gpu_that_the_driver_does_not_list_is_found_on_the_bus() {
     let of_gpu = |name: &str| metric(name).label("pci_bus_id", address.clone()).without("gpu");
     rig.log(&[&format!("NVRM: Xid (PCI:{}): 79, pid=1, name=x, y", rig.address(7))]);
     let why = of_gpu("heatsink_gpu_down_info").label("reason", "not_initialized");
-    let patience = Duration::from_secs(25);
-    let (page, _) = exporter.wait_for("it is found", patience, |page| why.is_in(page));
+    let (page, _) = exporter.wait_for("it is found", PATIENCE, |page| why.is_in(page));
     of_gpu("heatsink_gpu_up").value(0.0).assert_in(&page);
     let samples = of_gpu("heatsink_gpu_up").find_in(&page);
     assert!(samples[0].label("UUID").is_some_and(|uuid| uuid.starts_with("GPU-")));
@@ -129,7 +130,7 @@ fn a_gpu_that_the_driver_does_not_list_is_found_on_the_bus() {
     assert_eq!(page.samples("heatsink_gpu_up").len(), 8);
     // A GPU without permission for this process is ignored.
     rig.control.hide(7);
-    exporter.wait_for("it is missing", patience, |page| {
+    exporter.wait_for("it is missing", PATIENCE, |page| {
         of_gpu("heatsink_gpu_down_info").label("reason", "missing").is_in(page)
     });
     exporter.signal("HUP");
@@ -143,14 +144,15 @@ fn a_stuck_reader_does_not_hide_a_new_gpu() {
     rig.control.set(&["gpus 7"]);
     let exporter = rig.started(&["-c", "200"], 7);
     rig.control.set(&["gpus 7", "gpu 3 hang"]);
-    exporter.wait_for("GPU 3 hangs", PATIENCE, |page| up(page) == 6);
+    exporter.wait_for("GPU 3 hangs", PATIENCE, |page| down(page, 3).as_deref() == Some("late"));
     // Its reader keeps the session that lists seven GPUs.
     rig.control.set(&["gpu 3 hang"]);
-    exporter.wait_for("GPU 7 is there", PATIENCE, |page| is_present(page, 7));
+    exporter.wait_for("GPU 7 is there", PATIENCE, |page| is_present(page, 7) && up(page) == 7);
     watch(&exporter, Duration::from_secs(2), |page| {
         assert!(up(page) == 7 && down(page, 3).is_some());
     });
-    assert_eq!(down(&exporter.page(), 3).as_deref(), Some("late"));
+    exporter
+        .wait_for("GPU 3 hangs still", PATIENCE, |page| down(page, 3).as_deref() == Some("late"));
     rig.control.clear();
     exporter.wait_for("GPU 3 is back", PATIENCE, |page| up(page) == 8);
 }
@@ -171,7 +173,8 @@ fn a_missing_identity_value_removes_only_its_label() {
         let found = metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", gpu).find_in(page);
         ["UUID", "pci_bus_id", "modelName"].map(|label| found[0].label(label).is_some())
     };
-    let page = exporter.page();
+    let (page, _) =
+        exporter.wait_for("all are read", PATIENCE, |page| (0..8).all(|gpu| is_present(page, gpu)));
     assert_eq!(labels(&page, "0"), [false, true, true]);
     assert_eq!(labels(&page, "1"), [true, false, true]);
     assert_eq!(labels(&page, "2"), [true, true, false]);
@@ -187,9 +190,12 @@ fn a_reload_is_reported_when_it_is_applied() {
     let rig = Rig::new();
     let counters = rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, Heat.\n");
     rig.control.set(&["init hang"]);
-    let exporter = rig.start(&["-c", "200", "-f", &counters]);
+    // The file that has changed would ask for a second reload.
+    let exporter = rig.start(&["-c", "200", "-f", &counters, "--watch-files=false"]);
     rig.file("counters.csv", "DCGM_FI_DEV_GPU_TEMP, gauge, H.\nDCGM_FI_DEV_PSTATE, gauge, P.\n?\n");
     exporter.signal("HUP");
+    let read = "SIGHUP: read 2 rows, 1 skipped";
+    exporter.wait_for("the file is read", PATIENCE, |_| exporter.log().contains(read));
     pauses::sleep(Duration::from_secs(2));
     let skipped = metric("heatsink_config_rows_skipped");
     assert_eq!(exporter.page().value_of(&skipped), Some(0.0), "nothing is in force yet");
@@ -204,7 +210,9 @@ fn a_reload_is_reported_when_it_is_applied() {
 }
 
 /// A user without other processes, so that its limit on threads applies to this test alone.
-const USER: &str = "54321";
+fn user() -> String {
+    (40_000 + std::process::id() % 10_000).to_string()
+}
 
 /// Only root can switch to another user.
 #[test]
@@ -215,9 +223,10 @@ fn threads_that_cannot_start_are_started_later() {
         return;
     }
     // Other processes reach the limit on tasks (pids.max) and then end: some of the threads can start.
-    let script = "for i in $(seq 40); do sleep 60 & done; echo up; wait";
+    let script = "for i in $(seq 40); do sleep 300 & done; echo up; wait";
+    let user = user();
     let mut others = Command::new("setpriv")
-        .args(["--reuid", USER, "--clear-groups", "sh", "-c", script])
+        .args(["--reuid", &user, "--clear-groups", "sh", "-c", script])
         .process_group(0)
         .stdout(Stdio::piped())
         .spawn()
@@ -225,7 +234,7 @@ fn threads_that_cannot_start_are_started_later() {
     let mut ready = [0; 2];
     others.stdout.as_mut().expect("it is piped").read_exact(&mut ready).expect("they are up");
     let rig = Rig::new();
-    let limits = ["--reuid", USER, "--clear-groups", "prlimit", "--nproc=60"];
+    let limits = ["--reuid", &user, "--clear-groups", "prlimit", "--nproc=60"];
     let exporter = rig.start_through("setpriv", &limits, &["-c", "200"]);
     let no_thread = metric("heatsink_gpu_down_info").label("reason", "no_thread");
     let (_, took) =
@@ -239,6 +248,5 @@ fn threads_that_cannot_start_are_started_later() {
     let killed = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
     assert!(killed.expect("kill is there").success());
     others.wait().expect("they have ended");
-    let patience = Duration::from_secs(40);
-    exporter.wait_for("all are read", patience, |page| up(page) == 8);
+    exporter.wait_for("all are read", PATIENCE, |page| up(page) == 8);
 }

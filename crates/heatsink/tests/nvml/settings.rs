@@ -1,9 +1,10 @@
 //! Valid and invalid settings: command line, environment and counters files.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -62,8 +63,10 @@ fn the_variables_of_dcgm_exporter_are_read() {
         .with("DCGM_EXPORTER_DEBUG", "")
         .with("DCGM_EXPORTER_COLLECTORS", "");
     let exporter = rig.started(&[], 3);
-    let page = exporter.page();
-    assert!(is_present(&page, 0) && is_absent(&page, 1) && is_present(&page, 3));
+    let (page, _) = exporter.wait_for("all are read", PATIENCE, |page| {
+        [0, 2, 3].into_iter().all(|gpu| is_present(page, gpu))
+    });
+    assert!(is_absent(&page, 1));
     metric("DCGM_FI_DEV_GPU_TEMP").label("gpu", "2").without("hostname").assert_in(&page);
     let log = exporter.log();
     let line = log.lines().next().expect("a line");
@@ -94,12 +97,14 @@ fn a_selected_gpu_that_is_missing_is_logged_once_and_served_later() {
     let rig = Rig::new();
     rig.control.set(&["gpus 6"]);
     let exporter = rig.started(&["-c", "200", "-d", "g:1,7"], 1);
-    pauses::sleep(Duration::from_secs(2));
-    let page = exporter.page();
-    assert_eq!(down(&page, 7).as_deref(), Some("missing"));
+    let (page, _) = exporter.wait_for("GPU 7 is missed", PATIENCE, |page| {
+        down(page, 7).as_deref() == Some("missing") && is_present(page, 1)
+    });
     metric("heatsink_gpu_up").label("gpu", "7").value(0.0).assert_in(&page);
-    assert!(is_present(&page, 1) && is_absent(&page, 0));
+    assert!(is_absent(&page, 0));
     let line = "asks for GPU 7, which the driver does not list";
+    exporter.wait_for("it is logged", PATIENCE, |_| exporter.log().contains(line));
+    pauses::sleep(Duration::from_secs(2));
     assert_eq!(exporter.log().matches(line).count(), 1, "{}", exporter.log());
     rig.control.clear();
     exporter.wait_for("GPU 7 answers", PATIENCE, |page| is_present(page, 7));
@@ -141,10 +146,10 @@ fn bad_rows_of_a_counters_file_are_skipped() {
         DCGM_FI_DRIVER_VERSION, label, Driver\n";
     let file = rig.file("counters.csv", text);
     let exporter = rig.started(&["-c", "200", "-f", &file], 8);
-    let page = exporter.page();
-    for name in ["DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_FB_FREE"] {
-        assert_eq!(page.samples(name).len(), 8, "{name}");
-    }
+    let good = ["DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_SM_CLOCK", "DCGM_FI_DEV_FB_FREE"];
+    let (page, _) = exporter.wait_for("the good rows", PATIENCE, |page| {
+        good.iter().all(|name| page.samples(name).len() == 8)
+    });
     let families: Vec<&str> = page
         .families
         .iter()
@@ -168,7 +173,10 @@ fn a_reload_without_a_valid_row_keeps_the_current_rows() {
     let rig = Rig::new();
     let file = rig.file("counters.csv", GOOD);
     let extra = rig.file("extra.csv", "DCGM_FI_DEV_POWER_USAGE, gauge, Power.\n");
-    let exporter = rig.started(&["-c", "200", "-f", &file, "--extra-collectors", &extra], 8);
+    // A file that has changed would ask for a reload of its own.
+    let args = ["-c", "200", "-f", &file, "--extra-collectors", &extra, "--watch-files=false"];
+    let exporter = rig.started(&args, 8);
+    let power = metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7");
     let reloaded = |value| metric("heatsink_config_last_reload_successful").value(value);
     for (name, text, why) in [
         ("counters.csv", "DCGM_FI_DEV_GPU_TMP, gauge, Temperature.\n", "did you mean"),
@@ -181,14 +189,16 @@ fn a_reload_without_a_valid_row_keeps_the_current_rows() {
         exporter.wait_for("it is refused", PATIENCE, |page| reloaded(0.0).is_in(page));
         // Longer than the time after which readings are late.
         pauses::sleep(Duration::from_millis(1500));
-        let page = exporter.page();
-        assert!(is_present(&page, 0) && is_present(&page, 7));
-        metric("DCGM_FI_DEV_POWER_USAGE").label("gpu", "7").assert_in(&page);
+        let (page, _) = exporter.wait_for("the rows stay", PATIENCE, |page| {
+            is_present(page, 0) && is_present(page, 7) && power.is_in(page)
+        });
         reloaded(0.0).assert_in(&page);
         metric("heatsink_config_rows_skipped").value(1.0).assert_in(&page);
-        let log = exporter.log();
-        let line = log.lines().rfind(|line| line.contains("SIGHUP: ")).expect("a line");
-        assert!(line.contains("ERROR") && line.contains(why), "{line}");
+        exporter.wait_for(why, PATIENCE, |_| {
+            let log = exporter.log();
+            let line = log.lines().rfind(|line| line.contains("SIGHUP: "));
+            line.is_some_and(|line| line.contains("ERROR") && line.contains(why))
+        });
         rig.file(name, before.expect("the file is there"));
         exporter.signal("HUP");
         exporter.wait_for("it is taken", PATIENCE, |page| reloaded(1.0).is_in(page));
@@ -200,7 +210,8 @@ fn a_missing_well_known_counters_path_is_built_in() {
     let rig = Rig::new();
     let path = "/etc/dcgm-exporter/1.x-compatibility-metrics.csv";
     let exporter = rig.started(&["-c", "200", "-f", path], 8);
-    metric("dcgm_gpu_temp").label("gpu", "0").assert_in(&exporter.page());
+    let heat = metric("dcgm_gpu_temp").label("gpu", "0");
+    exporter.wait_for("its rows", PATIENCE, |page| heat.is_in(page));
     assert!(exporter.log().contains("built-in"), "{}", exporter.log());
 }
 
@@ -215,16 +226,21 @@ fn unserved_fields_are_logged_once() {
     assert_eq!(exporter.log().matches("DCGM_FI_DEV_GPU_NVLINK_ERRORS").count(), 1);
 }
 
-/// A free port.
-fn free_port(host: &str) -> Option<u16> {
-    let free = TcpListener::bind(format!("{host}:0")).ok()?;
-    Some(free.local_addr().expect("its address").port())
+/// An address on this machine with a free port. It has an IP address of its own, so that no other process
+/// takes the port meanwhile.
+pub(crate) fn free_address() -> String {
+    static CALLS: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = Ipv4Addr::new(127, high, low, CALLS.fetch_add(1, Ordering::Relaxed));
+    let free = TcpListener::bind((ip, 0)).expect("a free port");
+    free.local_addr().expect("its address").to_string()
 }
 
 fn wait_for_health(address: &str) {
     let url = format!("http://{address}/health");
+    let agent = ureq::Agent::from(ureq::Agent::config_builder().proxy(None).build());
     let until = Instant::now() + PATIENCE;
-    while ureq::get(&url).call().is_err() {
+    while agent.get(&url).call().is_err() {
         assert!(Instant::now() < until, "no answer on {url}");
         pauses::sleep(Duration::from_millis(20));
     }
@@ -234,32 +250,23 @@ fn wait_for_health(address: &str) {
 fn a_folder_with_the_name_of_a_built_in_set_is_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("monitoring")).expect("a folder in it");
-    let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
-    let args = ["--source", "sim", "--extra-collectors", "monitoring", "--address", &address];
-    let child = testkit::exporter::command(BINARY, &args, &[])
-        .current_dir(folder.path())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary runs");
-    wait_for_health(&address);
-    child_ended_well(&terminated(child));
+    let args = ["--source", "sim", "--extra-collectors", "monitoring"];
+    let exporter = Exporter::start_in(folder.path(), BINARY, &args, &[]);
+    assert_eq!(exporter.get("/health").status, 200);
+    let (status, ..) = exporter.terminate();
+    assert!(status.success(), "{status}");
 }
 
 #[test]
 fn heatsink_listens_on_ipv6() {
-    let Some(port) = free_port("[::1]") else {
-        panic!("this machine has no IPv6 on its loopback interface: the test cannot be run here")
-    };
-    let mut child = testkit::exporter::command(
-        BINARY,
-        &["--source", "sim", "-a", &format!("[::1]:{port}")],
-        &[],
-    )
-    .stderr(Stdio::null())
-    .spawn()
-    .expect("the binary runs");
+    if let Err(error) = TcpListener::bind("[::1]:0") {
+        panic!("this machine has no IPv6 on its loopback interface, so this cannot be run: {error}")
+    }
+    let exporter = Exporter::start(BINARY, &["--source", "sim", "-a", "[::1]:0"], &[]);
+    let log = exporter.log();
+    let (_, rest) = log.split_once("http://[::1]:").expect("its address");
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
     wait_for_health(&format!("[::1]:{port}"));
-    child.kill().and_then(|()| child.wait()).expect("it can be ended");
 }
 
 #[test]
@@ -347,64 +354,53 @@ fn the_demo_prints_its_addresses() {
     assert!(page.ends_with('/'), "{text}");
 }
 
-/// The page of the demo, once all eight GPUs have a sample of the family.
-fn page_of_the_demo(args: &[&str], family: &str) -> Page {
-    let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
-    let child =
-        testkit::exporter::command(BINARY, &[&["demo", "--address", &address], args].concat(), &[])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
-    wait_for_health(&address);
-    let url = format!("http://{address}/metrics");
-    let until = Instant::now() + PATIENCE;
-    let page = loop {
-        let mut answer = ureq::get(&url).call().expect("a page");
-        let text = answer.body_mut().read_to_string().expect("text");
-        let page = Page::parse(&text).expect("a well-formed page");
-        if page.samples(family).len() == 8 {
-            break page;
-        }
-        assert!(Instant::now() < until, "no {family} of eight GPUs:\n{text}");
-        pauses::sleep(Duration::from_millis(20));
-    };
-    child_ended_well(&terminated(child));
+/// The page of the demo, once it has this.
+fn page_of_the_demo(args: &[&str], what: &str, has_it: impl Fn(&Page) -> bool) -> Page {
+    let exporter = Exporter::start(BINARY, &[&["demo"], args].concat(), &[]);
+    let (page, _) = exporter.wait_for(what, PATIENCE, has_it);
+    let (status, ..) = exporter.terminate();
+    assert!(status.success(), "{status}");
     page
 }
 
 #[test]
 fn the_demo_serves_every_metric_of_the_alert_rules() {
-    let page = page_of_the_demo(&[], "DCGM_FI_DEV_GPU_TEMP");
-    metric("heatsink_source_info").label("source", "sim").assert_in(&page);
-    for watch in model::catalog::builtin::Set::Monitoring.watches() {
+    let watches = model::catalog::builtin::Set::Monitoring.watches();
+    let expected = watches.iter().filter_map(|watch| {
         let series = match &*watch.name {
             // An H100 remaps rows instead of retiring pages.
             "DCGM_FI_DEV_RETIRED_SBE" | "DCGM_FI_DEV_RETIRED_DBE" => 0,
             "heatsink_window_seconds" | "heatsink_history_memory_bytes" => 1,
             // There is none before the first row.
-            "heatsink_history_oldest_timestamp_seconds" => continue,
+            "heatsink_history_oldest_timestamp_seconds" => return None,
             "heatsink_incidents_total" => 12,
             // It has no folder, and there was no incident.
             name if name.starts_with("heatsink_history_") => 0,
             "heatsink_last_incident_timestamp_seconds" => 0,
             _ => 8,
         };
-        assert_eq!(page.samples(&watch.name).len(), series, "{}", watch.name);
-    }
+        Some((&*watch.name, series))
+    });
+    let expected: Vec<(&str, usize)> = expected.collect();
+    let page = page_of_the_demo(&[], &format!("{expected:?}"), |page| {
+        expected.iter().all(|(name, series)| page.samples(name).len() == *series)
+    });
+    metric("heatsink_source_info").label("source", "sim").assert_in(&page);
 }
 
 #[test]
 fn the_demo_accepts_metric_names_of_another_generation() {
-    let page = page_of_the_demo(&["--metric-names", "4.9"], "DCGM_FI_DEV_GPU_TEMP_CELSIUS");
+    let width = metric("DCGM_FI_DEV_PCIE_LINK_WIDTH").label("gpu", "7").value(16.0);
+    let page = page_of_the_demo(&["--metric-names", "4.9"], "both names", |page| {
+        page.samples("DCGM_FI_DEV_GPU_TEMP_CELSIUS").len() == 8 && width.is_in(page)
+    });
     assert!(page.family("DCGM_FI_DEV_GPU_TEMP").is_none());
-    metric("DCGM_FI_DEV_PCIE_LINK_WIDTH").label("gpu", "7").value(16.0).assert_in(&page);
 }
 
 #[test]
 fn closed_output_streams_do_not_stop_heatsink() {
     for args in [&["demo", "--speed", "600"][..], &["--source", "sim", "-c", "50", "--debug"]] {
-        let address = format!("127.0.0.1:{}", free_port("127.0.0.1").expect("a port"));
+        let address = free_address();
         let args = [args, &["--address", &address]].concat();
         let mut child = testkit::exporter::command(BINARY, &args, &[])
             .stdout(Stdio::piped())

@@ -387,12 +387,9 @@ fn port(log: &str) -> Option<u16> {
     ports.filter(|&port| port > 0).last()
 }
 
-/// How long a program that has a port may take to end because it does not like its configuration.
-const SECOND_THOUGHTS: Duration = Duration::from_secs(2);
-
 impl Program {
     /// The answer to a row, and the log.
-    fn answer(&self, row: &Row, index: usize, folder: &Path) -> (String, String) {
+    fn answer(&self, row: &Row, refuses: bool, index: usize, folder: &Path) -> (String, String) {
         let config = folder.join(format!("web-{index}.yml"));
         fs::write(&config, inlined(&row.config, folder)).expect("the folder can be written");
         let name = self.binary.file_name().unwrap_or_default().display();
@@ -407,13 +404,12 @@ impl Program {
         let mut child = program.spawn().expect("the program starts");
         let read = || fs::read_to_string(&log).unwrap_or_default();
         let began = Stopwatch::start();
-        let refuses = row.heatsink_s_answer().starts_with("no start") || row.answer == "no start";
         let ended = loop {
             if let Some(status) = child.try_wait().expect("the child can be asked") {
                 break Some(status);
             }
-            // It may have a port before it reads its configuration.
-            let patience = if refuses { SECOND_THOUGHTS } else { Duration::ZERO };
+            // It may have a port before it reads its configuration, and then end.
+            let patience = if refuses { PATIENCE } else { Duration::ZERO };
             if port(&read()).is_some() && began.elapsed() >= patience {
                 break None;
             }
@@ -439,7 +435,8 @@ impl Program {
             let mut wrong = Vec::new();
             while let Some((row, expected)) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let index = rows.iter().position(|(other, _)| std::ptr::eq(other, row));
-                let (answer, log) = self.answer(row, index.unwrap_or(0), folder.path());
+                let refuses = expected.starts_with("no start");
+                let (answer, log) = self.answer(row, refuses, index.unwrap_or(0), folder.path());
                 let (expected, key) = expected.split_once(": ").unwrap_or((expected, ""));
                 // A value of a header can have a colon, too.
                 let is_right = answer == expected && log.contains(key)
@@ -479,7 +476,7 @@ fn curl(row: &Row, port: u16, folder: &Path) -> String {
         client += " {url}";
     }
     let mut curl = Command::new("curl");
-    curl.args(["-q", "-sS", "--max-time", "10", "--cacert", "ca.pem", "-w", "%{http_code} "]);
+    curl.args(["-q", "-sS", "--max-time", "60", "--cacert", "ca.pem", "-w", "%{http_code} "]);
     for word in client.split(' ').filter(|word| !word.is_empty()) {
         let word = word.replace('\u{a0}', " ");
         let is_url = word == "{url}" || word == "{plain}";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::rig::{BINARY, SCRAPE};
 use crate::web::load::Load;
-use crate::web::{RIGHT, RIGHT_SLOWLY, Scraper, alone, resident, with_password};
+use crate::web::{RIGHT, RIGHT_SLOWLY, Scraper, alone, processor, resident, timed, with_password};
 use tempfile::TempDir;
 use testkit::exporter::Exporter;
 
@@ -34,6 +34,7 @@ fn honest_scrapers_do_not_wait_for_others() {
     let address = exporter.address_and_port().to_owned();
     let mut kept = Scraper::new(&trust, &address);
     let mut new = Scraper::new(&trust, &address);
+    kept.wait_for_gpus();
     for _ in 0..20 {
         kept.scrape();
         new.scrape();
@@ -45,7 +46,9 @@ fn honest_scrapers_do_not_wait_for_others() {
     let thread = format!("/proc/{0}/task/{0}/schedstat", exporter.pid());
     let before_load = processor(&thread);
     while began.elapsed() < length {
-        times.extend([timed(exporter.pid(), &mut kept), timed(exporter.pid(), &mut new)]);
+        for scraper in [&mut kept, &mut new] {
+            times.push(timed(exporter.pid(), || scraper.scrape()).1);
+        }
         new.close();
         most = most.max(resident(exporter.pid()));
         std::thread::sleep(Duration::from_millis(50));
@@ -89,27 +92,7 @@ fn scrapers_that_log_in_at_once_are_all_answered() {
     );
     std::thread::scope(|scope| {
         for _ in 0..5 {
-            scope.spawn(|| Scraper::new(&trust, exporter.address_and_port()).scrape());
+            scope.spawn(|| Scraper::new(&trust, exporter.address_and_port()).wait_for_gpus());
         }
     });
-}
-
-/// The time of a scrape, without the time in which this thread or the server's waited for a core: on one
-/// machine, the clients take what the server needs.
-fn timed(pid: u32, scraper: &mut Scraper) -> Duration {
-    let waited = || {
-        let server = processor(&format!("/proc/{pid}/task/{pid}/schedstat")).1;
-        server + processor("/proc/thread-self/schedstat").1
-    };
-    let before = waited();
-    let took = scraper.scrape();
-    took.saturating_sub(waited() - before)
-}
-
-/// How long a thread has had a core, and has waited for one.
-fn processor(schedstat: &str) -> (Duration, Duration) {
-    let text = std::fs::read_to_string(schedstat).expect("it runs");
-    let mut nanos = text.split(' ').filter_map(|word| word.trim().parse().ok());
-    let mut time = || Duration::from_nanos(nanos.next().unwrap_or(0));
-    (time(), time())
 }

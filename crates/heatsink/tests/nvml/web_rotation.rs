@@ -100,8 +100,9 @@ fn certificates_change_and_no_scrape_fails() {
     let address = exporter.address_and_port().to_owned();
     let mut kept = Scraper::new(&current, &address);
     let mut new = Scraper::new(&current, &address);
+    kept.wait_for_gpus();
     let (began, mut rounds, mut scrapes, mut quarter) = (Instant::now(), 0_usize, 0, None);
-    while began.elapsed() < length {
+    while quarter.is_none() || began.elapsed() < length {
         // A mistake keeps the last good certificate.
         let mistake = MISTAKES[rounds % MISTAKES.len()];
         volume.swap(Some(mistake));

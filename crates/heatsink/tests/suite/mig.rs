@@ -1,6 +1,6 @@
 //! Partitioned GPUs: instances replace their GPU, and come and go at run time.
 
-use crate::rig::{PATIENCE, Rig, up};
+use crate::rig::{PATIENCE, Rig, down, up};
 use testkit::page::{Page, Sample, metric};
 use testkit::pauses;
 
@@ -20,13 +20,16 @@ fn instances(page: &Page, name: &str) -> Vec<(String, String)> {
 #[test]
 fn instances_replace_their_gpu() {
     let exporter = Rig::machine("a100x2-mig").started(&["-c", "200"], 2);
-    let (page, _) = exporter
-        .wait_for("instances", PATIENCE, |page| instances(page, "DCGM_FI_DEV_FB_USED").len() == 2);
     // The driver has no memory values for an instance without compute instances.
     let families =
         [("DCGM_FI_DEV_FB_USED", 2), ("DCGM_FI_DEV_GPU_TEMP", 3), ("DCGM_FI_DEV_POWER_USAGE", 3)];
-    for (name, instances) in families {
-        assert_eq!(page.samples(name).len(), 1 + instances, "{name}");
+    let (page, _) = exporter.wait_for("GPU 0, and the instances", PATIENCE, |page| {
+        let is_whole = |(name, count): (&str, usize)| {
+            instances(page, name).len() == count && page.samples(name).len() == 1 + count
+        };
+        families.into_iter().all(is_whole)
+    });
+    for (name, _) in families {
         metric(name).label("gpu", "1").without("GPU_I_ID").assert_absent_from(&page);
     }
     // One series of the parent for all instances, and one for each instance.
@@ -40,10 +43,9 @@ fn instances_replace_their_gpu() {
     memory.dedup();
     assert_eq!(memory.len(), 2);
     metric("heatsink_gpu_up").label("gpu", "1").value(1.0).assert_in(&page);
-    let line = exporter.get("/metrics").body;
-    let line = line.lines().find(|line| line.contains("GPU_I_ID")).expect("an instance");
-    let names: Vec<&str> =
-        line.split(['{', ',']).skip(1).filter_map(|part| part.split('=').next()).collect();
+    let of_instance = page.all_samples().find(|sample| sample.label("GPU_I_ID").is_some());
+    let labels = &of_instance.expect("an instance").labels;
+    let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names[..8],
         [
@@ -68,8 +70,8 @@ fn device_lists_select_gpus_and_instances() {
         exporter.wait_for(devices, PATIENCE, |page| page.samples(name).len() == count);
         // The number of series stays constant.
         pauses::sleep(std::time::Duration::from_millis(500));
-        let page = exporter.page();
-        assert_eq!(page.samples(name).len(), count, "{devices}");
+        let (page, _) =
+            exporter.wait_for(devices, PATIENCE, |page| page.samples(name).len() == count);
         instances(&page, name)
     };
     let all = selected("f", 4);
@@ -87,10 +89,10 @@ fn device_lists_select_gpus_and_instances() {
 fn compute_instances_appear_on_request() {
     let exporter = Rig::machine("a100x2-mig").started(&["-c", "200", "--compute-instances"], 2);
     let inner = metric("DCGM_FI_DEV_FB_USED").label("gpu", "1").label("GPU_CI_ID", "0");
-    let (page, _) =
-        exporter.wait_for("compute instances", PATIENCE, |page| inner.find_in(page).len() == 2);
     let outer = metric("DCGM_FI_DEV_FB_USED").label("gpu", "1").without("GPU_CI_ID");
-    assert_eq!(outer.find_in(&page).len(), 2);
+    exporter.wait_for("compute instances", PATIENCE, |page| {
+        [&inner, &outer].iter().all(|series| series.find_in(page).len() == 2)
+    });
 }
 
 #[test]
@@ -110,10 +112,9 @@ fn instances_come_and_go_at_run_time() {
     rig.control.add(&["gpu 1 mig-create 5 1g.10gb"]);
     exporter.wait_for("the second", PATIENCE, |page| instances(page, name).len() == 2);
     rig.control.add(&["gpu 1 mig-destroy 3"]);
-    let (page, _) = exporter.wait_for("the first is gone", PATIENCE, |page| {
-        instances(page, name) == [("1".to_owned(), "5".to_owned())]
+    exporter.wait_for("the first is gone", PATIENCE, |page| {
+        instances(page, name) == [("1".to_owned(), "5".to_owned())] && up(page) == 8
     });
-    assert_eq!(up(&page), 8);
     rig.control.clear();
     exporter.wait_for("it is whole again", PATIENCE, |page| {
         whole.is_in(page) && instances(page, name).is_empty()
@@ -124,26 +125,27 @@ fn instances_come_and_go_at_run_time() {
 fn an_event_of_one_instance_does_not_count_for_others() {
     let rig = Rig::machine("a100x2-mig");
     let exporter = rig.started(&["-c", "200"], 2);
-    exporter.wait_for("instances", PATIENCE, |page| {
+    let (page, _) = exporter.wait_for("instances", PATIENCE, |page| {
         instances(page, "DCGM_FI_DEV_XID_ERRORS").len() == 3
     });
-    let page = exporter.page();
     let ids = instances(&page, "DCGM_FI_DEV_XID_ERRORS");
     let (first, second) = (&ids[0].1, &ids[1].1);
     rig.control.set(&[&format!("gpu 1 xid 43 instance {first}")]);
     let of = |instance: &str| {
         metric("DCGM_FI_DEV_XID_ERRORS").label("gpu", "1").label("GPU_I_ID", instance)
     };
-    let (page, _) = exporter
-        .wait_for("the event is counted", PATIENCE, |page| page.value_of(&of(first)) == Some(43.0));
+    let (page, _) = exporter.wait_for("the event is counted", PATIENCE, |page| {
+        page.value_of(&of(first)) == Some(43.0) && of(second).is_in(page)
+    });
     assert_eq!(page.value_of(&of(second)), Some(0.0));
     metric("heatsink_xid_errors_total").label("gpu", "1").label("xid", "43").assert_in(&page);
 
     // An instance that is destroyed and created again.
     rig.control.add(&["gpu 1 lost"]);
-    let (page, _) = exporter.wait_for("it is lost", PATIENCE, |page| up(page) == 1);
+    let (page, _) = exporter.wait_for("it is lost, and XIDs not delivered", PATIENCE, |page| {
+        down(page, 1).is_some() && of(second).absent_from(page)
+    });
     assert_eq!(page.value_of(&of(first)), Some(43.0));
-    assert_eq!(page.value_of(&of(second)), None, "XIDs are no longer delivered");
     assert!(instances(&page, "DCGM_FI_DEV_FB_USED").iter().all(|(gpu, _)| gpu != "1"));
 }
 

@@ -74,7 +74,7 @@ impl Prometheus {
 
     /// State and last error of its only target, once it was scraped.
     pub(crate) fn target(&self) -> (String, String) {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + PATIENCE;
         loop {
             let target = self.api("targets")["data"]["activeTargets"][0].clone();
             let text = |key: &str| target[key].as_str().unwrap_or_default().to_owned();
@@ -117,36 +117,37 @@ pub(crate) fn reads_back_with(release: Release, exporter: &Exporter, gpus: usize
     exporter.wait_for("the GPUs answer, averages included", PATIENCE, |page| {
         up(page) == gpus && !page.samples("DCGM_FI_PROF_SM_ACTIVE").is_empty()
     });
-    // Background readers may have been between two passes.
-    pauses::sleep(Duration::from_secs(1));
     let prometheus = Prometheus::scraping(exporter, release);
-    let everything = "{__name__=~\"DCGM_.*|heatsink_.*\"}";
-    let until = Instant::now() + Duration::from_secs(30);
-    while prometheus.query("up").values().sum::<f64>() < 1.0
-        || prometheus.query(everything).is_empty()
-    {
-        assert!(Instant::now() < until, "Prometheus has not scraped");
-        pauses::sleep(Duration::from_millis(200));
-    }
-    let page = exporter.page();
     let changing = |name: &str| {
         ["timestamp", "duration", "event_seconds"].iter().any(|word| name.contains(word))
     };
-    let expected: BTreeMap<String, f64> = page
-        .all_samples()
-        .filter(|sample| !sample.name.starts_with("process_") && !changing(&sample.name))
-        .map(|sample| {
-            let mut labels: BTreeMap<String, String> = sample.labels.iter().cloned().collect();
-            labels.insert("__name__".to_owned(), sample.name.clone());
-            (format!("{labels:?}"), sample.value)
-        })
-        .collect();
-    let mut stored = prometheus.query(everything);
-    stored.retain(|labels, _| !changing(labels));
-    assert!(expected.len() > least, "{}", expected.len());
-    assert_eq!(stored, expected);
-    let scraped = prometheus.query("scrape_samples_scraped").into_values().next();
-    assert_eq!(scraped, Some(page.all_samples().count() as f64));
+    // The page does not change any more once all is read; Prometheus may have an earlier one.
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let page = exporter.page();
+        let expected: BTreeMap<String, f64> = page
+            .all_samples()
+            .filter(|sample| !sample.name.starts_with("process_") && !changing(&sample.name))
+            .map(|sample| {
+                let mut labels: BTreeMap<String, String> = sample.labels.iter().cloned().collect();
+                labels.insert("__name__".to_owned(), sample.name.clone());
+                (format!("{labels:?}"), sample.value)
+            })
+            .collect();
+        let mut stored = prometheus.query("{__name__=~\"DCGM_.*|heatsink_.*\"}");
+        stored.retain(|labels, _| !changing(labels));
+        let scraped = prometheus.query("scrape_samples_scraped").into_values().next();
+        let count = Some(page.all_samples().count() as f64);
+        if stored == expected && scraped == count && expected.len() > least {
+            return;
+        }
+        if Instant::now() >= until {
+            assert!(expected.len() > least, "{}", expected.len());
+            assert_eq!(stored, expected);
+            assert_eq!(scraped, count);
+        }
+        pauses::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]
@@ -181,6 +182,6 @@ fn prometheus_stores_a_gpu_name_with_every_escape() {
     let exporter = rig.start(&["-c", "200"]);
     reads_back(&exporter, 1, 5);
     let name = "a \"quote\", a \\ and \\n, a\nnewline, {x=\"y\"} # é🔥";
-    let page = exporter.page();
-    testkit::page::metric("DCGM_FI_DEV_GPU_TEMP").label("modelName", name).assert_in(&page);
+    let heat = testkit::page::metric("DCGM_FI_DEV_GPU_TEMP").label("modelName", name);
+    exporter.wait_for("the name", PATIENCE, |page| heat.is_in(page));
 }

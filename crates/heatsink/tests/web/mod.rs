@@ -21,6 +21,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use testkit::pauses::Stopwatch;
 
 /// Held by tests that use all cores, so that none of them takes what another one measures.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -255,6 +256,28 @@ pub(crate) fn resident(pid: u32) -> f64 {
     kibibytes.parse::<f64>().expect("a number") * 1024.0
 }
 
+/// Does something, and returns how long that took: without pauses of the machine, or without the time in which this
+/// thread or the server's waited for a core, whichever is less. On one machine, clients take what the server
+/// needs.
+pub(crate) fn timed<T>(server: u32, action: impl FnOnce() -> T) -> (T, Duration) {
+    let waited = || {
+        let server = processor(&format!("/proc/{server}/task/{server}/schedstat")).1;
+        server + processor("/proc/thread-self/schedstat").1
+    };
+    let (watch, began, before) = (Stopwatch::start(), Instant::now(), waited());
+    let result = action();
+    let with_a_core = began.elapsed().saturating_sub(waited().saturating_sub(before));
+    (result, watch.elapsed().min(with_a_core))
+}
+
+/// How long a thread has had a core, and has waited for one.
+pub(crate) fn processor(schedstat: &str) -> (Duration, Duration) {
+    let text = fs::read_to_string(schedstat).expect("it runs");
+    let mut nanos = text.split(' ').filter_map(|word| word.trim().parse().ok());
+    let mut time = || Duration::from_nanos(nanos.next().unwrap_or(0));
+    (time(), time())
+}
+
 /// Asks for the page as Prometheus does: once more on a new connection if the old one was closed.
 pub(crate) struct Scraper {
     trust: Trust,
@@ -285,20 +308,42 @@ impl Scraper {
         self.connection = None;
     }
 
-    /// One scrape, and the time that it took.
+    /// Scrapes until the page has GPUs. After the start, it may have none yet.
+    ///
+    /// # Panics
+    ///
+    /// Without an answer of status 200.
+    pub(crate) fn wait_for_gpus(&mut self) {
+        until("the page has GPUs", PATIENCE, || {
+            self.ask();
+            self.has_gpus()
+        });
+    }
+
+    /// One scrape.
     ///
     /// # Panics
     ///
     /// Without an answer of status 200 with a page.
-    pub(crate) fn scrape(&mut self) -> Duration {
-        let began = Instant::now();
+    pub(crate) fn scrape(&mut self) {
+        self.ask();
+        assert!(self.has_gpus(), "{}", String::from_utf8_lossy(&self.page));
+    }
+
+    /// Whether the last page has GPUs. One that is late, as on a busy machine, has no readings.
+    fn has_gpus(&self) -> bool {
+        String::from_utf8_lossy(&self.page).contains("\nheatsink_gpu_up{")
+    }
+
+    fn ask(&mut self) {
         if let Some(connection) = &mut self.connection
             && let Ok((status, page)) = connection.scrape(AUTHORIZED)
         {
-            assert_page(status, &page);
+            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&page));
             self.page = page;
-            return began.elapsed();
+            return;
         }
+        let began = Instant::now();
         self.opened += 1;
         let connected = self.trust.connect(&self.address, PATIENCE);
         let mut connection = connected.unwrap_or_else(|error| panic!("no connection: {error}"));
@@ -306,16 +351,9 @@ impl Scraper {
         let (status, page) = answer.unwrap_or_else(|error| {
             panic!("no answer on a new connection after {:?}: {error}", began.elapsed())
         });
-        assert_page(status, &page);
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&page));
         (self.page, self.connection) = (page, Some(connection));
-        began.elapsed()
     }
-}
-
-fn assert_page(status: u16, page: &[u8]) {
-    let page = String::from_utf8_lossy(page);
-    assert_eq!(status, 200, "{page}");
-    assert!(page.contains("\nDCGM_FI_DEV_GPU_TEMP{"), "{page}");
 }
 
 /// A folder with an authority, a certificate of the server and a web configuration with TLS and the user

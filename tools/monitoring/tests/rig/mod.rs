@@ -16,6 +16,9 @@ use testkit::server::{Server, alertmanager, prometheus};
 
 pub(crate) mod webhook;
 
+/// Timeout of most waits: much longer than needed, because the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 pub(crate) fn root() -> PathBuf {
     repository_file("")
 }
@@ -57,7 +60,7 @@ impl Exporter {
             .spawn()
             .expect("the binary runs");
         let exporter = Self { child, address };
-        wait_for("the exporter listens", Duration::from_secs(20), || {
+        wait_for("the exporter listens", PATIENCE, || {
             ureq::get(format!("http://{}/metrics", exporter.address)).call().is_ok()
         });
         exporter
