@@ -126,15 +126,15 @@ impl Archive {
         Ok(flow)
     }
 
-    /// Calls `take` with each incident, the one with the largest number first, until it breaks. Only one of them
-    /// is in memory at a time. Returns how many there are.
+    /// Calls `take` with each incident, or why it cannot be read, the one with the largest number first, until it
+    /// breaks. Only one of them is in memory at a time. Returns how many there are.
     ///
     /// # Errors
     ///
-    /// If the directory cannot be read. A file that cannot be is skipped, and counts.
-    pub fn visit_incidents(
+    /// If the directory cannot be read.
+    pub(crate) fn visit_incidents(
         &self,
-        take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
+        take: &mut dyn FnMut(Result<Incident, UnreadIncident>) -> ControlFlow<()>,
     ) -> Result<usize, ReadError> {
         self.visit_incidents_with(&Memory::default(), u64::MAX, take)
     }
@@ -146,7 +146,7 @@ impl Archive {
         &self,
         memory: &Memory,
         largest: u64,
-        take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
+        take: &mut dyn FnMut(Result<Incident, UnreadIncident>) -> ControlFlow<()>,
     ) -> Result<usize, ReadError> {
         let mut files = BTreeMap::new();
         for file in self.list()? {
@@ -157,13 +157,15 @@ impl Archive {
         let of_memory = numbered(memory, &files);
         let numbers: BTreeSet<u64> = files.keys().chain(of_memory.keys()).copied().collect();
         for number in numbers.range(..=largest).rev() {
-            let incident = match of_memory.get(number) {
-                Some(incident) => Some(Incident::clone(incident)),
-                None => files.get(number).and_then(|path| files::incident(path).ok().flatten()),
+            let incident = match (of_memory.get(number), files.get(number)) {
+                (Some(incident), _) => Ok(Incident::clone(incident)),
+                (None, Some(path)) => match incident(*number, path) {
+                    Some(incident) => incident,
+                    None => continue,
+                },
+                (None, None) => continue,
             };
-            if let Some(incident) = incident
-                && take(Incident { number: *number, ..incident }).is_break()
-            {
+            if take(incident.map(|incident| Incident { number: *number, ..incident })).is_break() {
                 break;
             }
         }
@@ -174,7 +176,7 @@ impl Archive {
     pub(crate) fn incidents_with(&self, memory: &Memory) -> Result<Vec<Incident>, ReadError> {
         let mut all = Vec::new();
         self.visit_incidents_with(memory, u64::MAX, &mut |incident| {
-            all.push(incident);
+            all.extend(incident);
             ControlFlow::Continue(())
         })?;
         all.reverse();
@@ -205,16 +207,16 @@ fn is_history<'a>(
     }
 }
 
-/// Why an incident cannot be read from its file; `None` if it can, or was removed since.
-fn unread(number: u64, path: &Path) -> Option<UnreadIncident> {
+/// The incident of a file, or why it cannot be read; `None` if it was removed since.
+fn incident(number: u64, path: &Path) -> Option<Result<Incident, UnreadIncident>> {
     match files::incident(path) {
-        Ok(Some(_)) => None,
+        Ok(Some(incident)) => Some(Ok(incident)),
         Ok(None) if matches!(files::owner(path), Ok(Owner::Newer)) => {
-            Some(UnreadIncident::Newer(number))
+            Some(Err(UnreadIncident::Newer(number)))
         }
-        Ok(None) => Some(UnreadIncident::Damaged(number)),
+        Ok(None) => Some(Err(UnreadIncident::Damaged(number))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => Some(UnreadIncident::Io { number, source }),
+        Err(source) => Some(Err(UnreadIncident::Io { number, source })),
     }
 }
 
@@ -284,13 +286,13 @@ impl Recording for Archive {
     }
 
     fn unread_incidents(&self) -> Result<Vec<UnreadIncident>, ReadError> {
-        let files = self.list()?.into_iter();
-        Ok(files
-            .filter_map(|Listed { name, path, .. }| match name {
-                Name::Incident { number } => unread(number, &path),
-                Name::Segment { .. } => None,
-            })
-            .collect())
+        let mut unread = Vec::new();
+        self.visit_incidents(&mut |incident| {
+            unread.extend(incident.err());
+            ControlFlow::Continue(())
+        })?;
+        unread.reverse();
+        Ok(unread)
     }
 
     fn extent(&self) -> Result<Option<Range>, ReadError> {

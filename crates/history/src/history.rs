@@ -20,7 +20,7 @@ use crate::frame::Key;
 use crate::incident::Incident;
 use crate::layout::Layout;
 use crate::memory::{Memory, Ring, Run};
-use crate::recording::{Damage, Item, ReadError, Recording, Row};
+use crate::recording::{Damage, Item, ReadError, Recording, Row, UnreadIncident};
 use crate::replay::Replay;
 use crate::sign::SignKind;
 use crate::store::{Disk, Previous, Store, StoreSettings, previous};
@@ -376,28 +376,35 @@ impl History {
         Archive::open(&self.settings.store.as_ref()?.directory).ok()
     }
 
-    /// Calls `take` with each incident, the one with the largest number first, until it breaks. Of those in the
-    /// directory only one is in memory at a time. Returns how many there are.
-    ///
-    /// # Errors
-    ///
-    /// If the directory cannot be read. A file that cannot be is skipped, and counts.
-    pub fn visit_incidents(
-        &self,
-        take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
-    ) -> Result<usize, ReadError> {
-        self.visit_incidents_from(u64::MAX, take)
-    }
-
-    /// The incident with this number, if there is one. Reads no other.
+    /// Calls `take` with each incident, or why it cannot be read, the one with the largest number first, until it
+    /// breaks. Of those in the directory only one is in memory at a time. Returns how many there are.
     ///
     /// # Errors
     ///
     /// If the directory cannot be read.
-    pub fn incident(&self, number: u64) -> Result<Option<Incident>, ReadError> {
+    pub fn visit_incidents(
+        &self,
+        take: &mut dyn FnMut(Result<Incident, UnreadIncident>) -> ControlFlow<()>,
+    ) -> Result<usize, ReadError> {
+        self.visit_incidents_from(u64::MAX, take)
+    }
+
+    /// The incident with this number, or why it cannot be read, if there is one. Reads no other.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be read.
+    pub fn incident(
+        &self,
+        number: u64,
+    ) -> Result<Option<Result<Incident, UnreadIncident>>, ReadError> {
         let mut found = None;
         self.visit_incidents_from(number, &mut |incident| {
-            found = (incident.number == number).then_some(incident);
+            let own = match &incident {
+                Ok(incident) => incident.number,
+                Err(unread) => unread.number(),
+            };
+            found = (own == number).then_some(incident);
             ControlFlow::Break(())
         })?;
         Ok(found)
@@ -406,7 +413,7 @@ impl History {
     fn visit_incidents_from(
         &self,
         largest: u64,
-        take: &mut dyn FnMut(Incident) -> ControlFlow<()>,
+        take: &mut dyn FnMut(Result<Incident, UnreadIncident>) -> ControlFlow<()>,
     ) -> Result<usize, ReadError> {
         let memory = self.memory();
         if let Some(archive) = self.archive() {
@@ -415,7 +422,7 @@ impl History {
         // Ended early or not: what was taken until then was taken.
         let mut newest =
             memory.incidents.iter().rev().filter(|incident| incident.number <= largest);
-        let _ = newest.try_for_each(|incident| take(Incident::clone(incident)));
+        let _ = newest.try_for_each(|incident| take(Ok(Incident::clone(incident))));
         Ok(memory.incidents.len())
     }
 }

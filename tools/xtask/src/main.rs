@@ -164,6 +164,11 @@ fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
+/// The number of cores.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 const TIDY: Step = Step::call("tidy", tidy::run);
 const DRIFT: Step = Step::call("drift", generate::check);
 const SCHEMA: Step = Step::call("schema", generate::schema);
@@ -178,7 +183,10 @@ fn test(extra: Vec<String>) -> Vec<Step> {
         SCHEMA,
         CONFIGS,
         build(),
-        Step::cargo("test", &["test", "--workspace", "--locked"]).with(extra),
+        // Most tests wait most of the time.
+        Step::cargo("test", &["test", "--workspace", "--locked"])
+            .with(extra)
+            .env("RUST_TEST_THREADS", cores().max(4)),
     ]
 }
 

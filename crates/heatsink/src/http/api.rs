@@ -139,21 +139,27 @@ impl Question {
             }
             Self::Incidents(IncidentsQuestion::One(number)) => {
                 match history.incident(number).map_err(internal)? {
-                    Some(incident) => json::incident(&incident).map_err(internal),
+                    Some(incident) => {
+                        json::incident(&incident.map_err(internal)?).map_err(internal)
+                    }
                     None => Err((StatusCode::NOT_FOUND, json::unknown_incident(newest(history)?))),
                 }
             }
             Self::Incidents(IncidentsQuestion::List(limit)) => {
-                let mut summaries = Vec::new();
+                let (mut summaries, mut unread) = (Vec::new(), Vec::new());
                 let total = history.visit_incidents(&mut |incident| {
-                    summaries.push(json::summary(&incident));
-                    match summaries.len() < limit && read.is_wanted() {
+                    match incident {
+                        Ok(incident) => summaries.push(json::summary(&incident)),
+                        Err(error) => unread.push(error.to_string()),
+                    }
+                    match summaries.len() + unread.len() < limit && read.is_wanted() {
                         true => ControlFlow::Continue(()),
                         false => ControlFlow::Break(()),
                     }
                 });
                 let summaries = summaries.into_iter().collect::<Result<Vec<_>, _>>();
-                Ok(json::list(&summaries.map_err(internal)?, total.map_err(internal)?))
+                let summaries = summaries.map_err(internal)?;
+                json::list(&summaries, &unread, total.map_err(internal)?).map_err(internal)
             }
         }
     }
@@ -163,7 +169,7 @@ impl Question {
 fn newest(history: &History) -> Result<Option<u64>, Refusal> {
     let mut newest = None;
     let visit = history.visit_incidents(&mut |incident| {
-        newest = Some(incident.number);
+        newest = Some(incident.map_or_else(|unread| unread.number(), |newest| newest.number));
         ControlFlow::Break(())
     });
     visit.map(|_| newest).map_err(internal)
@@ -246,14 +252,18 @@ mod tests {
 
     const END: Time = Time(made::BEGIN + 3_001);
 
-    #[test]
-    fn memory_answers_where_there_is_nothing_else() {
-        let folder = TempDir::new().unwrap();
-        let store = || StoreSettings {
+    fn store(folder: &TempDir) -> StoreSettings {
+        StoreSettings {
             directory: folder.path().join("history"),
             max_bytes: 1 << 30,
             keep: Duration::from_secs(7 * 24 * 3600),
-        };
+        }
+    }
+
+    #[test]
+    fn memory_answers_where_there_is_nothing_else() {
+        let folder = TempDir::new().unwrap();
+        let store = || store(&folder);
         let hour = || question("signal=power");
         let incidents = || asked("/api/v1/incidents", "", END).ok().unwrap();
         let alone = recorded_by(None);
@@ -297,6 +307,28 @@ mod tests {
         assert_eq!(one, made::incident(2));
         let none = (StatusCode::NOT_FOUND, "there is no such incident; the newest is 4".into());
         assert_eq!(ask(&history, "id=3"), Err(none));
+    }
+
+    #[test]
+    fn an_incident_that_cannot_be_read_is_named() {
+        let folder = TempDir::new().unwrap();
+        let store = || store(&folder);
+        let history = recorded_by(Some(store()));
+        for number in [1, 2] {
+            history.record_incident(&made::incident(number));
+        }
+        history.close();
+        std::fs::write(folder.path().join("history/incident-2.heatsink"), "garbage").unwrap();
+        let history = History::open(Settings { store: Some(store()), boot_id: None });
+        let ask = |query| {
+            let question = asked("/api/v1/incidents", query, END).ok().unwrap();
+            question.answer(&history, false, &Read::default())
+        };
+        let why = "incident 2 is damaged and cannot be read";
+        let list: Value = serde_json::from_str(&ask("").unwrap()).unwrap();
+        assert_eq!((&list["total"], &list["unread"]), (&2.into(), &vec![why].into()), "{list}");
+        assert_eq!(ask("id=2"), Err((StatusCode::INTERNAL_SERVER_ERROR, why.into())));
+        assert!(ask("id=1").is_ok());
     }
 
     #[test]

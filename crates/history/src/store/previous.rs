@@ -31,9 +31,12 @@ pub(crate) fn previous(directory: &Path, boot_id: Option<&str>) -> Previous {
     previous.next_incident = files::next_number(&files::numbers(&listed, Name::incident), 0);
     if let Ok(archive) = Archive::open(directory) {
         // As if there were none, if it cannot be read.
-        let _ = archive.visit_incidents(&mut |newest| {
-            previous.last_incident = Some(newest.began);
-            ControlFlow::Break(())
+        let _ = archive.visit_incidents(&mut |newest| match newest {
+            Ok(newest) => {
+                previous.last_incident = Some(newest.began);
+                ControlFlow::Break(())
+            }
+            Err(_) => ControlFlow::Continue(()),
         });
     }
     previous.number = files::largest_run(&listed);

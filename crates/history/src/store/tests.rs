@@ -691,12 +691,15 @@ fn incidents_are_counted_and_the_newest_state_wins() {
     let expected = vec![incident(1, 10, true), incident(2, 15, false)];
     let mut visited = Vec::new();
     let visit = history.visit_incidents(&mut |incident| {
-        visited.push(incident);
+        visited.extend(incident);
         ControlFlow::Break(())
     });
     assert_eq!(visit.expect("it can be read"), 2);
     assert_eq!(visited, [incident(2, 15, false)], "the newest one, and no other if none is wanted");
-    let numbered = |number| history.incident(number).expect("it can be read");
+    let numbered = |number| {
+        let found = history.incident(number).expect("the directory can be read");
+        found.map(|incident| incident.expect("it can be read"))
+    };
     assert_eq!(numbered(2), Some(incident(2, 15, false)));
     assert_eq!(numbered(1), Some(incident(1, 10, true)));
     assert_eq!([0, 3, u64::MAX].map(numbered), [None, None, None]);
@@ -716,13 +719,20 @@ fn an_incident_that_cannot_be_read_is_named() {
     let path = |number| setup.path().join(format!("incident-{number}.heatsink"));
     fs::write(path(2), "garbage").expect("there is room");
     fs::write(path(4), newer_frame()).expect("there is room");
-    let unread = setup.archive().unread_incidents().expect("it can be read");
-    let unread: Vec<_> = unread.iter().map(ToString::to_string).collect();
     let expected = [
         "incident 2 is damaged and cannot be read",
         "incident 4 was written by a later version of heatsink; use that version",
     ];
-    assert_eq!(unread, expected);
+    let unread = setup.archive().unread_incidents().expect("it can be read");
+    assert_eq!(unread.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+
+    let next = setup.open();
+    let asked = |number| {
+        let found = next.incident(number).expect("the directory can be read")?;
+        Some(found.map_err(|unread| unread.to_string()))
+    };
+    assert_eq!([2, 4].map(asked), expected.map(|why| Some(Err(why.to_owned()))));
+    assert_eq!([3, 5].map(asked), [Some(Ok(incident(3, 10, true))), None]);
 }
 
 #[test]

@@ -205,9 +205,17 @@ pub(super) fn summary(incident: &Incident) -> serde_json::Result<String> {
     })
 }
 
-/// A list of summaries, the newest first, out of so many.
-pub(super) fn list(summaries: &[String], total: usize) -> String {
-    format!("{{\"incidents\":[{}],\"total\":{total}}}\n", summaries.join(","))
+/// A list of summaries, the newest first, out of so many, and which ones between them cannot be read.
+pub(super) fn list(
+    summaries: &[String],
+    unread: &[String],
+    total: usize,
+) -> serde_json::Result<String> {
+    let unread = match unread {
+        [] => String::new(),
+        unread => format!(",\"unread\":{}", serde_json::to_string(unread)?),
+    };
+    Ok(format!("{{\"incidents\":[{}],\"total\":{total}{unread}}}\n", summaries.join(",")))
 }
 
 /// The sentence for a number that no incident has.
@@ -272,7 +280,13 @@ mod tests {
     #[test]
     fn incidents_are_listed_with_the_most_important() {
         let summaries = [4, 2].map(|number| summary(&made::incident(number)).unwrap());
-        let list: Value = serde_json::from_str(&list(&summaries, 3)).unwrap();
+        let list = |summaries: &[String], unread: &[String], total| -> Value {
+            serde_json::from_str(&super::list(summaries, unread, total).unwrap()).unwrap()
+        };
+        let none = list(&[], &[], 0);
+        assert_eq!(none, json!({"incidents": [], "total": 0}));
+        let list = list(&summaries, &["incident 3 is \"it\"".to_owned()], 3);
+        assert_eq!(list["unread"], json!(["incident 3 is \"it\""]));
         assert_eq!(list["total"], 3);
         let numbers: Vec<&Value> =
             list["incidents"].as_array().unwrap().iter().map(|one| &one["number"]).collect();
@@ -281,7 +295,5 @@ mod tests {
         assert_eq!(first["kind"], "gpu_lost");
         assert_eq!(first["holders"], json!([{"gpu": 0, "holder": "pod ml/train-0"}]));
         assert_eq!(first["verdict"]["confidence"], "certain");
-        let none: Value = serde_json::from_str(&super::list(&[], 0)).unwrap();
-        assert_eq!(none, json!({"incidents": [], "total": 0}));
     }
 }
