@@ -246,14 +246,14 @@ pub(crate) fn first_key(path: &Path) -> io::Result<Option<(Option<Kind>, Key)>> 
 
 /// The largest number of a run in these files, as their begins or ends say; 0 without one.
 pub(crate) fn largest_run(listed: &[Listed]) -> u64 {
-    let runs = listed.iter().filter_map(|file| {
+    let runs = listed.iter().flat_map(|file| {
         let summary = Summary::of_file(&file.path).ok().flatten();
         let of_summary = summary.and_then(|summary| summary.content).map(|(_, first)| first);
-        let first = || {
-            let is_segment = matches!(file.name, Name::Segment { .. });
-            is_segment.then(|| first_key(&file.path).ok().flatten()).flatten().map(|(_, key)| key)
-        };
-        of_summary.or_else(first).map(|key| key.run)
+        // An incident has a window that may be of earlier runs.
+        let is_incident = matches!(file.name, Name::Incident { .. });
+        let first = (is_incident || of_summary.is_none()).then(|| first_key(&file.path));
+        let first = first.and_then(|first| Some(first.ok().flatten()?.1));
+        of_summary.into_iter().chain(first).map(|key| key.run)
     });
     runs.max().unwrap_or_default()
 }

@@ -243,6 +243,18 @@ fn a_closed_incident_that_is_told_again_keeps_its_number() {
     }
 }
 
+/// As with two runs that begin in the same millisecond.
+#[test]
+fn a_run_of_which_there_is_only_an_incident_keeps_its_number() {
+    let setup = Setup::new();
+    let killed = setup.open();
+    killed.put_incident(&incident(1, 10, false));
+    drop(killed);
+    assert_eq!(setup.names(), ["heatsink-history", "incident-1.heatsink", "lock"]);
+    let listed = files::list(&setup.path()).expect("it is there");
+    assert!(files::largest_run(&listed) > 0);
+}
+
 #[test]
 fn an_incident_whose_number_is_taken_gets_the_next_one() {
     let setup = Setup::new();
