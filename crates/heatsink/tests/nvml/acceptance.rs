@@ -139,7 +139,11 @@ fn right_numbers_pass_in_all_phases_and_all_files_are_written() {
         assert!(written.contains(text), "{name}: {written}");
         assert!(!written.contains("1652823051234"), "{name} has a serial number");
     }
-    assert_eq!(machine.read("commands"), "699.50\n699.99\n", "the limit is restored");
+    let commands = machine.read("commands");
+    let commands: Vec<&str> = commands.lines().collect();
+    // Again if the machine stood still.
+    let are_restored = commands.chunks(2).all(|both| both == ["699.50", "699.99"]);
+    assert!(are_restored && !commands.is_empty(), "the limit is restored: {commands:?}");
 }
 
 #[test]

@@ -44,7 +44,8 @@ impl Listener {
                     let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
                     messages.extend(text.lines().map(str::to_owned));
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                 Err(error) => panic!("{error}"),
             }
         }
