@@ -155,6 +155,25 @@ impl Identity {
         }
         self.index.is_some() && self.index == other.index
     }
+
+    /// Fills what is missing from what was `known` of the same GPU. One that is only at the same index may be
+    /// another.
+    pub fn complete(&mut self, known: &Self) {
+        let is_equal = |own: &Option<String>, known: &Option<String>| own.is_some() && own == known;
+        if !is_equal(&self.uuid, &known.uuid) && !is_equal(&self.pci_bus_id, &known.pci_bus_id) {
+            return;
+        }
+        for (own, known) in [
+            (&mut self.uuid, &known.uuid),
+            (&mut self.pci_bus_id, &known.pci_bus_id),
+            (&mut self.model_name, &known.model_name),
+        ] {
+            if own.is_none() {
+                own.clone_from(known);
+            }
+        }
+        self.minor = self.minor.or(known.minor);
+    }
 }
 
 /// One pass of a reader.

@@ -41,9 +41,12 @@ impl State {
     ///
     /// If another GPU was there before, that one is remembered as missing, unless it has another index
     /// by now. The history of the new one comes with it from its index of before.
-    pub(crate) fn identify(&mut self, index: u32, identity: Arc<Identity>, now: Moment) {
-        if self.gpu(index).is(&identity) {
-            // It may be more complete than before.
+    pub(crate) fn identify(&mut self, index: u32, mut identity: Arc<Identity>, now: Moment) {
+        if let Some(known) =
+            self.gpu(index).identity.as_ref().filter(|known| known.is_same_gpu(&identity))
+        {
+            // It may be more complete than before, or less: XIDs are of an address.
+            Arc::make_mut(&mut identity).complete(known);
             self.gpu(index).identity = Some(identity);
             return;
         }
@@ -213,6 +216,28 @@ mod tests {
         test.identify(0, on_bus("0A"));
         test.state.note_bus(vec![on_bus("0B"), on_bus("0A")], at);
         assert_eq!(states(&test.snapshot(0))[1], (Some(1), "B", Some(Down::Starting)));
+    }
+
+    #[test]
+    fn what_was_known_of_a_gpu_stays_known() {
+        let mut test = TestState::new(SECOND);
+        let whole = Identity { model_name: Some("H100".into()), minor: Some(3), ..on_bus("0A") };
+        test.identify(0, whole.clone());
+        let known = |test: &TestState| {
+            let known = test.snapshot(0).gpus[0].gpu.identity.as_deref().cloned();
+            known.expect("it is identified")
+        };
+        let whole = Identity { index: Some(0), ..whole };
+        for part in [
+            Identity { uuid: whole.uuid.clone(), ..Identity::default() },
+            Identity { pci_bus_id: whole.pci_bus_id.clone(), ..Identity::default() },
+        ] {
+            test.identify(0, part);
+            assert_eq!(known(&test), whole);
+        }
+        // It may be another GPU at this index.
+        test.identify(0, Identity::default());
+        assert_eq!(known(&test), Identity { index: Some(0), ..Identity::default() });
     }
 
     #[test]
