@@ -28,8 +28,6 @@ pub(crate) enum Lane {
     Tests,
     /// Servers, which wait most of the time.
     Servers,
-    /// Builds: they get the processor time that the others leave.
-    Builds,
 }
 
 enum Action {
@@ -125,7 +123,6 @@ impl Step {
         let priority = match self.lane {
             None | Some(Lane::Tests) => "-n0",
             Some(Lane::Servers) => "-n5",
-            Some(Lane::Builds) => "-n10",
         };
         let mut command = Command::new("nice");
         command.arg(priority).arg(plain.get_program()).args(plain.get_args());
@@ -225,7 +222,7 @@ fn run_beside(root: &Path, steps: &[Step], done: &mut Vec<Done>) -> Result<()> {
     let state = Mutex::new((done, Ok(())));
     let locked = || state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     thread::scope(|scope| {
-        for lane in [Lane::Tests, Lane::Servers, Lane::Builds] {
+        for lane in [Lane::Tests, Lane::Servers] {
             let (program, locked) = (&program, &locked);
             scope.spawn(move || {
                 for step in steps.iter().filter(|step| step.lane == Some(lane)) {
@@ -320,7 +317,7 @@ mod tests {
     fn lanes_run_side_by_side_and_stop_at_a_failure() {
         // Cargo steps, since a call would start this test program.
         let version = || Step::cargo("version", &["--version"]).beside(Lane::Tests);
-        let steps = [version(), Step::cargo("list", &["--list"]).beside(Lane::Builds)];
+        let steps = [version(), Step::cargo("list", &["--list"]).beside(Lane::Servers)];
         let mut done = Vec::new();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         run_beside(&root, &steps, &mut done).unwrap();
@@ -337,7 +334,7 @@ mod tests {
     #[test]
     fn a_step_apart_gives_its_output_and_why_it_was_not_run() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let step = Step::cargo("version", &["--version"]).beside(Lane::Builds);
+        let step = Step::cargo("version", &["--version"]).beside(Lane::Servers);
         let (result, text) = step.run_apart(&root, Path::new("unused"));
         assert_eq!((result.unwrap(), &text[..6]), (None, "cargo "));
         // This program is given `step NAME`.
