@@ -75,8 +75,8 @@ impl Sampler {
     }
 
     /// Reads `watches` from now on. What was read and counted so far stays; no event is missed and no
-    /// series is absent meanwhile. `in_force` is called before the first of them is read, unless those of
-    /// a later call are in force before. Readers wait for it: it must not take long.
+    /// series is absent meanwhile. `in_force` is called just before they are in snapshots, unless those
+    /// of a later call are in force before. Readers wait for it: it must not take long.
     pub fn replan(&self, watches: Arc<[Watch]>, in_force: impl FnOnce() + Send + 'static) {
         let plan = Arc::new(Plan::new(watches, &self.shared.settings));
         // Fails only after the session manager has ended.

@@ -8,13 +8,13 @@ use crate::backoff::Backoff;
 use crate::state::plan::Plan;
 use crate::state::reader::ReaderId;
 
-/// What to call once a plan is in force.
+/// What to call when a plan comes into force.
 pub(crate) type InForce = Box<dyn FnOnce() + Send>;
 
 /// A command for the session manager, or something that has happened.
 pub(crate) enum Command {
     Stop,
-    /// Read other watches, and call the function before the first of them is read. It is dropped if another plan
+    /// Read other watches, and call the function just before they are in snapshots. It is dropped if another plan
     /// is in force before.
     ChangePlan(Arc<Plan>, InForce),
     /// The thread of a reader has ended.

@@ -52,7 +52,7 @@ struct SessionManager<'a> {
     recovery: Recovery,
     /// What is to be read.
     plan: Arc<Plan>,
-    /// The plans that are not in force yet, the oldest first, and what to call once they are.
+    /// The plans that are not in force yet, the oldest first, and what to call when they come into force.
     waiting: Vec<(Arc<Plan>, InForce)>,
     /// The last error that was logged of opening the source.
     logged_error: String,
@@ -237,6 +237,10 @@ impl SessionManager<'_> {
             self.readers.end(|kind| kind == ReaderKind::Events);
         }
         self.readers.end(|kind| kind != ReaderKind::Events);
+        // First, since some of them may have been read for other purposes.
+        if let Some(at) = self.waiting.iter().position(|(waiting, _)| Arc::ptr_eq(waiting, plan)) {
+            self.waiting.drain(..=at).next_back().into_iter().for_each(|(_, in_force)| in_force());
+        }
         let has_other_gpus = self.shared.change(|state| {
             state.connecting_since = None;
             state.source.up = Ok(());
@@ -250,10 +254,6 @@ impl SessionManager<'_> {
             has_other_gpus
         });
         self.readers.begin_session(has_other_gpus);
-        // Before the first reading, so that what is shown of the watches follows them.
-        if let Some(at) = self.waiting.iter().position(|(waiting, _)| Arc::ptr_eq(waiting, plan)) {
-            self.waiting.drain(..=at).next_back().into_iter().for_each(|(_, in_force)| in_force());
-        }
         prepared.into_iter().for_each(|prepared| self.readers.start(prepared));
         let before = self.session.replace(session);
         self.shared.change(|state| state.session_began = Some(Moment::now()));
