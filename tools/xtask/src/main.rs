@@ -177,29 +177,35 @@ const CONFIGS: Step = Step::call("configs", generate::configs);
 fn test(extra: Vec<String>) -> Vec<Step> {
     // Cargo builds a library of C ABI only for its own package's tests, and it is the tests of
     // another package that open it: hence the build before the tests.
-    vec![
-        Step::call("test set-up", setup::run),
-        DRIFT,
-        SCHEMA,
-        CONFIGS,
-        build(),
-        // Most tests wait most of the time.
-        Step::cargo("test", &["test", "--workspace", "--locked"])
-            .with(extra)
-            .env("RUST_TEST_THREADS", cores().max(4)),
-    ]
+    let mut steps = vec![Step::call("test set-up", setup::run), DRIFT, SCHEMA, CONFIGS, build()];
+    let all = ["test", "--workspace", "--locked"];
+    // Most tests wait most of the time.
+    let at_once = |step: Step| step.env("RUST_TEST_THREADS", cores().max(4));
+    if !extra.is_empty() {
+        steps.push(at_once(Step::cargo("test", &all).with(extra)));
+        return steps;
+    }
+    // What measures times under load, by itself.
+    let but_timed = [&all[..], &["--", "--skip", TIMED]].concat();
+    let timed = [&all[..], &["--test", "nvml", "--", TIMED, "--test-threads=1"]].concat();
+    steps.push(at_once(Step::cargo("test", &but_timed)));
+    steps.push(Step::cargo("timed", &timed));
+    steps
 }
 
+/// Begins the names of the tests that measure times under load.
+const TIMED: &str = "timed::";
+
 /// What takes servers or minutes, of all that is about rules and dashboards.
-fn with_servers() -> Vec<Step> {
-    let servers = |test| {
-        // With the workspace, since other dependencies' features would be built again.
-        let of_workspace = ["test", "--workspace", "--features", "monitoring/servers", "--locked"];
-        // They wait most of the time, so all of a file run at once, however few cores there are.
-        let all_at_once = ["--test", test, "--", "--test-threads=8"];
-        Step::cargo(test, &[&of_workspace[..], &all_at_once].concat())
-    };
-    ["dashboards", "chain", "newcomer"].map(servers).into()
+const SERVERS: [&str; 3] = ["dashboards", "chain", "newcomer"];
+
+/// One of [`SERVERS`].
+fn server(test: &'static str) -> Step {
+    // With the workspace, since other dependencies' features would be built again.
+    let of_workspace = ["test", "--workspace", "--features", "monitoring/servers", "--locked"];
+    // They wait most of the time, so all of a file run at once, however few cores there are.
+    let all_at_once = ["--test", test, "--", "--test-threads=8"];
+    Step::cargo(test, &[&of_workspace[..], &all_at_once].concat())
 }
 
 fn monitoring() -> Vec<Step> {
@@ -212,7 +218,7 @@ fn monitoring() -> Vec<Step> {
         build(),
         Step::cargo("rules", &rules),
     ];
-    steps.extend(with_servers());
+    steps.extend(SERVERS.map(server));
     steps
 }
 
@@ -232,21 +238,36 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
         Step::call("workflows", policy::workflows),
         Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
     ];
-    let mut test = test(extra);
-    let tests = test.pop().map(|step| step.beside(Lane::Tests));
-    steps.extend(test);
-    steps.extend(tests);
+    for step in test(extra) {
+        match step.name {
+            "test" => {
+                steps.push(step.beside(Lane::Tests));
+                steps.extend(beside_tests());
+            }
+            _ => steps.push(step),
+        }
+    }
+    // A step without a lane comes before: the chain's scrapes have a deadline, and the tests are busy.
+    let mut deploy = deploy::steps(deploy::build_quickly).into_iter();
+    steps.extend(deploy.next());
+    steps.push(server("chain").beside(Lane::Servers));
+    steps.extend(deploy.map(|step| step.beside(Lane::Builds)));
+    steps
+}
+
+/// What does not disturb the tests.
+fn beside_tests() -> Vec<Step> {
     // The watches of the API server against a mock that is not ours, which pip installs.
     let kmock = ["test", "--workspace", "--locked", "--lib", "--", "--ignored", "kmock"];
-    steps.push(Step::cargo("kmock", &kmock).beside(Lane::Tests));
     // The formats of a page by parsers that are not ours.
     let parsers = ["test", "--workspace", "--locked", "--test", "exposition", "--"];
     let parsers = [&parsers[..], &["--ignored", "parsers"]].concat();
-    steps.push(Step::cargo("parsers", &parsers).beside(Lane::Tests));
-    steps.extend(with_servers().into_iter().map(|step| step.beside(Lane::Servers)));
-    // Afterwards, since tests measure times.
-    steps.extend(deploy::steps(deploy::build_quickly));
-    steps
+    vec![
+        Step::cargo("kmock", &kmock).beside(Lane::Tests),
+        Step::cargo("parsers", &parsers).beside(Lane::Tests),
+        server("dashboards").beside(Lane::Servers),
+        server("newcomer").beside(Lane::Servers),
+    ]
 }
 
 /// What takes long by its nature. Each prints its figures.
@@ -306,10 +327,9 @@ mod tests {
         let names = |steps: Vec<Step>| steps.iter().map(|step| step.name).collect::<Vec<_>>();
         let ci = names(ci(vec![]));
         let test = names(test(vec![]));
-        assert!(ci.windows(test.len()).any(|steps| *steps == *test));
-        let servers = names(with_servers());
-        assert!(ci.windows(servers.len()).any(|steps| *steps == *servers));
-        assert!(ci.ends_with(&names(deploy::steps(deploy::build_release))));
+        assert!(test.iter().chain(&SERVERS).all(|name| ci.contains(name)));
+        let deploy = names(deploy::steps(deploy::build_release));
+        assert!(deploy.iter().all(|name| ci.contains(name)));
         // Which it tests with all the others.
         let is_done = |name: &&str| *name == "rules" || ci.contains(name);
         assert!(names(monitoring()).iter().all(is_done));

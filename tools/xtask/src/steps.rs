@@ -28,6 +28,8 @@ pub(crate) enum Lane {
     Tests,
     /// Servers, which wait most of the time.
     Servers,
+    /// Builds: they get the processor time that the others leave.
+    Builds,
 }
 
 enum Action {
@@ -76,7 +78,7 @@ impl Step {
         self
     }
 
-    /// The same beside the steps of other lanes.
+    /// The same beside the steps of other lanes, as far as no step without a lane is between them.
     pub(crate) fn beside(mut self, lane: Lane) -> Self {
         self.lane = Some(lane);
         self
@@ -123,6 +125,7 @@ impl Step {
         let priority = match self.lane {
             None | Some(Lane::Tests) => "-n0",
             Some(Lane::Servers) => "-n5",
+            Some(Lane::Builds) => "-n10",
         };
         let mut command = Command::new("nice");
         command.arg(priority).arg(plain.get_program()).args(plain.get_args());
@@ -222,7 +225,7 @@ fn run_beside(root: &Path, steps: &[Step], done: &mut Vec<Done>) -> Result<()> {
     let state = Mutex::new((done, Ok(())));
     let locked = || state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     thread::scope(|scope| {
-        for lane in [Lane::Tests, Lane::Servers] {
+        for lane in [Lane::Tests, Lane::Servers, Lane::Builds] {
             let (program, locked) = (&program, &locked);
             scope.spawn(move || {
                 for step in steps.iter().filter(|step| step.lane == Some(lane)) {
@@ -317,7 +320,7 @@ mod tests {
     fn lanes_run_side_by_side_and_stop_at_a_failure() {
         // Cargo steps, since a call would start this test program.
         let version = || Step::cargo("version", &["--version"]).beside(Lane::Tests);
-        let steps = [version(), Step::cargo("list", &["--list"]).beside(Lane::Servers)];
+        let steps = [version(), Step::cargo("list", &["--list"]).beside(Lane::Builds)];
         let mut done = Vec::new();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         run_beside(&root, &steps, &mut done).unwrap();
