@@ -249,6 +249,17 @@ impl Exporter {
         }
     }
 
+    /// Waits until the log has this text, and returns the log. A line arrives later than what it is about is on
+    /// the page.
+    ///
+    /// # Panics
+    ///
+    /// When it has not within `patience`.
+    pub fn logged(&self, text: &str, patience: Duration) -> String {
+        self.wait_for(text, patience, |_| self.log().contains(text));
+        self.log()
+    }
+
     /// Sends a signal, by its name as `kill` knows it.
     ///
     /// # Panics

@@ -1,9 +1,10 @@
 //! Prometheus and Alertmanager for tests, on free ports.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,13 +18,17 @@ pub struct Server {
     log: PathBuf,
 }
 
-/// An address on this machine with a free port: `127.0.0.1:PORT`.
+/// An address on this machine with a free port: `IP:PORT`. It has an IP address of its own, so that no other process
+/// takes the port meanwhile.
 ///
 /// # Panics
 ///
 /// When the system has none.
 pub fn free_address() -> String {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    static CALLS: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let ip = Ipv4Addr::new(127, high, low, CALLS.fetch_add(1, Ordering::Relaxed));
+    let free = TcpListener::bind((ip, 0)).expect("a free port");
     free.local_addr().expect("its address").to_string()
 }
 
@@ -94,7 +99,7 @@ impl Server {
         server
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`.
+    /// Where it listens: `http://IP:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

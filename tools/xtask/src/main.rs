@@ -239,12 +239,11 @@ fn ci(extra: Vec<String>) -> Vec<Step> {
         Step::cargo("docs", docs).env("RUSTDOCFLAGS", "-D warnings"),
     ];
     for step in test(extra) {
-        match step.name {
-            "test" => {
-                steps.push(step.beside(Lane::Tests));
-                steps.extend(beside_tests());
-            }
-            _ => steps.push(step),
+        if step.name == "test" {
+            steps.push(step.beside(Lane::Tests));
+            steps.extend(beside_tests());
+        } else {
+            steps.push(step);
         }
     }
     // A step without a lane comes before: the chain's scrapes have a deadline, and the tests are busy.
@@ -327,9 +326,12 @@ mod tests {
         let names = |steps: Vec<Step>| steps.iter().map(|step| step.name).collect::<Vec<_>>();
         let ci = names(ci(vec![]));
         let test = names(test(vec![]));
-        assert!(test.iter().chain(&SERVERS).all(|name| ci.contains(name)));
+        let in_order = |names: &[&str]| ci.iter().filter(|name| names.contains(name)).eq(names);
+        assert!(in_order(&test));
+        assert!(in_order(&["dashboards", "newcomer", "chain"]));
+        assert!(SERVERS.iter().all(|name| ci.contains(name)));
         let deploy = names(deploy::steps(deploy::build_release));
-        assert!(deploy.iter().all(|name| ci.contains(name)));
+        assert!(in_order(&deploy) && ci.last() == deploy.last());
         // Which it tests with all the others.
         let is_done = |name: &&str| *name == "rules" || ci.contains(name);
         assert!(names(monitoring()).iter().all(is_done));

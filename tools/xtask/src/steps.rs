@@ -337,7 +337,8 @@ mod tests {
     #[test]
     fn a_step_apart_gives_its_output_and_why_it_was_not_run() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let step = Step::cargo("version", &["--version"]).beside(Lane::Servers);
+        // A name, and so a log, of its own: tests run at once.
+        let step = Step::cargo("version apart", &["--version"]).beside(Lane::Servers);
         let (result, text) = step.run_apart(&root, Path::new("unused"));
         assert_eq!((result.unwrap(), &text[..6]), (None, "cargo "));
         // This program is given `step NAME`.

@@ -27,12 +27,6 @@ fn all_present(page: &Page) -> bool {
     (0..8).all(|gpu| is_present(page, gpu))
 }
 
-/// Waits until something is logged, and returns the log.
-fn logged(exporter: &Exporter, text: &str) -> String {
-    exporter.wait_for(text, PATIENCE, |_| exporter.log().contains(text));
-    exporter.log()
-}
-
 fn all_absent(page: &Page) {
     assert!((0..8).all(|gpu| is_absent(page, gpu)), "an old number");
     assert_eq!(page.samples("heatsink_gpu_down_info").len(), 8, "each has a reason");
@@ -45,7 +39,7 @@ fn an_engine_address_selects_dcgm() {
     let args = ["-r", "localhost:5555", "--dcgm-library", &library, "-c", "500"];
     let exporter = Exporter::start(BINARY, &args, &rig.environment());
     exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8 && source_up(page));
-    logged(&exporter, "connected with the host engine at localhost:5555, DCGM 4.6");
+    exporter.logged("connected with the host engine at localhost:5555, DCGM 4.6", PATIENCE);
 }
 
 #[test]
@@ -53,7 +47,7 @@ fn every_form_of_an_address_connects() {
     let rig = Rig::new();
     for address in ["tcp://localhost", "[::1]:5555", "unix:///run/dcgm.sock", "vsock://2:5555"] {
         let exporter = rig.started(&["-r", address, "-c", "500"], 8);
-        logged(&exporter, "connected with the host engine at");
+        exporter.logged("connected with the host engine at", PATIENCE);
     }
 }
 
@@ -78,7 +72,7 @@ fn heatsink_waits_for_a_missing_engine() {
     assert_eq!(exporter.get("/health").status, 200);
     assert_eq!(exporter.get("/ready").status, 503);
     let line = "cannot reach the host engine at localhost:5555";
-    let log = logged(&exporter, line);
+    let log = exporter.logged(line, PATIENCE);
     assert_eq!(log.matches(line).count(), 1, "{log}");
     rig.engine.clear();
     exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
@@ -117,7 +111,7 @@ fn a_stopped_engine_makes_all_gpus_late_and_delays_no_scrape() {
     let (page, _) = exporter.wait_for("all are down", PATIENCE, |page| up(page) == 0);
     assert_eq!(down(&page, 3).as_deref(), Some("late"));
     watch(&exporter, Duration::from_secs(4), all_absent);
-    let log = logged(&exporter, "all of its GPUs are late");
+    let log = exporter.logged("all of its GPUs are late", PATIENCE);
     assert_eq!(log.matches("all of its GPUs are late").count(), 1, "{log}");
     assert!(log.contains("--source nvml"), "{log}");
     rig.engine.clear();
@@ -144,7 +138,7 @@ fn heatsink_waits_for_an_engine_that_is_stopped_at_the_start() {
     rig.engine.set(&["engine stopped"]);
     let exporter = rig.start(REMOTE);
     watch(&exporter, Duration::from_secs(6), |page| assert!(!source_up(page)));
-    let log = logged(&exporter, "does not answer; if it is stopped");
+    let log = exporter.logged("does not answer; if it is stopped", PATIENCE);
     assert_eq!(log.matches("does not answer; if it is stopped").count(), 1, "{log}");
     rig.engine.clear();
     let (_, took) = exporter.wait_for("all GPUs answer", PATIENCE, |page| up(page) == 8);
@@ -167,7 +161,7 @@ fn an_engine_of_dcgm_3_is_logged_until_a_newer_one_answers() {
     rig.engine.set(&["engine version 3.3.9"]);
     let exporter = rig.start(REMOTE);
     watch(&exporter, Duration::from_secs(3), |page| assert!(!source_up(page)));
-    let log = logged(&exporter, "is DCGM 3.3.9");
+    let log = exporter.logged("is DCGM 3.3.9", PATIENCE);
     assert_eq!(log.matches("is DCGM 3.3.9").count(), 1, "{log}");
     assert!(log.contains("run nv-hostengine of DCGM 4"), "{log}");
     rig.engine.clear();
@@ -212,7 +206,7 @@ fn without_a_free_group_heatsink_logs_and_waits() {
         rig.engine.set(&[limit]);
         let exporter = rig.start(REMOTE);
         watch(&exporter, Duration::from_secs(2), |page| assert!(!source_up(page)));
-        let log = logged(&exporter, "has no group left");
+        let log = exporter.logged("has no group left", PATIENCE);
         assert_eq!(log.matches("has no group left").count(), 1, "{log}");
         rig.engine.clear();
         exporter.wait_for("all GPUs answer", RECOVERY, |page| up(page) == 8);
@@ -235,7 +229,7 @@ fn with_groups_for_gpus_only_the_gpus_are_served() {
         assert!(all_present(page));
         link.assert_absent_from(page);
     });
-    let log = logged(&exporter, "the engine's limit is reached");
+    let log = exporter.logged("the engine's limit is reached", PATIENCE);
     assert_eq!(log.matches("the engine's limit is reached").count(), 1, "{log}");
 }
 
@@ -278,7 +272,7 @@ fn a_refused_field_is_absent_alone() {
     pauses::sleep(Duration::from_secs(1));
     let (page, _) = exporter.wait_for("all others", PATIENCE, all_present);
     metric("DCGM_FI_DEV_POWER_USAGE").assert_absent_from(&page);
-    let log = logged(&exporter, "DCGM_FI_DEV_POWER_USAGE");
+    let log = exporter.logged("DCGM_FI_DEV_POWER_USAGE", PATIENCE);
     let count = log.lines().filter(|line| line.contains("DCGM_FI_DEV_POWER_USAGE")).count();
     assert_eq!(count, 1, "{log}");
 }
@@ -291,7 +285,7 @@ fn without_the_profiling_module_only_profiling_is_absent() {
     pauses::sleep(Duration::from_secs(1));
     let (page, _) = exporter.wait_for("all others", PATIENCE, all_present);
     metric("DCGM_FI_PROF_SM_ACTIVE").assert_absent_from(&page);
-    let log = logged(&exporter, "module for it is not loaded");
+    let log = exporter.logged("module for it is not loaded", PATIENCE);
     assert_eq!(log.matches("module for it is not loaded").count(), 1, "{log}");
 }
 

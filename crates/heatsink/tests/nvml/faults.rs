@@ -6,9 +6,9 @@ mod suite;
 use std::time::{Duration, Instant};
 
 use crate::rig::{self, PATIENCE, Rig, SCRAPE, down, is_absent, is_present, up, watch};
-use crate::settings::free_address;
 use testkit::page::{Page, metric};
 use testkit::pauses::{self, in_time};
+use testkit::server::free_address;
 
 #[test]
 fn a_hung_gpu_is_absent_alone_and_comes_back() {
@@ -95,7 +95,7 @@ fn a_driver_mismatch_is_logged_once_and_heatsink_goes_on() {
     rig.control.set(&["init mismatch"]);
     let exporter = rig.start(&["-c", "200"]);
     let said = "different versions";
-    exporter.wait_for("it is logged", PATIENCE, |_| exporter.log().contains(said));
+    exporter.logged(said, PATIENCE);
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until {
         metric("heatsink_source_up").value(0.0).assert_in(&exporter.page());
@@ -144,7 +144,7 @@ fn a_replaced_library_is_opened_even_during_a_stuck_call() {
     let new = metric("heatsink_source_info").label("driver_version", "570.86.10");
     exporter.wait_for("the new library is read", PATIENCE, |page| up(page) == 7 && new.is_in(page));
     let said = "the driver library was replaced";
-    exporter.wait_for("it is logged", PATIENCE, |_| exporter.log().contains(said));
+    exporter.logged(said, PATIENCE);
     rig.control.set(&["driver 570.86.10"]);
     exporter.wait_for("GPU 4 is back", PATIENCE, |page| up(page) == 8);
 }
@@ -166,7 +166,7 @@ fn a_new_library_that_fails_to_start_costs_no_readings() {
     });
     watch(&exporter, Duration::from_secs(3), |page| assert_eq!(up(page), 7));
     let said = "staying with the old driver library";
-    exporter.wait_for("it is logged", PATIENCE, |_| exporter.log().contains(said));
+    exporter.logged(said, PATIENCE);
     assert_eq!(exporter.log().matches(said).count(), 1, "{}", exporter.log());
 }
 

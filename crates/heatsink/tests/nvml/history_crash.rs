@@ -117,8 +117,7 @@ fn two_processes_on_one_folder_both_serve() {
 fn a_folder_that_cannot_be_made_costs_no_page() {
     let exporter = recording(Path::new("/proc/heatsink/history"));
     watch(&exporter, Duration::from_secs(2), all_present);
-    let is_logged = || exporter.log().contains("/proc/heatsink/history");
-    exporter.wait_for("the folder is named in the log", PATIENCE, |_| is_logged());
+    exporter.logged("/proc/heatsink/history", PATIENCE);
     let (status, _, log) = exporter.terminate();
     assert!(status.success(), "{log}");
 }

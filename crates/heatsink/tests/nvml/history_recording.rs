@@ -73,5 +73,5 @@ fn what_is_wrong_with_the_folder_is_logged() {
     let file = rig.file("no-folder", "text");
     let exporter = rig.started(&["--history-dir", &file], 8);
     let line = "the history is kept in memory alone until it can be written";
-    exporter.wait_for("a line in the log", PATIENCE, |_| exporter.log().contains(line));
+    exporter.logged(line, PATIENCE);
 }

@@ -362,8 +362,7 @@ fn the_limit_of_connections_can_be_set() {
     let exporter = simulated_with(&["--max-connections", "2"]);
     let _silent: Vec<TcpStream> = (0..10).map(|_| connect(&exporter)).collect();
     assert_prompt(&exporter);
-    let is_logged = || exporter.log().contains("the limit of 2 HTTP connections");
-    exporter.wait_for("the limit is logged", PATIENCE, |_| is_logged());
+    exporter.logged("the limit of 2 HTTP connections", PATIENCE);
 }
 
 /// Other exporters have such filters. A client that sends one must not get an unfiltered page.

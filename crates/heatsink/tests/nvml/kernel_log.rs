@@ -21,11 +21,6 @@ fn started(rig: &Rig) -> Exporter {
     exporter
 }
 
-/// Waits until the log of the program has this.
-fn wait_for_line(exporter: &Exporter, said: &str) {
-    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
-}
-
 /// Waits until this many XIDs are counted, and then checks that there are no more.
 fn settled(exporter: &Exporter, expected: u64) -> Page {
     exporter.wait_for("all are counted", PATIENCE, |page| total(&counted(page)) >= expected);
@@ -59,7 +54,7 @@ fn each_xid_is_counted_once_with_and_without_an_event() {
     });
     assert_eq!((last(&page, "1"), total(&counted(&page))), (Some(79.0), 5));
     assert_eq!(last(&page, "2"), Some(0.0), "the log has no XID of this GPU");
-    wait_for_line(&exporter, "XIDs come from the kernel's log");
+    exporter.logged("XIDs come from the kernel's log", PATIENCE);
 }
 
 #[test]
@@ -110,7 +105,7 @@ fn lines_that_root_writes_to_the_device_are_ignored() {
     if File::open("/dev/kmsg").is_err() {
         println!("/dev/kmsg cannot be read here: only that heatsink says so is tested");
         source.assert_absent_from(&exporter.page());
-        wait_for_line(&exporter, "cannot read /dev/kmsg");
+        exporter.logged("cannot read /dev/kmsg", PATIENCE);
         return;
     }
     exporter.wait_for("the log is read", PATIENCE, |page| source.is_in(page));
@@ -271,7 +266,7 @@ fn the_journal_is_read_without_a_device() {
     );
     let exporter = started(&rig);
     settled(&exporter, 1);
-    wait_for_line(&exporter, "the kernel's log: systemd's journal");
+    exporter.logged("the kernel's log: systemd's journal", PATIENCE);
     write_journal(&file, &[entry("kernel", "0", &boot, xid(1, 119))]);
     settled(&exporter, 2);
     // Rotated: renamed, with a new file in its place.
@@ -323,7 +318,7 @@ fn a_log_that_appears_later_is_used_and_counts_nothing_twice() {
     let rig = Rig::new();
     let exporter = rig.started(&["-c", "200"], 8);
     let line = "the kernel's log cannot be read, so XIDs come from events";
-    wait_for_line(&exporter, line);
+    exporter.logged(line, PATIENCE);
     assert_eq!(exporter.log().matches(line).count(), 1, "{}", exporter.log());
     rig.control.add(&["gpu 4 xid 31"]);
     settled(&exporter, 1);

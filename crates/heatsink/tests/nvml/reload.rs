@@ -40,7 +40,7 @@ fn lacks_power(page: &Page) -> bool {
 /// Waits until the last reload has failed, and until the log has this text.
 fn wait_for_refusal(exporter: &Exporter, said: &str) {
     exporter.wait_for("it is refused", PATIENCE, |page| !is_reloaded(page));
-    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
+    exporter.logged(said, PATIENCE);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn changed_files_are_read_again_and_bad_ones_change_nothing() {
     let expected = metric("heatsink_gpus_expected").value(7.0);
     exporter.wait_for("it is correct", PATIENCE, |page| expected.is_in(page) && is_reloaded(page));
     let said = "after a restart";
-    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
+    exporter.logged(said, PATIENCE);
     let log = exporter.log();
     let line = log.lines().find(|line| line.contains(said)).expect("a warning");
     for name in ["--compute-instances", "--window", "WARN"] {
@@ -355,7 +355,7 @@ fn a_config_map_that_is_missing_at_the_start_is_replaced_by_the_file_and_seen_la
     assert!(!is_reloaded(&page) && !has_power(&page) && reloaded_at(&page).is_none());
     let said =
         "there is no ConfigMap gpu:rows; create it, or correct the name; serving the rows of";
-    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
+    exporter.logged(said, PATIENCE);
     set_rows(&server, &[HEAT, POWER].concat());
     // At the next look, within a minute.
     let patience = Duration::from_secs(80);

@@ -1,10 +1,9 @@
 //! Valid and invalid settings: command line, environment and counters files.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Output, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use crate::rig::{BINARY, PATIENCE, Rig, down, is_absent, is_present, up};
 use testkit::exporter::{Exporter, run};
 use testkit::page::{Page, metric};
 use testkit::pauses;
+use testkit::server::free_address;
 
 /// Starts the binary with invalid settings.
 fn refused(args: &[&str], environment: &[(&str, &str)]) -> String {
@@ -103,7 +103,7 @@ fn a_selected_gpu_that_is_missing_is_logged_once_and_served_later() {
     metric("heatsink_gpu_up").label("gpu", "7").value(0.0).assert_in(&page);
     assert!(is_absent(&page, 0));
     let line = "asks for GPU 7, which the driver does not list";
-    exporter.wait_for("it is logged", PATIENCE, |_| exporter.log().contains(line));
+    exporter.logged(line, PATIENCE);
     pauses::sleep(Duration::from_secs(2));
     assert_eq!(exporter.log().matches(line).count(), 1, "{}", exporter.log());
     rig.control.clear();
@@ -224,16 +224,6 @@ fn unserved_fields_are_logged_once() {
     let exporter = rig.started(&["-c", "200", "-f", &file], 8);
     assert!(exporter.page().family("DCGM_FI_DEV_GPU_NVLINK_ERRORS").is_none());
     assert_eq!(exporter.log().matches("DCGM_FI_DEV_GPU_NVLINK_ERRORS").count(), 1);
-}
-
-/// An address on this machine with a free port. It has an IP address of its own, so that no other process
-/// takes the port meanwhile.
-pub(crate) fn free_address() -> String {
-    static CALLS: AtomicU8 = AtomicU8::new(1);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let ip = Ipv4Addr::new(127, high, low, CALLS.fetch_add(1, Ordering::Relaxed));
-    let free = TcpListener::bind((ip, 0)).expect("a free port");
-    free.local_addr().expect("its address").to_string()
 }
 
 fn wait_for_health(address: &str) {

@@ -136,7 +136,7 @@ fn a_reload_makes_no_gap_and_a_broken_file_changes_nothing() {
     let (page, _) = exporter.wait_for("it is refused", PATIENCE, |page| failed.is_in(page));
     assert_eq!(temperatures(&page), 8);
     let said = "the configuration stays as it was";
-    exporter.wait_for(said, PATIENCE, |_| exporter.log().contains(said));
+    exporter.logged(said, PATIENCE);
 }
 
 #[test]

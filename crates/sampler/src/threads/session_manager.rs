@@ -239,7 +239,10 @@ impl SessionManager<'_> {
         self.readers.end(|kind| kind != ReaderKind::Events);
         // First, since some of them may have been read for other purposes.
         if let Some(at) = self.waiting.iter().position(|(waiting, _)| Arc::ptr_eq(waiting, plan)) {
-            self.waiting.drain(..=at).next_back().into_iter().for_each(|(_, in_force)| in_force());
+            let own = self.waiting.drain(..=at).next_back();
+            if let Some((_, in_force)) = own {
+                in_force();
+            }
         }
         let has_other_gpus = self.shared.change(|state| {
             state.connecting_since = None;
